@@ -1,0 +1,170 @@
+import type { ChatMessage } from "../text/types.ts";
+
+/** Where a model comes from: a name in models.json, a URL, a file, or a Hugging Face repository. */
+export type ModelSource = string | Blob | { repo: string; file: string; revision?: string };
+
+/** full = never evict. The others keep `budget` pairs a kv head. */
+export type PolicyName = "full" | "q-filters" | "k-norm" | "streaming-llm" | "random";
+
+export interface CacheOptions {
+  /** Key-value pairs kept per kv head, or "full". Default 512. */
+  budget?: number | "full";
+  /** Default "q-filters"; falls back to "k-norm", and says so in `info().notices`, without filters. */
+  policy?: PolicyName;
+  /** Most recent tokens that are never evicted. Default 64. */
+  window?: number;
+  /** First tokens that are never evicted. Default 4. */
+  sinks?: number;
+}
+
+/** Stage of loading; `loaded` and `total` are bytes where the stage moves bytes, else counts. */
+export interface LoadProgress {
+  stage: "resolve" | "download" | "verify" | "upload" | "compile" | "ready";
+  loaded: number;
+  total: number;
+}
+
+export interface EngineOptions {
+  model: ModelSource;
+  cache?: CacheOptions;
+  /** Calibrated filters: a URL, or the bytes of a safetensors file. Default: the model's own in models.json. */
+  filters?: string | ArrayBuffer | Uint8Array;
+  /** GPU bytes that may be used, weights included. Default: what the adapter allows. */
+  memoryLimit?: number;
+  /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */
+  tokenizer?: ExternalTokenizer;
+  onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** The part of a `@huggingface/transformers` tokenizer that Winnow uses. */
+export interface ExternalTokenizer {
+  encode(text: string, options?: { add_special_tokens?: boolean }): number[];
+  decode(ids: number[], options?: { skip_special_tokens?: boolean }): string;
+}
+
+/** The subset of OpenAI's chat.completions.create that Winnow honours; anything else is refused. */
+export interface ChatCompletionRequest {
+  messages: ChatMessage[];
+  stream?: boolean;
+  /** Default: up to the end of the model's positions. */
+  max_tokens?: number;
+  /** 0 = greedy. Default 0.7. */
+  temperature?: number;
+  top_p?: number;
+  top_k?: number;
+  min_p?: number;
+  repetition_penalty?: number;
+  frequency_penalty?: number;
+  presence_penalty?: number;
+  /** Same seed, same prompt, same cache settings: same answer on the same adapter. */
+  seed?: number;
+  stop?: string | string[];
+  /** Only `{ include_usage }`; usage is on the last chunk by default. */
+  stream_options?: { include_usage?: boolean };
+  /** Accepted and echoed. */
+  model?: string;
+  /** Only 1. */
+  n?: 1;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
+  extra: {
+    prefill_tokens_per_s: number;
+    decode_tokens_per_s: number;
+    time_to_first_token_s: number;
+  };
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: [{ index: 0; delta: { role?: "assistant"; content?: string }; finish_reason: FinishReason | null }];
+  usage?: Usage;
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: [{ index: 0; message: { role: "assistant"; content: string }; finish_reason: FinishReason }];
+  usage: Usage;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal;
+}
+
+export interface CacheUsage {
+  budget: number | "full";
+  policy: PolicyName;
+  /** Tokens the conversation has put through the model. */
+  tokensSeen: number;
+  /** Pairs held now, summed over layers and kv heads. */
+  pairsKept: number;
+  /** Pairs dropped so far, summed over layers and kv heads. */
+  pairsEvicted: number;
+  /** Bytes of the pages in use: keys, values, positions, scores, and the page tables. */
+  bytes: number;
+  /** What an uncompressed f16 cache of `tokensSeen` tokens would hold. */
+  bytesUncompressed: number;
+}
+
+/** For each token of the conversation: how many of the `heads` (layers x kv heads) still keep it. */
+export interface Retention {
+  heads: number;
+  /** Text of each token seen, in order. */
+  tokens: string[];
+  /** kept[i] in 0..heads. */
+  kept: number[];
+}
+
+export interface MemoryReport {
+  /** GPU bytes by purpose. */
+  weights: number;
+  kv: number;
+  activations: number;
+  staging: number;
+  /** Sum of the above: equals what was allocated on the device. */
+  total: number;
+}
+
+export interface EngineInfo {
+  model: { name: string; architecture: string; parameters: number; contextLength: number; bytes: number; sha256: string };
+  adapter: { vendor: string; architecture: string; device: string; description: string; fallback: boolean };
+  features: string[];
+  /** Kernel name -> variant in use. */
+  kernels: Record<string, string>;
+  /** Things the user should know, e.g. a fallback policy. */
+  notices: string[];
+}
+
+export interface Engine {
+  readonly chat: {
+    readonly completions: {
+      create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<AsyncIterable<ChatCompletionChunk>>;
+      create(request: ChatCompletionRequest & { stream?: false }, options?: RequestOptions): Promise<ChatCompletion>;
+    };
+  };
+  readonly cache: {
+    /** Of the conversation last used. Synchronous: refreshed with every token. */
+    usage(): CacheUsage;
+    /** Takes effect before the next token, also while an answer streams. */
+    configure(options: CacheOptions): Promise<CacheUsage>;
+    retention(): Promise<Retention>;
+    /** Forgets the conversation and frees its pages. */
+    reset(): Promise<void>;
+  };
+  memory(): MemoryReport;
+  info(): EngineInfo;
+  close(): Promise<void>;
+}

@@ -1,0 +1,94 @@
+/**
+ * Every error Winnow throws on purpose is a WinnowError: `code` is stable and meant for programs,
+ * `message` says what was wrong and where, `hint` says what to do. Errors cross the worker boundary
+ * as plain data (see `toWire` / `fromWire`), so that `instanceof` and `code` survive it.
+ */
+export const ERROR_CODES = [
+  /** An argument or option has the wrong type, range or combination. */
+  "invalid_argument",
+  /** A model name is not in models.json, or a file, URL or repository does not exist. */
+  "model_not_found",
+  /** The file is not what it claims to be: wrong magic, truncated, hash mismatch, absurd counts. */
+  "bad_model_file",
+  /** The file is valid, but an architecture, tensor type or tokenizer in it is not supported. */
+  "unsupported_model",
+  /** Calibrated filters are damaged or belong to another model. */
+  "bad_filters",
+  /** A download failed; what arrived is kept and resumes. */
+  "network",
+  /** The browser or Node has no WebGPU. */
+  "no_webgpu",
+  /** WebGPU is there, but no adapter was offered. */
+  "no_adapter",
+  /** The adapter's limits are below what the model needs. */
+  "adapter_too_weak",
+  /** Weights plus cache budget do not fit in the memory that may be used. */
+  "out_of_memory",
+  /** The GPU device was lost and could not be rebuilt. */
+  "device_lost",
+  /** Prompt plus answer exceed the model's positions. */
+  "context_overflow",
+  /** The caller aborted; the conversation stays usable. */
+  "aborted",
+  /** The engine is closed. */
+  "closed",
+  /** The engine is answering another request that may not run beside this one. */
+  "busy",
+  /** A defect in Winnow: an invariant does not hold. */
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export class WinnowError extends Error {
+  override readonly name = "WinnowError";
+  readonly code: ErrorCode;
+  /** What to do about it, in one sentence. */
+  readonly hint: string;
+  /** Machine-readable particulars: field, offset, limit, needed... */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { hint?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint ?? "";
+    this.details = options.details ?? {};
+  }
+
+  /** Plain data for postMessage; the inverse of `fromWire`. */
+  toWire(): WireError {
+    return { code: this.code, message: this.message, hint: this.hint, details: this.details };
+  }
+
+  static fromWire(wire: WireError): WinnowError {
+    return new WinnowError(wire.code, wire.message, { hint: wire.hint, details: { ...wire.details } });
+  }
+}
+
+export const invalidArgument = (field: string, problem: string, hint = ""): WinnowError =>
+  new WinnowError("invalid_argument", `${field}: ${problem}`, { hint, details: { field } });
+
+/** Turns anything thrown into a WinnowError; AbortError becomes `aborted`, the rest `internal`. */
+export function asWinnowError(thrown: unknown): WinnowError {
+  if (thrown instanceof WinnowError) return thrown;
+  if (thrown instanceof Error && thrown.name === "AbortError")
+    return new WinnowError("aborted", "the operation was aborted", { cause: thrown });
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new WinnowError("internal", message, { cause: thrown });
+}
+
+/** Throws `aborted` if the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
+}

@@ -1,0 +1,101 @@
+import { WinnowError } from "../errors.ts";
+import { compileKernel, type Dispatch, encodeDispatches, type Kernel, type KernelSpec } from "./kernel.ts";
+import { MemoryLedger } from "./memory.ts";
+
+/** What the portable kernels need of an adapter: WebGPU's default limits and nothing more. */
+const REQUIRED_LIMITS = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupsPerDimension: 65535,
+} as const;
+
+/** A device with its ledger and its pipelines: everything the layers above need of WebGPU. */
+export class GpuContext {
+  readonly adapter: GPUAdapter;
+  readonly device: GPUDevice;
+  readonly ledger: MemoryLedger;
+  private readonly kernels = new Map<string, Promise<Kernel>>();
+
+  constructor(adapter: GPUAdapter, device: GPUDevice) {
+    this.adapter = adapter;
+    this.device = device;
+    this.ledger = new MemoryLedger(device);
+  }
+
+  /** Compiles a kernel once for each distinct source. */
+  kernel(spec: KernelSpec): Promise<Kernel> {
+    const key = spec.code.join("\n");
+    let kernel = this.kernels.get(key);
+    if (!kernel) {
+      kernel = compileKernel(this.device, spec);
+      this.kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  /** Encodes and submits dispatches as one command buffer with one pass. */
+  run(dispatches: readonly Dispatch[]): void {
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    encodeDispatches(pass, dispatches);
+    pass.end();
+    this.device.queue.submit([encoder.finish()]);
+  }
+
+  write(buffer: GPUBuffer, data: Uint32Array | Float32Array | Int32Array | Uint8Array, byteOffset = 0): void {
+    this.device.queue.writeBuffer(buffer, byteOffset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Bytes [offset, offset + size) of `buffer`, through a temporary staging buffer. */
+  async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<ArrayBuffer> {
+    const staging = this.ledger.create("staging", "read", size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+      this.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      return staging.getMappedRange().slice(0);
+    } finally {
+      this.ledger.destroy(staging);
+    }
+  }
+
+  destroy(): void {
+    this.ledger.destroyAll();
+    this.device.destroy();
+  }
+}
+
+/**
+ * Opens an adapter and a device with the largest buffers the adapter offers.
+ * Throws no_webgpu, no_adapter, adapter_too_weak.
+ */
+export async function openGpu(gpu: GPU | undefined): Promise<GpuContext> {
+  if (!gpu) {
+    throw new WinnowError("no_webgpu", "this browser has no WebGPU (navigator.gpu is missing)", {
+      hint: "Use a current Chrome, Edge, Safari or Firefox, over https or localhost.",
+    });
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new WinnowError("no_adapter", "WebGPU found no adapter on this machine", {
+      hint: "Update the graphics driver, or turn hardware acceleration on in the browser's settings.",
+    });
+  }
+  for (const [name, needed] of Object.entries(REQUIRED_LIMITS)) {
+    const found = adapter.limits[name as keyof typeof REQUIRED_LIMITS];
+    if (found < needed) {
+      throw new WinnowError("adapter_too_weak", `the adapter's ${name} is ${found}, Winnow needs ${needed}`, {
+        hint: "Use a machine or browser whose WebGPU adapter meets WebGPU's default limits.",
+        details: { limit: name, found, needed },
+      });
+    }
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+  });
+  return new GpuContext(adapter, device);
+}

@@ -1,0 +1,35 @@
+/** Text <-> token ids. Implementations must agree with `transformers` on ordinary text. */
+export interface Tokenizer {
+  readonly vocabSize: number;
+  /** Ids after which an answer ends (eos, end of turn). */
+  readonly endTokens: ReadonlySet<number>;
+  /**
+   * Ids of `text`, nothing added in front or behind. With `special: false` (the default) control
+   * tokens spelled out in the text are ordinary characters; `special: true` parses them.
+   */
+  encode(text: string, options?: { special?: boolean }): number[];
+  /** Text of `ids`; control tokens are left out unless `special: true`. Invalid UTF-8 becomes U+FFFD. */
+  decode(ids: readonly number[], options?: { special?: boolean }): string;
+  /** Raw bytes of one token (empty for control tokens): what a streaming decoder needs. */
+  tokenBytes(id: number): Uint8Array;
+}
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant" | "tool";
+  content: string;
+}
+
+/** The model's own chat template. */
+export interface ChatTemplate {
+  /** The prompt as text (control tokens spelled out), equal to `apply_chat_template(tokenize=False)`. */
+  render(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
+  /**
+   * The prompt as ids. Control tokens come from the template alone: the same spelling inside a
+   * message's content stays ordinary text.
+   */
+  encode(
+    messages: readonly ChatMessage[],
+    tokenizer: Tokenizer,
+    options?: { addGenerationPrompt?: boolean },
+  ): number[];
+}

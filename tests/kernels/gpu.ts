@@ -1,0 +1,27 @@
+import { create, globals } from "webgpu";
+import { type GpuContext, openGpu } from "../../src/gpu/context.ts";
+
+Object.assign(globalThis, globals);
+const gpu = create([]);
+
+/** A GPU context on whatever adapter Dawn finds; throws (a failure, not a skip) where there is none. */
+export async function testGpu(): Promise<GpuContext> {
+  const context = await openGpu(gpu);
+  context.device.addEventListener("uncapturederror", (event) => {
+    throw new Error(`WebGPU: ${event.error.message}`);
+  });
+  return context;
+}
+
+/** A storage buffer holding `data`. */
+export function upload(context: GpuContext, data: Uint32Array | Float32Array | Int32Array): GPUBuffer {
+  const buffer = context.ledger.storage("activations", "test input", data.byteLength);
+  context.write(buffer, data);
+  return buffer;
+}
+
+export const readF32 = async (context: GpuContext, buffer: GPUBuffer): Promise<Float32Array> =>
+  new Float32Array(await context.read(buffer));
+
+export const readU32 = async (context: GpuContext, buffer: GPUBuffer): Promise<Uint32Array> =>
+  new Uint32Array(await context.read(buffer));
