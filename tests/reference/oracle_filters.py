@@ -1,9 +1,11 @@
 """The reference's calibration: filters from post-RoPE queries (see calibrate/ for ours)."""
 
 import glob
+import hashlib
 import os
 
 import torch
+from safetensors.torch import save_file
 
 from oracle_model import Llama, grouped_attention
 
@@ -11,7 +13,7 @@ SAMPLES, LENGTH = 3000, 2048
 
 
 def documents(folder, tokenizer, count, length=LENGTH):
-    """The first `count` texts (by name) with at least `length` tokens, truncated to it."""
+    """The first `count` texts (by name) with at least `length` tokens, as (path, truncated ids)."""
     found = []
     for path in sorted(glob.glob(os.path.join(folder, "**", "*.txt"), recursive=True)):
         text = open(path, encoding="utf-8").read()
@@ -19,10 +21,18 @@ def documents(folder, tokenizer, count, length=LENGTH):
             continue
         ids = tokenizer(text)["input_ids"]
         if len(ids) >= length:
-            found.append((os.path.basename(path), ids[:length]))
+            found.append((path, ids[:length]))
         if len(found) == count:
             break
     return found
+
+
+def save(path, values, docs, provenance):
+    """A file as src/cache/filters-file.ts writes it, by the safetensors package."""
+    hashes = [hashlib.sha256(open(text, "rb").read()).hexdigest() for text, _ in docs]
+    metadata = {"version": "1", "samples": str(SAMPLES), "texts_sha256": " ".join(hashes)}
+    save_file({"q_filters": values}, path, metadata={**provenance, **metadata})
+    os.chmod(path, 0o644)
 
 
 def capture(model, docs):

@@ -1,6 +1,7 @@
 """logits.json and qk.json: what the engine must compute with a full cache."""
 
 import torch
+from transformers import DynamicCache
 
 from oracle_model import Llama, causal_attend
 
@@ -52,8 +53,8 @@ def r(x, digits=5):
 
 def describe(model, ids, top=TOP, greedy=GREEDY):
     with torch.no_grad():
-        out = model(torch.tensor([ids]), use_cache=True)
-        last = out.logits[0, -1].double()
+        cache = DynamicCache(config=model.config)
+        last = model(torch.tensor([ids]), cache=cache).logits[0, -1].double()
         best = last.topk(min(top, last.numel()))
         probes = probe_ids(last.numel())
         record = {
@@ -63,13 +64,12 @@ def describe(model, ids, top=TOP, greedy=GREEDY):
             "logsumexp": round(torch.logsumexp(last, 0).item(), 5),
             "greedy": {"tokens": [], "margins": []},
         }
-        logits, past = last, out.past_key_values
+        logits = last
         for _ in range(greedy):
             two = logits.topk(2)
             record["greedy"]["tokens"].append(two.indices[0].item())
             record["greedy"]["margins"].append(round((two.values[0] - two.values[1]).item(), 5))
-            out = model(two.indices[:1][None], past_key_values=past, use_cache=True)
-            logits, past = out.logits[0, -1].double(), out.past_key_values
+            logits = model(two.indices[:1][None], cache=cache).logits[0, -1].double()
     return record
 
 

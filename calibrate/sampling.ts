@@ -1,0 +1,54 @@
+/** Uniform in [0, 1), seeded (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/**
+ * A uniform sample of `capacity` rows, without replacement, from a stream of unknown length
+ * (Vitter's algorithm R). The reference permutes all rows of a layer and takes the first 3,000; this
+ * draws from the same distribution without holding all rows. A row carries every head of a layer,
+ * so heads share the sample, as in the reference.
+ */
+export class RowReservoir {
+  /** [capacity, rowSize]; the first `size` rows are filled, in no particular order. */
+  readonly rows: Float32Array;
+  private readonly capacity: number;
+  private readonly rowSize: number;
+  private readonly random: () => number;
+  private seenRows = 0;
+
+  constructor(capacity: number, rowSize: number, seed: number) {
+    this.capacity = capacity;
+    this.rowSize = rowSize;
+    this.random = seededRandom(seed);
+    this.rows = new Float32Array(capacity * rowSize);
+  }
+
+  /** Rows offered so far. */
+  get seen(): number {
+    return this.seenRows;
+  }
+
+  /** Rows held. */
+  get size(): number {
+    return Math.min(this.seenRows, this.capacity);
+  }
+
+  /** Offers the `count` rows of `batch` [count, rowSize]; what is kept is copied. */
+  offer(batch: Float32Array, count: number): void {
+    for (let row = 0; row < count; row++) {
+      const seen = this.seenRows++;
+      const slot = seen < this.capacity ? seen : Math.floor(this.random() * (seen + 1));
+      if (slot >= this.capacity) continue;
+      const from = row * this.rowSize;
+      this.rows.set(batch.subarray(from, from + this.rowSize), slot * this.rowSize);
+    }
+  }
+}

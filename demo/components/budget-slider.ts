@@ -1,0 +1,136 @@
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import { live } from "lit/directives/live.js";
+import type { CacheOptions } from "../../src/api/types.ts";
+import type { WinnowError } from "../../src/errors.ts";
+import { emit } from "../events.ts";
+import { formatCount } from "../format.ts";
+import { BUDGETS, budgetStep } from "../policies.ts";
+import { controls } from "../styles/controls.ts";
+
+/** Cache budget in pairs a head, on a log scale; it acts while the model talks. */
+@customElement("budget-slider")
+export class BudgetSlider extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      .head {
+        display: flex;
+        justify-content: space-between;
+        align-items: baseline;
+      }
+      label {
+        font-weight: 600;
+      }
+      output {
+        font-weight: 600;
+        color: var(--wheat-text);
+      }
+      input[type="range"] {
+        width: 100%;
+        height: 32px;
+        margin: 0;
+        background: none;
+        appearance: none;
+        cursor: grab;
+        --at: calc(var(--part) * 100%);
+      }
+      input::-webkit-slider-runnable-track {
+        height: 8px;
+        border-radius: 4px;
+        background: linear-gradient(to right, var(--wheat) var(--at), var(--sunken) var(--at));
+      }
+      input::-moz-range-track {
+        height: 8px;
+        border-radius: 4px;
+        background: var(--sunken);
+      }
+      input::-moz-range-progress {
+        height: 8px;
+        border-radius: 4px;
+        background: var(--wheat);
+      }
+      input::-webkit-slider-thumb {
+        appearance: none;
+        width: 18px;
+        height: 26px;
+        margin-top: -9px;
+        border: 2px solid var(--wheat);
+        border-radius: 50%;
+        background: var(--raised);
+        box-shadow: 0 1px 4px rgb(0 0 0 / 22%);
+      }
+      input::-moz-range-thumb {
+        width: 14px;
+        height: 22px;
+        border: 2px solid var(--wheat);
+        border-radius: 50%;
+        background: var(--raised);
+      }
+      .ends {
+        display: flex;
+        justify-content: space-between;
+        margin-top: -0.15rem;
+      }
+      .error {
+        margin-top: 0.5rem;
+      }
+      .error button {
+        margin-top: 0.4rem;
+        color: inherit;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) settings!: Required<CacheOptions>;
+  @property({ attribute: false }) error: WinnowError | null = null;
+  /** Settings that would grant what was refused. */
+  @property({ attribute: false }) remedy: CacheOptions | null = null;
+
+  protected override render(): TemplateResult {
+    const { budget } = this.settings;
+    const step = budgetStep(budget);
+    const text = budget === "full" ? "no limit" : `${formatCount(budget)} pairs a head`;
+    return html`<div class="head">
+        <label for="budget">Cache budget</label>
+        <output class="num" for="budget" data-testid="budget-value">${text}</output>
+      </div>
+      <input
+        id="budget"
+        type="range"
+        data-testid="budget"
+        min="0"
+        max=${BUDGETS.length - 1}
+        step="1"
+        .style=${`--part: ${step / (BUDGETS.length - 1)}`}
+        .value=${live(String(step))}
+        aria-valuetext=${text}
+        aria-describedby="budget-help"
+        @input=${this.#onInput}
+      />
+      <div class="ends small muted num" aria-hidden="true"><span>64</span><span>full</span></div>
+      <span class="hidden-text" id="budget-help">Takes effect at once, also while an answer streams.</span>
+      ${this.#problem()}`;
+  }
+
+  #problem(): TemplateResult | typeof nothing {
+    const { error } = this;
+    if (error === null) return nothing;
+    return html`<div class="error" role="alert" data-testid="cache-error" data-code=${error.code}>
+      <p>${error.message}</p>
+      ${error.hint === "" ? nothing : html`<p>${error.hint}</p>`}
+      ${
+        this.remedy === null
+          ? nothing
+          : html`<button class="link" data-testid="remedy" @click=${() => emit(this, "cache-request", this.remedy)}>
+            Use ${this.remedy.budget} with a window of ${this.remedy.window}
+          </button>`
+      }
+    </div>`;
+  }
+
+  readonly #onInput = (event: Event): void => {
+    const step = Number((event.target as HTMLInputElement).value);
+    emit<CacheOptions>(this, "cache-request", { budget: BUDGETS[step]! });
+  };
+}

@@ -1,0 +1,123 @@
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import type {
+  CacheOptions,
+  CacheUsage,
+  EngineInfo,
+  MemoryReport,
+  Usage,
+} from "../../src/api/types.ts";
+import type { WinnowError } from "../../src/errors.ts";
+import type { AnswerSettings } from "../state/chat-store.ts";
+import type { KvSample } from "../state/kv-history.ts";
+import { controls } from "../styles/controls.ts";
+import { warnIcon } from "./icons.ts";
+import "./advanced-settings.ts";
+import "./budget-slider.ts";
+import "./cache-figures.ts";
+import "./kv-curve.ts";
+import "./kv-gauge.ts";
+import "./memory-table.ts";
+import "./policy-menu.ts";
+
+/** Everything about the cache in one column: what it costs, what steers it, what it did. */
+@customElement("cache-panel")
+export class CachePanel extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      section {
+        padding: 1.1rem 1.25rem;
+      }
+      section + section,
+      details {
+        border-top: 1px solid var(--line);
+      }
+      policy-menu {
+        margin-top: 1.1rem;
+      }
+      kv-curve {
+        margin-top: 1rem;
+      }
+      summary {
+        padding: 0.8rem 1.25rem;
+        font-weight: 600;
+        cursor: pointer;
+      }
+      summary:focus-visible {
+        outline-offset: -3px;
+      }
+      details > :last-child {
+        padding: 0.1rem 1.25rem 1.2rem;
+      }
+      ul {
+        margin: 0;
+        padding: 0.85rem 1.25rem;
+        border-bottom: 1px solid var(--line);
+        background: var(--caution-soft);
+        color: var(--caution);
+        list-style: none;
+      }
+      li {
+        display: flex;
+        gap: 0.5rem;
+      }
+      li + li {
+        margin-top: 0.5rem;
+      }
+      li .icon {
+        margin-top: 0.12em;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) settings!: Required<CacheOptions>;
+  @property({ attribute: false }) usage: CacheUsage | null = null;
+  @property({ attribute: false }) memory: MemoryReport | null = null;
+  @property({ attribute: false }) info: EngineInfo | null = null;
+  @property({ attribute: false }) history: readonly KvSample[] = [];
+  @property({ attribute: false }) error: WinnowError | null = null;
+  @property({ attribute: false }) remedy: CacheOptions | null = null;
+  @property({ attribute: false }) liveRate: number | null = null;
+  @property({ attribute: false }) lastAnswer: Usage | null = null;
+  @property({ attribute: false }) answerSettings!: AnswerSettings;
+
+  protected override render(): TemplateResult {
+    return html`${this.#notices()}
+      <section aria-label="Cache size">
+        <kv-gauge .usage=${this.usage}></kv-gauge>
+        <kv-curve ?hidden=${this.history.length < 3} .history=${this.history}></kv-curve>
+      </section>
+      <section aria-label="Cache settings">
+        <budget-slider .settings=${this.settings} .error=${this.error} .remedy=${this.remedy}></budget-slider>
+        <policy-menu .policy=${this.settings.policy}></policy-menu>
+      </section>
+      <section aria-label="Figures" class="small">
+        <cache-figures
+          .usage=${this.usage}
+          .liveRate=${this.liveRate}
+          .answer=${this.lastAnswer}
+        ></cache-figures>
+      </section>
+      <details data-testid="memory">
+        <summary>GPU memory</summary>
+        <memory-table .memory=${this.memory} .info=${this.info}></memory-table>
+      </details>
+      <details data-testid="advanced">
+        <summary>Advanced</summary>
+        <advanced-settings .cache=${this.settings} .answer=${this.answerSettings}></advanced-settings>
+      </details>`;
+  }
+
+  #notices(): TemplateResult | typeof nothing {
+    if (this.info === null) return nothing;
+    const { adapter, notices } = this.info;
+    const shown = adapter.fallback
+      ? ["Running on a software adapter: expect a few tokens a second.", ...notices]
+      : notices;
+    if (shown.length === 0) return nothing;
+    return html`<ul class="small" aria-label="Notices" data-testid="notices">
+      ${shown.map((text) => html`<li>${warnIcon}<span>${text}</span></li>`)}
+    </ul>`;
+  }
+}

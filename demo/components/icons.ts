@@ -1,0 +1,33 @@
+import { html, svg, type TemplateResult } from "lit";
+
+/** Line icons on a 24-unit grid; decorative, so hidden from assistive technology. */
+const icon = (shape: TemplateResult): TemplateResult =>
+  html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${shape}</svg>`;
+
+export const sendIcon = icon(svg`<path d="M12 19V5M6 11l6-6 6 6" />`);
+export const stopIcon = icon(
+  svg`<rect x="7" y="7" width="10" height="10" rx="1.5" fill="currentColor" />`,
+);
+export const retryIcon = icon(svg`<path d="M20 11a8 8 0 1 0-2.3 6.3M20 5v6h-6" />`);
+export const copyIcon = icon(
+  svg`<rect x="9" y="9" width="11" height="11" rx="2" /><path d="M5 15V6a2 2 0 0 1 2-2h8" />`,
+);
+export const editIcon = icon(svg`<path d="M4 20h4L19 9l-4-4L4 16zM13 7l4 4" />`);
+export const plusIcon = icon(svg`<path d="M12 5v14M5 12h14" />`);
+export const closeIcon = icon(svg`<path d="M6 6l12 12M18 6L6 18" />`);
+export const downIcon = icon(svg`<path d="M12 5v14M6 13l6 6 6-6" />`);
+export const checkIcon = icon(svg`<path d="M5 12.5l4.5 4.5L19 7.5" />`);
+export const warnIcon = icon(svg`<path d="M12 4l9 16H3zM12 10v4M12 17v.01" />`);
+export const gaugeIcon = icon(svg`<path d="M4 18a9 9 0 1 1 16 0M12 15l4-5" />`);
+
+/** An ear of wheat: four grains kept, one let go. */
+export const logo = html`<svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
+  <path d="M16 30V12" stroke="var(--pine)" stroke-width="2" stroke-linecap="round" />
+  <g fill="var(--wheat)">
+    <path d="M16 2c3 3 3 7 0 10c-3-3-3-7 0-10z" />
+    <path d="M15 17c-4 0-7-2-7-6c4 0 7 2 7 6z" />
+    <path d="M17 17c4 0 7-2 7-6c-4 0-7 2-7 6z" />
+    <path d="M15 25c-4 0-7-2-7-6c4 0 7 2 7 6z" />
+  </g>
+  <path d="M17 25c4 0 7-2 7-6c-4 0-7 2-7 6z" fill="none" stroke="var(--wheat)" stroke-width="1.4" />
+</svg>`;

@@ -1,0 +1,182 @@
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { emit } from "../events.ts";
+import { formatBytes } from "../format.ts";
+import type { EnginePhase } from "../state/engine-store.ts";
+import { type GpuProbe, listModels, type ModelChoice, probeGpu } from "../state/models.ts";
+import { controls } from "../styles/controls.ts";
+import { checkIcon, downIcon, logo, warnIcon } from "./icons.ts";
+import "./load-progress.ts";
+import "./own-model.ts";
+
+/** The first thing a visitor sees: what will be loaded, what it weighs, whether it can run here. */
+@customElement("load-card")
+export class LoadCard extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      :host {
+        display: grid;
+        place-items: center;
+        min-height: 100%;
+        padding: 1.5rem 1rem 2.5rem;
+      }
+      .card {
+        width: min(100%, 33rem);
+        padding: clamp(1.35rem, 5vw, 2.25rem);
+        border: 1px solid var(--line);
+        border-radius: 20px;
+        background: var(--surface);
+        box-shadow: var(--shadow);
+      }
+      .logo {
+        width: 46px;
+        height: 46px;
+      }
+      h2 {
+        margin: 0.6rem 0 0.6rem;
+        font: 500 clamp(1.65rem, 6vw, 2.1rem) / 1.15 var(--display);
+        letter-spacing: -0.01em;
+        text-wrap: balance;
+      }
+      .lead {
+        color: var(--muted);
+      }
+      .facts {
+        display: grid;
+        gap: 0.45rem;
+        margin: 1.25rem 0;
+        padding: 0.9rem 1rem;
+        border-radius: var(--radius);
+        background: var(--bg);
+        font-size: 0.9375rem;
+      }
+      .facts div {
+        display: flex;
+        gap: 0.6rem;
+        align-items: baseline;
+      }
+      .facts .icon {
+        align-self: center;
+        color: var(--pine);
+      }
+      .facts .caution .icon {
+        color: var(--caution);
+      }
+      .facts select {
+        min-height: 34px;
+      }
+      .actions {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.6rem;
+        align-items: center;
+      }
+      .actions .primary {
+        min-height: 44px;
+        padding: 0 1.4em;
+      }
+      own-model {
+        margin-top: 1.4rem;
+        padding-top: 1.1rem;
+        border-top: 1px solid var(--line);
+      }
+      .error {
+        margin: 1.1rem 0;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) phase: EnginePhase = { kind: "idle" };
+  @property({ attribute: false }) choice: ModelChoice | null = null;
+  @state() private models: ModelChoice[] = [];
+  @state() private picked = 0;
+  @state() private gpu: GpuProbe = { state: "checking", text: "Looking for WebGPU…" };
+
+  override async connectedCallback(): Promise<void> {
+    super.connectedCallback();
+    [this.models, this.gpu] = await Promise.all([listModels(), probeGpu()]);
+  }
+
+  protected override render(): TemplateResult {
+    const { phase } = this;
+    return html`<section class="card" aria-labelledby="title">
+      ${logo}
+      <h2 id="title">A language model, right here in this tab</h2>
+      ${
+        phase.kind === "loading"
+          ? html`<p class="lead">Loading ${this.choice?.label ?? "the model"}</p>
+            <load-progress .progress=${phase.progress} .secondsLeft=${phase.secondsLeft}></load-progress>
+            <div class="actions">
+              <button data-testid="cancel-load" @click=${() => emit(this, "cancel-load")}>Cancel</button>
+              ${phase.progress.stage === "download" ? html`<span class="small muted">What has arrived is kept.</span>` : nothing}
+            </div>`
+          : this.#offer()
+      }
+    </section>`;
+  }
+
+  #offer(): TemplateResult {
+    const failed = this.phase.kind === "failed" ? this.phase.error : null;
+    const model = this.models[this.picked];
+    return html`<p class="lead">
+        No server, no account: what you write stays on this device. Its memory stays within a budget
+        that you can move while it talks.
+      </p>
+      ${
+        failed === null
+          ? nothing
+          : html`<div class="error" role="alert" data-testid="load-error" data-code=${failed.code}>
+            <p>${failed.message}</p>
+            ${failed.hint === "" ? nothing : html`<p>${failed.hint}</p>`}
+          </div>`
+      }
+      <div class="facts" data-testid="load-facts">
+        ${this.#modelLine(model)}
+        <div class=${this.gpu.state === "ready" ? "" : "caution"} data-testid="gpu" data-state=${this.gpu.state}>
+          ${this.gpu.state === "ready" ? checkIcon : warnIcon}<span>${this.gpu.text}</span>
+        </div>
+      </div>
+      <div class="actions">
+        <button
+          class="primary"
+          data-testid="load"
+          ?disabled=${model === undefined}
+          @click=${() => emit(this, "load-model", failed === null ? model : (this.choice ?? model))}
+        >
+          ${failed === null ? "Load the model" : "Try again"}
+        </button>
+        ${
+          failed !== null && this.choice !== null && this.choice !== model && model !== undefined
+            ? html`<button @click=${() => emit(this, "load-model", model)}>Load ${model.label}</button>`
+            : nothing
+        }
+      </div>
+      <own-model></own-model>`;
+  }
+
+  #modelLine(model: ModelChoice | undefined): TemplateResult {
+    if (model === undefined) return html`<div class="muted">Reading the list of models…</div>`;
+    const size =
+      model.bytes === null
+        ? "Size shown while it loads"
+        : `${formatBytes(model.bytes)} to download, once`;
+    return html`<div>
+      ${downIcon}
+      <span>
+        ${
+          this.models.length === 1
+            ? html`<strong>${model.label}</strong><br />`
+            : html`<select aria-label="Model" data-testid="model" @change=${this.#pick}>
+              ${this.models.map((entry, index) => html`<option value=${index}>${entry.label}</option>`)}
+            </select>`
+        }
+        <span class="num" data-testid="model-size">${size}</span>
+      </span>
+    </div>`;
+  }
+
+  readonly #pick = (event: Event): void => {
+    this.picked = Number((event.target as HTMLSelectElement).value);
+  };
+}

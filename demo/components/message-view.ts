@@ -1,0 +1,192 @@
+import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { customElement, property, query, state } from "lit/decorators.js";
+import { emit } from "../events.ts";
+import { formatCount, formatRate, formatSeconds } from "../format.ts";
+import { StreamingMarkdown } from "../markdown.ts";
+import type { ChatEntry } from "../state/chat-store.ts";
+import { controls } from "../styles/controls.ts";
+import { prose } from "../styles/prose.ts";
+import { checkIcon, copyIcon, editIcon, retryIcon } from "./icons.ts";
+
+/** One question or answer. An answer's Markdown is grown in place, outside Lit's templates. */
+@customElement("message-view")
+export class MessageView extends LitElement {
+  static override styles = [
+    controls,
+    prose,
+    css`
+      .question {
+        width: fit-content;
+        max-width: min(85%, 34rem);
+        margin-left: auto;
+        padding: 0.6rem 0.95rem;
+        border-radius: 18px 18px 5px 18px;
+        background: var(--sunken);
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .bar {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        gap: 0.1rem;
+        min-height: 32px;
+        margin: 0.3rem -0.6rem 0;
+        color: var(--muted);
+      }
+      .bar.locked {
+        visibility: hidden;
+      }
+      .bar.end {
+        justify-content: flex-end;
+      }
+      .bar button {
+        min-height: 30px;
+        padding: 0 0.6em;
+        font-size: 0.8125rem;
+      }
+      .bar .facts {
+        padding: 0 0.6rem;
+      }
+      .waiting {
+        display: inline-flex;
+        gap: 5px;
+        padding: 0.6rem 0;
+      }
+      .waiting i {
+        width: 7px;
+        height: 11px;
+        border-radius: 50%;
+        background: var(--wheat);
+        animation: sway 1.1s ease-in-out infinite;
+      }
+      .waiting i:nth-child(2) {
+        animation-delay: 0.15s;
+      }
+      .waiting i:nth-child(3) {
+        animation-delay: 0.3s;
+      }
+      @keyframes sway {
+        50% {
+          transform: translateY(-4px) rotate(12deg);
+          opacity: 0.5;
+        }
+      }
+      .error {
+        margin-top: 0.6rem;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) entry!: ChatEntry;
+  /** Only the last turn can be answered again or taken back. */
+  @property({ type: Boolean }) last = false;
+  /** While an answer is under way. */
+  @property({ type: Boolean }) locked = false;
+  @state() private copied = false;
+  @query(".prose") private prose!: HTMLElement;
+  #markdown: StreamingMarkdown | null = null;
+
+  protected override updated(changed: PropertyValues): void {
+    if (!changed.has("entry") || this.entry.role !== "assistant") return;
+    this.#markdown ??= new StreamingMarkdown(this.prose);
+    const { text, status } = this.entry;
+    this.#markdown.update(text, status !== "waiting" && status !== "streaming");
+  }
+
+  protected override render(): TemplateResult {
+    return this.entry.role === "user" ? this.#question() : this.#answer();
+  }
+
+  #question(): TemplateResult {
+    return html`<div data-testid="message-user">
+      <span class="hidden-text">You:</span>
+      <div class="question">${this.entry.text}</div>
+      ${
+        this.last
+          ? html`<div class="bar end ${this.locked ? "locked" : ""}">
+            <button class="quiet" data-testid="edit" @click=${() => emit(this, "edit-question")}>
+              ${editIcon} Edit
+            </button>
+          </div>`
+          : nothing
+      }
+    </div>`;
+  }
+
+  #answer(): TemplateResult {
+    const { status, error, text } = this.entry;
+    const busy = status === "waiting" || status === "streaming";
+    return html`<div data-testid="message-assistant" data-status=${status} aria-busy=${busy ? "true" : "false"}>
+      <span class="hidden-text">Winnow:</span>
+      ${
+        status === "waiting"
+          ? html`<div class="waiting" role="img" aria-label="Reading your message"><i></i><i></i><i></i></div>`
+          : nothing
+      }
+      <div class="prose ${status === "streaming" ? "growing" : ""}" @click=${this.#copyCode}></div>
+      ${
+        error === undefined
+          ? nothing
+          : html`<div class="error" role="alert" data-testid="message-error">
+            <p>${error.message}</p>
+            ${error.hint === "" ? nothing : html`<p>${error.hint}</p>`}
+          </div>`
+      }
+      ${busy ? nothing : this.#actions(text)}
+    </div>`;
+  }
+
+  #actions(text: string): TemplateResult {
+    return html`<div class="bar">
+      ${
+        text === ""
+          ? nothing
+          : html`<button class="quiet" data-testid="copy" @click=${() => this.#copyAnswer(text)}>
+            ${this.copied ? checkIcon : copyIcon} ${this.copied ? "Copied" : "Copy"}
+          </button>`
+      }
+      ${
+        this.last && !this.locked
+          ? html`<button class="quiet" data-testid="retry" @click=${() => emit(this, "retry-answer")}>
+            ${retryIcon} Retry
+          </button>`
+          : nothing
+      }
+      <span class="facts small num" data-testid="answer-facts">${this.#facts()}</span>
+    </div>`;
+  }
+
+  #facts(): string {
+    const { usage, status, finish } = this.entry;
+    const parts: string[] = [];
+    if (status === "stopped") parts.push("stopped");
+    if (finish === "length") parts.push("reached its length limit");
+    if (usage !== undefined) {
+      const { decode_tokens_per_s, time_to_first_token_s } = usage.extra;
+      parts.push(`${formatCount(usage.completion_tokens)} tokens`);
+      if (decode_tokens_per_s > 0) parts.push(`${formatRate(decode_tokens_per_s)} tok/s`);
+      parts.push(`first token after ${formatSeconds(time_to_first_token_s)}`);
+    }
+    return parts.join(" · ");
+  }
+
+  async #copyAnswer(text: string): Promise<void> {
+    await navigator.clipboard.writeText(text).catch(() => undefined);
+    this.copied = true;
+    setTimeout(() => {
+      this.copied = false;
+    }, 1600);
+  }
+
+  readonly #copyCode = (event: Event): void => {
+    const button = (event.target as Element).closest<HTMLElement>("[data-copy]");
+    const code = button?.closest(".code")?.querySelector("code")?.textContent;
+    if (!button || code === undefined || code === null) return;
+    void navigator.clipboard.writeText(code).catch(() => undefined);
+    button.textContent = "Copied";
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 1600);
+  };
+}

@@ -1,0 +1,109 @@
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { customElement, query, state } from "lit/decorators.js";
+import { emit } from "../events.ts";
+import type { ModelChoice } from "../state/models.ts";
+import { controls } from "../styles/controls.ts";
+
+/** A model of the user's own: a .gguf file dropped or picked, or its address. */
+@customElement("own-model")
+export class OwnModel extends LitElement {
+  static override styles = [
+    controls,
+    css`
+      summary {
+        width: fit-content;
+        color: var(--pine);
+        cursor: pointer;
+      }
+      .drop {
+        display: grid;
+        justify-items: center;
+        gap: 0.5rem;
+        margin: 0.9rem 0;
+        padding: 1.1rem;
+        border: 1.5px dashed var(--line-strong);
+        border-radius: var(--radius);
+        text-align: center;
+      }
+      .drop.over {
+        border-color: var(--pine);
+        background: var(--pine-soft);
+      }
+      form {
+        display: flex;
+        gap: 0.5rem;
+      }
+      .error {
+        margin-top: 0.6rem;
+      }
+    `,
+  ];
+
+  @state() private over = false;
+  @state() private problem = "";
+  @query("input[type=file]") private file!: HTMLInputElement;
+  @query("input[type=url]") private url!: HTMLInputElement;
+
+  protected override render(): TemplateResult {
+    return html`<details>
+      <summary>Use a model of your own</summary>
+      <div
+        class="drop ${this.over ? "over" : ""}"
+        data-testid="drop"
+        @dragover=${this.#onDragOver}
+        @dragleave=${this.#onDragLeave}
+        @drop=${this.#onDrop}
+      >
+        <span>Drop a <code>.gguf</code> file here</span>
+        <button type="button" @click=${() => this.file.click()}>Choose a file</button>
+        <input type="file" accept=".gguf" hidden aria-label="Model file" @change=${() => this.#takeFile(this.file.files?.[0])} />
+        <span class="small muted">It is read where it is, not uploaded anywhere.</span>
+      </div>
+      <form @submit=${this.#takeUrl}>
+        <input type="url" aria-label="Address of a .gguf file" placeholder="https://…/model.gguf" data-testid="model-url" />
+        <button>Load</button>
+      </form>
+      ${this.problem === "" ? nothing : html`<p class="error" role="alert">${this.problem}</p>`}
+    </details>`;
+  }
+
+  readonly #onDragOver = (event: DragEvent): void => {
+    event.preventDefault();
+    this.over = true;
+  };
+
+  readonly #onDragLeave = (): void => {
+    this.over = false;
+  };
+
+  readonly #onDrop = (event: DragEvent): void => {
+    event.preventDefault();
+    this.over = false;
+    this.#takeFile(event.dataTransfer?.files[0]);
+  };
+
+  #takeFile(file: File | undefined): void {
+    if (file === undefined) return;
+    if (!file.name.toLowerCase().endsWith(".gguf")) {
+      this.problem = `${file.name} is not a .gguf file.`;
+      return;
+    }
+    this.#load({ label: file.name, source: file, bytes: file.size });
+  }
+
+  readonly #takeUrl = (event: Event): void => {
+    event.preventDefault();
+    const text = this.url.value.trim();
+    if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+      this.problem = "That is not an http or https address.";
+      return;
+    }
+    const label = new URL(text).pathname.split("/").at(-1) || text;
+    this.#load({ label, source: text, bytes: null });
+  };
+
+  #load(choice: ModelChoice): void {
+    this.problem = "";
+    emit(this, "load-model", choice);
+  }
+}

@@ -1,0 +1,96 @@
+import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
+import { WinnowError } from "../../src/errors.ts";
+
+/** The default model's shape: 30 layers, 3 kv heads, 64 values a head, f16. */
+export const HEADS = 90;
+const PAIR_BYTES = 2 * 64 * 2;
+const SLOT_BYTES = PAIR_BYTES + 8;
+const PAGE = 16;
+const LONGEST = 8192;
+
+/** Budget, protection and eviction as the engine has them, on counts alone. */
+export class FakeCache {
+  options: Required<CacheOptions>;
+  readonly tokens: string[] = [];
+  readonly kept: number[] = [];
+  #evicted = 0;
+
+  constructor(options: CacheOptions = {}) {
+    this.options = checked({ budget: 512, policy: "q-filters", window: 64, sinks: 4 }, options);
+  }
+
+  append(text: string): void {
+    this.tokens.push(text);
+    this.kept.push(HEADS);
+    this.#evict();
+  }
+
+  configure(options: CacheOptions): CacheUsage {
+    this.options = checked(this.options, options);
+    this.#evict();
+    return this.usage();
+  }
+
+  reset(): void {
+    this.tokens.length = this.kept.length = 0;
+    this.#evicted = 0;
+  }
+
+  usage(): CacheUsage {
+    const pairsKept = this.kept.reduce((sum, count) => sum + count, 0);
+    const pages = Math.ceil(pairsKept / HEADS / PAGE) * HEADS;
+    return {
+      budget: this.options.budget,
+      policy: this.options.policy,
+      tokensSeen: this.tokens.length,
+      pairsKept,
+      pairsEvicted: this.#evicted,
+      bytes: pages * (PAGE * SLOT_BYTES + 4),
+      bytesUncompressed: this.tokens.length * HEADS * PAIR_BYTES,
+    };
+  }
+
+  retention(): Retention {
+    return { heads: HEADS, tokens: [...this.tokens], kept: [...this.kept] };
+  }
+
+  #evict(): void {
+    const { budget, policy, window, sinks } = this.options;
+    if (budget === "full" || policy === "full") return;
+    const end = this.kept.length - window;
+    let surplus = this.kept.reduce((sum, count) => sum + count, 0) - budget * HEADS;
+    for (let round = 0; surplus > 0 && round < HEADS; round++) {
+      for (let i = sinks; i < end && surplus > 0; i++) {
+        const drop = Math.min(
+          surplus,
+          this.kept[i]!,
+          policy === "streaming-llm" ? HEADS : worth(i, round),
+        );
+        this.kept[i]! -= drop;
+        this.#evicted += drop;
+        surplus -= drop;
+      }
+    }
+  }
+}
+
+/** Heads that drop token `i` in a round: steady a token, so that some are kept by many heads for long. */
+function worth(i: number, round: number): number {
+  const noise = Math.abs(Math.sin(i * 12.9898) * 43758.5453) % 1;
+  return noise < 0.18 ? (round > 40 ? 6 : 0) : 1 + Math.floor(noise * 7);
+}
+
+function checked(now: Required<CacheOptions>, change: CacheOptions): Required<CacheOptions> {
+  const next = { ...now, ...change };
+  const { budget, window, sinks } = next;
+  if (budget === "full" || next.policy === "full") return next;
+  if (!Number.isInteger(budget) || budget < 1 || budget > LONGEST)
+    throw new WinnowError("invalid_argument", `budget: ${budget} is not between 1 and ${LONGEST}`);
+  if (window + sinks >= budget)
+    throw new WinnowError(
+      "invalid_argument",
+      `window: ${window} recent and ${sinks} first tokens leave nothing of a budget of ${budget} to choose from`,
+      { hint: `Use a window below ${budget - sinks}, or a larger budget.` },
+    );
+  return next;
+}

@@ -1,0 +1,214 @@
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  Engine,
+  EngineInfo,
+  EngineOptions,
+  FinishReason,
+  MemoryReport,
+  RequestOptions,
+  Usage,
+} from "../../src/api/types.ts";
+import { throwIfAborted, WinnowError } from "../../src/errors.ts";
+import { answerFor } from "./answers.ts";
+import { FakeCache } from "./fake-cache.ts";
+
+/**
+ * Stands in for the engine while the page is worked on: no GPU, no weights, the same behaviour seen
+ * from outside. Query parameters: `load=slow`, `fail=load|answer`, `adapter=software`, `rate=N`.
+ */
+const query = new URLSearchParams(location.search);
+const RATE = Number(query.get("rate") ?? 24);
+const WEIGHT_BYTES = 98_362_432;
+
+export async function createFakeEngine(options: EngineOptions): Promise<Engine> {
+  await fakeLoad(options);
+  return new FakeEngine(options);
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function fakeLoad({ onProgress, signal }: EngineOptions): Promise<void> {
+  const steps = query.get("load") === "slow" ? 400 : 25;
+  onProgress?.({ stage: "resolve", loaded: 0, total: 0 });
+  await pause(150);
+  for (let i = 0; i <= steps; i++) {
+    throwIfAborted(signal);
+    onProgress?.({ stage: "download", loaded: (WEIGHT_BYTES * i) / steps, total: WEIGHT_BYTES });
+    if (query.get("fail") === "load" && i > steps / 3)
+      throw new WinnowError(
+        "network",
+        "model.gguf: the connection broke after 33.1 MB of 98.4 MB",
+        {
+          hint: "Check the connection and try again: what arrived is kept and the download resumes.",
+        },
+      );
+    await pause(40);
+  }
+  for (const stage of ["verify", "upload", "compile"] as const)
+    for (let i = 1; i <= 5; i++) {
+      throwIfAborted(signal);
+      const total = stage === "compile" ? 14 : WEIGHT_BYTES;
+      onProgress?.({ stage, loaded: Math.round((total * i) / 5), total });
+      await pause(30);
+    }
+  onProgress?.({ stage: "ready", loaded: 1, total: 1 });
+}
+
+class FakeEngine implements Engine {
+  readonly #cache: FakeCache;
+  #last: string[] = [];
+  #requests = 0;
+  readonly cache: Engine["cache"];
+  readonly chat: Engine["chat"];
+
+  constructor(options: EngineOptions) {
+    this.#cache = new FakeCache(options.cache);
+    this.cache = {
+      usage: () => this.#cache.usage(),
+      configure: async (change) => {
+        await pause(60);
+        return this.#cache.configure(change);
+      },
+      retention: async () => this.#cache.retention(),
+      reset: async () => {
+        this.#last = [];
+        this.#cache.reset();
+      },
+      fork: async () => undefined,
+    };
+    const create = (
+      request: ChatCompletionRequest,
+      requestOptions: RequestOptions = {},
+    ): Promise<unknown> =>
+      request.stream === true
+        ? Promise.resolve(this.#stream(request, requestOptions))
+        : this.#collect(request, requestOptions);
+    this.chat = { completions: { create: create as Engine["chat"]["completions"]["create"] } };
+  }
+
+  memory(): MemoryReport {
+    const { bytes } = this.#cache.usage();
+    const parts = {
+      weights: 101_204_992,
+      kv: Math.max(bytes, 6_082_560),
+      activations: 9_437_184,
+      staging: 1_048_576,
+    };
+    return { ...parts, total: Object.values(parts).reduce((sum, part) => sum + part, 0) };
+  }
+
+  info(): EngineInfo {
+    const software = query.get("adapter") === "software";
+    return {
+      model: {
+        name: "SmolLM2-135M-Instruct",
+        architecture: "llama",
+        parameters: 134_515_008,
+        contextLength: 8192,
+        bytes: WEIGHT_BYTES,
+        sha256: "",
+      },
+      adapter: {
+        vendor: "stand-in",
+        architecture: "none",
+        device: "",
+        description: software ? "Stand-in software adapter" : "Stand-in adapter",
+        fallback: software,
+      },
+      features: ["subgroups", "shader-f16"],
+      kernels: {},
+      notices: query.has("notice")
+        ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
+        : [],
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#cache.reset();
+  }
+
+  async #collect(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
+    let content = "";
+    let usage: Usage | undefined;
+    for await (const chunk of this.#stream(request, options)) {
+      content += chunk.choices[0].delta.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    return {
+      id: "fake",
+      object: "chat.completion",
+      created: 0,
+      model: "fake",
+      choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
+      usage: usage!,
+    };
+  }
+
+  async *#stream(
+    request: ChatCompletionRequest,
+    { signal }: RequestOptions,
+  ): AsyncGenerator<ChatCompletionChunk> {
+    const begin = performance.now();
+    const words = request.messages.flatMap(({ role, content }) => [
+      `${role}\n`,
+      ...split(content),
+      "\n",
+    ]);
+    const shared = commonPrefix(this.#last, words);
+    if (shared < this.#last.length) this.#cache.reset();
+    const fresh = shared < this.#last.length ? words : words.slice(shared);
+    await pause(250 + 2 * fresh.length);
+    throwIfAborted(signal);
+    for (const token of fresh) this.#cache.append(token);
+    const first = performance.now();
+    const answer = split(answerFor(request.messages.at(-1)!.content, this.#requests++));
+    const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
+    this.#last = [...words, "assistant\n"];
+    for (let i = 0; i < limit; i++) {
+      await pause(1000 / RATE);
+      throwIfAborted(signal);
+      if (query.get("fail") === "answer" && i === 30)
+        throw new WinnowError("device_lost", "the GPU device was lost and could not be rebuilt", {
+          hint: "Close other tabs that use the GPU, then press Retry.",
+        });
+      this.#cache.append(answer[i]!);
+      this.#last.push(answer[i]!);
+      yield chunk(answer[i]!, null);
+    }
+    this.#last.push("\n");
+    const seconds = Math.max(0.001, (performance.now() - first) / 1000);
+    yield {
+      ...chunk("", limit < answer.length ? "length" : "stop"),
+      usage: {
+        prompt_tokens: words.length,
+        completion_tokens: limit,
+        total_tokens: words.length + limit,
+        prompt_tokens_details: { cached_tokens: words.length - fresh.length },
+        extra: {
+          prefill_tokens_per_s: fresh.length / ((first - begin) / 1000),
+          decode_tokens_per_s: limit / seconds,
+          time_to_first_token_s: (first - begin) / 1000,
+        },
+      },
+    };
+  }
+}
+
+const split = (text: string): string[] =>
+  text.match(/\s*[\p{L}\p{N}]{1,6}|\s*[^\p{L}\p{N}\s]|\s+/gu) ?? [];
+
+function commonPrefix(a: readonly string[], b: readonly string[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+const chunk = (content: string, finish_reason: FinishReason | null): ChatCompletionChunk => ({
+  id: "fake",
+  object: "chat.completion.chunk",
+  created: 0,
+  model: "fake",
+  choices: [{ index: 0, delta: { content }, finish_reason }],
+});

@@ -1,0 +1,45 @@
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** Decimal units, three significant digits: 98.4 MB. */
+export function formatBytes(bytes: number): string {
+  let unit = 0;
+  let value = Math.max(0, bytes);
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/** Grouped by thousands in the reader's own way. */
+export const formatCount = (count: number): string => Math.round(count).toLocaleString();
+
+/** "about 40 s", "about 3 min": nobody needs the seconds of a long wait. */
+export function formatWait(seconds: number): string {
+  if (seconds < 1.5) return "about a second";
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min`;
+  return `about ${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** One decimal below 100. */
+export const formatRate = (perSecond: number): string =>
+  perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1);
+
+export const formatSeconds = (seconds: number): string =>
+  seconds < 10 ? `${seconds.toFixed(2)} s` : `${seconds.toFixed(1)} s`;
+
+/** "smaller by" factor: 4.2x; below 1.05 there is nothing to boast of. */
+export function formatFactor(whole: number, part: number): string {
+  if (part <= 0 || whole / part < 1.05) return "";
+  const factor = whole / part;
+  return `${factor >= 10 ? factor.toFixed(0) : factor.toFixed(1)}×`;
+}
+
+/** A token as a reader can see it: line ends and lone spaces become signs. */
+export function visibleToken(text: string): string {
+  if (text === "") return "(control)";
+  const shown = text.replaceAll("\n", "↵").replaceAll("\t", "⇥");
+  return shown.trim() === "" ? shown.replaceAll(" ", "␣") : shown;
+}

@@ -1,0 +1,17 @@
+import { fileURLToPath } from "node:url";
+import { runnerImport } from "vite";
+
+/**
+ * Imports a TypeScript module of this repository in plain Node, before anything is built.
+ * @param {string} path relative to the repository's root
+ * @returns {Promise<Record<string, any>>}
+ */
+export async function loadTypeScript(path) {
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  const { module } = await runnerImport(`${root}${path}`, {
+    root,
+    configFile: false,
+    logLevel: "error",
+  });
+  return /** @type {Record<string, any>} */ (module);
+}

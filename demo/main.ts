@@ -1,0 +1,1 @@
+import "./components/chat-app.ts";

@@ -1,0 +1,156 @@
+import type { Engine, FinishReason, Usage } from "../../src/api/types.ts";
+import { asWinnowError, type WinnowError } from "../../src/errors.ts";
+import type { ChatMessage } from "../../src/text/types.ts";
+import { Store } from "./store.ts";
+
+export interface ChatEntry {
+  readonly id: number;
+  readonly role: "user" | "assistant";
+  readonly text: string;
+  /** waiting: the question is being read, no token yet. */
+  readonly status: "done" | "waiting" | "streaming" | "stopped" | "failed";
+  readonly finish?: FinishReason;
+  readonly usage?: Usage;
+  readonly error?: WinnowError;
+}
+
+export interface AnswerSettings {
+  system: string;
+  temperature: number;
+  maxTokens: number;
+}
+
+/** Runs `flush` once a frame at most; in a hidden tab, where frames stop, once in a while. */
+const nextFrame = (flush: () => void): void => {
+  if (document.hidden) setTimeout(flush, 200);
+  else requestAnimationFrame(flush);
+};
+
+/** The conversation on the page: entries are never changed in place, so a view can compare by identity. */
+export class ChatStore extends Store {
+  entries: readonly ChatEntry[] = [];
+  settings: AnswerSettings = { system: "", temperature: 0.7, maxTokens: 512 };
+  #engine: Engine | null = null;
+  #abort: AbortController | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #nextId = 1;
+
+  get answering(): boolean {
+    return this.#abort !== null;
+  }
+
+  attach(engine: Engine | null): void {
+    this.#engine = engine;
+  }
+
+  configure(settings: Partial<AnswerSettings>): void {
+    this.settings = { ...this.settings, ...settings };
+    this.changed();
+  }
+
+  send(text: string): void {
+    const question = text.trim();
+    if (question === "" || this.answering || this.#engine === null) return;
+    this.#append({ role: "user", text: question, status: "done" });
+    this.#start();
+  }
+
+  /** Ends the answer within a token; its text stays. */
+  stop(): void {
+    this.#abort?.abort();
+  }
+
+  /** Answers the last question again. */
+  retry(): void {
+    if (this.answering || this.#engine === null) return;
+    if (this.entries.at(-1)?.role === "assistant") this.entries = this.entries.slice(0, -1);
+    if (this.entries.at(-1)?.role === "user") this.#start();
+  }
+
+  /** Takes the last question and its answer back, and returns the question's text. */
+  takeBackQuestion(): string {
+    const index = this.entries.findLastIndex((entry) => entry.role === "user");
+    if (index < 0 || this.answering) return "";
+    const text = this.entries[index]!.text;
+    this.entries = this.entries.slice(0, index);
+    this.changed();
+    return text;
+  }
+
+  /** An empty conversation; the engine forgets the old one. */
+  async clear(): Promise<void> {
+    this.stop();
+    this.entries = [];
+    this.changed();
+    await this.#running;
+    await this.#engine?.cache.reset();
+    this.changed();
+  }
+
+  #start(): void {
+    const abort = new AbortController();
+    this.#abort = abort;
+    const messages = this.#messages();
+    const id = this.#append({ role: "assistant", text: "", status: "waiting" });
+    this.#running = this.#running.then(() => this.#answer(id, messages, abort));
+  }
+
+  async #answer(id: number, messages: ChatMessage[], abort: AbortController): Promise<void> {
+    let text = "";
+    let queued = false;
+    let open = true;
+    let end: Partial<ChatEntry> = { status: "done" };
+    const flush = (): void => {
+      queued = false;
+      if (open) this.#update(id, { text, status: text === "" ? "waiting" : "streaming" });
+    };
+    try {
+      const { temperature, maxTokens } = this.settings;
+      const stream = await this.#engine!.chat.completions.create(
+        { messages, stream: true, temperature, max_tokens: maxTokens },
+        { signal: abort.signal },
+      );
+      for await (const chunk of stream) {
+        const choice = chunk.choices[0];
+        text += choice.delta.content ?? "";
+        if (choice.finish_reason !== null) end = { ...end, finish: choice.finish_reason };
+        if (chunk.usage !== undefined) end = { ...end, usage: chunk.usage };
+        if (!queued) nextFrame(flush);
+        queued = true;
+      }
+      if (abort.signal.aborted) end = { ...end, status: "stopped" };
+    } catch (thrown) {
+      const error = asWinnowError(thrown);
+      const stopped = abort.signal.aborted || error.code === "aborted";
+      end = stopped ? { status: "stopped" } : { status: "failed", error };
+    }
+    open = false;
+    this.#abort = null;
+    this.#update(id, { text, ...end });
+  }
+
+  /** What the model is given: failed answers left out, questions without an answer joined. */
+  #messages(): ChatMessage[] {
+    const system = this.settings.system.trim();
+    const messages: ChatMessage[] = system === "" ? [] : [{ role: "system", content: system }];
+    for (const { role, text } of this.entries) {
+      const last = messages.at(-1);
+      if (text === "") continue;
+      if (last?.role === role) last.content += `\n\n${text}`;
+      else messages.push({ role, content: text });
+    }
+    return messages;
+  }
+
+  #append(entry: Omit<ChatEntry, "id">): number {
+    const id = this.#nextId++;
+    this.entries = [...this.entries, { ...entry, id }];
+    this.changed();
+    return id;
+  }
+
+  #update(id: number, change: Partial<ChatEntry>): void {
+    this.entries = this.entries.map((entry) => (entry.id === id ? { ...entry, ...change } : entry));
+    this.changed();
+  }
+}

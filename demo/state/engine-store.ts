@@ -1,0 +1,84 @@
+import type { CacheOptions, Engine, LoadProgress } from "../../src/api/types.ts";
+import { asWinnowError, type WinnowError } from "../../src/errors.ts";
+import { type CreateEngine, loadCreateEngine } from "./engine-source.ts";
+import type { ModelChoice } from "./models.ts";
+import { Rate } from "./rate.ts";
+import { Store } from "./store.ts";
+
+export type EnginePhase =
+  | { kind: "idle" }
+  | { kind: "loading"; progress: LoadProgress; secondsLeft: number | null }
+  | { kind: "failed"; error: WinnowError }
+  | { kind: "ready"; engine: Engine };
+
+/** Loads one engine at a time, and knows how far it is. */
+export class EngineStore extends Store {
+  phase: EnginePhase = { kind: "idle" };
+  choice: ModelChoice | null = null;
+  #abort: AbortController | null = null;
+  readonly #factory: () => Promise<CreateEngine>;
+
+  constructor(factory: () => Promise<CreateEngine> = loadCreateEngine) {
+    super();
+    this.#factory = factory;
+  }
+
+  get engine(): Engine | null {
+    return this.phase.kind === "ready" ? this.phase.engine : null;
+  }
+
+  /** Never throws: a failure becomes the phase. */
+  async load(choice: ModelChoice, cache: CacheOptions): Promise<void> {
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.choice = choice;
+    this.#enter({
+      kind: "loading",
+      progress: { stage: "resolve", loaded: 0, total: 0 },
+      secondsLeft: null,
+    });
+    const rate = new Rate();
+    let stage = "";
+    const onProgress = (progress: LoadProgress): void => {
+      if (this.#abort !== abort) return;
+      if (progress.stage !== stage) rate.clear();
+      stage = progress.stage;
+      rate.add(progress.loaded, performance.now());
+      this.#enter({ kind: "loading", progress, secondsLeft: rate.secondsLeft(progress.total) });
+    };
+    try {
+      const createEngine = await this.#factory();
+      const engine = await createEngine({
+        model: choice.source,
+        cache,
+        onProgress,
+        signal: abort.signal,
+      });
+      if (this.#abort !== abort) return await engine.close();
+      this.#enter({ kind: "ready", engine });
+    } catch (thrown) {
+      if (this.#abort !== abort) return;
+      const error = asWinnowError(thrown);
+      this.#enter(error.code === "aborted" ? { kind: "idle" } : { kind: "failed", error });
+    }
+  }
+
+  /** Back to the choice of models. What was downloaded is kept and resumes. */
+  cancel(): void {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#enter({ kind: "idle" });
+  }
+
+  async unload(): Promise<void> {
+    const engine = this.engine;
+    this.#abort = null;
+    this.#enter({ kind: "idle" });
+    await engine?.close();
+  }
+
+  #enter(phase: EnginePhase): void {
+    this.phase = phase;
+    this.changed();
+  }
+}

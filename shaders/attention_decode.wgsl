@@ -1,0 +1,168 @@
+// Attention of single query rows over a lane's paged cache, split over keys (flash decoding).
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
+// KEYS (keys a thread and tile); loops written out by unroll: h < GROUP, o < OCTETS, n < KEYS.
+// Workgroups: (splits, G, M), 64 threads. COLUMNS threads share a key, each with its OCTETS * 8 dimensions of
+// the GROUP queries and of their sums in registers, so K and V are read once, coalesced, for all GROUP heads.
+// A tile is PARTS * KEYS slots: partial dot products are added up through workgroup memory, then every part
+// (COLUMNS threads) goes on with an online softmax of its own; parts are joined once, at the end. Split s takes
+// tiles s, s + splits, ... and leaves (max, sum, acc[D]) a head for attention_combine. Slots need no order: all
+// of them are in the past.
+// Bytes: 4 D a slot and kv head, each read once; 4 D GROUP flops... fma 2 D GROUP a slot. Two barriers a tile.
+// Workgroup memory: at most 4 (64 + PARTS) KEYS GROUP + 512 OCTETS bytes (8 KiB at D 64, GROUP 3).
+
+const WORKGROUP = 64u;
+const COLUMNS = HEAD_DIM / (8u * OCTETS);
+const PARTS = WORKGROUP / COLUMNS;
+const TILE = PARTS * KEYS;
+const LOWEST = -3.0e38;
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
+@group(0) @binding(2) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D]
+@group(0) @binding(3) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> tables: array<u32>;
+@group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
+
+var<workgroup> sh_dot: array<f32, KEYS * GROUP * WORKGROUP>;
+var<workgroup> sh_logit: array<f32, KEYS * GROUP * PARTS>;
+var<workgroup> sh_acc: array<f32, OCTETS * 8u * WORKGROUP>;
+
+fn query(at: u32) -> vec4<f32> {
+  return inverseSqrt(f32(HEAD_DIM)) * vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
+}
+fn low_half(packed: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
+}
+fn high_half(packed: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let kv_head = group.y;
+  let r = group.z;
+  let table = table_row(shape, rows[r].lane, kv_head);
+  let count = tables[table];
+  let part = t / COLUMNS; // PARTS and above: threads left over
+  let octet = (t % COLUMNS) * OCTETS;
+  let first = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM + kv_head * GROUP * HEAD_DIM + octet * 8u;
+  //: for h
+  var max$h = LOWEST;
+  var sum$h = 0.0;
+  //: for o
+  let q$h_$o_low = query(first + $hu * HEAD_DIM + $ou * 8u);
+  let q$h_$o_high = query(first + $hu * HEAD_DIM + $ou * 8u + 4u);
+  var acc$h_$o_low = vec4<f32>();
+  var acc$h_$o_high = vec4<f32>();
+  //: end
+  //: end
+
+  let tiles = (count + TILE - 1u) / TILE;
+  for (var tile = group.x; tile < tiles; tile += groups.x) {
+    //: for n
+    let wanted$n = tile * TILE + $nu * PARTS + part;
+    let slot$n = min(wanted$n, count - 1u);
+    let page$n = tables[table + 2u + slot$n / PAGE_SLOTS];
+    {
+      let key = key_word(page$n, slot$n) / 4u + octet;
+      //: for o
+      let k$o = pages[key + $ou];
+      let low$o = low_half(k$o);
+      let high$o = high_half(k$o);
+      //: end
+      //: for h
+      var dot$h = 0.0;
+      //: for o
+      dot$h += dot(q$h_$o_low, low$o) + dot(q$h_$o_high, high$o);
+      //: end
+      sh_dot[($nu * GROUP + $hu) * WORKGROUP + t] = dot$h;
+      //: end
+    }
+    //: end
+    workgroupBarrier();
+    if (part < PARTS) {
+      for (var i = t % COLUMNS; i < KEYS * GROUP; i += COLUMNS) {
+        var logit = 0.0;
+        for (var c = 0u; c < COLUMNS; c += 1u) { logit += sh_dot[i * WORKGROUP + part * COLUMNS + c]; }
+        sh_logit[i * PARTS + part] = logit;
+      }
+    }
+    workgroupBarrier();
+    //: for h
+    var highest$h = max$h;
+    //: for n
+    let logit$h_$n = select(LOWEST, sh_logit[($nu * GROUP + $hu) * PARTS + part], wanted$n < count);
+    highest$h = max(highest$h, logit$h_$n);
+    //: end
+    let rescale$h = exp(max$h - highest$h);
+    max$h = highest$h;
+    sum$h *= rescale$h;
+    //: for o
+    acc$h_$o_low *= rescale$h;
+    acc$h_$o_high *= rescale$h;
+    //: end
+    //: for n
+    let weight$h_$n = select(0.0, exp(logit$h_$n - highest$h), wanted$n < count);
+    sum$h += weight$h_$n;
+    //: end
+    //: end
+    //: for n
+    {
+      let value = value_word(page$n, slot$n) / 4u + octet;
+      //: for o
+      let v$o = pages[value + $ou];
+      let low$o = low_half(v$o);
+      let high$o = high_half(v$o);
+      //: for h
+      acc$h_$o_low += weight$h_$n * low$o;
+      acc$h_$o_high += weight$h_$n * high$o;
+      //: end
+      //: end
+    }
+    //: end
+  }
+
+  // Join the parts. sh_logit may still be read for the last tile.
+  workgroupBarrier();
+  if (t % COLUMNS == 0u && part < PARTS) {
+    //: for h
+    sh_logit[$hu * PARTS + part] = max$h;
+    sh_dot[$hu * PARTS + part] = sum$h;
+    //: end
+  }
+  workgroupBarrier();
+  let out = ((r * shape.heads + kv_head * GROUP) * MAX_SPLITS + group.x) * (HEAD_DIM + 2u);
+  //: for h
+  {
+    let head_out = out + $hu * MAX_SPLITS * (HEAD_DIM + 2u);
+    var highest = LOWEST;
+    for (var p = 0u; p < PARTS; p += 1u) { highest = max(highest, sh_logit[$hu * PARTS + p]); }
+    let rescale = exp(max$h - highest);
+    //: for o
+    //: for j
+    sh_acc[(octet + $ou) * 8u + $ju + part * HEAD_DIM] = rescale * acc$h_$o_low[$j];
+    sh_acc[(octet + $ou) * 8u + 4u + $ju + part * HEAD_DIM] = rescale * acc$h_$o_high[$j];
+    //: end
+    //: end
+    workgroupBarrier();
+    for (var d = t; d < HEAD_DIM; d += WORKGROUP) {
+      var total = 0.0;
+      for (var p = 0u; p < PARTS; p += 1u) { total += sh_acc[p * HEAD_DIM + d]; }
+      partials[head_out + 2u + d] = total;
+    }
+    if (t == 0u) {
+      var total = 0.0;
+      for (var p = 0u; p < PARTS; p += 1u) {
+        total += exp(sh_logit[$hu * PARTS + p] - highest) * sh_dot[$hu * PARTS + p];
+      }
+      partials[head_out] = highest;
+      partials[head_out + 1u] = total;
+    }
+    workgroupBarrier();
+  }
+  //: end
+}

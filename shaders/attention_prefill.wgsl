@@ -1,0 +1,113 @@
+// Causal attention of a prompt chunk over the lane's cache and over the chunk itself (flash attention).
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, TILE (keys staged at once; 2 * TILE * D f32 of workgroup memory).
+// Workgroups: (ceil(M GROUP / 64), G), one thread a (row, query head of the group): all 64 threads use the
+// same keys, staged once as f32 in workgroup memory, so each K and V word is unpacked once for 64 queries.
+// Every cached pair is in the past of every row of the chunk; inside the chunk row r sees rows <= r.
+// Bytes: 4 D a key, kv head and 64 queries; 4 D fma a (query, key).
+
+const WORKGROUP = 64u;
+const QUADS = HEAD_DIM / 4u;
+const LOWEST = -3.0e38;
+
+struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<uniform> batch: Batch;
+@group(0) @binding(2) var<storage, read> rows: array<Row>;
+@group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
+@group(0) @binding(4) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> chunk: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> tables: array<u32>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
+
+var<workgroup> sh_key: array<vec4<f32>, TILE * QUADS>;
+var<workgroup> sh_value: array<vec4<f32>, TILE * QUADS>;
+
+struct State {
+  highest: f32,
+  sum: f32,
+  query: array<vec4<f32>, QUADS>,
+  acc: array<vec4<f32>, QUADS>,
+}
+
+fn stage(i: u32, key: vec4<u32>, value: vec4<u32>) {
+  sh_key[2u * i] = vec4<f32>(unpack2x16float(key.x), unpack2x16float(key.y));
+  sh_key[2u * i + 1u] = vec4<f32>(unpack2x16float(key.z), unpack2x16float(key.w));
+  sh_value[2u * i] = vec4<f32>(unpack2x16float(value.x), unpack2x16float(value.y));
+  sh_value[2u * i + 1u] = vec4<f32>(unpack2x16float(value.z), unpack2x16float(value.w));
+}
+
+// Attends to the first `visible` keys of the staged tile.
+fn attend(state: ptr<function, State>, visible: u32) {
+  var scores: array<f32, TILE>;
+  var highest = (*state).highest;
+  for (var k = 0u; k < visible; k += 1u) {
+    var sum = vec4<f32>();
+    for (var i = 0u; i < QUADS; i += 1u) { sum = fma((*state).query[i], sh_key[k * QUADS + i], sum); }
+    scores[k] = sum.x + sum.y + sum.z + sum.w;
+    highest = max(highest, scores[k]);
+  }
+  let rescale = exp((*state).highest - highest);
+  (*state).highest = highest;
+  (*state).sum *= rescale;
+  for (var i = 0u; i < QUADS; i += 1u) { (*state).acc[i] *= rescale; }
+  for (var k = 0u; k < visible; k += 1u) {
+    let weight = exp(scores[k] - highest);
+    (*state).sum += weight;
+    for (var i = 0u; i < QUADS; i += 1u) {
+      (*state).acc[i] = fma(vec4<f32>(weight), sh_value[k * QUADS + i], (*state).acc[i]);
+    }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let kv_head = group.y;
+  let index = group.x * WORKGROUP + t;
+  let r = index / GROUP;
+  let head = kv_head * GROUP + index % GROUP;
+  let live = r < batch.rows;
+  let table = table_row(shape, rows[0].lane, kv_head);
+  let count = tables[table];
+
+  var state: State;
+  state.highest = LOWEST;
+  if (live) {
+    let query = (r * (shape.heads + 2u * shape.kv_heads) + head) * QUADS;
+    let scale = inverseSqrt(f32(HEAD_DIM));
+    for (var i = 0u; i < QUADS; i += 1u) { state.query[i] = scale * qkv[query + i]; }
+  }
+
+  const HALF_QUADS = HALF_DIM / 4u;
+  for (var start = 0u; start < count; start += TILE) {
+    for (var i = t; i < TILE * HALF_QUADS; i += WORKGROUP) {
+      let slot = start + i / HALF_QUADS;
+      if (slot < count) {
+        let page = tables[table + 2u + slot / PAGE_SLOTS];
+        stage(i, pages[key_word(page, slot) / 4u + i % HALF_QUADS], pages[value_word(page, slot) / 4u + i % HALF_QUADS]);
+      }
+    }
+    workgroupBarrier();
+    if (live) { attend(&state, min(TILE, count - start)); }
+    workgroupBarrier();
+  }
+
+  let last = min((group.x * WORKGROUP + WORKGROUP - 1u) / GROUP, batch.rows - 1u); // last row of this workgroup
+  for (var start = 0u; start <= last; start += TILE) {
+    for (var i = t; i < TILE * HALF_QUADS; i += WORKGROUP) {
+      let row = start + i / HALF_QUADS;
+      if (row <= last) {
+        let page = kv_head * shape.chunk_pages + row / PAGE_SLOTS;
+        stage(i, chunk[key_word(page, row) / 4u + i % HALF_QUADS], chunk[value_word(page, row) / 4u + i % HALF_QUADS]);
+      }
+    }
+    workgroupBarrier();
+    if (live && r >= start) { attend(&state, min(TILE, r - start + 1u)); }
+    workgroupBarrier();
+  }
+
+  if (live) {
+    let inverse = 1.0 / state.sum;
+    for (var i = 0u; i < QUADS; i += 1u) { out[(r * shape.heads + head) * QUADS + i] = state.acc[i] * inverse; }
+  }
+}

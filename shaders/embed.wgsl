@@ -1,0 +1,21 @@
+// Embedding lookup: y[m] = W[rows[first + m].token], for the rows of one part of the matrix (the
+// tied head's own layout). One invocation a block of 32 weights. A token past the vocabulary
+// writes nothing.
+// Per token: E weights read, 4E bytes written. No reuse: bound by memory, and negligible.
+// Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks a row), COLS4 (E / 4).
+
+struct Batch { rows: u32, first: u32, a: u32, b: u32 }
+struct EmbedShape { rows: u32, first_row: u32, a: u32, b: u32 }
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let block = id.x;
+  if (block >= ROW_BLOCKS || id.y >= batch.rows) { return; }
+  let row = rows[batch.first + id.y].x - shape.first_row;
+  if (row >= shape.rows) { return; }
+  let w = weight_block(row * ROW_BLOCKS + block);
+  let at = id.y * COLS4 + block * 8u;
+  //: for j
+  if (block * 8u + $ju < COLS4) { y[at + $ju] = w[$j]; }
+  //: end
+}

@@ -1,0 +1,52 @@
+// Carries out the moves of evict_select: key, value, position and score of each, to its slot.
+//
+// Sources are rows of the chunk or slots >= capacity, destinations slots < capacity: no order is needed.
+// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/eviction.wgsl.
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<uniform> eviction: Eviction;
+@group(0) @binding(2) var<storage, read> tables: array<u32>;
+@group(0) @binding(3) var<storage, read> moves: array<u32>;
+@group(0) @binding(4) var<storage, read> chunk: array<u32>;
+@group(0) @binding(5) var<storage, read_write> pages: array<u32>;
+
+const THREADS = 64u;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let kv_head = group.y;
+  let row = table_row(shape, eviction.lane, kv_head);
+  let share = kv_head * (arrayLength(&moves) / shape.kv_heads);
+  let n = moves[share];
+  for (var m = group.x; m < n; m += groups.x) {
+    let source = moves[share + 1u + 2u * m];
+    let slot = moves[share + 2u + 2u * m];
+    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    if (source >= CHUNK_SOURCE) {
+      let r = source - CHUNK_SOURCE;
+      let home = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
+      for (var w = thread; w < HALF_DIM; w += THREADS) {
+        pages[key_word(page, slot) + w] = chunk[key_word(home, r) + w];
+        pages[value_word(page, slot) + w] = chunk[value_word(home, r) + w];
+      }
+      if (thread == 0u) {
+        pages[position_word(page, slot)] = chunk[position_word(home, r)];
+        pages[score_word(page, slot)] = chunk[score_word(home, r)];
+      }
+    } else {
+      let home = tables[row + 2u + source / PAGE_SLOTS];
+      for (var w = thread; w < HALF_DIM; w += THREADS) {
+        pages[key_word(page, slot) + w] = pages[key_word(home, source) + w];
+        pages[value_word(page, slot) + w] = pages[value_word(home, source) + w];
+      }
+      if (thread == 0u) {
+        pages[position_word(page, slot)] = pages[position_word(home, source)];
+        pages[score_word(page, slot)] = pages[score_word(home, source)];
+      }
+    }
+  }
+}

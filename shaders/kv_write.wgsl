@@ -1,0 +1,141 @@
+// Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), and APPEND:
+//   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
+//          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
+//          order of the Q-Filters reference. Nothing is moved and nothing is read back.
+//   false  a prompt chunk: into the chunk scratch, row r of kv head g at page g * chunk_pages + r / P.
+// Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
+// different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
+
+const WORKGROUP = 64u;
+const NO_SLOT = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
+@group(0) @binding(2) var<storage, read_write> qkv: array<f32>; // [M, (H + 2G) D]; queries turn in place
+@group(0) @binding(3) var<storage, read_write> pages: array<u32>;
+@group(0) @binding(4) var<storage, read_write> tables: array<u32>;
+@group(0) @binding(5) var<storage, read> lanes: array<Lane>;
+@group(0) @binding(6) var<storage, read> filters: array<f32>; // [L, G, D]
+@group(0) @binding(7) var<storage, read> rope_table: array<vec2<f32>>;
+
+var<workgroup> sh_key: array<f32, HEAD_DIM>;
+var<workgroup> sh_a: array<f32, WORKGROUP>; // partial sums, then lowest scores
+var<workgroup> sh_b: array<f32, WORKGROUP>;
+var<workgroup> sh_position: array<u32, WORKGROUP>;
+var<workgroup> sh_slot: array<u32, WORKGROUP>;
+var<workgroup> sh_count: u32;
+var<workgroup> sh_capacity: u32;
+
+fn pack_f16(x: vec2<f32>) -> u32 {
+  return pack2x16float(clamp(x, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+}
+
+// The slot with the lowest (score, position) outside sinks and window.
+fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32 {
+  var best_score = 0.0;
+  var best_position = NO_SLOT;
+  var best_slot = NO_SLOT;
+  for (var slot = t; slot < count; slot += WORKGROUP) {
+    let page = tables[table + 2u + slot / PAGE_SLOTS];
+    let p = pages[position_word(page, slot)];
+    if (p < lane.sinks || position - p < lane.window) { continue; }
+    let s = bitcast<f32>(pages[score_word(page, slot)]);
+    if (best_slot == NO_SLOT || s < best_score || (s == best_score && p < best_position)) {
+      best_score = s;
+      best_position = p;
+      best_slot = slot;
+    }
+  }
+  sh_a[t] = best_score;
+  sh_position[t] = best_position;
+  sh_slot[t] = best_slot;
+  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (t < stride && sh_slot[t + stride] != NO_SLOT) {
+      let s = sh_a[t + stride];
+      let p = sh_position[t + stride];
+      if (sh_slot[t] == NO_SLOT || s < sh_a[t] || (s == sh_a[t] && p < sh_position[t])) {
+        sh_a[t] = s;
+        sh_position[t] = p;
+        sh_slot[t] = sh_slot[t + stride];
+      }
+    }
+  }
+  workgroupBarrier();
+  return sh_slot[0];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let r = group.y;
+  let row = rows[r];
+  let width = (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
+  let base = r * width + group.x * HEAD_DIM;
+
+  if (group.x < shape.heads) {
+    for (var i = t; i < HALF_DIM; i += WORKGROUP) {
+      let turned = rope_turn(vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]), rope_angle(row.position, i));
+      qkv[base + i] = turned.x;
+      qkv[base + i + HALF_DIM] = turned.y;
+    }
+    return;
+  }
+
+  let kv_head = group.x - shape.heads;
+  let lane = lanes[row.lane];
+  let filter_base = (shape.layer * shape.kv_heads + kv_head) * HEAD_DIM;
+  var dot_sum = 0.0;
+  var square_sum = 0.0;
+  for (var i = t; i < HALF_DIM; i += WORKGROUP) {
+    let turned = rope_turn(vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]), rope_angle(row.position, i));
+    sh_key[i] = turned.x;
+    sh_key[i + HALF_DIM] = turned.y;
+    dot_sum += turned.x * filters[filter_base + i] + turned.y * filters[filter_base + i + HALF_DIM];
+    square_sum += dot(turned, turned);
+  }
+  sh_a[t] = dot_sum;
+  sh_b[t] = square_sum;
+  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (t < stride) {
+      sh_a[t] += sh_a[t + stride];
+      sh_b[t] += sh_b[t + stride];
+    }
+  }
+  workgroupBarrier();
+  let head = shape.layer * shape.kv_heads + kv_head;
+  let score = key_score(lane, sh_a[0], sqrt(sh_b[0]), row.position, head);
+
+  var page: u32;
+  var slot: u32;
+  if (APPEND) {
+    let table = table_row(shape, row.lane, kv_head);
+    if (t == 0u) {
+      sh_count = tables[table];
+      sh_capacity = tables[table + 1u];
+    }
+    let count = workgroupUniformLoad(&sh_count);
+    let capacity = workgroupUniformLoad(&sh_capacity);
+    slot = count;
+    if (count >= capacity) {
+      slot = find_victim(t, table, count, lane, row.position);
+      if (slot == NO_SLOT) { return; } // all protected: the host's checks keep this from happening
+    }
+    page = tables[table + 2u + slot / PAGE_SLOTS];
+    if (t == 0u && count < capacity) { tables[table] = count + 1u; }
+  } else {
+    slot = r;
+    page = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
+  }
+
+  let value_base = base + shape.kv_heads * HEAD_DIM;
+  for (var i = t; i < HALF_DIM; i += WORKGROUP) {
+    pages[key_word(page, slot) + i] = pack_f16(vec2<f32>(sh_key[2u * i], sh_key[2u * i + 1u]));
+    pages[value_word(page, slot) + i] = pack_f16(vec2<f32>(qkv[value_base + 2u * i], qkv[value_base + 2u * i + 1u]));
+  }
+  if (t == 0u) {
+    pages[position_word(page, slot)] = row.position;
+    pages[score_word(page, slot)] = bitcast<u32>(score);
+  }
+}

@@ -1,0 +1,35 @@
+// What matvec and matmul share: shapes and epilogues of y = epilogue(x W^T + bias).
+// Needs: batch, shape, y; const STORE, ADD, SWIGLU or GATE true for one; BIAS, FIRST.
+
+struct Batch { rows: u32, first: u32, a: u32, b: u32 }
+
+struct ProductShape {
+  rows: u32,       // rows of this part of W
+  first_row: u32,  // the first of them within W: where its biases begin
+  column: u32,     // where its outputs begin in a row of y, before swiglu halves them
+  y_stride: u32,   // f32 between rows of y
+}
+
+fn silu(v: f32) -> f32 {
+  return v / (1.0 + exp(-max(v, -80.0)));
+}
+
+// First row of x in this batch.
+fn input_row(m: u32) -> u32 {
+  return select(m, batch.first + m, FIRST);
+}
+
+// Writes y[m] for row n of this part; `value` still lacks the bias.
+fn emit(m: u32, n: u32, value: f32) {
+  let at = m * shape.y_stride + shape.column + n;
+  let result = value + bias_of(shape.first_row + n);
+  if (ADD) { y[at] += result; }
+  else if (GATE) { y[at] = silu(y[at]) * result; }
+  else { y[at] = result; }
+}
+
+// Rows n and n + 1 of an interleaved matrix: gate and up.
+fn emit_pair(m: u32, n: u32, gate: f32, up: f32) {
+  let row = shape.first_row + n;
+  y[m * shape.y_stride + (shape.column + n) / 2u] = silu(gate + bias_of(row)) * (up + bias_of(row + 1u));
+}

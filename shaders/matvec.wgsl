@@ -1,0 +1,105 @@
+// y = epilogue(norm(x) W^T + bias) for a few rows of x (TILE_M, 1 to 4): K split over 16 lanes, two
+// rows of W a lane, 16 rows a workgroup of 128. x is staged in workgroup memory in tiles of 512, so
+// any K works; NORM multiplies it by the norm's gain on the way in, and the sum of squares gathered
+// there scales the result.
+// Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x a row; 2 flops a weight and row:
+// bound by memory. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
+// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams, gain_of; const
+// ROW_BLOCKS (blocks a row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
+
+const LANES = 16u;
+const THREADS = 128u;
+const GROUP_ROWS = 16u;
+// Four-vectors of a tile: lane l's block is x_tile[m][j * 17 + l]; 17 spreads the stores over banks.
+const TILE4 = 128u;
+const PITCH = LANES + 1u;
+
+var<workgroup> x_tile: array<vec4<f32>, TILE_M * 8u * PITCH>;
+var<workgroup> partial: array<f32, TILE_M * GROUP_ROWS * LANES>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % LANES;
+  let pair = thread / LANES;
+  let first_row = group.x * GROUP_ROWS;
+  let m_count = min(batch.rows, TILE_M);
+  let w0 = min(first_row + 2u * pair, shape.rows - 1u) * ROW_BLOCKS;
+  let w1 = min(first_row + 2u * pair + 1u, shape.rows - 1u) * ROW_BLOCKS;
+  //: for m
+  let x$m = input_row(min($mu, m_count - 1u)) * COLS4;
+  var acc$m_0 = 0.0;
+  var acc$m_1 = 0.0;
+  var squares$m = 0.0;
+  //: end
+  let slot = (thread % 8u) * PITCH + thread / 8u;
+  for (var tile = 0u; tile * TILE4 < COLS4; tile++) {
+    let k = tile * TILE4 + thread;
+    //: for m
+    var v$m = vec4(0.0);
+    if (k < COLS4) { v$m = x[x$m + k]; }
+    if (NORM) {
+      squares$m += dot(v$m, v$m);
+      v$m *= gain_of(min(k, COLS4 - 1u));
+    }
+    x_tile[$mu * 8u * PITCH + slot] = v$m;
+    //: end
+    workgroupBarrier();
+    let block = tile * LANES + lane;
+    if (block < ROW_BLOCKS) {
+      let a = weight_block(w0 + block);
+      let b = weight_block(w1 + block);
+      //: for m
+      //: for j
+      { let v = x_tile[($mu * 8u + $ju) * PITCH + lane]; acc$m_0 += dot(a[$j], v); acc$m_1 += dot(b[$j], v); }
+      //: end
+      //: end
+    }
+    workgroupBarrier();
+  }
+  //: for m
+  var scale$m = 1.0;
+  //: end
+  if (NORM) {
+    //: for m
+    partial[$mu * THREADS + thread] = squares$m;
+    //: end
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+      if (thread < half) {
+        //: for m
+        partial[$mu * THREADS + thread] += partial[$mu * THREADS + thread + half];
+        //: end
+      }
+      workgroupBarrier();
+    }
+    //: for m
+    scale$m = inverseSqrt(partial[$mu * THREADS] / f32(COLS4 * 4u) + EPSILON);
+    //: end
+    workgroupBarrier();
+  }
+  //: for m
+  partial[($mu * GROUP_ROWS + 2u * pair) * LANES + lane] = acc$m_0 * scale$m;
+  partial[($mu * GROUP_ROWS + 2u * pair + 1u) * LANES + lane] = acc$m_1 * scale$m;
+  //: end
+  workgroupBarrier();
+  let outputs = select(GROUP_ROWS, GROUP_ROWS / 2u, SWIGLU);
+  let m = thread / outputs;
+  let r = thread % outputs;
+  if (m >= m_count) { return; }
+  if (SWIGLU) {
+    let n = first_row + 2u * r;
+    if (n >= shape.rows) { return; }
+    emit_pair(m, n, row_sum(m, 2u * r), row_sum(m, 2u * r + 1u));
+  } else {
+    let n = first_row + r;
+    if (n >= shape.rows) { return; }
+    emit(m, n, row_sum(m, r));
+  }
+}
+
+fn row_sum(m: u32, row: u32) -> f32 {
+  let at = (m * GROUP_ROWS + row) * LANES;
+  var sum = 0.0;
+  for (var i = 0u; i < LANES; i++) { sum += partial[at + i]; }
+  return sum;
+}

@@ -1,0 +1,21 @@
+// RMSNorm: y[m] = x[first + m] * gain * rsqrt(mean(x[first + m]^2) + epsilon). One workgroup a row;
+// the sum of squares by lib/reduce. Used before matmul; matvec folds its own.
+// Per row: 4E bytes read twice (the second time from cache), 4E written; 4E flops: bound by memory.
+// Needs: reduce; batch, x, gain, y (vec4<f32>); const COLS4 (E / 4), EPSILON, GROUP.
+
+struct Batch { rows: u32, first: u32, a: u32, b: u32 }
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let start = (batch.first + group.x) * COLS4;
+  let to = group.x * COLS4;
+  var squares = 0.0;
+  for (var k = lane; k < COLS4; k += GROUP) {
+    let v = x[start + k];
+    squares += dot(v, v);
+  }
+  let scale = inverseSqrt(reduce_add(squares, lane) / f32(COLS4 * 4u) + EPSILON);
+  for (var k = lane; k < COLS4; k += GROUP) {
+    y[to + k] = x[start + k] * gain[k] * scale;
+  }
+}

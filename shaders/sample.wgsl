@@ -1,0 +1,180 @@
+// Draws a token from logits after penalties: temperature, top-k, top-p, min-p, inverse of the cumulative distribution.
+//
+// Nothing is sorted. Top-k, top-p and min-p each keep the tokens within some distance of the top logit, and
+// the distance is found as the token is: digit by digit, each pass a histogram over 9 bits whose bins are added up
+// until the wanted amount is reached. An amount is a number of tokens (top-k) or a probability mass (top-p,
+// draw) in 64-bit fixed point, so that sums do not depend on the order of the atomics.
+//
+// One workgroup. Needs lib/paging.wgsl (Row), lib/sampling.wgsl, lib/random.wgsl, lib/wide.wgsl, BLOCK, RING.
+
+@group(0) @binding(0) var<uniform> sampling: Sampling;
+@group(0) @binding(1) var<storage, read> scratch: array<u32>;
+@group(0) @binding(2) var<storage, read_write> counts: array<u32>;  // [V]
+@group(0) @binding(3) var<storage, read_write> rows: array<Row>;
+// [steps done, cutoff in DISTANCE_UNIT, 0, 0], then RING times (token, step, position, lane).
+@group(0) @binding(4) var<storage, read_write> sampled: array<u32>;
+
+const TOP_K = 0u;
+const TOP_P = 1u;
+const DRAW = 2u;
+
+// Distances below the top logit, in fixed point of 27 bits. Beyond 31 a token has no mass: exp(-31) < 2^-44.
+const DISTANCE_UNIT = 4194304.0;  // 2^22
+const MAX_DISTANCE = 31.99999;
+const EVERYTHING = 0xffffffffu;
+
+var<workgroup> low: array<atomic<u32>, 512>;
+var<workgroup> high: array<atomic<u32>, 512>;
+var<workgroup> sums: array<vec2<u32>, 16>;
+var<workgroup> found: vec4<u32>;
+
+fn distance(i: u32, top: f32) -> f32 {
+  return min(min(top - bitcast<f32>(scratch[i]), 1e30) / max(sampling.temperature, 1e-7), MAX_DISTANCE);
+}
+
+var<workgroup> best_shared: array<Best, 256>;
+
+// The best of a workgroup of 256, in every thread after a barrier.
+fn workgroup_best(thread: u32, own: Best) -> Best {
+  best_shared[thread] = own;
+  workgroupBarrier();
+  if (thread < 16u) {
+    var best = best_shared[thread];
+    for (var t = thread + 16u; t < 256u; t += 16u) {
+      if (better(best_shared[t], best)) { best = best_shared[t]; }
+    }
+    best_shared[thread] = best;
+  }
+  workgroupBarrier();
+  var best = best_shared[0];
+  for (var t = 1u; t < 16u; t++) {
+    if (better(best_shared[t], best)) { best = best_shared[t]; }
+  }
+  return best;
+}
+
+// exp(-distance) in units of 2^-44: at most 2^18 of them add up to less than 2^63.
+fn mass(distance: f32) -> vec2<u32> {
+  let scaled = exp(-distance) * 4096.0;
+  let whole = floor(scaled);
+  return vec2<u32>(u32((scaled - whole) * 4294967296.0), u32(whole));
+}
+
+fn add_to_bin(bin: u32, amount: vec2<u32>) {
+  let before = atomicAdd(&low[bin], amount.x);
+  let carry = u32(before + amount.x < before);
+  if (amount.y + carry != 0u) { atomicAdd(&high[bin], amount.y + carry); }
+}
+
+fn bin_amount(bin: u32) -> vec2<u32> {
+  return vec2<u32>(atomicLoad(&low[bin]), atomicLoad(&high[bin]));
+}
+
+// What must be reached of `total`.
+fn wanted(mode: u32, total: vec2<u32>) -> vec2<u32> {
+  if (mode == TOP_K) { return vec2<u32>(sampling.top_k, 0u); }
+  if (mode == TOP_P) {
+    let part = wide_scale(total, u32(sampling.top_p * 4294967296.0));
+    return select(part, vec2<u32>(1u, 0u), all(part == vec2<u32>(0u)));
+  }
+  let bits = random_bits(sampling.seed_low, sampling.seed_high, sampled[0]);
+  return wide_add(wide_scale(total, bits), vec2<u32>(1u, 0u));
+}
+
+// The least key (distance; for DRAW index) at which the amounts of tokens up to it and within `cutoff` reach the wanted.
+fn descend(thread: u32, mode: u32, top: f32, cutoff: u32) -> u32 {
+  let by_index = mode == DRAW;
+  let vocabulary = arrayLength(&counts);
+  let steps = select(3u, 2u, by_index);
+  var prefix = 0u;
+  var rest = vec2<u32>(0u);
+  for (var step = 0u; step < steps; step++) {
+    let shift = 9u * (steps - 1u - step);
+    for (var b = thread; b < 512u; b += 256u) {
+      atomicStore(&low[b], 0u);
+      atomicStore(&high[b], 0u);
+    }
+    workgroupBarrier();
+    let narrowed = by_index && step == 1u;
+    let begin = select(0u, prefix << 9u, narrowed);
+    let end = select(vocabulary, min(vocabulary, begin + 512u), narrowed);
+    for (var i = begin + thread; i < end; i += 256u) {
+      let d = distance(i, top);
+      let fixed = u32(d * DISTANCE_UNIT);
+      let key = select(fixed, i, by_index) >> shift;
+      if (fixed <= cutoff && (key >> 9u) == prefix) {
+        if (mode == TOP_K) { atomicAdd(&low[key & 511u], 1u); } else { add_to_bin(key & 511u, mass(d)); }
+      }
+    }
+    workgroupBarrier();
+    if (thread < 16u) {
+      var sum = vec2<u32>(0u);
+      for (var b = 32u * thread; b < 32u * thread + 32u; b++) { sum = wide_add(sum, bin_amount(b)); }
+      sums[thread] = sum;
+    }
+    workgroupBarrier();
+    if (thread == 0u) {
+      if (step == 0u) {
+        var total = vec2<u32>(0u);
+        for (var g = 0u; g < 16u; g++) { total = wide_add(total, sums[g]); }
+        rest = wanted(mode, total);
+      }
+      var group = 0u;
+      while (group < 15u && wide_less(sums[group], rest)) {
+        rest = wide_subtract(rest, sums[group]);
+        group++;
+      }
+      var bin = 32u * group;
+      while (bin < 32u * group + 31u && wide_less(bin_amount(bin), rest)) {
+        rest = wide_subtract(rest, bin_amount(bin));
+        bin++;
+      }
+      found = vec4<u32>(bin, rest, 0u);
+    }
+    let digit = workgroupUniformLoad(&found);
+    prefix = (prefix << 9u) | digit.x;
+    rest = digit.yz;
+  }
+  return prefix;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  let vocabulary = arrayLength(&counts);
+  let parts = 256u * ((vocabulary + BLOCK - 1u) / BLOCK);
+  var own = Best(LOWEST, NO_INDEX);
+  for (var part = thread; part < parts; part += 256u) {
+    let at = vocabulary + 2u * part;
+    let other = Best(bitcast<f32>(scratch[at]), scratch[at + 1u]);
+    if (better(other, own)) { own = other; }
+  }
+  let top = workgroup_best(thread, own);
+
+  var token = top.index;
+  var cutoff = 0u;
+  if (sampling.temperature > 0.0) {
+    cutoff = EVERYTHING;
+    if (sampling.top_k > 0u && sampling.top_k < vocabulary) {
+      cutoff = descend(thread, TOP_K, top.value, cutoff);
+    }
+    if (sampling.top_p < 1.0) { cutoff = descend(thread, TOP_P, top.value, cutoff); }
+    cutoff = min(cutoff, u32(min(sampling.min_p_distance, MAX_DISTANCE) * DISTANCE_UNIT));
+    token = descend(thread, DRAW, top.value, cutoff);
+  }
+
+  if (thread == 0u) {
+    let step = sampled[0];
+    rows[sampling.row].token = token;
+    rows[sampling.row].position += 1u;
+    // The count stays within its 16 bits.
+    if ((counts[token] & 0xffffu) != 0xffffu) { counts[token] += 1u; }
+    counts[token] |= 0x80000000u;
+    let entry = 4u + 4u * (step % RING);
+    sampled[entry] = token;
+    sampled[entry + 1u] = step;
+    sampled[entry + 2u] = rows[sampling.row].position;
+    sampled[entry + 3u] = rows[sampling.row].lane;
+    sampled[0] = step + 1u;
+    sampled[1] = cutoff;
+  }
+}

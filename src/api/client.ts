@@ -1,0 +1,190 @@
+import { WinnowError } from "../errors.ts";
+import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
+import type { Completion, EnginePort, Figures, Loaded, OnBatch, Outcome } from "./protocol.ts";
+import type {
+  CacheOptions,
+  CacheUsage,
+  ConversationOptions,
+  Engine,
+  EngineInfo,
+  MemoryReport,
+  Retention,
+} from "./types.ts";
+import { checkString } from "./check.ts";
+import { checkCacheOptions, checkConversationOptions } from "./validate-cache.ts";
+import type { CheckedEngineOptions } from "./validate-engine.ts";
+import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts";
+
+/** A port and how to end what stands behind it; `failed` rejects when it dies by itself. */
+export interface Connection {
+  port: EnginePort;
+  failed: Promise<never>;
+  /** Wraps a callback so that it can cross to the port. */
+  proxy<T extends (...args: never[]) => void>(callback: T): T;
+  end(): void;
+}
+
+/** The public Engine, the same over a worker and in one thread: it holds figures, never a GPU. */
+export class EngineClient implements Engine, CompletionPort {
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly cache: Engine["cache"];
+  private readonly connection: Connection;
+  private readonly figures = new Map<string, Figures>();
+  private readonly cacheOptions: CacheOptions;
+  private readonly configured = new Map<string, CacheOptions>();
+  private lastUsed = DEFAULT_CONVERSATION;
+  private lastMemory: MemoryReport;
+  private lastInfo: EngineInfo;
+  /** Of a conversation that has seen nothing. */
+  private readonly unused: CacheUsage;
+  private nextCall = 1;
+  private closed = false;
+
+  private constructor(connection: Connection, cache: CacheOptions, loaded: Loaded) {
+    this.connection = connection;
+    this.cacheOptions = cache;
+    this.lastInfo = loaded.info;
+    this.lastMemory = loaded.figures.memory;
+    this.unused = loaded.figures.usage;
+    this.chat = { completions: new ChatCompletions(this) };
+    this.cache = {
+      usage: (options) => this.usage(options),
+      configure: (cache, options) => this.configure(cache, options),
+      retention: (options) => this.retention(options),
+      reset: (options) => this.reset(options),
+      fork: (from, to) => this.fork(from, to),
+    };
+  }
+
+  /** Loads through the port; ends the connection when that fails. */
+  static async open(
+    connection: Connection,
+    options: CheckedEngineOptions,
+    baseUrl: string | undefined,
+  ): Promise<EngineClient> {
+    const { model, cache, filters, memoryLimit, onProgress, signal } = options;
+    const call = 0;
+    const abort = (): void => void connection.port.abort(call);
+    try {
+      if (signal?.aborted) throw new WinnowError("aborted", "loading was aborted before it began");
+      signal?.addEventListener("abort", abort, { once: true });
+      const wire = {
+        model,
+        cache,
+        ...(filters === undefined ? {} : { filters }),
+        ...(memoryLimit === undefined ? {} : { memoryLimit }),
+        ...(baseUrl === undefined ? {} : { baseUrl }),
+      };
+      const progress = connection.proxy((p: Parameters<NonNullable<typeof onProgress>>[0]) => onProgress?.(p));
+      const outcome = await Promise.race([connection.port.load(call, wire, progress), connection.failed]);
+      return new EngineClient(connection, cache, unwrap(outcome));
+    } catch (error) {
+      connection.end();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  get modelName(): string {
+    return this.lastInfo.model.name;
+  }
+
+  async complete(
+    request: CheckedRequest,
+    options: { conversation: string; signal: AbortSignal },
+    onBatch: OnBatch,
+  ): Promise<Completion> {
+    const { conversation, signal } = options;
+    if (signal.aborted) throw new WinnowError("aborted", "the request was aborted before it began");
+    const call = this.nextCall++;
+    const abort = (): void => void this.connection.port.abort(call);
+    signal.addEventListener("abort", abort, { once: true });
+    this.lastUsed = conversation;
+    const receive = this.connection.proxy<OnBatch>((batch) => {
+      this.keep(batch.figures);
+      if (!signal.aborted) onBatch(batch);
+    });
+    try {
+      const completion = await this.call((port) => port.complete(call, conversation, request, receive));
+      this.keep(completion.figures);
+      this.lastInfo = completion.info;
+      return completion;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  memory(): MemoryReport {
+    return { ...this.lastMemory };
+  }
+
+  info(): EngineInfo {
+    return structuredClone(this.lastInfo);
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    try {
+      unwrap(await Promise.race([this.connection.port.close(), this.connection.failed]));
+    } finally {
+      this.connection.end();
+    }
+  }
+
+  private usage(options?: ConversationOptions): CacheUsage {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    return { ...(this.figures.get(conversation)?.usage ?? this.unused) };
+  }
+
+  private async configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    const current = this.cacheOf(conversation);
+    const checked = checkCacheOptions(cache, current);
+    const loaded = await this.call((port) => port.configure(conversation, checked));
+    this.configured.set(conversation, { ...current, ...checked });
+    this.keep(loaded.figures);
+    this.lastInfo = loaded.info;
+    return { ...loaded.figures.usage };
+  }
+
+  private retention(options?: ConversationOptions): Promise<Retention> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    return this.call((port) => port.retention(conversation));
+  }
+
+  private async reset(options?: ConversationOptions): Promise<void> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    this.keep(await this.call((port) => port.reset(conversation)));
+  }
+
+  private async fork(from: string, to: string): Promise<void> {
+    checkString("from", from);
+    checkString("to", to);
+    if (from === to) throw new WinnowError("invalid_argument", `to: must differ from from ("${from}")`);
+    this.keep(await this.call((port) => port.fork(from, to)));
+    this.configured.set(to, this.cacheOf(from));
+  }
+
+  private cacheOf(conversation: string): CacheOptions {
+    return this.configured.get(conversation) ?? this.cacheOptions;
+  }
+
+  private keep(figures: Figures): void {
+    this.figures.set(figures.conversation, figures);
+    this.lastMemory = figures.memory;
+  }
+
+  private async call<T>(send: (port: EnginePort) => Promise<Outcome<T>>): Promise<T> {
+    if (this.closed) {
+      throw new WinnowError("closed", "the engine is closed", { hint: "Make a new one with createEngine." });
+    }
+    return unwrap(await Promise.race([send(this.connection.port), this.connection.failed]));
+  }
+}
+
+function unwrap<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value;
+  throw WinnowError.fromWire(outcome.error);
+}

@@ -1,0 +1,48 @@
+import { InferenceEngine } from "../engine/engine.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
+import type { OpenedEngine } from "./service.ts";
+import type { ExternalTokenizer } from "./types.ts";
+
+/** A model whose bytes can be read, and a promise that they are the right ones. */
+export interface ReadableModel {
+  source: ByteSource;
+  name: string;
+  sha256?: string;
+  verified(): Promise<{ sha256: string }>;
+}
+
+export interface OpenInputs {
+  gpu: GPU | undefined;
+  model: ReadableModel;
+  options: Pick<WireEngineOptions, "cache" | "memoryLimit">;
+  filters: Uint8Array | undefined;
+  tokenizer: ExternalTokenizer | undefined;
+  onProgress: OnLoadProgress;
+  signal: AbortSignal;
+}
+
+/** Loads the model onto the GPU as its bytes come, then waits for their verification. */
+export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
+  const { gpu, model, options, filters, tokenizer, onProgress, signal } = inputs;
+  // A hash that fails while the upload still runs is reported by the await below.
+  const verified = model.verified();
+  verified.catch(() => {});
+  const engine = await InferenceEngine.load(gpu, {
+    source: model.source,
+    name: model.name,
+    cache: options.cache,
+    onProgress,
+    signal,
+    ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),
+    ...(filters === undefined ? {} : { filters }),
+    ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+  });
+  try {
+    return { engine, sha256: (await verified).sha256 };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}

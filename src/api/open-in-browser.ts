@@ -1,0 +1,62 @@
+import { WinnowError } from "../errors.ts";
+import { readBody, request } from "../formats/http.ts";
+import { findModel, MODELS } from "../formats/model-registry.ts";
+import { resolveModel } from "../formats/resolve-model.ts";
+import { openGpu } from "../gpu/context.ts";
+import { checkMemory } from "./check-memory.ts";
+import { openEngine } from "./open-engine.ts";
+import type { WireEngineOptions } from "./protocol.ts";
+import type { OpenEngine } from "./service.ts";
+import type { ExternalTokenizer } from "./types.ts";
+
+/** Checks the adapter and the memory, fetches the model and loads it. For workers and pages. */
+export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenizer): OpenEngine {
+  return async (options, onProgress, signal) => {
+    // Throws what is wrong with WebGPU or the adapter before anything is fetched.
+    (await openGpu(gpu)).destroy();
+    const { model, cache, memoryLimit, baseUrl } = options;
+    if (typeof model === "string" && MODELS.some((entry) => entry.name === model)) {
+      checkMemory(findModel(model), cache, memoryLimit);
+    }
+    const resolved = await resolveModel(model, {
+      ...(baseUrl === undefined ? {} : { baseUrl }),
+      onProgress: (stage, loaded, total) => onProgress({ stage, loaded, total }),
+      signal,
+    });
+    const filters = await readFilters(options, resolved.filters, signal);
+    return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
+  };
+}
+
+/** The caller's filters; else the model's own, whose absence is no error (k-norm steps in). */
+async function readFilters(
+  { filters, baseUrl }: WireEngineOptions,
+  own: string | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  if (filters instanceof Uint8Array) return filters;
+  if (filters instanceof ArrayBuffer) return new Uint8Array(filters);
+  if (filters !== undefined) return fetchFilters(filters, baseUrl, signal);
+  if (own === undefined) return undefined;
+  return fetchFilters(own, baseUrl, signal).catch((error: WinnowError) => {
+    if (signal.aborted) throw error;
+    return undefined;
+  });
+}
+
+async function fetchFilters(
+  address: string,
+  baseUrl: string | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  try {
+    const url = new URL(address, baseUrl).href;
+    return await readBody(url, await request(url, {}, {}, signal), signal);
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    throw new WinnowError("bad_filters", `filters: ${address} could not be read: ${(cause as Error).message}`, {
+      hint: "Check the address, or leave filters out.",
+      cause,
+    });
+  }
+}

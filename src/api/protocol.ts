@@ -1,0 +1,77 @@
+import type { WireError } from "../errors.ts";
+import type {
+  CacheOptions,
+  CacheUsage,
+  EngineInfo,
+  FinishReason,
+  LoadProgress,
+  MemoryReport,
+  ModelSource,
+  Retention,
+  Usage,
+} from "./types.ts";
+import type { CheckedRequest } from "./validate-request.ts";
+
+/**
+ * What crosses between page and worker, and nothing else: plain data, callbacks proxied by Comlink.
+ * Comlink keeps only the message of a thrown error, so calls answer with an Outcome instead.
+ */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; error: WireError };
+
+export interface WireEngineOptions {
+  model: ModelSource;
+  cache: CacheOptions;
+  filters?: string | ArrayBuffer | Uint8Array;
+  memoryLimit?: number;
+  /** What relative URLs are relative to: the page, not the worker's script. */
+  baseUrl?: string;
+}
+
+/** The figures that usage() and memory() answer with until the next ones arrive. */
+export interface Figures {
+  conversation: string;
+  usage: CacheUsage;
+  memory: MemoryReport;
+}
+
+/** Text of one or more new tokens, with the figures after the last of them. */
+export interface TokenBatch {
+  text: string;
+  figures: Figures;
+}
+
+/** How an answer ended. */
+export interface Completion {
+  finish: FinishReason;
+  usage: Usage;
+  figures: Figures;
+  info: EngineInfo;
+}
+
+export interface Loaded {
+  figures: Figures;
+  info: EngineInfo;
+}
+
+export type OnBatch = (batch: TokenBatch) => void;
+export type OnLoadProgress = (progress: LoadProgress) => void;
+
+/**
+ * The worker's side as the page calls it. `call` is an id the page chose; `abort(call)` stops it
+ * within one token, and the call then answers with `aborted`.
+ */
+export interface EnginePort {
+  load(call: number, options: WireEngineOptions, onProgress: OnLoadProgress): Promise<Outcome<Loaded>>;
+  complete(
+    call: number,
+    conversation: string,
+    request: CheckedRequest,
+    onBatch: OnBatch,
+  ): Promise<Outcome<Completion>>;
+  abort(call: number): Promise<void> | void;
+  configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>>;
+  retention(conversation: string): Promise<Outcome<Retention>>;
+  reset(conversation: string): Promise<Outcome<Figures>>;
+  fork(from: string, to: string): Promise<Outcome<Figures>>;
+  close(): Promise<Outcome<null>>;
+}

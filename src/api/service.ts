@@ -1,0 +1,164 @@
+import type { InferenceEngine } from "../engine/engine.ts";
+import { asWinnowError, WinnowError } from "../errors.ts";
+import { runChat } from "./completion.ts";
+import type {
+  Completion,
+  EnginePort,
+  Figures,
+  Loaded,
+  OnBatch,
+  OnLoadProgress,
+  Outcome,
+  WireEngineOptions,
+} from "./protocol.ts";
+import { RequestQueue } from "./request-queue.ts";
+import { TokenBatcher } from "./token-batcher.ts";
+import type { CacheOptions, EngineInfo, Retention } from "./types.ts";
+import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts";
+
+/** An engine that is loaded and whose model's bytes are verified. */
+export interface OpenedEngine {
+  engine: InferenceEngine;
+  /** Of all bytes of the model. */
+  sha256: string;
+}
+
+/** Checks the machine, finds the model and loads it. */
+export type OpenEngine = (
+  options: WireEngineOptions,
+  onProgress: OnLoadProgress,
+  signal: AbortSignal,
+) => Promise<OpenedEngine>;
+
+/**
+ * The engine's side of the port: in the worker, or in the same thread in Node. A lost device is
+ * rebuilt by the engine itself; here it is only a pause.
+ */
+export class EngineService implements EnginePort {
+  private readonly open: OpenEngine;
+  private readonly queue = new RequestQueue();
+  private readonly calls = new Map<number, AbortController>();
+  private opened: OpenedEngine | undefined;
+
+  constructor(open: OpenEngine) {
+    this.open = open;
+  }
+
+  load(
+    call: number,
+    options: WireEngineOptions,
+    onProgress: OnLoadProgress,
+  ): Promise<Outcome<Loaded>> {
+    return outcome(async () => {
+      this.opened = await this.open(options, onProgress, this.begin(call));
+      return this.loaded(DEFAULT_CONVERSATION);
+    }).finally(() => this.calls.delete(call));
+  }
+
+  complete(
+    call: number,
+    conversation: string,
+    request: CheckedRequest,
+    onBatch: OnBatch,
+  ): Promise<Outcome<Completion>> {
+    const signal = this.begin(call);
+    return outcome(() =>
+      this.queue.run(conversation, async () => {
+        const { engine } = this;
+        const batcher = new TokenBatcher((text) =>
+          onBatch({ text, figures: figuresOf(engine, conversation) }),
+        );
+        try {
+          const onText = (text: string): void => batcher.push(text);
+          const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
+          batcher.flush();
+          return { finish, usage, ...this.loaded(conversation) };
+        } finally {
+          batcher.flush();
+        }
+      }),
+    ).finally(() => this.calls.delete(call));
+  }
+
+  abort(call: number): void {
+    this.calls.get(call)?.abort();
+  }
+
+  configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>> {
+    return outcome(async () => {
+      await this.engine.conversation(conversation).configure(cache);
+      return this.loaded(conversation);
+    });
+  }
+
+  retention(conversation: string): Promise<Outcome<Retention>> {
+    return outcome(async () => this.engine.conversation(conversation).retention());
+  }
+
+  reset(conversation: string): Promise<Outcome<Figures>> {
+    return outcome(() =>
+      this.queue.run(conversation, async () => {
+        const { engine } = this;
+        await engine.conversation(conversation).reset();
+        return figuresOf(engine, conversation);
+      }),
+    );
+  }
+
+  fork(from: string, to: string): Promise<Outcome<Figures>> {
+    const job = async (): Promise<Figures> => {
+      const { engine } = this;
+      await engine.fork(from, to);
+      return figuresOf(engine, to);
+    };
+    // Always the same order of the two queues: two opposite forks must not wait for each other.
+    const [first, second] = from < to ? [from, to] : [to, from];
+    return outcome(() => this.queue.run(first, () => this.queue.run(second, job)));
+  }
+
+  close(): Promise<Outcome<null>> {
+    return outcome(async () => {
+      for (const call of this.calls.values()) call.abort();
+      const opened = this.opened;
+      this.opened = undefined;
+      await this.queue.idle();
+      await opened?.engine.close();
+      return null;
+    });
+  }
+
+  private begin(call: number): AbortSignal {
+    const controller = new AbortController();
+    this.calls.set(call, controller);
+    return controller.signal;
+  }
+
+  private get engine(): InferenceEngine {
+    if (this.opened) return this.opened.engine;
+    throw new WinnowError("closed", "the engine is closed", {
+      hint: "Make a new one with createEngine.",
+    });
+  }
+
+  private loaded(conversation: string): Loaded {
+    const info = this.engine.info();
+    const sha256 = this.opened?.sha256 ?? info.model.sha256;
+    return {
+      figures: figuresOf(this.engine, conversation),
+      info: { ...info, model: { ...info.model, sha256 } } satisfies EngineInfo,
+    };
+  }
+}
+
+function figuresOf(engine: InferenceEngine, conversation: string): Figures {
+  const usage = engine.conversation(conversation).usage();
+  return { conversation, usage, memory: engine.memory() };
+}
+
+async function outcome<T>(run: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await run() };
+  } catch (thrown) {
+    return { ok: false, error: asWinnowError(thrown).toWire() };
+  }
+}

@@ -1,0 +1,43 @@
+import { resolveCacheSettings } from "../cache/budget.ts";
+import { POLICIES } from "../cache/policies/index.ts";
+import { invalidArgument } from "../errors.ts";
+import { checkNames, checkNumber, checkOneOf, checkRecord, checkString, describe } from "./check.ts";
+import type { CacheOptions, ConversationOptions, PolicyName } from "./types.ts";
+
+const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
+const CACHE_FIELDS = ["budget", "policy", "window", "sinks"];
+/** Far above any model's positions; keeps every product of counts below 2^53. */
+const MAX_TOKENS = 2 ** 24;
+
+/**
+ * Checks cache options, and what they make together with `current`. Returns what was given and
+ * nothing else, so that an option left out keeps its value (or its default, where it has none).
+ */
+export function checkCacheOptions(value: unknown, current: CacheOptions = {}): CacheOptions {
+  const given = checkRecord("cache", value);
+  checkNames("cache", given, CACHE_FIELDS);
+  const options: CacheOptions = {};
+  const count = (name: string, min: number): number =>
+    checkNumber(`cache.${name}`, given[name], { min, max: MAX_TOKENS, integer: true });
+  if (given.budget === "full") options.budget = "full";
+  else if (typeof given.budget === "number") options.budget = count("budget", 1);
+  else if (given.budget !== undefined) {
+    const problem = `must be an integer of at least 1 or "full", not ${describe(given.budget)}`;
+    throw invalidArgument("cache.budget", problem);
+  }
+  if (given.policy !== undefined) {
+    options.policy = checkOneOf("cache.policy", given.policy, POLICY_NAMES);
+  }
+  if (given.window !== undefined) options.window = count("window", 1);
+  if (given.sinks !== undefined) options.sinks = count("sinks", 0);
+  resolveCacheSettings({ ...current, ...options });
+  return options;
+}
+
+export function checkConversationOptions(value: unknown): ConversationOptions {
+  if (value === undefined) return {};
+  const given = checkRecord("options", value);
+  checkNames("options", given, ["conversation"]);
+  if (given.conversation === undefined) return {};
+  return { conversation: checkString("options.conversation", given.conversation) };
+}

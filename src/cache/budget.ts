@@ -1,0 +1,62 @@
+import { invalidArgument } from "../errors.ts";
+import { POLICIES, type PolicyName } from "./policies/index.ts";
+
+/** What a user may say about a cache; unsaid parts have defaults. */
+export interface CacheRequest {
+  budget?: number | "full";
+  policy?: PolicyName;
+  window?: number;
+  sinks?: number;
+}
+
+/** A cache request with every part decided and checked. */
+export interface CacheSettings {
+  /** Pairs kept a kv head, or "full". */
+  readonly budget: number | "full";
+  readonly policy: PolicyName;
+  /** Most recent tokens never evicted. */
+  readonly window: number;
+  /** First tokens never evicted. */
+  readonly sinks: number;
+}
+
+export const DEFAULTS = { budget: 512, policy: "q-filters", window: 64, sinks: 4 } as const;
+
+/** Slots a head may hold when nothing is ever evicted. */
+export const UNLIMITED = 0x7fffffff;
+
+const count = (field: string, value: number, lowest: number): number => {
+  if (!Number.isInteger(value) || value < lowest || value > 1 << 24)
+    throw invalidArgument(field, `must be a whole number of at least ${lowest}, got ${String(value)}`);
+  return value;
+};
+
+/**
+ * Decides budget, policy, window and sinks. A window that was not asked for shrinks with a small budget;
+ * one that was asked for and does not fit is an error, as is window + sinks >= budget.
+ */
+export function resolveCacheSettings(request: CacheRequest): CacheSettings {
+  const policy = request.policy ?? DEFAULTS.policy;
+  if (!Object.hasOwn(POLICIES, policy))
+    throw invalidArgument("cache.policy", `unknown policy "${policy}"`, `Use one of ${Object.keys(POLICIES).join(", ")}.`);
+  const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
+  const asked = request.budget ?? DEFAULTS.budget;
+  if (asked === "full" || !POLICIES[policy].evicts) {
+    if (asked !== "full") count("cache.budget", asked, 1);
+    return { budget: "full", policy, window: count("cache.window", request.window ?? DEFAULTS.window, 1), sinks };
+  }
+  const budget = count("cache.budget", asked, 1);
+  const window = count("cache.window", request.window ?? Math.max(1, Math.min(DEFAULTS.window, budget >> 1)), 1);
+  if (window + sinks >= budget) {
+    throw invalidArgument(
+      "cache.budget",
+      `${budget} pairs leave no room beside a window of ${window} and ${sinks} sinks`,
+      `Use a budget above ${window + sinks}, or a smaller window.`,
+    );
+  }
+  return { budget, policy, window, sinks };
+}
+
+/** Slots a kv head may hold. */
+export const capacityOf = (settings: CacheSettings): number =>
+  settings.budget === "full" ? UNLIMITED : settings.budget;

@@ -1,0 +1,149 @@
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import { PAGE_SLOTS, pageWords } from "../kernels/cache-shape.ts";
+import { createEvictSelect, EVICTION_WORDS, type EvictSelect, movesBytes } from "../kernels/evict-select.ts";
+import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
+import { createRescore } from "../kernels/rescore.ts";
+import { createRetention, type Retention } from "../kernels/retention.ts";
+import { capacityOf } from "./budget.ts";
+import { type KvPool, pagesFor } from "./kv-pool.ts";
+import type { KvSequence } from "./kv-sequence.ts";
+
+interface Kernels {
+  select: EvictSelect;
+  move: KvMove;
+  rescore: Kernel;
+  retention: Retention;
+}
+
+/**
+ * Everything that happens to a cache besides appending and attending: taking in a prompt chunk, shrinking
+ * to a smaller budget, scoring anew under another policy, and counting who still keeps what.
+ */
+export class Compressor {
+  /** A prompt chunk's keys and values, in page format; one layer at a time uses it. */
+  readonly chunk: GPUBuffer;
+  private readonly pool: KvPool;
+  private readonly kernels: Kernels;
+  private readonly filters: GPUBuffer;
+  private readonly moves: GPUBuffer;
+  private readonly eviction: GPUBuffer;
+
+  static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
+    const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
+    const [select, move, rescore, retention] = await Promise.all([
+      createEvictSelect(pool.gpu, config),
+      createKvMove(pool.gpu, config),
+      createRescore(pool.gpu, pool.shape),
+      createRetention(pool.gpu, config),
+    ]);
+    return new Compressor(pool, { select, move, rescore, retention }, filters, chunkRows);
+  }
+
+  private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, chunkRows: number) {
+    this.pool = pool;
+    this.kernels = kernels;
+    this.filters = filters;
+    const { kvHeads, headDim } = pool.shape;
+    const { ledger } = pool.gpu;
+    const chunkBytes = kvHeads * pagesFor(chunkRows) * pageWords(headDim) * 4;
+    this.chunk = ledger.storage("activations", "prompt chunk", chunkBytes);
+    this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, chunkRows));
+    this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
+  }
+
+  /** Says what the dispatches of `absorb` work on: `rows` of a chunk whose newest token is at `last`. */
+  target(sequence: KvSequence, rows: number, last: number): void {
+    this.gpu.write(this.eviction, new Uint32Array([sequence.lane, rows, last, 0]));
+  }
+
+  /** Dispatches that take the chunk of one layer into the cache, evicting down to capacity. */
+  absorb(layer: number): Dispatch[] {
+    return this.evict(layer, this.moves);
+  }
+
+  /** Evicts down to the sequence's capacity and gives the memory back. */
+  shrink(sequence: KvSequence): void {
+    if (sequence.overCapacity) {
+      this.target(sequence, 0, sequence.tokensSeen - 1);
+      const most = Math.min(sequence.excess, capacityOf(sequence.settings));
+      const { kvHeads, layers } = this.pool.shape;
+      const moves = this.gpu.ledger.storage("staging", "moves", movesBytes(kvHeads, most));
+      this.gpu.run(Array.from({ length: layers }, (_, layer) => this.evict(layer, moves)).flat());
+      this.gpu.ledger.destroy(moves);
+    }
+    sequence.shrink();
+    this.pool.trim();
+  }
+
+  /** Gives every cached key the score of the sequence's present policy. */
+  rescore(sequence: KvSequence): void {
+    this.target(sequence, 0, sequence.tokensSeen - 1);
+    const { rescore } = this.kernels;
+    const { layers, kvHeads } = this.pool.shape;
+    this.gpu.run(
+      Array.from({ length: layers }, (_, layer) => ({
+        kernel: rescore,
+        bindings: rescore.bind(
+          this.pool.layerShapes[layer],
+          this.eviction,
+          this.pool.tables,
+          this.pool.lanes,
+          this.filters,
+          this.pool.slabs[layer],
+        ),
+        workgroups: [8, kvHeads] as const,
+      })),
+    );
+  }
+
+  /** For each token seen, how many (layer, kv head) pairs still keep it. [tokensSeen] */
+  async retention(sequence: KvSequence): Promise<Uint32Array> {
+    const tokens = sequence.tokensSeen;
+    if (tokens === 0) return new Uint32Array(0);
+    const { ledger } = this.gpu;
+    const counts = ledger.storage("staging", "retention", tokens * 4);
+    try {
+      this.target(sequence, 0, tokens - 1);
+      const { kvHeads, layers } = this.pool.shape;
+      this.gpu.run(
+        Array.from({ length: layers }, (_, layer) =>
+          this.kernels.retention.dispatch(
+            {
+              shape: this.pool.layerShapes[layer],
+              lane: this.eviction,
+              tables: this.pool.tables,
+              pages: this.pool.slabs[layer],
+              counts,
+            },
+            kvHeads,
+          ),
+        ),
+      );
+      return new Uint32Array(await this.gpu.read(counts));
+    } finally {
+      ledger.destroy(counts);
+    }
+  }
+
+  private get gpu(): GpuContext {
+    return this.pool.gpu;
+  }
+
+  private evict(layer: number, moves: GPUBuffer): Dispatch[] {
+    const { select, move } = this.kernels;
+    const { kvHeads } = this.pool.shape;
+    const shared = {
+      shape: this.pool.layerShapes[layer],
+      eviction: this.eviction,
+      tables: this.pool.tables,
+      pages: this.pool.slabs[layer],
+      chunk: this.chunk,
+      moves,
+    };
+    return [
+      select.dispatch({ ...shared, lanes: this.pool.lanes }, kvHeads),
+      move.dispatch(shared, kvHeads),
+    ];
+  }
+}

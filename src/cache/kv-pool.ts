@@ -1,0 +1,210 @@
+import { WinnowError } from "../errors.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import {
+  type CacheShape,
+  LAYER_SHAPE_WORDS,
+  layerShapeWords,
+  PAGE_SLOTS,
+  pageWords,
+} from "../kernels/cache-shape.ts";
+import { BlockAllocator } from "./block-allocator.ts";
+import type { KvSequence } from "./kv-sequence.ts";
+
+/** u32 words of struct Lane in shaders/lib/paging.wgsl. */
+const LANE_WORDS = 8;
+
+/** Pages that hold `slots` slots. */
+export const pagesFor = (slots: number): number => Math.ceil(slots / PAGE_SLOTS);
+
+/**
+ * The GPU memory that all sequences share: one slab of pages a layer, the page tables and the lanes.
+ * A slab grows by half when its pages run out and shrinks to what is used when a sequence gives pages
+ * back, so the bytes held follow the budget. Whenever a buffer is replaced `generation` changes, and
+ * bind groups made from it must be made anew.
+ */
+export class KvPool {
+  readonly gpu: GpuContext;
+  readonly shape: CacheShape;
+  /** Uniform LayerShape of each layer. */
+  readonly layerShapes: readonly GPUBuffer[];
+  /** Pages of each layer. */
+  readonly slabs: GPUBuffer[] = [];
+  readonly allocators: BlockAllocator[] = [];
+  tables: GPUBuffer;
+  lanes: GPUBuffer;
+  generation = 0;
+  /** Pages a page-table row has room for. */
+  maxPages = 0;
+
+  private readonly chunkPages: number;
+  private readonly memoryLimit: number;
+  private readonly sequences: (KvSequence | undefined)[] = [];
+
+  /** `chunkRows`: rows of the largest prompt chunk; `memoryLimit`: GPU bytes, everything included. */
+  constructor(gpu: GpuContext, shape: CacheShape, chunkRows: number, memoryLimit: number) {
+    this.gpu = gpu;
+    this.shape = shape;
+    this.chunkPages = pagesFor(chunkRows);
+    this.memoryLimit = memoryLimit;
+    this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
+      gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE_WORDS)),
+    );
+    for (let layer = 0; layer < shape.layers; layer += 1) {
+      this.allocators.push(new BlockAllocator(0));
+      this.slabs.push(gpu.ledger.storage("kv", `kv ${layer}`, this.pageBytes));
+    }
+    this.tables = gpu.ledger.storage("kv", "page tables", 4);
+    this.lanes = gpu.ledger.storage("kv", "lanes", 4);
+    this.reshapeTables(1, 16);
+  }
+
+  get pageBytes(): number {
+    return pageWords(this.shape.headDim) * 4;
+  }
+
+  get maxLanes(): number {
+    return this.sequences.length;
+  }
+
+  /** Gives a sequence a lane: the index its rows carry. */
+  attach(sequence: KvSequence): number {
+    let lane = this.sequences.indexOf(undefined);
+    if (lane < 0) {
+      lane = this.maxLanes;
+      this.reshapeTables(this.maxLanes * 2, this.maxPages);
+    }
+    this.sequences[lane] = sequence;
+    return lane;
+  }
+
+  detach(lane: number): void {
+    this.sequences[lane] = undefined;
+  }
+
+  /** First word of the page-table row of (lane, layer, kv head). */
+  rowWord(lane: number, layer: number, kvHead: number): number {
+    const { layers, kvHeads } = this.shape;
+    return ((lane * layers + layer) * kvHeads + kvHead) * (this.maxPages + 2);
+  }
+
+  writeLane(lane: number, words: Uint32Array): void {
+    this.gpu.write(this.lanes, words, lane * LANE_WORDS * 4);
+  }
+
+  /** Makes page-table rows at least `pages` long. */
+  ensureRowLength(pages: number): void {
+    if (pages > this.maxPages) this.reshapeTables(this.maxLanes, Math.max(pages, this.maxPages * 2));
+  }
+
+  /**
+   * Makes `extra` pages of a layer free for the taking; throws out_of_memory, with nothing changed, where
+   * the limit or the adapter does not allow it.
+   */
+  ensureFree(layer: number, extra: number): void {
+    const allocator = this.allocators[layer];
+    if (allocator.free >= extra) return;
+    const needed = allocator.used + extra;
+    const grown = Math.ceil(allocator.capacity * 1.5);
+    let wanted = 0;
+    for (const sequence of this.sequences) wanted += sequence?.pagesWanted(layer) ?? 0;
+    const capacity = Math.max(needed, Math.min(grown, wanted));
+    this.checkSlab(capacity * this.pageBytes, (capacity - allocator.capacity) * this.pageBytes);
+    const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, capacity * this.pageBytes);
+    if (allocator.capacity > 0) {
+      const encoder = this.gpu.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(this.slabs[layer], 0, slab, 0, allocator.capacity * this.pageBytes);
+      this.gpu.device.queue.submit([encoder.finish()]);
+    }
+    this.replaceSlab(layer, slab);
+    allocator.grow(capacity);
+  }
+
+  /** Gives the unused pages of every slab back to the device; moves pages to the front for it. */
+  trim(): void {
+    for (let layer = 0; layer < this.shape.layers; layer += 1) {
+      const old = this.allocators[layer];
+      if (old.free === 0) continue;
+      const fresh = new BlockAllocator(old.used);
+      const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, Math.max(1, old.used) * this.pageBytes);
+      const moved = new Map<number, number>();
+      const encoder = this.gpu.device.createCommandEncoder();
+      for (const sequence of this.sequences) {
+        sequence?.relocate(layer, (page) => {
+          const known = moved.get(page);
+          if (known !== undefined) {
+            fresh.retain(known);
+            return known;
+          }
+          const to = fresh.allocate();
+          moved.set(page, to);
+          encoder.copyBufferToBuffer(this.slabs[layer], page * this.pageBytes, slab, to * this.pageBytes, this.pageBytes);
+          return to;
+        });
+      }
+      this.gpu.device.queue.submit([encoder.finish()]);
+      this.replaceSlab(layer, slab);
+      this.allocators[layer] = fresh;
+    }
+  }
+
+  /** Copies pages within a slab (through a staging buffer: a buffer cannot be copied onto itself). */
+  copyPages(layer: number, pairs: readonly { from: number; to: number }[]): void {
+    if (pairs.length === 0) return;
+    const size = this.pageBytes;
+    const { COPY_SRC, COPY_DST } = GPUBufferUsage;
+    const staging = this.gpu.ledger.create("staging", "page copy", pairs.length * size, COPY_SRC | COPY_DST);
+    const encoder = this.gpu.device.createCommandEncoder();
+    pairs.forEach(({ from }, i) => {
+      encoder.copyBufferToBuffer(this.slabs[layer], from * size, staging, i * size, size);
+    });
+    pairs.forEach(({ to }, i) => {
+      encoder.copyBufferToBuffer(staging, i * size, this.slabs[layer], to * size, size);
+    });
+    this.gpu.device.queue.submit([encoder.finish()]);
+    this.gpu.ledger.destroy(staging);
+  }
+
+  /** Throws `internal` unless every page is free or owned exactly as often as it is referenced. */
+  checkIntegrity(): void {
+    this.allocators.forEach((allocator, layer) => {
+      allocator.checkIntegrity(this.sequences.flatMap((sequence) => sequence?.pagesOf(layer) ?? []));
+    });
+  }
+
+  private replaceSlab(layer: number, slab: GPUBuffer): void {
+    this.gpu.ledger.destroy(this.slabs[layer]);
+    this.slabs[layer] = slab;
+    this.generation += 1;
+  }
+
+  private checkSlab(slabBytes: number, extraBytes: number): void {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.device.limits;
+    const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    const total = this.gpu.ledger.report().total + extraBytes;
+    if (slabBytes <= largest && total <= this.memoryLimit) return;
+    const problem =
+      slabBytes > largest
+        ? `one layer's cache would take ${slabBytes} bytes, the adapter binds at most ${largest}`
+        : `the cache would bring GPU memory to ${total} bytes, the limit is ${this.memoryLimit}`;
+    throw new WinnowError("out_of_memory", problem, {
+      hint: "Lower the cache budget, or start a new chat.",
+      details: { slabBytes, largest, total, memoryLimit: this.memoryLimit },
+    });
+  }
+
+  /** New tables and lanes, refilled from the sequences' own books. */
+  private reshapeTables(lanes: number, maxPages: number): void {
+    const { layers, kvHeads } = this.shape;
+    this.gpu.ledger.destroy(this.tables);
+    this.gpu.ledger.destroy(this.lanes);
+    this.maxPages = maxPages;
+    while (this.sequences.length < lanes) this.sequences.push(undefined);
+    this.tables = this.gpu.ledger.storage("kv", "page tables", lanes * layers * kvHeads * (maxPages + 2) * 4);
+    this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE_WORDS * 4);
+    this.layerShapes.forEach((buffer, layer) => {
+      this.gpu.write(buffer, layerShapeWords(this.shape, layer, maxPages, this.chunkPages));
+    });
+    for (const sequence of this.sequences) sequence?.writeAll();
+    this.generation += 1;
+  }
+}

@@ -1,0 +1,230 @@
+import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
+import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
+import { type KvPool, pagesFor } from "./kv-pool.ts";
+import { POLICIES } from "./policies/index.ts";
+
+/** Seed of the `random` policy: fixed, so that a run can be repeated. */
+const RANDOM_SEED = 1;
+
+/** One kv head's part of a sequence: the host's copy of its page-table row. */
+interface Head {
+  count: number;
+  capacity: number;
+  pages: number[];
+}
+
+/** What a sequence occupies and what it has dropped. */
+export interface SequenceUsage {
+  tokensSeen: number;
+  pairsKept: number;
+  pairsEvicted: number;
+  /** Pages in use (keys, values, positions, scores) and the used part of the page tables. */
+  bytes: number;
+}
+
+/**
+ * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
+ * deterministically (count = min(capacity, count + tokens)), so the host knows them without reading back.
+ */
+export class KvSequence {
+  readonly lane: number;
+  private readonly pool: KvPool;
+  /** [L][G] */
+  private readonly heads: Head[][];
+  private current: CacheSettings;
+  private seen = 0;
+  private evicted = 0;
+
+  constructor(pool: KvPool, settings: CacheSettings) {
+    this.pool = pool;
+    this.current = settings;
+    const { layers, kvHeads } = pool.shape;
+    const capacity = capacityOf(settings);
+    this.heads = Array.from({ length: layers }, () =>
+      Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] })),
+    );
+    this.lane = pool.attach(this);
+    this.writeAll();
+  }
+
+  get settings(): CacheSettings {
+    return this.current;
+  }
+
+  get tokensSeen(): number {
+    return this.seen;
+  }
+
+  /** Most slots that a head holds: what sizes the decode attention. */
+  get longest(): number {
+    let longest = 0;
+    for (const layer of this.heads) for (const head of layer) longest = Math.max(longest, head.count);
+    return longest;
+  }
+
+  /**
+   * Makes room for `tokens` more, before they are run: pages to write to exist and are this sequence's own
+   * (pages shared with a fork are copied first). Throws out_of_memory with nothing lost.
+   */
+  reserve(tokens: number): void {
+    let longest = 0;
+    for (const layer of this.heads)
+      for (const head of layer) longest = Math.max(longest, Math.min(head.capacity, head.count + tokens));
+    this.pool.ensureRowLength(pagesFor(longest));
+    this.heads.forEach((heads, layer) => {
+      this.reserveLayer(layer, heads, tokens);
+    });
+  }
+
+  /** Accounts for `tokens` that were run. */
+  advance(tokens: number): void {
+    this.seen += tokens;
+    for (const layer of this.heads) {
+      for (const head of layer) {
+        const count = Math.min(head.capacity, head.count + tokens);
+        this.evicted += head.count + tokens - count;
+        head.count = count;
+      }
+    }
+  }
+
+  /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */
+  setSettings(settings: CacheSettings): void {
+    this.current = settings;
+    const capacity = capacityOf(settings);
+    for (const layer of this.heads) for (const head of layer) head.capacity = capacity;
+    this.writeAll();
+  }
+
+  /** Whether some head holds more than its capacity. */
+  get overCapacity(): boolean {
+    return this.heads.some((layer) => layer.some((head) => head.count > head.capacity));
+  }
+
+  /** Slots beyond capacity, at most: what an eviction may have to move. */
+  get excess(): number {
+    return this.heads.reduce(
+      (most, layer) => layer.reduce((m, head) => Math.max(m, head.count - head.capacity), most),
+      0,
+    );
+  }
+
+  /** Books an eviction down to capacity and frees the pages beyond it. */
+  shrink(): void {
+    this.heads.forEach((heads, layer) => {
+      for (const head of heads) {
+        const count = Math.min(head.count, head.capacity);
+        this.evicted += head.count - count;
+        head.count = count;
+        const allocator = this.pool.allocators[layer];
+        for (const page of head.pages.splice(pagesFor(count))) allocator.release(page);
+      }
+    });
+    this.writeAll();
+  }
+
+  /** A copy of this sequence that shares its pages until either writes to them. */
+  fork(): KvSequence {
+    const copy = new KvSequence(this.pool, this.current);
+    copy.seen = this.seen;
+    copy.evicted = this.evicted;
+    this.heads.forEach((heads, layer) => {
+      heads.forEach((head, g) => {
+        for (const page of head.pages) this.pool.allocators[layer].retain(page);
+        copy.heads[layer][g] = { ...head, pages: [...head.pages] };
+      });
+    });
+    copy.writeAll();
+    return copy;
+  }
+
+  /** Frees every page and the lane; the sequence must not be used again. */
+  free(): void {
+    this.heads.forEach((heads, layer) => {
+      for (const head of heads) for (const page of head.pages.splice(0)) this.pool.allocators[layer].release(page);
+    });
+    this.pool.detach(this.lane);
+    this.pool.trim();
+  }
+
+  usage(): SequenceUsage {
+    let pairsKept = 0;
+    let bytes = 0;
+    for (const layer of this.heads) {
+      for (const head of layer) {
+        pairsKept += head.count;
+        bytes += head.pages.length * this.pool.pageBytes + (head.pages.length + 2) * 4;
+      }
+    }
+    return { tokensSeen: this.seen, pairsKept, pairsEvicted: this.evicted, bytes };
+  }
+
+  // What the pool asks of its sequences.
+
+  pagesOf(layer: number): number[] {
+    return this.heads[layer].flatMap((head) => head.pages);
+  }
+
+  /** Pages this sequence may come to hold in a layer: bounds the growth of the slab. */
+  pagesWanted(layer: number): number {
+    return this.heads[layer].reduce(
+      (sum, head) => sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
+      0,
+    );
+  }
+
+  relocate(layer: number, move: (page: number) => number): void {
+    for (const head of this.heads[layer]) head.pages = head.pages.map(move);
+    this.heads[layer].forEach((_, g) => {
+      this.writeRow(layer, g);
+    });
+  }
+
+  writeAll(): void {
+    const { score } = POLICIES[this.current.policy];
+    const words = new Uint32Array(8);
+    new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
+    words.set([this.current.window, this.current.sinks, RANDOM_SEED, 0], 4);
+    this.pool.writeLane(this.lane, words);
+    this.heads.forEach((heads, layer) => {
+      heads.forEach((_, g) => {
+        this.writeRow(layer, g);
+      });
+    });
+  }
+
+  private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
+    const allocator = this.pool.allocators[layer];
+    const shared: { head: Head; index: number }[] = [];
+    const missing = heads.map((head) => {
+      const full = head.count + tokens > head.capacity;
+      const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
+      for (let index = firstWritten; index < head.pages.length; index += 1)
+        if (allocator.referencesOf(head.pages[index]) > 1) shared.push({ head, index });
+      return pagesFor(Math.min(head.capacity, head.count + tokens)) - head.pages.length;
+    });
+    const extra = shared.length + missing.reduce((sum, n) => sum + Math.max(0, n), 0);
+    if (extra === 0) return;
+    this.pool.ensureFree(layer, extra);
+    this.pool.copyPages(
+      layer,
+      shared.map(({ head, index }) => {
+        const from = head.pages[index];
+        const to = allocator.allocate();
+        allocator.release(from);
+        head.pages[index] = to;
+        return { from, to };
+      }),
+    );
+    heads.forEach((head, g) => {
+      for (let n = missing[g]; n > 0; n -= 1) head.pages.push(allocator.allocate());
+      this.writeRow(layer, g);
+    });
+  }
+
+  private writeRow(layer: number, kvHead: number): void {
+    const { count, capacity, pages } = this.heads[layer][kvHead];
+    const words = new Uint32Array([count, capacity, ...pages]);
+    this.pool.gpu.write(this.pool.tables, words, this.pool.rowWord(this.lane, layer, kvHead) * 4);
+  }
+}

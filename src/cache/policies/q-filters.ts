@@ -1,0 +1,13 @@
+import type { Policy } from "./policy.ts";
+
+/**
+ * Q-Filters (arXiv 2503.02812): the key's projection on its head's principal query direction. Filters are
+ * stored negative, as published, so score = -(key . filter).
+ */
+export const qFilters: Policy = {
+  name: "q-filters",
+  summary: "Keep the keys that queries of their head look for",
+  usesFilters: true,
+  evicts: true,
+  score: { dot: -1, norm: 0, position: 0, random: 0 },
+};

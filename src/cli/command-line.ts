@@ -1,0 +1,100 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { packageFile } from "../node/filter-files.ts";
+import { ProgressBar } from "../node/progress-bar.ts";
+import type { CommandResult, FlagValues } from "./command.ts";
+import { cacheFlags, isSet, oneOf, optional, required } from "./flags.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import { runInChromium } from "./hosts/chromium-host.ts";
+import { runInNode, runText } from "./hosts/node-host.ts";
+import { parseFlags } from "./parse.ts";
+import { type AnyCommand, COMMANDS, findCommand } from "./registry.ts";
+
+/** What a host runs: a command, its input, and the engine it wants. */
+export interface Job {
+  command: string;
+  input: unknown;
+  model: string;
+  cache: ReturnType<typeof cacheFlags>;
+  filters: string | undefined;
+}
+
+/** Runs `winnow ARGS` and returns its exit status: 0, or 1 with one line on stderr. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  try {
+    if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+      await write(name === undefined ? process.stderr : process.stdout, `${generalHelp()}\n`);
+      return name === undefined ? 1 : 0;
+    }
+    if (name === "--version") {
+      await write(process.stdout, `${await version()}\n`);
+      return 0;
+    }
+    const command = findCommand(name);
+    if (!command) {
+      const known = COMMANDS.map((one) => one.name).join(", ");
+      throw invalidArgument(name, `is no command; there are ${known}`);
+    }
+    return await runOne(command, parseFlags(command, rest));
+  } catch (thrown) {
+    const { message, hint } = asWinnowError(thrown);
+    const line = `winnow: ${message}${hint ? ` (${hint})` : ""}`;
+    await write(process.stderr, `${line.replace(/\s*\n\s*/g, " ")}\n`);
+    return 1;
+  }
+}
+
+async function runOne(command: AnyCommand, flags: FlagValues): Promise<number> {
+  if (isSet(flags, "help")) {
+    await write(process.stdout, `${commandHelp(command)}\n`);
+    return 0;
+  }
+  const host = oneOf(flags, "host", ["node", "chromium"], "node");
+  const model = required(flags, "model");
+  const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
+  const filters = optional(flags, "filters");
+  const input = await command.read(flags, { readText });
+  const bar = new ProgressBar();
+  const report = bar.update.bind(bar);
+  let result: CommandResult;
+  try {
+    if ("runText" in command) result = await runText(command, input, model, report);
+    else {
+      const job: Job = { command: command.name, input, model, cache, filters };
+      result = await (host === "chromium" ? runInChromium : runInNode)(job, report);
+    }
+  } finally {
+    bar.end();
+  }
+  for (const [path, bytes] of Object.entries(result.files ?? {})) await writeOut(path, bytes);
+  const output = isSet(flags, "json") ? JSON.stringify(result.json) : result.text;
+  await write(process.stdout, `${output}\n`);
+  return 0;
+}
+
+async function readText(flag: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw invalidArgument(`--${flag}`, `${path} could not be read (${(cause as Error).message})`);
+  }
+}
+
+async function writeOut(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, bytes);
+  } catch (cause) {
+    throw invalidArgument("--out", `${path} could not be written (${(cause as Error).message})`);
+  }
+}
+
+/** Waits until the text is out: the process ends right after. */
+const write = (stream: NodeJS.WriteStream, text: string): Promise<void> =>
+  new Promise((resolve) => stream.write(text, () => resolve()));
+
+async function version(): Promise<string> {
+  const path = packageFile("package.json");
+  if (!path) throw new WinnowError("internal", "package.json is missing");
+  return JSON.parse(await readFile(path, "utf8")).version;
+}

@@ -1,0 +1,54 @@
+import type { CacheOptions } from "../api/types.ts";
+import type { InferenceEngine } from "../engine/engine.ts";
+import type { Tokenizer } from "../text/types.ts";
+
+/** Values of flags as typed: every flag may come several times. */
+export type FlagValues = Readonly<Record<string, readonly (string | boolean)[] | undefined>>;
+
+/** What a command gets from its surroundings while it reads its flags. */
+export interface CommandFiles {
+  /** Text of a file. Throws invalid_argument naming `flag`. */
+  readText(flag: string, path: string): Promise<string>;
+}
+
+export type Report = (label: string, done: number, total: number) => void;
+
+export interface CommandContext {
+  engine: InferenceEngine;
+  /** SHA-256 of the model's file. */
+  modelSha256: string;
+  report: Report;
+}
+
+export interface CommandResult {
+  /** What --json prints. */
+  json: Record<string, unknown>;
+  /** What is printed without --json. */
+  text: string;
+  /** Files to write, by path. */
+  files?: Record<string, Uint8Array>;
+}
+
+/**
+ * One command of `winnow`. `read` turns flags into plain data, and `run` works on that data alone,
+ * so that it runs in Node and, with --host chromium, in a page.
+ */
+export interface Command<Input> {
+  name: string;
+  /** One line for --help. */
+  summary: string;
+  /** The flags besides --model, --json, --host, as --help shows them. */
+  usage: string;
+  flags: Readonly<Record<string, "string" | "boolean">>;
+  /** Words without a dash belong to this flag, e.g. the second file in `--text a.txt b.txt`. */
+  listFlag?: string;
+  /** The cache the engine is loaded with; undefined for commands that take no cache flags. */
+  cacheDefaults?: CacheOptions;
+  read(flags: FlagValues, files: CommandFiles): Promise<Input>;
+  run(input: Input, context: CommandContext): Promise<CommandResult>;
+}
+
+/** A command that needs the model's tokenizer and no GPU. */
+export interface TextCommand<Input> extends Omit<Command<Input>, "run" | "cacheDefaults"> {
+  runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
+}

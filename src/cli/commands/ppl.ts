@@ -1,0 +1,49 @@
+import { invalidArgument } from "../../errors.ts";
+import type { Command } from "../command.ts";
+import { CONVERSATION } from "../defaults.ts";
+import { CACHE_FLAGS, CACHE_USAGE, required, wholeNumber } from "../flags.ts";
+
+interface Input {
+  text: string;
+  tokens: number;
+  offset: number;
+  chunk: number;
+}
+
+/** The text is tokenised whole, nothing added, and tokens [offset, offset + tokens) are taken. */
+export const ppl: Command<Input> = {
+  name: "ppl",
+  summary: "perplexity of a text under a cache budget",
+  usage: `--text FILE --tokens N [--offset K] ${CACHE_USAGE} [--chunk 1]`,
+  flags: { text: "string", tokens: "string", offset: "string", chunk: "string", ...CACHE_FLAGS },
+  cacheDefaults: {},
+  read: async (flags, files) => ({
+    tokens: wholeNumber(flags, "tokens", { min: 2 }),
+    offset: wholeNumber(flags, "offset", { min: 0, fallback: 0 }),
+    chunk: wholeNumber(flags, "chunk", { min: 1, fallback: 1 }),
+    text: await files.readText("text", required(flags, "text")),
+  }),
+  async run({ text, tokens, offset, chunk }, { engine, report }) {
+    if (tokens > engine.contextLength) {
+      throw invalidArgument("--tokens", `${tokens} are more than the model's ${engine.contextLength} positions`);
+    }
+    const all = engine.tokenizer.encode(text);
+    if (all.length < offset + tokens) {
+      throw invalidArgument("--text", `has ${all.length} tokens; offset ${offset} + tokens ${tokens} need ${offset + tokens}`);
+    }
+    const conversation = engine.conversation(CONVERSATION);
+    const nll = Array.from(
+      await conversation.nll(all.slice(offset, offset + tokens), {
+        chunk,
+        onProgress: (done) => report("ppl", done, tokens - 1),
+      }),
+    );
+    const mean = nll.reduce((sum, value) => sum + value, 0) / nll.length;
+    const perplexity = Math.exp(mean);
+    const cache = conversation.usage();
+    return {
+      json: { ppl: perplexity, nll, tokens, cache, adapter: engine.info().adapter },
+      text: `perplexity ${perplexity.toFixed(4)} over ${nll.length} predictions (budget ${cache.budget}, ${cache.policy})`,
+    };
+  },
+};

@@ -1,0 +1,103 @@
+import type { CacheOptions, PolicyName } from "../api/types.ts";
+import { checkCacheOptions } from "../api/validate-cache.ts";
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import type { FlagValues } from "./command.ts";
+
+/** Reads single flags and checks them; every error names the flag. */
+
+export const CACHE_FLAGS = {
+  budget: "string",
+  policy: "string",
+  window: "string",
+  sinks: "string",
+  filters: "string",
+  kv: "string",
+} as const;
+
+export const CACHE_USAGE =
+  "[--budget B|full] [--policy full|q-filters|k-norm|streaming-llm|random] [--window W] [--sinks S]" +
+  " [--filters F.safetensors] [--kv f16]";
+
+export function optional(flags: FlagValues, name: string): string | undefined {
+  const values = flags[name];
+  if (values === undefined) return undefined;
+  if (values.length > 1) throw invalidArgument(`--${name}`, "is given more than once");
+  return values[0] as string;
+}
+
+export function required(flags: FlagValues, name: string): string {
+  const value = optional(flags, name);
+  if (value === undefined || value === "") throw invalidArgument(`--${name}`, "is required");
+  return value;
+}
+
+/** Every value of a flag that may be repeated; at least one. */
+export function list(flags: FlagValues, name: string): string[] {
+  const values = (flags[name] ?? []) as string[];
+  if (values.length === 0) throw invalidArgument(`--${name}`, "is required");
+  return values;
+}
+
+export const isSet = (flags: FlagValues, name: string): boolean => flags[name] !== undefined;
+
+export interface WholeNumber {
+  min: number;
+  max?: number;
+  fallback?: number;
+}
+
+export function wholeNumber(flags: FlagValues, name: string, { min, max = 2 ** 32 - 1, fallback }: WholeNumber): number {
+  const text = fallback === undefined ? required(flags, name) : optional(flags, name);
+  if (text === undefined) return fallback as number;
+  const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) {
+    throw invalidArgument(`--${name}`, `must be an integer from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
+
+export function decimal(flags: FlagValues, name: string, min: number, max: number, fallback: number): number {
+  const text = optional(flags, name);
+  if (text === undefined) return fallback;
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (!(value >= min && value <= max)) {
+    throw invalidArgument(`--${name}`, `must be a number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
+
+export function oneOf<T extends string>(flags: FlagValues, name: string, allowed: readonly T[], fallback: T): T {
+  const text = optional(flags, name);
+  if (text === undefined) return fallback;
+  if (!(allowed as readonly string[]).includes(text)) {
+    throw invalidArgument(`--${name}`, `must be one of ${allowed.join(", ")}, not "${text}"`);
+  }
+  return text as T;
+}
+
+/** The cache flags on top of a command's defaults, checked as createEngine checks them. */
+export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOptions {
+  const given: CacheOptions = {};
+  const budget = optional(flags, "budget");
+  if (budget === "full") given.budget = "full";
+  else if (budget !== undefined) given.budget = wholeNumber(flags, "budget", { min: 1 });
+  const policy = optional(flags, "policy");
+  if (policy !== undefined) given.policy = policy as PolicyName;
+  if (isSet(flags, "window")) given.window = wholeNumber(flags, "window", { min: 1 });
+  if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: 0 });
+  checkKv(optional(flags, "kv"));
+  try {
+    return { ...defaults, ...checkCacheOptions(given, defaults) };
+  } catch (thrown) {
+    const error = asWinnowError(thrown);
+    // The same checks as in the library, in the words of the command line.
+    const message = error.message.replace(/^cache\./, "--");
+    throw new WinnowError(error.code, message, { hint: error.hint, details: { ...error.details } });
+  }
+}
+
+function checkKv(kv: string | undefined): void {
+  if (kv === undefined || kv === "f16") return;
+  const problem = kv === "q8" ? "q8 is not supported yet; use f16" : `must be f16, not "${kv}"`;
+  throw invalidArgument("--kv", problem);
+}

@@ -1,0 +1,22 @@
+import type { CacheOptions } from "../../api/types.ts";
+import type { WireError } from "../../errors.ts";
+
+/** What crosses between the command line and its page; bytes as base64. */
+export interface PageJob {
+  command: string;
+  input: unknown;
+  cache: CacheOptions;
+  modelUrl: string;
+  name: string;
+  sha256: string;
+  filters?: string;
+}
+
+export type PageOutcome =
+  | { ok: true; result: { json: Record<string, unknown>; text: string; files: Record<string, string> } }
+  | { ok: false; error: WireError };
+
+declare global {
+  function winnowRun(job: PageJob): Promise<PageOutcome>;
+  function winnowReport(label: string, done: number, total: number): Promise<void>;
+}

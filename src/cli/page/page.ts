@@ -1,0 +1,47 @@
+import { openEngine } from "../../api/open-engine.ts";
+import { asWinnowError } from "../../errors.ts";
+import { HttpSource } from "../../formats/http-source.ts";
+import { findEngineCommand } from "../registry.ts";
+import type { PageJob, PageOutcome } from "./page-protocol.ts";
+
+globalThis.winnowRun = async (job: PageJob): Promise<PageOutcome> => {
+  try {
+    return { ok: true, result: await run(job) };
+  } catch (thrown) {
+    return { ok: false, error: asWinnowError(thrown).toWire() };
+  }
+};
+
+async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["result"]> {
+  const { cache, name, sha256, modelUrl } = job;
+  const source = await HttpSource.open(modelUrl);
+  const { engine } = await openEngine({
+    gpu: navigator.gpu,
+    // The command line has hashed the file already.
+    model: { source, name, sha256, verified: async () => ({ sha256 }) },
+    options: { cache },
+    filters: job.filters === undefined ? undefined : fromBase64(job.filters),
+    tokenizer: undefined,
+    onProgress: ({ stage, loaded, total }) => void winnowReport(stage, loaded, total),
+    signal: new AbortController().signal,
+  });
+  try {
+    for (const notice of engine.info().notices) console.log(`winnow: ${notice}`);
+    const command = findEngineCommand(job.command)!;
+    const { json, text, files = {} } = await command.run(job.input, {
+      engine,
+      modelSha256: sha256,
+      report: (label, done, total) => void winnowReport(label, done, total),
+    });
+    const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
+    return { json, text, files: Object.fromEntries(packed) };
+  } finally {
+    await engine.close();
+  }
+}
+
+const fromBase64 = (text: string): Uint8Array =>
+  Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+
+const toBase64 = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

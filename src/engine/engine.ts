@@ -1,0 +1,246 @@
+import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
+import { readFilters, validateFilters } from "../cache/filters-file.ts";
+import { KvSequence } from "../cache/kv-sequence.ts";
+import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import { parseGguf } from "../formats/gguf.ts";
+import { type GpuContext, openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
+import { CHUNK_ROWS } from "../model/buffers.ts";
+import { readConfig } from "../model/config.ts";
+import { createChatTemplate } from "../text/chat-template.ts";
+import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
+import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
+import { readVocabulary } from "../text/gguf-vocabulary.ts";
+import type { ChatTemplate, Tokenizer } from "../text/types.ts";
+import { Conversation } from "./conversation.ts";
+import { EngineCore } from "./core.ts";
+import { checkPlan, planMemory } from "./memory-plan.ts";
+import { createDeviceState, type DeviceStateInputs } from "./state.ts";
+
+/** Stages of loading that the engine itself goes through. */
+export type EngineStage = "upload" | "compile" | "ready";
+
+export interface EngineLoadOptions {
+  /** The GGUF's bytes; reads may wait for a download. */
+  source: ByteSource;
+  /** For people. */
+  name: string;
+  /** Of the model file, where known: filters that name another one are refused. */
+  sha256?: string;
+  cache?: CacheRequest;
+  /** Bytes of a filters file (safetensors). */
+  filters?: Uint8Array;
+  /** GPU bytes that may be used. Default: no limit but the adapter's. */
+  memoryLimit?: number;
+  tokenizer?: TokenizerLike;
+  onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
+  signal?: AbortSignal;
+}
+
+export interface InferenceEngineInfo {
+  model: { name: string; architecture: string; parameters: number; contextLength: number; bytes: number; sha256: string };
+  adapter: { vendor: string; architecture: string; device: string; description: string; fallback: boolean };
+  features: string[];
+  kernels: Record<string, string>;
+  notices: string[];
+}
+
+/** A model on a device, and its conversations. The same in a worker, in a page and in Node. */
+export class InferenceEngine {
+  readonly tokenizer: Tokenizer;
+  private readonly core: EngineCore;
+  private readonly options: EngineLoadOptions;
+  private readonly makeTemplate: () => ChatTemplate;
+  private readonly parameters: number;
+  private readonly conversations = new Map<string, Conversation>();
+  private cachedTemplate: ChatTemplate | undefined;
+
+  /**
+   * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
+   * Throws no_webgpu, no_adapter, adapter_too_weak, bad_model_file, unsupported_model, bad_filters,
+   * out_of_memory, invalid_argument, aborted. Nothing stays allocated after an error.
+   */
+  static async load(gpu: GPU | undefined, options: EngineLoadOptions): Promise<InferenceEngine> {
+    const context = await openGpu(gpu);
+    try {
+      return await InferenceEngine.loadOn(gpu, context, options);
+    } catch (error) {
+      context.destroy();
+      throw error;
+    }
+  }
+
+  private static async loadOn(
+    gpu: GPU | undefined,
+    context: GpuContext,
+    options: EngineLoadOptions,
+  ): Promise<InferenceEngine> {
+    const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
+    if (!(memoryLimit > 0)) throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
+    const settings = resolveCacheSettings(options.cache ?? {});
+    const gguf = await parseGguf(source, signal ? { signal } : {});
+    const config = readConfig(gguf);
+    const tokenizer = options.tokenizer
+      ? createExternalTokenizer(options.tokenizer, gguf.metadata)
+      : createGgufTokenizer(gguf.metadata);
+    const { layers, kvHeads, headDim } = config;
+    let filters: Float32Array | undefined;
+    if (options.filters) {
+      const file = readFilters(options.filters);
+      validateFilters(file, { layers, kvHeads, headDim, ...(options.sha256 ? { modelSha256: options.sha256 } : {}) });
+      filters = file.values;
+    }
+    checkPlan(planMemory(gguf, config, settings), memoryLimit);
+
+    const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
+    context.device.pushErrorScope("out-of-memory");
+    const state = await createDeviceState(context, inputs, {
+      onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
+      ...(signal ? { signal } : {}),
+    });
+    const failure = await context.device.popErrorScope();
+    if (failure) {
+      throw new WinnowError("out_of_memory", `the GPU ran out of memory while loading: ${failure.message}`, {
+        hint: "Close other tabs, lower the cache budget, or use a smaller model.",
+      });
+    }
+    throwIfAborted(signal);
+    onProgress?.({ stage: "ready", loaded: 1, total: 1 });
+    let parameters = 0;
+    for (const { shape } of gguf.tensors.values()) parameters += shape.reduce((product, n) => product * n, 1);
+    const core = new EngineCore(gpu, inputs, tokenizer, state);
+    core.withPolicy(options.cache ?? {});
+    return new InferenceEngine(core, options, parameters, () =>
+      createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata)),
+    );
+  }
+
+  private constructor(
+    core: EngineCore,
+    options: EngineLoadOptions,
+    parameters: number,
+    makeTemplate: () => ChatTemplate,
+  ) {
+    this.core = core;
+    this.options = options;
+    this.tokenizer = core.tokenizer;
+    this.parameters = parameters;
+    this.makeTemplate = makeTemplate;
+  }
+
+  /** The model's chat template; throws unsupported_model for a model without one. */
+  get template(): ChatTemplate {
+    this.cachedTemplate ??= this.makeTemplate();
+    return this.cachedTemplate;
+  }
+
+  get contextLength(): number {
+    return this.core.config.contextLength;
+  }
+
+  /** L, H, G and D of the model: what calibration needs. */
+  get shape(): { layers: number; heads: number; kvHeads: number; headDim: number } {
+    const { layers, heads, kvHeads, headDim } = this.core.config;
+    return { layers, heads, kvHeads, headDim };
+  }
+
+  info(): InferenceEngineInfo {
+    const { config, state, notices } = this.core;
+    const { adapter, device } = state.gpu;
+    const { vendor, architecture, description } = adapter.info;
+    return {
+      model: {
+        name: this.options.name,
+        architecture: config.architecture.name,
+        parameters: this.parameters,
+        contextLength: config.contextLength,
+        bytes: this.options.source.size,
+        sha256: this.options.sha256 ?? "",
+      },
+      adapter: { vendor, architecture, device: adapter.info.device, description, fallback: isCpuAdapter(adapter.info) },
+      features: [...device.features],
+      kernels: { ...state.runner.transformer.variants },
+      notices: [...notices],
+    };
+  }
+
+  /** GPU bytes by purpose; the total equals what was allocated on the device. */
+  memory(): { weights: number; kv: number; activations: number; staging: number; total: number } {
+    return this.core.state.gpu.ledger.report();
+  }
+
+  /** GPU buffers created so far. */
+  get buffersCreated(): number {
+    return this.core.state.gpu.ledger.buffersCreated;
+  }
+
+  /** The conversation of that name, made on first use. */
+  conversation(id: string): Conversation {
+    this.checkOpen();
+    let conversation = this.conversations.get(id);
+    if (!conversation) {
+      conversation = new Conversation(this.core, this.options.cache ?? {});
+      this.conversations.set(id, conversation);
+    }
+    return conversation;
+  }
+
+  /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
+  async fork(from: string, to: string): Promise<void> {
+    this.checkOpen();
+    const source = this.conversations.get(from);
+    if (!source) throw invalidArgument("from", `there is no conversation "${from}"`);
+    if (from === to) throw invalidArgument("to", "must differ from the conversation that is forked");
+    await this.conversations.get(to)?.reset();
+    this.conversations.set(to, source.fork());
+  }
+
+  /**
+   * Runs `tokens` with nothing evicted and hands out each layer's post-RoPE queries [rows, H, D], chunk by
+   * chunk: what calibration needs.
+   */
+  async captureQueries(
+    tokens: readonly number[],
+    onLayer: (layer: number, rows: number, queries: Float32Array) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    this.checkOpen();
+    const { gpu, pool, runner } = this.core.state;
+    const { heads, kvHeads, headDim, layers } = this.core.config;
+    const width = (heads + 2 * kvHeads) * headDim;
+    const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * width * 4);
+    const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
+    try {
+      for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
+        throwIfAborted(signal);
+        const chunk = tokens.slice(start, start + CHUNK_ROWS);
+        const rows = chunk.length;
+        runner.submitChunk(sequence, chunk, capture);
+        const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * width * 4));
+        for (let layer = 0; layer < layers; layer += 1) {
+          const queries = new Float32Array(rows * heads * headDim);
+          for (let row = 0; row < rows; row += 1) {
+            const at = (layer * rows + row) * width;
+            queries.set(captured.subarray(at, at + heads * headDim), row * heads * headDim);
+          }
+          onLayer(layer, rows, queries);
+        }
+      }
+    } finally {
+      sequence.free();
+      gpu.ledger.destroy(capture);
+    }
+  }
+
+  /** Frees everything on the device. */
+  async close(): Promise<void> {
+    this.core.closed = true;
+    this.core.state.gpu.destroy();
+  }
+
+  private checkOpen(): void {
+    if (this.core.closed)
+      throw new WinnowError("closed", "the engine is closed", { hint: "Create a new engine." });
+  }
+}

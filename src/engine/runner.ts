@@ -1,0 +1,126 @@
+import type { Compressor } from "../cache/compressor.ts";
+import type { KvSequence } from "../cache/kv-sequence.ts";
+import { throwIfAborted } from "../errors.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
+import { decodeSplits } from "../kernels/attention.ts";
+import { CHUNK_ROWS } from "../model/buffers.ts";
+import type { Transformer } from "../model/transformer.ts";
+
+/**
+ * Puts tokens through the transformer: the one place where a step is written, encoded and submitted.
+ * Every method that submits is synchronous from the sequence's `reserve` to its `advance`, so that at any
+ * `await` of a caller the host's books and the GPU's queue agree, and settings may change in between.
+ */
+export class Runner {
+  readonly gpu: GpuContext;
+  readonly transformer: Transformer;
+  readonly compressor: Compressor;
+  private batchKey = "";
+
+  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor) {
+    this.gpu = gpu;
+    this.transformer = transformer;
+    this.compressor = compressor;
+  }
+
+  /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
+  submitToken(
+    sequence: KvSequence,
+    token: number,
+    after: readonly Dispatch[] = [],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    sequence.reserve(1);
+    const { rows } = this.transformer.buffers;
+    this.gpu.write(rows, new Uint32Array([token, sequence.tokensSeen, sequence.lane, 0]));
+    sequence.advance(1);
+    const splits = decodeSplits(sequence.longest);
+    this.writeBatch(1, splits);
+    this.writeHead(1, 0);
+    this.submit([...this.transformer.decode(1, splits), ...after], copy);
+  }
+
+  /**
+   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. With `capture` the qkv rows
+   * [M, (H + 2G) D] of layer l, queries rotated, are copied to it at l * M * (H + 2G) * D * 4.
+   */
+  submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
+    sequence.reserve(tokens.length);
+    const start = sequence.tokensSeen;
+    const { rows, qkv } = this.transformer.buffers;
+    this.gpu.write(rows, new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, 0])));
+    this.writeBatch(tokens.length, 1);
+    this.compressor.target(sequence, tokens.length, start + tokens.length - 1);
+    const { embed, layers } = this.transformer.chunk(tokens.length);
+    if (!capture) {
+      this.submit([...embed, ...layers.flatMap(({ project, finish }) => [...project, ...finish])]);
+    } else {
+      const { heads, kvHeads, headDim } = this.transformer.config;
+      const bytes = tokens.length * (heads + 2 * kvHeads) * headDim * 4;
+      const encoder = this.gpu.device.createCommandEncoder();
+      this.encodePass(encoder, embed);
+      layers.forEach(({ project, finish }, layer) => {
+        this.encodePass(encoder, project);
+        encoder.copyBufferToBuffer(qkv, 0, capture, layer * bytes, bytes);
+        this.encodePass(encoder, finish);
+      });
+      this.gpu.device.queue.submit([encoder.finish()]);
+    }
+    sequence.advance(tokens.length);
+  }
+
+  /** Puts a prompt through, chunk by chunk; an abort takes effect between chunks. Returns rows of the last chunk. */
+  async prefill(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    onChunk: (tokens: readonly number[]) => void,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    let rows = 0;
+    for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
+      throwIfAborted(signal);
+      const chunk = tokens.slice(start, start + CHUNK_ROWS);
+      this.submitChunk(sequence, chunk);
+      rows = chunk.length;
+      onChunk(chunk);
+      await this.idle();
+    }
+    return rows;
+  }
+
+  /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */
+  submitHead(rows: number, first: number, after: readonly Dispatch[] = [], copy?: (encoder: GPUCommandEncoder) => void): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.head(rows), ...after], copy);
+  }
+
+  /** Resolves when all submitted work is done. */
+  idle(): Promise<undefined> {
+    return this.gpu.device.queue.onSubmittedWorkDone();
+  }
+
+  private submit(dispatches: readonly Dispatch[], copy?: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    this.encodePass(encoder, dispatches);
+    copy?.(encoder);
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  private encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
+    const pass = encoder.beginComputePass();
+    encodeDispatches(pass, dispatches);
+    pass.end();
+  }
+
+  private writeBatch(rows: number, splits: number): void {
+    const key = `${rows} ${splits}`;
+    if (key === this.batchKey) return;
+    this.batchKey = key;
+    this.gpu.write(this.transformer.buffers.batch, new Uint32Array([rows, 0, splits, 0]));
+  }
+
+  private writeHead(rows: number, first: number): void {
+    this.gpu.write(this.transformer.buffers.headBatch, new Uint32Array([rows, first, 0, 0]));
+  }
+}

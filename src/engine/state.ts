@@ -1,0 +1,51 @@
+import { Compressor } from "../cache/compressor.ts";
+import { KvPool } from "../cache/kv-pool.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import type { Gguf } from "../formats/gguf.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import { createNll } from "../kernels/nll.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import { createSample, type Sample } from "../kernels/sample.ts";
+import { CHUNK_ROWS } from "../model/buffers.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { Transformer } from "../model/transformer.ts";
+import { loadWeights, type UploadHooks } from "../model/weights.ts";
+import { Runner } from "./runner.ts";
+
+/** Everything that lives on one device, and is lost with it. */
+export interface DeviceState {
+  readonly gpu: GpuContext;
+  readonly pool: KvPool;
+  readonly runner: Runner;
+  readonly sample: Sample;
+  readonly nll: Kernel;
+}
+
+export interface DeviceStateInputs {
+  readonly source: ByteSource;
+  readonly gguf: Gguf;
+  readonly config: ModelConfig;
+  /** [L, G, D], or undefined where the model has none. */
+  readonly filters: Float32Array | undefined;
+  readonly memoryLimit: number;
+}
+
+/** Uploads the weights and builds pool, kernels and schedule on a device. */
+export async function createDeviceState(
+  gpu: GpuContext,
+  { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
+  hooks: UploadHooks = {},
+): Promise<DeviceState> {
+  const { layers, heads, kvHeads, headDim, vocabulary } = config;
+  const weights = await loadWeights(gpu, source, gguf, config, hooks);
+  const pool = new KvPool(gpu, { layers, heads, kvHeads, headDim }, CHUNK_ROWS, memoryLimit);
+  const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
+  if (filters) gpu.write(filterBuffer, filters);
+  const compressor = await Compressor.create(pool, filterBuffer, CHUNK_ROWS);
+  const [transformer, sample, nll] = await Promise.all([
+    Transformer.create(gpu, config, weights, pool, compressor, filterBuffer),
+    createSample(gpu, { vocabulary }),
+    createNll(gpu),
+  ]);
+  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample, nll };
+}

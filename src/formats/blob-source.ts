@@ -1,0 +1,74 @@
+import { throwIfAborted } from "../errors.ts";
+import { badModelFile } from "./bad-file.ts";
+import type { ByteSource } from "./byte-source.ts";
+
+/** Throws `bad_model_file` unless [offset, offset + length) lies inside the source. */
+export function checkRange(source: ByteSource, offset: number, length: number): void {
+  if (offset < 0 || length < 0 || !(offset + length <= source.size))
+    throw badModelFile(
+      source.name,
+      "range",
+      offset,
+      `${length} bytes were asked for, but the file has ${source.size}`,
+    );
+}
+
+/** The bytes of a File or Blob. */
+export class BlobSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #blob: Blob;
+
+  constructor(blob: Blob, name?: string) {
+    this.#blob = blob;
+    this.name = name ?? (typeof File !== "undefined" && blob instanceof File ? blob.name : "blob");
+    this.size = blob.size;
+  }
+
+  async read(
+    offset: number,
+    length: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    throwIfAborted(signal);
+    checkRange(this, offset, length);
+    let bytes: ArrayBuffer;
+    try {
+      bytes = await this.#blob.slice(offset, offset + length).arrayBuffer();
+    } catch (cause) {
+      // A File whose file was changed or removed since it was picked.
+      throw badModelFile(this.name, "range", offset, "the file can no longer be read", {
+        hint: "Choose the file again.",
+        cause,
+      });
+    }
+    throwIfAborted(signal);
+    if (bytes.byteLength !== length)
+      throw badModelFile(
+        this.name,
+        "range",
+        offset,
+        `the file ended after ${bytes.byteLength} bytes`,
+      );
+    return new Uint8Array(bytes);
+  }
+}
+
+/** Bytes already in memory. `read` copies, so that the caller owns what it gets. */
+export class MemorySource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array, name = "bytes") {
+    this.#bytes = bytes;
+    this.name = name;
+    this.size = bytes.length;
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal);
+    checkRange(this, offset, length);
+    return this.#bytes.slice(offset, offset + length);
+  }
+}

@@ -1,0 +1,102 @@
+import { WinnowError } from "../errors.ts";
+import { checkRange } from "./blob-source.ts";
+import type { ByteSource } from "./byte-source.ts";
+import {
+  fileNameOf,
+  type HttpOptions,
+  ifRangeHeader,
+  networkError,
+  parseContentRange,
+  readBody,
+  request,
+  withRetries,
+} from "./http.ts";
+
+/** No browser buffer is larger; a server without ranges cannot serve more in one response. */
+const MAX_WHOLE_BYTES = 2 ** 31;
+
+/**
+ * A URL read by byte ranges. A server that ignores Range is noticed on opening: its one full
+ * answer is kept and serves every read.
+ */
+export class HttpSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly url: string;
+  /** Identifies the version of the file, where the server says so. */
+  readonly etag: string | undefined;
+  readonly #options: HttpOptions;
+  readonly #whole: Uint8Array | undefined;
+
+  private constructor(
+    url: string,
+    size: number,
+    etag: string | undefined,
+    options: HttpOptions,
+    whole?: Uint8Array,
+  ) {
+    this.url = url;
+    this.name = fileNameOf(url);
+    this.size = size;
+    this.etag = etag;
+    this.#options = options;
+    this.#whole = whole;
+  }
+
+  /** @throws WinnowError `model_not_found`, `network`, `aborted`. */
+  static async open(
+    url: string,
+    options: HttpOptions = {},
+    signal?: AbortSignal,
+  ): Promise<HttpSource> {
+    return withRetries(options, signal, async () => {
+      const response = await request(url, { Range: "bytes=0-0" }, options, signal);
+      const etag = response.headers.get("etag") ?? undefined;
+      if (response.status === 206) {
+        const range = parseContentRange(response.headers.get("content-range"));
+        await response.body?.cancel().catch(() => undefined);
+        if (range === undefined)
+          throw networkError(url, "the server does not tell the file's size");
+        return new HttpSource(url, range.total, etag, options);
+      }
+      if (response.status === 416) return new HttpSource(url, 0, etag, options);
+      const length = Number(response.headers.get("content-length") ?? 0);
+      if (length > MAX_WHOLE_BYTES) {
+        await response.body?.cancel().catch(() => undefined);
+        throw new WinnowError("network", `${url}: the server does not serve byte ranges`, {
+          hint: "Serve the file from a server that supports Range requests.",
+          details: { url, final: true },
+        });
+      }
+      const whole = await readBody(url, response, signal);
+      return new HttpSource(url, whole.length, etag, options, whole);
+    });
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    checkRange(this, offset, length);
+    if (length === 0) return new Uint8Array(0);
+    if (this.#whole !== undefined) return this.#whole.slice(offset, offset + length);
+    return withRetries(this.#options, signal, async () => {
+      const headers = {
+        Range: `bytes=${offset}-${offset + length - 1}`,
+        ...ifRangeHeader(this.url, this.etag),
+      };
+      const response = await request(this.url, headers, this.#options, signal);
+      const range = parseContentRange(response.headers.get("content-range"));
+      const etag = response.headers.get("etag") ?? undefined;
+      const same = etag === this.etag && range?.total === this.size && range.start === offset;
+      if (response.status !== 206 || !same) {
+        await response.body?.cancel().catch(() => undefined);
+        throw new WinnowError("network", `${this.url}: the file changed while it was read`, {
+          hint: "Load the model again.",
+          details: { url: this.url, final: true },
+        });
+      }
+      const bytes = await readBody(this.url, response, signal);
+      if (bytes.length !== length)
+        throw networkError(this.url, `${bytes.length} bytes came where ${length} were asked for`);
+      return bytes;
+    });
+  }
+}

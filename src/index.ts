@@ -1,0 +1,23 @@
+export { createEngine } from "./api/create-engine.ts";
+export type {
+  CacheOptions,
+  CacheUsage,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ConversationOptions,
+  Engine,
+  EngineInfo,
+  EngineOptions,
+  ExternalTokenizer,
+  FinishReason,
+  LoadProgress,
+  MemoryReport,
+  ModelSource,
+  PolicyName,
+  RequestOptions,
+  Retention,
+  Usage,
+} from "./api/types.ts";
+export { type ErrorCode, WinnowError } from "./errors.ts";
+export type { ChatMessage } from "./text/types.ts";

@@ -1,0 +1,70 @@
+import code from "../../shaders/embed.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import { declareBindings, reads, uniform, writes } from "./bindings.ts";
+import { unroll } from "./unroll.ts";
+import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
+import type { WeightMatrix } from "./weights.ts";
+
+export interface EmbedBuffers {
+  readonly batch: GPUBuffer;
+  /** vec4<u32> [first + M]: token, position, lane, 0 */
+  readonly rows: GPUBuffer;
+  /** f32 [M, E] */
+  readonly y: GPUBuffer;
+}
+
+export interface BoundEmbed {
+  /** One dispatch a part of the matrix. */
+  dispatches(rows: number): Dispatch[];
+}
+
+export interface Embed {
+  bind(buffers: EmbedBuffers): BoundEmbed;
+}
+
+const GROUP = 64;
+
+/** y[m] = W[rows[first + m].token] for W [V, E] in any layout; a token >= V writes nothing. */
+export async function createEmbed(gpu: GpuContext, matrix: WeightMatrix): Promise<Embed> {
+  const blocks = Math.ceil(matrix.cols / BLOCK);
+  const parts = await Promise.all(
+    matrix.parts.map(async (part) => ({
+      part,
+      kernel: await embedKernel(gpu, part.layout, matrix.cols),
+      shape: gpu.ledger.uniform("embed shape", new Uint32Array([part.rows, part.firstRow, 0, 0])),
+    })),
+  );
+  return {
+    bind({ batch, rows, y }) {
+      const bound = parts.map(({ part, kernel, shape }) => ({
+        kernel,
+        bindings: kernel.bind(batch, shape, rows, y, ...part.buffers),
+      }));
+      return {
+        dispatches: (count) =>
+          bound.map((each) => ({ ...each, workgroups: [Math.ceil(blocks / GROUP), count] })),
+      };
+    },
+  };
+}
+
+function embedKernel(gpu: GpuContext, layout: WeightLayout, cols: number): Promise<Kernel> {
+  const bindings = [
+    uniform("batch", "Batch"),
+    uniform("shape", "EmbedShape"),
+    reads("rows", "array<vec4<u32>>"),
+    writes("y", "array<vec4<f32>>"),
+    ...layout.streams.map(({ name, type }) => reads(name, type)),
+  ];
+  return gpu.kernel({
+    label: `embed ${layout.name}`,
+    code: [
+      wgslConstants({ ROW_BLOCKS: Math.ceil(cols / BLOCK), COLS4: cols / 4 }),
+      declareBindings(bindings),
+      ...layout.code,
+      unroll(code, { j: 8 }),
+    ],
+    bindings: bindings.map(({ access }) => access),
+  });
+}

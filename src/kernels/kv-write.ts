@@ -1,0 +1,29 @@
+import paging from "../../shaders/lib/paging.wgsl?raw";
+import rope from "../../shaders/lib/rope.wgsl?raw";
+import score from "../../shaders/lib/score.wgsl?raw";
+import code from "../../shaders/kv_write.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+
+/** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */
+export type KvWriteMode = "append" | "chunk";
+
+/**
+ * RoPE, key score and KV write in one kernel.
+ * Bindings: LayerShape, rows, qkv [M, (H + 2G) D], pages, tables, lanes, filters [L, G, D], rope table.
+ * Workgroups: (H + G, M).
+ */
+export function createKvWrite(gpu: GpuContext, shape: CacheShape, mode: KvWriteMode): Promise<Kernel> {
+  return gpu.kernel({
+    label: `kv_write ${mode}`,
+    code: [
+      wgslConstants({ HEAD_DIM: shape.headDim, PAGE_SLOTS, APPEND: mode === "append" }),
+      paging,
+      rope,
+      score,
+      code,
+    ],
+    bindings: ["uniform", "read", "write", "write", "write", "read", "read", "read"],
+  });
+}

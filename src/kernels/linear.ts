@@ -1,0 +1,151 @@
+/**
+ * y = epilogue(norm(x) W^T + bias) for any number of rows: picks matvec or matmul for M, adds
+ * rms_norm where it is not folded, and makes one dispatch a part of the matrix.
+ */
+import { WinnowError } from "../errors.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
+import { isCpuAdapter } from "./adapter-kind.ts";
+import { createMatmul, type MatmulTile } from "./matmul.ts";
+import { createMatvec } from "./matvec.ts";
+import { type Epilogue, type ProductBuffers, productShape } from "./product.ts";
+import { createRmsNorm } from "./rms-norm.ts";
+import type { WeightMatrix, WeightPart } from "./weights.ts";
+
+/**
+ * store: y = r. add: y += r (residual). swiglu: y[j] = silu(gate[j]) * up[j], N / 2 outputs, for a
+ * matrix of gate and up rows, interleaved or (two dispatches) stacked.
+ */
+export type LinearEpilogue = "store" | "add" | "swiglu";
+
+/** How products are computed: see `isCpuAdapter`. */
+export type ProductShapeName = "split-k" | "row-tiles";
+
+export interface LinearConfig {
+  readonly matrix: WeightMatrix;
+  readonly epilogue: LinearEpilogue;
+  /** RMSNorm before the product: x * gain * rsqrt(mean(x^2) + epsilon). gain: f32 [K]. */
+  readonly norm?: { readonly gain: GPUBuffer; readonly epsilon: number };
+  /** f32 [N], in the matrix's row order. */
+  readonly bias?: GPUBuffer;
+  /** Default: by the adapter. */
+  readonly shape?: ProductShapeName;
+}
+
+export interface LinearBuffers {
+  /** uniform { rows: M, first, 0, 0 } */
+  readonly batch: GPUBuffer;
+  /** f32 [first + M, K] */
+  readonly x: GPUBuffer;
+  /** f32 [M, N], or N / 2 for swiglu */
+  readonly y: GPUBuffer;
+  /** Scratch f32 [M, K], needed with `norm`; all products may share it. */
+  readonly normed?: GPUBuffer;
+}
+
+export interface BoundLinear {
+  /** The dispatches, in order, for M rows. Bind groups are prebuilt, the list is new: cache it by M. */
+  dispatches(rows: number): Dispatch[];
+}
+
+export interface Linear {
+  bind(buffers: LinearBuffers): BoundLinear;
+}
+
+type Bound = (rows: number) => Dispatch;
+
+/** A kernel for up to `maxRows` rows of x. */
+interface Variant {
+  readonly maxRows: number;
+  readonly foldsNorm: boolean;
+  bind(buffers: ProductBuffers): Bound;
+}
+
+/** Which shape of product suits the adapter. */
+export const productShapeFor = (adapter: GPUAdapter): ProductShapeName =>
+  isCpuAdapter(adapter.info) ? "row-tiles" : "split-k";
+
+/** Compiles the kernels of one matrix; pipelines are shared by matrices of one width and layout. */
+export async function createLinear(gpu: GpuContext, config: LinearConfig): Promise<Linear> {
+  const { matrix, norm, bias } = config;
+  const shape = config.shape ?? productShapeFor(gpu.adapter);
+  const swiglu = config.epilogue === "swiglu";
+  const yStride = swiglu ? matrix.rows / 2 : matrix.rows;
+  const parts = await Promise.all(
+    matrix.parts.map(async (part) => {
+      const { epilogue, column } = partEpilogue(config, part);
+      return {
+        part,
+        shape: productShape(gpu, part, yStride, column),
+        variants: await createVariants(gpu, config, part, epilogue, shape),
+      };
+    }),
+  );
+  const rmsNorm = norm && (await createRmsNorm(gpu, { cols: matrix.cols, epsilon: norm.epsilon }));
+  return {
+    bind({ batch, x, y, normed }) {
+      if (norm && !normed) throw new WinnowError("internal", `${matrix.label}: no scratch for the norm`);
+      const normalise = norm && rmsNorm?.bind({ batch, x, gain: norm.gain, y: normed! });
+      const bound = parts.map(({ part, shape, variants }) =>
+        variants.map((variant) => {
+          const apart = norm !== undefined && !variant.foldsNorm;
+          const gain = norm && variant.foldsNorm ? norm.gain : undefined;
+          const input = apart ? normed! : x;
+          const dispatch = variant.bind({ batch, x: input, y, part, shape, bias, gain });
+          return { maxRows: variant.maxRows, apart, dispatch };
+        }),
+      );
+      return {
+        dispatches(rows) {
+          const chosen = bound.map((list) => list.find(({ maxRows }) => rows <= maxRows)!);
+          const first = normalise && chosen[0]!.apart ? [normalise(rows)] : [];
+          return [...first, ...chosen.map(({ dispatch }) => dispatch(rows))];
+        },
+      };
+    },
+  };
+}
+
+/** A stacked gate/up matrix stores silu's argument first, then multiplies. */
+function partEpilogue(
+  { matrix, epilogue }: LinearConfig,
+  part: WeightPart,
+): { epilogue: Epilogue; column: number } {
+  const { firstRow, rows } = part;
+  if (epilogue !== "swiglu" || matrix.interleaved) return { epilogue, column: firstRow };
+  const half = matrix.rows / 2;
+  if (firstRow >= half) return { epilogue: "gate", column: firstRow - half };
+  if (firstRow + rows <= half) return { epilogue: "store", column: firstRow };
+  throw new WinnowError("internal", `${matrix.label}: a part holds gate and up rows, stacked`);
+}
+
+const CPU_TILES: readonly MatmulTile[] = [
+  { m: 1, n: 8 },
+  { m: 4, n: 8 },
+  { m: 8, n: 8 },
+];
+const GPU_TILES: readonly MatmulTile[] = [{ m: 8, n: 8 }];
+
+/** Ascending by maxRows; the last takes any number of rows. */
+async function createVariants(
+  gpu: GpuContext,
+  { matrix, norm, bias }: LinearConfig,
+  part: WeightPart,
+  epilogue: Epilogue,
+  shape: ProductShapeName,
+): Promise<Variant[]> {
+  const common = { layout: part.layout, cols: matrix.cols, epilogue, bias: bias !== undefined };
+  const tiles = shape === "split-k" ? GPU_TILES : CPU_TILES;
+  const matvecs = shape === "split-k" ? ([1, 4] as const) : [];
+  return Promise.all([
+    ...matvecs.map(async (maxRows): Promise<Variant> => {
+      const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
+      return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
+    }),
+    ...tiles.map(async (tile, i): Promise<Variant> => {
+      const matmul = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
+      const maxRows = i === tiles.length - 1 ? Number.POSITIVE_INFINITY : tile.m;
+      return { maxRows, foldsNorm: false, bind: matmul.bind };
+    }),
+  ]);
+}

@@ -1,0 +1,47 @@
+import code from "../../shaders/matmul.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
+import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
+
+/** Rows of x by rows of W that one invocation computes. */
+export interface MatmulTile {
+  readonly m: 1 | 2 | 4 | 8;
+  /** Even. */
+  readonly n: number;
+}
+
+/** Invocations a workgroup, along N. */
+const GROUP = 32;
+
+export interface Matmul {
+  readonly tile: MatmulTile;
+  /** A dispatch for M rows over one part: a bind group, and workgroups by M. */
+  bind(buffers: ProductBuffers): (rows: number) => Dispatch;
+}
+
+/**
+ * y = epilogue(x W^T + bias) for any M, from a register tile an invocation. Also the matvec of CPU
+ * adapters, with a tile one row high.
+ */
+export async function createMatmul(
+  gpu: GpuContext,
+  config: ProductConfig,
+  tile: MatmulTile,
+): Promise<Matmul> {
+  const kernel = await productKernel(
+    gpu,
+    `matmul ${tile.m}x${tile.n}`,
+    code,
+    config,
+    { TILE_M: tile.m, TILE_N: tile.n, GROUP },
+    { m: tile.m, n: tile.n, pair: tile.n / 2 },
+  );
+  return {
+    tile,
+    bind(buffers) {
+      const bindings = bindProduct(kernel, buffers);
+      const x = Math.ceil(buffers.part.rows / (tile.n * GROUP));
+      return (rows) => ({ kernel, bindings, workgroups: [x, Math.ceil(rows / tile.m)] });
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** What matvec and matmul share: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
+import product from "../../shaders/lib/product.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import type { BindingType, BufferBinding, Kernel } from "../gpu/kernel.ts";
+import { wgslConstants } from "../gpu/kernel.ts";
+import { type Binding, declareBindings, reads, uniform, writes } from "./bindings.ts";
+import { unroll } from "./unroll.ts";
+import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
+import type { WeightPart } from "./weights.ts";
+
+/**
+ * store: y = r. add: y += r. swiglu: y[j] = silu(r[2j]) r[2j + 1] of interleaved rows.
+ * gate: y = silu(y) r, the second half of a swiglu whose gate and up rows are stacked.
+ */
+export type Epilogue = "store" | "add" | "swiglu" | "gate";
+
+export interface ProductConfig {
+  readonly layout: WeightLayout;
+  /** K, a multiple of 4. */
+  readonly cols: number;
+  readonly epilogue: Epilogue;
+  readonly bias: boolean;
+  /** x starts at row batch.first (else at 0). */
+  readonly first: boolean;
+}
+
+/** Buffers of one product. */
+export interface ProductBuffers {
+  readonly batch: GPUBuffer;
+  /** f32 [first + M, K] */
+  readonly x: GPUBuffer;
+  /** f32 [M, y_stride] */
+  readonly y: GPUBuffer;
+  readonly part: WeightPart;
+  /** Uniform from `productShape`. */
+  readonly shape: GPUBuffer;
+  readonly bias?: GPUBuffer | undefined;
+  /** f32 [K]; matvec with a folded norm only. */
+  readonly gain?: GPUBuffer | undefined;
+}
+
+/** The uniform of a part: `column` is where its outputs begin in a row of y of `yStride` f32. */
+export const productShape = (
+  gpu: GpuContext,
+  part: WeightPart,
+  yStride: number,
+  column = part.firstRow,
+): GPUBuffer =>
+  gpu.ledger.uniform(
+    "product shape",
+    new Uint32Array([part.rows, part.firstRow, column, yStride]),
+  );
+
+/** Compiles a product kernel: constants, declarations, weight format, epilogue, then `code`. */
+export async function productKernel(
+  gpu: GpuContext,
+  label: string,
+  code: string,
+  config: ProductConfig,
+  constants: Readonly<Record<string, number | boolean>>,
+  counts: Readonly<Record<string, number>>,
+  extra: readonly Binding[] = [],
+  snippets: readonly string[] = [],
+): Promise<Kernel> {
+  const { layout, cols, epilogue, bias, first } = config;
+  const bindings = [
+    uniform("batch", "Batch"),
+    uniform("shape", "ProductShape"),
+    reads("x", "array<vec4<f32>>"),
+    writes("y", "array<f32>"),
+    ...layout.streams.map(({ name, type }) => reads(name, type)),
+    ...(bias ? [reads("bias", "array<f32>")] : []),
+    ...extra,
+  ];
+  return gpu.kernel({
+    label: `${label} ${layout.name} ${epilogue}`,
+    code: [
+      wgslConstants({
+        ROW_BLOCKS: Math.ceil(cols / BLOCK),
+        COLS4: cols / 4,
+        RAGGED: cols % BLOCK !== 0,
+        ADD: epilogue === "add",
+        SWIGLU: epilogue === "swiglu",
+        GATE: epilogue === "gate",
+        FIRST: first,
+        ...constants,
+      }),
+      declareBindings(bindings),
+      `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
+      product,
+      ...layout.code,
+      ...snippets,
+      unroll(code, { j: 8, ...counts }),
+    ],
+    bindings: bindings.map(({ access }): BindingType => access),
+  });
+}
+
+/** The bind group of a product, in the order of `productKernel`. */
+export const bindProduct = (kernel: Kernel, buffers: ProductBuffers): GPUBindGroup => {
+  const { batch, shape, x, y, part, bias, gain } = buffers;
+  const optional = [bias, gain].filter((buffer): buffer is GPUBuffer => buffer !== undefined);
+  const all: BufferBinding[] = [batch, shape, x, y, ...part.buffers, ...optional];
+  return kernel.bind(...all);
+};

@@ -1,0 +1,51 @@
+import paging from "../../shaders/lib/paging.wgsl?raw";
+import code from "../../shaders/retention.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+
+/** Workgroups a kv head; each takes every 4th run of slots. */
+const WORKGROUPS = 4;
+
+export interface RetentionConfig {
+  /** D. */
+  headDim: number;
+  /** P. */
+  pageSlots: number;
+}
+
+export interface RetentionBuffers {
+  /** Uniform LayerShape. */
+  shape: BufferBinding;
+  /** Uniform of 4 words whose first is the lane (an `eviction` uniform will do). */
+  lane: BufferBinding;
+  /** Page-table rows, read only. */
+  tables: BufferBinding;
+  /** The layer's slab. */
+  pages: BufferBinding;
+  /** u32 a position, cleared by the caller; positions beyond its end are not counted. */
+  counts: BufferBinding;
+}
+
+export interface Retention {
+  /** Adds one layer and lane; run it for every layer into the same counts. */
+  dispatch(buffers: RetentionBuffers, kvHeads: number): Dispatch;
+}
+
+/** Counts, for each position, the kv heads whose cache still holds it. */
+export async function createRetention(
+  gpu: GpuContext,
+  { headDim, pageSlots }: RetentionConfig,
+): Promise<Retention> {
+  const kernel = await gpu.kernel({
+    label: "retention",
+    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }), paging, code],
+    bindings: ["uniform", "uniform", "read", "read", "write"],
+  });
+  return {
+    dispatch: ({ shape, lane, tables, pages, counts }, kvHeads) => ({
+      kernel,
+      bindings: kernel.bind(shape, lane, tables, pages, counts),
+      workgroups: [WORKGROUPS, kvHeads],
+    }),
+  };
+}

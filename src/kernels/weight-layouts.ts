@@ -1,0 +1,114 @@
+/**
+ * How weight matrices lie on the GPU. Every GGUF type becomes one of a few layouts; a layout is a
+ * set of streams, each a storage buffer, cut into blocks of 32 weights of one row (block =
+ * row * blocksPerRow + k / 32). Nothing is requantised: shaders/lib/weights_*.wgsl give back the
+ * weights of the `gguf` package bit for bit (a zero may change its sign).
+ */
+import type { GgmlType } from "../formats/ggml-types.ts";
+import weightsBf16 from "../../shaders/lib/weights_bf16.wgsl?raw";
+import weightsF16 from "../../shaders/lib/weights_f16.wgsl?raw";
+import weightsF32 from "../../shaders/lib/weights_f32.wgsl?raw";
+import weightsQ4 from "../../shaders/lib/weights_q4.wgsl?raw";
+import weightsQ5 from "../../shaders/lib/weights_q5.wgsl?raw";
+import weightsQ6 from "../../shaders/lib/weights_q6.wgsl?raw";
+import weightsQ8 from "../../shaders/lib/weights_q8.wgsl?raw";
+import scalesF16 from "../../shaders/lib/weights_scales_f16.wgsl?raw";
+import scalesF32 from "../../shaders/lib/weights_scales_f32.wgsl?raw";
+
+/** Weights of a block. */
+export const BLOCK = 32;
+
+export type LayoutName =
+  | "q4"
+  | "q4_wide"
+  | "q5"
+  | "q5_wide"
+  | "q6"
+  | "q8"
+  | "f16"
+  | "bf16"
+  | "f32";
+
+export interface WeightStream {
+  /** Name of the WGSL variable. */
+  readonly name: "quants" | "high" | "scales";
+  /** WGSL type of the variable. */
+  readonly type: string;
+  /** 32-bit words a block. */
+  readonly words: number;
+}
+
+export interface WeightLayout {
+  readonly name: LayoutName;
+  readonly streams: readonly WeightStream[];
+  /** WGSL: `weight_block` and `block_dot`, for streams declared under their names. */
+  readonly code: readonly string[];
+}
+
+const quants = (words: number): WeightStream => ({
+  name: "quants",
+  type: "array<vec4<u32>>",
+  words,
+});
+const scales = (type: string, words: number): WeightStream => ({ name: "scales", type, words });
+const high = (type: string, words: number): WeightStream => ({ name: "high", type, words });
+
+/** Scale and minimum as two halves in a word, or as two f32 (K types, whose products need them). */
+const HALF_PAIR = scales("array<u32>", 1);
+const F32_PAIR = scales("array<vec2<f32>>", 2);
+const FIFTH_BITS = high("array<u32>", 1);
+
+const layout = (
+  name: LayoutName,
+  streams: readonly WeightStream[],
+  ...code: readonly string[]
+): WeightLayout => ({ name, streams, code });
+
+export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
+  q4: layout("q4", [quants(4), HALF_PAIR], scalesF16, weightsQ4),
+  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], scalesF32, weightsQ4),
+  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], scalesF16, weightsQ5),
+  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], scalesF32, weightsQ5),
+  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], weightsQ6),
+  q8: layout("q8", [quants(8), scales("array<f32>", 1)], weightsQ8),
+  f16: layout("f16", [quants(16)], weightsF16),
+  bf16: layout("bf16", [quants(16)], weightsBf16),
+  f32: layout("f32", [{ name: "quants", type: "array<vec4<f32>>", words: 32 }], weightsF32),
+};
+
+const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
+  Q4_0: "q4",
+  Q4_1: "q4",
+  Q4_K: "q4_wide",
+  Q5_0: "q5",
+  Q5_1: "q5",
+  Q5_K: "q5_wide",
+  Q6_K: "q6",
+  Q8_0: "q8",
+  F16: "f16",
+  BF16: "bf16",
+  F32: "f32",
+};
+
+export const layoutOfType = (type: GgmlType): WeightLayout => LAYOUTS[OF_TYPE[type]];
+
+/** Layouts each of which holds all that the ones before it hold. */
+const CHAINS: readonly (readonly LayoutName[])[] = [
+  ["q4", "q4_wide", "q5_wide"],
+  ["q4", "q5", "q5_wide"],
+  ["f16", "f32"],
+  ["bf16", "f32"],
+];
+
+/** The smallest layout that holds both types exactly, or undefined where there is none. */
+export function commonLayout(a: WeightLayout, b: WeightLayout): WeightLayout | undefined {
+  if (a === b) return a;
+  for (const chain of CHAINS) {
+    const [i, j] = [chain.indexOf(a.name), chain.indexOf(b.name)];
+    if (i >= 0 && j >= 0) return LAYOUTS[chain[Math.max(i, j)]!];
+  }
+  // Q4_K with Q5_0 or Q5_1: on no single chain.
+  const fives = [a.name, b.name].every((name) => /^q[45]/.test(name));
+  if (fives) return LAYOUTS.q5_wide;
+  return [a.name, b.name].every((name) => /^(b?f16|f32)$/.test(name)) ? LAYOUTS.f32 : undefined;
+}

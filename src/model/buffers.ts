@@ -1,0 +1,68 @@
+import type { GpuContext } from "../gpu/context.ts";
+import { MAX_SPLITS } from "../kernels/attention.ts";
+import { BATCH_WORDS, ROW_WORDS } from "../kernels/batch.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Rows of the largest prompt chunk. */
+export const CHUNK_ROWS = 128;
+/** Rows that decode at once, each in a lane of its own. */
+export const DECODE_ROWS = 1;
+/** Rows whose logits are held at once. */
+export const LOGIT_ROWS = 16;
+
+/** Activations of one step, allocated once: M is at most CHUNK_ROWS. */
+export interface StepBuffers {
+  /** Row [M]: token, position, lane */
+  readonly rows: GPUBuffer;
+  /** uniform { M, first, splits, H } of the layers */
+  readonly batch: GPUBuffer;
+  /** uniform { M, first, 0, 0 } of the head, which runs on fewer rows */
+  readonly headBatch: GPUBuffer;
+  /** f32 [M, E], the residual stream */
+  readonly hidden: GPUBuffer;
+  /** f32 [M, max(E, F, H D)], scratch of norms that are not folded */
+  readonly normed: GPUBuffer;
+  /** f32 [M, (H + 2G) D] */
+  readonly qkv: GPUBuffer;
+  /** f32 [M, H, D] */
+  readonly attended: GPUBuffer;
+  /** f32 [DECODE_ROWS, H, MAX_SPLITS, D + 2] */
+  readonly partials: GPUBuffer;
+  /** f32 [M, F] */
+  readonly mlp: GPUBuffer;
+  /** f32 [LOGIT_ROWS, V] */
+  readonly logits: GPUBuffer;
+}
+
+/** Bytes that `createStepBuffers` will allocate, by buffer. */
+export function stepBufferBytes(config: ModelConfig): Omit<Record<keyof StepBuffers, number>, "batch" | "headBatch"> {
+  const { hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
+  const f32 = 4;
+  return {
+    rows: CHUNK_ROWS * ROW_WORDS * 4,
+    hidden: CHUNK_ROWS * hidden * f32,
+    normed: CHUNK_ROWS * Math.max(hidden, heads * headDim) * f32,
+    qkv: CHUNK_ROWS * (heads + 2 * kvHeads) * headDim * f32,
+    attended: CHUNK_ROWS * heads * headDim * f32,
+    partials: DECODE_ROWS * heads * MAX_SPLITS * (headDim + 2) * f32,
+    mlp: CHUNK_ROWS * mlp * f32,
+    logits: LOGIT_ROWS * vocabulary * f32,
+  };
+}
+
+export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): StepBuffers {
+  const bytes = stepBufferBytes(config);
+  const storage = (name: keyof typeof bytes): GPUBuffer => ledger.storage("activations", name, bytes[name]);
+  return {
+    rows: storage("rows"),
+    batch: ledger.uniform("batch", new Uint32Array(BATCH_WORDS)),
+    headBatch: ledger.uniform("head batch", new Uint32Array(BATCH_WORDS)),
+    hidden: storage("hidden"),
+    normed: storage("normed"),
+    qkv: storage("qkv"),
+    attended: storage("attended"),
+    partials: storage("partials"),
+    mlp: storage("mlp"),
+    logits: storage("logits"),
+  };
+}

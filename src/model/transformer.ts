@@ -1,0 +1,254 @@
+import type { Compressor } from "../cache/compressor.ts";
+import type { KvPool } from "../cache/kv-pool.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import {
+  createAttentionCombine,
+  createAttentionDecode,
+  createAttentionPrefill,
+  prefillWorkgroups,
+} from "../kernels/attention.ts";
+import { createEmbed, type Embed } from "../kernels/embed.ts";
+import { createKvWrite } from "../kernels/kv-write.ts";
+import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
+import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
+import { createStepBuffers, type StepBuffers } from "./buffers.ts";
+import type { ModelConfig } from "./config.ts";
+import type { ModelWeights } from "./weights.ts";
+
+interface Kernels {
+  embed: Embed;
+  append: Kernel;
+  writeChunk: Kernel;
+  attendDecode: Kernel;
+  combine: Kernel;
+  attendPrefill: Kernel;
+}
+
+interface LayerLinears {
+  qkv: BoundLinear;
+  output: BoundLinear;
+  gateUp: BoundLinear;
+  down: BoundLinear;
+}
+
+/** A layer's bind groups that hold pages or page tables: made anew when the pool changes a buffer. */
+interface LayerCacheDispatches {
+  append: GPUBindGroup;
+  attendDecode: GPUBindGroup;
+  writeChunk: GPUBindGroup;
+  attendPrefill: GPUBindGroup;
+  absorb: Dispatch[];
+}
+
+/** A prompt chunk's dispatches; between `project` and `finish` qkv holds the layer's rotated queries. */
+export interface ChunkPlan {
+  readonly embed: readonly Dispatch[];
+  readonly layers: readonly { readonly project: readonly Dispatch[]; readonly finish: readonly Dispatch[] }[];
+}
+
+/**
+ * The decoder as a schedule of kernels, the same for one token and for a prompt chunk of M rows:
+ *
+ *   hidden = embed(tokens)                                              [M, E]
+ *   each layer:
+ *     qkv = norm(hidden) Wqkv                                           [M, (H + 2G) D]
+ *     rotate q and k, score k, write k and v                            one row: into the cache, evicting
+ *     attended = attention(q, cache)                                    [M, H, D]
+ *     (a chunk only: take its keys and values into the cache, evicting)
+ *     hidden += attended Wo
+ *     hidden += (silu(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
+ *   logits = norm(hidden) Whead                                         [n, V]
+ */
+export class Transformer {
+  readonly config: ModelConfig;
+  readonly buffers: StepBuffers;
+  /** Kernel name -> variant, for engine.info(). */
+  readonly variants: Readonly<Record<string, string>>;
+  private readonly pool: KvPool;
+  private readonly compressor: Compressor;
+  private readonly filters: GPUBuffer;
+  private readonly rope: GPUBuffer;
+  private readonly kernels: Kernels;
+  private readonly linears: readonly LayerLinears[];
+  private readonly embedding: { dispatches(rows: number): Dispatch[] };
+  private readonly headLinear: BoundLinear;
+  private cacheDispatches: LayerCacheDispatches[] = [];
+  private generation = -1;
+  private readonly decodePlans = new Map<number, Dispatch[]>();
+  private readonly headPlans = new Map<number, Dispatch[]>();
+
+  static async create(
+    gpu: GpuContext,
+    config: ModelConfig,
+    weights: ModelWeights,
+    pool: KvPool,
+    compressor: Compressor,
+    filters: GPUBuffer,
+  ): Promise<Transformer> {
+    const epsilon = config.normEpsilon;
+    const linears = await Promise.all(
+      weights.layers.map(async (layer) => ({
+        qkv: await createLinear(gpu, {
+          matrix: layer.qkv,
+          epilogue: "store",
+          norm: { gain: layer.attentionNorm, epsilon },
+        }),
+        output: await createLinear(gpu, { matrix: layer.output, epilogue: "add" }),
+        gateUp: await createLinear(gpu, {
+          matrix: layer.gateUp,
+          epilogue: "swiglu",
+          norm: { gain: layer.mlpNorm, epsilon },
+        }),
+        down: await createLinear(gpu, { matrix: layer.down, epilogue: "add" }),
+      })),
+    );
+    const head = await createLinear(gpu, {
+      matrix: weights.head,
+      epilogue: "store",
+      norm: { gain: weights.finalNorm, epsilon },
+    });
+    const [embed, append, writeChunk, attendDecode, combine, attendPrefill] = await Promise.all([
+      createEmbed(gpu, weights.embedding),
+      createKvWrite(gpu, pool.shape, "append"),
+      createKvWrite(gpu, pool.shape, "chunk"),
+      createAttentionDecode(gpu, pool.shape),
+      createAttentionCombine(gpu, pool.shape),
+      createAttentionPrefill(gpu, pool.shape),
+    ]);
+    const kernels = { embed, append, writeChunk, attendDecode, combine, attendPrefill };
+    const table = ropeTable(
+      inverseFrequencies(config.headDim, config.ropeBase, weights.ropeFactors),
+      config.contextLength,
+    );
+    const rope = gpu.ledger.storage("weights", "rope table", table.byteLength);
+    gpu.write(rope, table);
+    return new Transformer(gpu, config, pool, compressor, filters, rope, kernels, linears, head);
+  }
+
+  private constructor(
+    gpu: GpuContext,
+    config: ModelConfig,
+    pool: KvPool,
+    compressor: Compressor,
+    filters: GPUBuffer,
+    rope: GPUBuffer,
+    kernels: Kernels,
+    linears: readonly Record<keyof LayerLinears, Linear>[],
+    head: Linear,
+  ) {
+    this.config = config;
+    this.pool = pool;
+    this.compressor = compressor;
+    this.filters = filters;
+    this.rope = rope;
+    this.kernels = kernels;
+    this.buffers = createStepBuffers(gpu, config);
+    const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
+    this.embedding = kernels.embed.bind({ batch, rows, y: hidden });
+    this.linears = linears.map((layer) => ({
+      qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
+      output: layer.output.bind({ batch, x: attended, y: hidden }),
+      gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
+      down: layer.down.bind({ batch, x: mlp, y: hidden }),
+    }));
+    this.headLinear = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
+    const [first] = linears;
+    this.variants = {
+      qkv: first.qkv.variant,
+      output: first.output.variant,
+      gate_up: first.gateUp.variant,
+      down: first.down.variant,
+      head: head.variant,
+    };
+  }
+
+  /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */
+  decode(rows: number, splits: number): Dispatch[] {
+    this.refresh();
+    const key = rows * 1024 + splits;
+    let plan = this.decodePlans.get(key);
+    if (!plan) {
+      plan = this.decodePlan(rows, splits);
+      this.decodePlans.set(key, plan);
+    }
+    return plan;
+  }
+
+  /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
+  chunk(rows: number): ChunkPlan {
+    this.refresh();
+    const { heads, kvHeads } = this.config;
+    const layers = this.cacheDispatches.map((cache, layer) => {
+      const linear = this.linears[layer];
+      return {
+        project: [
+          ...linear.qkv.dispatches(rows),
+          { kernel: this.kernels.writeChunk, bindings: cache.writeChunk, workgroups: [heads + kvHeads, rows] as const },
+        ],
+        finish: [
+          {
+            kernel: this.kernels.attendPrefill,
+            bindings: cache.attendPrefill,
+            workgroups: prefillWorkgroups(this.pool.shape, rows),
+          },
+          ...cache.absorb,
+          ...linear.output.dispatches(rows),
+          ...linear.gateUp.dispatches(rows),
+          ...linear.down.dispatches(rows),
+        ],
+      };
+    });
+    return { embed: this.embedding.dispatches(rows), layers };
+  }
+
+  /** Dispatches that turn `rows` rows of the residual stream, from headBatch.first on, into logits. */
+  head(rows: number): Dispatch[] {
+    let plan = this.headPlans.get(rows);
+    if (!plan) {
+      plan = this.headLinear.dispatches(rows);
+      this.headPlans.set(rows, plan);
+    }
+    return plan;
+  }
+
+  private decodePlan(rows: number, splits: number): Dispatch[] {
+    const { heads, kvHeads } = this.config;
+    const combine = this.kernels.combine.bind(this.buffers.batch, this.buffers.partials, this.buffers.attended);
+    return [
+      ...this.embedding.dispatches(rows),
+      ...this.cacheDispatches.flatMap((cache, layer) => {
+        const linear = this.linears[layer];
+        return [
+          ...linear.qkv.dispatches(rows),
+          { kernel: this.kernels.append, bindings: cache.append, workgroups: [heads + kvHeads, rows] as const },
+          { kernel: this.kernels.attendDecode, bindings: cache.attendDecode, workgroups: [splits, kvHeads, rows] as const },
+          { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
+          ...linear.output.dispatches(rows),
+          ...linear.gateUp.dispatches(rows),
+          ...linear.down.dispatches(rows),
+        ];
+      }),
+    ];
+  }
+
+  /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
+  private refresh(): void {
+    if (this.generation === this.pool.generation) return;
+    this.generation = this.pool.generation;
+    this.decodePlans.clear();
+    const { rows, batch, qkv, attended, partials } = this.buffers;
+    const { tables, lanes } = this.pool;
+    const { chunk } = this.compressor;
+    this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
+      const shape = this.pool.layerShapes[layer];
+      return {
+        append: this.kernels.append.bind(shape, rows, qkv, pages, tables, lanes, this.filters, this.rope),
+        attendDecode: this.kernels.attendDecode.bind(shape, rows, qkv, pages, tables, partials),
+        writeChunk: this.kernels.writeChunk.bind(shape, rows, qkv, chunk, tables, lanes, this.filters, this.rope),
+        attendPrefill: this.kernels.attendPrefill.bind(shape, batch, rows, qkv, pages, chunk, tables, attended),
+        absorb: this.compressor.absorb(layer),
+      };
+    });
+  }
+}

@@ -1,0 +1,38 @@
+import { EngineClient } from "./api/client.ts";
+import { connectLocal } from "./api/connect-local.ts";
+import type { Engine, EngineOptions } from "./api/types.ts";
+import { checkEngineOptions } from "./api/validate-engine.ts";
+import { openInNode } from "./node/open-in-node.ts";
+
+/**
+ * The same engine in Node, over Dawn (the `webgpu` package) and without a worker. A model name is
+ * looked up in WINNOW_CACHE (default: ./.cache/models, else ~/.cache/winnow) and fetched if need be;
+ * a path to a .gguf works too.
+ */
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const checked = checkEngineOptions(options);
+  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, undefined);
+}
+
+export type {
+  CacheOptions,
+  CacheUsage,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ConversationOptions,
+  Engine,
+  EngineInfo,
+  EngineOptions,
+  ExternalTokenizer,
+  FinishReason,
+  LoadProgress,
+  MemoryReport,
+  ModelSource,
+  PolicyName,
+  RequestOptions,
+  Retention,
+  Usage,
+} from "./api/types.ts";
+export { type ErrorCode, WinnowError } from "./errors.ts";
+export type { ChatMessage } from "./text/types.ts";

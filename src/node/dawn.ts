@@ -1,0 +1,31 @@
+import { WinnowError } from "../errors.ts";
+
+const DRIVER_HINT =
+  "Dawn needs a Vulkan driver: a GPU's own, Mesa 24 or newer (lavapipe runs on the CPU), or the " +
+  "SwiftShader that ships with Chromium: set VK_ICD_FILENAMES to its vk_swiftshader_icd.json and " +
+  "LD_LIBRARY_PATH to its folder before the process starts.";
+
+/** Dawn's GPU object must outlive every object made from it. */
+let dawn: GPU | undefined;
+
+/** WebGPU in Node through the `webgpu` package. Throws no_webgpu where it is not installed. */
+export async function nodeGpu(): Promise<GPU> {
+  if (dawn) return dawn;
+  try {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    dawn = create([]);
+    return dawn;
+  } catch (cause) {
+    throw new WinnowError("no_webgpu", `WebGPU for Node could not be loaded: ${(cause as Error).message}`, {
+      hint: "Install it with `npm i webgpu`; it needs glibc 2.31 or newer, macOS or Windows.",
+      cause,
+    });
+  }
+}
+
+/** Throws no_adapter, with how to get a driver, where Dawn offers no adapter. */
+export async function requireAdapter(gpu: GPU): Promise<void> {
+  if (await gpu.requestAdapter()) return;
+  throw new WinnowError("no_adapter", "WebGPU found no adapter on this machine", { hint: DRIVER_HINT });
+}

@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { WinnowError } from "../errors.ts";
+import type { ModelEntry } from "../formats/model-registry.ts";
+
+/** The caller's filters (bytes, path or URL), else the model's own; undefined where it has none. */
+export async function readNodeFilters(
+  given: string | ArrayBuffer | Uint8Array | undefined,
+  entry: ModelEntry | undefined,
+): Promise<Uint8Array | undefined> {
+  if (given instanceof Uint8Array) return given;
+  if (given instanceof ArrayBuffer) return new Uint8Array(given);
+  if (given !== undefined) return readNamed(given);
+  const own = entry?.filters && packageFile(join("public", entry.filters));
+  return own ? readFile(own) : undefined;
+}
+
+async function readNamed(address: string): Promise<Uint8Array> {
+  try {
+    if (!/^https?:/i.test(address)) {
+      return await readFile(address.startsWith("file:") ? fileURLToPath(address) : address);
+    }
+    const response = await fetch(address);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    throw new WinnowError("bad_filters", `filters: ${address} could not be read: ${(cause as Error).message}`, {
+      hint: "Check the path, or leave filters out.",
+      cause,
+    });
+  }
+}
+
+/** A file of this package, whether this code runs from src/node/ or from dist/. */
+export function packageFile(path: string): string | undefined {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (let up = 0; up < 4; up++) {
+    const candidate = join(folder, path);
+    if (existsSync(join(folder, "package.json"))) return existsSync(candidate) ? candidate : undefined;
+    folder = dirname(folder);
+  }
+  return undefined;
+}

@@ -1,0 +1,30 @@
+import { checkMemory } from "../api/check-memory.ts";
+import { openEngine } from "../api/open-engine.ts";
+import type { OpenEngine } from "../api/service.ts";
+import type { ExternalTokenizer } from "../api/types.ts";
+import { findModel, MODELS } from "../formats/model-registry.ts";
+import { openGpu } from "../gpu/context.ts";
+import { nodeGpu, requireAdapter } from "./dawn.ts";
+import { readNodeFilters } from "./filter-files.ts";
+import { resolveNodeModel } from "./model-files.ts";
+
+/** Checks the adapter and the memory, finds the model and loads it. */
+export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
+  return async (options, onProgress, signal) => {
+    const gpu = await nodeGpu();
+    await requireAdapter(gpu);
+    (await openGpu(gpu)).destroy();
+    const { model, cache, memoryLimit } = options;
+    if (typeof model === "string" && MODELS.some((entry) => entry.name === model)) {
+      checkMemory(findModel(model), cache, memoryLimit);
+    }
+    const resolved = await resolveNodeModel(model, onProgress, signal);
+    const filters = await readNodeFilters(options.filters, resolved.entry);
+    try {
+      return await openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
+    } catch (error) {
+      await resolved.close();
+      throw error;
+    }
+  };
+}

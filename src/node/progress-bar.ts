@@ -1,0 +1,42 @@
+const WIDTH = 24;
+const REDRAW_MS = 100;
+/** Where stderr is no terminal: one line each so many percent. */
+const STEP_PERCENT = 20;
+
+/** A progress line on stderr that redraws in a terminal and stays short in a log. */
+export class ProgressBar {
+  private label = "";
+  private drawn = 0;
+  private percent = -1;
+
+  update(label: string, loaded: number, total: number): void {
+    if (label !== this.label) {
+      this.end();
+      this.label = label;
+    }
+    const percent = total > 0 ? Math.min(100, Math.floor((100 * loaded) / total)) : 0;
+    if (process.stderr.isTTY) {
+      if (Date.now() - this.drawn < REDRAW_MS && percent < 100) return;
+      this.drawn = Date.now();
+      const full = Math.round((WIDTH * percent) / 100);
+      const bar = "#".repeat(full) + "-".repeat(WIDTH - full);
+      process.stderr.write(`\r${label} [${bar}] ${percent}% ${amount(loaded, total)}\x1b[K`);
+    } else if (percent >= this.percent + STEP_PERCENT || (percent === 100 && this.percent < 100)) {
+      process.stderr.write(`${label} ${percent}% ${amount(loaded, total)}\n`);
+    } else return;
+    this.percent = percent;
+  }
+
+  end(): void {
+    if (this.label !== "" && process.stderr.isTTY && this.percent >= 0) process.stderr.write("\n");
+    this.label = "";
+    this.percent = -1;
+    this.drawn = 0;
+  }
+}
+
+/** Bytes from 1 MB on are written as MB; smaller totals are counts. */
+function amount(loaded: number, total: number): string {
+  if (total < 1e6) return `${loaded} / ${total}`;
+  return `${(loaded / 1e6).toFixed(1)} / ${(total / 1e6).toFixed(1)} MB`;
+}

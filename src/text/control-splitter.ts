@@ -1,0 +1,51 @@
+import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { LiteralFinder } from "./literal-finder.ts";
+import type { Tokenizer } from "./types.ts";
+
+/** A tokenizer that can tell control tokens of a template from the same spelling in a message. */
+export interface GuardedTokenizer extends Tokenizer {
+  /**
+   * Like `encode(text, { special: true })`, but the character `guard` is no part of the text: it
+   * only keeps a control token's spelling that it stands in from being read as one.
+   */
+  encodeGuarded(text: string, guard: string): number[];
+}
+
+/** Finds the tokens of a vocabulary that are matched whole. */
+export class ControlSplitter {
+  /** User-defined tokens are matched in any text, control tokens only where they are asked for. */
+  readonly userDefined: LiteralFinder;
+  readonly control: LiteralFinder;
+  readonly whole: LiteralFinder;
+  readonly #vocabulary: Vocabulary;
+
+  constructor(vocabulary: Vocabulary) {
+    const userDefined = spellingsOf(vocabulary, TOKEN_TYPE.userDefined);
+    const control = spellingsOf(vocabulary, TOKEN_TYPE.control);
+    this.userDefined = new LiteralFinder(userDefined);
+    this.control = new LiteralFinder(control);
+    this.whole = new LiteralFinder([...userDefined, ...control]);
+    this.#vocabulary = vocabulary;
+  }
+
+  /** Control tokens as ids, the text between them as strings without `guard`. */
+  splitGuarded(text: string, guard: string): (string | number)[] {
+    const parts: (string | number)[] = [];
+    let between = "";
+    const flush = () => {
+      if (between !== "") parts.push(between.replaceAll(guard, ""));
+      between = "";
+    };
+    for (const piece of this.whole.split(text)) {
+      const id = piece.literal ? this.#vocabulary.ids.get(piece.text) : undefined;
+      if (id === undefined || this.#vocabulary.types[id] !== TOKEN_TYPE.control) {
+        between += piece.text;
+        continue;
+      }
+      flush();
+      parts.push(id);
+    }
+    flush();
+    return parts;
+  }
+}

@@ -1,0 +1,102 @@
+import { invalidArgument, WinnowError } from "../errors.ts";
+import { BpeModel } from "./bpe-model.ts";
+import { toByteAlphabet } from "./byte-level.ts";
+import { ControlSplitter, type GuardedTokenizer } from "./control-splitter.ts";
+import { type GgufMetadata, readBoolean, readString } from "./gguf-fields.ts";
+import { readVocabulary, SPACE_MARK, type Vocabulary } from "./gguf-vocabulary.ts";
+import { type PreTokenizer, preTokenizerNamed, splitWords } from "./pre-tokenizer.ts";
+import { bytesOfToken, decodeTokens, wellFormed } from "./token-text.ts";
+
+/**
+ * The tokenizer a GGUF describes.
+ * @throws bad_model_file, naming the key, for missing or inconsistent metadata; unsupported_model
+ *   for a tokenizer or pre-tokenizer that is not known.
+ */
+export function createGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
+  return new GgufTokenizer(metadata);
+}
+
+export class GgufTokenizer implements GuardedTokenizer {
+  readonly vocabulary: Vocabulary;
+  readonly vocabSize: number;
+  readonly endTokens: ReadonlySet<number>;
+  /** SentencePiece puts a space before the text; decoding takes it away again. */
+  readonly stripsLeadingSpace: boolean;
+  readonly #pre: PreTokenizer | undefined;
+  readonly #model: BpeModel;
+  readonly #splitter: ControlSplitter;
+
+  constructor(metadata: GgufMetadata) {
+    const vocabulary = readVocabulary(metadata);
+    const { model, tokens } = vocabulary;
+    const sentencePiece = model === "llama";
+    if (model !== "gpt2" && !sentencePiece) throw unsupportedTokenizer(model);
+    this.#pre = sentencePiece
+      ? undefined
+      : preTokenizerNamed(readString(metadata, "tokenizer.ggml.pre") ?? "default");
+    this.stripsLeadingSpace =
+      sentencePiece && (readBoolean(metadata, "tokenizer.ggml.add_space_prefix") ?? true);
+    this.#model = new BpeModel(metadata, vocabulary, {
+      byteFallback: sentencePiece,
+      ignoreMerges: this.#pre?.ignoreMerges ?? false,
+    });
+    this.#splitter = new ControlSplitter(vocabulary);
+    this.vocabulary = vocabulary;
+    this.vocabSize = tokens.length;
+    this.endTokens = vocabulary.endTokens;
+  }
+
+  encode(text: string, options: { special?: boolean } = {}): number[] {
+    if (typeof text !== "string") throw invalidArgument("text", "is not a string");
+    const finder = options.special ? this.#splitter.whole : this.#splitter.userDefined;
+    const ids: number[] = [];
+    for (const piece of finder.split(wellFormed(text))) {
+      if (piece.literal) ids.push(this.vocabulary.ids.get(piece.text)!);
+      else this.#encodeOrdinary(piece.text, ids);
+    }
+    return ids;
+  }
+
+  encodeGuarded(text: string, guard: string): number[] {
+    return this.#splitter
+      .splitGuarded(text, guard)
+      .flatMap((part) => (typeof part === "number" ? [part] : this.encode(part)));
+  }
+
+  decode(ids: readonly number[], options: { special?: boolean } = {}): string {
+    return decodeTokens(this.vocabulary, ids, {
+      special: options.special ?? false,
+      stripLeadingSpace: this.stripsLeadingSpace,
+    });
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return bytesOfToken(this.vocabulary, id);
+  }
+
+  #encodeOrdinary(text: string, ids: number[]): void {
+    if (this.#pre === undefined) {
+      const prefix = this.stripsLeadingSpace ? SPACE_MARK : "";
+      pushAll(ids, this.#model.encode(prefix + text.replaceAll(" ", SPACE_MARK)));
+      return;
+    }
+    for (const word of splitWords(text, this.#pre))
+      pushAll(ids, this.#model.encode(toByteAlphabet(word)));
+  }
+}
+
+/** Not push(...more): an argument list has a length limit, a pasted book has not. */
+function pushAll(ids: number[], more: readonly number[]): void {
+  for (const id of more) ids.push(id);
+}
+
+function unsupportedTokenizer(model: string): WinnowError {
+  return new WinnowError(
+    "unsupported_model",
+    `tokenizer.ggml.model: the tokenizer "${model}" is not supported`,
+    {
+      hint: "Supported are gpt2, llama; or pass a tokenizer of @huggingface/transformers.",
+      details: { field: "tokenizer.ggml.model", value: model, supported: ["gpt2", "llama"] },
+    },
+  );
+}

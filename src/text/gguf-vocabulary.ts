@@ -1,0 +1,117 @@
+import {
+  badMetadata,
+  checkLength,
+  type GgufMetadata,
+  readId,
+  readNumbers,
+  readString,
+  readStrings,
+} from "./gguf-fields.ts";
+
+/** `tokenizer.ggml.token_type`, by llama.cpp's numbers. */
+export const TOKEN_TYPE = {
+  normal: 1,
+  unknown: 2,
+  control: 3,
+  userDefined: 4,
+  unused: 5,
+  byte: 6,
+} as const;
+
+/** The tokens of a model, whatever algorithm cuts text into them. */
+export interface Vocabulary {
+  /** `tokenizer.ggml.model`: "gpt2" writes tokens in the byte alphabet, the others in text with U+2581. */
+  readonly model: string;
+  /** Token spellings as the file has them, V of them. */
+  readonly tokens: readonly string[];
+  /** V token types. */
+  readonly types: Uint8Array;
+  /** Spelling -> id; the last one where a spelling repeats. */
+  readonly ids: ReadonlyMap<string, number>;
+  readonly bos: number | undefined;
+  readonly eos: number | undefined;
+  readonly unknown: number | undefined;
+  readonly endTokens: ReadonlySet<number>;
+}
+
+/** Ends of a turn that files spell without naming them in a key. */
+const END_SPELLINGS = [
+  "<|im_end|>",
+  "<|eot_id|>",
+  "<|eom_id|>",
+  "<end_of_turn>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<|end|>",
+  "<|return|>",
+  "<|END_OF_TURN_TOKEN|>",
+  "</s>",
+  "<eos>",
+  "<EOT>",
+  "_<EOT>",
+];
+
+/** Stands for a space in vocabularies of SentencePiece. */
+export const SPACE_MARK = "\u2581";
+
+const MAX_TOKENS = 1 << 24;
+
+/**
+ * Reads and checks the vocabulary.
+ * @throws bad_model_file, naming the key, if it is missing, of the wrong kind or inconsistent.
+ */
+export function readVocabulary(metadata: GgufMetadata): Vocabulary {
+  const model = readString(metadata, "tokenizer.ggml.model");
+  if (model === undefined) throw badMetadata("tokenizer.ggml.model", "is missing");
+  const tokens = readStrings(metadata, "tokenizer.ggml.tokens");
+  if (tokens === undefined) throw badMetadata("tokenizer.ggml.tokens", "is missing");
+  if (tokens.length === 0 || tokens.length > MAX_TOKENS)
+    throw badMetadata("tokenizer.ggml.tokens", `has ${tokens.length} entries`);
+  const types = readTypes(metadata, tokens);
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const id = (name: string) => readId(metadata, `tokenizer.ggml.${name}`, tokens.length);
+  const eos = id("eos_token_id");
+
+  const endTokens = new Set<number>();
+  for (const end of [eos, id("eot_token_id"), id("eom_token_id")])
+    if (end !== undefined) endTokens.add(end);
+  for (const spelling of END_SPELLINGS) {
+    const end = ids.get(spelling);
+    if (end !== undefined && isWholeToken(types[end]!)) endTokens.add(end);
+  }
+  const [bos, unknown] = [id("bos_token_id"), id("unknown_token_id")];
+  return { model, tokens, types, ids, bos, eos, unknown, endTokens };
+}
+
+/** Control and user-defined tokens: matched whole, never made by merging. */
+const isWholeToken = (type: number): boolean =>
+  type === TOKEN_TYPE.control || type === TOKEN_TYPE.userDefined;
+
+/** Spellings of all tokens of the given type. */
+export function spellingsOf(vocabulary: Vocabulary, type: number): string[] {
+  return vocabulary.tokens.filter((_, id) => vocabulary.types[id] === type);
+}
+
+/** "<0x0A>" -> 10. */
+export function byteOfSpelling(token: string): number | undefined {
+  const match = /^<0x([0-9A-Fa-f]{2})>$/.exec(token);
+  return match === null ? undefined : Number.parseInt(match[1]!, 16);
+}
+
+function readTypes(metadata: GgufMetadata, tokens: readonly string[]): Uint8Array {
+  const count = tokens.length;
+  const key = "tokenizer.ggml.token_type";
+  const values = readNumbers(metadata, key);
+  if (values === undefined) return new Uint8Array(count).fill(TOKEN_TYPE.normal);
+  checkLength(key, values.length, count);
+  const types = new Uint8Array(count);
+  for (let id = 0; id < count; id++) {
+    const type = values[id]!;
+    if (!Number.isInteger(type) || type < TOKEN_TYPE.normal || type > TOKEN_TYPE.byte)
+      throw badMetadata(key, `token ${id} has type ${type}, outside 1 to 6`);
+    if (type === TOKEN_TYPE.byte && byteOfSpelling(tokens[id]!) === undefined)
+      throw badMetadata(key, `token ${id} is a byte, but is spelled "${tokens[id]}", not <0xNN>`);
+    types[id] = type;
+  }
+  return types;
+}

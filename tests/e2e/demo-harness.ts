@@ -1,0 +1,105 @@
+import { fileURLToPath } from "node:url";
+import { type Browser, chromium, type Locator, type Page } from "playwright";
+import { createServer, type ViteDevServer } from "vite";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** WebGPU on the processor, so that a machine without a GPU runs the page too. */
+const BROWSER_ARGS = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan,WebGPU",
+  "--use-angle=swiftshader",
+  "--ignore-gpu-blocklist",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export const launchBrowser = (): Promise<Browser> =>
+  chromium.launch({
+    args: BROWSER_ARGS,
+    ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),
+  });
+
+/** The page from source, with the stand-in engine at `?engine=fake`. */
+export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
+  const server = await createServer({
+    configFile: `${root}vite.config.ts`,
+    mode: "development",
+    root: `${root}demo`,
+    cacheDir: `${root}node_modules/.vite-demo-test`,
+    logLevel: "error",
+    server: { port: 0, host: "127.0.0.1", hmr: false },
+  });
+  await server.listen();
+  const address = server.httpServer?.address();
+  if (address === null || typeof address !== "object") throw new Error("the page has no address");
+  return { server, url: `http://127.0.0.1:${address.port}/` };
+}
+
+/** What a user does on the page. `problems` collects console errors, violations of the CSP among them. */
+export class DemoPage {
+  readonly page: Page;
+  readonly problems: string[] = [];
+
+  constructor(page: Page) {
+    this.page = page;
+    page.on("pageerror", (error) => this.problems.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") this.problems.push(message.text());
+    });
+  }
+
+  at(testId: string): Locator {
+    return this.page.getByTestId(testId);
+  }
+
+  get answer(): Locator {
+    return this.at("message-assistant").last();
+  }
+
+  /** Presses Load and waits for the chat. */
+  async load(): Promise<void> {
+    await this.at("load").click();
+    await this.at("composer").waitFor({ timeout: 240_000 });
+  }
+
+  async send(text: string): Promise<void> {
+    await this.at("composer").fill(text);
+    await this.at("composer").press("Enter");
+    await this.at("stop").waitFor();
+  }
+
+  /** Until the answer under way is over. */
+  async settled(timeout = 60_000): Promise<void> {
+    await this.at("send").waitFor({ timeout });
+  }
+
+  async ask(text: string, timeout?: number): Promise<void> {
+    await this.send(text);
+    await this.settled(timeout);
+  }
+
+  /** Until the answer has at least `length` characters. */
+  async streamed(length: number, timeout = 60_000): Promise<void> {
+    await this.page.waitForFunction(
+      ([element, least]) => (element?.textContent ?? "").trim().length >= least,
+      [await this.answer.locator(".prose").elementHandle(), length] as const,
+      { timeout },
+    );
+  }
+
+  /** Drags the slider to a step by keys would take many: sets it as a drag does. */
+  async budgetStep(step: number): Promise<void> {
+    await this.at("budget").evaluate((element, value) => {
+      (element as HTMLInputElement).value = String(value);
+      element.dispatchEvent(new Event("input", { bubbles: true }));
+    }, step);
+  }
+
+  async count(testId: string, name = "count"): Promise<number> {
+    return Number(await this.at(testId).getAttribute(`data-${name}`));
+  }
+}

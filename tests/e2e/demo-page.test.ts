@@ -1,0 +1,232 @@
+import type { Browser, BrowserContext } from "playwright";
+import type { ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
+
+/** How the page behaves, against the stand-in engine: no GPU, no weights. */
+describe("demo page", () => {
+  let server: ViteDevServer;
+  let url: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let demo: DemoPage;
+
+  beforeAll(async () => {
+    ({ server, url } = await servePage());
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  beforeEach(async () => {
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    demo = new DemoPage(await context.newPage());
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(demo.problems).toEqual([]);
+  });
+
+  const open = async (query = "rate=150"): Promise<void> => {
+    await demo.page.goto(`${url}?engine=fake&${query}`);
+  };
+
+  it("says size and WebGPU before the download, then stage, bytes and time left", async () => {
+    await open("load=slow");
+    await demo.at("model-size").waitFor();
+    expect(await demo.at("model-size").innerText()).toContain("98.4 MB");
+    expect(await demo.at("gpu").getAttribute("data-state")).toBe("ready");
+    await demo.at("load").click();
+    await demo.page.waitForFunction(() =>
+      /left/.test(
+        document
+          .querySelector("chat-app")
+          ?.shadowRoot?.querySelector("load-card")
+          ?.shadowRoot?.querySelector("load-progress")?.shadowRoot?.textContent ?? "",
+      ),
+    );
+    expect(await demo.at("load-figures").innerText()).toMatch(/MB of 98\.4 MB · \d+ % · about/);
+    await demo.at("cancel-load").click();
+    await demo.at("load").waitFor();
+    expect(await demo.at("status").getAttribute("data-state")).toBe("idle");
+  });
+
+  it("shows why loading failed, what to do, and tries again", async () => {
+    await open("fail=load");
+    await demo.at("load").click();
+    await demo.at("load-error").waitFor();
+    expect(await demo.at("load-error").getAttribute("data-code")).toBe("network");
+    expect(await demo.at("load-error").innerText()).toContain("try again");
+    await demo.at("load").click();
+    await demo.at("load-progress").waitFor();
+  });
+
+  it("streams Markdown, shows a model's markup as text, and links safely", async () => {
+    await open("rate=400");
+    await demo.load();
+    await demo.ask("first");
+    expect(await demo.answer.locator("h2").innerText()).toBe("What the cards are");
+    expect(await demo.answer.locator("ol > li").count()).toBe(2);
+    await demo.ask("second");
+    expect(await demo.answer.locator("table tbody tr").count()).toBe(5);
+    expect(await demo.answer.locator("script, b, img").count()).toBe(0);
+    expect(await demo.answer.innerText()).toContain("<script>alert(1)</script>");
+    expect(await demo.answer.locator("a").getAttribute("rel")).toContain("noopener");
+    expect(await demo.answer.locator("pre code").innerText()).toContain("gaps = [b - a");
+  });
+
+  it("keeps the text of a stopped answer, and goes on from there", async () => {
+    await open("rate=30");
+    await demo.load();
+    await demo.send("a long story");
+    await demo.streamed(40);
+    await demo.page.keyboard.press("Escape");
+    await demo.settled();
+    expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
+    expect((await demo.answer.locator(".prose").innerText()).length).toBeGreaterThan(30);
+    const seen = await demo.count("tokens-seen");
+    await demo.send("go on");
+    await demo.streamed(10);
+    await demo.at("stop").click();
+    await demo.settled();
+    expect(await demo.count("tokens-seen")).toBeGreaterThan(seen);
+    expect(await demo.at("message-assistant").count()).toBe(2);
+  });
+
+  it("acts on the budget while an answer streams, and the gauge follows", async () => {
+    await open("rate=200");
+    await demo.load();
+    await demo.send("a long story");
+    await demo.streamed(1200);
+    const before = await demo.count("gauge-bytes", "bytes");
+    await demo.budgetStep(2);
+    await demo.page.waitForFunction(
+      ([element, most]) => Number(element?.getAttribute("data-bytes")) < most,
+      [await demo.at("gauge-bytes").elementHandle(), before / 1.5] as const,
+    );
+    expect(await demo.answer.getAttribute("data-status")).toBe("streaming");
+    expect(await demo.at("budget-value").innerText()).toBe("128 pairs a head");
+    expect(await demo.count("pairs-evicted")).toBeGreaterThan(0);
+    await demo.settled();
+    expect(await demo.count("gauge-uncompressed", "bytes")).toBeGreaterThan(
+      2 * (await demo.count("gauge-bytes", "bytes")),
+    );
+    expect(await demo.at("retention-words").innerText()).toMatch(/% of all pairs kept/);
+  });
+
+  it("refuses a budget that its window fills, returns to the truth, and offers a way", async () => {
+    await open();
+    await demo.load();
+    await demo.budgetStep(0);
+    await demo.at("cache-error").waitFor();
+    expect(await demo.at("cache-error").getAttribute("data-code")).toBe("invalid_argument");
+    expect(await demo.at("budget").inputValue()).toBe("6");
+    expect(await demo.at("budget-value").innerText()).toBe("512 pairs a head");
+    await demo.at("remedy").click();
+    await demo.at("cache-error").waitFor({ state: "detached" });
+    await demo.page.waitForTimeout(500);
+    expect(await demo.at("budget-value").innerText()).toBe("64 pairs a head");
+  });
+
+  it("couples the full policy with the full budget, both ways", async () => {
+    await open();
+    await demo.load();
+    await demo.at("policy").selectOption("full");
+    expect(await demo.at("budget-value").innerText()).toBe("no limit");
+    await demo.budgetStep(4);
+    expect(await demo.at("policy").inputValue()).toBe("q-filters");
+    await demo.page.waitForTimeout(500);
+    expect(await demo.at("budget-value").innerText()).toBe("256 pairs a head");
+    expect(await demo.at("cache-error").count()).toBe(0);
+  });
+
+  it("keeps messages after an error, retries, takes a question back, starts over", async () => {
+    await open("rate=300&fail=answer");
+    await demo.load();
+    await demo.ask("why is the sky blue?");
+    expect(await demo.at("message-error").innerText()).toContain("device was lost");
+    expect(await demo.answer.locator(".prose").innerText()).toContain("Imagine");
+    await demo.at("retry").click();
+    await demo.settled();
+    expect(await demo.at("message-assistant").count()).toBe(1);
+    await demo.at("edit").click();
+    expect(await demo.at("composer").inputValue()).toBe("why is the sky blue?");
+    expect(await demo.at("message-user").count()).toBe(0);
+    await demo.ask("again");
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    expect(await demo.count("tokens-seen")).toBe(0);
+    expect(await demo.count("gauge-bytes", "bytes")).toBe(0);
+  });
+
+  it("follows the answer at its end, and leaves a reader who scrolled up alone", async () => {
+    await open("rate=300");
+    await demo.load();
+    await demo.ask("a long story");
+    await demo.ask("a long story");
+    const scroller = demo.page.getByRole("region", { name: "Conversation" });
+    const gap = (): Promise<number> =>
+      scroller.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight);
+    expect(await gap()).toBeLessThan(2);
+    await demo.send("a long story");
+    await demo.streamed(300);
+    await scroller.hover();
+    await demo.page.mouse.wheel(0, -600);
+    await demo.settled();
+    expect(await gap()).toBeGreaterThan(500);
+    await demo.page.getByRole("button", { name: "Latest" }).click();
+    expect(await gap()).toBeLessThan(2);
+  });
+
+  it("reads the retention of a token by keyboard and spells the tokens out", async () => {
+    await open("rate=400");
+    await demo.load();
+    await demo.ask("first");
+    const strip = demo.page.getByRole("slider", { name: "Tokens of the conversation" });
+    await strip.focus();
+    await demo.page.keyboard.press("Home");
+    expect(await demo.at("retention-words").innerText()).toMatch(/kept by 90 of 90 heads · token/);
+    expect(await strip.getAttribute("aria-valuetext")).toContain("kept by 90 of 90 heads");
+    await demo.at("read-tokens").click();
+    expect(await demo.at("token-reader").innerText()).toContain("Imagine you are listening");
+  });
+
+  it("speaks answers in sentences, not tokens", async () => {
+    await open("rate=60");
+    await demo.load();
+    const said = demo.page.evaluate(
+      () =>
+        new Promise<string[]>((resolve) => {
+          const region = document
+            .querySelector("chat-app")
+            ?.shadowRoot?.querySelector("[aria-live]");
+          const heard: string[] = [];
+          new MutationObserver(() => {
+            heard.push(region?.textContent ?? "");
+            if ((region?.textContent ?? "").includes("throw away")) resolve(heard);
+          }).observe(region!, { characterData: true, childList: true, subtree: true });
+        }),
+    );
+    await demo.ask("first");
+    const heard = await said;
+    expect(heard.length).toBeLessThan(6);
+    expect(heard.join(" ")).toContain("Imagine you are listening to a very long story.");
+  });
+
+  it("fits a phone: nothing scrolls sideways, the cache is a sheet that Escape closes", async () => {
+    await demo.page.setViewportSize({ width: 360, height: 640 });
+    await open("rate=400");
+    await demo.load();
+    await demo.ask("first");
+    await demo.ask("second");
+    expect(
+      await demo.page.evaluate(() => document.documentElement.scrollWidth),
+    ).toBeLessThanOrEqual(360);
+    expect(await demo.at("budget").isVisible()).toBe(false);
+    await demo.at("open-panel").click();
+    await demo.at("budget").waitFor();
+    await demo.page.keyboard.press("Escape");
+    await demo.at("budget").waitFor({ state: "hidden" });
+  });
+});

@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import { createAttentionPrefill, prefillWorkgroups } from "../../src/kernels/attention.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
+import { attendChunk } from "../reference/attention-prefill.ts";
+import { chunkSlot } from "../reference/kv-write.ts";
+import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
+import { readF32, testGpu, upload } from "./gpu.ts";
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+const shapeOf = (headDim: number, group: number, kvHeads = 2, layers = 2): CacheShape => ({
+  layers,
+  heads: group * kvHeads,
+  kvHeads,
+  headDim,
+});
+
+interface Case {
+  /** Pairs each kv head has in the cache; head g has g fewer. */
+  cached: number;
+  rows: number;
+  lane?: number;
+  keyScale?: number;
+}
+
+/** Runs a chunk against the twin; returns the largest difference. */
+async function difference(shape: CacheShape, { cached, rows, lane = 0, keyScale = 1 }: Case) {
+  const { heads, kvHeads, headDim } = shape;
+  const random = uniform(cached + rows);
+  const maxPages = Math.ceil(cached / 32) + 1;
+  const cache = new PagedCache(shape, {
+    layer: shape.layers - 1,
+    lanes: lane + 1,
+    maxPages,
+    pageCount: kvHeads * maxPages,
+    seed: 3,
+  });
+  const chunkPages = Math.ceil(rows / 32) + 1;
+  const chunk = new PagedCache(shape, { pageCount: kvHeads * chunkPages });
+  const past = Array.from({ length: kvHeads }, (_, g) =>
+    randomPairs(random, headDim, Math.max(0, cached - g), { keyScale }),
+  );
+  const present = Array.from({ length: kvHeads }, () =>
+    randomPairs(random, headDim, rows, { first: 1000, keyScale }),
+  );
+  past.forEach((pairs, g) => {
+    cache.fill(lane, g, cached, pairs);
+  });
+  present.forEach((pairs, g) => {
+    pairs.forEach((pair, r) => {
+      chunk.setIn(...chunkSlot(g, chunkPages, r), pair);
+    });
+  });
+  const width = (heads + 2 * kvHeads) * headDim;
+  const qkv = normals(random, rows * width, 2 * keyScale);
+
+  const kernel = await createAttentionPrefill(gpu, shape);
+  const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
+  const bindings = kernel.bind(
+    gpu.ledger.uniform("shape", layerShapeWords(shape, cache.layer, maxPages, chunkPages)),
+    gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, heads])),
+    upload(gpu, rowWords(Array.from({ length: rows }, (_, r) => ({ position: 1000 + r, lane })))),
+    upload(gpu, qkv),
+    upload(gpu, cache.pages),
+    upload(gpu, chunk.pages),
+    upload(gpu, cache.tables),
+    out,
+  );
+  gpu.run([{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }]);
+  const found = await readF32(gpu, out);
+
+  let worst = 0;
+  for (let h = 0; h < heads; h += 1) {
+    const g = Math.floor((h * kvHeads) / heads);
+    const inPages = Array.from({ length: rows }, (_, r) =>
+      chunk.getIn(...chunkSlot(g, chunkPages, r)),
+    );
+    const queries = Array.from({ length: rows }, (_, r) =>
+      qkv.subarray(r * width + h * headDim, r * width + (h + 1) * headDim),
+    );
+    attendChunk(queries, cache.pairs(lane, g), inPages).forEach((expected, r) => {
+      expected.forEach((x, d) => {
+        const error = Math.abs(found[(r * heads + h) * headDim + d]! - x);
+        worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
+      });
+    });
+  }
+  return worst;
+}
+
+describe("attention_prefill", () => {
+  test.each(
+    [16, 64, 128, 256].flatMap((headDim) => [1, 3, 4, 8].map((group) => [headDim, group])),
+  )("D %i, %i heads a kv head", async (headDim, group) => {
+    expect(await difference(shapeOf(headDim!, group!), { cached: 40, rows: 33 })).toBeLessThan(1e-5);
+  });
+
+  test.each(
+    [0, 1, 40, 500].flatMap((cached) => [1, 5, 64, 130].map((rows) => [cached, rows])),
+  )("%i in the cache, %i rows", async (cached, rows) => {
+    const found = await difference(shapeOf(64, 3), { cached: cached!, rows: rows! });
+    expect(found).toBeLessThan(1e-5);
+  });
+
+  test.each([8, 24, 80, 96, 192])("D %i", async (headDim) => {
+    expect(await difference(shapeOf(headDim, 2), { cached: 33, rows: 9 })).toBeLessThan(1e-5);
+  });
+
+  test("another lane of the tables", async () => {
+    expect(await difference(shapeOf(64, 3), { cached: 70, rows: 5, lane: 3 })).toBeLessThan(1e-5);
+  });
+
+  test("logits of thousands", async () => {
+    const found = await difference(shapeOf(64, 3), { cached: 70, rows: 40, keyScale: 40 });
+    expect(found).toBeLessThan(2e-2);
+  });
+});

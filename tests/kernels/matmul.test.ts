@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { GgmlType } from "../../src/formats/ggml-types.ts";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import { testGpu } from "./gpu.ts";
+import { checkProduct } from "./product-case.ts";
+import { ALL_TYPES, randomTensor } from "./random-tensor.ts";
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+const product = (n: number, k: number, type: GgmlType = "Q4_1") => {
+  const { source, values } = randomTensor(type, n, k, n + k);
+  return { sources: [source], weights: values };
+};
+
+/** Two tensors, and their rows in turns. */
+function gateUp(n: number, k: number, types: readonly GgmlType[]) {
+  const [gate, up] = types.map((type, i) => randomTensor(type, n, k, 100 + i));
+  const weights = new Float32Array(2 * n * k);
+  for (let row = 0; row < n; row++) {
+    weights.set(gate!.values.subarray(row * k, (row + 1) * k), 2 * row * k);
+    weights.set(up!.values.subarray(row * k, (row + 1) * k), (2 * row + 1) * k);
+  }
+  return { sources: [gate!.source, up!.source], weights };
+}
+
+describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
+  it.each(ALL_TYPES)("multiplies by %s", async (type) => {
+    await checkProduct(gpu, { ...product(45, 768, type), rows: 11, shape });
+  });
+
+  it.each([5, 17, 64, 130])("takes %i rows, odd heights and widths", async (rows) => {
+    for (const [n, k] of [
+      [1, 32],
+      [7, 96],
+      [33, 576],
+      [19, 2080],
+    ] as const)
+      await checkProduct(gpu, { ...product(n, k), rows, shape });
+  });
+
+  it("adds a residual, a bias, and starts at batch.first", async () => {
+    await checkProduct(gpu, { ...product(45, 160), rows: 9, shape, epilogue: "add", bias: true, first: 3 });
+  });
+
+  it("normalises first", async () => {
+    await checkProduct(gpu, { ...product(45, 576), rows: 9, shape, norm: true, first: 2 });
+  });
+
+  it("gates: interleaved, stacked where no layout holds both types", async () => {
+    const config = { rows: 9, shape, epilogue: "swiglu", interleave: true, norm: true, bias: false } as const;
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_1", "Q4_1"]) });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_0", "Q4_K"]), bias: true });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_K", "Q6_K"]) });
+  });
+
+  it("takes float rows of any multiple of 4, and several parts", async () => {
+    await checkProduct(gpu, { ...product(21, 100, "F32"), rows: 6, shape });
+    await checkProduct(gpu, { ...product(21, 36, "F16"), rows: 6, shape });
+    const upload = { maxBindingBytes: 16 * 32 * 5, chunkBytes: 700 };
+    await checkProduct(gpu, { ...product(70, 160, "Q8_0"), rows: 6, shape, upload });
+  });
+});
+
+it("stacks tensors of different types, rows in another order", async () => {
+  const k = 512;
+  const q = randomTensor("Q4_0", 32, k, 1);
+  const v = randomTensor("Q6_K", 17, k, 2);
+  const rowOrder = (row: number) => (row < 16 ? 2 * row : 2 * (row - 16) + 1);
+  const weights = new Float32Array(49 * k);
+  for (let row = 0; row < 32; row++)
+    weights.set(q.values.subarray(rowOrder(row) * k, (rowOrder(row) + 1) * k), row * k);
+  weights.set(v.values, 32 * k);
+  const sources = [{ ...q.source, rowOrder }, v.source];
+  for (const rows of [1, 6])
+    for (const shape of ["row-tiles", "split-k"] as const)
+      await checkProduct(gpu, { sources, weights, rows, shape, bias: true, upload: { chunkBytes: 4000 } });
+  expect(gpu.ledger.report().total).toBe(0);
+});

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import { createNll } from "../../src/kernels/nll.ts";
+import { nll } from "../reference/nll.ts";
+import { normals, uniform } from "../reference/paged-cache.ts";
+import { readF32, testGpu, upload } from "./gpu.ts";
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+/** Losses of `targets.length` rows, written behind `out` untouched entries. */
+async function run(logits: Float32Array, vocabulary: number, targets: number[], out = 0) {
+  const kernel = await createNll(gpu);
+  const params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, out, 0, 0]));
+  const losses = upload(gpu, new Float32Array(targets.length + out + 2).fill(-1));
+  const bindings = kernel.bind(
+    params,
+    upload(gpu, logits),
+    upload(gpu, Uint32Array.from(targets)),
+    losses,
+  );
+  gpu.run([{ kernel, bindings, workgroups: [targets.length] }]);
+  return readF32(gpu, losses);
+}
+
+const rowOf = (logits: Float32Array, vocabulary: number, r: number) =>
+  logits.subarray(r * vocabulary, (r + 1) * vocabulary);
+
+describe("nll", () => {
+  test.each([7, 256, 257, 1000, 49152])("V %i", async (vocabulary) => {
+    const logits = normals(uniform(vocabulary), 3 * vocabulary, 5);
+    const targets = [0, vocabulary - 1, vocabulary >> 1];
+    const losses = await run(logits, vocabulary, targets, 2);
+    targets.forEach((target, r) => {
+      expect(losses[2 + r]).toBeCloseTo(nll(rowOf(logits, vocabulary, r), target), 4);
+    });
+    expect([...losses.subarray(0, 2), ...losses.subarray(5)]).toEqual([-1, -1, -1, -1]);
+  });
+
+  test("logits far from zero, one far above the rest, and -Infinity", async () => {
+    const vocabulary = 1000;
+    const logits = normals(uniform(5), 4 * vocabulary);
+    for (let v = 0; v < vocabulary; v += 1) {
+      logits[v]! += 1e4;
+      logits[vocabulary + v]! -= 1e4;
+    }
+    logits[2 * vocabulary + 999] = 3000;
+    logits.fill(Number.NEGATIVE_INFINITY, 3 * vocabulary, 4 * vocabulary - 3);
+    const targets = [3, 500, 999, 998];
+    const losses = await run(logits, vocabulary, targets);
+    targets.forEach((target, r) => {
+      const expected = nll(rowOf(logits, vocabulary, r), target);
+      // Near 1e4 one f32 step is 1e-3.
+      expect(Math.abs(losses[r]! - expected)).toBeLessThan(r < 2 ? 2e-3 : 1e-5);
+    });
+  });
+});

@@ -1,0 +1,112 @@
+import type { GpuContext } from "../../src/gpu/context.ts";
+import type { Pair } from "../reference/evict-select.ts";
+import { type PageFormat, pageWords, positionWord, scoreWord } from "../reference/paged-slab.ts";
+import { upload } from "./gpu.ts";
+
+/** A small deterministic generator (mulberry32): uniform numbers in [0, 1). */
+export function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** One kv head of the lane and layer under test. */
+export interface HeadCase {
+  slots: readonly Pair[];
+  rows: readonly Pair[];
+  capacity: number;
+}
+
+export interface CacheCase extends PageFormat {
+  layers: number;
+  layer: number;
+  lanes: number;
+  lane: number;
+  window: number;
+  sinks: number;
+  last: number;
+  heads: readonly HeadCase[];
+}
+
+/** A layer's slab, chunk scratch and page tables on the GPU, with what was uploaded. */
+export interface CacheFixture {
+  shape: GPUBuffer;
+  eviction: GPUBuffer;
+  pages: GPUBuffer;
+  chunk: GPUBuffer;
+  tables: GPUBuffer;
+  lanes: GPUBuffer;
+  host: { pages: Uint32Array; chunk: Uint32Array; tables: Uint32Array; chunkPages: number };
+  /** Index of the [count, capacity, pages...] of a kv head of the lane and layer under test. */
+  tableRow(kvHead: number): number;
+  /** Entries of that row's page table. */
+  pageTable(kvHead: number): number[];
+}
+
+const bits = new Uint32Array(1);
+const asBits = (value: number): number => {
+  new Float32Array(bits.buffer)[0] = value;
+  return bits[0]!;
+};
+
+/** Random keys and values, pages in random order, other lanes and layers filled with other things. */
+export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): CacheFixture {
+  const random = uniform(seed);
+  const word = () => Math.floor(random() * 2 ** 32);
+  const { layers, layer, lanes, lane, heads, pageSlots: P } = cache;
+  const G = heads.length;
+  const need = (h: HeadCase) => Math.ceil(Math.max(h.slots.length, h.capacity) / P);
+  const maxPages = Math.max(1, ...heads.map(need)) + 1;
+  const total = heads.reduce((sum, h) => sum + need(h), 0) + 2;
+  const order = Array.from({ length: total }, (_, i) => i);
+  for (let i = total - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  const pages = Uint32Array.from({ length: total * pageWords(cache) }, word);
+  const tables = Uint32Array.from({ length: lanes * layers * G * (maxPages + 2) }, word);
+  const tableRow = (g: number) => ((lane * layers + layer) * G + g) * (maxPages + 2);
+  const chunkPages = Math.max(1, ...heads.map((h) => Math.ceil(h.rows.length / P)));
+  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(cache) }, word);
+  let next = 0;
+  heads.forEach((head, g) => {
+    const row = tableRow(g);
+    tables.set([head.slots.length, head.capacity], row);
+    for (let p = 0; p < need(head); p++) tables[row + 2 + p] = order[next++]!;
+    const put = (data: Uint32Array, page: number, slot: number, pair: Pair) => {
+      data[positionWord(cache, page, slot)] = pair.position;
+      data[scoreWord(cache, page, slot)] = asBits(pair.score);
+    };
+    head.slots.forEach((pair, s) => {
+      put(pages, tables[row + 2 + Math.floor(s / P)]!, s, pair);
+    });
+    head.rows.forEach((pair, r) => {
+      put(chunk, g * chunkPages + Math.floor(r / P), r, pair);
+    });
+  });
+  const laneWords = Uint32Array.from({ length: lanes * 8 }, word);
+  laneWords.set([cache.window, cache.sinks], lane * 8 + 4);
+  const rows = Math.max(0, ...heads.map((h) => h.rows.length));
+  const ledger = gpu.ledger;
+  return {
+    shape: ledger.uniform("shape", Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, 0, 0)),
+    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0)),
+    pages: upload(gpu, pages),
+    chunk: upload(gpu, chunk),
+    tables: upload(gpu, tables),
+    lanes: upload(gpu, laneWords),
+    host: { pages, chunk, tables, chunkPages },
+    tableRow,
+    pageTable: (g) => [...tables.subarray(tableRow(g) + 2, tableRow(g) + 2 + maxPages)],
+  };
+}
+
+/** Frees what `cacheFixture` made. */
+export function destroyFixture(gpu: GpuContext, f: CacheFixture): void {
+  for (const buffer of [f.shape, f.eviction, f.pages, f.chunk, f.tables, f.lanes])
+    gpu.ledger.destroy(buffer);
+}

@@ -1,0 +1,81 @@
+import { dequantize } from "../../src/formats/dequantize.ts";
+import { f32ToF16 } from "../../src/formats/float16.ts";
+import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
+import type { TensorSource } from "../../src/kernels/weights.ts";
+
+export const ALL_TYPES = Object.keys(GGML_TYPES) as GgmlType[];
+
+/** Byte offsets in a block of its halves: [scale, minimum]. */
+const HALVES: Partial<Record<GgmlType, readonly number[]>> = {
+  Q4_0: [0],
+  Q4_1: [0, 2],
+  Q5_0: [0],
+  Q5_1: [0, 2],
+  Q8_0: [0],
+  Q4_K: [0, 2],
+  Q5_K: [0, 2],
+  Q6_K: [208],
+};
+
+/** A 32-bit generator (mulberry32): the same numbers on every machine. */
+export function randoms(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function randomFloats(count: number, seed: number, scale = 1): Float32Array {
+  const next = randoms(seed);
+  return Float32Array.from({ length: count }, () => (next() * 2 - 1) * scale);
+}
+
+export interface RandomTensor {
+  readonly source: TensorSource;
+  /** Dequantised, [rows, cols]. */
+  readonly values: Float32Array;
+}
+
+/** A tensor of random codes, and scales of either sign that give weights of about 0.1. */
+export function randomTensor(type: GgmlType, rows: number, cols: number, seed: number): RandomTensor {
+  const next = randoms(seed);
+  const bytes = new Uint8Array(rows * tensorByteLength(type, [cols]));
+  const halves = HALVES[type];
+  if (halves) {
+    for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(next() * 256);
+    const size = type === "Q6_K" ? 2e-5 : type.endsWith("K") ? 4e-4 : type === "Q8_0" ? 1e-3 : 0.01;
+    for (let block = 0; block < bytes.length; block += GGML_TYPES[type].blockBytes)
+      for (const at of halves) {
+        const half = f32ToF16((next() * 2 - 1) * size);
+        bytes[block + at] = half & 255;
+        bytes[block + at + 1] = half >> 8;
+      }
+  } else fillFloats(type, bytes, next);
+  const values = dequantize(type, bytes, rows * cols);
+  const source: TensorSource = {
+    name: `random ${type}`,
+    type,
+    rows,
+    cols,
+    read: (offset, length) => bytes.slice(offset, offset + length),
+  };
+  return { source, values };
+}
+
+function fillFloats(type: GgmlType, bytes: Uint8Array, next: () => number): void {
+  const view = new DataView(bytes.buffer);
+  const { blockBytes } = GGML_TYPES[type];
+  const word = new DataView(new ArrayBuffer(4));
+  for (let at = 0; at < bytes.length; at += blockBytes) {
+    const value = (next() * 2 - 1) * 0.1;
+    if (type === "F32") view.setFloat32(at, value, true);
+    else if (type === "F16") view.setUint16(at, f32ToF16(value), true);
+    else {
+      word.setFloat32(0, value);
+      view.setUint16(at, word.getUint16(0), true);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+"""tiny-*.json: the tiny models of tiny-model.ts, read back from their GGUF by transformers."""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+
+import torch
+
+from oracle_eviction import POLICIES, full_loss, simulate
+from oracle_logits import describe
+from oracle_model import check, load
+
+TOKENS, BUDGET, CHUNK = 50, 16, 20
+POSITIONS = (0, 24, TOKENS - 1)
+
+
+def sequence(vocab):
+    """Token ids that repeat with a twist, so that attention has something to find."""
+    return [(i * 37 + 5 * (i // 7) + 3) % vocab for i in range(TOKENS)]
+
+
+def tiny_fixture(path):
+    model = load(path)
+    ids = sequence(model.config.vocab_size)
+    assert check(model, ids) < 1e-4
+    config = model.config
+    shape = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim)
+    filters = torch.randn(shape, generator=torch.Generator().manual_seed(7)) * 0.3
+    filters = (filters * 1e4).round() / 1e4
+    runs = [{**p, "window": 6, "sinks": min(p["sinks"], 2)} for p in POLICIES]
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0]
+    every = range(shape[0])
+    return {
+        "gguf_sha256": hashlib.sha256(open(path, "rb").read()).hexdigest(),
+        "tokens": ids,
+        "logits": {p: [round(x, 5) for x in logits[p].tolist()] for p in POSITIONS},
+        "nll": [round(x, 5) for x in full_loss(model, ids).tolist()],
+        "greedy": describe(model, ids, top=5)["greedy"],
+        "eviction": {
+            "budget": BUDGET,
+            "filters": [[[round(x, 4) for x in g] for g in layer] for layer in filters.tolist()],
+            "decode": simulate(model, ids, filters, runs, BUDGET, 1, every),
+            "chunk": CHUNK,
+            "chunked": simulate(model, ids, filters, runs, BUDGET, CHUNK, every),
+        },
+    }
+
+
+def tiny_fixtures(root, write):
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(root, "tests", "reference", "write-tiny.mjs")
+        subprocess.run(["node", script, folder], check=True, cwd=root)
+        for name in sorted(os.listdir(folder)):
+            write(name.replace(".gguf", ".json"), tiny_fixture(os.path.join(folder, name)))

@@ -1,0 +1,203 @@
+import { f16ToF32, f32ToF16 } from "../../src/formats/float16.ts";
+import { type CacheShape, PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
+
+/** A key and its value, as one slot of a kv head holds them. */
+export interface Pair {
+  key: Float32Array;
+  value: Float32Array;
+  position: number;
+  score: number;
+}
+
+/** struct Lane of shaders/lib/paging.wgsl. */
+export interface Lane {
+  dot: number;
+  norm: number;
+  position: number;
+  random: number;
+  window: number;
+  sinks: number;
+  seed: number;
+}
+
+export const PLAIN_LANE: Lane = {
+  dot: 1,
+  norm: 0,
+  position: 0,
+  random: 0,
+  window: 1,
+  sinks: 0,
+  seed: 0,
+};
+
+export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(lanes.length * 8);
+  const floats = new Float32Array(words.buffer);
+  lanes.forEach((lane, i) => {
+    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * 8);
+    words.set([lane.window, lane.sinks, lane.seed], i * 8 + 4);
+  });
+  return words;
+}
+
+/** Rows of a batch: [token, position, lane, 0] each. */
+export const rowWords = (
+  rows: readonly { position: number; lane: number }[],
+): Uint32Array<ArrayBuffer> =>
+  Uint32Array.from(rows.flatMap(({ position, lane }) => [0, position, lane, 0]));
+
+/** A repeatable source of uniform numbers in [0, 1) (mulberry32). */
+export function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** `count` numbers of the standard normal distribution times `scale`. */
+export function normals(random: () => number, count: number, scale = 1): Float32Array<ArrayBuffer> {
+  return Float32Array.from(
+    { length: count },
+    () =>
+      scale * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+  );
+}
+
+const bits = new Uint32Array(1);
+const float = new Float32Array(bits.buffer);
+
+/** Two f32, clamped to what f16 holds, as WGSL's pack2x16float lays them out. */
+export function packF16(low: number, high: number): number {
+  const half = (x: number) => f32ToF16(Math.min(65504, Math.max(-65504, x)));
+  return (half(low) | (half(high) << 16)) >>> 0;
+}
+
+/** One layer's slab and all page tables, in the layout of shaders/lib/paging.wgsl. */
+export class PagedCache {
+  readonly shape: CacheShape;
+  readonly layer: number;
+  readonly maxPages: number;
+  readonly pages: Uint32Array<ArrayBuffer>;
+  readonly tables: Uint32Array<ArrayBuffer>;
+  private readonly free: number[];
+
+  /** A slab of `pageCount` pages filled with junk, handed out in random order. */
+  constructor(
+    shape: CacheShape,
+    { layer = 0, lanes = 1, maxPages = 4, pageCount = 8, seed = 1 } = {},
+  ) {
+    this.shape = shape;
+    this.layer = layer;
+    this.maxPages = maxPages;
+    // 0x7bff is the largest f16: junk that is read shows.
+    this.pages = new Uint32Array(pageCount * pageWords(shape.headDim)).fill(0x7bff7bff);
+    this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * (maxPages + 2));
+    const random = uniform(seed);
+    this.free = Array.from({ length: pageCount }, (_, i) => i);
+    for (let i = pageCount - 1; i > 0; i -= 1) {
+      const j = Math.floor(random() * (i + 1));
+      [this.free[i], this.free[j]] = [this.free[j]!, this.free[i]!];
+    }
+  }
+
+  clone(): PagedCache {
+    const copy = new PagedCache(this.shape, { layer: this.layer, maxPages: this.maxPages });
+    return Object.assign(copy, { pages: this.pages.slice(), tables: this.tables.slice() });
+  }
+
+  /** Word of `tables` where the row of a lane and kv head begins: [count, capacity, pages...]. */
+  row(lane: number, kvHead: number): number {
+    const { layers, kvHeads } = this.shape;
+    return ((lane * layers + this.layer) * kvHeads + kvHead) * (this.maxPages + 2);
+  }
+
+  count(lane: number, kvHead: number): number {
+    return this.tables[this.row(lane, kvHead)]!;
+  }
+
+  capacity(lane: number, kvHead: number): number {
+    return this.tables[this.row(lane, kvHead) + 1]!;
+  }
+
+  /** Gives the head pages for `capacity` slots and stores `pairs` in the first ones. */
+  fill(lane: number, kvHead: number, capacity: number, pairs: readonly Pair[]): void {
+    const row = this.row(lane, kvHead);
+    const pages = Math.ceil(capacity / PAGE_SLOTS);
+    if (pages > this.maxPages || pages > this.free.length || pairs.length > capacity) {
+      throw new Error("the test's cache is too small");
+    }
+    this.tables.set([pairs.length, capacity, ...this.free.splice(0, pages)], row);
+    pairs.forEach((pair, slot) => {
+      this.set(lane, kvHead, slot, pair);
+    });
+  }
+
+  set(lane: number, kvHead: number, slot: number, pair: Pair): void {
+    this.setIn(this.page(lane, kvHead, slot), slot, pair);
+  }
+
+  get(lane: number, kvHead: number, slot: number): Pair {
+    return this.getIn(this.page(lane, kvHead, slot), slot);
+  }
+
+  /** All pairs of a head, by slot. */
+  pairs(lane: number, kvHead: number): Pair[] {
+    return Array.from({ length: this.count(lane, kvHead) }, (_, s) => this.get(lane, kvHead, s));
+  }
+
+  /** The same by page: chunk scratches have no table. */
+  setIn(page: number, slot: number, { key, value, position, score }: Pair): void {
+    const { headDim } = this.shape;
+    const base = page * pageWords(headDim);
+    const at = slot % PAGE_SLOTS;
+    const half = headDim / 2;
+    for (let i = 0; i < half; i += 1) {
+      const keyWord = base + at * half + i;
+      this.pages[keyWord] = packF16(key[2 * i]!, key[2 * i + 1]!);
+      this.pages[keyWord + PAGE_SLOTS * half] = packF16(value[2 * i]!, value[2 * i + 1]!);
+    }
+    float[0] = score;
+    this.pages[base + PAGE_SLOTS * headDim + at] = position;
+    this.pages[base + PAGE_SLOTS * (headDim + 1) + at] = bits[0]!;
+  }
+
+  getIn(page: number, slot: number): Pair {
+    const { headDim } = this.shape;
+    const base = page * pageWords(headDim);
+    const at = slot % PAGE_SLOTS;
+    const vector = (first: number) =>
+      Float32Array.from({ length: headDim }, (_, d) => {
+        const word = this.pages[first + (d >> 1)]!;
+        return f16ToF32(d & 1 ? word >>> 16 : word & 0xffff);
+      });
+    bits[0] = this.pages[base + PAGE_SLOTS * (headDim + 1) + at]!;
+    return {
+      key: vector(base + (at * headDim) / 2),
+      value: vector(base + ((PAGE_SLOTS + at) * headDim) / 2),
+      position: this.pages[base + PAGE_SLOTS * headDim + at]!,
+      score: float[0]!,
+    };
+  }
+
+  private page(lane: number, kvHead: number, slot: number): number {
+    return this.tables[this.row(lane, kvHead) + 2 + Math.floor(slot / PAGE_SLOTS)]!;
+  }
+}
+
+/** `count` random pairs at positions `first`, `first + step`, ... */
+export function randomPairs(
+  random: () => number,
+  headDim: number,
+  count: number,
+  { first = 0, step = 1, keyScale = 1 } = {},
+): Pair[] {
+  return Array.from({ length: count }, (_, i) => ({
+    key: normals(random, headDim, keyScale),
+    value: normals(random, headDim),
+    position: first + i * step,
+    score: Math.fround(random() * 2 - 1),
+  }));
+}

@@ -1,0 +1,111 @@
+// npm test: everything, in order; `npm test -- unit kernels` runs only those stages.
+// Ends with the line "N passed, N failed"; exit 1 on any failure, zero tests or no adapter.
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadTypeScript } from "../demo/load-typescript.mjs";
+import { prepareBrowser } from "./prepare-browser.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const output = join(root, "tests/output");
+const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name);
+
+/** @typedef {{ passed: number, failed: number }} Counts */
+
+/** @type {Record<string, () => Promise<Counts>>} */
+const stages = {
+  check: () => step("check", "npm", ["run", "--silent", "check"]),
+  build: () => step("build", "npm", ["run", "--silent", "build"]),
+  unit: () => vitest("unit"),
+  kernels: () => vitest("kernels"),
+  model: () => vitest("model"),
+  e2e: () => vitest("e2e"),
+};
+/** Stages that need the model's file, a Vulkan driver or a browser. */
+const NEED_MACHINE = ["kernels", "model", "e2e"];
+
+/** @param {string} command @param {string[]} args @returns {Promise<number>} */
+function run(command, args) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    child.on("error", (error) => {
+      console.error(error.message);
+      resolve(1);
+    });
+    child.on("exit", (status) => resolve(status ?? 1));
+  });
+}
+
+/** A stage that counts as one test. @param {string} name @param {string} command @param {string[]} args */
+async function step(name, command, args) {
+  const status = await run(command, args);
+  console.log(status === 0 ? `${name}: ok` : `${name}: FAILED (exit ${status})`);
+  return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 };
+}
+
+/** @param {string} project @returns {Promise<Counts>} */
+async function vitest(project) {
+  const file = join(output, `${project}.json`);
+  rmSync(file, { force: true });
+  const report = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const status = await run(bin("vitest"), ["run", "--project", project, ...report]);
+  const counts = readCounts(file);
+  // A crash, a file that does not load or a suite without tests is a failure too.
+  if (counts.failed === 0 && (status !== 0 || counts.passed === 0)) counts.failed = 1;
+  console.log(`${project}: ${counts.passed} passed, ${counts.failed} failed`);
+  return counts;
+}
+
+/** A test that was skipped did not pass: it counts as failed. @param {string} file @returns {Counts} */
+function readCounts(file) {
+  try {
+    const report = JSON.parse(readFileSync(file, "utf8"));
+    const passed = report.numPassedTests;
+    const unloadable = report.testResults.filter(
+      (/** @type {{ status: string, assertionResults: unknown[] }} */ result) =>
+        result.status === "failed" && result.assertionResults.length === 0,
+    ).length;
+    return { passed, failed: report.numTotalTests - passed + unloadable };
+  } catch {
+    return { passed: 0, failed: 0 };
+  }
+}
+
+/** Finds or gets what the suites need, and tells them through the environment. */
+async function prepareMachine() {
+  const browser = await prepareBrowser(run);
+  process.env.CHROMIUM_PATH = browser;
+  console.log(`browser: ${browser}`);
+  const { prepareModel } = await loadTypeScript("demo/prepare-model.ts");
+  process.env.WINNOW_MODEL ??= await prepareModel(join(root, ".cache/models"));
+  console.log(`model: ${process.env.WINNOW_MODEL}`);
+  const { prepareVulkan } = await loadTypeScript("tests/prepare-vulkan.ts");
+  console.log(`adapter: ${prepareVulkan(browser)}`);
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in stages));
+if (unknown.length > 0) {
+  console.error(`unknown stage ${unknown.join(", ")}; there are ${Object.keys(stages).join(", ")}`);
+  process.exit(1);
+}
+const chosen = wanted.length > 0 ? wanted : Object.keys(stages);
+mkdirSync(output, { recursive: true });
+const total = { passed: 0, failed: 0 };
+const started = Date.now();
+try {
+  if (chosen.some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
+  for (const name of chosen) {
+    console.log(`\n== ${name} (${Math.round((Date.now() - started) / 1000)} s)`);
+    const counts = await stages[name]?.();
+    total.passed += counts?.passed ?? 0;
+    total.failed += counts?.failed ?? 0;
+  }
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  total.failed += 1;
+}
+console.log(`\n${Math.round((Date.now() - started) / 1000)} s`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
