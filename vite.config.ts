@@ -10,17 +10,16 @@ const WORKER_FILE = "engine.worker.js";
  * only by the literal `new Worker(new URL("./file.js", import.meta.url), ...)`, so write that.
  */
 function literalWorkerUrl(): Plugin {
-  const viteForm = /new URL\(\s*(?:\/\*[^*]*\*\/\s*)?""\s*\+\s*new URL\(["'`]([^"'`]+)["'`],\s*import\.meta\.url\)\.href,\s*import\.meta\.url\)/g;
+  const viteForm = /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/;
   return {
     name: "winnow:literal-worker-url",
     enforce: "post",
     generateBundle(_options, bundle) {
       for (const file of Object.values(bundle)) {
-        if (file.type !== "chunk" || !file.code.includes(WORKER_FILE)) continue;
-        file.code = file.code.replace(viteForm, (_all, path: string) => `new URL("./${path}", import.meta.url)`);
-        if (!file.code.includes(`new URL("./${WORKER_FILE}", import.meta.url)`)) {
-          this.error(`the worker's address in ${file.fileName} is not in the form other bundlers find`);
-        }
+        if (file.type !== "chunk" || !file.code.includes("new Worker")) continue;
+        if (!viteForm.test(file.code)) this.error(`${file.fileName}: no worker address was found`);
+        const literal = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
+        file.code = file.code.replace(viteForm, literal);
       }
     },
   };
@@ -41,7 +40,7 @@ const browserLibrary: ViteUserConfig = {
     outDir: "dist",
     emptyOutDir: true,
     target: "es2022",
-    sourcemap: true,
+    license: { fileName: "third-party-licenses.md" },
     rolldownOptions: {
       preserveEntrySignatures: "strict",
       input: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
@@ -52,9 +51,10 @@ const browserLibrary: ViteUserConfig = {
   },
 };
 
-/** dist/node.js and dist/cli.js; packages stay imports. */
+/** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
   publicDir: false,
+  ssr: { noExternal: true, external: ["webgpu", "playwright"] },
   build: {
     outDir: "dist",
     emptyOutDir: false,
@@ -64,7 +64,6 @@ const nodeLibrary: ViteUserConfig = {
     rolldownOptions: {
       input: { node: at("src/node.ts"), cli: at("src/cli/main.ts") },
       output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "node-[name]-[hash].js" },
-      external: ["webgpu", "playwright"],
     },
   },
 };

@@ -1,5 +1,5 @@
 // Joins the splits of attention_decode: out = sum_s e^(m_s - m) acc_s / sum_s e^(m_s - m) l_s.
-// Needs: HEAD_DIM, MAX_SPLITS. Workgroups: (H, M), 64 threads, one a dimension (or several).
+// Needs: HEAD_DIM, MAX_SPLITS, LANES (partials come in multiples of it). Workgroups: (H, M), 64 threads, one a dimension (or several).
 // Bytes: splits * (D + 2) * 4 a head, read once.
 
 const WORKGROUP = 64u;
@@ -18,12 +18,13 @@ fn main(
 ) {
   let head = group.y * groups.x + group.x;
   let base = head * MAX_SPLITS * (HEAD_DIM + 2u);
+  let splits = (batch.splits + LANES - 1u) / LANES * LANES;
   var highest = -3.0e38;
-  for (var s = 0u; s < batch.splits; s += 1u) { highest = max(highest, partials[base + s * (HEAD_DIM + 2u)]); }
+  for (var s = 0u; s < splits; s += 1u) { highest = max(highest, partials[base + s * (HEAD_DIM + 2u)]); }
   for (var d = t; d < HEAD_DIM; d += WORKGROUP) {
     var sum = 0.0;
     var acc = 0.0;
-    for (var s = 0u; s < batch.splits; s += 1u) {
+    for (var s = 0u; s < splits; s += 1u) {
       let part = base + s * (HEAD_DIM + 2u);
       let weight = exp(partials[part] - highest);
       sum += weight * partials[part + 1u];

@@ -13,9 +13,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (block >= ROW_BLOCKS || id.y >= batch.rows) { return; }
   let row = rows[batch.first + id.y].x - shape.first_row;
   if (row >= shape.rows) { return; }
-  let w = weight_block(row * ROW_BLOCKS + block);
+  let b = load_block(row * ROW_BLOCKS + block);
   let at = id.y * COLS4 + block * 8u;
-  //: for j
-  if (block * 8u + $ju < COLS4) { y[at + $ju] = w[$j]; }
-  //: end
+  for (var j = 0u; j < 8u && block * 8u + j < COLS4; j++) { y[at + j] = block_vec(b, j); }
 }

@@ -35,24 +35,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var tile = 0u; tile * TILE4 < COLS4; tile++) {
     let k = tile * TILE4 + thread;
     //: for m
-    var v$m = vec4(0.0);
-    if (k < COLS4) { v$m = x[x$m + k]; }
+    var s$m = vec4(0.0);
+    if (k < COLS4) { s$m = x[x$m + k]; }
     if (NORM) {
-      squares$m += dot(v$m, v$m);
-      v$m *= gain_of(min(k, COLS4 - 1u));
+      squares$m += dot(s$m, s$m);
+      s$m *= gain_of(min(k, COLS4 - 1u));
     }
-    x_tile[$mu * 8u * PITCH + slot] = v$m;
+    x_tile[$mu * 8u * PITCH + slot] = s$m;
     //: end
     workgroupBarrier();
     let block = tile * LANES + lane;
     if (block < ROW_BLOCKS) {
-      let a = weight_block(w0 + block);
-      let b = weight_block(w1 + block);
-      //: for m
-      //: for j
-      { let v = x_tile[($mu * 8u + $ju) * PITCH + lane]; acc$m_0 += dot(a[$j], v); acc$m_1 += dot(b[$j], v); }
-      //: end
-      //: end
+      let a = load_block(w0 + block);
+      let b = load_block(w1 + block);
+      for (var j = 0u; j < 8u; j++) {
+        let wa = block_vec(a, j);
+        let wb = block_vec(b, j);
+        //: for m
+        let v$m = x_tile[($mu * 8u + j) * PITCH + lane];
+        acc$m_0 += dot(wa, v$m);
+        acc$m_1 += dot(wb, v$m);
+        //: end
+      }
     }
     workgroupBarrier();
   }

@@ -56,7 +56,7 @@ export class KvGauge extends LitElement {
     const sentence = `${formatBytes(bytes)} held, ${formatBytes(whole)} if nothing were dropped`;
     return html`<div class="now">
         <strong data-testid="gauge-bytes" data-bytes=${bytes}>${formatBytes(bytes)}</strong>
-        <span class="muted small">in the cache</span>
+        <span class="muted small">held now</span>
         ${factor === "" ? nothing : html`<span class="factor num" data-testid="gauge-factor">${factor} smaller</span>`}
       </div>
       <div

@@ -27,6 +27,7 @@ export class LoadProgressView extends LitElement {
       .line {
         display: flex;
         flex-wrap: wrap;
+        align-items: baseline;
         justify-content: space-between;
         gap: 0 1rem;
         margin-bottom: 0.5rem;
@@ -98,7 +99,7 @@ export class LoadProgressView extends LitElement {
     const figures = this.#figures(percent);
     return html`<div data-testid="load-progress" data-stage=${stage}>
       <div class="line">
-        <strong>${doing}</strong><span class="num muted" data-testid="load-figures">${figures}</span>
+        <strong>${doing}</strong><span class="num muted small" data-testid="load-figures">${figures}</span>
       </div>
       <div
         class="track ${known ? "" : "unknown"}"

@@ -2,21 +2,14 @@
 // (24 with f32 scales). Nibble j of component c is weight 4j + c, so one shift and mask of the
 // vector gives four consecutive weights. Needs: quants: array<vec4<u32>>, scale_pair.
 
-// The 32 weights of a block, four a vector. scale * code is exact in f32 (at most 21 bits), so the
-// sum rounds once, fused or not.
-fn weight_block(block: u32) -> array<vec4<f32>, 8> {
-  let q = quants[block];
-  let pair = scale_pair(block);
-  let d = vec4(pair.x);
-  let m = vec4(pair.y);
-  return array<vec4<f32>, 8>(
-    d * vec4<f32>(vec4<i32>(q & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(4u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(8u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(12u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(16u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(20u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(24u)) & vec4(15u))) + m,
-    d * vec4<f32>(vec4<i32>(q >> vec4(28u))) + m,
-  );
+struct Block { q: vec4<u32>, pair: vec2<f32> }
+
+fn load_block(block: u32) -> Block {
+  return Block(quants[block], scale_pair(block));
+}
+
+// Weights 4j to 4j + 3. scale * code is exact in f32 (at most 21 bits), so the sum rounds once,
+// fused or not.
+fn block_vec(b: Block, j: u32) -> vec4<f32> {
+  return b.pair.x * vec4<f32>(vec4<i32>((b.q >> vec4(4u * j)) & vec4(15u))) + vec4(b.pair.y);
 }

@@ -2,25 +2,15 @@
 // 24 bytes a block of 32 (28 with f32 scales).
 // Needs: quants: array<vec4<u32>>, high: array<u32>, scale_pair.
 
-fn fifth_bits(h: u32, j: u32) -> vec4<u32> {
-  return ((vec4(h) >> (vec4(4u * j) + vec4(0u, 1u, 2u, 3u))) & vec4(1u)) << vec4(4u);
+struct Block { q: vec4<u32>, pair: vec2<f32>, h: u32 }
+
+fn load_block(block: u32) -> Block {
+  return Block(quants[block], scale_pair(block), high[block]);
 }
 
-// The 32 weights of a block, four a vector. scale * code is exact in f32 (at most 22 bits).
-fn weight_block(block: u32) -> array<vec4<f32>, 8> {
-  let q = quants[block];
-  let h = high[block];
-  let pair = scale_pair(block);
-  let d = vec4(pair.x);
-  let m = vec4(pair.y);
-  return array<vec4<f32>, 8>(
-    d * vec4<f32>(vec4<i32>((q & vec4(15u)) | fifth_bits(h, 0u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(4u)) & vec4(15u)) | fifth_bits(h, 1u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(8u)) & vec4(15u)) | fifth_bits(h, 2u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(12u)) & vec4(15u)) | fifth_bits(h, 3u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(16u)) & vec4(15u)) | fifth_bits(h, 4u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(20u)) & vec4(15u)) | fifth_bits(h, 5u))) + m,
-    d * vec4<f32>(vec4<i32>(((q >> vec4(24u)) & vec4(15u)) | fifth_bits(h, 6u))) + m,
-    d * vec4<f32>(vec4<i32>((q >> vec4(28u)) | fifth_bits(h, 7u))) + m,
-  );
+// Weights 4j to 4j + 3. scale * code is exact in f32 (at most 22 bits).
+fn block_vec(b: Block, j: u32) -> vec4<f32> {
+  let low = (b.q >> vec4(4u * j)) & vec4(15u);
+  let top = (vec4(b.h >> (4u * j)) << vec4(4u, 3u, 2u, 1u)) & vec4(16u);
+  return b.pair.x * vec4<f32>(vec4<i32>(low | top)) + vec4(b.pair.y);
 }

@@ -2,19 +2,14 @@
 // block. Byte j of component c of vector v is weight 16v + 4j + c.
 // Needs: quants: array<vec4<u32>>, scales: array<f32>.
 
-// The 32 weights of a block, four a vector; scale * code is exact in f32 (at most 19 bits).
-fn weight_block(block: u32) -> array<vec4<f32>, 8> {
-  let q = vec4<i32>(quants[2u * block]);
-  let r = vec4<i32>(quants[2u * block + 1u]);
-  let d = vec4(scales[block]);
-  return array<vec4<f32>, 8>(
-    d * vec4<f32>((q << vec4(24u)) >> vec4(24u)),
-    d * vec4<f32>((q << vec4(16u)) >> vec4(24u)),
-    d * vec4<f32>((q << vec4(8u)) >> vec4(24u)),
-    d * vec4<f32>(q >> vec4(24u)),
-    d * vec4<f32>((r << vec4(24u)) >> vec4(24u)),
-    d * vec4<f32>((r << vec4(16u)) >> vec4(24u)),
-    d * vec4<f32>((r << vec4(8u)) >> vec4(24u)),
-    d * vec4<f32>(r >> vec4(24u)),
-  );
+struct Block { q: vec4<u32>, r: vec4<u32>, scale: f32 }
+
+fn load_block(block: u32) -> Block {
+  return Block(quants[2u * block], quants[2u * block + 1u], scales[block]);
+}
+
+// Weights 4j to 4j + 3; scale * code is exact in f32 (at most 19 bits).
+fn block_vec(b: Block, j: u32) -> vec4<f32> {
+  let v = vec4<i32>(select(b.q, b.r, j >= 4u));
+  return b.scale * vec4<f32>((v << vec4(24u - 8u * (j & 3u))) >> vec4(24u));
 }

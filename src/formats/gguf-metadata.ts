@@ -2,9 +2,9 @@ import { WinnowError } from "../errors.ts";
 import type { GgufCursor } from "./gguf-cursor.ts";
 
 /** 64-bit integers are numbers where exact, else bigint. */
-export type GgufScalar = number | bigint | string | boolean;
+type GgufScalar = number | bigint | string | boolean;
 
-export type GgufArray =
+type GgufArray =
   | string[]
   | boolean[]
   | Uint8Array

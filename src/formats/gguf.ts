@@ -15,9 +15,6 @@ import { GgufCursor } from "./gguf-cursor.ts";
 import { type GgufValue, readGgufValue } from "./gguf-metadata.ts";
 
 export {
-  type GgufArray,
-  type GgufScalar,
-  type GgufValue,
   getBoolean,
   getBooleanArray,
   getNumber,

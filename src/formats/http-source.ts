@@ -1,4 +1,4 @@
-import { WinnowError } from "../errors.ts";
+import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import {
@@ -74,6 +74,7 @@ export class HttpSource implements ByteSource {
   }
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal);
     checkRange(this, offset, length);
     if (length === 0) return new Uint8Array(0);
     if (this.#whole !== undefined) return this.#whole.slice(offset, offset + length);

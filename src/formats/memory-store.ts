@@ -1,4 +1,4 @@
-import { WinnowError } from "../errors.ts";
+import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { ModelStore, StoredModel, StoreFile } from "./model-store.ts";
@@ -73,7 +73,8 @@ export class MemoryStore implements ModelStore {
     const source: ByteSource = {
       name,
       size: bytes.size,
-      read: async (offset, length) => {
+      read: async (offset, length, signal) => {
+        throwIfAborted(signal);
         checkRange(source, offset, length);
         return bytes.read(offset, length);
       },

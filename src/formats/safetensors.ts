@@ -5,7 +5,7 @@
 import { invalidArgument, WinnowError } from "../errors.ts";
 import { bf16BytesToF32, f16BytesToF32, f32ToBf16Array, f32ToF16Array } from "./float16.ts";
 
-export type SafetensorsDtype = "F32" | "F16" | "BF16";
+type SafetensorsDtype = "F32" | "F16" | "BF16";
 
 export interface SafetensorsTensor {
   readonly dtype: SafetensorsDtype;

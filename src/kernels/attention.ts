@@ -1,9 +1,13 @@
 import combine from "../../shaders/attention_combine.wgsl?raw";
 import decode from "../../shaders/attention_decode.wgsl?raw";
+import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefill from "../../shaders/attention_prefill.wgsl?raw";
+import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
+import attend from "../../shaders/lib/attend.wgsl?raw";
 import paging from "../../shaders/lib/paging.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import { isCpuAdapter } from "./adapter-kind.ts";
 import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
 import { unroll } from "./unroll.ts";
 
@@ -11,58 +15,111 @@ import { unroll } from "./unroll.ts";
 export const MAX_SPLITS = 32;
 /** Slots a decode workgroup takes at a time. */
 const DECODE_TILE = 64;
-/** Workgroup memory of the portable core. */
-const WORKGROUP_BYTES = 16384;
+/** (row, query head) pairs of a kv head that a prefill workgroup takes. */
+const PREFILL_TILE = 64;
+/** Invocations of a serial decode workgroup: the width of SIMD in SwiftShader. */
+const LANES = 4;
+
+/**
+ * `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same
+ * bindings, same workgroups.
+ */
+export type AttentionVariant = "tiles" | "serial";
+
+export const attentionVariant = (gpu: GpuContext): AttentionVariant =>
+  isCpuAdapter(gpu.adapter.info) ? "serial" : "tiles";
 
 /** Splits that give every workgroup at least one tile of `slots` keys. */
 export const decodeSplits = (slots: number): number =>
   Math.max(1, Math.min(MAX_SPLITS, Math.ceil(slots / DECODE_TILE)));
 
-const constants = (shape: CacheShape): Record<string, number> => ({
-  HEAD_DIM: shape.headDim,
-  PAGE_SLOTS,
-  GROUP: shape.heads / shape.kvHeads,
-});
-
 /** Bindings: LayerShape, rows, qkv, pages, tables, partials [M, H, MAX_SPLITS, D + 2]. Workgroups: (splits, G, M). */
-export function createAttentionDecode(gpu: GpuContext, shape: CacheShape): Promise<Kernel> {
-  const group = shape.heads / shape.kvHeads;
-  // Two octets a thread save half of the exchange, where the registers suffice.
-  const octets = group <= 4 && shape.headDim % 16 === 0 ? 2 : 1;
-  const parts = Math.floor(64 / (shape.headDim / (8 * octets)));
-  const keys = Math.min(4, Math.ceil(DECODE_TILE / parts));
+export function createAttentionDecode(
+  gpu: GpuContext,
+  { headDim, heads, kvHeads }: CacheShape,
+  variant = attentionVariant(gpu),
+): Promise<Kernel> {
+  const group = heads / kvHeads;
+  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, MAX_SPLITS };
   return gpu.kernel({
-    label: "attention_decode",
-    code: [
-      wgslConstants({ ...constants(shape), MAX_SPLITS, OCTETS: octets, KEYS: keys }),
-      paging,
-      unroll(decode, { j: 4, o: octets, h: group, n: keys }),
-    ],
+    label: `attention_decode ${variant}`,
+    code:
+      variant === "tiles"
+        ? decodeTiles(constants, headDim, group)
+        : [
+            wgslConstants({ ...constants, LANES, QUERIES: group }),
+            paging,
+            unroll(decodeSerial, { j: 4, o: headDim / 8, h: group }),
+            attendTo("pages", headDim, group),
+          ],
     bindings: ["uniform", "read", "read", "read", "read", "write"],
   });
 }
 
+function decodeTiles(constants: Record<string, number>, headDim: number, group: number): string[] {
+  // Two octets a thread save half of the exchange between threads, where registers suffice.
+  const octets = group <= 4 && headDim % 16 === 0 ? 2 : 1;
+  const parts = Math.floor(64 / (headDim / (8 * octets)));
+  const keys = Math.min(4, Math.ceil(DECODE_TILE / parts));
+  return [
+    wgslConstants({ ...constants, GROUP: group, OCTETS: octets, KEYS: keys }),
+    paging,
+    unroll(decode, { j: 4, o: octets, h: group, n: keys }),
+  ];
+}
+
+/** lib/attend for the pages in binding `source`. */
+const attendTo = (source: "pages" | "chunk", headDim: number, queries: number): string => {
+  const [state, code] = attend.split("//: source\n") as [string, string];
+  const body = unroll(code, { o: headDim / 8, h: queries }).replaceAll("SOURCE", source);
+  return source === "pages" ? state + body : body;
+};
+
 /** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
-export function createAttentionCombine(gpu: GpuContext, shape: CacheShape): Promise<Kernel> {
+export function createAttentionCombine(
+  gpu: GpuContext,
+  shape: CacheShape,
+  variant = attentionVariant(gpu),
+): Promise<Kernel> {
+  const lanes = variant === "serial" ? LANES : 1;
   return gpu.kernel({
-    label: "attention_combine",
-    code: [wgslConstants({ HEAD_DIM: shape.headDim, MAX_SPLITS }), combine],
+    label: `attention_combine ${variant}`,
+    code: [wgslConstants({ HEAD_DIM: shape.headDim, MAX_SPLITS, LANES: lanes }), combine],
     bindings: ["uniform", "read", "write"],
   });
 }
 
 /** Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D]. */
-export function createAttentionPrefill(gpu: GpuContext, shape: CacheShape): Promise<Kernel> {
-  const tile = Math.min(16, Math.floor(WORKGROUP_BYTES / (2 * 4 * shape.headDim)));
+export function createAttentionPrefill(
+  gpu: GpuContext,
+  { headDim, heads, kvHeads }: CacheShape,
+  variant = attentionVariant(gpu),
+): Promise<Kernel> {
+  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, GROUP: heads / kvHeads };
+  const queries = headDim <= 64 ? 4 : 2;
   return gpu.kernel({
-    label: "attention_prefill",
-    code: [wgslConstants({ ...constants(shape), TILE: tile }), paging, prefill],
+    label: `attention_prefill ${variant}`,
+    code:
+      variant === "tiles"
+        ? prefillTiles(constants, headDim)
+        : [
+            wgslConstants({ ...constants, QUERIES: queries, LANES: PREFILL_TILE / queries }),
+            paging,
+            unroll(prefillSerial, { o: headDim / 8, h: queries }),
+            attendTo("pages", headDim, queries),
+            attendTo("chunk", headDim, queries),
+          ],
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],
   });
 }
 
+function prefillTiles(constants: Record<string, number>, headDim: number): string[] {
+  const tile = Math.min(16, Math.floor(16384 / (2 * 4 * headDim)));
+  return [wgslConstants({ ...constants, TILE: tile }), paging, prefill];
+}
+
 /** Workgroups of attention_prefill for `rows` rows. */
 export const prefillWorkgroups = (shape: CacheShape, rows: number): [number, number] => [
-  Math.ceil((rows * shape.heads) / shape.kvHeads / 64),
+  Math.ceil((rows * shape.heads) / shape.kvHeads / PREFILL_TILE),
   shape.kvHeads,
 ];

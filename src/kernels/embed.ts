@@ -2,7 +2,6 @@ import code from "../../shaders/embed.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
-import { unroll } from "./unroll.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
 import type { WeightMatrix } from "./weights.ts";
 
@@ -63,7 +62,7 @@ function embedKernel(gpu: GpuContext, layout: WeightLayout, cols: number): Promi
       wgslConstants({ ROW_BLOCKS: Math.ceil(cols / BLOCK), COLS4: cols / 4 }),
       declareBindings(bindings),
       ...layout.code,
-      unroll(code, { j: 8 }),
+      code,
     ],
     bindings: bindings.map(({ access }) => access),
   });

@@ -41,13 +41,13 @@ export interface WeightStream {
 export interface WeightLayout {
   readonly name: LayoutName;
   readonly streams: readonly WeightStream[];
-  /** WGSL: `weight_block` and `block_dot`, for streams declared under their names. */
+  /** WGSL: `load_block` and `block_vec`, for streams declared under their names. */
   readonly code: readonly string[];
 }
 
-const quants = (words: number): WeightStream => ({
+const quants = (words: number, type = "array<vec4<u32>>"): WeightStream => ({
   name: "quants",
-  type: "array<vec4<u32>>",
+  type,
   words,
 });
 const scales = (type: string, words: number): WeightStream => ({ name: "scales", type, words });
@@ -71,9 +71,9 @@ export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
   q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], scalesF32, weightsQ5),
   q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], weightsQ6),
   q8: layout("q8", [quants(8), scales("array<f32>", 1)], weightsQ8),
-  f16: layout("f16", [quants(16)], weightsF16),
-  bf16: layout("bf16", [quants(16)], weightsBf16),
-  f32: layout("f32", [{ name: "quants", type: "array<vec4<f32>>", words: 32 }], weightsF32),
+  f16: layout("f16", [quants(16, "array<vec2<u32>>")], weightsF16),
+  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], weightsBf16),
+  f32: layout("f32", [quants(32, "array<vec4<f32>>")], weightsF32),
 };
 
 const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {

@@ -10,7 +10,8 @@ import {
 } from "../kernels/attention.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
-import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
+import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
+import type { WeightMatrix } from "../kernels/weights.ts";
 import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
@@ -123,7 +124,14 @@ export class Transformer {
     );
     const rope = gpu.ledger.storage("weights", "rope table", table.byteLength);
     gpu.write(rope, table);
-    return new Transformer(gpu, config, pool, compressor, filters, rope, kernels, linears, head);
+    const shape = productShapeFor(gpu.adapter);
+    const [first] = weights.layers;
+    const variants = Object.fromEntries(
+      Object.entries({ ...first, head: weights.head })
+        .filter((entry): entry is [string, WeightMatrix] => "parts" in entry[1])
+        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
+    );
+    return new Transformer(gpu, config, pool, compressor, filters, rope, kernels, linears, head, variants);
   }
 
   private constructor(
@@ -136,6 +144,7 @@ export class Transformer {
     kernels: Kernels,
     linears: readonly Record<keyof LayerLinears, Linear>[],
     head: Linear,
+    variants: Readonly<Record<string, string>>,
   ) {
     this.config = config;
     this.pool = pool;
@@ -153,14 +162,7 @@ export class Transformer {
       down: layer.down.bind({ batch, x: mlp, y: hidden }),
     }));
     this.headLinear = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
-    const [first] = linears;
-    this.variants = {
-      qkv: first.qkv.variant,
-      output: first.output.variant,
-      gate_up: first.gateUp.variant,
-      down: first.down.variant,
-      head: head.variant,
-    };
+    this.variants = variants;
   }
 
   /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */

@@ -17,7 +17,6 @@ export interface NodeModel extends ReadableModel {
   path?: string;
   /** The registered model this is, if it is one. */
   entry?: ModelEntry;
-  close(): Promise<void>;
 }
 
 /**
@@ -29,7 +28,7 @@ export async function resolveNodeModel(
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<NodeModel> {
-  if (model instanceof Blob) return readable(new BlobSource(model), undefined, async () => {});
+  if (model instanceof Blob) return readable(new BlobSource(model));
   if (typeof model !== "string") return openPath(await fetchOnce(hubUrl(model), onProgress, signal));
   if (/^https?:/i.test(model)) return openPath(await fetchOnce(model, onProgress, signal));
   if (model.startsWith("file:")) return openPath(fileURLToPath(model));
@@ -63,16 +62,14 @@ export function entryFile(
 /** A file that is a registered model under another name is that model: it has filters. */
 async function openPath(path: string, entry?: ModelEntry): Promise<NodeModel> {
   const source = await NodeFileSource.open(path);
-  const close = (): Promise<void> => source.close();
   const candidate = MODELS.find(({ bytes }) => bytes === source.size);
   if (!entry && candidate && (await sha256OfSource(source)) === candidate.sha256) entry = candidate;
-  return readable(source, entry, close, path);
+  return readable(source, entry, path);
 }
 
 function readable(
   source: NodeFileSource | BlobSource,
-  entry: ModelEntry | undefined,
-  close: () => Promise<void>,
+  entry?: ModelEntry,
   path?: string,
 ): NodeModel {
   let hash: Promise<string> | undefined;
@@ -81,7 +78,6 @@ function readable(
     name: entry?.name ?? source.name,
     ...(entry ? { entry, sha256: entry.sha256 } : {}),
     ...(path === undefined ? {} : { path }),
-    close,
     async verified() {
       // A registered file was verified when it was found.
       hash ??= entry ? Promise.resolve(entry.sha256) : sha256OfSource(source);

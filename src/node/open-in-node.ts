@@ -20,11 +20,6 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
     }
     const resolved = await resolveNodeModel(model, onProgress, signal);
     const filters = await readNodeFilters(options.filters, resolved.entry);
-    try {
-      return await openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
-    } catch (error) {
-      await resolved.close();
-      throw error;
-    }
+    return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
   };
 }

@@ -16,6 +16,12 @@ export function createGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
   return new GgufTokenizer(metadata);
 }
 
+/**
+ * Ids equal those of `transformers` but for two points, where it follows llama.cpp and the tokenizer
+ * the model was trained with: SmolLM's digits are single before words are cut (transformers' reading
+ * of a GGUF leaves that out), and SentencePiece puts its space in front of every stretch between
+ * control tokens, and takes user-defined tokens (Gemma's runs of spaces) longest first.
+ */
 export class GgufTokenizer implements GuardedTokenizer {
   readonly vocabulary: Vocabulary;
   readonly vocabSize: number;

@@ -5,7 +5,7 @@ import { byteOfSpelling, SPACE_MARK, TOKEN_TYPE, type Vocabulary } from "./gguf-
 const utf8 = new TextEncoder();
 
 /** @throws invalid_argument unless `id` is a token of the vocabulary. */
-export function checkTokenId(vocabulary: Vocabulary, id: number): void {
+function checkTokenId(vocabulary: Vocabulary, id: number): void {
   const count = vocabulary.tokens.length;
   if (!Number.isInteger(id) || id < 0 || id >= count)
     throw invalidArgument("token id", `${id} is not in 0 to ${count - 1}`);

@@ -3,6 +3,7 @@
  *   node -e 'import("vite").then((v) => v.runnerImport("./tests/bench/attention.ts", { configFile: false }))'
  */
 import {
+  type AttentionVariant,
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
@@ -57,11 +58,13 @@ const report = (name: string, { wall, cpu }: Time, bytes: number, flops: number)
       `${(flops / wall / 1e6).toFixed(2)} GFLOPS; processor ${cpu.toFixed(3)} ms`,
   );
 
-for (const slots of [512, 8192]) {
+const VARIANTS = (process.env["VARIANTS"]?.split(",") ?? ["serial", "tiles"]) as AttentionVariant[];
+
+for (const [variant, slots] of VARIANTS.flatMap((v) => [[v, 512] as const, [v, 8192] as const])) {
   const cache = cacheOf(slots);
   const splits = decodeSplits(slots);
-  const decode = await createAttentionDecode(gpu, shape);
-  const combine = await createAttentionCombine(gpu, shape);
+  const decode = await createAttentionDecode(gpu, shape, variant);
+  const combine = await createAttentionCombine(gpu, shape, variant);
   const partials = gpu.ledger.storage("activations", "partials", 9 * MAX_SPLITS * 66 * 4);
   const out = gpu.ledger.storage("activations", "out", 9 * 64 * 4);
   const layer = gpu.ledger.uniform("shape", layerShapeWords(shape, 0, cache.maxPages, 0));
@@ -79,10 +82,11 @@ for (const slots of [512, 8192]) {
     ],
     slots > 1000 ? 4 : 30,
   );
-  report(`decode, C ${slots}, ${splits} splits`, time, slots * 3 * 256, slots * 9 * 64 * 4);
+  report(`decode ${variant}, C ${slots}, ${splits} splits`, time, slots * 3 * 256, slots * 9 * 64 * 4);
 }
 
-for (const [rows, slots] of [[128, 512]] as const) {
+for (const variant of VARIANTS) {
+  const [rows, slots] = [128, 512];
   const cache = cacheOf(slots);
   const chunk = new PagedCache(shape, { pageCount: 12 });
   for (let page = 0; page < 12; page += 1) {
@@ -90,7 +94,7 @@ for (const [rows, slots] of [[128, 512]] as const) {
       chunk.setIn(page, slot, pair);
     });
   }
-  const kernel = await createAttentionPrefill(gpu, shape);
+  const kernel = await createAttentionPrefill(gpu, shape, variant);
   const bindings = kernel.bind(
     gpu.ledger.uniform("shape", layerShapeWords(shape, 0, cache.maxPages, 4)),
     gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, 9])),
@@ -103,7 +107,7 @@ for (const [rows, slots] of [[128, 512]] as const) {
   );
   const time = await median([{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }], 2, 5);
   const keys = slots + (rows + 1) / 2;
-  report(`prefill, M ${rows}, C ${slots}`, time, slots * 3 * 256, rows * keys * 9 * 64 * 4);
+  report(`prefill ${variant}, M ${rows}, C ${slots}`, time, slots * 3 * 256, rows * keys * 9 * 64 * 4);
 }
 gpu.destroy();
 process.exit(0);

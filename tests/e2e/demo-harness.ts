@@ -60,6 +60,11 @@ export class DemoPage {
     return this.at("message-assistant").last();
   }
 
+  /** Text of an element, with runs of white space as one space. */
+  async text(element: Locator): Promise<string> {
+    return ((await element.textContent()) ?? "").replace(/\s+/g, " ").trim();
+  }
+
   /** Presses Load and waits for the chat. */
   async load(): Promise<void> {
     await this.at("load").click();
@@ -91,7 +96,7 @@ export class DemoPage {
     );
   }
 
-  /** Drags the slider to a step by keys would take many: sets it as a drag does. */
+  /** Moves the slider to a step, as a drag does. */
   async budgetStep(step: number): Promise<void> {
     await this.at("budget").evaluate((element, value) => {
       (element as HTMLInputElement).value = String(value);

@@ -35,7 +35,7 @@ describe("demo page", () => {
   it("says size and WebGPU before the download, then stage, bytes and time left", async () => {
     await open("load=slow");
     await demo.at("model-size").waitFor();
-    expect(await demo.at("model-size").innerText()).toContain("98.4 MB");
+    expect(await demo.text(demo.at("model-size"))).toContain("98.4 MB");
     expect(await demo.at("gpu").getAttribute("data-state")).toBe("ready");
     await demo.at("load").click();
     await demo.page.waitForFunction(() =>
@@ -46,7 +46,7 @@ describe("demo page", () => {
           ?.shadowRoot?.querySelector("load-progress")?.shadowRoot?.textContent ?? "",
       ),
     );
-    expect(await demo.at("load-figures").innerText()).toMatch(/MB of 98\.4 MB · \d+ % · about/);
+    expect(await demo.text(demo.at("load-figures"))).toMatch(/MB of 98\.4 MB · \d+ % · about/);
     await demo.at("cancel-load").click();
     await demo.at("load").waitFor();
     expect(await demo.at("status").getAttribute("data-state")).toBe("idle");
@@ -57,7 +57,7 @@ describe("demo page", () => {
     await demo.at("load").click();
     await demo.at("load-error").waitFor();
     expect(await demo.at("load-error").getAttribute("data-code")).toBe("network");
-    expect(await demo.at("load-error").innerText()).toContain("try again");
+    expect(await demo.text(demo.at("load-error"))).toContain("try again");
     await demo.at("load").click();
     await demo.at("load-progress").waitFor();
   });
@@ -66,14 +66,14 @@ describe("demo page", () => {
     await open("rate=400");
     await demo.load();
     await demo.ask("first");
-    expect(await demo.answer.locator("h2").innerText()).toBe("What the cards are");
+    expect(await demo.text(demo.answer.locator("h2"))).toBe("What the cards are");
     expect(await demo.answer.locator("ol > li").count()).toBe(2);
     await demo.ask("second");
     expect(await demo.answer.locator("table tbody tr").count()).toBe(5);
     expect(await demo.answer.locator("script, b, img").count()).toBe(0);
-    expect(await demo.answer.innerText()).toContain("<script>alert(1)</script>");
+    expect(await demo.text(demo.answer)).toContain("<script>alert(1)</script>");
     expect(await demo.answer.locator("a").getAttribute("rel")).toContain("noopener");
-    expect(await demo.answer.locator("pre code").innerText()).toContain("gaps = [b - a");
+    expect(await demo.text(demo.answer.locator("pre code"))).toContain("gaps = [b - a");
   });
 
   it("keeps the text of a stopped answer, and goes on from there", async () => {
@@ -84,7 +84,7 @@ describe("demo page", () => {
     await demo.page.keyboard.press("Escape");
     await demo.settled();
     expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
-    expect((await demo.answer.locator(".prose").innerText()).length).toBeGreaterThan(30);
+    expect((await demo.text(demo.answer.locator(".prose"))).length).toBeGreaterThan(30);
     const seen = await demo.count("tokens-seen");
     await demo.send("go on");
     await demo.streamed(10);
@@ -106,13 +106,13 @@ describe("demo page", () => {
       [await demo.at("gauge-bytes").elementHandle(), before / 1.5] as const,
     );
     expect(await demo.answer.getAttribute("data-status")).toBe("streaming");
-    expect(await demo.at("budget-value").innerText()).toBe("128 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("128 pairs a head");
     expect(await demo.count("pairs-evicted")).toBeGreaterThan(0);
     await demo.settled();
     expect(await demo.count("gauge-uncompressed", "bytes")).toBeGreaterThan(
       2 * (await demo.count("gauge-bytes", "bytes")),
     );
-    expect(await demo.at("retention-words").innerText()).toMatch(/% of all pairs kept/);
+    expect(await demo.text(demo.at("retention-words"))).toMatch(/% of all pairs kept/);
   });
 
   it("refuses a budget that its window fills, returns to the truth, and offers a way", async () => {
@@ -122,22 +122,22 @@ describe("demo page", () => {
     await demo.at("cache-error").waitFor();
     expect(await demo.at("cache-error").getAttribute("data-code")).toBe("invalid_argument");
     expect(await demo.at("budget").inputValue()).toBe("6");
-    expect(await demo.at("budget-value").innerText()).toBe("512 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("512 pairs a head");
     await demo.at("remedy").click();
     await demo.at("cache-error").waitFor({ state: "detached" });
     await demo.page.waitForTimeout(500);
-    expect(await demo.at("budget-value").innerText()).toBe("64 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("64 pairs a head");
   });
 
   it("couples the full policy with the full budget, both ways", async () => {
     await open();
     await demo.load();
     await demo.at("policy").selectOption("full");
-    expect(await demo.at("budget-value").innerText()).toBe("no limit");
+    expect(await demo.text(demo.at("budget-value"))).toBe("no limit");
     await demo.budgetStep(4);
     expect(await demo.at("policy").inputValue()).toBe("q-filters");
     await demo.page.waitForTimeout(500);
-    expect(await demo.at("budget-value").innerText()).toBe("256 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("256 pairs a head");
     expect(await demo.at("cache-error").count()).toBe(0);
   });
 
@@ -145,8 +145,8 @@ describe("demo page", () => {
     await open("rate=300&fail=answer");
     await demo.load();
     await demo.ask("why is the sky blue?");
-    expect(await demo.at("message-error").innerText()).toContain("device was lost");
-    expect(await demo.answer.locator(".prose").innerText()).toContain("Imagine");
+    expect(await demo.text(demo.at("message-error"))).toContain("device was lost");
+    expect(await demo.text(demo.answer.locator(".prose"))).toContain("Imagine");
     await demo.at("retry").click();
     await demo.settled();
     expect(await demo.at("message-assistant").count()).toBe(1);
@@ -186,10 +186,10 @@ describe("demo page", () => {
     const strip = demo.page.getByRole("slider", { name: "Tokens of the conversation" });
     await strip.focus();
     await demo.page.keyboard.press("Home");
-    expect(await demo.at("retention-words").innerText()).toMatch(/kept by 90 of 90 heads · token/);
+    expect(await demo.text(demo.at("retention-words"))).toMatch(/kept by 90 of 90 heads · token/);
     expect(await strip.getAttribute("aria-valuetext")).toContain("kept by 90 of 90 heads");
     await demo.at("read-tokens").click();
-    expect(await demo.at("token-reader").innerText()).toContain("Imagine you are listening");
+    expect(await demo.text(demo.at("token-reader"))).toContain("Imagine you are listening");
   });
 
   it("speaks answers in sentences, not tokens", async () => {

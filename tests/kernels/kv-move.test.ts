@@ -48,8 +48,7 @@ function cacheCase(
   };
 }
 
-// D, G, count, rows, capacity, P
-for (const shape of [
+const shapes: Parameters<typeof cacheCase>[] = [
   [64, 3, 0, 0, 96, 32],
   [64, 3, 0, 33, 96, 32],
   [64, 3, 95, 1, 96, 32],
@@ -58,7 +57,8 @@ for (const shape of [
   [128, 1, 512, 31, 96, 64],
   [256, 2, 300, 32, 128, 16],
   [2, 1, 40, 9, 41, 8],
-] as const)
+];
+for (const shape of shapes)
   test(`D, G, count, rows, capacity, P = ${shape.join(", ")}`, async () => {
     const cache = cacheCase(...shape);
     const G = cache.heads.length;

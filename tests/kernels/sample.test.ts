@@ -55,7 +55,7 @@ async function run(
   };
   const dispatches = kernel.dispatches(buffers);
   const tokens: number[] = [];
-  let sampled = new Uint32Array();
+  let sampled: Uint32Array = new Uint32Array();
   while (tokens.length < steps) {
     const first = tokens.length;
     const batch = Math.min(SAMPLED_RING, steps - first);
@@ -277,7 +277,7 @@ describe("the kept set", () => {
   });
 });
 
-describe("chi-square of 2,048 draws", () => {
+describe("chi-square of 1,024 draws", () => {
   for (const [name, vocabulary, parameters, critical] of [
     // Critical values at p = 0.001 for 6, 19 and 15 degrees of freedom.
     ["V = 7", 7, { temperature: 1.5, seed: 1 }, 22.458],
@@ -287,13 +287,13 @@ describe("chi-square of 2,048 draws", () => {
     test(name, async () => {
       const logits = normalLogits(vocabulary, 21, 1);
       const { kept, probabilities } = distribution([...logits], parameters);
-      const { tokens } = await run(logits, parameters, 2048);
+      const { tokens } = await run(logits, parameters, 1024);
       const bins = Math.min(kept.length, vocabulary > 2000 ? 16 : kept.length);
       const bin = (i: number) => Math.floor((i * bins) / kept.length);
       const expected = new Array<number>(bins).fill(0);
       const found = new Array<number>(bins).fill(0);
       probabilities.forEach((p, i) => {
-        expected[bin(i)]! += 2048 * p;
+        expected[bin(i)]! += 1024 * p;
       });
       for (const token of tokens) {
         const i = kept.indexOf(token);

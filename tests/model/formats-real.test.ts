@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   allocateDecodedBlocks,
   decodeBlocks,
@@ -30,6 +30,8 @@ describe("the default model's file (npm start and npm test fetch it)", () => {
     source = await NodeFileSource.open(PATH);
     gguf = await parseGguf(source);
   });
+
+  afterAll(() => source?.close());
 
   it("is the one models.json describes", async () => {
     expect(source.size).toBe(entry.bytes);

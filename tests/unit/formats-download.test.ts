@@ -1,12 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DownloadOptions, download, storeKey } from "../../src/formats/download.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import type { ModelStore } from "../../src/formats/model-store.ts";
-import { NodeStore } from "../../src/formats/node-store.ts";
 import { OpfsStore } from "../../src/formats/opfs-store.ts";
 import { FakeDirectory } from "./formats-fake-opfs.ts";
 import { startServer, type TestServer } from "./formats-test-server.ts";
@@ -15,11 +11,9 @@ const BODY = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 2_654_435_761) 
 const HASH = createHash("sha256").update(BODY).digest("hex");
 /** Vitest compares large arrays element by element, slowly. */
 const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
-const folder = mkdtempSync(join(tmpdir(), "winnow-store-"));
 
 const STORES: [string, () => ModelStore][] = [
   ["memory", () => new MemoryStore()],
-  ["disk", () => new NodeStore(mkdtempSync(join(folder, "s")))],
   ["OPFS (simulated)", () => new OpfsStore(new FakeDirectory().handle)],
 ];
 
@@ -30,7 +24,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await server.close();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(STORES)("download into %s", (_, makeStore) => {
   let store: ModelStore;
@@ -269,17 +262,6 @@ describe("stores", () => {
     expect((await store.find(await storeKey(server.url)))?.received).toBeGreaterThanOrEqual(60_000);
     expect(await (await download(server.url, { store })).done).toEqual({ sha256: HASH });
     expect(server.requests.at(-1)).toMatch(/^bytes=\d+-$/);
-  });
-
-  it("keep models on disk under their names", async () => {
-    const path = mkdtempSync(join(folder, "named"));
-    const store = new NodeStore(path);
-    await (await download(server.url, { store, sha256: HASH })).done;
-    expect(readdirSync(path).sort()).toEqual([`sha256-${HASH}.gguf`, `sha256-${HASH}.json`]);
-    expect(same(readFileSync(join(path, `sha256-${HASH}.gguf`)), BODY)).toBe(true);
-    await store.remove(`sha256-${HASH}`);
-    expect(readdirSync(path)).toEqual([]);
-    expect((await new NodeStore(join(path, "none")).list()).size).toBe(0);
   });
 
   it("truncate in the middle of a chunk and read across chunks", async () => {

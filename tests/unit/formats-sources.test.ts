@@ -10,7 +10,6 @@ import { fileNameOf, hubUrl, ifRangeHeader } from "../../src/formats/http.ts";
 import { HttpSource } from "../../src/formats/http-source.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-registry.ts";
-import { resolveModelInNode } from "../../src/formats/node-model.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { openModelStore } from "../../src/formats/opfs-store.ts";
 import { type ModelSource, resolveModel } from "../../src/formats/resolve-model.ts";
@@ -28,6 +27,7 @@ const QUICK = { retries: 2, backoffMs: 1 };
 let server: TestServer;
 let folder: string;
 let path: string;
+let file: NodeFileSource | undefined;
 beforeEach(async () => {
   server = await startServer(BODY);
   folder = mkdtempSync(join(tmpdir(), "winnow-source-"));
@@ -36,13 +36,21 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await server.close();
+  await file?.close();
+  file = undefined;
   rmSync(folder, { recursive: true, force: true });
 });
 
 describe.each<[string, () => Promise<ByteSource>]>([
   ["MemorySource", async () => new MemorySource(BODY, "test.gguf")],
   ["BlobSource", async () => new BlobSource(new File([BODY], "test.gguf"))],
-  ["NodeFileSource", () => NodeFileSource.open(path)],
+  [
+    "NodeFileSource",
+    async () => {
+      file = await NodeFileSource.open(path);
+      return file;
+    },
+  ],
   ["HttpSource", () => HttpSource.open(server.url, QUICK)],
   [
     "HttpSource without ranges",
@@ -208,8 +216,8 @@ describe("resolveModel", () => {
 
   it.each([
     ["is not there", () => server.statuses.push(404)],
-    ["is a web page", () => void (server.contentType = "text/html")],
-    ["is another file", () => void (server.body = BODY.slice(1))],
+    ["is a web page", () => Object.assign(server, { contentType: "text/html" })],
+    ["is another file", () => Object.assign(server, { body: BODY.slice(1) })],
   ])("goes on to the hub where the file beside the page %s", async (_, upset) => {
     upset();
     const asked: string[] = [];
@@ -245,26 +253,12 @@ describe("resolveModel", () => {
 });
 
 describe("in Node", () => {
-  it("a path is read from disk and a missing one named", async () => {
-    const model = await resolveModelInNode(path);
-    expect(model.name).toBe(path);
-    expect(await model.verified()).toEqual({ sha256: HASH });
-    const missing = join(folder, "none.gguf");
-    for (const bad of [missing, folder + "/"])
-      await expect(resolveModelInNode(bad)).rejects.toMatchObject({
+  it("a missing path is named", async () => {
+    for (const bad of [join(folder, "none.gguf"), folder])
+      await expect(NodeFileSource.open(bad)).rejects.toMatchObject({
         code: "model_not_found",
         details: { path: bad },
       });
-    await expect(resolveModelInNode("")).rejects.toMatchObject({ code: "invalid_argument" });
-  });
-
-  it("a URL is kept in the cache folder", async () => {
-    const options = { ...QUICK, cacheFolder: join(folder, "cache") };
-    const model = await resolveModelInNode(server.url, options);
-    expect(await model.verified()).toEqual({ sha256: HASH });
-    const again = await resolveModelInNode(server.url, options);
-    expect(await again.verified()).toEqual({ sha256: HASH });
-    expect(server.requests).toEqual([""]);
   });
 
   it("there is no OPFS, so the store is memory", async () => {

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export interface Behaviour {
+interface Behaviour {
   body: Uint8Array;
   /** Default '"v1"'; null for none. */
   etag: string | null;

@@ -16,7 +16,6 @@ export async function runInChromium(job: Job, report: Report): Promise<CommandRe
   const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) => report(stage, loaded, total));
   const filters = await readNodeFilters(job.filters, model.entry);
   const sha256 = (await model.verified()).sha256;
-  await model.close();
   const server = await serveStatic({ "/dist/": packageFile("dist")!, "/model.gguf": model.path! }, 0);
   try {
     return await withPage(async (page) => {

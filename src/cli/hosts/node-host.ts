@@ -41,12 +41,8 @@ export async function runText(
   report: Report,
 ): Promise<CommandResult> {
   const resolved = await resolveNodeModel(model, ({ stage, loaded, total }) => report(stage, loaded, total));
-  try {
-    const { metadata } = await parseGguf(resolved.source);
-    return await command.runText(input, createGgufTokenizer(metadata));
-  } finally {
-    await resolved.close();
-  }
+  const { metadata } = await parseGguf(resolved.source);
+  return command.runText(input, createGgufTokenizer(metadata));
 }
 
 /**

@@ -1,0 +1,63 @@
+// attention_decode for CPU adapters: 4 invocations a workgroup, each with its own run of slots. Same bindings,
+// same workgroups (splits, G, M); of the splits every fourth workgroup works, with 4 partials.
+// Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, LANES, QUERIES (H / G), lib/attend for `pages`.
+// Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
+
+const LOWEST = -3.0e38;
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
+@group(0) @binding(2) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D]
+@group(0) @binding(3) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> tables: array<u32>;
+@group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
+
+fn query(at: u32) -> vec4<f32> {
+  return inverseSqrt(f32(HEAD_DIM)) * vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let runs = (groups.x + LANES - 1u) / LANES * LANES;
+  let run = group.x * LANES + t;
+  if (run >= runs) { return; }
+  let kv_head = group.y;
+  let r = group.z;
+  let table = table_row(shape, rows[r].lane, kv_head);
+  let count = tables[table];
+  let first = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM + kv_head * QUERIES * HEAD_DIM;
+  var state: State;
+  //: for h
+  state.last[$hu] = 0u;
+  state.highest[$hu] = LOWEST;
+  //: for o
+  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = query(first + $hu * HEAD_DIM + 8u * $ou);
+  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = query(first + $hu * HEAD_DIM + 8u * $ou + 4u);
+  //: end
+  //: end
+
+  let length = (count + runs - 1u) / runs;
+  let end = min(count, (run + 1u) * length);
+  for (var slot = run * length; slot < end; slot += 1u) {
+    let page = tables[table + 2u + slot / PAGE_SLOTS];
+    attend_pages(&state, key_word(page, slot) / 4u, value_word(page, slot) / 4u, 0u);
+  }
+
+  //: for h
+  {
+    let out = ((r * shape.heads + kv_head * QUERIES + $hu) * MAX_SPLITS + run) * (HEAD_DIM + 2u);
+    partials[out] = state.highest[$hu];
+    partials[out + 1u] = state.sum[$hu];
+    //: for o
+    //: for j
+    partials[out + 2u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.evenu][$j];
+    partials[out + 6u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.oddu][$j];
+    //: end
+    //: end
+  }
+  //: end
+}

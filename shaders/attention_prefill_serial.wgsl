@@ -1,0 +1,63 @@
+// attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys one by
+// one. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, LANES, lib/attend for `pages` and for `chunk`.
+// Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
+
+const LOWEST = -3.0e38;
+
+struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<uniform> batch: Batch;
+@group(0) @binding(2) var<storage, read> rows: array<Row>;
+@group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
+@group(0) @binding(4) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> chunk: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> tables: array<u32>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let kv_head = group.y;
+  let pairs = batch.rows * GROUP;
+  let first = (group.x * LANES + t) * QUERIES;
+  if (first >= pairs) { return; }
+  let scale = inverseSqrt(f32(HEAD_DIM));
+  var state: State;
+  //: for h
+  let index$h = min(first + $hu, pairs - 1u);
+  let row$h = index$h / GROUP;
+  let head$h = kv_head * GROUP + index$h % GROUP;
+  state.last[$hu] = row$h;
+  state.highest[$hu] = LOWEST;
+  {
+    let query = (row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
+    //: for o
+    state.query[$hu * HEAD_DIM / 4u + $o.evenu] = scale * qkv[query + $o.evenu];
+    state.query[$hu * HEAD_DIM / 4u + $o.oddu] = scale * qkv[query + $o.oddu];
+    //: end
+  }
+  //: end
+
+  let table = table_row(shape, rows[0].lane, kv_head);
+  let count = tables[table];
+  for (var slot = 0u; slot < count; slot += 1u) {
+    let page = tables[table + 2u + slot / PAGE_SLOTS];
+    attend_pages(&state, key_word(page, slot) / 4u, value_word(page, slot) / 4u, 0u);
+  }
+  let end = min(first + QUERIES - 1u, pairs - 1u) / GROUP;
+  for (var row = 0u; row <= end; row += 1u) {
+    let page = kv_head * shape.chunk_pages + row / PAGE_SLOTS;
+    attend_chunk(&state, key_word(page, row) / 4u, value_word(page, row) / 4u, row);
+  }
+
+  //: for h
+  if (first + $hu < pairs) {
+    let at = (row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
+    let inverse = 1.0 / state.sum[$hu];
+    //: for o
+    out[at + $o.evenu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];
+    out[at + $o.oddu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.oddu];
+    //: end
+  }
+  //: end
+}

@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import { create, globals } from "webgpu";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
+import { writeFilters } from "../../src/cache/filters-file.ts";
+import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+
+Object.assign(globalThis, globals);
+
+interface Run { policy: "q-filters" | "k-norm" | "streaming-llm"; window: number; sinks: number; nll: number[]; mean: number }
+interface Fixture {
+  tokens: number[];
+  logits: Record<string, number[]>;
+  nll: number[];
+  eviction: { budget: number; filters: number[][][]; decode: Run[]; chunk: number; chunked: Run[] };
+}
+
+const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  let worst = 0;
+  for (let i = 0; i < b.length; i += 1) worst = Math.max(worst, Math.abs(a[i] - b[i]));
+  return worst;
+};
+
+describe.each(["f32", "quant", "kquant"] as const)("tiny %s model against PyTorch", (name) => {
+  const fixture: Fixture = JSON.parse(readFileSync(new URL(`fixtures/tiny-${name}.json`, import.meta.url), "utf8"));
+  const { layers, kvHeads, headDim } = TINY_MODELS[name];
+  let engine: InferenceEngine;
+
+  beforeAll(async () => {
+    const values = Float32Array.from(fixture.eviction.filters.flat(2));
+    engine = await InferenceEngine.load(create([]), {
+      source: new MemorySource(tinyModel(name), "tiny.gguf"),
+      name,
+      cache: { budget: "full" },
+      filters: writeFilters({ values, layers, kvHeads, headDim }),
+    });
+  });
+  afterAll(() => engine?.close());
+
+  test.each(Object.keys(fixture.logits).map(Number))("logits after token %i", async (last) => {
+    const logits = await engine.conversation("a").logits(fixture.tokens.slice(0, last + 1));
+    expect(largest(logits, fixture.logits[last])).toBeLessThan(5e-3);
+  });
+
+  test.each([1, 7, 20])("loss a token, uncompressed, chunks of %i", async (chunk) => {
+    const nll = await engine.conversation("a").nll(fixture.tokens, { chunk });
+    expect(largest(nll, fixture.nll)).toBeLessThan(5e-3);
+  });
+
+  test.each(fixture.eviction.decode)("decode order: $policy, sinks $sinks", async (run) => {
+    const conversation = engine.conversation("b");
+    await conversation.configure({ budget: fixture.eviction.budget, policy: run.policy, window: run.window, sinks: run.sinks });
+    const nll = await conversation.nll(fixture.tokens, { chunk: 1 });
+    expect(largest(nll, run.nll)).toBeLessThan(1e-2);
+  });
+
+  test.each(fixture.eviction.chunked)("prompt order: $policy, sinks $sinks", async (run) => {
+    const conversation = engine.conversation("b");
+    await conversation.configure({ budget: fixture.eviction.budget, policy: run.policy, window: run.window, sinks: run.sinks });
+    const nll = await conversation.nll(fixture.tokens, { chunk: fixture.eviction.chunk });
+    expect(largest(nll, run.nll)).toBeLessThan(1e-2);
+  });
+});
