@@ -1,25 +1,36 @@
+import { chmodSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { defineConfig, type Plugin, type TestProjectConfiguration, type ViteUserConfig } from "vitest/config";
+import {
+  defineConfig,
+  type Plugin,
+  type TestProjectConfiguration,
+  type ViteUserConfig,
+} from "vitest/config";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 const WORKER_FILE = "engine.worker.js";
 
 /**
- * Vite writes a worker's address as an expression of its own making; other bundlers find a worker
- * only by the literal `new Worker(new URL("./file.js", import.meta.url), ...)`, so write that.
+ * Vite writes the addresses of a worker and of assets as expressions of its own making; other
+ * bundlers see only the literal `new URL("./file", import.meta.url)`, so write that.
  */
-function literalWorkerUrl(): Plugin {
-  const viteForm = /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/;
+function literalUrls(): Plugin {
+  const viteForm =
+    /new URL\(new URL\(["'`]([^"'`]+)["'`],\s*import\.meta\.url\)\.href,\s*["'`]{2}\s*\+\s*import\.meta\.url\)/g;
+  const worker = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
   return {
-    name: "winnow:literal-worker-url",
+    name: "winnow:literal-urls",
     enforce: "post",
     generateBundle(_options, bundle) {
       for (const file of Object.values(bundle)) {
-        if (file.type !== "chunk" || !file.code.includes("new Worker")) continue;
-        if (!viteForm.test(file.code)) this.error(`${file.fileName}: no worker address was found`);
-        const literal = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
-        file.code = file.code.replace(viteForm, literal);
+        if (file.type !== "chunk") continue;
+        file.code = file.code
+          .replace(viteForm, (_all, path: string) => `new URL("./${path}",import.meta.url)`)
+          .replace("import.meta.url),{type:`module`", 'import.meta.url),{type:"module"');
+        if (file.code.includes("new Worker(") && !file.code.includes(worker)) {
+          this.error(`${file.fileName}: the worker's address is not what other bundlers look for`);
+        }
       }
     },
   };
@@ -30,11 +41,19 @@ const workerOutput: ViteUserConfig["worker"] = {
   rolldownOptions: { output: { entryFileNames: WORKER_FILE, chunkFileNames: "[name].js" } },
 };
 
+/** npm links dist/cli.js once and expects it to stay a program when it is built again. */
+function executableCli(): Plugin {
+  return {
+    name: "winnow:executable-cli",
+    closeBundle: () => chmodSync(at("dist/cli.js"), 0o755),
+  };
+}
+
 /** dist/index.js with its worker beside it, and the page that `winnow --host chromium` runs. */
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [literalWorkerUrl()],
+  plugins: [literalUrls()],
   worker: workerOutput,
   build: {
     outDir: "dist",
@@ -46,6 +65,7 @@ const browserLibrary: ViteUserConfig = {
       input: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
       output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" },
     },
+    assetsInlineLimit: 0,
     modulePreload: false,
     minify: "oxc",
   },
@@ -54,6 +74,7 @@ const browserLibrary: ViteUserConfig = {
 /** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
   publicDir: false,
+  plugins: [executableCli()],
   ssr: { noExternal: true, external: ["webgpu", "playwright"] },
   build: {
     outDir: "dist",
@@ -63,7 +84,11 @@ const nodeLibrary: ViteUserConfig = {
     minify: false,
     rolldownOptions: {
       input: { node: at("src/node.ts"), cli: at("src/cli/main.ts") },
-      output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "node-[name]-[hash].js" },
+      output: {
+        format: "es",
+        entryFileNames: "[name].js",
+        chunkFileNames: "node-[name]-[hash].js",
+      },
     },
   },
 };
@@ -78,7 +103,12 @@ const demoSite: ViteUserConfig = {
 };
 
 /** Suites that share a GPU run one file at a time. */
-const suite = (name: string, folder: string, seconds: number, alone: boolean): TestProjectConfiguration => ({
+const suite = (
+  name: string,
+  folder: string,
+  seconds: number,
+  alone: boolean,
+): TestProjectConfiguration => ({
   test: {
     name,
     include: [`tests/${folder}/**/*.test.ts`],

@@ -7,8 +7,9 @@
 // (COLUMNS threads) goes on with an online softmax of its own; parts are joined once, at the end. Split s takes
 // tiles s, s + splits, ... and leaves (max, sum, acc[D]) a head for attention_combine. Slots need no order: all
 // of them are in the past.
-// Bytes: 4 D a slot and kv head, each read once; 4 D GROUP flops... fma 2 D GROUP a slot. Two barriers a tile.
-// Workgroup memory: at most 4 (64 + PARTS) KEYS GROUP + 512 OCTETS bytes (8 KiB at D 64, GROUP 3).
+// Bytes: 4 D a slot and kv head, each read once. Flops: 4 D GROUP a slot. Two barriers a tile.
+// Workgroup memory: 256 max(KEYS GROUP, 8) + 4 PARTS GROUP (KEYS + 1) bytes (4 KiB at D 64, GROUP 3; at most
+// 10 KiB). Registers: 16 OCTETS GROUP f32 of queries and sums (96 at GROUP 3, 128 at most), about as many again.
 
 const WORKGROUP = 64u;
 const COLUMNS = HEAD_DIM / (8u * OCTETS);
@@ -23,9 +24,9 @@ const LOWEST = -3.0e38;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
 
-var<workgroup> sh_dot: array<f32, KEYS * GROUP * WORKGROUP>;
+var<workgroup> sh_dot: array<f32, max(KEYS * GROUP, 8u) * WORKGROUP>; // partial products, then sums of V
 var<workgroup> sh_logit: array<f32, KEYS * GROUP * PARTS>;
-var<workgroup> sh_acc: array<f32, OCTETS * 8u * WORKGROUP>;
+var<workgroup> sh_sum: array<f32, GROUP * PARTS>;
 
 fn query(at: u32) -> vec4<f32> {
   return inverseSqrt(f32(HEAD_DIM)) * vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
@@ -131,7 +132,7 @@ fn main(
   if (t % COLUMNS == 0u && part < PARTS) {
     //: for h
     sh_logit[$hu * PARTS + part] = max$h;
-    sh_dot[$hu * PARTS + part] = sum$h;
+    sh_sum[$hu * PARTS + part] = sum$h;
     //: end
   }
   workgroupBarrier();
@@ -143,26 +144,31 @@ fn main(
     for (var p = 0u; p < PARTS; p += 1u) { highest = max(highest, sh_logit[$hu * PARTS + p]); }
     let rescale = exp(max$h - highest);
     //: for o
-    //: for j
-    sh_acc[(octet + $ou) * 8u + $ju + part * HEAD_DIM] = rescale * acc$h_$o_low[$j];
-    sh_acc[(octet + $ou) * 8u + 4u + $ju + part * HEAD_DIM] = rescale * acc$h_$o_high[$j];
-    //: end
-    //: end
-    workgroupBarrier();
-    for (var d = t; d < HEAD_DIM; d += WORKGROUP) {
-      var total = 0.0;
-      for (var p = 0u; p < PARTS; p += 1u) { total += sh_acc[p * HEAD_DIM + d]; }
-      partials[head_out + 2u + d] = total;
+    {
+      let column = (part * COLUMNS + t % COLUMNS) * 8u;
+      if (part < PARTS) {
+        //: for j
+        sh_dot[column + $ju] = rescale * acc$h_$o_low[$j];
+        sh_dot[column + 4u + $ju] = rescale * acc$h_$o_high[$j];
+        //: end
+      }
+      workgroupBarrier();
+      for (var i = t; i < COLUMNS * 8u; i += WORKGROUP) {
+        var total = 0.0;
+        for (var p = 0u; p < PARTS; p += 1u) { total += sh_dot[p * COLUMNS * 8u + i]; }
+        partials[head_out + 2u + (i / 8u * OCTETS + $ou) * 8u + i % 8u] = total;
+      }
+      workgroupBarrier();
     }
+    //: end
     if (t == 0u) {
       var total = 0.0;
       for (var p = 0u; p < PARTS; p += 1u) {
-        total += exp(sh_logit[$hu * PARTS + p] - highest) * sh_dot[$hu * PARTS + p];
+        total += exp(sh_logit[$hu * PARTS + p] - highest) * sh_sum[$hu * PARTS + p];
       }
       partials[head_out] = highest;
       partials[head_out + 1u] = total;
     }
-    workgroupBarrier();
   }
   //: end
 }

@@ -1,6 +1,7 @@
 // attention_decode for CPU adapters: 4 invocations a workgroup, each with its own run of slots. Same bindings,
 // same workgroups (splits, G, M); of the splits every fourth workgroup works, with 4 partials.
-// Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, LANES, QUERIES (H / G), lib/attend for `pages`.
+// Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, LANES, QUERIES (H / G), KEYS, lib/attend for
+// `pages`.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
 
 const LOWEST = -3.0e38;
@@ -29,22 +30,31 @@ fn main(
   let r = group.z;
   let table = table_row(shape, rows[r].lane, kv_head);
   let count = tables[table];
-  let first = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM + kv_head * QUERIES * HEAD_DIM;
+  let query_base = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM + kv_head * QUERIES * HEAD_DIM;
   var state: State;
   //: for h
   state.last[$hu] = 0u;
   state.highest[$hu] = LOWEST;
   //: for o
-  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = query(first + $hu * HEAD_DIM + 8u * $ou);
-  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = query(first + $hu * HEAD_DIM + 8u * $ou + 4u);
+  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = query(query_base + $hu * HEAD_DIM + 8u * $ou);
+  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = query(query_base + $hu * HEAD_DIM + 8u * $ou + 4u);
   //: end
   //: end
 
   let length = (count + runs - 1u) / runs;
   let end = min(count, (run + 1u) * length);
-  for (var slot = run * length; slot < end; slot += 1u) {
-    let page = tables[table + 2u + slot / PAGE_SLOTS];
-    attend_pages(&state, key_word(page, slot) / 4u, value_word(page, slot) / 4u, 0u);
+  for (var first = run * length; first < end; first += KEYS) {
+    //: for n
+    let slot$n = min(first + $nu, end - 1u);
+    let place$n = place(
+      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, first + $nu < end),
+    );
+    //: end
+    attend_pages(&state, array<Place, KEYS>(
+      //: for n
+      place$n,
+      //: end
+    ));
   }
 
   //: for h

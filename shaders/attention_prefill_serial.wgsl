@@ -1,5 +1,5 @@
-// attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys one by
-// one. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, LANES, lib/attend for `pages` and for `chunk`.
+// attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
+// at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, lib/attend for `pages` and for `chunk`.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
@@ -25,12 +25,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var state: State;
   //: for h
   let index$h = min(first + $hu, pairs - 1u);
-  let row$h = index$h / GROUP;
+  let query_row$h = index$h / GROUP;
   let head$h = kv_head * GROUP + index$h % GROUP;
-  state.last[$hu] = row$h;
+  state.last[$hu] = query_row$h;
   state.highest[$hu] = LOWEST;
   {
-    let query = (row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
+    let query = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
     //: for o
     state.query[$hu * HEAD_DIM / 4u + $o.evenu] = scale * qkv[query + $o.evenu];
     state.query[$hu * HEAD_DIM / 4u + $o.oddu] = scale * qkv[query + $o.oddu];
@@ -40,19 +40,37 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   let table = table_row(shape, rows[0].lane, kv_head);
   let count = tables[table];
-  for (var slot = 0u; slot < count; slot += 1u) {
-    let page = tables[table + 2u + slot / PAGE_SLOTS];
-    attend_pages(&state, key_word(page, slot) / 4u, value_word(page, slot) / 4u, 0u);
+  for (var slot = 0u; slot < count; slot += KEYS) {
+    //: for n
+    let slot$n = min(slot + $nu, count - 1u);
+    let place$n = place(
+      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, slot + $nu < count),
+    );
+    //: end
+    attend_pages(&state, array<Place, KEYS>(
+      //: for n
+      place$n,
+      //: end
+    ));
   }
   let end = min(first + QUERIES - 1u, pairs - 1u) / GROUP;
-  for (var row = 0u; row <= end; row += 1u) {
-    let page = kv_head * shape.chunk_pages + row / PAGE_SLOTS;
-    attend_chunk(&state, key_word(page, row) / 4u, value_word(page, row) / 4u, row);
+  for (var row = 0u; row <= end; row += KEYS) {
+    //: for n
+    let key_row$n = min(row + $nu, end);
+    let chunk_place$n = place(
+      kv_head * shape.chunk_pages + key_row$n / PAGE_SLOTS, key_row$n, row + $nu,
+    );
+    //: end
+    attend_chunk(&state, array<Place, KEYS>(
+      //: for n
+      chunk_place$n,
+      //: end
+    ));
   }
 
   //: for h
   if (first + $hu < pairs) {
-    let at = (row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
+    let at = (query_row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
     let inverse = 1.0 / state.sum[$hu];
     //: for o
     out[at + $o.evenu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];

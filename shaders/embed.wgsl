@@ -15,5 +15,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (row >= shape.rows) { return; }
   let b = load_block(row * ROW_BLOCKS + block);
   let at = id.y * COLS4 + block * 8u;
-  for (var j = 0u; j < 8u && block * 8u + j < COLS4; j++) { y[at + j] = block_vec(b, j); }
+  for (var j = 0u; j < 8u && block * 8u + j < COLS4; j++) { y[at + j] = block_vec(b, block_step(j)); }
 }

@@ -1,5 +1,5 @@
 // Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), and APPEND:
+// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back.
@@ -7,7 +7,6 @@
 // Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
 // different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
 
-const WORKGROUP = 64u;
 const NO_SLOT = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

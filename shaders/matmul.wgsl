@@ -24,12 +24,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var j = 0u; j < 8u; j++) {
       let k = block * 8u + j;
       if (RAGGED && k >= COLS4) { break; }
+      let step = block_step(j);
       //: for m
       let a$m = x[x$m + k];
       //: end
       //: for n
       {
-        let w = block_vec(b$n, j);
+        let w = block_vec(b$n, step);
         //: for m
         acc$m_$n += dot(w, a$m);
         //: end

@@ -49,8 +49,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let a = load_block(w0 + block);
       let b = load_block(w1 + block);
       for (var j = 0u; j < 8u; j++) {
-        let wa = block_vec(a, j);
-        let wb = block_vec(b, j);
+        let step = block_step(j);
+        let wa = block_vec(a, step);
+        let wb = block_vec(b, step);
         //: for m
         let v$m = x_tile[($mu * 8u + j) * PITCH + lane];
         acc$m_0 += dot(wa, v$m);

@@ -1,7 +1,5 @@
 // Loss of known next tokens: nll[r] = log(sum_v exp(logits[r, v])) - logits[r, target[r]].
-// Workgroups: (M), 256 threads, one pass with an online maximum. Bytes: 4 V a row.
-
-const WORKGROUP = 256u;
+// Needs: WORKGROUP (a power of two). Workgroups: (M), one pass with an online maximum. Bytes: 4 V a row.
 
 struct Nll { vocabulary: u32, out: u32, pad0: u32, pad1: u32 } // out: where nll[0] goes
 

@@ -11,7 +11,7 @@ import { openInNode } from "./node/open-in-node.ts";
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
-  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, undefined);
+  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, {});
 }
 
 export type {

@@ -21,5 +21,7 @@ export async function prepareBrowser(run) {
   }
   const installed = await findChromium();
   if (installed) return installed;
-  throw new Error("No Chromium found or installable. Install one, or set CHROMIUM_PATH to its binary.");
+  throw new Error(
+    "No Chromium found or installable. Install one, or set CHROMIUM_PATH to its binary.",
+  );
 }

@@ -93,7 +93,7 @@ export class BudgetSlider extends LitElement {
     const text = budget === "full" ? "no limit" : `${formatCount(budget)} pairs a head`;
     return html`<div class="head">
         <label for="budget">Cache budget</label>
-        <output class="num" for="budget" data-testid="budget-value">${text}</output>
+        <output class="num" for="budget" aria-live="off" data-testid="budget-value">${text}</output>
       </div>
       <input
         id="budget"

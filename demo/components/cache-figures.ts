@@ -31,11 +31,14 @@ export class CacheFigures extends LitElement {
   @property({ attribute: false }) usage: CacheUsage | null = null;
   /** Tokens a second while an answer streams, else null. */
   @property({ attribute: false }) liveRate: number | null = null;
-  /** Of the last answer. */
+  /** Of the answer under way. */
+  @property({ attribute: false }) firstTokenS: number | null = null;
+  /** Of the last complete answer. */
   @property({ attribute: false }) answer: Usage | null = null;
 
   protected override render(): TemplateResult {
     const { usage, answer } = this;
+    const first = this.firstTokenS ?? answer?.extra.time_to_first_token_s ?? null;
     const rate = this.liveRate ?? answer?.extra.decode_tokens_per_s ?? null;
     return html`<dl>
       ${row("Tokens seen", "tokens-seen", usage?.tokensSeen ?? 0)}
@@ -47,12 +50,16 @@ export class CacheFigures extends LitElement {
           : html`<dt>Tokens a second</dt><dd data-testid="tokens-per-second">${formatRate(rate)}</dd>`
       }
       ${
-        answer === null
+        first === null
           ? nothing
           : html`<dt>Time to first token</dt>
-            <dd data-testid="first-token">${formatSeconds(answer.extra.time_to_first_token_s)}</dd>
-            <dt>Prompt tokens reused</dt>
-            <dd data-testid="tokens-reused">
+            <dd data-testid="first-token">${formatSeconds(first)}</dd>`
+      }
+      ${
+        answer === null
+          ? nothing
+          : html`<dt>Prompt tokens reused</dt>
+            <dd data-testid="tokens-reused" data-count=${answer.prompt_tokens_details.cached_tokens}>
               ${formatCount(answer.prompt_tokens_details.cached_tokens)} of ${formatCount(answer.prompt_tokens)}
             </dd>`
       }

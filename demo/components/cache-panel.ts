@@ -79,6 +79,7 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) error: WinnowError | null = null;
   @property({ attribute: false }) remedy: CacheOptions | null = null;
   @property({ attribute: false }) liveRate: number | null = null;
+  @property({ attribute: false }) firstTokenS: number | null = null;
   @property({ attribute: false }) lastAnswer: Usage | null = null;
   @property({ attribute: false }) answerSettings!: AnswerSettings;
 
@@ -96,6 +97,7 @@ export class CachePanel extends LitElement {
         <cache-figures
           .usage=${this.usage}
           .liveRate=${this.liveRate}
+          .firstTokenS=${this.firstTokenS}
           .answer=${this.lastAnswer}
         ></cache-figures>
       </section>

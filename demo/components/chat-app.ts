@@ -118,6 +118,7 @@ export class ChatApp extends LitElement {
           .remedy=${cache.remedy}
           .liveRate=${cache.liveRate}
           .info=${cache.info}
+          .firstTokenS=${this.#chat.entries.at(-1)?.firstTokenS ?? null}
           .lastAnswer=${this.#lastUsage()}
           .answerSettings=${this.#chat.settings}
         ></cache-panel>
@@ -153,6 +154,7 @@ export class ChatApp extends LitElement {
   #onChat(): void {
     const { answering, entries } = this.#chat;
     const last = entries.at(-1);
+    if (answering && last?.text === "") this.#cache.startRate();
     if (answering !== this.#wasAnswering) {
       this.#wasAnswering = answering;
       this.#cache.watch(answering);

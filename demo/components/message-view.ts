@@ -38,6 +38,7 @@ export class MessageView extends LitElement {
         visibility: hidden;
       }
       .bar.end {
+        margin-bottom: -0.6rem;
         justify-content: flex-end;
       }
       .bar button {

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
+import { live } from "lit/directives/live.js";
 import { emit } from "../events.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { controls } from "../styles/controls.ts";
@@ -40,19 +41,32 @@ export class OwnModel extends LitElement {
   ];
 
   @state() private over = false;
+  @state() private open = false;
   @state() private problem = "";
   @query("input[type=file]") private file!: HTMLInputElement;
   @query("input[type=url]") private url!: HTMLInputElement;
 
+  /** A file may be dropped anywhere on the page, and must not make the browser leave it. */
+  override connectedCallback(): void {
+    super.connectedCallback();
+    document.addEventListener("dragover", this.#onDragOver);
+    document.addEventListener("dragleave", this.#onDragLeave);
+    document.addEventListener("drop", this.#onDrop);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    document.removeEventListener("dragover", this.#onDragOver);
+    document.removeEventListener("dragleave", this.#onDragLeave);
+    document.removeEventListener("drop", this.#onDrop);
+  }
+
   protected override render(): TemplateResult {
-    return html`<details>
+    return html`<details .open=${live(this.open)} @toggle=${this.#onToggle}>
       <summary>Use a model of your own</summary>
       <div
         class="drop ${this.over ? "over" : ""}"
         data-testid="drop"
-        @dragover=${this.#onDragOver}
-        @dragleave=${this.#onDragLeave}
-        @drop=${this.#onDrop}
       >
         <span>Drop a <code>.gguf</code> file here</span>
         <button type="button" @click=${() => this.file.click()}>Choose a file</button>
@@ -67,9 +81,14 @@ export class OwnModel extends LitElement {
     </details>`;
   }
 
+  readonly #onToggle = (event: Event): void => {
+    this.open = (event.target as HTMLDetailsElement).open;
+  };
+
   readonly #onDragOver = (event: DragEvent): void => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    this.over = true;
+    this.over = this.open = true;
   };
 
   readonly #onDragLeave = (): void => {

@@ -1,3 +1,10 @@
+/** Without the signs of Markdown, which are noise when read aloud. */
+const plain = (markdown: string): string =>
+  markdown
+    .replace(/[*_`|]+|^\s*(?:#+|>|-{3,})\s*/gm, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+
 /**
  * Feeds a polite live region with whole sentences of a growing answer, at most every few seconds, so
  * that a screen reader reads the answer and not its tokens.
@@ -24,13 +31,13 @@ export class Announcer {
     if (end < 0) return "";
     this.#spoken += end + 1;
     this.#last = now;
-    return fresh.slice(0, end + 1).trim();
+    return plain(fresh.slice(0, end + 1));
   }
 
   /** What has not been said yet. */
   rest(text: string): string {
-    const fresh = text.slice(this.#spoken).trim();
+    const fresh = text.slice(this.#spoken);
     this.#spoken = text.length;
-    return fresh;
+    return plain(fresh);
   }
 }

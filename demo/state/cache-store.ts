@@ -74,12 +74,17 @@ export class CacheStore extends Store {
     this.changed();
   }
 
-  /** Starts and ends the polling of an answer; the end reads everything once more. */
+  /** Starts and ends the polling of an answer. */
   watch(answering: boolean): void {
     clearInterval(this.#poll);
+    this.startRate();
+    if (answering) this.#poll = setInterval(() => this.refresh(true), FIGURES_EVERY_MS);
+  }
+
+  /** Called at the first token: what went before was the prompt. */
+  startRate(): void {
     this.#rate.clear();
     this.liveRate = null;
-    if (answering) this.#poll = setInterval(() => this.refresh(true), FIGURES_EVERY_MS);
   }
 
   /** Reads the figures, and the retention where a second has passed or none is being answered. */

@@ -11,6 +11,8 @@ export interface ChatEntry {
   readonly status: "done" | "waiting" | "streaming" | "stopped" | "failed";
   readonly finish?: FinishReason;
   readonly usage?: Usage;
+  /** Measured here, since the engine's own figure comes with the end of the answer. */
+  readonly firstTokenS?: number;
   readonly error?: WinnowError;
 }
 
@@ -96,6 +98,7 @@ export class ChatStore extends Store {
   }
 
   async #answer(id: number, messages: ChatMessage[], abort: AbortController): Promise<void> {
+    const begin = performance.now();
     let text = "";
     let queued = false;
     let open = true;
@@ -112,6 +115,8 @@ export class ChatStore extends Store {
       );
       for await (const chunk of stream) {
         const choice = chunk.choices[0];
+        if (text === "" && choice.delta.content)
+          this.#update(id, { firstTokenS: (performance.now() - begin) / 1000 });
         text += choice.delta.content ?? "";
         if (choice.finish_reason !== null) end = { ...end, finish: choice.finish_reason };
         if (chunk.usage !== undefined) end = { ...end, usage: chunk.usage };

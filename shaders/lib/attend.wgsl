@@ -1,7 +1,8 @@
-// One invocation attends to one key at a time with QUERIES queries of a kv head, everything in registers.
+// One invocation attends with QUERIES queries of a kv head to KEYS keys, everything in registers.
 // For CPU adapters, where an invocation is a lane of SIMD: loads are dear, workgroup memory is cleared by
-// every invocation, and registers are the stack. Needs: HEAD_DIM, QUERIES; loops written out by unroll:
-// h < QUERIES, o < D / 8. SOURCE is the name of the binding (array<vec4<u32>>) that holds the pages.
+// every invocation, and a `var` is a masked store, so sums are single expressions. Needs: HEAD_DIM, QUERIES,
+// KEYS; loops written out by unroll: h < QUERIES, o < D / 8, n < KEYS. SOURCE is the name of the binding
+// (array<vec4<u32>>) that holds the pages.
 
 struct State {
   last: array<u32, QUERIES>, // query h sees rows <= last[h]
@@ -11,47 +12,78 @@ struct State {
   acc: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>,
 }
 
+// A key and its value begin at words 4 * key and 4 * value of SOURCE.
+struct Place {
+  key: u32,
+  value: u32,
+  row: u32, // in the chunk; 0 in the cache; NO_ROW = not there, though its words can be read
+}
+const NO_ROW = 0xffffffffu;
+
+fn place(page: u32, slot: u32, row: u32) -> Place {
+  return Place(key_word(page, slot) / 4u, value_word(page, slot) / 4u, row);
+}
+fn low_half(packed: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
+}
+fn high_half(packed: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
+}
+
 //: source
-// Key and value at words 4 * key and 4 * value of SOURCE; `row` is the key's row in the chunk, 0 in the cache.
-fn attend_SOURCE(s: ptr<function, State>, key: u32, value: u32, row: u32) {
-  //: for h
-  var dot$h = vec4<f32>();
-  //: end
+fn attend_SOURCE(s: ptr<function, State>, places: array<Place, KEYS>) {
+  //: for n
   //: for o
-  {
-    let packed = SOURCE[key + $ou];
-    let low = vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
-    let high = vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
-    //: for h
-    dot$h = fma((*s).query[$hu * HEAD_DIM / 4u + $o.evenu], low, dot$h);
-    dot$h = fma((*s).query[$hu * HEAD_DIM / 4u + $o.oddu], high, dot$h);
-    //: end
-  }
+  let key$n_$o = SOURCE[places[$n].key + $ou];
+  let low$n_$o = low_half(key$n_$o);
+  let high$n_$o = high_half(key$n_$o);
   //: end
   //: for h
-  let logit$h = dot$h.x + dot$h.y + dot$h.z + dot$h.w;
-  let visible$h = row <= (*s).last[$hu];
-  if (visible$h && logit$h > (*s).highest[$hu]) {
-    let rescale = exp((*s).highest[$hu] - logit$h);
-    (*s).highest[$hu] = logit$h;
-    (*s).sum[$hu] *= rescale;
+  let visible$n_$h = places[$n].row <= (*s).last[$h];
+  let logit$n_$h = select(
+    LOWEST,
+    0.0
     //: for o
-    (*s).acc[$hu * HEAD_DIM / 4u + $o.evenu] *= rescale;
-    (*s).acc[$hu * HEAD_DIM / 4u + $o.oddu] *= rescale;
+      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.even], low$n_$o)
+      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.odd], high$n_$o)
     //: end
-  }
-  let weight$h = select(0.0, exp(logit$h - (*s).highest[$hu]), visible$h);
-  (*s).sum[$hu] += weight$h;
+    , visible$n_$h,
+  );
+  //: end
+  //: end
+  //: for h
+  var highest$h = (*s).highest[$h];
+  //: for n
+  highest$h = max(highest$h, logit$n_$h);
+  //: end
+  let rescale$h = exp((*s).highest[$h] - highest$h);
+  //: for n
+  let weight$n_$h = select(0.0, exp(logit$n_$h - highest$h), visible$n_$h);
+  //: end
+  (*s).highest[$h] = highest$h;
+  (*s).sum[$h] = rescale$h * (*s).sum[$h]
+  //: for n
+    + weight$n_$h
+  //: end
+  ;
   //: end
   //: for o
-  {
-    let packed = SOURCE[value + $ou];
-    let low = vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
-    let high = vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
-    //: for h
-    (*s).acc[$hu * HEAD_DIM / 4u + $o.evenu] = fma(vec4<f32>(weight$h), low, (*s).acc[$hu * HEAD_DIM / 4u + $o.evenu]);
-    (*s).acc[$hu * HEAD_DIM / 4u + $o.oddu] = fma(vec4<f32>(weight$h), high, (*s).acc[$hu * HEAD_DIM / 4u + $o.oddu]);
-    //: end
-  }
+  //: for n
+  let value$n_$o = SOURCE[places[$n].value + $ou];
+  let value_low$n_$o = low_half(value$n_$o);
+  let value_high$n_$o = high_half(value$n_$o);
+  //: end
+  //: for h
+  (*s).acc[$hu * HEAD_DIM / 4u + $o.even] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.even]
+  //: for n
+    + weight$n_$h * value_low$n_$o
+  //: end
+  ;
+  (*s).acc[$hu * HEAD_DIM / 4u + $o.odd] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.odd]
+  //: for n
+    + weight$n_$h * value_high$n_$o
+  //: end
+  ;
+  //: end
   //: end
 }

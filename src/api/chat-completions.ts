@@ -1,5 +1,5 @@
-import type { Completion, OnBatch } from "./protocol.ts";
 import { DeltaQueue } from "./delta-queue.ts";
+import type { Completion, OnBatch } from "./protocol.ts";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -43,7 +43,11 @@ export class ChatCompletions {
     const checked = checkRequest(request);
     const { signal, conversation } = checkRequestOptions(options);
     const stop = linkedAbort(signal);
-    const header = { id: newId(), created: unixTime(), model: checked.model ?? this.port.modelName };
+    const header = {
+      id: newId(),
+      created: unixTime(),
+      model: checked.model ?? this.port.modelName,
+    };
     const run = (onBatch: OnBatch): Promise<Completion> =>
       this.port
         .complete(checked, { conversation, signal: stop.signal }, onBatch)

@@ -61,7 +61,8 @@ export function checkNumber(field: string, value: unknown, range: Range): number
 }
 
 export function checkString(field: string, value: unknown): string {
-  if (typeof value !== "string" || value === "") throw wrong(field, value, "a string that is not empty");
+  if (typeof value !== "string" || value === "")
+    throw wrong(field, value, "a string that is not empty");
   return value;
 }
 
@@ -70,7 +71,11 @@ export function checkBoolean(field: string, value: unknown): boolean {
   return value;
 }
 
-export function checkOneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
+export function checkOneOf<T extends string>(
+  field: string,
+  value: unknown,
+  allowed: readonly T[],
+): T {
   if (typeof value !== "string" || !(allowed as readonly string[]).includes(value)) {
     throw wrong(field, value, `one of ${allowed.map((name) => JSON.stringify(name)).join(", ")}`);
   }

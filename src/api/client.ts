@@ -1,6 +1,15 @@
 import { WinnowError } from "../errors.ts";
 import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
-import type { Completion, EnginePort, Figures, Loaded, OnBatch, Outcome } from "./protocol.ts";
+import { checkString } from "./check.ts";
+import type {
+  Completion,
+  EnginePort,
+  Figures,
+  Loaded,
+  OnBatch,
+  Outcome,
+  WireEngineOptions,
+} from "./protocol.ts";
 import type {
   CacheOptions,
   CacheUsage,
@@ -10,7 +19,6 @@ import type {
   MemoryReport,
   Retention,
 } from "./types.ts";
-import { checkString } from "./check.ts";
 import { checkCacheOptions, checkConversationOptions } from "./validate-cache.ts";
 import type { CheckedEngineOptions } from "./validate-engine.ts";
 import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts";
@@ -60,7 +68,7 @@ export class EngineClient implements Engine, CompletionPort {
   static async open(
     connection: Connection,
     options: CheckedEngineOptions,
-    baseUrl: string | undefined,
+    surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters">,
   ): Promise<EngineClient> {
     const { model, cache, filters, memoryLimit, onProgress, signal } = options;
     const call = 0;
@@ -73,10 +81,15 @@ export class EngineClient implements Engine, CompletionPort {
         cache,
         ...(filters === undefined ? {} : { filters }),
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
-        ...(baseUrl === undefined ? {} : { baseUrl }),
+        ...surroundings,
       };
-      const progress = connection.proxy((p: Parameters<NonNullable<typeof onProgress>>[0]) => onProgress?.(p));
-      const outcome = await Promise.race([connection.port.load(call, wire, progress), connection.failed]);
+      const progress = connection.proxy((p: Parameters<NonNullable<typeof onProgress>>[0]) =>
+        onProgress?.(p),
+      );
+      const outcome = await Promise.race([
+        connection.port.load(call, wire, progress),
+        connection.failed,
+      ]);
       return new EngineClient(connection, cache, unwrap(outcome));
     } catch (error) {
       connection.end();
@@ -106,7 +119,9 @@ export class EngineClient implements Engine, CompletionPort {
       if (!signal.aborted) onBatch(batch);
     });
     try {
-      const completion = await this.call((port) => port.complete(call, conversation, request, receive));
+      const completion = await this.call((port) =>
+        port.complete(call, conversation, request, receive),
+      );
       this.keep(completion.figures);
       this.lastInfo = completion.info;
       return completion;
@@ -162,7 +177,8 @@ export class EngineClient implements Engine, CompletionPort {
   private async fork(from: string, to: string): Promise<void> {
     checkString("from", from);
     checkString("to", to);
-    if (from === to) throw new WinnowError("invalid_argument", `to: must differ from from ("${from}")`);
+    if (from === to)
+      throw new WinnowError("invalid_argument", `to: must differ from from ("${from}")`);
     this.keep(await this.call((port) => port.fork(from, to)));
     this.configured.set(to, this.cacheOf(from));
   }
@@ -178,7 +194,9 @@ export class EngineClient implements Engine, CompletionPort {
 
   private async call<T>(send: (port: EnginePort) => Promise<Outcome<T>>): Promise<T> {
     if (this.closed) {
-      throw new WinnowError("closed", "the engine is closed", { hint: "Make a new one with createEngine." });
+      throw new WinnowError("closed", "the engine is closed", {
+        hint: "Make a new one with createEngine.",
+      });
     }
     return unwrap(await Promise.race([send(this.connection.port), this.connection.failed]));
   }

@@ -15,11 +15,16 @@ export function connectWorker(): Connection {
   const failed = new Promise<never>((_resolve, reject) => {
     worker.onerror = (event) =>
       reject(
-        new WinnowError("internal", `the engine's worker failed: ${event.message || "its script did not load"}`, {
-          hint: "Check that the bundler emitted engine.worker.js and that the page's CSP allows workers.",
-        }),
+        new WinnowError(
+          "internal",
+          `the engine's worker failed: ${event.message || "its script did not load"}`,
+          {
+            hint: "Check that the bundler emitted engine.worker.js and that the page's CSP allows workers.",
+          },
+        ),
       );
-    worker.onmessageerror = () => reject(new WinnowError("internal", "a message could not be read"));
+    worker.onmessageerror = () =>
+      reject(new WinnowError("internal", "a message could not be read"));
   });
   failed.catch(() => {});
   return {

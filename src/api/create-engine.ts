@@ -1,5 +1,6 @@
 import { EngineClient } from "./client.ts";
 import { connectWorker } from "./connect-worker.ts";
+import { OWN_FILTERS } from "./own-filters.ts";
 import type { Engine, EngineOptions } from "./types.ts";
 import { checkEngineOptions } from "./validate-engine.ts";
 
@@ -16,5 +17,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const connection = checked.tokenizer
     ? (await import("./connect-page.ts")).connectPage(checked.tokenizer)
     : connectWorker();
-  return EngineClient.open(connection, checked, globalThis.document?.baseURI);
+  const baseUrl = globalThis.document?.baseURI;
+  return EngineClient.open(connection, checked, {
+    ownFilters: OWN_FILTERS,
+    ...(baseUrl === undefined ? {} : { baseUrl }),
+  });
 }

@@ -1,7 +1,7 @@
 import { WinnowError } from "../errors.ts";
 import { readBody, request } from "../formats/http.ts";
-import { findModel, MODELS } from "../formats/model-registry.ts";
-import { resolveModel } from "../formats/resolve-model.ts";
+import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
+import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
@@ -23,20 +23,30 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       onProgress: (stage, loaded, total) => onProgress({ stage, loaded, total }),
       signal,
     });
-    const filters = await readFilters(options, resolved.filters, signal);
-    return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
+    const entry = resolved.entry ?? (await sameFile(resolved));
+    const filters = await readFilters(options, entry, signal);
+    const known = entry ? { ...resolved, sha256: entry.sha256 } : resolved;
+    return openEngine({ gpu, model: known, options, filters, tokenizer, onProgress, signal });
   };
+}
+
+/** A registered model that came as a file or from another address: its bytes tell. */
+async function sameFile(model: ResolvedModel): Promise<ModelEntry | undefined> {
+  const candidate = MODELS.find(({ bytes }) => bytes === model.source.size);
+  if (!candidate) return undefined;
+  return (await model.verified()).sha256 === candidate.sha256 ? candidate : undefined;
 }
 
 /** The caller's filters; else the model's own, whose absence is no error (k-norm steps in). */
 async function readFilters(
-  { filters, baseUrl }: WireEngineOptions,
-  own: string | undefined,
+  { filters, baseUrl, ownFilters }: WireEngineOptions,
+  entry: ModelEntry | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   if (filters instanceof Uint8Array) return filters;
   if (filters instanceof ArrayBuffer) return new Uint8Array(filters);
   if (filters !== undefined) return fetchFilters(filters, baseUrl, signal);
+  const own = entry && (ownFilters?.[entry.name] ?? entry.filters);
   if (own === undefined) return undefined;
   return fetchFilters(own, baseUrl, signal).catch((error: WinnowError) => {
     if (signal.aborted) throw error;
@@ -54,9 +64,13 @@ async function fetchFilters(
     return await readBody(url, await request(url, {}, {}, signal), signal);
   } catch (cause) {
     if (signal.aborted) throw cause;
-    throw new WinnowError("bad_filters", `filters: ${address} could not be read: ${(cause as Error).message}`, {
-      hint: "Check the address, or leave filters out.",
-      cause,
-    });
+    throw new WinnowError(
+      "bad_filters",
+      `filters: ${address} could not be read: ${(cause as Error).message}`,
+      {
+        hint: "Check the address, or leave filters out.",
+        cause,
+      },
+    );
   }
 }

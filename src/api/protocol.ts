@@ -22,6 +22,8 @@ export interface WireEngineOptions {
   model: ModelSource;
   cache: CacheOptions;
   filters?: string | ArrayBuffer | Uint8Array;
+  /** Addresses of the filters that come with the package, by the model's name. */
+  ownFilters?: Readonly<Record<string, string>>;
   memoryLimit?: number;
   /** What relative URLs are relative to: the page, not the worker's script. */
   baseUrl?: string;
@@ -61,7 +63,11 @@ export type OnLoadProgress = (progress: LoadProgress) => void;
  * within one token, and the call then answers with `aborted`.
  */
 export interface EnginePort {
-  load(call: number, options: WireEngineOptions, onProgress: OnLoadProgress): Promise<Outcome<Loaded>>;
+  load(
+    call: number,
+    options: WireEngineOptions,
+    onProgress: OnLoadProgress,
+  ): Promise<Outcome<Loaded>>;
   complete(
     call: number,
     conversation: string,

@@ -87,7 +87,13 @@ export interface ChatCompletionChunk {
   object: "chat.completion.chunk";
   created: number;
   model: string;
-  choices: [{ index: 0; delta: { role?: "assistant"; content?: string }; finish_reason: FinishReason | null }];
+  choices: [
+    {
+      index: 0;
+      delta: { role?: "assistant"; content?: string };
+      finish_reason: FinishReason | null;
+    },
+  ];
   usage?: Usage;
 }
 
@@ -96,7 +102,9 @@ export interface ChatCompletion {
   object: "chat.completion";
   created: number;
   model: string;
-  choices: [{ index: 0; message: { role: "assistant"; content: string }; finish_reason: FinishReason }];
+  choices: [
+    { index: 0; message: { role: "assistant"; content: string }; finish_reason: FinishReason },
+  ];
   usage: Usage;
 }
 
@@ -150,8 +158,21 @@ export interface MemoryReport {
 }
 
 export interface EngineInfo {
-  model: { name: string; architecture: string; parameters: number; contextLength: number; bytes: number; sha256: string };
-  adapter: { vendor: string; architecture: string; device: string; description: string; fallback: boolean };
+  model: {
+    name: string;
+    architecture: string;
+    parameters: number;
+    contextLength: number;
+    bytes: number;
+    sha256: string;
+  };
+  adapter: {
+    vendor: string;
+    architecture: string;
+    device: string;
+    description: string;
+    fallback: boolean;
+  };
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
@@ -162,8 +183,14 @@ export interface EngineInfo {
 export interface Engine {
   readonly chat: {
     readonly completions: {
-      create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<AsyncIterable<ChatCompletionChunk>>;
-      create(request: ChatCompletionRequest & { stream?: false }, options?: RequestOptions): Promise<ChatCompletion>;
+      create(
+        request: ChatCompletionRequest & { stream: true },
+        options?: RequestOptions,
+      ): Promise<AsyncIterable<ChatCompletionChunk>>;
+      create(
+        request: ChatCompletionRequest & { stream?: false },
+        options?: RequestOptions,
+      ): Promise<ChatCompletion>;
     };
   };
   readonly cache: {

@@ -1,7 +1,14 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
 import { POLICIES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
-import { checkNames, checkNumber, checkOneOf, checkRecord, checkString, describe } from "./check.ts";
+import {
+  checkNames,
+  checkNumber,
+  checkOneOf,
+  checkRecord,
+  checkString,
+  describe,
+} from "./check.ts";
 import type { CacheOptions, ConversationOptions, PolicyName } from "./types.ts";
 
 const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];

@@ -11,7 +11,15 @@ import {
 import type { CacheOptions, EngineOptions, ModelSource } from "./types.ts";
 import { checkCacheOptions } from "./validate-cache.ts";
 
-const ENGINE_FIELDS = ["model", "cache", "filters", "memoryLimit", "tokenizer", "onProgress", "signal"];
+const ENGINE_FIELDS = [
+  "model",
+  "cache",
+  "filters",
+  "memoryLimit",
+  "tokenizer",
+  "onProgress",
+  "signal",
+];
 
 export type CheckedEngineOptions = EngineOptions & { cache: CacheOptions };
 
@@ -55,7 +63,10 @@ function checkModel(value: unknown): ModelSource {
   }
   const given = value as Record<string, unknown>;
   checkNames("model", given, ["repo", "file", "revision"]);
-  const source = { repo: checkString("model.repo", given.repo), file: checkString("model.file", given.file) };
+  const source = {
+    repo: checkString("model.repo", given.repo),
+    file: checkString("model.file", given.file),
+  };
   if (!/^[\w.-]+\/[\w.-]+$/.test(source.repo)) {
     throw invalidArgument("model.repo", `must be "owner/name", not ${describe(source.repo)}`);
   }
@@ -67,7 +78,10 @@ function checkModel(value: unknown): ModelSource {
 function checkFilters(value: unknown): string | ArrayBuffer | Uint8Array {
   if (value instanceof ArrayBuffer || value instanceof Uint8Array) return value;
   if (typeof value !== "string" || value === "") {
-    throw invalidArgument("filters", `must be a URL or the bytes of a safetensors file, not ${describe(value)}`);
+    throw invalidArgument(
+      "filters",
+      `must be a URL or the bytes of a safetensors file, not ${describe(value)}`,
+    );
   }
   return value;
 }
@@ -75,7 +89,10 @@ function checkFilters(value: unknown): string | ArrayBuffer | Uint8Array {
 function checkTokenizer(value: unknown): NonNullable<EngineOptions["tokenizer"]> {
   const given = value as NonNullable<EngineOptions["tokenizer"]> | null;
   if (typeof given?.encode !== "function" || typeof given.decode !== "function") {
-    throw invalidArgument("tokenizer", `must have encode and decode, as ${describe(value)} has not`);
+    throw invalidArgument(
+      "tokenizer",
+      `must have encode and decode, as ${describe(value)} has not`,
+    );
   }
   return given;
 }

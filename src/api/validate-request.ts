@@ -59,16 +59,31 @@ const REFUSED: Record<string, string> = {
   conversation: "belongs in the second argument: create(request, { conversation })",
 };
 
-const ROLES = ["system", "user", "assistant", "tool"] as const satisfies readonly ChatMessage["role"][];
+const ROLES = [
+  "system",
+  "user",
+  "assistant",
+  "tool",
+] as const satisfies readonly ChatMessage["role"][];
 
 /** Checks a request of chat.completions.create. Throws invalid_argument naming the field. */
 export function checkRequest(value: unknown): CheckedRequest {
   const given = checkRecord("request", value);
   checkNames("", given, REQUEST_FIELDS, REFUSED);
-  const number = (name: string, fallback: number, min: number, max: number, integer = false): number =>
+  const number = (
+    name: string,
+    fallback: number,
+    min: number,
+    max: number,
+    integer = false,
+  ): number =>
     given[name] === undefined ? fallback : checkNumber(name, given[name], { min, max, integer });
   if (given.n !== undefined && given.n !== 1) {
-    throw invalidArgument("n", `must be 1, not ${describe(given.n)}`, "Send one request per answer.");
+    throw invalidArgument(
+      "n",
+      `must be 1, not ${describe(given.n)}`,
+      "Send one request per answer.",
+    );
   }
   const stream = given.stream === undefined ? false : checkBoolean("stream", given.stream);
   return {
@@ -98,7 +113,10 @@ const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
 
 function checkMessages(value: unknown): ChatMessage[] {
   if (!Array.isArray(value) || value.length === 0) {
-    throw invalidArgument("messages", `must be an array of at least one message, not ${describe(value)}`);
+    throw invalidArgument(
+      "messages",
+      `must be an array of at least one message, not ${describe(value)}`,
+    );
   }
   return value.map((message, index) => {
     const field = `messages[${index}]`;
@@ -130,13 +148,18 @@ function checkStop(value: unknown): string[] {
   if (value === undefined) return [];
   const list = Array.isArray(value) ? value : [value];
   if (list.length > 16) throw invalidArgument("stop", `at most 16 strings, not ${list.length}`);
-  return list.map((entry, index) => checkString(Array.isArray(value) ? `stop[${index}]` : "stop", entry));
+  return list.map((entry, index) =>
+    checkString(Array.isArray(value) ? `stop[${index}]` : "stop", entry),
+  );
 }
 
 export const DEFAULT_CONVERSATION = "default";
 
 /** The second argument of create(): where to answer and how to stop. */
-export function checkRequestOptions(value: unknown): { signal?: AbortSignal; conversation: string } {
+export function checkRequestOptions(value: unknown): {
+  signal?: AbortSignal;
+  conversation: string;
+} {
   const given: RequestOptions & Record<string, unknown> =
     value === undefined ? {} : checkRecord("options", value);
   checkNames("options", given, ["signal", "conversation"]);

@@ -46,7 +46,11 @@ export interface WholeNumber {
   fallback?: number;
 }
 
-export function wholeNumber(flags: FlagValues, name: string, { min, max = 2 ** 32 - 1, fallback }: WholeNumber): number {
+export function wholeNumber(
+  flags: FlagValues,
+  name: string,
+  { min, max = 2 ** 32 - 1, fallback }: WholeNumber,
+): number {
   const text = fallback === undefined ? required(flags, name) : optional(flags, name);
   if (text === undefined) return fallback as number;
   const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -56,7 +60,13 @@ export function wholeNumber(flags: FlagValues, name: string, { min, max = 2 ** 3
   return value;
 }
 
-export function decimal(flags: FlagValues, name: string, min: number, max: number, fallback: number): number {
+export function decimal(
+  flags: FlagValues,
+  name: string,
+  min: number,
+  max: number,
+  fallback: number,
+): number {
   const text = optional(flags, name);
   if (text === undefined) return fallback;
   const value = text.trim() === "" ? Number.NaN : Number(text);
@@ -66,7 +76,12 @@ export function decimal(flags: FlagValues, name: string, min: number, max: numbe
   return value;
 }
 
-export function oneOf<T extends string>(flags: FlagValues, name: string, allowed: readonly T[], fallback: T): T {
+export function oneOf<T extends string>(
+  flags: FlagValues,
+  name: string,
+  allowed: readonly T[],
+  fallback: T,
+): T {
   const text = optional(flags, name);
   if (text === undefined) return fallback;
   if (!(allowed as readonly string[]).includes(text)) {

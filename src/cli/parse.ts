@@ -21,7 +21,11 @@ export function parseFlags(command: AnyCommand, args: readonly string[]): FlagVa
   if (parsed.positionals.length > 0) {
     const { listFlag } = command;
     if (!listFlag || !flags[listFlag]) {
-      throw invalidArgument(command.name, `does not take "${parsed.positionals[0]}"`, `Flags are ${flagNames(known)}.`);
+      throw invalidArgument(
+        command.name,
+        `does not take "${parsed.positionals[0]}"`,
+        `Flags are ${flagNames(known)}.`,
+      );
     }
     flags[listFlag] = [...flags[listFlag], ...parsed.positionals];
   }

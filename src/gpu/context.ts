@@ -12,12 +12,15 @@ const REQUIRED_LIMITS = {
 
 /** A device with its ledger and its pipelines: everything the layers above need of WebGPU. */
 export class GpuContext {
+  /** Held so that it lives as long as the device: in Node, Dawn crashes once it is collected. */
+  readonly gpu: GPU;
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly ledger: MemoryLedger;
   private readonly kernels = new Map<string, Promise<Kernel>>();
 
-  constructor(adapter: GPUAdapter, device: GPUDevice) {
+  constructor(gpu: GPU, adapter: GPUAdapter, device: GPUDevice) {
+    this.gpu = gpu;
     this.adapter = adapter;
     this.device = device;
     this.ledger = new MemoryLedger(device);
@@ -97,5 +100,5 @@ export async function openGpu(gpu: GPU | undefined): Promise<GpuContext> {
     requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
-  return new GpuContext(adapter, device);
+  return new GpuContext(gpu, adapter, device);
 }

@@ -19,6 +19,8 @@ const DECODE_TILE = 64;
 const PREFILL_TILE = 64;
 /** Invocations of a serial decode workgroup: the width of SIMD in SwiftShader. */
 const LANES = 4;
+/** Keys a serial invocation takes at a time. */
+const SERIAL_KEYS = 2;
 
 /**
  * `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same
@@ -47,9 +49,9 @@ export function createAttentionDecode(
       variant === "tiles"
         ? decodeTiles(constants, headDim, group)
         : [
-            wgslConstants({ ...constants, LANES, QUERIES: group }),
+            wgslConstants({ ...constants, LANES, QUERIES: group, KEYS: SERIAL_KEYS }),
             paging,
-            unroll(decodeSerial, { j: 4, o: headDim / 8, h: group }),
+            unroll(decodeSerial, { j: 4, o: headDim / 8, h: group, n: SERIAL_KEYS }),
             attendTo("pages", headDim, group),
           ],
     bindings: ["uniform", "read", "read", "read", "read", "write"],
@@ -71,7 +73,10 @@ function decodeTiles(constants: Record<string, number>, headDim: number, group: 
 /** lib/attend for the pages in binding `source`. */
 const attendTo = (source: "pages" | "chunk", headDim: number, queries: number): string => {
   const [state, code] = attend.split("//: source\n") as [string, string];
-  const body = unroll(code, { o: headDim / 8, h: queries }).replaceAll("SOURCE", source);
+  const body = unroll(code, { o: headDim / 8, h: queries, n: SERIAL_KEYS }).replaceAll(
+    "SOURCE",
+    source,
+  );
   return source === "pages" ? state + body : body;
 };
 
@@ -103,9 +108,14 @@ export function createAttentionPrefill(
       variant === "tiles"
         ? prefillTiles(constants, headDim)
         : [
-            wgslConstants({ ...constants, QUERIES: queries, LANES: PREFILL_TILE / queries }),
+            wgslConstants({
+              ...constants,
+              QUERIES: queries,
+              KEYS: SERIAL_KEYS,
+              LANES: PREFILL_TILE / queries,
+            }),
             paging,
-            unroll(prefillSerial, { o: headDim / 8, h: queries }),
+            unroll(prefillSerial, { o: headDim / 8, h: queries, n: SERIAL_KEYS }),
             attendTo("pages", headDim, queries),
             attendTo("chunk", headDim, queries),
           ],

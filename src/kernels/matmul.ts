@@ -1,4 +1,5 @@
 import code from "../../shaders/matmul.wgsl?raw";
+import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
@@ -31,7 +32,7 @@ export async function createMatmul(
   const kernel = await productKernel(
     gpu,
     `matmul ${tile.m}x${tile.n}`,
-    code,
+    tile.m === 1 ? rowsCode : code,
     config,
     { TILE_M: tile.m, TILE_N: tile.n, GROUP },
     { m: tile.m, n: tile.n, pair: tile.n / 2 },

@@ -5,6 +5,7 @@
  * weights of the `gguf` package bit for bit (a zero may change its sign).
  */
 import type { GgmlType } from "../formats/ggml-types.ts";
+import plainDot from "../../shaders/lib/weights_plain_dot.wgsl?raw";
 import weightsBf16 from "../../shaders/lib/weights_bf16.wgsl?raw";
 import weightsF16 from "../../shaders/lib/weights_f16.wgsl?raw";
 import weightsF32 from "../../shaders/lib/weights_f32.wgsl?raw";
@@ -41,7 +42,7 @@ export interface WeightStream {
 export interface WeightLayout {
   readonly name: LayoutName;
   readonly streams: readonly WeightStream[];
-  /** WGSL: `load_block` and `block_vec`, for streams declared under their names. */
+  /** WGSL: `load_block`, `block_step`, `block_vec`, `prepare`, `block_dot`, for streams declared under their names. */
   readonly code: readonly string[];
 }
 
@@ -67,13 +68,13 @@ const layout = (
 export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
   q4: layout("q4", [quants(4), HALF_PAIR], scalesF16, weightsQ4),
   q4_wide: layout("q4_wide", [quants(4), F32_PAIR], scalesF32, weightsQ4),
-  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], scalesF16, weightsQ5),
-  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], scalesF32, weightsQ5),
-  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], weightsQ6),
+  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], scalesF16, weightsQ5, plainDot),
+  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], scalesF32, weightsQ5, plainDot),
+  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], weightsQ6, plainDot),
   q8: layout("q8", [quants(8), scales("array<f32>", 1)], weightsQ8),
-  f16: layout("f16", [quants(16, "array<vec2<u32>>")], weightsF16),
-  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], weightsBf16),
-  f32: layout("f32", [quants(32, "array<vec4<f32>>")], weightsF32),
+  f16: layout("f16", [quants(16, "array<vec2<u32>>")], weightsF16, plainDot),
+  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], weightsBf16, plainDot),
+  f32: layout("f32", [quants(32, "array<vec4<f32>>")], weightsF32, plainDot),
 };
 
 const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
@@ -90,7 +91,15 @@ const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
   F32: "f32",
 };
 
-export const layoutOfType = (type: GgmlType): WeightLayout => LAYOUTS[OF_TYPE[type]];
+/**
+ * The layout of a tensor type. `wideScales` takes f32 for half scales, 4 bytes a block more: on CPU
+ * adapters unpacking halves costs as much as half of the product (SwiftShader 2.1 -> 3.2 GFLOPS).
+ */
+export function layoutOfType(type: GgmlType, wideScales = false): WeightLayout {
+  const name = OF_TYPE[type];
+  if (wideScales && (name === "q4" || name === "q5")) return LAYOUTS[`${name}_wide`];
+  return LAYOUTS[name];
+}
 
 /** Layouts each of which holds all that the ones before it hold. */
 const CHAINS: readonly (readonly LayoutName[])[] = [

@@ -3,6 +3,7 @@ import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import { isQuantized } from "../formats/decode-blocks.ts";
 import { type GgmlType, tensorByteLength } from "../formats/ggml-types.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import { isCpuAdapter } from "./adapter-kind.ts";
 import { createRepacker } from "./repack.ts";
 import { BLOCK, commonLayout, layoutOfType, type WeightLayout } from "./weight-layouts.ts";
 
@@ -46,6 +47,8 @@ export interface WeightMatrix {
 export interface UploadOptions {
   /** Default: the device's maxStorageBufferBindingSize. */
   readonly maxBindingBytes?: number;
+  /** Half scales as f32 (see layoutOfType). Default: on CPU adapters. */
+  readonly wideScales?: boolean;
   /** Bytes of streams repacked at a time. Default 4 MiB. */
   readonly chunkBytes?: number;
   /** Called with the tensor bytes read since the last call. */
@@ -80,7 +83,8 @@ export async function uploadMatrix(
   options: UploadOptions = {},
 ): Promise<WeightMatrix> {
   checkSources(label, sources, arrangement);
-  const layouts = sources.map(({ type }) => layoutOfType(type));
+  const wide = options.wideScales ?? isCpuAdapter(gpu.adapter.info);
+  const layouts = sources.map(({ type }) => layoutOfType(type, wide));
   const shared = arrangement === "interleave" ? commonLayout(layouts[0]!, layouts[1]!) : undefined;
   const sections = shared ? [section(shared, sources, 0, true)] : stackSections(layouts, sources);
   const cols = sources[0]!.cols;

@@ -17,15 +17,21 @@ export async function nodeGpu(): Promise<GPU> {
     dawn = create([]);
     return dawn;
   } catch (cause) {
-    throw new WinnowError("no_webgpu", `WebGPU for Node could not be loaded: ${(cause as Error).message}`, {
-      hint: "Install it with `npm i webgpu`; it needs glibc 2.31 or newer, macOS or Windows.",
-      cause,
-    });
+    throw new WinnowError(
+      "no_webgpu",
+      `WebGPU for Node could not be loaded: ${(cause as Error).message}`,
+      {
+        hint: "Install it with `npm i webgpu`; it needs glibc 2.31 or newer, macOS or Windows.",
+        cause,
+      },
+    );
   }
 }
 
 /** Throws no_adapter, with how to get a driver, where Dawn offers no adapter. */
 export async function requireAdapter(gpu: GPU): Promise<void> {
   if (await gpu.requestAdapter()) return;
-  throw new WinnowError("no_adapter", "WebGPU found no adapter on this machine", { hint: DRIVER_HINT });
+  throw new WinnowError("no_adapter", "WebGPU found no adapter on this machine", {
+    hint: DRIVER_HINT,
+  });
 }

@@ -16,7 +16,8 @@ export async function downloadFile(
   const part = `${target}.part`;
   const have = (await stat(part).catch(() => undefined))?.size ?? 0;
   const response = await connect(url, have, signal);
-  const range = response.status === 206 ? parseContentRange(response.headers.get("content-range")) : undefined;
+  const range =
+    response.status === 206 ? parseContentRange(response.headers.get("content-range")) : undefined;
   const resumes = range !== undefined && range.start === have;
   const start = resumes ? have : 0;
   const total = range?.total ?? Number(response.headers.get("content-length") ?? 0);

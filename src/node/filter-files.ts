@@ -26,10 +26,14 @@ async function readNamed(address: string): Promise<Uint8Array> {
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (cause) {
-    throw new WinnowError("bad_filters", `filters: ${address} could not be read: ${(cause as Error).message}`, {
-      hint: "Check the path, or leave filters out.",
-      cause,
-    });
+    throw new WinnowError(
+      "bad_filters",
+      `filters: ${address} could not be read: ${(cause as Error).message}`,
+      {
+        hint: "Check the path, or leave filters out.",
+        cause,
+      },
+    );
   }
 }
 
@@ -38,7 +42,8 @@ export function packageFile(path: string): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (let up = 0; up < 4; up++) {
     const candidate = join(folder, path);
-    if (existsSync(join(folder, "package.json"))) return existsSync(candidate) ? candidate : undefined;
+    if (existsSync(join(folder, "package.json")))
+      return existsSync(candidate) ? candidate : undefined;
     folder = dirname(folder);
   }
   return undefined;

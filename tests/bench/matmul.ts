@@ -33,8 +33,14 @@ export async function time(gpu: GpuContext, dispatches: readonly Dispatch[], bud
   const first = await once(1);
   const repeat = Math.max(1, Math.min(200, Math.round(budget / 3 / first)));
   const runs = [];
-  for (let i = 0; i < 5; i++) runs.push(await once(repeat));
-  return { least: Math.min(...runs), median: runs.sort((a, b) => a - b)[2]! };
+  const cpu = [];
+  for (let i = 0; i < 5; i++) {
+    const before = process.cpuUsage();
+    runs.push(await once(repeat));
+    const { user, system } = process.cpuUsage(before);
+    cpu.push((user + system) / 1e6 / repeat);
+  }
+  return { least: Math.min(...runs), median: runs.sort((a, b) => a - b)[2]!, cpu: Math.min(...cpu) };
 }
 
 async function measure(gpu: GpuContext, shape: ProductShapeName, test: Case): Promise<void> {
@@ -56,11 +62,11 @@ async function measure(gpu: GpuContext, shape: ProductShapeName, test: Case): Pr
   const compile = performance.now() - compileStart;
   const batch = gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 0, 0]));
   const bound = linear.bind({ batch, x: f32(rows * k), y: f32(rows * n), normed: f32(rows * k) });
-  const { least, median } = await time(gpu, bound.dispatches(rows));
+  const { least, median, cpu } = await time(gpu, bound.dispatches(rows));
   const gflops = (seconds: number) => ((2 * n * k * rows) / seconds / 1e9).toFixed(2);
   console.log(
     `${name.padEnd(10)} ${type} ${n}x${k} M=${rows} ${shape}: ${(median * 1e3).toFixed(2)} ms, ` +
-      `${gflops(median)} GFLOPS (best ${gflops(least)}), compiled in ${compile.toFixed(0)} ms`,
+      `${gflops(median)} GFLOPS (best ${gflops(least)}; ${gflops(cpu)} a core by processor time), compiled in ${compile.toFixed(0)} ms`,
   );
   destroyMatrix(gpu, matrix);
 }

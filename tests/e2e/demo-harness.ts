@@ -1,27 +1,33 @@
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Locator, type Page } from "playwright";
-import { createServer, type ViteDevServer } from "vite";
+import { build, createServer, type ViteDevServer } from "vite";
+import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** WebGPU on the processor, so that a machine without a GPU runs the page too. */
-const BROWSER_ARGS = [
-  "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--enable-features=Vulkan,WebGPU",
-  "--use-angle=swiftshader",
-  "--ignore-gpu-blocklist",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-export const launchBrowser = (): Promise<Browser> =>
-  chromium.launch({
-    args: BROWSER_ARGS,
-    ...(process.env.CHROMIUM_PATH ? { executablePath: process.env.CHROMIUM_PATH } : {}),
+export async function launchBrowser(): Promise<Browser> {
+  const executablePath = await findChromium();
+  return chromium.launch({
+    args: CHROMIUM_FLAGS,
+    ...(executablePath === undefined ? {} : { executablePath }),
   });
+}
+
+/** The page as `npm start` serves it, built into tests/output, with the default model beside it. */
+export async function serveBuiltPage(): Promise<StaticServer> {
+  const outDir = `${root}tests/output/demo-site`;
+  await build({
+    configFile: `${root}vite.config.ts`,
+    mode: "demo",
+    logLevel: "error",
+    build: { outDir, emptyOutDir: true },
+  });
+  const file = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  const model = process.env.WINNOW_MODEL ?? `${root}.cache/${file}`;
+  return serveStatic({ "/": outDir, [`/${file}`]: model }, 0);
+}
 
 /** The page from source, with the stand-in engine at `?engine=fake`. */
 export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {

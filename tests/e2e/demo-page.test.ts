@@ -62,6 +62,30 @@ describe("demo page", () => {
     await demo.at("load-progress").waitFor();
   });
 
+  it("takes a model dropped anywhere, and refuses other files and addresses", async () => {
+    await open();
+    await demo.at("load").waitFor();
+    const drop = (name: string): Promise<void> =>
+      demo.page.evaluate((file) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["GGUF"], file));
+        for (const type of ["dragover", "drop"])
+          document.body.dispatchEvent(
+            new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
+          );
+      }, name);
+    await drop("holiday.jpg");
+    await demo.page.getByText("holiday.jpg is not a .gguf file.").waitFor();
+    await demo.at("model-url").fill("ftp://example.org/a.gguf");
+    await demo.at("model-url").press("Enter");
+    await demo.page.getByText("not an http or https address").waitFor();
+    await drop("mine.gguf");
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe("mine.gguf");
+    await demo.at("change-model").click();
+    await demo.at("load").waitFor();
+  });
+
   it("streams Markdown, shows a model's markup as text, and links safely", async () => {
     await open("rate=400");
     await demo.load();

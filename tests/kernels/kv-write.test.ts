@@ -27,6 +27,8 @@ import { rotate } from "../reference/rope.ts";
 import { readF32, readU32, testGpu, upload } from "./gpu.ts";
 
 const CONTEXT = 131072;
+/** Invocations a workgroup: a GPU's and a CPU adapter's. */
+let size = 64;
 let gpu: GpuContext;
 beforeAll(async () => {
   gpu = await testGpu();
@@ -61,7 +63,7 @@ async function run(
   chunkPages = 0,
 ) {
   const { shape, layer, maxPages } = before;
-  const kernel = await createKvWrite(gpu, shape, mode);
+  const kernel = await createKvWrite(gpu, shape, mode, size);
   const buffers = {
     qkv: upload(gpu, qkv),
     pages: upload(gpu, before.pages),
@@ -78,9 +80,7 @@ async function run(
     upload(gpu, given.filters),
     upload(gpu, ropeTable(Float64Array.from(given.inverseFrequencies), CONTEXT)),
   );
-  gpu.run([
-    { kernel, bindings, workgroups: [shape.heads + shape.kvHeads, given.rows.length] },
-  ]);
+  gpu.run([{ kernel, bindings, workgroups: [shape.heads + shape.kvHeads, given.rows.length] }]);
   const after = before.clone();
   after.pages.set(await readU32(gpu, buffers.pages));
   after.tables.set(await readU32(gpu, buffers.tables));
@@ -166,7 +166,11 @@ function filled(
   return cache;
 }
 
-describe("kv_write append", () => {
+describe.each([64, 4])("kv_write append, workgroups of %i", (workgroup) => {
+  beforeAll(() => {
+    size = workgroup;
+  });
+
   test.each([
     [16, 1],
     [64, 3],
@@ -265,10 +269,7 @@ describe("kv_write append", () => {
     const random = uniform(3);
     const cache = filled(shape, 1, count, count, () => randomPairs(random, 16, count));
     const at = (lane: Partial<Lane>) =>
-      expectTwin(
-        cache,
-        input(shape, [{ ...PLAIN_LANE, ...lane }], [{ position: count, lane: 0 }]),
-      );
+      expectTwin(cache, input(shape, [{ ...PLAIN_LANE, ...lane }], [{ position: count, lane: 0 }]));
     // The window counts the new token: 40 leaves position 0 alone unprotected.
     expect((await at({ window: 40 })).slots).toEqual([[0, 0, 0]]);
     expect((await at({ window: 36, sinks: 4 })).slots).toEqual([[4, 4, 4]]);
@@ -304,17 +305,32 @@ describe("kv_write append", () => {
     const shape = shapeOf(64);
     const rows = [255, 256, 99_999, 100_000].map((position, lane) => ({ position, lane }));
     const cache = filled(shape, 4, 0, 4, () => []);
-    await expectTwin(cache, input(shape, rows.map(() => PLAIN_LANE), rows));
+    await expectTwin(
+      cache,
+      input(
+        shape,
+        rows.map(() => PLAIN_LANE),
+        rows,
+      ),
+    );
   });
 });
 
-describe("scores", () => {
+describe.each([64, 4])("scores, workgroups of %i", (workgroup) => {
+  beforeAll(() => {
+    size = workgroup;
+  });
+
   const shape = shapeOf(64);
   const none = { ...PLAIN_LANE, dot: 0 };
   const scoresOf = async (lane: Lane, positions: number[], scoreError?: number) => {
     const rows = positions.map((position, at) => ({ position, lane: at }));
     const cache = filled(shape, positions.length, 0, 4, () => []);
-    const given = input(shape, rows.map(() => lane), rows);
+    const given = input(
+      shape,
+      rows.map(() => lane),
+      rows,
+    );
     const { after } = await expectTwin(cache, given, scoreError);
     return rows.map((_, r) => [0, 1, 2].map((g) => after.get(r, g, 0).score));
   };
@@ -367,7 +383,11 @@ describe("scores", () => {
   });
 });
 
-describe("kv_write chunk", () => {
+describe.each([64, 4])("kv_write chunk, workgroups of %i", (workgroup) => {
+  beforeAll(() => {
+    size = workgroup;
+  });
+
   test.each([1, 31, 33, 130])("%i rows into the scratch", async (count) => {
     const shape = shapeOf(64);
     const chunkPages = 5;

@@ -12,8 +12,14 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 /** Losses of `targets.length` rows, written behind `out` untouched entries. */
-async function run(logits: Float32Array, vocabulary: number, targets: number[], out = 0) {
-  const kernel = await createNll(gpu);
+async function run(
+  logits: Float32Array,
+  vocabulary: number,
+  targets: number[],
+  out = 0,
+  size = 256,
+) {
+  const kernel = await createNll(gpu, size);
   const params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, out, 0, 0]));
   const losses = upload(gpu, new Float32Array(targets.length + out + 2).fill(-1));
   const bindings = kernel.bind(
@@ -30,12 +36,17 @@ const rowOf = (logits: Float32Array, vocabulary: number, r: number) =>
   logits.subarray(r * vocabulary, (r + 1) * vocabulary);
 
 describe("nll", () => {
-  test.each([7, 256, 257, 1000, 49152])("V %i", async (vocabulary) => {
-    const logits = normals(uniform(vocabulary), 3 * vocabulary, 5);
-    const targets = [0, vocabulary - 1, vocabulary >> 1];
-    const losses = await run(logits, vocabulary, targets, 2);
+  test.each(
+    [7, 256, 257, 1000, 49152].flatMap((v) => [
+      [v, 256],
+      [v, 16],
+    ]),
+  )("V %i, workgroups of %i", async (vocabulary, size) => {
+    const logits = normals(uniform(vocabulary!), 3 * vocabulary!, 5);
+    const targets = [0, vocabulary! - 1, vocabulary! >> 1];
+    const losses = await run(logits, vocabulary!, targets, 2, size);
     targets.forEach((target, r) => {
-      expect(losses[2 + r]).toBeCloseTo(nll(rowOf(logits, vocabulary, r), target), 4);
+      expect(losses[2 + r]).toBeCloseTo(nll(rowOf(logits, vocabulary!, r), target), 4);
     });
     expect([...losses.subarray(0, 2), ...losses.subarray(5)]).toEqual([-1, -1, -1, -1]);
   });

@@ -61,8 +61,7 @@ export function uniform(seed: number): () => number {
 export function normals(random: () => number, count: number, scale = 1): Float32Array<ArrayBuffer> {
   return Float32Array.from(
     { length: count },
-    () =>
-      scale * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+    () => scale * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
   );
 }
 

@@ -1,6 +1,6 @@
 import { calibrate, DEFAULT_SAMPLES } from "../../../calibrate/calibrate.ts";
-import { writeFilters } from "../../cache/filters-file.ts";
 import type { QueryBatch, QuerySource } from "../../../calibrate/query-source.ts";
+import { writeFilters } from "../../cache/filters-file.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { invalidArgument } from "../../errors.ts";
 import { sha256OfText } from "../../formats/sha256.ts";
@@ -63,7 +63,11 @@ export const calibrateCommand: Command<Input> = {
 };
 
 /** Sequences of 2,048 tokens: the first of every text, then the second of every text, and so on. */
-function cutTexts(engine: InferenceEngine, texts: readonly string[], sequences: number): number[][] {
+function cutTexts(
+  engine: InferenceEngine,
+  texts: readonly string[],
+  sequences: number,
+): number[][] {
   const length = Math.min(SEQUENCE_TOKENS, engine.contextLength);
   const tokens = texts.map((text) => engine.tokenizer.encode(text));
   const pieces: number[][] = [];

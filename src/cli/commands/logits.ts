@@ -22,10 +22,16 @@ export const logits: Command<Input> = {
     const { vocabSize } = engine.tokenizer;
     const unknown = tokens.find((id) => id >= vocabSize);
     if (unknown !== undefined) {
-      throw invalidArgument("--tokens", `${unknown} is no token of this model, which has ${vocabSize}`);
+      throw invalidArgument(
+        "--tokens",
+        `${unknown} is no token of this model, which has ${vocabSize}`,
+      );
     }
     if (tokens.length > engine.contextLength) {
-      throw invalidArgument("--tokens", `${tokens.length} are more than the model's ${engine.contextLength} positions`);
+      throw invalidArgument(
+        "--tokens",
+        `${tokens.length} are more than the model's ${engine.contextLength} positions`,
+      );
     }
     const best = highest(await engine.conversation(CONVERSATION).logits(tokens), top);
     const line = ([id, logit]: [number, number]): string =>

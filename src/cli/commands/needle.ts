@@ -21,7 +21,8 @@ export interface NeedleTrial {
   found: boolean;
 }
 
-const QUESTION = "What is the secret number mentioned in the text above? Answer with the number only.";
+const QUESTION =
+  "What is the secret number mentioned in the text above? Answer with the number only.";
 const ANSWER_TOKENS = 24;
 
 /**
@@ -52,11 +53,17 @@ export const needle: Command<Input> = {
   async run(input, { engine, report }) {
     const tokens = engine.tokenizer.encode(input.text);
     if (tokens.length < input.context) {
-      throw invalidArgument("--text", `has ${tokens.length} tokens, --context asks for ${input.context}`);
+      throw invalidArgument(
+        "--text",
+        `has ${tokens.length} tokens, --context asks for ${input.context}`,
+      );
     }
     const room = engine.contextLength - 128;
     if (input.context > room) {
-      throw invalidArgument("--context", `${input.context} leave no room in the model's ${engine.contextLength} positions`);
+      throw invalidArgument(
+        "--context",
+        `${input.context} leave no room in the model's ${engine.contextLength} positions`,
+      );
     }
     const random = seededRandom(input.seed);
     const trials: NeedleTrial[] = [];
@@ -86,16 +93,22 @@ async function runTrial(
   const number = String(10_000 + Math.floor(random() * 90_000));
   const text = hide(hay, `The secret number is ${number}. Remember it.`, depth);
   const chat = (content: string): number[] =>
-    engine.template.encode([{ role: "user", content }], engine.tokenizer, { addGenerationPrompt: true });
+    engine.template.encode([{ role: "user", content }], engine.tokenizer, {
+      addGenerationPrompt: true,
+    });
   const prompt = chat(`${text}\n\n${QUESTION}`);
   const conversation = engine.conversation(CONVERSATION);
   await conversation.reset();
   if (ask === "after") {
     const readFirst = prompt.slice(0, commonLength(prompt, chat(text)));
-    for await (const _ of conversation.generate(readFirst, { sampling: GREEDY, maxTokens: 1 })) break;
+    for await (const _ of conversation.generate(readFirst, { sampling: GREEDY, maxTokens: 1 }))
+      break;
   }
   const ids: number[] = [];
-  for await (const id of conversation.generate(prompt, { sampling: GREEDY, maxTokens: ANSWER_TOKENS })) {
+  for await (const id of conversation.generate(prompt, {
+    sampling: GREEDY,
+    maxTokens: ANSWER_TOKENS,
+  })) {
     ids.push(id);
   }
   const answer = engine.tokenizer.decode(ids);

@@ -25,11 +25,17 @@ export const ppl: Command<Input> = {
   }),
   async run({ text, tokens, offset, chunk }, { engine, report }) {
     if (tokens > engine.contextLength) {
-      throw invalidArgument("--tokens", `${tokens} are more than the model's ${engine.contextLength} positions`);
+      throw invalidArgument(
+        "--tokens",
+        `${tokens} are more than the model's ${engine.contextLength} positions`,
+      );
     }
     const all = engine.tokenizer.encode(text);
     if (all.length < offset + tokens) {
-      throw invalidArgument("--text", `has ${all.length} tokens; offset ${offset} + tokens ${tokens} need ${offset + tokens}`);
+      throw invalidArgument(
+        "--text",
+        `has ${all.length} tokens; offset ${offset} + tokens ${tokens} need ${offset + tokens}`,
+      );
     }
     const conversation = engine.conversation(CONVERSATION);
     const nll = Array.from(

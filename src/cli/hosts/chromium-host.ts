@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Page } from "playwright";
 import { WinnowError } from "../../errors.ts";
 import { CHROMIUM_FLAGS, findChromium } from "../../node/chromium.ts";
@@ -12,11 +11,19 @@ import type { PageJob, PageOutcome } from "../page/page-protocol.ts";
 /** Runs a job in headless Chromium: the same command code, with the engine in a page. */
 export async function runInChromium(job: Job, report: Report): Promise<CommandResult> {
   const script = packageFile("dist/cli-page.js");
-  if (!script) throw new WinnowError("internal", "dist/cli-page.js is missing", { hint: "Run `npm run build`." });
-  const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) => report(stage, loaded, total));
+  if (!script)
+    throw new WinnowError("internal", "dist/cli-page.js is missing", {
+      hint: "Run `npm run build`.",
+    });
+  const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) =>
+    report(stage, loaded, total),
+  );
   const filters = await readNodeFilters(job.filters, model.entry);
   const sha256 = (await model.verified()).sha256;
-  const server = await serveStatic({ "/dist/": packageFile("dist")!, "/model.gguf": model.path! }, 0);
+  const server = await serveStatic(
+    { "/dist/": packageFile("dist")!, "/model.gguf": model.path! },
+    0,
+  );
   try {
     return await withPage(async (page) => {
       await page.exposeFunction("winnowReport", report);
@@ -73,6 +80,9 @@ async function withPage<T>(use: (page: Page) => Promise<T>): Promise<T> {
 function unpack(outcome: PageOutcome): CommandResult {
   if (!outcome.ok) throw WinnowError.fromWire(outcome.error);
   const { json, text, files } = outcome.result;
-  const decoded = Object.entries(files).map(([path, base64]) => [path, Buffer.from(base64, "base64")]);
+  const decoded = Object.entries(files).map(([path, base64]) => [
+    path,
+    Buffer.from(base64, "base64"),
+  ]);
   return { json, text, files: Object.fromEntries(decoded) };
 }

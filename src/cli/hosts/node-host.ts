@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { parseGguf } from "../../formats/gguf.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
-import { resolveNodeModel } from "../../node/model-files.ts";
+import { checkModelName, resolveNodeModel } from "../../node/model-files.ts";
 import { openInNode } from "../../node/open-in-node.ts";
 import { swiftShaderEnvironment } from "../../node/vulkan.ts";
 import { createGgufTokenizer } from "../../text/gguf-tokenizer.ts";
@@ -14,6 +14,7 @@ const RETRY_MARK = "WINNOW_SWIFTSHADER";
 
 /** Runs a job on Dawn in this process. */
 export async function runInNode(job: Job, report: Report): Promise<CommandResult> {
+  await checkModelName(job.model);
   await findAdapter();
   const { engine, sha256 } = await openInNode()(
     {
@@ -40,7 +41,9 @@ export async function runText(
   model: string,
   report: Report,
 ): Promise<CommandResult> {
-  const resolved = await resolveNodeModel(model, ({ stage, loaded, total }) => report(stage, loaded, total));
+  const resolved = await resolveNodeModel(model, ({ stage, loaded, total }) =>
+    report(stage, loaded, total),
+  );
   const { metadata } = await parseGguf(resolved.source);
   return command.runText(input, createGgufTokenizer(metadata));
 }
@@ -54,7 +57,9 @@ async function findAdapter(): Promise<void> {
   if (await gpu.requestAdapter()) return;
   const environment = process.env[RETRY_MARK] ? undefined : swiftShaderEnvironment();
   if (!environment) return requireAdapter(gpu);
-  console.error(`winnow: no Vulkan driver here; using SwiftShader (${environment.VK_ICD_FILENAMES})`);
+  console.error(
+    `winnow: no Vulkan driver here; using SwiftShader (${environment.VK_ICD_FILENAMES})`,
+  );
   const { status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     env: { ...process.env, ...environment, [RETRY_MARK]: "1" },
     stdio: "inherit",

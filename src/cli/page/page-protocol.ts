@@ -13,7 +13,10 @@ export interface PageJob {
 }
 
 export type PageOutcome =
-  | { ok: true; result: { json: Record<string, unknown>; text: string; files: Record<string, string> } }
+  | {
+      ok: true;
+      result: { json: Record<string, unknown>; text: string; files: Record<string, string> };
+    }
   | { ok: false; error: WireError };
 
 declare global {

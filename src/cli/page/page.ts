@@ -28,7 +28,11 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
   try {
     for (const notice of engine.info().notices) console.log(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
-    const { json, text, files = {} } = await command.run(job.input, {
+    const {
+      json,
+      text,
+      files = {},
+    } = await command.run(job.input, {
       engine,
       modelSha256: sha256,
       report: (label, done, total) => void winnowReport(label, done, total),

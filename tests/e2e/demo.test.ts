@@ -1,0 +1,100 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Browser } from "playwright";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { StaticServer } from "../../src/node/static-server.ts";
+import { DemoPage, launchBrowser, serveBuiltPage } from "./demo-harness.ts";
+
+const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));
+const SLOW = 240_000;
+
+/** Enough words that a budget of 96 has something to drop. */
+const LONG_QUESTION = `Here is what I have on the table: ${Array.from(
+  { length: 12 },
+  (_, i) => `basket ${i + 1} holds ${3 * i + 2} red apples and ${2 * i + 1} green pears`,
+).join("; ")}. Describe the table to a friend at length.`;
+
+/** A whole visit to the built page: the real engine in its worker, the real model, in order. */
+describe("demo with the real model", () => {
+  let server: StaticServer;
+  let browser: Browser;
+  let demo: DemoPage;
+
+  beforeAll(async () => {
+    mkdirSync(OUTPUT, { recursive: true });
+    server = await serveBuiltPage();
+    browser = await launchBrowser();
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    demo = new DemoPage(await context.newPage());
+    await demo.page.goto(server.url);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  const picture = (name: string): Promise<Buffer> =>
+    demo.page.screenshot({ path: `${OUTPUT}/${name}.png` });
+
+  it("loads the model", async () => {
+    await demo.at("model-size").waitFor();
+    expect(await demo.text(demo.at("gpu"))).toContain("WebGPU");
+    await picture("1-before");
+    await demo.load();
+    expect(await demo.count("memory-total", "bytes")).toBeGreaterThan(90e6);
+    expect(await demo.at("status").getAttribute("data-state")).toBe("ready");
+  });
+
+  it("streams an answer, and the slider acts while it does", async () => {
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("temperature").fill("0");
+    await demo.at("max-tokens").fill("400");
+    await demo.at("max-tokens").press("Tab");
+    await demo.send(LONG_QUESTION);
+    await demo.streamed(40, SLOW);
+    expect(await demo.answer.getAttribute("data-status")).toBe("streaming");
+    const before = await demo.count("gauge-bytes", "bytes");
+    expect(await demo.count("pairs-evicted")).toBe(0);
+    await picture("2-streaming");
+    await demo.budgetStep(1);
+    await demo.page.waitForFunction(
+      ([element, most]) => Number(element?.getAttribute("data-bytes")) <= most,
+      [await demo.at("gauge-bytes").elementHandle(), before / 1.8] as const,
+      { timeout: SLOW },
+    );
+    expect(await demo.text(demo.at("budget-value"))).toBe("96 pairs a head");
+    expect(await demo.count("pairs-evicted")).toBeGreaterThan(0);
+    const length = (await demo.text(demo.answer.locator(".prose"))).length;
+    await demo.streamed(length + 20, SLOW);
+    await picture("3-after-the-slider");
+  });
+
+  it("stops, and keeps what was said", async () => {
+    await demo.page.keyboard.press("Escape");
+    await demo.settled(SLOW);
+    expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
+    expect((await demo.text(demo.answer.locator(".prose"))).length).toBeGreaterThan(40);
+    await demo.page.waitForTimeout(1500);
+    expect(await demo.text(demo.at("retention-words"))).toMatch(/[1-9]\d* gone/);
+  });
+
+  it("answers a second question from the cache it has", async () => {
+    const kept = await demo.count("tokens-seen");
+    await demo.at("max-tokens").fill("12");
+    await demo.at("max-tokens").press("Tab");
+    await demo.ask("Thank you. And your name?", SLOW);
+    expect(await demo.answer.getAttribute("data-status")).toBe("done");
+    expect(await demo.count("tokens-reused")).toBeGreaterThan(kept * 0.9);
+    await demo.at("read-tokens").click();
+    await picture("4-second-turn");
+  });
+
+  it("starts a new chat with an empty cache", async () => {
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    await demo.page.waitForTimeout(500);
+    expect(await demo.count("tokens-seen")).toBe(0);
+    expect(await demo.count("gauge-bytes", "bytes")).toBe(0);
+    expect(demo.problems).toEqual([]);
+  });
+});

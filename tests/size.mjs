@@ -1,0 +1,36 @@
+// npm run size: gzip kB of what a page loads besides weights and the demo; fails above the limit.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const LIMIT_KB = 120;
+const dist = fileURLToPath(new URL("../dist", import.meta.url));
+if (!existsSync(join(dist, "index.js"))) {
+  console.error("dist/index.js is missing: run npm run build first");
+  process.exit(1);
+}
+
+/** index.js, what it imports statically, and the worker. @param {string} file @param {Set<string>} seen */
+function collect(file, seen) {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const code = readFileSync(join(dist, file), "utf8");
+  for (const [, next] of code.matchAll(/(?:from|import)\s*["'`]\.\/([^"'`]+\.js)["'`]/g))
+    collect(next ?? "", seen);
+  return seen;
+}
+
+const files = [...collect("engine.worker.js", collect("index.js", new Set()))];
+let total = 0;
+for (const file of files) {
+  const bytes = gzipSync(readFileSync(join(dist, file)), { level: 9 }).length;
+  total += bytes;
+  console.log(`${(bytes / 1000).toFixed(1).padStart(7)} kB  ${file}`);
+}
+console.log(`${(total / 1000).toFixed(1).padStart(7)} kB  in all, of ${LIMIT_KB} allowed`);
+const wasm = readdirSync(dist, { recursive: true }).filter((name) =>
+  String(name).endsWith(".wasm"),
+);
+if (wasm.length > 0) console.error(`WebAssembly in dist: ${wasm.join(", ")}`);
+process.exit(total / 1000 <= LIMIT_KB && wasm.length === 0 ? 0 : 1);

@@ -1,0 +1,148 @@
+import fc from "fast-check";
+import { describe, expect, it, vi } from "vitest";
+import { formatBytes, visibleToken } from "../../demo/format.ts";
+import { BUDGETS, budgetStep } from "../../demo/policies.ts";
+import { layOut, summarise } from "../../demo/retention-layout.ts";
+import { Announcer } from "../../demo/state/announcer.ts";
+import { CacheStore } from "../../demo/state/cache-store.ts";
+import { type KvSample, thin } from "../../demo/state/kv-history.ts";
+import { Rate } from "../../demo/state/rate.ts";
+import type { CacheOptions, CacheUsage, Engine } from "../../src/api/types.ts";
+
+const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
+  budget: 512,
+  policy: "q-filters",
+  ...options,
+  tokensSeen,
+  pairsKept: 90 * tokensSeen,
+  pairsEvicted: 0,
+  bytes: 264 * 90 * tokensSeen,
+  bytesUncompressed: 256 * 90 * tokensSeen,
+});
+
+describe("rate", () => {
+  it("forgets what is older than its span", () => {
+    const rate = new Rate(1000);
+    for (let i = 0; i <= 10; i++) rate.add(i * 100, i * 500);
+    expect(rate.perSecond()).toBeCloseTo(200);
+    expect(rate.secondsLeft(3000)).toBeCloseTo(10);
+  });
+
+  it("knows nothing from one sample, and starts over when the amount shrinks", () => {
+    const rate = new Rate();
+    rate.add(100, 0);
+    expect(rate.perSecond()).toBeNull();
+    rate.add(500, 1000);
+    rate.add(10, 2000);
+    expect(rate.secondsLeft(100)).toBeNull();
+  });
+});
+
+describe("retention strip", () => {
+  it("gives every token one bar, within the rows and columns it says", () => {
+    const kept = fc.array(fc.integer({ min: 0, max: 90 }), { minLength: 1, maxLength: 9000 });
+    fc.assert(
+      fc.property(kept, fc.integer({ min: 60, max: 800 }), (counts, width) => {
+        const { rows, columns, cells } = layOut({ heads: 90, tokens: [], kept: counts }, width);
+        expect(rows).toBeLessThanOrEqual(3);
+        expect(cells.length).toBeLessThanOrEqual(rows * columns);
+        expect(width / columns).toBeGreaterThanOrEqual(3);
+        expect(cells[0]!.from).toBe(0);
+        expect(cells.at(-1)!.to).toBe(counts.length);
+        for (let i = 1; i < cells.length; i++) expect(cells[i]!.from).toBe(cells[i - 1]!.to);
+        const pairs = cells.reduce((sum, { from, to, share }) => sum + share * 90 * (to - from), 0);
+        expect(pairs).toBeCloseTo(
+          counts.reduce((sum, count) => sum + count, 0),
+          3,
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("sums up", () => {
+    const summary = summarise({ heads: 4, tokens: ["a", "b", "c", "d"], kept: [4, 0, 2, 0] });
+    expect(summary).toEqual({ tokens: 4, whole: 1, part: 1, gone: 2, share: 6 / 16 });
+  });
+});
+
+describe("announcer", () => {
+  it("speaks whole sentences, seldom, and everything once", () => {
+    const announcer = new Announcer(1000);
+    announcer.begin();
+    const text = "One **bold** claim. Two";
+    expect(announcer.next(text, 5000)).toBe("One bold claim.");
+    expect(announcer.next(`${text} more. Three`, 5500)).toBe("");
+    expect(announcer.next(`${text} more. Three`, 6500)).toBe("Two more.");
+    expect(announcer.rest(`${text} more. Three`)).toBe("Three");
+  });
+});
+
+describe("curve of KV bytes", () => {
+  it("stays short, keeps both ends, and starts over with the conversation", () => {
+    let history: readonly KvSample[] = [];
+    for (let tokens = 0; tokens <= 5000; tokens += 3) history = thin(history, usage(tokens));
+    expect(history.length).toBeLessThanOrEqual(240);
+    expect(history[0]!.tokens).toBe(0);
+    expect(history.at(-1)!.tokens).toBe(4998);
+    expect(thin(history, usage(10))).toHaveLength(1);
+  });
+});
+
+describe("budget steps", () => {
+  it("finds every step again, and the nearest by ratio", () => {
+    for (const [index, budget] of BUDGETS.entries()) expect(budgetStep(budget)).toBe(index);
+    expect(BUDGETS[budgetStep(500)]).toBe(512);
+    expect(BUDGETS[budgetStep(100_000)]).toBe(2048);
+  });
+});
+
+describe("cache settings", () => {
+  const engineWith = (configure: (options: CacheOptions) => Promise<CacheUsage>): Engine => {
+    const current = usage(0);
+    const cache = {
+      usage: () => current,
+      configure,
+      retention: async () => ({ heads: 1, tokens: [], kept: [] }),
+    };
+    return { cache, memory: () => null, info: () => null } as unknown as Engine;
+  };
+
+  it("sends the last of many wishes, and returns to the truth when refused", async () => {
+    vi.useFakeTimers();
+    const asked: CacheOptions[] = [];
+    const store = new CacheStore();
+    store.attach(
+      engineWith(async (options) => {
+        asked.push(options);
+        throw new Error("no");
+      }),
+    );
+    for (const budget of [384, 256, 64]) store.request({ budget });
+    expect(store.shown.budget).toBe(64);
+    await vi.runAllTimersAsync();
+    vi.useRealTimers();
+    expect(asked).toEqual([{ budget: 64 }]);
+    expect(store.shown.budget).toBe(512);
+    expect(store.error?.message).toBe("no");
+    expect(store.remedy).toEqual({ budget: 64, policy: "q-filters", sinks: 4, window: 30 });
+  });
+});
+
+describe("figures as text", () => {
+  it("keeps three digits and never rounds up into a fourth", () => {
+    expect([0, 999, 99_960, 999_499, 999_500, 98_362_432, 1.5e9].map(formatBytes)).toEqual([
+      "0 B",
+      "999 B",
+      "100 kB",
+      "999 kB",
+      "1.00 MB",
+      "98.4 MB",
+      "1.50 GB",
+    ]);
+  });
+
+  it("makes white space visible", () => {
+    expect(["\n", "  ", " the", ""].map(visibleToken)).toEqual(["↵", "␣␣", " the", "(control)"]);
+  });
+});
