@@ -96,9 +96,10 @@ export class OwnModel extends LitElement {
   };
 
   readonly #onDrop = (event: DragEvent): void => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     this.over = false;
-    this.#takeFile(event.dataTransfer?.files[0]);
+    this.#takeFile(event.dataTransfer.files[0]);
   };
 
   #takeFile(file: File | undefined): void {

@@ -34,7 +34,7 @@ gaps = [b - a for a, b in zip(hours, hours[1:])]
 print(f"longest rest: {max(gaps)} hours")
 ${FENCE}
 
-Tags that I write, such as <b>this one</b> or <script>alert(1)</script>, stay text. See also [the river](https://example.org/river).`,
+Tags that I write, such as <b>this one</b> or <script>alert(1)</script>, stay text. See also [the river](https://example.org/river), ![its picture](https://example.org/river.png) and [a trap](javascript:alert(1)).`,
   `The wheat leans over, the wind goes by,
 a thousand small lanterns under the sky.
 The farmer tosses the grain in the air:

@@ -2,7 +2,7 @@ import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts
 import { WinnowError } from "../../src/errors.ts";
 
 /** The default model's shape: 30 layers, 3 kv heads, 64 values a head, f16. */
-export const HEADS = 90;
+const HEADS = 90;
 const PAIR_BYTES = 2 * 64 * 2;
 const SLOT_BYTES = PAIR_BYTES + 8;
 const PAGE = 16;

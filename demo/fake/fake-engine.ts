@@ -141,7 +141,14 @@ class FakeEngine implements Engine {
       object: "chat.completion",
       created: 0,
       model: "fake",
-      choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content, refusal: null },
+          finish_reason: "stop",
+          logprobs: null,
+        },
+      ],
       usage: usage!,
     };
   }

@@ -60,7 +60,14 @@ export class ChatCompletions {
     return {
       ...header,
       object: "chat.completion",
-      choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: finish }],
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content, refusal: null },
+          finish_reason: finish,
+          logprobs: null,
+        },
+      ],
       usage,
     };
   }

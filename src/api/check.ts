@@ -49,7 +49,7 @@ export interface Range {
 export function checkNumber(field: string, value: unknown, range: Range): number {
   const { min, max, integer = false } = range;
   const kind = integer ? "an integer" : "a number";
-  const bounds = max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`;
+  const bounds = max >= Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   const good =
     typeof value === "number" &&
     Number.isFinite(value) &&

@@ -10,6 +10,8 @@ export interface ReadableModel {
   name: string;
   sha256?: string;
   verified(): Promise<{ sha256: string }>;
+  /** Gives up the source, where it holds something open. The engine reads it as long as it lives. */
+  close?(): Promise<void>;
 }
 
 export interface OpenInputs {
@@ -24,11 +26,27 @@ export interface OpenInputs {
 
 /** Loads the model onto the GPU as its bytes come, then waits for their verification. */
 export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
+  const { model } = inputs;
+  let engine: InferenceEngine | undefined;
+  const close = async (): Promise<void> => {
+    await engine?.close();
+    await model.close?.();
+  };
+  try {
+    // A hash that fails while the upload still runs is reported by the await below.
+    const verified = model.verified();
+    verified.catch(() => {});
+    engine = await load(inputs);
+    return { engine, sha256: (await verified).sha256, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function load(inputs: OpenInputs): Promise<InferenceEngine> {
   const { gpu, model, options, filters, tokenizer, onProgress, signal } = inputs;
-  // A hash that fails while the upload still runs is reported by the await below.
-  const verified = model.verified();
-  verified.catch(() => {});
-  const engine = await InferenceEngine.load(gpu, {
+  return InferenceEngine.load(gpu, {
     source: model.source,
     name: model.name,
     cache: options.cache,
@@ -39,10 +57,4 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
   });
-  try {
-    return { engine, sha256: (await verified).sha256 };
-  } catch (error) {
-    await engine.close();
-    throw error;
-  }
 }

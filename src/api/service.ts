@@ -21,6 +21,8 @@ export interface OpenedEngine {
   engine: InferenceEngine;
   /** Of all bytes of the model. */
   sha256: string;
+  /** Frees the engine and what it reads from. */
+  close(): Promise<void>;
 }
 
 /** Checks the machine, finds the model and loads it. */
@@ -122,7 +124,7 @@ export class EngineService implements EnginePort {
       const opened = this.opened;
       this.opened = undefined;
       await this.queue.idle();
-      await opened?.engine.close();
+      await opened?.close();
       return null;
     });
   }

@@ -103,7 +103,12 @@ export interface ChatCompletion {
   created: number;
   model: string;
   choices: [
-    { index: 0; message: { role: "assistant"; content: string }; finish_reason: FinishReason },
+    {
+      index: 0;
+      message: { role: "assistant"; content: string; refusal: null };
+      finish_reason: FinishReason;
+      logprobs: null;
+    },
   ];
   usage: Usage;
 }

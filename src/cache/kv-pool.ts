@@ -107,8 +107,11 @@ export class KvPool {
     const grown = Math.ceil(allocator.capacity * 1.5);
     let wanted = 0;
     for (const sequence of this.sequences) wanted += sequence?.pagesWanted(layer) ?? 0;
-    const capacity = Math.max(needed, Math.min(grown, wanted));
-    this.checkSlab(capacity * this.pageBytes, (capacity - allocator.capacity) * this.pageBytes);
+    let capacity = Math.max(needed, Math.min(grown, wanted));
+    // Room to grow into is a convenience: without the memory for it, just what is needed will do.
+    if (this.slabProblem(capacity, allocator.capacity)) capacity = needed;
+    const problem = this.slabProblem(capacity, allocator.capacity);
+    if (problem) throw problem;
     const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, capacity * this.pageBytes);
     if (allocator.capacity > 0) {
       const encoder = this.gpu.device.createCommandEncoder();
@@ -177,16 +180,18 @@ export class KvPool {
     this.generation += 1;
   }
 
-  private checkSlab(slabBytes: number, extraBytes: number): void {
+  /** Why a layer's slab cannot grow from `present` pages to `capacity`, or undefined where it can. */
+  private slabProblem(capacity: number, present: number): WinnowError | undefined {
+    const slabBytes = capacity * this.pageBytes;
     const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.device.limits;
     const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    const total = this.gpu.ledger.report().total + extraBytes;
-    if (slabBytes <= largest && total <= this.memoryLimit) return;
+    const total = this.gpu.ledger.report().total + (capacity - present) * this.pageBytes;
+    if (slabBytes <= largest && total <= this.memoryLimit) return undefined;
     const problem =
       slabBytes > largest
         ? `one layer's cache would take ${slabBytes} bytes, the adapter binds at most ${largest}`
         : `the cache would bring GPU memory to ${total} bytes, the limit is ${this.memoryLimit}`;
-    throw new WinnowError("out_of_memory", problem, {
+    return new WinnowError("out_of_memory", problem, {
       hint: "Lower the cache budget, or start a new chat.",
       details: { slabBytes, largest, total, memoryLimit: this.memoryLimit },
     });

@@ -1,11 +1,17 @@
 import { type CacheRequest, type CacheSettings, capacityOf, resolveCacheSettings } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
-import { asWinnowError, throwIfAborted, WinnowError } from "../errors.ts";
+import { throwIfAborted, WinnowError } from "../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import { kvBytesPerToken } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
+import { LossReader } from "./loss-reader.ts";
 import { reusablePrefix } from "./prefix.ts";
+import type { Runner } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
+import type { DeviceState } from "./state.ts";
+
+/** Times in a row that a device may be lost before a step is given up. */
+const MAX_LOSSES = 3;
 
 /** How tokens are drawn; 0 temperature = greedy, topK 0, topP 1, minP 0 and penalties 1, 0, 0 = off. */
 export interface SamplingOptions {
@@ -53,7 +59,7 @@ export class Conversation {
   private request: CacheRequest;
   private sequence: KvSequence | undefined;
   /** The device the sequence lives on: another one means the cache is gone. */
-  private device: unknown;
+  private home: DeviceState | undefined;
   private seen: number[] = [];
   private running = false;
 
@@ -69,12 +75,12 @@ export class Conversation {
   }
 
   get settings(): CacheSettings {
-    return this.sequence?.settings ?? resolveCacheSettings(this.request);
+    return this.alive?.settings ?? resolveCacheSettings(this.request);
   }
 
   usage(): ConversationUsage {
     const { budget, policy } = this.settings;
-    const used = this.sequence?.usage() ?? { tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 };
+    const used = this.alive?.usage() ?? { tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 };
     const bytesUncompressed = used.tokensSeen * kvBytesPerToken(this.core.config);
     return { budget, policy, ...used, bytesUncompressed };
   }
@@ -84,11 +90,13 @@ export class Conversation {
    * smaller budget evicts at once and gives memory back; a larger one keeps what there is.
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
-    const request = this.core.withPolicy({ ...this.request, ...options });
+    this.core.checkOpen();
+    const said = Object.entries(options).filter(([, value]) => value !== undefined);
+    const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     this.request = request;
-    const sequence = this.sequence;
+    const sequence = this.alive;
     if (sequence) {
       const { compressor } = this.core.state.runner;
       const rescored = settings.policy !== sequence.settings.policy;
@@ -99,28 +107,37 @@ export class Conversation {
     return this.usage();
   }
 
-  /** How many (layer, kv head) pairs still keep each token, with the tokens' text. */
+  /**
+   * How many (layer, kv head) pairs still keep each token, with the tokens' text. After the loss of the
+   * device nothing is kept until the next turn.
+   */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
+    this.core.checkOpen();
     const { layers, kvHeads } = this.core.config;
     const ids = [...this.seen];
-    const kept = this.sequence ? await this.core.state.runner.compressor.retention(this.sequence) : [];
+    const kept = new Array<number>(ids.length).fill(0);
+    await this.core.survive(async ({ runner }) => {
+      if (this.alive) (await runner.compressor.retention(this.alive)).forEach((n, i) => {
+        kept[i] = n;
+      });
+    });
     const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
-    return { heads: layers * kvHeads, tokens, kept: Array.from(kept).slice(0, ids.length) };
+    return { heads: layers * kvHeads, tokens, kept };
   }
 
-  /** Forgets everything and frees the pages. */
+  /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */
   async reset(): Promise<void> {
-    if (this.device === this.core.state) this.sequence?.free();
-    this.sequence = undefined;
-    this.seen = [];
+    this.checkFree();
+    this.forget();
   }
 
   /** A conversation that has seen the same tokens and shares the pages until either writes to them. */
   fork(): Conversation {
+    this.core.checkOpen();
     const copy = new Conversation(this.core, this.request);
-    if (this.sequence && this.device === this.core.state) {
-      copy.sequence = this.sequence.fork();
-      copy.device = this.device;
+    if (this.alive) {
+      copy.sequence = this.alive.fork();
+      copy.home = this.home;
       copy.seen = [...this.seen];
     }
     return copy;
@@ -132,44 +149,50 @@ export class Conversation {
    * one token, or one prompt chunk); the conversation stays usable after each.
    */
   async *generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, GenerateResult> {
-    if (this.running) {
-      throw new WinnowError("busy", "this conversation is answering already", {
-        hint: "Wait for the answer, abort it, or use another conversation.",
-      });
-    }
+    this.checkFree();
     this.running = true;
     let sampler: Sampler | undefined;
     try {
       throwIfAborted(options.signal);
       this.checkPrompt(prompt);
-      const cachedTokens = await this.reuse(prompt);
+      const cachedTokens = this.reuse(prompt);
       const result = { cachedTokens, promptTokens: prompt.length };
-      const newSampler = (history: readonly number[]): Sampler => {
-        const { gpu, sample, runner } = this.core.state;
-        return new Sampler(gpu, sample, runner.transformer.buffers, options.sampling, history, this.core.config.vocabulary);
-      };
-      await this.prefill(prompt.slice(cachedTokens), options);
-      sampler = newSampler(prompt);
-      this.drawAfterPrefill(sampler);
-      for (let produced = 0; ; produced += 1) {
+      // What the cache must have seen before the next token is drawn: all of it is run again on a new
+      // device when this one is lost.
+      const wanted = [...this.seen, ...prompt.slice(cachedTokens)];
+      const answer: number[] = [];
+      for (let losses = 0; ; ) {
+        const state = this.core.state;
         let token: number;
         try {
+          sampler ??= await this.start(state, wanted, prompt, answer, options);
           token = await sampler.token();
+          losses = 0;
         } catch (error) {
-          // The device may have been lost: rebuild it, run what was seen again, and draw this token anew.
-          sampler = await this.recover(error, sampler, () => newSampler(this.seen));
-          produced -= 1;
+          sampler?.dispose();
+          sampler = undefined;
+          losses += 1;
+          await this.core.recover(state, error, losses < MAX_LOSSES);
           continue;
         }
         if (this.core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
-        if (produced === options.maxTokens) return { finish: "length", ...result };
+        if (answer.length === options.maxTokens) return { finish: "length", ...result };
         yield token;
         throwIfAborted(options.signal);
-        if (produced + 1 === options.maxTokens || this.seen.length + 1 > this.core.config.contextLength)
+        this.core.checkOpen();
+        if (answer.length + 1 === options.maxTokens || this.seen.length + 1 > this.core.config.contextLength)
           return { finish: "length", ...result };
-        const { runner } = this.core.state;
-        runner.submitToken(this.live, token, [...runner.transformer.head(1), ...sampler.dispatches], sampler.copy);
-        this.seen.push(token);
+        if (this.alive) {
+          const { runner } = this.core.state;
+          runner.submitToken(this.live, token, [...runner.transformer.head(1), ...sampler.dispatches], sampler.copy);
+          this.seen.push(token);
+        } else {
+          // Another conversation found the device lost and replaced it.
+          sampler.dispose();
+          sampler = undefined;
+        }
+        wanted.push(token);
+        answer.push(token);
       }
     } finally {
       sampler?.dispose();
@@ -177,56 +200,69 @@ export class Conversation {
     }
   }
 
-  /** Forgets what was seen, runs `tokens`, and returns the logits [V] of the last one. */
-  async logits(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    this.checkPrompt(tokens);
-    await this.reset();
-    const rows = await this.run(tokens, signal);
-    const { gpu, runner } = this.core.state;
-    runner.submitHead(1, rows - 1);
-    const bytes = await gpu.read(runner.transformer.buffers.logits, 0, this.core.config.vocabulary * 4);
-    return new Float32Array(bytes);
+  /** Forgets what was seen, runs `tokens` in chunks (1: the decode path), and returns the logits [V] of the last. */
+  logits(tokens: readonly number[], signal?: AbortSignal, chunk = CHUNK_ROWS): Promise<Float32Array> {
+    return this.alone(tokens, async ({ gpu, runner }) => {
+      const { logits } = runner.transformer.buffers;
+      let bytes: Promise<ArrayBuffer> | undefined;
+      await this.feed(tokens.length, chunk, signal, (start, rows) => {
+        this.submit(runner, tokens.slice(start, start + rows), chunk);
+        if (start + rows < tokens.length) return;
+        runner.submitHead(1, rows - 1);
+        bytes = gpu.read(logits, 0, this.core.config.vocabulary * 4);
+      });
+      return new Float32Array(await (bytes as Promise<ArrayBuffer>));
+    });
   }
 
   /**
    * Forgets what was seen and runs `tokens` in chunks, returning nll[i] = -ln p(tokens[i + 1] | tokens[0..i]).
    * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
    */
-  async nll(
+  nll(
     tokens: readonly number[],
     { chunk, signal, onProgress }: { chunk: number; signal?: AbortSignal; onProgress?: (done: number) => void },
   ): Promise<Float64Array> {
-    this.checkPrompt(tokens);
-    await this.reset();
-    this.open();
-    const losses = new LossReader(this.core, tokens.length);
-    try {
-      for (let start = 0; start < tokens.length - 1; ) {
-        throwIfAborted(signal);
-        const rows = Math.min(chunk, CHUNK_ROWS, tokens.length - 1 - start);
-        const part = tokens.slice(start, start + rows);
-        if (chunk === 1) this.core.state.runner.submitToken(this.live, part[0]);
-        else this.core.state.runner.submitChunk(this.live, part);
-        this.seen.push(...part);
-        for (let first = 0; first < rows; first += LOGIT_ROWS) {
-          const at = start + first;
-          losses.submit(tokens.slice(at + 1, Math.min(at + 1 + LOGIT_ROWS, start + rows + 1)), first, at);
-        }
-        start += rows;
-        if (chunk > 1 || start % 16 === 0) {
-          await this.core.state.runner.idle();
-          onProgress?.(start);
-        }
+    const count = tokens.length - 1;
+    return this.alone(tokens, async (state) => {
+      const losses = new LossReader(state, this.core.config.vocabulary, tokens.length);
+      try {
+        await this.feed(
+          count,
+          chunk,
+          signal,
+          (start, rows) => {
+            this.submit(state.runner, tokens.slice(start, start + rows), chunk);
+            for (let first = 0; first < rows; first += LOGIT_ROWS) {
+              const at = start + first;
+              losses.submit(tokens.slice(at + 1, Math.min(at + 1 + LOGIT_ROWS, start + rows + 1)), first, at);
+            }
+          },
+          onProgress,
+        );
+        return await losses.read(count);
+      } finally {
+        losses.dispose();
       }
-      return await losses.read(tokens.length - 1);
-    } finally {
-      losses.dispose();
-    }
+    });
+  }
+
+  /** The sequence, unless the device it lived on is gone. */
+  private get alive(): KvSequence | undefined {
+    return this.home === this.core.state ? this.sequence : undefined;
   }
 
   private get live(): KvSequence {
-    if (!this.sequence) throw new WinnowError("internal", "the conversation has no sequence");
-    return this.sequence;
+    if (!this.alive) throw new WinnowError("internal", "the conversation has no sequence");
+    return this.alive;
+  }
+
+  private checkFree(): void {
+    this.core.checkOpen();
+    if (!this.running) return;
+    throw new WinnowError("busy", "this conversation is answering already", {
+      hint: "Wait for the answer, abort it, or use another conversation.",
+    });
   }
 
   private checkPrompt(tokens: readonly number[]): void {
@@ -245,94 +281,98 @@ export class Conversation {
   }
 
   /** Makes the cache fit the prompt: returns how many prompt tokens it holds already. */
-  private async reuse(prompt: readonly number[]): Promise<number> {
-    if (this.device !== this.core.state) this.sequence = undefined;
-    const cached = this.sequence ? reusablePrefix(this.core.tokenizer, this.seen, prompt) : -1;
-    if (cached < 0 || !this.sequence) {
-      await this.reset();
-      this.open();
-      return 0;
-    }
-    return cached;
+  private reuse(prompt: readonly number[]): number {
+    const cached = this.alive ? reusablePrefix(this.core.tokenizer, this.seen, prompt) : -1;
+    if (cached < 0) this.open();
+    return Math.max(0, cached);
+  }
+
+  private forget(): void {
+    this.alive?.free();
+    this.sequence = undefined;
+    this.seen = [];
   }
 
   private open(): void {
+    this.forget();
     this.sequence = new KvSequence(this.core.state.pool, resolveCacheSettings(this.request));
-    this.device = this.core.state;
+    this.home = this.core.state;
   }
 
-  private lastRows = 0;
-
-  private async prefill(tokens: readonly number[], { onPrefill, signal }: GenerateOptions): Promise<void> {
-    let done = 0;
-    this.lastRows = await this.core.state.runner.prefill(
-      this.live,
-      tokens,
-      (chunk) => {
-        this.seen.push(...chunk);
-        done += chunk.length;
-        onPrefill?.(done, tokens.length);
-      },
-      signal,
-    );
+  /**
+   * Runs what the cache lacks of `wanted` and draws a token in the same breath: between two awaits, since
+   * other conversations use the same activations.
+   */
+  private async start(
+    { gpu, sample, runner }: DeviceState,
+    wanted: readonly number[],
+    prompt: readonly number[],
+    answer: readonly number[],
+    { sampling, signal, onPrefill }: GenerateOptions,
+  ): Promise<Sampler> {
+    if (!this.alive) this.open();
+    const { vocabulary } = this.core.config;
+    const sampler = new Sampler(gpu, sample, runner.transformer.buffers, sampling, prompt, answer, vocabulary);
+    try {
+      const tokens = wanted.slice(this.seen.length);
+      let done = 0;
+      await runner.prefill(
+        this.live,
+        tokens,
+        (chunk, last) => {
+          this.seen.push(...chunk);
+          if (last) runner.submitHead(1, chunk.length - 1, sampler.dispatches, sampler.copy);
+          done += chunk.length;
+          if (answer.length === 0) onPrefill?.(done, tokens.length);
+        },
+        signal,
+      );
+      return sampler;
+    } catch (error) {
+      sampler.dispose();
+      throw error;
+    }
   }
 
-  private async run(tokens: readonly number[], signal?: AbortSignal): Promise<number> {
-    this.open();
-    return this.core.state.runner.prefill(this.live, tokens, (chunk) => this.seen.push(...chunk), signal);
+  /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */
+  private async alone<T>(tokens: readonly number[], work: (state: DeviceState) => Promise<T>): Promise<T> {
+    this.checkFree();
+    this.checkPrompt(tokens);
+    this.running = true;
+    try {
+      return await this.core.survive((state) => {
+        this.open();
+        return work(state);
+      });
+    } finally {
+      this.running = false;
+    }
   }
 
-  private drawAfterPrefill(sampler: Sampler): void {
+  /** Calls `run` for each chunk of `count` tokens, and lets the GPU catch up now and then. */
+  private async feed(
+    count: number,
+    chunk: number,
+    signal: AbortSignal | undefined,
+    run: (start: number, rows: number) => void,
+    onProgress?: (done: number) => void,
+  ): Promise<void> {
     const { runner } = this.core.state;
-    runner.submitHead(1, this.lastRows - 1, sampler.dispatches, sampler.copy);
+    for (let start = 0; start < count; ) {
+      throwIfAborted(signal);
+      const rows = Math.min(chunk, CHUNK_ROWS, count - start);
+      run(start, rows);
+      start += rows;
+      if (chunk > 1 || start % 16 === 0) {
+        await runner.idle();
+        onProgress?.(start);
+      }
+    }
   }
 
-  private async recover(error: unknown, sampler: Sampler, next: () => Sampler): Promise<Sampler> {
-    if (!(await this.core.isLost())) throw asWinnowError(error);
-    sampler.dispose();
-    await this.core.rebuild();
-    const tokens = this.seen;
-    this.seen = [];
-    this.sequence = undefined;
-    this.open();
-    this.lastRows = await this.core.state.runner.prefill(this.live, tokens, (chunk) => this.seen.push(...chunk));
-    const fresh = next();
-    this.drawAfterPrefill(fresh);
-    return fresh;
-  }
-}
-
-/** Collects losses on the GPU and reads them back once. */
-class LossReader {
-  private readonly core: EngineCore;
-  private readonly targets: GPUBuffer;
-  private readonly losses: GPUBuffer;
-  private readonly params: GPUBuffer;
-  private readonly bindings: GPUBindGroup;
-
-  constructor(core: EngineCore, tokens: number) {
-    this.core = core;
-    const { gpu, nll, runner } = core.state;
-    this.targets = gpu.ledger.storage("staging", "targets", LOGIT_ROWS * 4);
-    this.losses = gpu.ledger.storage("staging", "losses", tokens * 4);
-    this.params = gpu.ledger.uniform("nll", new Uint32Array([core.config.vocabulary, 0, 0, 0]));
-    this.bindings = nll.bind(this.params, runner.transformer.buffers.logits, this.targets, this.losses);
-  }
-
-  /** Losses of `targets` under the rows of the residual stream from `first` on, into losses[at...]. */
-  submit(targets: readonly number[], first: number, at: number): void {
-    const { gpu, nll, runner } = this.core.state;
-    gpu.write(this.targets, new Uint32Array(targets));
-    gpu.write(this.params, new Uint32Array([this.core.config.vocabulary, at, 0, 0]));
-    runner.submitHead(targets.length, first, [{ kernel: nll, bindings: this.bindings, workgroups: [targets.length] }]);
-  }
-
-  async read(count: number): Promise<Float64Array> {
-    if (count === 0) return new Float64Array(0);
-    return Float64Array.from(new Float32Array(await this.core.state.gpu.read(this.losses, 0, count * 4)));
-  }
-
-  dispose(): void {
-    for (const buffer of [this.targets, this.losses, this.params]) this.core.state.gpu.ledger.destroy(buffer);
+  private submit(runner: Runner, tokens: readonly number[], chunk: number): void {
+    if (chunk === 1) runner.submitToken(this.live, tokens[0]);
+    else runner.submitChunk(this.live, tokens);
+    this.seen.push(...tokens);
   }
 }

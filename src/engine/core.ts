@@ -1,7 +1,7 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
 import { pagesFor } from "../cache/kv-pool.ts";
 import { POLICIES } from "../cache/policies/index.ts";
-import { WinnowError } from "../errors.ts";
+import { asWinnowError, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { kvBytesPerToken, type ModelConfig } from "../model/config.ts";
@@ -57,26 +57,70 @@ export class EngineCore {
     );
   }
 
-  /** Whether the device is lost; waits a little, since work fails before the loss is announced. */
-  async isLost(): Promise<boolean> {
-    if (this.closed) return false;
-    const pause = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), LOST_WAIT_MS));
-    return Promise.race([this.state.gpu.device.lost.then(() => true), pause]);
+  /** Throws closed once the engine is closed. */
+  checkOpen(): void {
+    if (this.closed)
+      throw new WinnowError("closed", "the engine is closed", { hint: "Create a new engine." });
   }
 
-  /** A new device with the weights on it; conversations find their caches gone. Throws device_lost. */
-  rebuild(): Promise<void> {
+  /**
+   * To be called with the error of a step on `state`: returns where its device was lost, after it has been
+   * replaced by a new one with the weights on it; conversations find their caches gone. Rethrows the error
+   * where the device is alive, or `again` is false. Throws closed, device_lost.
+   */
+  async recover(state: DeviceState, error: unknown, again = true): Promise<void> {
+    this.checkOpen();
+    if (error instanceof WinnowError || !again) throw asWinnowError(error);
+    if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
+    this.checkOpen();
+    if (this.state !== state) return;
     this.rebuilding ??= this.openAnew().finally(() => {
       this.rebuilding = undefined;
     });
-    return this.rebuilding;
+    await this.rebuilding;
+  }
+
+  /** Runs `work`, and once more where the device is lost meanwhile. */
+  async survive<T>(work: (state: DeviceState) => Promise<T>): Promise<T> {
+    const state = this.state;
+    try {
+      return await work(state);
+    } catch (error) {
+      await this.recover(state, error);
+      return work(this.state);
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.state.gpu.destroy();
+  }
+
+  /** Waits a little, since work fails before the loss is announced. */
+  private async isLost({ gpu }: DeviceState): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const pause = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), LOST_WAIT_MS);
+    });
+    const lost = await Promise.race([gpu.device.lost.then(() => true), pause]);
+    clearTimeout(timer);
+    return lost;
   }
 
   private async openAnew(): Promise<void> {
     try {
+      this.state.gpu.destroy();
       const gpu = await openGpu(this.gpu);
-      this.state = await createDeviceState(gpu, this.inputs);
+      try {
+        const state = await createDeviceState(gpu, this.inputs);
+        this.checkOpen();
+        this.state = state;
+      } catch (error) {
+        gpu.destroy();
+        throw error;
+      }
     } catch (cause) {
+      this.checkOpen();
       throw new WinnowError("device_lost", "the GPU device was lost and could not be opened again", {
         hint: "Reload the page; the conversation's text is kept.",
         cause,

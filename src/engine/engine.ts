@@ -170,6 +170,11 @@ export class InferenceEngine {
     return this.core.state.gpu.ledger.report();
   }
 
+  /** What conversations share: for tests that look inside, and no part of the API. */
+  get internals(): EngineCore {
+    return this.core;
+  }
+
   /** GPU buffers created so far. */
   get buffersCreated(): number {
     return this.core.state.gpu.ledger.buffersCreated;
@@ -177,7 +182,7 @@ export class InferenceEngine {
 
   /** The conversation of that name, made on first use. */
   conversation(id: string): Conversation {
-    this.checkOpen();
+    this.core.checkOpen();
     let conversation = this.conversations.get(id);
     if (!conversation) {
       conversation = new Conversation(this.core, this.options.cache ?? {});
@@ -188,7 +193,7 @@ export class InferenceEngine {
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
   async fork(from: string, to: string): Promise<void> {
-    this.checkOpen();
+    this.core.checkOpen();
     const source = this.conversations.get(from);
     if (!source) throw invalidArgument("from", `there is no conversation "${from}"`);
     if (from === to) throw invalidArgument("to", "must differ from the conversation that is forked");
@@ -205,7 +210,7 @@ export class InferenceEngine {
     onLayer: (layer: number, rows: number, queries: Float32Array) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    this.checkOpen();
+    this.core.checkOpen();
     const { gpu, pool, runner } = this.core.state;
     const { heads, kvHeads, headDim, layers } = this.core.config;
     const width = (heads + 2 * kvHeads) * headDim;
@@ -235,12 +240,6 @@ export class InferenceEngine {
 
   /** Frees everything on the device. */
   async close(): Promise<void> {
-    this.core.closed = true;
-    this.core.state.gpu.destroy();
-  }
-
-  private checkOpen(): void {
-    if (this.core.closed)
-      throw new WinnowError("closed", "the engine is closed", { hint: "Create a new engine." });
+    this.core.close();
   }
 }

@@ -70,23 +70,24 @@ export class Runner {
     sequence.advance(tokens.length);
   }
 
-  /** Puts a prompt through, chunk by chunk; an abort takes effect between chunks. Returns rows of the last chunk. */
+  /**
+   * Puts a prompt through, chunk by chunk; an abort takes effect between chunks. `onChunk` is called right
+   * after each is submitted: during the `last` call the residual stream is that chunk's, and only then, since
+   * another conversation may run while this one waits.
+   */
   async prefill(
     sequence: KvSequence,
     tokens: readonly number[],
-    onChunk: (tokens: readonly number[]) => void,
+    onChunk: (tokens: readonly number[], last: boolean) => void,
     signal?: AbortSignal,
-  ): Promise<number> {
-    let rows = 0;
+  ): Promise<void> {
     for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
       throwIfAborted(signal);
       const chunk = tokens.slice(start, start + CHUNK_ROWS);
       this.submitChunk(sequence, chunk);
-      rows = chunk.length;
-      onChunk(chunk);
+      onChunk(chunk, start + CHUNK_ROWS >= tokens.length);
       await this.idle();
     }
-    return rows;
   }
 
   /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */

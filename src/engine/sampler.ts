@@ -8,6 +8,7 @@ import {
   SAMPLED_HEADER_WORDS,
   SAMPLED_RING,
   type SamplingParameters,
+  SEEN,
   samplingWords,
 } from "../kernels/sample.ts";
 import type { StepBuffers } from "../model/buffers.ts";
@@ -23,7 +24,7 @@ export class Sampler {
   private readonly buffers: GPUBuffer[];
   private readonly sampled: GPUBuffer;
   private readonly readback: GPUBuffer;
-  private step = 0;
+  private step: number;
 
   constructor(
     gpu: GpuContext,
@@ -31,6 +32,8 @@ export class Sampler {
     { logits, rows }: StepBuffers,
     parameters: SamplingParameters,
     prompt: readonly number[],
+    /** Tokens drawn before, on a device that was lost: counts and random numbers go on from there. */
+    answer: readonly number[],
     vocabulary: number,
   ) {
     this.gpu = gpu;
@@ -38,9 +41,13 @@ export class Sampler {
     const words = samplingWords(parameters);
     const sampling = ledger.uniform("sampling", words);
     const counts = ledger.storage("activations", "token counts", vocabulary * 4);
-    gpu.write(counts, promptCounts(prompt, vocabulary));
+    const seen = promptCounts(prompt, vocabulary);
+    for (const token of answer) seen[token] = (seen[token] | SEEN) + 1;
+    gpu.write(counts, seen);
     const scratch = ledger.storage("activations", "sampling scratch", sample.scratchBytes);
     this.sampled = ledger.storage("activations", "sampled", SAMPLED_BYTES);
+    gpu.write(this.sampled, new Uint32Array([answer.length, 0, 0, 0]));
+    this.step = answer.length;
     this.readback = ledger.create(
       "staging",
       "sampled",

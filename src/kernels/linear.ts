@@ -120,11 +120,11 @@ function partEpilogue(
 }
 
 const CPU_TILES: readonly MatmulTile[] = [
-  { m: 1, n: 8 },
-  { m: 4, n: 8 },
-  { m: 8, n: 8 },
+  { m: 1, n: 8, group: 8 },
+  { m: 4, n: 8, group: 8 },
+  { m: 8, n: 8, group: 8 },
 ];
-const GPU_TILES: readonly MatmulTile[] = [{ m: 8, n: 8 }];
+const GPU_TILES: readonly MatmulTile[] = [{ m: 8, n: 8, group: 32 }];
 
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(

@@ -9,10 +9,9 @@ export interface MatmulTile {
   readonly m: 1 | 2 | 4 | 8;
   /** Even. */
   readonly n: number;
+  /** Invocations a workgroup, along N. */
+  readonly group: number;
 }
-
-/** Invocations a workgroup, along N. */
-const GROUP = 32;
 
 export interface Matmul {
   readonly tile: MatmulTile;
@@ -34,14 +33,14 @@ export async function createMatmul(
     `matmul ${tile.m}x${tile.n}`,
     tile.m === 1 ? rowsCode : code,
     config,
-    { TILE_M: tile.m, TILE_N: tile.n, GROUP },
+    { TILE_M: tile.m, TILE_N: tile.n, GROUP: tile.group },
     { m: tile.m, n: tile.n, pair: tile.n / 2 },
   );
   return {
     tile,
     bind(buffers) {
       const bindings = bindProduct(kernel, buffers);
-      const x = Math.ceil(buffers.part.rows / (tile.n * GROUP));
+      const x = Math.ceil(buffers.part.rows / (tile.n * tile.group));
       return (rows) => ({ kernel, bindings, workgroups: [x, Math.ceil(rows / tile.m)] });
     },
   };

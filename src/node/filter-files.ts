@@ -14,13 +14,13 @@ export async function readNodeFilters(
   if (given instanceof ArrayBuffer) return new Uint8Array(given);
   if (given !== undefined) return readNamed(given);
   const own = entry?.filters && packageFile(join("public", entry.filters));
-  return own ? readFile(own) : undefined;
+  return own ? readBytes(own) : undefined;
 }
 
 async function readNamed(address: string): Promise<Uint8Array> {
   try {
     if (!/^https?:/i.test(address)) {
-      return await readFile(address.startsWith("file:") ? fileURLToPath(address) : address);
+      return await readBytes(address.startsWith("file:") ? fileURLToPath(address) : address);
     }
     const response = await fetch(address);
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
@@ -36,6 +36,9 @@ async function readNamed(address: string): Promise<Uint8Array> {
     );
   }
 }
+
+/** A copy: a Buffer of Node may be a window on a shared pool. */
+const readBytes = async (path: string): Promise<Uint8Array> => new Uint8Array(await readFile(path));
 
 /** A file of this package, whether this code runs from src/node/ or from dist/. */
 export function packageFile(path: string): string | undefined {

@@ -15,6 +15,7 @@ import { ensureModelFile, modelCacheFolder } from "./model-cache.ts";
 export interface NodeModel extends ReadableModel {
   /** Where its file lies; undefined for a Blob. */
   path?: string;
+  close(): Promise<void>;
   /** The registered model this is, if it is one. */
   entry?: ModelEntry;
 }
@@ -40,7 +41,7 @@ export async function resolveNodeModel(
 /** Throws model_not_found for a name nobody knows and a path where nothing is; fetches nothing. */
 export async function checkModelName(model: string): Promise<void> {
   if (isUrl(model)) return;
-  if (isPath(model)) await NodeFileSource.open(toPath(model));
+  if (isPath(model)) await (await NodeFileSource.open(toPath(model))).close();
   else findModel(model);
 }
 
@@ -95,6 +96,11 @@ function readable(
       // A registered file was verified when it was found.
       hash ??= entry ? Promise.resolve(entry.sha256) : sha256OfSource(source);
       return { sha256: await hash };
+    },
+    async close() {
+      // Closing under a hash that still reads would fail it.
+      await hash?.catch(() => {});
+      if (source instanceof NodeFileSource) await source.close();
     },
   };
 }

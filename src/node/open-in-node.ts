@@ -19,7 +19,10 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
       checkMemory(findModel(model), cache, memoryLimit);
     }
     const resolved = await resolveNodeModel(model, onProgress, signal);
-    const filters = await readNodeFilters(options.filters, resolved.entry);
+    const filters = await readNodeFilters(options.filters, resolved.entry).catch(async (error) => {
+      await resolved.close();
+      throw error;
+    });
     return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
   };
 }

@@ -96,7 +96,15 @@ describe("demo page", () => {
     expect(await demo.answer.locator("table tbody tr").count()).toBe(5);
     expect(await demo.answer.locator("script, b, img").count()).toBe(0);
     expect(await demo.text(demo.answer)).toContain("<script>alert(1)</script>");
-    expect(await demo.answer.locator("a").getAttribute("rel")).toContain("noopener");
+    const links = await demo.answer
+      .locator("a")
+      .evaluateAll((all) => all.map((a) => [a.textContent, a.getAttribute("href")]));
+    expect(links).toEqual([
+      ["the river", "https://example.org/river"],
+      ["its picture", "https://example.org/river.png"],
+      ["a trap", null],
+    ]);
+    expect(await demo.answer.locator("a").first().getAttribute("rel")).toContain("noopener");
     expect(await demo.text(demo.answer.locator("pre code"))).toContain("gaps = [b - a");
   });
 

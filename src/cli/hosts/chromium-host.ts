@@ -19,7 +19,8 @@ export async function runInChromium(job: Job, report: Report): Promise<CommandRe
     report(stage, loaded, total),
   );
   const filters = await readNodeFilters(job.filters, model.entry);
-  const sha256 = (await model.verified()).sha256;
+  const { sha256 } = await model.verified();
+  await model.close();
   const server = await serveStatic(
     { "/dist/": packageFile("dist")!, "/model.gguf": model.path! },
     0,

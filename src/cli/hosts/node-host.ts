@@ -16,7 +16,7 @@ const RETRY_MARK = "WINNOW_SWIFTSHADER";
 export async function runInNode(job: Job, report: Report): Promise<CommandResult> {
   await checkModelName(job.model);
   await findAdapter();
-  const { engine, sha256 } = await openInNode()(
+  const { engine, sha256, close } = await openInNode()(
     {
       model: job.model,
       cache: job.cache,
@@ -30,7 +30,7 @@ export async function runInNode(job: Job, report: Report): Promise<CommandResult
     const command = findEngineCommand(job.command)!;
     return await command.run(job.input, { engine, modelSha256: sha256, report });
   } finally {
-    await engine.close();
+    await close();
   }
 }
 
@@ -44,8 +44,12 @@ export async function runText(
   const resolved = await resolveNodeModel(model, ({ stage, loaded, total }) =>
     report(stage, loaded, total),
   );
-  const { metadata } = await parseGguf(resolved.source);
-  return command.runText(input, createGgufTokenizer(metadata));
+  try {
+    const { metadata } = await parseGguf(resolved.source);
+    return await command.runText(input, createGgufTokenizer(metadata));
+  } finally {
+    await resolved.close();
+  }
 }
 
 /**

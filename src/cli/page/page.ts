@@ -15,7 +15,7 @@ globalThis.winnowRun = async (job: PageJob): Promise<PageOutcome> => {
 async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["result"]> {
   const { cache, name, sha256, modelUrl } = job;
   const source = await HttpSource.open(modelUrl);
-  const { engine } = await openEngine({
+  const { engine, close } = await openEngine({
     gpu: navigator.gpu,
     // The command line has hashed the file already.
     model: { source, name, sha256, verified: async () => ({ sha256 }) },
@@ -40,7 +40,7 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
     return { json, text, files: Object.fromEntries(packed) };
   } finally {
-    await engine.close();
+    await close();
   }
 }
 

@@ -1,0 +1,104 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { tinyModel } from "../reference/tiny-model.ts";
+
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+
+interface Run {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+const winnow = (args: string[], env: NodeJS.ProcessEnv = process.env): Promise<Run> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) =>
+      resolve({
+        status: typeof error?.code === "number" ? error.code : error ? 1 : 0,
+        stdout,
+        stderr,
+      }),
+    );
+  });
+
+/** The built program on the tiny model, on Dawn and in Chromium. */
+describe("dist/cli.js", () => {
+  const folder = mkdtempSync(join(tmpdir(), "winnow-cli-"));
+  const model = join(folder, "tiny.gguf");
+  const text = join(folder, "text.txt");
+  beforeAll(() => {
+    writeFileSync(model, tinyModel("f32"));
+    writeFileSync(text, "The quick brown fox jumps over the lazy dog. ".repeat(40));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function json(...args: string[]): Promise<Record<string, unknown>> {
+    const run = await winnow([...args, "--model", model, "--json"]);
+    expect(run.status, run.stderr).toBe(0);
+    expect(run.stdout.trimEnd().split("\n")).toHaveLength(1);
+    return JSON.parse(run.stdout);
+  }
+
+  it("gives the same answer on both hosts", async () => {
+    const args = ["generate", "--prompt", "abc", "--max-tokens", "8", "--policy", "k-norm"];
+    const node = await json(...args);
+    const chromium = await json(...args, "--host", "chromium");
+    expect((node.tokens as number[]).length).toBeGreaterThan(0);
+    expect(chromium.tokens).toEqual(node.tokens);
+    expect(chromium).toMatchObject({ text: node.text, prompt_tokens: node.prompt_tokens });
+    expect(chromium.adapter).toHaveProperty("vendor");
+  });
+
+  it("scores a text by the decode path and in chunks alike, under no budget", async () => {
+    const args = ["ppl", "--text", text, "--tokens", "40", "--offset", "3", "--budget", "full"];
+    const one = await json(...args);
+    const chunked = await json(...args, "--chunk", "16");
+    const losses = one.nll as number[];
+    expect(losses).toHaveLength(39);
+    expect(one.ppl).toBeCloseTo(Math.exp(losses.reduce((sum, x) => sum + x, 0) / 39), 9);
+    for (const [i, loss] of (chunked.nll as number[]).entries())
+      expect(loss).toBeCloseTo(losses[i]!, 2);
+  });
+
+  it("calibrates, and takes the filters it made", async () => {
+    const out = join(folder, "f.safetensors");
+    const made = await json("calibrate", "--text", text, "--samples", "100", "--out", out);
+    expect(made).toMatchObject({ layers: 2, kv_heads: 2, head_dim: 16 });
+    const args = ["ppl", "--text", text, "--tokens", "40", "--budget", "16", "--window", "4"];
+    const used = await json(...args, "--policy", "q-filters", "--filters", out);
+    expect(used.cache).toMatchObject({ policy: "q-filters", budget: 16 });
+    expect((used.cache as { pairsEvicted: number }).pairsEvicted).toBeGreaterThan(0);
+  });
+
+  it("refuses filters of another model in one line", async () => {
+    const wrong = join(folder, "wrong.safetensors");
+    writeFileSync(wrong, "not a safetensors file");
+    const run = await winnow([
+      "ppl",
+      "--model",
+      model,
+      "--text",
+      text,
+      "--tokens",
+      "9",
+      "--filters",
+      wrong,
+    ]);
+    expect(run).toMatchObject({ status: 1, stdout: "" });
+    expect(run.stderr.trimEnd().split("\n").at(-1)).toMatch(/^winnow: .*filters/);
+  });
+
+  it("finds Chromium's SwiftShader by itself where no Vulkan driver is set", async () => {
+    const { VK_ICD_FILENAMES: _icd, LD_LIBRARY_PATH: _libraries, ...env } = process.env;
+    const run = await winnow(
+      ["logits", "--model", model, "--tokens", "1,2,3", "--top", "2", "--json"],
+      env,
+    );
+    expect(run.status, run.stderr).toBe(0);
+    expect(JSON.parse(run.stdout).top).toHaveLength(2);
+  });
+});

@@ -1,0 +1,166 @@
+import { EngineClient } from "../../src/api/client.ts";
+import { connectLocal } from "../../src/api/connect-local.ts";
+import type { CacheOptions, CacheUsage, EngineOptions } from "../../src/api/types.ts";
+import { checkEngineOptions } from "../../src/api/validate-engine.ts";
+import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { throwIfAborted, WinnowError } from "../../src/errors.ts";
+import type { ChatTemplate, Tokenizer } from "../../src/text/types.ts";
+
+const END = 256;
+
+/** One token a byte; 256 ends an answer. */
+export const byteTokenizer: Tokenizer = {
+  vocabSize: 257,
+  endTokens: new Set([END]),
+  encode: (text) => [...new TextEncoder().encode(text)],
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < END))),
+  tokenBytes: (id) => (id < END ? Uint8Array.of(id) : new Uint8Array(0)),
+};
+
+const template: ChatTemplate = {
+  render: (messages) => messages.map(({ role, content }) => `<${role}>${content}`).join(""),
+  encode: (messages, tokenizer) => tokenizer.encode(`${template.render(messages)}<assistant>`),
+};
+
+type GenerateArguments = Parameters<ReturnType<InferenceEngine["conversation"]>["generate"]>;
+
+/** What the fake does, for the test to see and to steer. */
+export class FakeEngine {
+  readonly tokenizer = byteTokenizer;
+  readonly template = template;
+  contextLength = 1000;
+  /** What it answers, then the end token. */
+  answer = "hello";
+  /** Calls as they happened: "start a", "end a", "left a", "configure a 64"... */
+  readonly log: string[] = [];
+  /** Thrown in place of the next answer's third token. */
+  failure: Error | undefined;
+  private readonly conversations = new Map<string, FakeConversation>();
+
+  conversation(id: string): FakeConversation {
+    let found = this.conversations.get(id);
+    if (!found) {
+      found = new FakeConversation(this, id);
+      this.conversations.set(id, found);
+    }
+    return found;
+  }
+
+  async fork(from: string, to: string): Promise<void> {
+    if (!this.conversations.has(from))
+      throw new WinnowError("invalid_argument", `from: no ${from}`);
+    this.log.push(`fork ${from} ${to}`);
+    this.conversation(to).tokens = [...this.conversation(from).tokens];
+  }
+
+  memory() {
+    return { weights: 10, kv: 5, activations: 2, staging: 1, total: 18 };
+  }
+
+  info() {
+    return {
+      model: {
+        name: "fake",
+        architecture: "none",
+        parameters: 1,
+        contextLength: 1000,
+        bytes: 1,
+        sha256: "",
+      },
+      adapter: { vendor: "", architecture: "", device: "", description: "none", fallback: false },
+      features: [],
+      kernels: {},
+      notices: [],
+    };
+  }
+
+  async close(): Promise<void> {
+    this.log.push("close");
+  }
+}
+
+class FakeConversation {
+  tokens: number[] = [];
+  private cache: CacheOptions = {};
+  private readonly engine: FakeEngine;
+  private readonly id: string;
+
+  constructor(engine: FakeEngine, id: string) {
+    this.engine = engine;
+    this.id = id;
+  }
+
+  usage(): CacheUsage {
+    return {
+      budget: this.cache.budget ?? 512,
+      policy: this.cache.policy ?? "q-filters",
+      tokensSeen: this.tokens.length,
+      pairsKept: this.tokens.length,
+      pairsEvicted: 0,
+      bytes: this.tokens.length,
+      bytesUncompressed: this.tokens.length,
+    };
+  }
+
+  async configure(cache: CacheOptions): Promise<CacheUsage> {
+    this.cache = { ...this.cache, ...cache };
+    this.engine.log.push(`configure ${this.id} ${cache.budget}`);
+    return this.usage();
+  }
+
+  async retention() {
+    return { heads: 1, tokens: this.tokens.map(String), kept: this.tokens.map(() => 1) };
+  }
+
+  async reset(): Promise<void> {
+    this.engine.log.push(`reset ${this.id}`);
+    this.tokens = [];
+  }
+
+  async *generate(prompt: readonly number[], options: GenerateArguments[1]) {
+    const { engine, id } = this;
+    engine.log.push(`start ${id}`);
+    const common = this.tokens.length > 0 && this.tokens.every((token, i) => token === prompt[i]);
+    const cachedTokens = common ? Math.min(this.tokens.length, prompt.length - 1) : 0;
+    const result = { cachedTokens, promptTokens: prompt.length };
+    options.onPrefill?.(prompt.length - cachedTokens, prompt.length - cachedTokens);
+    this.tokens = [...prompt];
+    let ended = false;
+    try {
+      for (const [index, token] of byteTokenizer.encode(engine.answer).entries()) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        throwIfAborted(options.signal);
+        if (index === options.maxTokens) {
+          ended = true;
+          return { finish: "length" as const, ...result };
+        }
+        if (engine.failure && index === 2) throw engine.failure;
+        yield token;
+        this.tokens.push(token);
+      }
+      ended = true;
+      return { finish: "stop" as const, ...result };
+    } finally {
+      engine.log.push(`${ended ? "end" : "left"} ${id}`);
+    }
+  }
+}
+
+/** The public engine over a fake one, by way of the real client and service. */
+export async function openFake(options: Partial<EngineOptions> = {}): Promise<{
+  engine: EngineClient;
+  fake: FakeEngine;
+}> {
+  const fake = new FakeEngine();
+  const connection = connectLocal(async (_options, onProgress, signal) => {
+    onProgress({ stage: "ready", loaded: 1, total: 1 });
+    throwIfAborted(signal);
+    return {
+      engine: fake as unknown as InferenceEngine,
+      sha256: "abc",
+      close: () => fake.close(),
+    };
+  });
+  const checked = checkEngineOptions({ model: "fake", ...options });
+  return { engine: await EngineClient.open(connection, checked, {}), fake };
+}
