@@ -43,6 +43,11 @@ export class MessageList extends LitElement {
         margin: 0 auto;
         padding: 1.5rem 1.25rem 1.75rem;
       }
+      @media (max-width: 600px) {
+        .column {
+          padding-inline: 0.5rem;
+        }
+      }
       .welcome {
         margin: auto 0;
       }

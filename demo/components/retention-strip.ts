@@ -81,6 +81,9 @@ export class RetentionStrip extends LitElement {
         touch-action: pan-y;
       }
       @media (max-width: 600px) {
+        .inner {
+          padding-inline: 0.9rem;
+        }
         .legend,
         .wide {
           display: none;

@@ -19,6 +19,19 @@ const FOLDERS = [
   "/opt/google/chrome",
 ];
 
+const DRIVER_FOLDERS = [
+  "/etc/vulkan/icd.d",
+  "/usr/share/vulkan/icd.d",
+  "/usr/local/share/vulkan/icd.d",
+];
+
+/** Whether the Vulkan loader of Linux could find any driver; other systems bring their own. */
+export function mayHaveVulkanDriver(): boolean {
+  if (process.platform !== "linux") return true;
+  if (process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) return true;
+  return DRIVER_FOLDERS.some((folder) => existsSync(folder) && readdirSync(folder).length > 0);
+}
+
 /** The SwiftShader beside `browser` or beside an installed Chromium; undefined where there is none. */
 export function swiftShaderEnvironment(browser?: string): VulkanEnvironment | undefined {
   const beside = browser && existsSync(browser) ? [dirname(realpathSync(browser))] : [];

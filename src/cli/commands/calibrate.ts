@@ -23,6 +23,8 @@ export const calibrateCommand: Command<Input> = {
   usage: `--text FILE... [--samples ${DEFAULT_SAMPLES}] [--sequences 16] --out F.safetensors`,
   flags: { text: "string", samples: "string", sequences: "string", out: "string" },
   listFlag: "text",
+  // Nothing is evicted while queries are captured, so no policy is missed.
+  cacheDefaults: { policy: "full" },
   read: async (flags, files) => {
     const out = required(flags, "out");
     const samples = wholeNumber(flags, "samples", { min: 1, fallback: DEFAULT_SAMPLES });
@@ -44,7 +46,9 @@ export const calibrateCommand: Command<Input> = {
       headDim,
       samples,
       modelSha256,
-      textsSha256: await Promise.all(texts.map(sha256OfText)),
+      textsSha256: await Promise.all(
+        [...new Set(pieces.map(({ text }) => text))].map(sha256OfText),
+      ),
     });
     const mean = explained.flat().reduce((sum, part) => sum + part, 0) / (layers * kvHeads);
     return {
@@ -62,42 +66,54 @@ export const calibrateCommand: Command<Input> = {
   },
 };
 
-/** Sequences of 2,048 tokens: the first of every text, then the second of every text, and so on. */
-function cutTexts(
-  engine: InferenceEngine,
-  texts: readonly string[],
-  sequences: number,
-): number[][] {
-  const length = Math.min(SEQUENCE_TOKENS, engine.contextLength);
-  const tokens = texts.map((text) => engine.tokenizer.encode(text));
-  const pieces: number[][] = [];
-  for (let start = 0; pieces.length < sequences; start += length) {
-    const round = tokens.filter((text) => text.length > start);
-    if (round.length === 0) break;
-    for (const text of round) {
-      const piece = text.slice(start, start + length);
-      // A short rest at the end of a long text would only add early positions.
-      if (start === 0 || piece.length === length) pieces.push(piece);
-      if (pieces.length === sequences) break;
-    }
-  }
-  if (pieces.every((piece) => piece.length === 0)) throw invalidArgument("--text", "has no tokens");
-  return pieces.filter((piece) => piece.length > 0);
+interface Piece {
+  text: string;
+  tokens: number[];
 }
 
-function engineQueries(engine: InferenceEngine, pieces: readonly number[][]): QuerySource {
+/**
+ * Sequences of 2,048 tokens, as in the reference: the beginning of each text that is long enough;
+ * where those are too few, the next parts of them, then texts that are shorter.
+ */
+function cutTexts(engine: InferenceEngine, texts: readonly string[], sequences: number): Piece[] {
+  const length = Math.min(SEQUENCE_TOKENS, engine.contextLength);
+  const pieces: Piece[] = [];
+  const long: Piece[] = [];
+  const short: Piece[] = [];
+  for (const text of texts) {
+    if (pieces.length === sequences) return pieces;
+    const tokens = engine.tokenizer.encode(text);
+    if (tokens.length < length) short.push({ text, tokens });
+    else {
+      long.push({ text, tokens });
+      pieces.push({ text, tokens: tokens.slice(0, length) });
+    }
+  }
+  const longest = long.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+  for (let start = length; start + length <= longest; start += length) {
+    for (const { text, tokens } of long) {
+      if (start + length <= tokens.length)
+        pieces.push({ text, tokens: tokens.slice(start, start + length) });
+    }
+  }
+  pieces.push(...short.filter(({ tokens }) => tokens.length > 0));
+  if (pieces.length === 0) throw invalidArgument("--text", "has no tokens");
+  return pieces.slice(0, sequences);
+}
+
+function engineQueries(engine: InferenceEngine, pieces: readonly Piece[]): QuerySource {
   const { layers, heads, kvHeads, headDim } = engine.shape;
   return {
     layers,
     heads,
     kvHeads,
     headDim,
-    rows: pieces.reduce((sum, piece) => sum + piece.length, 0),
+    rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
     async *batches(signal) {
-      for (const piece of pieces) {
+      for (const { tokens } of pieces) {
         const captured: QueryBatch[] = [];
         await engine.captureQueries(
-          piece,
+          tokens,
           (layer, rows, queries) => captured.push({ layer, rows, queries }),
           signal,
         );

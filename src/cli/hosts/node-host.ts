@@ -3,7 +3,7 @@ import { parseGguf } from "../../formats/gguf.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { checkModelName, resolveNodeModel } from "../../node/model-files.ts";
 import { openInNode } from "../../node/open-in-node.ts";
-import { swiftShaderEnvironment } from "../../node/vulkan.ts";
+import { mayHaveVulkanDriver, swiftShaderEnvironment } from "../../node/vulkan.ts";
 import { createGgufTokenizer } from "../../text/gguf-tokenizer.ts";
 import type { CommandResult, Report, TextCommand } from "../command.ts";
 import type { Job } from "../command-line.ts";
@@ -57,10 +57,9 @@ export async function runText(
  * that driver: the loader reads its environment only when a process begins.
  */
 async function findAdapter(): Promise<void> {
-  const gpu = await nodeGpu();
-  if (await gpu.requestAdapter()) return;
+  if (mayHaveVulkanDriver() && (await (await nodeGpu()).requestAdapter())) return;
   const environment = process.env[RETRY_MARK] ? undefined : swiftShaderEnvironment();
-  if (!environment) return requireAdapter(gpu);
+  if (!environment) return requireAdapter(await nodeGpu());
   console.error(
     `winnow: no Vulkan driver here; using SwiftShader (${environment.VK_ICD_FILENAMES})`,
   );

@@ -1,0 +1,115 @@
+import { expect, test } from "vitest";
+import { create, globals } from "webgpu";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
+import {
+  createAttentionCombine,
+  createAttentionDecode,
+  createAttentionPrefill,
+} from "../../src/kernels/attention.ts";
+import { createEmbed } from "../../src/kernels/embed.ts";
+import { createEvictSelect } from "../../src/kernels/evict-select.ts";
+import { createKvMove } from "../../src/kernels/kv-move.ts";
+import { createKvWrite } from "../../src/kernels/kv-write.ts";
+import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
+import { createNll } from "../../src/kernels/nll.ts";
+import { createRescore } from "../../src/kernels/rescore.ts";
+import { createRetention } from "../../src/kernels/retention.ts";
+import { createSample } from "../../src/kernels/sample.ts";
+import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
+import type { WeightMatrix } from "../../src/kernels/weights.ts";
+
+Object.assign(globalThis, globals);
+
+/** Dawn without a driver: it validates WGSL, bindings and limits as a browser does, and runs nothing. */
+const dawn = create(["backend=null"]);
+
+/** A context on the null device, opened with WebGPU's default limits, that claims to be another adapter. */
+async function nullGpu(architecture: string, specs: KernelSpec[]): Promise<GpuContext> {
+  const adapter = await dawn.requestAdapter();
+  if (!adapter) throw new Error("Dawn's null backend gave no adapter");
+  const device = await adapter.requestDevice();
+  const buffer = {} as GPUBuffer;
+  return {
+    adapter: {
+      info: { vendor: "test", architecture, device: "", description: "", isFallbackAdapter: false },
+    },
+    ledger: { uniform: () => buffer, storage: () => buffer, create: () => buffer },
+    kernel: (spec: KernelSpec): Promise<Kernel> => {
+      specs.push(spec);
+      return compileKernel(device, spec);
+    },
+  } as unknown as GpuContext;
+}
+
+const matrix = (layout: LayoutName, rows: number, cols: number): WeightMatrix => ({
+  label: "test",
+  rows,
+  cols,
+  interleaved: true,
+  bytes: 0,
+  parts: [
+    {
+      layout: LAYOUTS[layout],
+      firstRow: 0,
+      rows,
+      buffers: LAYOUTS[layout].streams.map(() => ({}) as GPUBuffer),
+    },
+  ],
+});
+
+async function collect(architecture: string): Promise<KernelSpec[]> {
+  const specs: KernelSpec[] = [];
+  const gpu = await nullGpu(architecture, specs);
+  const gain = {} as GPUBuffer;
+  for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
+    for (const epilogue of ["store", "add", "swiglu"] satisfies LinearEpilogue[]) {
+      await createLinear(gpu, {
+        matrix: matrix(layout, 192, 576),
+        epilogue,
+        norm: { gain, epsilon: 1e-5 },
+        bias: gain,
+      });
+    }
+    await createEmbed(gpu, matrix(layout, 192, 576));
+  }
+  for (const [headDim, heads, kvHeads] of [
+    [64, 9, 3],
+    [128, 32, 8],
+    [256, 4, 1],
+  ] as const) {
+    const shape = { layers: 2, heads, kvHeads, headDim };
+    const paged = { headDim, pageSlots: 32 };
+    await createAttentionDecode(gpu, shape);
+    await createAttentionCombine(gpu, shape);
+    await createAttentionPrefill(gpu, shape);
+    await createKvWrite(gpu, shape, "append");
+    await createKvWrite(gpu, shape, "chunk");
+    await createRescore(gpu, shape);
+    await createEvictSelect(gpu, paged);
+    await createKvMove(gpu, paged);
+    await createRetention(gpu, paged);
+  }
+  await createSample(gpu, { vocabulary: 49152 });
+  await createNll(gpu);
+  return specs;
+}
+
+test.each(["apple", "swiftshader"])(
+  "every kernel for an adapter of %s compiles, with the bindings its TypeScript says, within WebGPU's default limits",
+  async (architecture) => {
+    const specs = await collect(architecture);
+    expect(specs.length).toBeGreaterThan(60);
+    for (const { label, bindings } of specs)
+      expect(bindings.filter((type) => type !== "uniform").length, label).toBeLessThanOrEqual(8);
+  },
+);
+
+test("a binding that the WGSL contradicts is refused", async () => {
+  const gpu = await nullGpu("apple", []);
+  const code = [
+    "@group(0) @binding(0) var<storage, read_write> x: array<u32>;",
+    "@compute @workgroup_size(1) fn main() { x[0] = 1; }",
+  ];
+  await expect(gpu.kernel({ label: "wrong", code, bindings: ["read"] })).rejects.toThrow();
+});
