@@ -12,26 +12,31 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 const WORKER_FILE = "engine.worker.js";
 
 /**
- * Vite writes the addresses of a worker and of assets as expressions of its own making; other
- * bundlers see only the literal `new URL("./file", import.meta.url)`, so write that.
+ * Bundlers find a worker and an asset by the literal `new URL("./file", import.meta.url)`, which Vite
+ * replaces by expressions of its own making: so these are written here. Filters are not copied into
+ * dist: the package has public/filters beside it.
  */
 function literalUrls(): Plugin {
+  const filters = /new URL\(\s*"\.\.\/\.\.\/public\//g;
   const viteForm =
-    /new URL\(new URL\(["'`]([^"'`]+)["'`],\s*import\.meta\.url\)\.href,\s*["'`]{2}\s*\+\s*import\.meta\.url\)/g;
+    /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/g;
   const worker = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
   return {
     name: "winnow:literal-urls",
-    enforce: "post",
-    generateBundle(_options, bundle) {
-      for (const file of Object.values(bundle)) {
-        if (file.type !== "chunk") continue;
-        file.code = file.code
-          .replace(viteForm, (_all, path: string) => `new URL("./${path}",import.meta.url)`)
-          .replace("import.meta.url),{type:`module`", 'import.meta.url),{type:"module"');
-        if (file.code.includes("new Worker(") && !file.code.includes(worker)) {
-          this.error(`${file.fileName}: the worker's address is not what other bundlers look for`);
+    enforce: "pre",
+    transform: (code, id) =>
+      id.endsWith("/own-filters.ts")
+        ? code.replace(filters, 'new URL(/* @vite-ignore */ "../public/')
+        : undefined,
+    generateBundle: {
+      order: "post",
+      handler(_options, bundle) {
+        for (const file of Object.values(bundle)) {
+          if (file.type !== "chunk" || !file.code.includes("new Worker(")) continue;
+          file.code = file.code.replace(viteForm, worker);
+          if (!file.code.includes(worker)) this.error(`${file.fileName}: no address of the worker`);
         }
-      }
+      },
     },
   };
 }
@@ -60,14 +65,13 @@ const browserLibrary: ViteUserConfig = {
     emptyOutDir: true,
     target: "es2022",
     license: { fileName: "third-party-licenses.md" },
-    rolldownOptions: {
-      preserveEntrySignatures: "strict",
-      input: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
-      output: { format: "es", entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" },
+    lib: {
+      entry: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
+      formats: ["es"],
     },
-    assetsInlineLimit: 0,
-    modulePreload: false,
-    minify: "oxc",
+    rolldownOptions: {
+      output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js", minify: true },
+    },
   },
 };
 

@@ -30,6 +30,8 @@ export interface LinearConfig {
   readonly bias?: GPUBuffer;
   /** Default: by the adapter. */
   readonly shape?: ProductShapeName;
+  /** The only M that will be asked for, so that no other kernel is compiled. Default: any. */
+  readonly rows?: readonly number[];
 }
 
 export interface LinearBuffers {
@@ -119,33 +121,44 @@ function partEpilogue(
   throw new WinnowError("internal", `${matrix.label}: a part holds gate and up rows, stacked`);
 }
 
-const CPU_TILES: readonly MatmulTile[] = [
-  { m: 1, n: 8, group: 8 },
-  { m: 4, n: 8, group: 8 },
-  { m: 8, n: 8, group: 8 },
-];
-const GPU_TILES: readonly MatmulTile[] = [{ m: 8, n: 8, group: 32 }];
+// Measured by tests/bench/matmul.mjs on SwiftShader.
+const CPU_ROW: MatmulTile = { m: 1, n: 12, group: 8 };
+const CPU_ROWS: MatmulTile = { m: 4, n: 12, group: 8 };
+const CPU_TILE: MatmulTile = { m: 8, n: 8, group: 8 };
+const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32 };
 
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(
   gpu: GpuContext,
-  { matrix, norm, bias }: LinearConfig,
+  { matrix, norm, bias, rows }: LinearConfig,
   part: WeightPart,
   epilogue: Epilogue,
   shape: ProductShapeName,
 ): Promise<Variant[]> {
   const common = { layout: part.layout, cols: matrix.cols, epilogue, bias: bias !== undefined };
-  const tiles = shape === "split-k" ? GPU_TILES : CPU_TILES;
-  const matvecs = shape === "split-k" ? ([1, 4] as const) : [];
-  return Promise.all([
-    ...matvecs.map(async (maxRows): Promise<Variant> => {
-      const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
-      return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
-    }),
-    ...tiles.map(async (tile, i): Promise<Variant> => {
-      const matmul = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
-      const maxRows = i === tiles.length - 1 ? Number.POSITIVE_INFINITY : tile.m;
-      return { maxRows, foldsNorm: false, bind: matmul.bind };
-    }),
-  ]);
+  const matvec = (maxRows: 1 | 4) => async (): Promise<Variant> => {
+    const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
+    return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
+  };
+  const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
+    const { bind } = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
+    return { maxRows, foldsNorm: false, bind };
+  };
+  const any = Number.POSITIVE_INFINITY;
+  const ladder: readonly { maxRows: number; create: () => Promise<Variant> }[] =
+    shape === "split-k"
+      ? [
+          { maxRows: 1, create: matvec(1) },
+          { maxRows: 4, create: matvec(4) },
+          { maxRows: any, create: matmul(any, GPU_TILE) },
+        ]
+      : [
+          { maxRows: 1, create: matmul(1, CPU_ROW) },
+          { maxRows: 4, create: matmul(4, CPU_ROWS) },
+          { maxRows: any, create: matmul(any, CPU_TILE) },
+        ];
+  const needed = (step: { maxRows: number }): boolean =>
+    rows === undefined ||
+    rows.some((count) => ladder.find(({ maxRows }) => count <= maxRows) === step);
+  return Promise.all(ladder.filter(needed).map(({ create }) => create()));
 }

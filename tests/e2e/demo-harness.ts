@@ -71,10 +71,12 @@ export class DemoPage {
     return ((await element.textContent()) ?? "").replace(/\s+/g, " ").trim();
   }
 
-  /** Presses Load and waits for the chat. */
+  /** Presses Load and waits for the chat; throws what the page says where loading fails. */
   async load(): Promise<void> {
     await this.at("load").click();
-    await this.at("composer").waitFor({ timeout: 240_000 });
+    const failed = this.at("load-error");
+    await this.at("composer").or(failed).waitFor({ timeout: 240_000 });
+    if ((await failed.count()) > 0) throw new Error(await this.text(failed));
   }
 
   async send(text: string): Promise<void> {
@@ -93,13 +95,17 @@ export class DemoPage {
     await this.settled(timeout);
   }
 
-  /** Until the answer has at least `length` characters. */
+  /** Until the answer has at least `length` characters; throws what the page says where it fails. */
   async streamed(length: number, timeout = 60_000): Promise<void> {
     await this.page.waitForFunction(
-      ([element, least]) => (element?.textContent ?? "").trim().length >= least,
-      [await this.answer.locator(".prose").elementHandle(), length] as const,
+      ([element, least]) =>
+        (element?.querySelector(".prose")?.textContent ?? "").trim().length >= least ||
+        element?.getAttribute("data-status") === "failed",
+      [await this.answer.elementHandle(), length] as const,
       { timeout },
     );
+    const failed = this.answer.getByTestId("message-error");
+    if ((await failed.count()) > 0) throw new Error(await this.text(failed));
   }
 
   /** Moves the slider to a step, as a drag does. */

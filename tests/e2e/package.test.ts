@@ -24,6 +24,14 @@ interface AppResult {
   memory: { weights: number; kv: number; activations: number; staging: number; total: number };
 }
 
+async function launch(args: string[]): Promise<Browser> {
+  const executablePath = await findChromium();
+  return chromium.launch({ args, ...(executablePath ? { executablePath } : {}) });
+}
+
+const resultOfPage = (): Promise<unknown> =>
+  (globalThis as unknown as { result: Promise<unknown> }).result;
+
 /** The package as users get it: packed, installed into another folder without a network, used. */
 describe("the packed package in an app of its own", () => {
   const app = mkdtempSync(join(tmpdir(), "winnow-app-"));
@@ -45,11 +53,7 @@ describe("the packed package in an app of its own", () => {
     const offline = ["--offline", "--omit=optional", "--omit=peer", "--no-audit", "--no-fund"];
     execFileSync(npm, ["install", ...offline], { cwd: app, stdio: "pipe" });
     writeFileSync(join(app, "model.gguf"), tinyModel("f32"));
-    const executablePath = await findChromium();
-    browser = await chromium.launch({
-      args: CHROMIUM_FLAGS,
-      ...(executablePath ? { executablePath } : {}),
-    });
+    browser = await launch(CHROMIUM_FLAGS);
   });
   afterAll(async () => {
     await browser?.close();
@@ -61,9 +65,7 @@ describe("the packed package in an app of its own", () => {
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(error.message));
     await page.goto(url);
-    const result = await page.evaluate(
-      () => (globalThis as unknown as { result: Promise<unknown> }).result,
-    );
+    const result = await page.evaluate(resultOfPage);
     await page.close();
     expect(problems).toEqual([]);
     expect(result).not.toHaveProperty("failed");
@@ -96,6 +98,27 @@ describe("the packed package in an app of its own", () => {
     try {
       check(await open(server.url));
     } finally {
+      server.close();
+    }
+  });
+
+  it("says what is missing where the browser has no WebGPU, before anything is fetched", async () => {
+    const server = await serveStatic(
+      { "/": join(app, "site"), "/model.gguf": join(app, "model.gguf") },
+      0,
+    );
+    const plain = await launch(["--no-sandbox", "--disable-gpu", "--disable-features=WebGPU"]);
+    try {
+      const page = await plain.newPage();
+      const fetched: string[] = [];
+      page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
+      await page.goto(server.url);
+      const result = await page.evaluate(resultOfPage);
+      expect(result).toMatchObject({ code: expect.stringMatching(/^no_(webgpu|adapter)$/) });
+      expect((result as { hint: string }).hint).not.toBe("");
+      expect(fetched).not.toContain("/model.gguf");
+    } finally {
+      await plain.close();
       server.close();
     }
   });

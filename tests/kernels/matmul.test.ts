@@ -3,7 +3,7 @@ import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { testGpu } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
-import { ALL_TYPES, randomTensor } from "./random-tensor.ts";
+import { ALL_TYPES, gateUp, randomTensor } from "./random-tensor.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -15,17 +15,6 @@ const product = (n: number, k: number, type: GgmlType = "Q4_1") => {
   const { source, values } = randomTensor(type, n, k, n + k);
   return { sources: [source], weights: values };
 };
-
-/** Two tensors, and their rows in turns. */
-function gateUp(n: number, k: number, types: readonly GgmlType[]) {
-  const [gate, up] = types.map((type, i) => randomTensor(type, n, k, 100 + i));
-  const weights = new Float32Array(2 * n * k);
-  for (let row = 0; row < n; row++) {
-    weights.set(gate!.values.subarray(row * k, (row + 1) * k), 2 * row * k);
-    weights.set(up!.values.subarray(row * k, (row + 1) * k), (2 * row + 1) * k);
-  }
-  return { sources: [gate!.source, up!.source], weights };
-}
 
 describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
   it.each(ALL_TYPES)("multiplies by %s", async (type) => {
@@ -52,9 +41,9 @@ describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
 
   it("gates: interleaved, stacked where no layout holds both types", async () => {
     const config = { rows: 9, shape, epilogue: "swiglu", interleave: true, norm: true, bias: false } as const;
-    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_1", "Q4_1"]) });
-    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_0", "Q4_K"]), bias: true });
-    await checkProduct(gpu, { ...config, ...gateUp(21, 256, ["Q4_K", "Q6_K"]) });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_1", "Q4_1") });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_0", "Q4_K"), bias: true });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_K", "Q6_K") });
   });
 
   it("takes float rows of any multiple of 4, and several parts", async () => {

@@ -19,6 +19,7 @@ export interface ProductCase {
   readonly first?: number;
   readonly interleave?: boolean;
   readonly upload?: UploadOptions;
+  readonly wideScales?: boolean;
 }
 
 const EPSILON = 1e-5;
@@ -35,11 +36,15 @@ export async function checkProduct(gpu: GpuContext, test: ProductCase): Promise<
   const before = randomFloats((rows + 1) * width, 3);
 
   const arrangement = test.interleave ? "interleave" : "stack";
-  const matrix = await uploadMatrix(gpu, "W", sources, arrangement, test.upload);
+  const matrix = await uploadMatrix(gpu, "W", sources, arrangement, {
+    ...test.upload,
+    ...(test.wideScales !== undefined && { wideScales: test.wideScales }),
+  });
   const linear = await createLinear(gpu, {
     matrix,
     epilogue,
     shape,
+    rows: [rows],
     ...(gain && { norm: { gain: upload(gpu, gain), epsilon: EPSILON } }),
     ...(bias && { bias: upload(gpu, bias) }),
   });

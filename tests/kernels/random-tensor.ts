@@ -79,3 +79,14 @@ function fillFloats(type: GgmlType, bytes: Uint8Array, next: () => number): void
     }
   }
 }
+
+/** Two tensors [n, k], and their rows in turns: gate 0, up 0, gate 1, ... */
+export function gateUp(n: number, k: number, ...types: readonly [GgmlType, GgmlType]) {
+  const [gate, up] = types.map((type, i) => randomTensor(type, n, k, 100 + i));
+  const weights = new Float32Array(2 * n * k);
+  for (let row = 0; row < n; row++) {
+    weights.set(gate!.values.subarray(row * k, (row + 1) * k), 2 * row * k);
+    weights.set(up!.values.subarray(row * k, (row + 1) * k), (2 * row + 1) * k);
+  }
+  return { sources: [gate!.source, up!.source], weights };
+}

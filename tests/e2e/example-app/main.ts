@@ -46,8 +46,8 @@ async function main(): Promise<unknown> {
 }
 
 Object.assign(globalThis, {
-  result: main().catch((error: unknown) => ({
-    failed: String(error),
-    hint: (error as WinnowError).hint,
-  })),
+  result: main().catch((error: unknown) => {
+    if (!(error instanceof WinnowError)) return { failed: String(error) };
+    return { failed: error.message, code: error.code, hint: error.hint };
+  }),
 });
