@@ -18,8 +18,7 @@ const WORKER_FILE = "engine.worker.js";
  */
 function literalUrls(): Plugin {
   const filters = /new URL\(\s*"\.\.\/\.\.\/public\//g;
-  const viteForm =
-    /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/g;
+  const viteForm = /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/g;
   const worker = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
   return {
     name: "winnow:literal-urls",

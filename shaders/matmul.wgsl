@@ -1,5 +1,12 @@
 // y = epilogue(x W^T + bias), a register tile of TILE_M rows of x by TILE_N rows of W an
 // invocation, straight from storage: no workgroup memory, no barrier.
+// Per 4 columns an 8x8 tile loads 8 vectors of x and (once a block) 8 blocks of W, unpacks 8 vectors
+// of weights (5 operations each) and does 256 multiply-adds: 512 flops for 128 bytes of x and 20 of
+// q4 weights. Neighbouring invocations share x (broadcast) but read W a tile apart, from cache lines
+// they use up within a block or two. About 150 registers an invocation at 8x8: a quarter of a GPU's
+// full occupancy, with 64 independent sums an invocation to hide latency.
+// The loop over four columns stays a loop: unrolled to 32 columns SwiftShader took minutes to
+// compile an 8x8 tile. Measured (tests/bench/matmul.mjs, 8x8, M 64): 3 to 5 GFLOPS on two cores.
 // Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS
 // (blocks a row), COLS4 (K / 4), RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP.
 

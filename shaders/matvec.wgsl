@@ -3,7 +3,8 @@
 // any K works; NORM multiplies it by the norm's gain on the way in, and the sum of squares gathered
 // there scales the result.
 // Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x a row; 2 flops a weight and row:
-// bound by memory. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
+// bound by memory. x from workgroup memory without bank
+// conflicts. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
 // Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams, gain_of; const
 // ROW_BLOCKS (blocks a row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
 

@@ -17,6 +17,7 @@ const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name
 const stages = {
   check: () => step("check", "npm", ["run", "--silent", "check"]),
   build: () => step("build", "npm", ["run", "--silent", "build"]),
+  size: () => step("size", "npm", ["run", "--silent", "size"]),
   unit: () => vitest("unit"),
   kernels: () => vitest("kernels"),
   model: () => vitest("model"),

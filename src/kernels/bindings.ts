@@ -24,5 +24,8 @@ const ADDRESS: Record<BindingType, string> = {
  */
 export const declareBindings = (bindings: readonly Binding[]): string =>
   bindings
-    .map(({ name, access, type }, i) => `@group(0) @binding(${i}) ${ADDRESS[access]} ${name}: ${type};`)
+    .map(
+      ({ name, access, type }, i) =>
+        `@group(0) @binding(${i}) ${ADDRESS[access]} ${name}: ${type};`,
+    )
     .join("\n");

@@ -26,7 +26,7 @@ export interface LinearConfig {
   readonly epilogue: LinearEpilogue;
   /** RMSNorm before the product: x * gain * rsqrt(mean(x^2) + epsilon). gain: f32 [K]. */
   readonly norm?: { readonly gain: GPUBuffer; readonly epsilon: number };
-  /** f32 [N], in the matrix's row order. */
+  /** f32 [N], in the matrix's row order (gate and up in turns only if matrix.interleaved). */
   readonly bias?: GPUBuffer;
   /** Default: by the adapter. */
   readonly shape?: ProductShapeName;
@@ -86,7 +86,8 @@ export async function createLinear(gpu: GpuContext, config: LinearConfig): Promi
   const rmsNorm = norm && (await createRmsNorm(gpu, { cols: matrix.cols, epsilon: norm.epsilon }));
   return {
     bind({ batch, x, y, normed }) {
-      if (norm && !normed) throw new WinnowError("internal", `${matrix.label}: no scratch for the norm`);
+      if (norm && !normed)
+        throw new WinnowError("internal", `${matrix.label}: no scratch for the norm`);
       const normalise = norm && rmsNorm?.bind({ batch, x, gain: norm.gain, y: normed! });
       const bound = parts.map(({ part, shape, variants }) =>
         variants.map((variant) => {

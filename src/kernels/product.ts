@@ -46,10 +46,7 @@ export const productShape = (
   yStride: number,
   column = part.firstRow,
 ): GPUBuffer =>
-  gpu.ledger.uniform(
-    "product shape",
-    new Uint32Array([part.rows, part.firstRow, column, yStride]),
-  );
+  gpu.ledger.uniform("product shape", new Uint32Array([part.rows, part.firstRow, column, yStride]));
 
 /** Compiles a product kernel: constants, declarations, weight format, epilogue, then `code`. */
 export async function productKernel(

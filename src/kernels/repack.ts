@@ -75,10 +75,7 @@ type Pack = (
 
 type PackerName = "nibbles" | "bytes" | "fifthBits" | "topBits" | "halfPairs" | "pairs" | "scales";
 
-function packerName(
-  { name }: WeightLayout,
-  stream: "quants" | "high" | "scales",
-): PackerName {
+function packerName({ name }: WeightLayout, stream: "quants" | "high" | "scales"): PackerName {
   if (stream === "quants") return name === "q8" ? "bytes" : "nibbles";
   if (stream === "high") return name === "q6" ? "topBits" : "fifthBits";
   if (name === "q6" || name === "q8") return "scales";

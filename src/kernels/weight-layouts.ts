@@ -4,31 +4,23 @@
  * row * blocksPerRow + k / 32). Nothing is requantised: shaders/lib/weights_*.wgsl give back the
  * weights of the `gguf` package bit for bit (a zero may change its sign).
  */
-import type { GgmlType } from "../formats/ggml-types.ts";
-import plainDot from "../../shaders/lib/weights_plain_dot.wgsl?raw";
+
 import weightsBf16 from "../../shaders/lib/weights_bf16.wgsl?raw";
 import weightsF16 from "../../shaders/lib/weights_f16.wgsl?raw";
 import weightsF32 from "../../shaders/lib/weights_f32.wgsl?raw";
+import plainDot from "../../shaders/lib/weights_plain_dot.wgsl?raw";
 import weightsQ4 from "../../shaders/lib/weights_q4.wgsl?raw";
 import weightsQ5 from "../../shaders/lib/weights_q5.wgsl?raw";
 import weightsQ6 from "../../shaders/lib/weights_q6.wgsl?raw";
 import weightsQ8 from "../../shaders/lib/weights_q8.wgsl?raw";
 import scalesF16 from "../../shaders/lib/weights_scales_f16.wgsl?raw";
 import scalesF32 from "../../shaders/lib/weights_scales_f32.wgsl?raw";
+import type { GgmlType } from "../formats/ggml-types.ts";
 
 /** Weights of a block. */
 export const BLOCK = 32;
 
-export type LayoutName =
-  | "q4"
-  | "q4_wide"
-  | "q5"
-  | "q5_wide"
-  | "q6"
-  | "q8"
-  | "f16"
-  | "bf16"
-  | "f32";
+export type LayoutName = "q4" | "q4_wide" | "q5" | "q5_wide" | "q6" | "q8" | "f16" | "bf16" | "f32";
 
 export interface WeightStream {
   /** Name of the WGSL variable. */

@@ -94,7 +94,12 @@ export async function uploadMatrix(
     for (const each of sections)
       for (const part of partRanges(each, cols, limit)) {
         const buffers = await createStreams(gpu, label, each.layout, part.rows, cols);
-        parts.push({ layout: each.layout, firstRow: each.firstRow + part.first, rows: part.rows, buffers });
+        parts.push({
+          layout: each.layout,
+          firstRow: each.firstRow + part.first,
+          rows: part.rows,
+          buffers,
+        });
         await fillPart(gpu, each, part.first, parts.at(-1)!, cols, options);
       }
   } catch (error) {
@@ -107,7 +112,10 @@ export async function uploadMatrix(
     cols,
     interleaved: shared !== undefined,
     parts,
-    bytes: parts.reduce((sum, part) => sum + part.buffers.reduce((all, { size }) => all + size, 0), 0),
+    bytes: parts.reduce(
+      (sum, part) => sum + part.buffers.reduce((all, { size }) => all + size, 0),
+      0,
+    ),
   };
 }
 
@@ -170,7 +178,10 @@ function partRanges(each: Section, cols: number, limit: number) {
   const widest = Math.max(...each.layout.streams.map(({ words }) => words)) * 4 * blocks;
   const most = Math.floor(limit / widest / 16) * 16;
   if (most === 0)
-    throw new WinnowError("adapter_too_weak", `16 rows of ${cols} weights exceed a binding of ${limit} bytes`);
+    throw new WinnowError(
+      "adapter_too_weak",
+      `16 rows of ${cols} weights exceed a binding of ${limit} bytes`,
+    );
   const ranges: { first: number; rows: number }[] = [];
   for (let first = 0; first < each.rows; first += most)
     ranges.push({ first, rows: Math.min(most, each.rows - first) });

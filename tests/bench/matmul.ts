@@ -2,7 +2,12 @@ import { create, globals } from "webgpu";
 import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import { type GpuContext, openGpu } from "../../src/gpu/context.ts";
 import type { Dispatch } from "../../src/gpu/kernel.ts";
-import { createLinear, type LinearEpilogue, productShapeFor, type ProductShapeName } from "../../src/kernels/linear.ts";
+import {
+  createLinear,
+  type LinearEpilogue,
+  type ProductShapeName,
+  productShapeFor,
+} from "../../src/kernels/linear.ts";
 import { destroyMatrix, uploadMatrix } from "../../src/kernels/weights.ts";
 import { randomTensor } from "../kernels/random-tensor.ts";
 
@@ -40,7 +45,11 @@ export async function time(gpu: GpuContext, dispatches: readonly Dispatch[], bud
     const { user, system } = process.cpuUsage(before);
     cpu.push((user + system) / 1e6 / repeat);
   }
-  return { least: Math.min(...runs), median: runs.sort((a, b) => a - b)[2]!, cpu: Math.min(...cpu) };
+  return {
+    least: Math.min(...runs),
+    median: runs.sort((a, b) => a - b)[2]!,
+    cpu: Math.min(...cpu),
+  };
 }
 
 async function measure(gpu: GpuContext, shape: ProductShapeName, test: Case): Promise<void> {
@@ -84,7 +93,17 @@ export async function main(args: readonly string[]): Promise<void> {
       { name: "gate-up", type: "Q4_1", n: 3072, k: 576, rows, epilogue: "swiglu", norm: true },
       { name: "down", type: "Q4_1", n: 576, k: 1536, rows, epilogue: "add", norm: false },
       ...(rows === 1
-        ? [{ name: "head", type: "Q8_0", n: 49152, k: 576, rows, epilogue: "store", norm: true } as const]
+        ? [
+            {
+              name: "head",
+              type: "Q8_0",
+              n: 49152,
+              k: 576,
+              rows,
+              epilogue: "store",
+              norm: true,
+            } as const,
+          ]
         : []),
     ];
     for (const test of cases) await measure(gpu, shape, test);

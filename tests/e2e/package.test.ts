@@ -124,7 +124,12 @@ describe("the packed package in an app of its own", () => {
   });
 
   it("works with Vite's dev server", async () => {
-    const server = await createServer({ ...config, server: { port: 0, hmr: false } });
+    const server = await createServer({
+      ...config,
+      // Found on the first request otherwise, which reloads the page.
+      optimizeDeps: { include: ["winnow-llm"] },
+      server: { port: 0, hmr: false },
+    });
     await server.listen();
     try {
       check(await open(server.resolvedUrls?.local[0] ?? ""));

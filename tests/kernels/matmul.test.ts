@@ -32,7 +32,14 @@ describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
   });
 
   it("adds a residual, a bias, and starts at batch.first", async () => {
-    await checkProduct(gpu, { ...product(45, 160), rows: 9, shape, epilogue: "add", bias: true, first: 3 });
+    await checkProduct(gpu, {
+      ...product(45, 160),
+      rows: 9,
+      shape,
+      epilogue: "add",
+      bias: true,
+      first: 3,
+    });
   });
 
   it("normalises first", async () => {
@@ -40,7 +47,14 @@ describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
   });
 
   it("gates: interleaved, stacked where no layout holds both types", async () => {
-    const config = { rows: 9, shape, epilogue: "swiglu", interleave: true, norm: true, bias: false } as const;
+    const config = {
+      rows: 9,
+      shape,
+      epilogue: "swiglu",
+      interleave: true,
+      norm: true,
+      bias: false,
+    } as const;
     await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_1", "Q4_1") });
     await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_0", "Q4_K"), bias: true });
     await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_K", "Q6_K") });
@@ -66,6 +80,13 @@ it("stacks tensors of different types, rows in another order", async () => {
   const sources = [{ ...q.source, rowOrder }, v.source];
   for (const rows of [1, 6])
     for (const shape of ["row-tiles", "split-k"] as const)
-      await checkProduct(gpu, { sources, weights, rows, shape, bias: true, upload: { chunkBytes: 4000 } });
+      await checkProduct(gpu, {
+        sources,
+        weights,
+        rows,
+        shape,
+        bias: true,
+        upload: { chunkBytes: 4000 },
+      });
   expect(gpu.ledger.report().total).toBe(0);
 });

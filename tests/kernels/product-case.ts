@@ -1,6 +1,10 @@
 import { expect } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createLinear, type LinearEpilogue, type ProductShapeName } from "../../src/kernels/linear.ts";
+import {
+  createLinear,
+  type LinearEpilogue,
+  type ProductShapeName,
+} from "../../src/kernels/linear.ts";
 import { type TensorSource, type UploadOptions, uploadMatrix } from "../../src/kernels/weights.ts";
 import { swiglu } from "../reference/matmul.ts";
 import { matvec } from "../reference/matvec.ts";
@@ -46,7 +50,7 @@ export async function checkProduct(gpu: GpuContext, test: ProductCase): Promise<
     shape,
     rows: [rows],
     ...(gain && { norm: { gain: upload(gpu, gain), epsilon: EPSILON } }),
-    ...(bias && { bias: upload(gpu, bias) }),
+    ...(bias && { bias: upload(gpu, stacked(bias, test.interleave && !matrix.interleaved)) }),
   });
   const y = upload(gpu, before);
   const normed = gpu.ledger.storage("activations", "normed", rows * cols * 4);
@@ -76,3 +80,12 @@ export async function checkProduct(gpu: GpuContext, test: ProductCase): Promise<
   // Nothing past the last row.
   expect(found.subarray(rows * width)).toEqual(before.subarray(rows * width));
 }
+
+/** Values in turns -> the even ones, then the odd ones, if `apart`. */
+const stacked = (values: Float32Array, apart: boolean | undefined): Float32Array =>
+  apart
+    ? Float32Array.of(
+        ...values.filter((_, i) => i % 2 === 0),
+        ...values.filter((_, i) => i % 2 === 1),
+      )
+    : values;

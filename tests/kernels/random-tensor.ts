@@ -18,7 +18,7 @@ const HALVES: Partial<Record<GgmlType, readonly number[]>> = {
 };
 
 /** A 32-bit generator (mulberry32): the same numbers on every machine. */
-export function randoms(seed: number): () => number {
+function randoms(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -40,7 +40,12 @@ export interface RandomTensor {
 }
 
 /** A tensor of random codes, and scales of either sign that give weights of about 0.1. */
-export function randomTensor(type: GgmlType, rows: number, cols: number, seed: number): RandomTensor {
+export function randomTensor(
+  type: GgmlType,
+  rows: number,
+  cols: number,
+  seed: number,
+): RandomTensor {
   const next = randoms(seed);
   const bytes = new Uint8Array(rows * tensorByteLength(type, [cols]));
   const halves = HALVES[type];

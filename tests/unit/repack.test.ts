@@ -3,7 +3,12 @@ import { WinnowError } from "../../src/errors.ts";
 import { f32ToF16 } from "../../src/formats/float16.ts";
 import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import { createRepacker } from "../../src/kernels/repack.ts";
-import { commonLayout, LAYOUTS, type LayoutName, layoutOfType } from "../../src/kernels/weight-layouts.ts";
+import {
+  commonLayout,
+  LAYOUTS,
+  type LayoutName,
+  layoutOfType,
+} from "../../src/kernels/weight-layouts.ts";
 
 const half = (value: number): number[] => [f32ToF16(value) & 255, f32ToF16(value) >> 8];
 
@@ -16,7 +21,9 @@ function repackOne(name: LayoutName, type: GgmlType, cols: number, bytes: readon
   createRepacker(layout, type, cols)(Uint8Array.from([...padding, ...bytes]), 1, out, 1);
   return out.map((stream) => {
     expect(stream.subarray(0, stream.length / 2).every((word) => word === 0)).toBe(true);
-    return [...stream.subarray(stream.length / 2)].map((word) => word.toString(16).padStart(8, "0"));
+    return [...stream.subarray(stream.length / 2)].map((word) =>
+      word.toString(16).padStart(8, "0"),
+    );
   });
 }
 
@@ -73,7 +80,9 @@ describe("createRepacker", () => {
     const halves = [...half(1.5), ...half(-0.25), ...half(6e-8), ...half(0)];
     const wide = repackOne("f32", "F16", 4, halves)[0]!.slice(0, 4).map(f32);
     expect(wide).toEqual([1.5, -0.25, 2 ** -24, 0]);
-    expect(repackOne("f32", "BF16", 4, [0x80, 0x3f, 0, 0xc0, 0, 0, 0, 0])[0]!.slice(0, 2).map(f32)).toEqual([1, -2]);
+    expect(
+      repackOne("f32", "BF16", 4, [0x80, 0x3f, 0, 0xc0, 0, 0, 0, 0])[0]!.slice(0, 2).map(f32),
+    ).toEqual([1, -2]);
   });
 });
 
