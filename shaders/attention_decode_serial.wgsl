@@ -1,7 +1,7 @@
 // attention_decode for CPU adapters: 4 invocations a workgroup, each with its own run of slots. Same bindings,
 // same workgroups (splits, G, M); of the splits every fourth workgroup works, with 4 partials.
-// Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, LANES, QUERIES (H / G), KEYS, lib/attend for
-// `pages`.
+// Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, GROUP (H / G), LANES, PASSES (QUERIES * PASSES >= GROUP),
+// lib/attend for `pages`.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
 
 const LOWEST = -3.0e38;
@@ -30,44 +30,50 @@ fn main(
   let r = group.z;
   let table = table_row(shape, rows[r].lane, kv_head);
   let count = tables[table];
-  let query_base = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM + kv_head * QUERIES * HEAD_DIM;
-  var state: State;
-  //: for h
-  state.last[$hu] = 0u;
-  state.highest[$hu] = LOWEST;
-  //: for o
-  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = query(query_base + $hu * HEAD_DIM + 8u * $ou);
-  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = query(query_base + $hu * HEAD_DIM + 8u * $ou + 4u);
-  //: end
-  //: end
-
+  let query_base = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
   let length = (count + runs - 1u) / runs;
   let end = min(count, (run + 1u) * length);
-  for (var first = run * length; first < end; first += KEYS) {
-    //: for n
-    let slot$n = min(first + $nu, end - 1u);
-    let place$n = place(
-      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, first + $nu < end),
-    );
-    //: end
-    attend_pages(&state, array<Place, KEYS>(
-      //: for n
-      place$n,
-      //: end
-    ));
-  }
 
-  //: for h
-  {
-    let out = ((r * shape.heads + kv_head * QUERIES + $hu) * MAX_SPLITS + run) * (HEAD_DIM + 2u);
-    partials[out] = state.highest[$hu];
-    partials[out + 1u] = state.sum[$hu];
+  for (var pass_index = 0u; pass_index < PASSES; pass_index += 1u) {
+    var state: State;
+    //: for h
+    let head$h = kv_head * GROUP + min(pass_index * QUERIES + $hu, GROUP - 1u);
+    state.last[$h] = 0u;
+    state.highest[$h] = LOWEST;
+    state.sum[$h] = 0.0;
     //: for o
-    //: for j
-    partials[out + 2u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.evenu][$j];
-    partials[out + 6u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.oddu][$j];
+    state.query[$hu * HEAD_DIM / 4u + $o.even] = query(query_base + head$h * HEAD_DIM + 8u * $ou);
+    state.query[$hu * HEAD_DIM / 4u + $o.odd] = query(query_base + head$h * HEAD_DIM + 8u * $ou + 4u);
+    state.acc[$hu * HEAD_DIM / 4u + $o.even] = vec4<f32>();
+    state.acc[$hu * HEAD_DIM / 4u + $o.odd] = vec4<f32>();
     //: end
+    //: end
+    for (var first = run * length; first < end; first += KEYS) {
+      //: for n
+      let slot$n = min(first + $nu, end - 1u);
+      let place$n = place(
+        tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, first + $nu < end),
+      );
+      //: end
+      attend_pages(&state, array<Place, KEYS>(
+        //: for n
+        place$n,
+        //: end
+      ));
+    }
+
+    //: for h
+    {
+      let out = ((r * shape.heads + head$h) * MAX_SPLITS + run) * (HEAD_DIM + 2u);
+      partials[out] = state.highest[$h];
+      partials[out + 1u] = state.sum[$h];
+      //: for o
+      //: for j
+      partials[out + 2u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.even][$j];
+      partials[out + 6u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.odd][$j];
+      //: end
+      //: end
+    }
     //: end
   }
-  //: end
 }

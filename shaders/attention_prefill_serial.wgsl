@@ -1,5 +1,5 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
-// at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, lib/attend for `pages` and for `chunk`.
+// at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, lib/attend for `pages` and `chunk`.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
@@ -56,14 +56,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let end = min(first + QUERIES - 1u, pairs - 1u) / GROUP;
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
-    let key_row$n = min(row + $nu, end);
-    let chunk_place$n = place(
-      kv_head * shape.chunk_pages + key_row$n / PAGE_SLOTS, key_row$n, row + $nu,
-    );
+    let row$n = min(row + $nu, end);
+    let place$n = place(kv_head * shape.chunk_pages + row$n / PAGE_SLOTS, row$n, row + $nu);
     //: end
     attend_chunk(&state, array<Place, KEYS>(
       //: for n
-      chunk_place$n,
+      place$n,
       //: end
     ));
   }

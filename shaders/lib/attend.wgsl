@@ -1,8 +1,8 @@
 // One invocation attends with QUERIES queries of a kv head to KEYS keys, everything in registers.
 // For CPU adapters, where an invocation is a lane of SIMD: loads are dear, workgroup memory is cleared by
-// every invocation, and a `var` is a masked store, so sums are single expressions. Needs: HEAD_DIM, QUERIES,
-// KEYS; loops written out by unroll: h < QUERIES, o < D / 8, n < KEYS. SOURCE is the name of the binding
-// (array<vec4<u32>>) that holds the pages.
+// every invocation, and a `var` is a masked store, so sums are single expressions. Compilation takes seconds
+// beyond about 256 QUERIES * D. Needs: HEAD_DIM, LOWEST, QUERIES, KEYS; loops written out by unroll: h < QUERIES,
+// o < D / 8, n < KEYS. attend_SOURCE is repeated for each binding (array<vec4<u32>>) that holds pages.
 
 struct State {
   last: array<u32, QUERIES>, // query h sees rows <= last[h]
@@ -12,7 +12,7 @@ struct State {
   acc: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>,
 }
 
-// A key and its value begin at words 4 * key and 4 * value of SOURCE.
+// Where a key and its value begin, in runs of 4 words.
 struct Place {
   key: u32,
   value: u32,

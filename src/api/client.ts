@@ -7,6 +7,7 @@ import type {
   Figures,
   Loaded,
   OnBatch,
+  OnLoadProgress,
   Outcome,
   WireEngineOptions,
 } from "./protocol.ts";
@@ -83,9 +84,16 @@ export class EngineClient implements Engine, CompletionPort {
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
         ...surroundings,
       };
-      const progress = connection.proxy((p: Parameters<NonNullable<typeof onProgress>>[0]) =>
-        onProgress?.(p),
-      );
+      const progress = connection.proxy<OnLoadProgress>((value) => {
+        try {
+          onProgress?.(value);
+        } catch (error) {
+          // The caller's own error: shown where it belongs, and no reason to stop loading.
+          queueMicrotask(() => {
+            throw error;
+          });
+        }
+      });
       const outcome = await Promise.race([
         connection.port.load(call, wire, progress),
         connection.failed,

@@ -1,6 +1,7 @@
 import type { InferenceEngine } from "../engine/engine.ts";
 import { asWinnowError, WinnowError } from "../errors.ts";
 import { runChat } from "./completion.ts";
+import { Delivery } from "./delivery.ts";
 import type {
   Completion,
   EnginePort,
@@ -51,8 +52,11 @@ export class EngineService implements EnginePort {
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
   ): Promise<Outcome<Loaded>> {
+    const progress = new Delivery(onProgress);
+    const report: OnLoadProgress = (value) => progress.send(value);
     return outcome(async () => {
-      this.opened = await this.open(options, onProgress, this.begin(call));
+      this.opened = await this.open(options, report, this.begin(call));
+      await progress.received();
       return this.loaded(DEFAULT_CONVERSATION);
     }).finally(() => this.calls.delete(call));
   }
@@ -65,20 +69,25 @@ export class EngineService implements EnginePort {
   ): Promise<Outcome<Completion>> {
     const signal = this.begin(call);
     return outcome(() =>
-      this.queue.run(conversation, async () => {
-        const { engine } = this;
-        const batcher = new TokenBatcher((text) =>
-          onBatch({ text, figures: figuresOf(engine, conversation) }),
-        );
-        try {
-          const onText = (text: string): void => batcher.push(text);
-          const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
-          batcher.flush();
-          return { finish, usage, ...this.loaded(conversation) };
-        } finally {
-          batcher.flush();
-        }
-      }),
+      this.queue.run(
+        conversation,
+        async () => {
+          const { engine } = this;
+          const batches = new Delivery(onBatch);
+          const batcher = new TokenBatcher((text) =>
+            batches.send({ text, figures: figuresOf(engine, conversation) }),
+          );
+          try {
+            const onText = (text: string): void => batcher.push(text);
+            const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
+            return { finish, usage, ...this.loaded(conversation) };
+          } finally {
+            batcher.flush();
+            await batches.received();
+          }
+        },
+        signal,
+      ),
     ).finally(() => this.calls.delete(call));
   }
 

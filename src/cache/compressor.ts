@@ -1,12 +1,12 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { PAGE_SLOTS, pageWords } from "../kernels/cache-shape.ts";
+import { PAGE_SLOTS, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { createEvictSelect, EVICTION_WORDS, type EvictSelect, movesBytes } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createRescore } from "../kernels/rescore.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
 import { capacityOf } from "./budget.ts";
-import { type KvPool, pagesFor } from "./kv-pool.ts";
+import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
 interface Kernels {

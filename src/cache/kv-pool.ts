@@ -4,17 +4,25 @@ import {
   type CacheShape,
   LAYER_SHAPE_WORDS,
   layerShapeWords,
-  PAGE_SLOTS,
+  pagesFor,
   pageWords,
 } from "../kernels/cache-shape.ts";
 import { BlockAllocator } from "./block-allocator.ts";
-import type { KvSequence } from "./kv-sequence.ts";
 
 /** u32 words of struct Lane in shaders/lib/paging.wgsl. */
 const LANE_WORDS = 8;
 
-/** Pages that hold `slots` slots. */
-export const pagesFor = (slots: number): number => Math.ceil(slots / PAGE_SLOTS);
+/** What the pool asks of the sequences that live in it. */
+export interface Tenant {
+  /** Pages the sequence may come to hold in a layer: bounds the growth of the slab. */
+  pagesWanted(layer: number): number;
+  /** Pages it holds in a layer, each as often as it refers to it. */
+  pagesOf(layer: number): number[];
+  /** Takes new ids for the pages it holds in a layer. */
+  relocate(layer: number, move: (page: number) => number): void;
+  /** Writes its lane and its page-table rows, after the tables were replaced. */
+  writeAll(): void;
+}
 
 /**
  * The GPU memory that all sequences share: one slab of pages a layer, the page tables and the lanes.
@@ -38,7 +46,7 @@ export class KvPool {
 
   private readonly chunkPages: number;
   private readonly memoryLimit: number;
-  private readonly sequences: (KvSequence | undefined)[] = [];
+  private readonly sequences: (Tenant | undefined)[] = [];
 
   /** `chunkRows`: rows of the largest prompt chunk; `memoryLimit`: GPU bytes, everything included. */
   constructor(gpu: GpuContext, shape: CacheShape, chunkRows: number, memoryLimit: number) {
@@ -67,7 +75,7 @@ export class KvPool {
   }
 
   /** Gives a sequence a lane: the index its rows carry. */
-  attach(sequence: KvSequence): number {
+  attach(sequence: Tenant): number {
     let lane = this.sequences.indexOf(undefined);
     if (lane < 0) {
       lane = this.maxLanes;

@@ -1,6 +1,6 @@
-import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
+import { PAGE_SLOTS, pagesFor } from "../kernels/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
-import { type KvPool, pagesFor } from "./kv-pool.ts";
+import type { KvPool, Tenant } from "./kv-pool.ts";
 import { POLICIES } from "./policies/index.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
@@ -26,7 +26,7 @@ export interface SequenceUsage {
  * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
  * deterministically (count = min(capacity, count + tokens)), so the host knows them without reading back.
  */
-export class KvSequence {
+export class KvSequence implements Tenant {
   readonly lane: number;
   private readonly pool: KvPool;
   /** [L][G] */

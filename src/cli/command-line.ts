@@ -7,17 +7,9 @@ import { cacheFlags, isSet, oneOf, optional, required } from "./flags.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
 import { runInNode, runText } from "./hosts/node-host.ts";
+import type { Job } from "./job.ts";
 import { parseFlags } from "./parse.ts";
 import { type AnyCommand, COMMANDS, findCommand } from "./registry.ts";
-
-/** What a host runs: a command, its input, and the engine it wants. */
-export interface Job {
-  command: string;
-  input: unknown;
-  model: string;
-  cache: ReturnType<typeof cacheFlags>;
-  filters: string | undefined;
-}
 
 /** Runs `winnow ARGS` and returns its exit status: 0, or 1 with one line on stderr. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {

@@ -1,9 +1,8 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
-import { pagesFor } from "../cache/kv-pool.ts";
 import { POLICIES } from "../cache/policies/index.ts";
 import { asWinnowError, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
-import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
+import { PAGE_SLOTS, pagesFor } from "../kernels/cache-shape.ts";
 import { kvBytesPerToken, type ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";

@@ -1,12 +1,12 @@
 import type { CacheSettings } from "../cache/budget.ts";
-import { pagesFor } from "../cache/kv-pool.ts";
 import { WinnowError } from "../errors.ts";
-import { GGML_TYPES } from "../formats/ggml-types.ts";
 import type { Gguf } from "../formats/gguf.ts";
-import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
+import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import { movesBytes } from "../kernels/evict-select.ts";
+import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
-import { stepBufferBytes } from "../model/buffers.ts";
-import { kvBytesPerToken, type ModelConfig } from "../model/config.ts";
+import { CHUNK_ROWS, stepBufferBytes } from "../model/buffers.ts";
+import type { ModelConfig } from "../model/config.ts";
 
 /** GPU bytes that a model with a cache of this budget will take. */
 export interface MemoryPlan {
@@ -16,23 +16,32 @@ export interface MemoryPlan {
   readonly total: number;
 }
 
-/** Bytes of a tensor once repacked for the GPU. */
+/** Bytes of all tensors once repacked for the GPU: in blocks of 32 weights of a row. */
 function repackedBytes(gguf: Gguf): number {
   let bytes = 0;
   for (const { type, shape } of gguf.tensors.values()) {
-    const count = shape.reduce((product, n) => product * n, 1);
+    const [columns, ...rest] = shape;
+    const rows = rest.reduce((product, n) => product * n, 1);
     const words = layoutOfType(type).streams.reduce((sum, stream) => sum + stream.words, 0);
-    bytes += shape.length === 1 || GGML_TYPES[type].blockSize === 0 ? count * 4 : (count / 32) * words * 4;
+    bytes += shape.length === 1 ? columns * 4 : rows * Math.ceil(columns / 32) * words * 4;
   }
   return bytes;
 }
 
-/** Adds up what will be allocated, from the header alone: known before the weights are fetched. */
+/**
+ * Adds up what will be allocated, from the header alone: known before the weights are fetched. Left out:
+ * what is small (uniforms, page tables), and tensors of several types that share a matrix and a layout.
+ */
 export function planMemory(gguf: Gguf, config: ModelConfig, { budget }: CacheSettings): MemoryPlan {
-  const slots = budget === "full" ? PAGE_SLOTS : pagesFor(budget) * PAGE_SLOTS;
-  const kv = slots * (kvBytesPerToken(config) + config.layers * config.kvHeads * 8);
-  const weights = repackedBytes(gguf);
-  const activations = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
+  const { layers, kvHeads, headDim, contextLength, ropeBase, vocabulary } = config;
+  const pages = layers * kvHeads * (budget === "full" ? 1 : pagesFor(budget));
+  const kv = pages * pageWords(headDim) * 4;
+  const filters = layers * kvHeads * headDim * 4;
+  const rope = ropeTable(inverseFrequencies(headDim, ropeBase), contextLength).byteLength;
+  const weights = repackedBytes(gguf) + filters + rope;
+  const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
+  const chunk = kvHeads * pagesFor(CHUNK_ROWS) * pageWords(headDim) * 4;
+  const activations = step + chunk + movesBytes(kvHeads, CHUNK_ROWS) + 2 * vocabulary * 4;
   return { weights, kv, activations, total: weights + kv + activations };
 }
 

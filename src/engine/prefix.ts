@@ -1,7 +1,9 @@
 import type { Tokenizer } from "../text/types.ts";
 
+type TokenBytes = Pick<Tokenizer, "tokenBytes">;
+
 /** A stream of bytes in which each control token is one item of its own (256 + id). */
-function* items(tokenizer: Tokenizer, tokens: readonly number[]): Generator<{ item: number; ends: number }> {
+function* items(tokenizer: TokenBytes, tokens: readonly number[]): Generator<{ item: number; ends: number }> {
   for (let i = 0; i < tokens.length; i += 1) {
     const bytes = tokenizer.tokenBytes(tokens[i]);
     if (bytes.length === 0) yield { item: 256 + tokens[i], ends: i + 1 };
@@ -15,7 +17,7 @@ function* items(tokenizer: Tokenizer, tokens: readonly number[]): Generator<{ it
  * token by token, but tokenised anew as part of the next prompt), so what counts is that the bytes agree and
  * that the cache ends where a token of the prompt ends. At least one token must be left to run.
  */
-export function reusablePrefix(tokenizer: Tokenizer, cached: readonly number[], prompt: readonly number[]): number {
+export function reusablePrefix(tokenizer: TokenBytes, cached: readonly number[], prompt: readonly number[]): number {
   if (cached.length === 0) return 0;
   const theirs = items(tokenizer, prompt);
   let used = 0;

@@ -19,8 +19,6 @@ const DECODE_TILE = 64;
 const PREFILL_TILE = 64;
 /** Invocations of a serial decode workgroup: the width of SIMD in SwiftShader. */
 const LANES = 4;
-/** Keys a serial invocation takes at a time. */
-const SERIAL_KEYS = 2;
 
 /**
  * `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same
@@ -28,7 +26,7 @@ const SERIAL_KEYS = 2;
  */
 export type AttentionVariant = "tiles" | "serial";
 
-export const attentionVariant = (gpu: GpuContext): AttentionVariant =>
+const attentionVariant = (gpu: GpuContext): AttentionVariant =>
   isCpuAdapter(gpu.adapter.info) ? "serial" : "tiles";
 
 /** Splits that give every workgroup at least one tile of `slots` keys. */
@@ -48,12 +46,7 @@ export function createAttentionDecode(
     code:
       variant === "tiles"
         ? decodeTiles(constants, headDim, group)
-        : [
-            wgslConstants({ ...constants, LANES, QUERIES: group, KEYS: SERIAL_KEYS }),
-            paging,
-            unroll(decodeSerial, { j: 4, o: headDim / 8, h: group, n: SERIAL_KEYS }),
-            attendTo("pages", headDim, group),
-          ],
+        : decodeSerially(constants, headDim, group),
     bindings: ["uniform", "read", "read", "read", "read", "write"],
   });
 }
@@ -70,15 +63,50 @@ function decodeTiles(constants: Record<string, number>, headDim: number, group: 
   ];
 }
 
-/** lib/attend for the pages in binding `source`. */
-const attendTo = (source: "pages" | "chunk", headDim: number, queries: number): string => {
-  const [state, code] = attend.split("//: source\n") as [string, string];
-  const body = unroll(code, { o: headDim / 8, h: queries, n: SERIAL_KEYS }).replaceAll(
-    "SOURCE",
-    source,
+/** Most queries of a serial invocation, 1, 2 or 4: more take many seconds to compile on SwiftShader. */
+const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim <= 128 ? 2 : 1);
+
+/** A serial kernel with lib/attend for the pages in the bindings `sources`. */
+function serialCode(
+  code: string,
+  sources: readonly string[],
+  tile: { headDim: number; queries: number; keys: number },
+  constants: Record<string, number>,
+): string[] {
+  const counts = { j: 4, o: tile.headDim / 8, h: tile.queries, n: tile.keys };
+  const [types, attention] = attend.split("//: source\n") as [string, string];
+  return [
+    wgslConstants({ ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
+    paging,
+    types,
+    ...sources.map((source) => unroll(attention.replaceAll("SOURCE", source), counts)),
+    unroll(code, counts),
+  ];
+}
+
+function decodeSerially(constants: Record<string, number>, headDim: number, group: number) {
+  const passes = Math.ceil(group / serialQueries(headDim));
+  const tile = { headDim, queries: Math.ceil(group / passes), keys: headDim <= 64 ? 2 : 1 };
+  return serialCode(decodeSerial, ["pages"], tile, {
+    ...constants,
+    GROUP: group,
+    LANES,
+    PASSES: passes,
+  });
+}
+
+function prefillSerially(constants: Record<string, number>, headDim: number) {
+  const queries = serialQueries(headDim);
+  return serialCode(
+    prefillSerial,
+    ["pages", "chunk"],
+    { headDim, queries, keys: 1 },
+    {
+      ...constants,
+      LANES: PREFILL_TILE / queries,
+    },
   );
-  return source === "pages" ? state + body : body;
-};
+}
 
 /** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
 export function createAttentionCombine(
@@ -101,24 +129,10 @@ export function createAttentionPrefill(
   variant = attentionVariant(gpu),
 ): Promise<Kernel> {
   const constants = { HEAD_DIM: headDim, PAGE_SLOTS, GROUP: heads / kvHeads };
-  const queries = headDim <= 64 ? 4 : 2;
   return gpu.kernel({
     label: `attention_prefill ${variant}`,
     code:
-      variant === "tiles"
-        ? prefillTiles(constants, headDim)
-        : [
-            wgslConstants({
-              ...constants,
-              QUERIES: queries,
-              KEYS: SERIAL_KEYS,
-              LANES: PREFILL_TILE / queries,
-            }),
-            paging,
-            unroll(prefillSerial, { o: headDim / 8, h: queries, n: SERIAL_KEYS }),
-            attendTo("pages", headDim, queries),
-            attendTo("chunk", headDim, queries),
-          ],
+      variant === "tiles" ? prefillTiles(constants, headDim) : prefillSerially(constants, headDim),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],
   });
 }

@@ -13,6 +13,9 @@ export interface CacheShape {
 /** P: slots a page. */
 export const PAGE_SLOTS = 32;
 
+/** Pages that hold `slots` slots. */
+export const pagesFor = (slots: number): number => Math.ceil(slots / PAGE_SLOTS);
+
 /** u32 words of a page: P keys and values as f16 pairs, positions, scores. */
 export const pageWords = (headDim: number): number => PAGE_SLOTS * (headDim + 2);
 

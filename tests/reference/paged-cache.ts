@@ -69,7 +69,7 @@ const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
 
 /** Two f32, clamped to what f16 holds, as WGSL's pack2x16float lays them out. */
-export function packF16(low: number, high: number): number {
+function packF16(low: number, high: number): number {
   const half = (x: number) => f32ToF16(Math.min(65504, Math.max(-65504, x)));
   return (half(low) | (half(high) << 16)) >>> 0;
 }

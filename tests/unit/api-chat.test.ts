@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ChatCompletionChunk } from "../../src/api/types.ts";
+import { checkRequest } from "../../src/api/validate-request.ts";
 import { WinnowError } from "../../src/errors.ts";
-import { openFake } from "./api-fake-engine.ts";
+import { FakeEngine, openFake, serviceOver } from "./api-fake-engine.ts";
 
 const messages = [{ role: "user" as const, content: "hi" }];
 const PROMPT_TOKENS = "<user>hi<assistant>".length;
@@ -158,6 +159,19 @@ describe("stopping", () => {
     expect(fake.log).toEqual([]);
   });
 
+  it("a request that still waits in the queue is left at once", async () => {
+    const { engine, fake } = await openFake();
+    fake.answer = "x".repeat(200);
+    const first = engine.chat.completions.create({ messages });
+    const controller = new AbortController();
+    const second = engine.chat.completions.create({ messages }, { signal: controller.signal });
+    setTimeout(() => controller.abort(), 5);
+    await expect(second).rejects.toMatchObject({ code: "aborted" });
+    expect(fake.log).toEqual(["start default"]);
+    await first;
+    expect(fake.log).toEqual(["start default", "end default"]);
+  });
+
   it("an error keeps its code and hint, after the text before it", async () => {
     const { engine, fake } = await openFake();
     fake.failure = new WinnowError("out_of_memory", "no page left", {
@@ -174,6 +188,21 @@ describe("stopping", () => {
     expect(error).toBeInstanceOf(WinnowError);
     expect(error).toMatchObject({ code: "out_of_memory", hint: "lower it", details: { pages: 3 } });
     expect(text).toBe("he");
+  });
+});
+
+describe("a port on which the answer overtakes the text", () => {
+  it("loses nothing: the service answers when the last piece has arrived", async () => {
+    const received: string[] = [];
+    const slow = async ({ text }: { text: string }): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      received.push(text);
+    };
+    const service = serviceOver(new FakeEngine());
+    await service.load(0, { model: "fake", cache: {} }, () => {});
+    const outcome = await service.complete(1, "default", checkRequest({ messages }), slow);
+    expect(outcome.ok).toBe(true);
+    expect(received.join("")).toBe("hello");
   });
 });
 

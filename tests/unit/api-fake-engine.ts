@@ -1,5 +1,6 @@
 import { EngineClient } from "../../src/api/client.ts";
 import { connectLocal } from "../../src/api/connect-local.ts";
+import { EngineService, type OpenEngine } from "../../src/api/service.ts";
 import type { CacheOptions, CacheUsage, EngineOptions } from "../../src/api/types.ts";
 import { checkEngineOptions } from "../../src/api/validate-engine.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
@@ -146,13 +147,9 @@ class FakeConversation {
   }
 }
 
-/** The public engine over a fake one, by way of the real client and service. */
-export async function openFake(options: Partial<EngineOptions> = {}): Promise<{
-  engine: EngineClient;
-  fake: FakeEngine;
-}> {
-  const fake = new FakeEngine();
-  const connection = connectLocal(async (_options, onProgress, signal) => {
+const opening =
+  (fake: FakeEngine): OpenEngine =>
+  async (_options, onProgress, signal) => {
     onProgress({ stage: "ready", loaded: 1, total: 1 });
     throwIfAborted(signal);
     return {
@@ -160,7 +157,17 @@ export async function openFake(options: Partial<EngineOptions> = {}): Promise<{
       sha256: "abc",
       close: () => fake.close(),
     };
-  });
+  };
+
+/** The worker's side over a fake engine. */
+export const serviceOver = (fake: FakeEngine): EngineService => new EngineService(opening(fake));
+
+/** The public engine over a fake one, by way of the real client and service. */
+export async function openFake(options: Partial<EngineOptions> = {}): Promise<{
+  engine: EngineClient;
+  fake: FakeEngine;
+}> {
+  const fake = new FakeEngine();
   const checked = checkEngineOptions({ model: "fake", ...options });
-  return { engine: await EngineClient.open(connection, checked, {}), fake };
+  return { engine: await EngineClient.open(connectLocal(opening(fake)), checked, {}), fake };
 }

@@ -5,7 +5,7 @@ import { packageFile, readNodeFilters } from "../../node/filter-files.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { serveStatic } from "../../node/static-server.ts";
 import type { CommandResult, Report } from "../command.ts";
-import type { Job } from "../command-line.ts";
+import type { Job } from "../job.ts";
 import type { PageJob, PageOutcome } from "../page/page-protocol.ts";
 
 /** Runs a job in headless Chromium: the same command code, with the engine in a page. */

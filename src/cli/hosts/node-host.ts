@@ -6,7 +6,7 @@ import { openInNode } from "../../node/open-in-node.ts";
 import { mayHaveVulkanDriver, swiftShaderEnvironment } from "../../node/vulkan.ts";
 import { createGgufTokenizer } from "../../text/gguf-tokenizer.ts";
 import type { CommandResult, Report, TextCommand } from "../command.ts";
-import type { Job } from "../command-line.ts";
+import type { Job } from "../job.ts";
 import { findEngineCommand } from "../registry.ts";
 
 /** Set for the second try, so that there is no third. */

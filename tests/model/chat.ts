@@ -1,0 +1,54 @@
+import type { Conversation, GenerateResult, SamplingOptions } from "../../src/engine/conversation.ts";
+
+export const GREEDY: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+};
+
+export interface AskOptions {
+  maxTokens?: number;
+  sampling?: Partial<SamplingOptions>;
+  signal?: AbortSignal;
+  onPrefill?: (done: number, total: number) => void;
+  /** Called with each token and how many there are; `true` breaks out of the loop. */
+  onToken?: (token: number, count: number) => boolean | undefined | Promise<boolean | undefined>;
+}
+
+/** An answer by `generate`, and what it returned (nothing after a break). */
+export async function ask(
+  conversation: Conversation,
+  prompt: readonly number[],
+  { maxTokens = 24, sampling, signal, onPrefill, onToken }: AskOptions = {},
+): Promise<{ answer: number[]; result: GenerateResult | undefined }> {
+  const steps = conversation.generate(prompt, {
+    sampling: { ...GREEDY, ...sampling },
+    maxTokens,
+    ...(signal ? { signal } : {}),
+    ...(onPrefill ? { onPrefill } : {}),
+  });
+  const answer: number[] = [];
+  for (;;) {
+    const { done, value } = await steps.next();
+    if (done) return { answer, result: value };
+    answer.push(value);
+    if (await onToken?.(value, answer.length)) {
+      await steps.return(undefined as never);
+      return { answer, result: undefined };
+    }
+  }
+}
+
+/** `count` token ids below `vocabulary`, none of them a control token of the tiny models. */
+export function someTokens(count: number, seed = 1, vocabulary = 271): number[] {
+  let state = seed * 2654435761;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return 3 + ((state >>> 8) % (vocabulary - 3));
+  });
+}

@@ -1,0 +1,271 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Conversation } from "../../src/engine/conversation.ts";
+import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { ask, GREEDY, someTokens } from "./chat.ts";
+import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
+
+const error = (code: string, message = /./) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
+
+describe("a conversation", () => {
+  let engine: InferenceEngine;
+  let next = 0;
+  /** A conversation that nobody has used, with an uncompressed cache unless said otherwise. */
+  const fresh = (): Conversation => {
+    next += 1;
+    return engine.conversation(`chat ${next}`);
+  };
+  const prompt = someTokens(40, 1);
+
+  beforeAll(async () => {
+    engine = await loadTinyEngine({ budget: "full" });
+  });
+  afterAll(() => engine?.close());
+  afterEach(() => checkCache(engine));
+
+  test("a second turn runs only what is new", async () => {
+    const chat = fresh();
+    const first = await ask(chat, prompt, { maxTokens: 10 });
+    expect(first.result).toEqual({ finish: "length", cachedTokens: 0, promptTokens: 40 });
+    expect(first.answer).toHaveLength(10);
+    // The last token of an answer has not been run.
+    expect(chat.tokens).toEqual([...prompt, ...first.answer.slice(0, -1)]);
+    const ran: [number, number][] = [];
+    const second = [...prompt, ...first.answer, ...someTokens(7, 2)];
+    const { answer, result } = await ask(chat, second, {
+      maxTokens: 10,
+      onPrefill: (done, total) => ran.push([done, total]),
+    });
+    expect(result).toEqual({ finish: "length", cachedTokens: 49, promptTokens: 57 });
+    expect(ran).toEqual([[8, 8]]);
+    expect(await ask(fresh(), second, { maxTokens: 10 })).toMatchObject({ answer });
+  });
+
+  test("a prompt that does not continue the cache starts anew", async () => {
+    const chat = fresh();
+    await ask(chat, prompt, { maxTokens: 4 });
+    const other = someTokens(20, 3);
+    const { answer, result } = await ask(chat, other, { maxTokens: 8 });
+    expect(result?.cachedTokens).toBe(0);
+    expect(chat.usage().tokensSeen).toBe(27);
+    expect(answer).toEqual((await ask(fresh(), other, { maxTokens: 8 })).answer);
+  });
+
+  test("maxTokens 0 and 1", async () => {
+    const chat = fresh();
+    const none = await ask(chat, prompt, { maxTokens: 0 });
+    expect(none).toMatchObject({ answer: [], result: { finish: "length" } });
+    expect(chat.tokens).toEqual(prompt);
+    const one = await ask(fresh(), prompt, { maxTokens: 1 });
+    expect(one).toMatchObject({ result: { finish: "length" } });
+    expect(one.answer).toEqual((await ask(fresh(), prompt, { maxTokens: 5 })).answer.slice(0, 1));
+  });
+
+  test("greedy answers repeat; sampled ones repeat with their seed", async () => {
+    const run = async (seed: number, temperature: number) =>
+      (await ask(fresh(), prompt, { maxTokens: 16, sampling: { seed, temperature } })).answer;
+    expect(await run(1, 0)).toEqual(await run(2, 0));
+    const sampled = await run(1, 3);
+    expect(await run(1, 3)).toEqual(sampled);
+    expect(await run(2, 3)).not.toEqual(sampled);
+  });
+
+  test("the token that ends an answer is not yielded, and the next turn goes on", async () => {
+    const chat = fresh();
+    const { answer } = await ask(fresh(), prompt, { maxTokens: 12 });
+    // The sixth token becomes an end token for this test.
+    const { tokenizer } = engine;
+    const end = answer[5]!;
+    expect(answer.indexOf(end)).toBe(5);
+    const known = tokenizer.endTokens;
+    Object.assign(tokenizer, { endTokens: new Set([...known, end]) });
+    try {
+      const stopped = await ask(chat, prompt, { maxTokens: 12 });
+      expect(stopped.answer).toEqual(answer.slice(0, 5));
+      expect(stopped.result).toMatchObject({ finish: "stop" });
+      expect(await ask(fresh(), prompt, { maxTokens: 5 })).toMatchObject({
+        answer: answer.slice(0, 5),
+        result: { finish: "length" },
+      });
+    } finally {
+      Object.assign(tokenizer, { endTokens: known });
+    }
+    const longer = [...prompt, ...answer.slice(0, 6)];
+    const { answer: rest, result } = await ask(chat, longer, { maxTokens: 6 });
+    expect(result?.cachedTokens).toBe(45);
+    expect(rest).toEqual(answer.slice(6));
+  });
+
+  test("an abort while decoding stops at once; the cache goes on as if nothing had happened", async () => {
+    const whole = (await ask(fresh(), prompt, { maxTokens: 20 })).answer;
+    const chat = fresh();
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const aborted = ask(chat, prompt, {
+      maxTokens: 20,
+      signal: controller.signal,
+      onToken: (token, count) => {
+        seen.push(token);
+        if (count === 7) controller.abort();
+        return undefined;
+      },
+    });
+    await expect(aborted).rejects.toEqual(error("aborted"));
+    expect(seen).toEqual(whole.slice(0, 7));
+    const rest = await ask(chat, [...prompt, ...seen], { maxTokens: 13 });
+    expect(rest.result?.cachedTokens).toBe(46);
+    expect(rest.answer).toEqual(whole.slice(7));
+  });
+
+  test("an abort between prompt chunks keeps the chunks that were run", async () => {
+    const long = someTokens(300, 5);
+    const whole = (await ask(fresh(), long, { maxTokens: 8 })).answer;
+    const chat = fresh();
+    const controller = new AbortController();
+    const aborted = ask(chat, long, {
+      signal: controller.signal,
+      onPrefill: (done) => {
+        if (done === 256) controller.abort();
+      },
+    });
+    await expect(aborted).rejects.toEqual(error("aborted"));
+    expect(chat.tokens).toEqual(long.slice(0, 256));
+    const { answer, result } = await ask(chat, long, { maxTokens: 8 });
+    expect(result?.cachedTokens).toBe(256);
+    expect(answer).toEqual(whole);
+  });
+
+  test("a signal that fired before runs nothing", async () => {
+    const chat = fresh();
+    const aborted = ask(chat, prompt, { signal: AbortSignal.abort() });
+    await expect(aborted).rejects.toEqual(error("aborted"));
+    expect(chat.tokens).toEqual([]);
+    await ask(chat, prompt, { maxTokens: 1 });
+  });
+
+  test("break out of the loop, then go on", async () => {
+    const whole = (await ask(fresh(), prompt, { maxTokens: 12 })).answer;
+    const chat = fresh();
+    const before = engine.memory().activations;
+    const seen: number[] = [];
+    for await (const token of chat.generate(prompt, { sampling: GREEDY, maxTokens: 12 })) {
+      seen.push(token);
+      if (seen.length === 5) break;
+    }
+    expect(engine.memory().activations).toBe(before);
+    const rest = await ask(chat, [...prompt, ...seen], { maxTokens: 7 });
+    expect([...seen, ...rest.answer]).toEqual(whole);
+  });
+
+  test("one answer at a time; a second is refused and the first not disturbed", async () => {
+    const whole = (await ask(fresh(), prompt, { maxTokens: 10 })).answer;
+    const chat = fresh();
+    const { answer } = await ask(chat, prompt, {
+      maxTokens: 10,
+      onToken: async (_, count) => {
+        if (count !== 3) return undefined;
+        await expect(ask(chat, prompt)).rejects.toEqual(error("busy", /answering already/));
+        await expect(chat.reset()).rejects.toEqual(error("busy"));
+        await expect(chat.logits(prompt)).rejects.toEqual(error("busy"));
+        await expect(chat.nll(prompt, { chunk: 1 })).rejects.toEqual(error("busy"));
+        return undefined;
+      },
+    });
+    expect(answer).toEqual(whole);
+    await chat.reset();
+    expect(chat.usage()).toMatchObject({ tokensSeen: 0, pairsKept: 0, bytes: 0 });
+  });
+
+  test.each<[string, number[], RegExp]>([
+    ["no tokens", [], /prompt: holds no tokens/],
+    ["a token beyond the vocabulary", [3, 9999], /tokens\[1\]: 9999/],
+    ["a negative token", [-1], /tokens\[0\]/],
+    ["half a token", [3, 4, 5.5], /tokens\[2\]/],
+  ])("%s is refused and loses nothing", async (_name, tokens, message) => {
+    const chat = fresh();
+    await ask(chat, prompt, { maxTokens: 2 });
+    const before = chat.usage();
+    await expect(ask(chat, tokens)).rejects.toEqual(error("invalid_argument", message));
+    expect(chat.usage()).toEqual(before);
+  });
+
+  test("sampling out of range is refused before anything is run", async () => {
+    const chat = fresh();
+    const hot = ask(chat, prompt, { sampling: { temperature: -1 } });
+    await expect(hot).rejects.toEqual(error("invalid_argument", /temperature/));
+    await expect(ask(chat, prompt, { sampling: { topP: 0 } })).rejects.toEqual(
+      error("invalid_argument", /top_p/),
+    );
+    expect(chat.usage().tokensSeen).toBe(0);
+    await ask(chat, prompt, { maxTokens: 1 });
+  });
+});
+
+describe("a conversation at the end of the model's positions", () => {
+  let engine: InferenceEngine;
+  beforeAll(async () => {
+    engine = await loadTinyEngine({ budget: 64, policy: "k-norm" });
+    Object.assign(engine.internals.config, { contextLength: 60 });
+  });
+  afterAll(() => engine?.close());
+
+  test("a longer prompt is refused, an answer ends there", async () => {
+    const chat = engine.conversation("short");
+    const overflow = ask(chat, someTokens(61));
+    await expect(overflow).rejects.toEqual(error("context_overflow", /61 tokens.*60 positions/));
+    const { answer, result } = await ask(chat, someTokens(50), { maxTokens: 100 });
+    expect(result?.finish).toBe("length");
+    // Positions 50 to 59 are run; the token drawn last needs none.
+    expect(answer).toHaveLength(11);
+    expect(chat.tokens).toHaveLength(60);
+    const last = await ask(engine.conversation("full"), someTokens(60), { maxTokens: 5 });
+    expect(last).toMatchObject({ result: { finish: "length" } });
+    expect(last.answer).toHaveLength(1);
+  });
+});
+
+describe("memoryLimit", () => {
+  test("is checked in bytes before anything is uploaded, at configure and in mid-chat", async () => {
+    await expect(loadTinyEngine({}, { memoryLimit: 1000 })).rejects.toEqual(
+      error("out_of_memory", /needs \d+ bytes of GPU memory .*the limit is 1000/),
+    );
+    await expect(loadTinyEngine({}, { memoryLimit: Number.NaN })).rejects.toEqual(
+      error("invalid_argument", /memoryLimit/),
+    );
+    const probe = await loadTinyEngine({ budget: 64 });
+    await ask(probe.conversation("a"), someTokens(10), { maxTokens: 3 });
+    const { total } = probe.memory();
+    await probe.close();
+
+    const engine = await loadTinyEngine({ budget: 64 }, { memoryLimit: total + 40_000 });
+    const chat = engine.conversation("a");
+    const prompt = someTokens(30, 7);
+    const { answer } = await ask(chat, prompt, { maxTokens: 8 });
+    const before = chat.usage();
+    await expect(chat.configure({ budget: 4096 })).rejects.toEqual(
+      error("out_of_memory", /4096 pairs a head take \d+ bytes/),
+    );
+    expect(chat.usage()).toEqual(before);
+    // A cache without an end is cut off by the limit, wherever the chat has got to.
+    await chat.configure({ budget: "full" });
+    const seen: number[] = [];
+    const endless = ask(chat, [...prompt, ...answer], {
+      maxTokens: 1000,
+      onToken: (token) => {
+        seen.push(token);
+        return undefined;
+      },
+    });
+    await expect(endless).rejects.toEqual(error("out_of_memory", /the limit is/));
+    checkCache(engine);
+    expect(engine.memory().total).toBeLessThanOrEqual(total + 40_000);
+    expect(seen.length).toBeGreaterThan(20);
+    const history = [...prompt, ...answer, ...seen];
+    expect(chat.tokens).toEqual(history.slice(0, -1));
+    await chat.configure({ budget: 64 });
+    checkCache(engine);
+    const { result } = await ask(chat, history, { maxTokens: 8 });
+    expect(result?.cachedTokens).toBe(history.length - 1);
+    await engine.close();
+  });
+});

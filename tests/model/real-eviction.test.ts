@@ -1,0 +1,71 @@
+/**
+ * Loss a token of the real model under eviction against a simulation in fp32 PyTorch (oracle_eviction.py).
+ * Token by token it takes minutes on a software adapter: WINNOW_FULL=1 runs all 400 tokens of the
+ * decode path, else the first 200. Prompt chunks always run in full.
+ */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { PolicyName } from "../../src/cache/policies/index.ts";
+import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { loadRealModel } from "./real-model.ts";
+
+interface Run {
+  policy: PolicyName;
+  window: number;
+  sinks: number;
+  mean: number;
+  nll: number[];
+}
+interface Fixture {
+  budget: number;
+  tokens: number[];
+  chunk: number;
+  runs: Run[];
+}
+
+const file = (name: string): Buffer => readFileSync(new URL(`fixtures/${name}`, import.meta.url));
+const decode = JSON.parse(file("eviction.json").toString()) as Fixture;
+const chunked = JSON.parse(file("eviction-chunked.json").toString()) as Fixture;
+const DECODED = process.env.WINNOW_FULL === "1" ? decode.tokens.length : 200;
+const TOLERANCE = 0.01;
+
+const meanDifference = (a: ArrayLike<number>, b: readonly number[]): number =>
+  b.reduce((sum, value, i) => sum + Math.abs(a[i]! - value), 0) / b.length;
+
+describe("the real model's loss under eviction against PyTorch", () => {
+  let engine: InferenceEngine;
+
+  beforeAll(async () => {
+    engine = await loadRealModel({}, file("filters.safetensors"));
+  });
+  afterAll(() => engine?.close());
+
+  const compare = async (fixture: Fixture, run: Run, count: number): Promise<void> => {
+    const { policy, window, sinks } = run;
+    const conversation = engine.conversation("eviction");
+    await conversation.configure({ budget: fixture.budget, policy, window, sinks });
+    const tokens = fixture.tokens.slice(0, count);
+    const nll = await conversation.nll(tokens, { chunk: fixture.chunk });
+    const wanted = run.nll.slice(0, count - 1);
+    expect(nll).toHaveLength(count - 1);
+    const { pairsKept, pairsEvicted } = conversation.usage();
+    const { layers, kvHeads } = engine.shape;
+    expect(pairsKept).toBe(layers * kvHeads * fixture.budget);
+    expect(pairsEvicted).toBe(layers * kvHeads * (count - 1 - fixture.budget));
+    const difference = meanDifference(nll, wanted);
+    const mean = nll.reduce((sum, loss) => sum + loss, 0) / nll.length;
+    console.log(
+      `${policy} sinks ${sinks}, chunk ${fixture.chunk}, ${count} tokens: mean |difference| ` +
+        `${difference.toFixed(5)}, mean loss ${mean.toFixed(5)}`,
+    );
+    expect(difference).toBeLessThanOrEqual(TOLERANCE);
+  };
+
+  test.each(chunked.runs)("prompt path: $policy, sinks $sinks", (run) =>
+    compare(chunked, run, chunked.tokens.length),
+  );
+
+  test.each(decode.runs.filter(({ sinks }) => sinks > 0))("decode path: $policy", (run) =>
+    compare(decode, run, DECODED),
+  );
+});

@@ -1,0 +1,21 @@
+import { create, globals } from "webgpu";
+import type { CacheRequest } from "../../src/cache/budget.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
+import { NodeFileSource } from "../../src/formats/node-source.ts";
+
+const PATH = process.env.WINNOW_MODEL ?? ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/** The default model on the adapter at hand. */
+export async function loadRealModel(
+  cache: CacheRequest,
+  filters?: Uint8Array,
+): Promise<InferenceEngine> {
+  Object.assign(globalThis, globals);
+  const source = await NodeFileSource.open(PATH);
+  try {
+    const options = { source, name: "SmolLM2", cache, ...(filters ? { filters } : {}) };
+    return await InferenceEngine.load(create([]), options);
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from "node:fs";
+import { create, globals } from "webgpu";
+import type { CacheRequest } from "../../src/cache/budget.ts";
+import { writeFilters } from "../../src/cache/filters-file.ts";
+import { type EngineLoadOptions, InferenceEngine } from "../../src/engine/engine.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+
+/** [L, G, D] of the tiny f32 model, as the PyTorch oracle had them. */
+export function tinyFilters(): Float32Array {
+  const file = readFileSync(new URL("fixtures/tiny-f32.json", import.meta.url), "utf8");
+  const { eviction } = JSON.parse(file) as { eviction: { filters: number[][][] } };
+  return Float32Array.from(eviction.filters.flat(2));
+}
+
+/** The tiny f32 model with filters, on the adapter at hand or on `gpu`. */
+export function loadTinyEngine(
+  cache: CacheRequest = {},
+  { gpu, ...options }: Partial<EngineLoadOptions> & { gpu?: GPU } = {},
+): Promise<InferenceEngine> {
+  Object.assign(globalThis, globals);
+  const { layers, kvHeads, headDim } = TINY_MODELS.f32;
+  return InferenceEngine.load(gpu ?? create([]), {
+    source: new MemorySource(tinyModel("f32"), "tiny.gguf"),
+    name: "tiny",
+    cache,
+    filters: writeFilters({ values: tinyFilters(), layers, kvHeads, headDim }),
+    ...options,
+  });
+}
+
+/** Bytes that `pages` pages and `heads` page-table rows of one conversation occupy. */
+export const usedBytes = (pages: number, heads = 4, headDim = 16): number =>
+  pages * 32 * (headDim * 4 + 8) + (pages + 2 * heads) * 4;
+
+/**
+ * Throws unless every page is free or owned as often as it is referenced, and the slabs, page tables and
+ * lanes are all of the cache's bytes.
+ */
+export function checkCache(engine: InferenceEngine): void {
+  const { pool } = engine.internals.state;
+  pool.checkIntegrity();
+  const buffers = [...pool.slabs, pool.tables, pool.lanes];
+  const bytes = buffers.reduce((sum, { size }) => sum + size, 0);
+  if (bytes !== engine.memory().kv)
+    throw new Error(`the cache's buffers have ${bytes} bytes, memory() says ${engine.memory().kv}`);
+}

@@ -1,0 +1,57 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { resolveCacheSettings } from "../../src/cache/budget.ts";
+import { checkPlan, planMemory } from "../../src/engine/memory-plan.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
+import { type ModelConfig, readConfig } from "../../src/model/config.ts";
+import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../reference/tiny-model.ts";
+
+describe("planMemory", () => {
+  let gguf: Gguf;
+  let config: ModelConfig;
+  beforeAll(async () => {
+    gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
+    config = readConfig(gguf);
+  });
+  const plan = (budget: number | "full") => planMemory(gguf, config, resolveCacheSettings({ budget }));
+
+  it("equals hand arithmetic on the tiny f32 model", () => {
+    const { layers: L, heads: H, kvHeads: G, headDim: D, hidden: E, mlp: F } = TINY_MODELS.f32;
+    const V = TINY_VOCAB;
+    const layer = 2 * E + H * D * E + 2 * G * D * E + E * H * D + 3 * F * E;
+    const rope = (256 + 131072 / 256 + 1) * D; // cos and sin of D/2 angles a row
+    const weights = 4 * (V * E + L * layer + E + L * G * D + rope);
+    const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + F;
+    const partials = H * 32 * (D + 2);
+    const moves = G * (1 + 2 * 128);
+    const chunk = G * 128 * (D + 2);
+    const { weights: w, activations, kv, total } = plan(512);
+    expect(w).toBe(weights);
+    expect(kv).toBe(L * G * 512 * (2 * D * 2 + 8));
+    const fixed = 4 * (128 * rows + 16 * V + chunk + moves + 2 * V);
+    expect(activations - fixed).toBe(4 * partials);
+    expect(total).toBe(w + kv + activations);
+  });
+
+  it("rounds a budget up to whole pages of 32 slots, and counts one page a head for an open end", () => {
+    const slot = 2 * 2 * (2 * 16 * 2 + 8); // L G (2 D f16 + position and score)
+    expect(plan(96).kv).toBe(96 * slot);
+    expect(plan(97).kv).toBe(128 * slot);
+    expect(plan("full").kv).toBe(32 * slot);
+  });
+
+  it("passes at the limit and says the bytes one below it", () => {
+    const wanted = plan(512);
+    expect(() => checkPlan(wanted, Number.POSITIVE_INFINITY)).not.toThrow();
+    expect(() => checkPlan(wanted, wanted.total)).not.toThrow();
+    const limit = wanted.total - 1;
+    const failure = expect.objectContaining({
+      code: "out_of_memory",
+      message: expect.stringContaining(`needs ${wanted.total} bytes`),
+      hint: expect.stringContaining("budget"),
+      details: { ...wanted, memoryLimit: limit },
+    });
+    expect(() => checkPlan(wanted, limit)).toThrow(failure);
+    expect(() => checkPlan(wanted, limit)).toThrow(`the limit is ${limit}`);
+  });
+});
