@@ -72,7 +72,10 @@ export class WinnowError extends Error {
   }
 
   static fromWire(wire: WireError): WinnowError {
-    return new WinnowError(wire.code, wire.message, { hint: wire.hint, details: { ...wire.details } });
+    return new WinnowError(wire.code, wire.message, {
+      hint: wire.hint,
+      details: { ...wire.details },
+    });
   }
 }
 
@@ -90,5 +93,6 @@ export function asWinnowError(thrown: unknown): WinnowError {
 
 /** Throws `aborted` if the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
+  if (signal?.aborted)
+    throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
 }

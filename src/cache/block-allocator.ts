@@ -47,7 +47,8 @@ export class BlockAllocator {
 
   /** One more owner of `id`. */
   retain(id: number): void {
-    if (this.referencesOf(id) === 0) throw new WinnowError("internal", `page ${id} is not allocated`);
+    if (this.referencesOf(id) === 0)
+      throw new WinnowError("internal", `page ${id} is not allocated`);
     this.references[id] += 1;
   }
 
@@ -67,10 +68,14 @@ export class BlockAllocator {
     const owners = new Array<number>(this.capacity).fill(0);
     for (const id of owned) owners[id] = (owners[id] ?? 0) + 1;
     const free = new Set(this.freeIds);
-    if (free.size !== this.freeIds.length) throw new WinnowError("internal", "a page is free twice");
+    if (free.size !== this.freeIds.length)
+      throw new WinnowError("internal", "a page is free twice");
     for (let id = 0; id < owners.length; id += 1) {
       if (owners[id] !== this.referencesOf(id) || free.has(id) !== (owners[id] === 0)) {
-        throw new WinnowError("internal", `page ${id} has ${owners[id]} owners and ${this.referencesOf(id)} references`);
+        throw new WinnowError(
+          "internal",
+          `page ${id} has ${owners[id]} owners and ${this.referencesOf(id)} references`,
+        );
       }
     }
   }

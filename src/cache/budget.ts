@@ -27,7 +27,10 @@ export const UNLIMITED = 0x7fffffff;
 
 const count = (field: string, value: number, lowest: number): number => {
   if (!Number.isInteger(value) || value < lowest || value > 1 << 24)
-    throw invalidArgument(field, `must be a whole number of at least ${lowest}, got ${String(value)}`);
+    throw invalidArgument(
+      field,
+      `must be a whole number of at least ${lowest}, got ${String(value)}`,
+    );
   return value;
 };
 
@@ -38,15 +41,28 @@ const count = (field: string, value: number, lowest: number): number => {
 export function resolveCacheSettings(request: CacheRequest): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
   if (!Object.hasOwn(POLICIES, policy))
-    throw invalidArgument("cache.policy", `unknown policy "${policy}"`, `Use one of ${Object.keys(POLICIES).join(", ")}.`);
+    throw invalidArgument(
+      "cache.policy",
+      `unknown policy "${policy}"`,
+      `Use one of ${Object.keys(POLICIES).join(", ")}.`,
+    );
   const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !POLICIES[policy].evicts) {
     if (asked !== "full") count("cache.budget", asked, 1);
-    return { budget: "full", policy, window: count("cache.window", request.window ?? DEFAULTS.window, 1), sinks };
+    return {
+      budget: "full",
+      policy,
+      window: count("cache.window", request.window ?? DEFAULTS.window, 1),
+      sinks,
+    };
   }
   const budget = count("cache.budget", asked, 1);
-  const window = count("cache.window", request.window ?? Math.max(1, Math.min(DEFAULTS.window, budget >> 1)), 1);
+  const window = count(
+    "cache.window",
+    request.window ?? Math.max(1, Math.min(DEFAULTS.window, budget >> 1)),
+    1,
+  );
   if (window + sinks >= budget) {
     throw invalidArgument(
       "cache.budget",

@@ -1,7 +1,12 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { PAGE_SLOTS, pagesFor, pageWords } from "../kernels/cache-shape.ts";
-import { createEvictSelect, EVICTION_WORDS, type EvictSelect, movesBytes } from "../kernels/evict-select.ts";
+import {
+  createEvictSelect,
+  EVICTION_WORDS,
+  type EvictSelect,
+  movesBytes,
+} from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createRescore } from "../kernels/rescore.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";

@@ -101,7 +101,8 @@ export class KvPool {
 
   /** Makes page-table rows at least `pages` long. */
   ensureRowLength(pages: number): void {
-    if (pages > this.maxPages) this.reshapeTables(this.maxLanes, Math.max(pages, this.maxPages * 2));
+    if (pages > this.maxPages)
+      this.reshapeTables(this.maxLanes, Math.max(pages, this.maxPages * 2));
   }
 
   /**
@@ -123,7 +124,13 @@ export class KvPool {
     const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, capacity * this.pageBytes);
     if (allocator.capacity > 0) {
       const encoder = this.gpu.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(this.slabs[layer], 0, slab, 0, allocator.capacity * this.pageBytes);
+      encoder.copyBufferToBuffer(
+        this.slabs[layer],
+        0,
+        slab,
+        0,
+        allocator.capacity * this.pageBytes,
+      );
       this.gpu.device.queue.submit([encoder.finish()]);
     }
     this.replaceSlab(layer, slab);
@@ -136,7 +143,11 @@ export class KvPool {
       const old = this.allocators[layer];
       if (old.free === 0) continue;
       const fresh = new BlockAllocator(old.used);
-      const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, Math.max(1, old.used) * this.pageBytes);
+      const slab = this.gpu.ledger.storage(
+        "kv",
+        `kv ${layer}`,
+        Math.max(1, old.used) * this.pageBytes,
+      );
       const moved = new Map<number, number>();
       const encoder = this.gpu.device.createCommandEncoder();
       for (const sequence of this.sequences) {
@@ -148,7 +159,13 @@ export class KvPool {
           }
           const to = fresh.allocate();
           moved.set(page, to);
-          encoder.copyBufferToBuffer(this.slabs[layer], page * this.pageBytes, slab, to * this.pageBytes, this.pageBytes);
+          encoder.copyBufferToBuffer(
+            this.slabs[layer],
+            page * this.pageBytes,
+            slab,
+            to * this.pageBytes,
+            this.pageBytes,
+          );
           return to;
         });
       }
@@ -163,7 +180,12 @@ export class KvPool {
     if (pairs.length === 0) return;
     const size = this.pageBytes;
     const { COPY_SRC, COPY_DST } = GPUBufferUsage;
-    const staging = this.gpu.ledger.create("staging", "page copy", pairs.length * size, COPY_SRC | COPY_DST);
+    const staging = this.gpu.ledger.create(
+      "staging",
+      "page copy",
+      pairs.length * size,
+      COPY_SRC | COPY_DST,
+    );
     const encoder = this.gpu.device.createCommandEncoder();
     pairs.forEach(({ from }, i) => {
       encoder.copyBufferToBuffer(this.slabs[layer], from * size, staging, i * size, size);
@@ -178,7 +200,9 @@ export class KvPool {
   /** Throws `internal` unless every page is free or owned exactly as often as it is referenced. */
   checkIntegrity(): void {
     this.allocators.forEach((allocator, layer) => {
-      allocator.checkIntegrity(this.sequences.flatMap((sequence) => sequence?.pagesOf(layer) ?? []));
+      allocator.checkIntegrity(
+        this.sequences.flatMap((sequence) => sequence?.pagesOf(layer) ?? []),
+      );
     });
   }
 
@@ -212,7 +236,11 @@ export class KvPool {
     this.gpu.ledger.destroy(this.lanes);
     this.maxPages = maxPages;
     while (this.sequences.length < lanes) this.sequences.push(undefined);
-    this.tables = this.gpu.ledger.storage("kv", "page tables", lanes * layers * kvHeads * (maxPages + 2) * 4);
+    this.tables = this.gpu.ledger.storage(
+      "kv",
+      "page tables",
+      lanes * layers * kvHeads * (maxPages + 2) * 4,
+    );
     this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE_WORDS * 4);
     this.layerShapes.forEach((buffer, layer) => {
       this.gpu.write(buffer, layerShapeWords(this.shape, layer, maxPages, this.chunkPages));

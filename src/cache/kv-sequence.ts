@@ -58,7 +58,8 @@ export class KvSequence implements Tenant {
   /** Most slots that a head holds: what sizes the decode attention. */
   get longest(): number {
     let longest = 0;
-    for (const layer of this.heads) for (const head of layer) longest = Math.max(longest, head.count);
+    for (const layer of this.heads)
+      for (const head of layer) longest = Math.max(longest, head.count);
     return longest;
   }
 
@@ -69,7 +70,8 @@ export class KvSequence implements Tenant {
   reserve(tokens: number): void {
     let longest = 0;
     for (const layer of this.heads)
-      for (const head of layer) longest = Math.max(longest, Math.min(head.capacity, head.count + tokens));
+      for (const head of layer)
+        longest = Math.max(longest, Math.min(head.capacity, head.count + tokens));
     this.pool.ensureRowLength(pagesFor(longest));
     this.heads.forEach((heads, layer) => {
       this.reserveLayer(layer, heads, tokens);
@@ -141,7 +143,8 @@ export class KvSequence implements Tenant {
   /** Frees every page and the lane; the sequence must not be used again. */
   free(): void {
     this.heads.forEach((heads, layer) => {
-      for (const head of heads) for (const page of head.pages.splice(0)) this.pool.allocators[layer].release(page);
+      for (const head of heads)
+        for (const page of head.pages.splice(0)) this.pool.allocators[layer].release(page);
     });
     this.pool.detach(this.lane);
     this.pool.trim();
@@ -168,7 +171,8 @@ export class KvSequence implements Tenant {
   /** Pages this sequence may come to hold in a layer: bounds the growth of the slab. */
   pagesWanted(layer: number): number {
     return this.heads[layer].reduce(
-      (sum, head) => sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
+      (sum, head) =>
+        sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
       0,
     );
   }

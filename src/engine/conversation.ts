@@ -1,4 +1,4 @@
-import { type CacheRequest, type CacheSettings, capacityOf, resolveCacheSettings } from "../cache/budget.ts";
+import { type CacheRequest, type CacheSettings, resolveCacheSettings } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
@@ -117,9 +117,10 @@ export class Conversation {
     const ids = [...this.seen];
     const kept = new Array<number>(ids.length).fill(0);
     await this.core.survive(async ({ runner }) => {
-      if (this.alive) (await runner.compressor.retention(this.alive)).forEach((n, i) => {
-        kept[i] = n;
-      });
+      if (this.alive)
+        (await runner.compressor.retention(this.alive)).forEach((n, i) => {
+          kept[i] = n;
+        });
     });
     const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
     return { heads: layers * kvHeads, tokens, kept };
@@ -148,7 +149,10 @@ export class Conversation {
    * that ends the answer is not yielded. Throws context_overflow, out_of_memory, busy, and aborted (within
    * one token, or one prompt chunk); the conversation stays usable after each.
    */
-  async *generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, GenerateResult> {
+  async *generate(
+    prompt: readonly number[],
+    options: GenerateOptions,
+  ): AsyncGenerator<number, GenerateResult> {
     this.checkFree();
     this.running = true;
     let sampler: Sampler | undefined;
@@ -180,11 +184,19 @@ export class Conversation {
         yield token;
         throwIfAborted(options.signal);
         this.core.checkOpen();
-        if (answer.length + 1 === options.maxTokens || this.seen.length + 1 > this.core.config.contextLength)
+        if (
+          answer.length + 1 === options.maxTokens ||
+          this.seen.length + 1 > this.core.config.contextLength
+        )
           return { finish: "length", ...result };
         if (this.alive) {
           const { runner } = this.core.state;
-          runner.submitToken(this.live, token, [...runner.transformer.head(1), ...sampler.dispatches], sampler.copy);
+          runner.submitToken(
+            this.live,
+            token,
+            [...runner.transformer.head(1), ...sampler.dispatches],
+            sampler.copy,
+          );
           this.seen.push(token);
         } else {
           // Another conversation found the device lost and replaced it.
@@ -201,7 +213,11 @@ export class Conversation {
   }
 
   /** Forgets what was seen, runs `tokens` in chunks (1: the decode path), and returns the logits [V] of the last. */
-  logits(tokens: readonly number[], signal?: AbortSignal, chunk = CHUNK_ROWS): Promise<Float32Array> {
+  logits(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+    chunk = CHUNK_ROWS,
+  ): Promise<Float32Array> {
     return this.alone(tokens, async ({ gpu, runner }) => {
       const { logits } = runner.transformer.buffers;
       let bytes: Promise<ArrayBuffer> | undefined;
@@ -221,7 +237,11 @@ export class Conversation {
    */
   nll(
     tokens: readonly number[],
-    { chunk, signal, onProgress }: { chunk: number; signal?: AbortSignal; onProgress?: (done: number) => void },
+    {
+      chunk,
+      signal,
+      onProgress,
+    }: { chunk: number; signal?: AbortSignal; onProgress?: (done: number) => void },
   ): Promise<Float64Array> {
     const count = tokens.length - 1;
     return this.alone(tokens, async (state) => {
@@ -235,7 +255,11 @@ export class Conversation {
             this.submit(state.runner, tokens.slice(start, start + rows), chunk);
             for (let first = 0; first < rows; first += LOGIT_ROWS) {
               const at = start + first;
-              losses.submit(tokens.slice(at + 1, Math.min(at + 1 + LOGIT_ROWS, start + rows + 1)), first, at);
+              losses.submit(
+                tokens.slice(at + 1, Math.min(at + 1 + LOGIT_ROWS, start + rows + 1)),
+                first,
+                at,
+              );
             }
           },
           onProgress,
@@ -268,14 +292,22 @@ export class Conversation {
   private checkPrompt(tokens: readonly number[]): void {
     const { vocabulary, contextLength } = this.core.config;
     if (tokens.length === 0) throw new WinnowError("invalid_argument", "prompt: holds no tokens");
-    const wrong = tokens.findIndex((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary);
+    const wrong = tokens.findIndex(
+      (token) => !Number.isInteger(token) || token < 0 || token >= vocabulary,
+    );
     if (wrong >= 0)
-      throw new WinnowError("invalid_argument", `tokens[${wrong}]: ${tokens[wrong]} is not a token id below ${vocabulary}`);
+      throw new WinnowError(
+        "invalid_argument",
+        `tokens[${wrong}]: ${tokens[wrong]} is not a token id below ${vocabulary}`,
+      );
     if (tokens.length > contextLength) {
       throw new WinnowError(
         "context_overflow",
         `the prompt has ${tokens.length} tokens, the model was trained for ${contextLength} positions`,
-        { hint: "Shorten the prompt or start a new chat.", details: { tokens: tokens.length, contextLength } },
+        {
+          hint: "Shorten the prompt or start a new chat.",
+          details: { tokens: tokens.length, contextLength },
+        },
       );
     }
   }
@@ -312,7 +344,15 @@ export class Conversation {
   ): Promise<Sampler> {
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
-    const sampler = new Sampler(gpu, sample, runner.transformer.buffers, sampling, prompt, answer, vocabulary);
+    const sampler = new Sampler(
+      gpu,
+      sample,
+      runner.transformer.buffers,
+      sampling,
+      prompt,
+      answer,
+      vocabulary,
+    );
     try {
       const tokens = wanted.slice(this.seen.length);
       let done = 0;
@@ -335,7 +375,10 @@ export class Conversation {
   }
 
   /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */
-  private async alone<T>(tokens: readonly number[], work: (state: DeviceState) => Promise<T>): Promise<T> {
+  private async alone<T>(
+    tokens: readonly number[],
+    work: (state: DeviceState) => Promise<T>,
+  ): Promise<T> {
     this.checkFree();
     this.checkPrompt(tokens);
     this.running = true;

@@ -25,7 +25,12 @@ export class EngineCore {
   private readonly inputs: DeviceStateInputs;
   private rebuilding: Promise<void> | undefined;
 
-  constructor(gpu: GPU | undefined, inputs: DeviceStateInputs, tokenizer: Tokenizer, state: DeviceState) {
+  constructor(
+    gpu: GPU | undefined,
+    inputs: DeviceStateInputs,
+    tokenizer: Tokenizer,
+    state: DeviceState,
+  ) {
     this.gpu = gpu;
     this.inputs = inputs;
     this.config = inputs.config;
@@ -36,7 +41,8 @@ export class EngineCore {
   /** Replaces a policy that needs filters where the model has none, and says so once in `notices`. */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
-    if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters) return request;
+    if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters)
+      return request;
     const notice = `${policy} needs filters calibrated for this model and none were given: k-norm is used instead`;
     if (!this.notices.includes(notice)) this.notices.push(notice);
     return { ...request, policy: "k-norm" };
@@ -120,10 +126,14 @@ export class EngineCore {
       }
     } catch (cause) {
       this.checkOpen();
-      throw new WinnowError("device_lost", "the GPU device was lost and could not be opened again", {
-        hint: "Reload the page; the conversation's text is kept.",
-        cause,
-      });
+      throw new WinnowError(
+        "device_lost",
+        "the GPU device was lost and could not be opened again",
+        {
+          hint: "Reload the page; the conversation's text is kept.",
+          cause,
+        },
+      );
     }
   }
 }

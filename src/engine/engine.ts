@@ -39,8 +39,21 @@ export interface EngineLoadOptions {
 }
 
 export interface InferenceEngineInfo {
-  model: { name: string; architecture: string; parameters: number; contextLength: number; bytes: number; sha256: string };
-  adapter: { vendor: string; architecture: string; device: string; description: string; fallback: boolean };
+  model: {
+    name: string;
+    architecture: string;
+    parameters: number;
+    contextLength: number;
+    bytes: number;
+    sha256: string;
+  };
+  adapter: {
+    vendor: string;
+    architecture: string;
+    device: string;
+    description: string;
+    fallback: boolean;
+  };
   features: string[];
   kernels: Record<string, string>;
   notices: string[];
@@ -77,7 +90,8 @@ export class InferenceEngine {
     options: EngineLoadOptions,
   ): Promise<InferenceEngine> {
     const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
-    if (!(memoryLimit > 0)) throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
+    if (!(memoryLimit > 0))
+      throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
     const gguf = await parseGguf(source, signal ? { signal } : {});
     const config = readConfig(gguf);
@@ -88,7 +102,12 @@ export class InferenceEngine {
     let filters: Float32Array | undefined;
     if (options.filters) {
       const file = readFilters(options.filters);
-      validateFilters(file, { layers, kvHeads, headDim, ...(options.sha256 ? { modelSha256: options.sha256 } : {}) });
+      validateFilters(file, {
+        layers,
+        kvHeads,
+        headDim,
+        ...(options.sha256 ? { modelSha256: options.sha256 } : {}),
+      });
       filters = file.values;
     }
     checkPlan(planMemory(gguf, config, settings), memoryLimit);
@@ -101,14 +120,19 @@ export class InferenceEngine {
     });
     const failure = await context.device.popErrorScope();
     if (failure) {
-      throw new WinnowError("out_of_memory", `the GPU ran out of memory while loading: ${failure.message}`, {
-        hint: "Close other tabs, lower the cache budget, or use a smaller model.",
-      });
+      throw new WinnowError(
+        "out_of_memory",
+        `the GPU ran out of memory while loading: ${failure.message}`,
+        {
+          hint: "Close other tabs, lower the cache budget, or use a smaller model.",
+        },
+      );
     }
     throwIfAborted(signal);
     onProgress?.({ stage: "ready", loaded: 1, total: 1 });
     let parameters = 0;
-    for (const { shape } of gguf.tensors.values()) parameters += shape.reduce((product, n) => product * n, 1);
+    for (const { shape } of gguf.tensors.values())
+      parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state);
     core.withPolicy(options.cache ?? {});
     return new InferenceEngine(core, options, parameters, () =>
@@ -158,7 +182,13 @@ export class InferenceEngine {
         bytes: this.options.source.size,
         sha256: this.options.sha256 ?? "",
       },
-      adapter: { vendor, architecture, device: adapter.info.device, description, fallback: isCpuAdapter(adapter.info) },
+      adapter: {
+        vendor,
+        architecture,
+        device: adapter.info.device,
+        description,
+        fallback: isCpuAdapter(adapter.info),
+      },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
       notices: [...notices],
@@ -196,7 +226,8 @@ export class InferenceEngine {
     this.core.checkOpen();
     const source = this.conversations.get(from);
     if (!source) throw invalidArgument("from", `there is no conversation "${from}"`);
-    if (from === to) throw invalidArgument("to", "must differ from the conversation that is forked");
+    if (from === to)
+      throw invalidArgument("to", "must differ from the conversation that is forked");
     await this.conversations.get(to)?.reset();
     this.conversations.set(to, source.fork());
   }

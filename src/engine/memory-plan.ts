@@ -51,6 +51,9 @@ export function checkPlan(plan: MemoryPlan, memoryLimit: number): void {
   throw new WinnowError(
     "out_of_memory",
     `the model needs ${plan.total} bytes of GPU memory (weights ${plan.weights}, cache ${plan.kv}, activations ${plan.activations}); the limit is ${memoryLimit}`,
-    { hint: "Lower the cache budget, raise memoryLimit, or use a smaller model.", details: { ...plan, memoryLimit } },
+    {
+      hint: "Lower the cache budget, raise memoryLimit, or use a smaller model.",
+      details: { ...plan, memoryLimit },
+    },
   );
 }

@@ -3,11 +3,15 @@ import type { Tokenizer } from "../text/types.ts";
 type TokenBytes = Pick<Tokenizer, "tokenBytes">;
 
 /** A stream of bytes in which each control token is one item of its own (256 + id). */
-function* items(tokenizer: TokenBytes, tokens: readonly number[]): Generator<{ item: number; ends: number }> {
+function* items(
+  tokenizer: TokenBytes,
+  tokens: readonly number[],
+): Generator<{ item: number; ends: number }> {
   for (let i = 0; i < tokens.length; i += 1) {
     const bytes = tokenizer.tokenBytes(tokens[i]);
     if (bytes.length === 0) yield { item: 256 + tokens[i], ends: i + 1 };
-    for (let b = 0; b < bytes.length; b += 1) yield { item: bytes[b], ends: b === bytes.length - 1 ? i + 1 : -1 };
+    for (let b = 0; b < bytes.length; b += 1)
+      yield { item: bytes[b], ends: b === bytes.length - 1 ? i + 1 : -1 };
   }
 }
 
@@ -17,7 +21,11 @@ function* items(tokenizer: TokenBytes, tokens: readonly number[]): Generator<{ i
  * token by token, but tokenised anew as part of the next prompt), so what counts is that the bytes agree and
  * that the cache ends where a token of the prompt ends. At least one token must be left to run.
  */
-export function reusablePrefix(tokenizer: TokenBytes, cached: readonly number[], prompt: readonly number[]): number {
+export function reusablePrefix(
+  tokenizer: TokenBytes,
+  cached: readonly number[],
+  prompt: readonly number[],
+): number {
   if (cached.length === 0) return 0;
   const theirs = items(tokenizer, prompt);
   let used = 0;

@@ -49,7 +49,10 @@ export class Runner {
     sequence.reserve(tokens.length);
     const start = sequence.tokensSeen;
     const { rows, qkv } = this.transformer.buffers;
-    this.gpu.write(rows, new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, 0])));
+    this.gpu.write(
+      rows,
+      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, 0])),
+    );
     this.writeBatch(tokens.length, 1);
     this.compressor.target(sequence, tokens.length, start + tokens.length - 1);
     const { embed, layers } = this.transformer.chunk(tokens.length);
@@ -91,7 +94,12 @@ export class Runner {
   }
 
   /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */
-  submitHead(rows: number, first: number, after: readonly Dispatch[] = [], copy?: (encoder: GPUCommandEncoder) => void): void {
+  submitHead(
+    rows: number,
+    first: number,
+    after: readonly Dispatch[] = [],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
     this.writeHead(rows, first);
     this.submit([...this.transformer.head(rows), ...after], copy);
   }
@@ -101,7 +109,10 @@ export class Runner {
     return this.gpu.device.queue.onSubmittedWorkDone();
   }
 
-  private submit(dispatches: readonly Dispatch[], copy?: (encoder: GPUCommandEncoder) => void): void {
+  private submit(
+    dispatches: readonly Dispatch[],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
     const encoder = this.gpu.device.createCommandEncoder();
     this.encodePass(encoder, dispatches);
     copy?.(encoder);

@@ -2,11 +2,11 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import {
   promptCounts,
-  type Sample,
   SAMPLED_BYTES,
   SAMPLED_ENTRY_WORDS,
   SAMPLED_HEADER_WORDS,
   SAMPLED_RING,
+  type Sample,
   type SamplingParameters,
   SEEN,
   samplingWords,
@@ -55,7 +55,14 @@ export class Sampler {
       GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     );
     this.buffers = [sampling, counts, scratch, this.sampled, this.readback];
-    this.dispatches = sample.dispatches({ sampling, logits, counts, rows, scratch, sampled: this.sampled });
+    this.dispatches = sample.dispatches({
+      sampling,
+      logits,
+      counts,
+      rows,
+      scratch,
+      sampled: this.sampled,
+    });
   }
 
   /** Encodes the copy of the token drawn in this command buffer. */

@@ -140,7 +140,8 @@ function decode(dtype: SafetensorsDtype, data: Uint8Array): Float32Array {
   const count = data.length / BYTES[dtype];
   if (dtype === "F16") return f16BytesToF32(data, count);
   if (dtype === "BF16") return bf16BytesToF32(data, count);
-  return new Float32Array(data.slice().buffer);
+  // A copy, for alignment; not data.slice(), which of a Node Buffer is a view.
+  return new Float32Array(new Uint8Array(data).buffer);
 }
 
 function encode({ dtype, values }: SafetensorsTensor): Uint8Array {

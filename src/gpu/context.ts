@@ -1,5 +1,11 @@
 import { WinnowError } from "../errors.ts";
-import { compileKernel, type Dispatch, encodeDispatches, type Kernel, type KernelSpec } from "./kernel.ts";
+import {
+  compileKernel,
+  type Dispatch,
+  encodeDispatches,
+  type Kernel,
+  type KernelSpec,
+} from "./kernel.ts";
 import { MemoryLedger } from "./memory.ts";
 
 /** What the portable kernels need of an adapter: WebGPU's default limits and nothing more. */
@@ -46,13 +52,28 @@ export class GpuContext {
     this.device.queue.submit([encoder.finish()]);
   }
 
-  write(buffer: GPUBuffer, data: Uint32Array | Float32Array | Int32Array | Uint8Array, byteOffset = 0): void {
-    this.device.queue.writeBuffer(buffer, byteOffset, data.buffer, data.byteOffset, data.byteLength);
+  write(
+    buffer: GPUBuffer,
+    data: Uint32Array | Float32Array | Int32Array | Uint8Array,
+    byteOffset = 0,
+  ): void {
+    this.device.queue.writeBuffer(
+      buffer,
+      byteOffset,
+      data.buffer,
+      data.byteOffset,
+      data.byteLength,
+    );
   }
 
   /** Bytes [offset, offset + size) of `buffer`, through a temporary staging buffer. */
   async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<ArrayBuffer> {
-    const staging = this.ledger.create("staging", "read", size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const staging = this.ledger.create(
+      "staging",
+      "read",
+      size,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
     try {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
@@ -89,10 +110,14 @@ export async function openGpu(gpu: GPU | undefined): Promise<GpuContext> {
   for (const [name, needed] of Object.entries(REQUIRED_LIMITS)) {
     const found = adapter.limits[name as keyof typeof REQUIRED_LIMITS];
     if (found < needed) {
-      throw new WinnowError("adapter_too_weak", `the adapter's ${name} is ${found}, Winnow needs ${needed}`, {
-        hint: "Use a machine or browser whose WebGPU adapter meets WebGPU's default limits.",
-        details: { limit: name, found, needed },
-      });
+      throw new WinnowError(
+        "adapter_too_weak",
+        `the adapter's ${name} is ${found}, Winnow needs ${needed}`,
+        {
+          hint: "Use a machine or browser whose WebGPU adapter meets WebGPU's default limits.",
+          details: { limit: name, found, needed },
+        },
+      );
     }
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;

@@ -71,7 +71,10 @@ export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promis
 }
 
 /** Encodes dispatches in order into one compute pass. */
-export function encodeDispatches(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[]): void {
+export function encodeDispatches(
+  pass: GPUComputePassEncoder,
+  dispatches: readonly Dispatch[],
+): void {
   for (const { kernel, bindings, workgroups } of dispatches) {
     pass.setPipeline(kernel.pipeline);
     pass.setBindGroup(0, bindings);

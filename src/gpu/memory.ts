@@ -8,7 +8,12 @@ export type Purpose = "weights" | "kv" | "activations" | "staging";
 export class MemoryLedger {
   private readonly device: GPUDevice;
   private readonly live = new Map<GPUBuffer, Purpose>();
-  private readonly bytes: Record<Purpose, number> = { weights: 0, kv: 0, activations: 0, staging: 0 };
+  private readonly bytes: Record<Purpose, number> = {
+    weights: 0,
+    kv: 0,
+    activations: 0,
+    staging: 0,
+  };
   private created = 0;
 
   constructor(device: GPUDevice) {
@@ -34,7 +39,12 @@ export class MemoryLedger {
   /** A uniform buffer holding `words`. */
   uniform(label: string, words: Uint32Array): GPUBuffer {
     const size = Math.ceil(words.byteLength / 16) * 16;
-    const buffer = this.create("activations", label, size, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    const buffer = this.create(
+      "activations",
+      label,
+      size,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
     this.device.queue.writeBuffer(buffer, 0, words.buffer, words.byteOffset, words.byteLength);
     return buffer;
   }

@@ -23,6 +23,20 @@ export const pageWords = (headDim: number): number => PAGE_SLOTS * (headDim + 2)
 export const LAYER_SHAPE_WORDS = 8;
 
 /** Contents of struct LayerShape. */
-export function layerShapeWords(shape: CacheShape, layer: number, maxPages: number, chunkPages: number): Uint32Array {
-  return new Uint32Array([layer, shape.layers, shape.kvHeads, maxPages, shape.heads, chunkPages, 0, 0]);
+export function layerShapeWords(
+  shape: CacheShape,
+  layer: number,
+  maxPages: number,
+  chunkPages: number,
+): Uint32Array {
+  return new Uint32Array([
+    layer,
+    shape.layers,
+    shape.kvHeads,
+    maxPages,
+    shape.heads,
+    chunkPages,
+    0,
+    0,
+  ]);
 }

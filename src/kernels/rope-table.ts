@@ -21,6 +21,13 @@ export function ropeTable(inverseFrequencies: Float64Array, contextLength: numbe
 }
 
 /** Inverse frequencies base^(-2i/D) [D/2], divided by `factors` [D/2] where a model has them (Llama 3). */
-export function inverseFrequencies(headDim: number, base: number, factors?: ArrayLike<number>): Float64Array {
-  return Float64Array.from({ length: headDim / 2 }, (_, i) => base ** ((-2 * i) / headDim) / (factors?.[i] ?? 1));
+export function inverseFrequencies(
+  headDim: number,
+  base: number,
+  factors?: ArrayLike<number>,
+): Float64Array {
+  return Float64Array.from(
+    { length: headDim / 2 },
+    (_, i) => base ** ((-2 * i) / headDim) / (factors?.[i] ?? 1),
+  );
 }

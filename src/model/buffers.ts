@@ -35,7 +35,9 @@ export interface StepBuffers {
 }
 
 /** Bytes that `createStepBuffers` will allocate, by buffer. */
-export function stepBufferBytes(config: ModelConfig): Omit<Record<keyof StepBuffers, number>, "batch" | "headBatch"> {
+export function stepBufferBytes(
+  config: ModelConfig,
+): Omit<Record<keyof StepBuffers, number>, "batch" | "headBatch"> {
   const { hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
   const f32 = 4;
   return {
@@ -52,7 +54,8 @@ export function stepBufferBytes(config: ModelConfig): Omit<Record<keyof StepBuff
 
 export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): StepBuffers {
   const bytes = stepBufferBytes(config);
-  const storage = (name: keyof typeof bytes): GPUBuffer => ledger.storage("activations", name, bytes[name]);
+  const storage = (name: keyof typeof bytes): GPUBuffer =>
+    ledger.storage("activations", name, bytes[name]);
   return {
     rows: storage("rows"),
     batch: ledger.uniform("batch", new Uint32Array(BATCH_WORDS)),

@@ -53,24 +53,35 @@ export function readConfig(gguf: Gguf): ModelConfig {
   const embedding = gguf.tensors.get("token_embd.weight");
   if (!embedding) throw bad("token_embd.weight", "the tensor is missing");
   const vocabulary = embedding.shape[1] ?? 0;
-  if (heads % kvHeads !== 0) throw bad(`${prefix}.attention.head_count_kv`, `${kvHeads} does not divide ${heads} heads`);
+  if (heads % kvHeads !== 0)
+    throw bad(`${prefix}.attention.head_count_kv`, `${kvHeads} does not divide ${heads} heads`);
   if (headDim % 8 !== 0 || headDim > 256) {
-    throw new WinnowError("unsupported_model", `head dimension ${headDim}: Winnow takes multiples of 8 up to 256`, {
-      details: { field: `${prefix}.attention.key_length`, value: headDim },
-    });
+    throw new WinnowError(
+      "unsupported_model",
+      `head dimension ${headDim}: Winnow takes multiples of 8 up to 256`,
+      {
+        details: { field: `${prefix}.attention.key_length`, value: headDim },
+      },
+    );
   }
   const rotated = whole("rope.dimension_count", 1024, headDim);
   const scaling = gguf.metadata.get(`${prefix}.rope.scaling.type`) ?? "none";
   if (rotated !== headDim || scaling !== "none") {
-    throw new WinnowError("unsupported_model", `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(scaling)}"`, {
-      hint: "Winnow takes plain RoPE over the whole head.",
-      details: { field: `${prefix}.rope` },
-    });
+    throw new WinnowError(
+      "unsupported_model",
+      `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(scaling)}"`,
+      {
+        hint: "Winnow takes plain RoPE over the whole head.",
+        details: { field: `${prefix}.rope` },
+      },
+    );
   }
   const normEpsilon = getNumber(gguf, `${prefix}.attention.layer_norm_rms_epsilon`);
   const ropeBase = getNumber(gguf, `${prefix}.rope.freq_base`, 10000);
-  if (!(normEpsilon > 0 && normEpsilon < 1)) throw bad(`${prefix}.attention.layer_norm_rms_epsilon`, `found ${normEpsilon}`);
-  if (!(ropeBase > 1 && Number.isFinite(ropeBase))) throw bad(`${prefix}.rope.freq_base`, `found ${ropeBase}`);
+  if (!(normEpsilon > 0 && normEpsilon < 1))
+    throw bad(`${prefix}.attention.layer_norm_rms_epsilon`, `found ${normEpsilon}`);
+  if (!(ropeBase > 1 && Number.isFinite(ropeBase)))
+    throw bad(`${prefix}.rope.freq_base`, `found ${ropeBase}`);
   return {
     architecture,
     name: getString(gguf, "general.name", prefix),

@@ -11,8 +11,8 @@ import {
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
-import type { WeightMatrix } from "../kernels/weights.ts";
 import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
+import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelWeights } from "./weights.ts";
@@ -45,7 +45,10 @@ interface LayerCacheDispatches {
 /** A prompt chunk's dispatches; between `project` and `finish` qkv holds the layer's rotated queries. */
 export interface ChunkPlan {
   readonly embed: readonly Dispatch[];
-  readonly layers: readonly { readonly project: readonly Dispatch[]; readonly finish: readonly Dispatch[] }[];
+  readonly layers: readonly {
+    readonly project: readonly Dispatch[];
+    readonly finish: readonly Dispatch[];
+  }[];
 }
 
 /**
@@ -131,7 +134,18 @@ export class Transformer {
         .filter((entry): entry is [string, WeightMatrix] => "parts" in entry[1])
         .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
     );
-    return new Transformer(gpu, config, pool, compressor, filters, rope, kernels, linears, head, variants);
+    return new Transformer(
+      gpu,
+      config,
+      pool,
+      compressor,
+      filters,
+      rope,
+      kernels,
+      linears,
+      head,
+      variants,
+    );
   }
 
   private constructor(
@@ -186,7 +200,11 @@ export class Transformer {
       return {
         project: [
           ...linear.qkv.dispatches(rows),
-          { kernel: this.kernels.writeChunk, bindings: cache.writeChunk, workgroups: [heads + kvHeads, rows] as const },
+          {
+            kernel: this.kernels.writeChunk,
+            bindings: cache.writeChunk,
+            workgroups: [heads + kvHeads, rows] as const,
+          },
         ],
         finish: [
           {
@@ -216,15 +234,27 @@ export class Transformer {
 
   private decodePlan(rows: number, splits: number): Dispatch[] {
     const { heads, kvHeads } = this.config;
-    const combine = this.kernels.combine.bind(this.buffers.batch, this.buffers.partials, this.buffers.attended);
+    const combine = this.kernels.combine.bind(
+      this.buffers.batch,
+      this.buffers.partials,
+      this.buffers.attended,
+    );
     return [
       ...this.embedding.dispatches(rows),
       ...this.cacheDispatches.flatMap((cache, layer) => {
         const linear = this.linears[layer];
         return [
           ...linear.qkv.dispatches(rows),
-          { kernel: this.kernels.append, bindings: cache.append, workgroups: [heads + kvHeads, rows] as const },
-          { kernel: this.kernels.attendDecode, bindings: cache.attendDecode, workgroups: [splits, kvHeads, rows] as const },
+          {
+            kernel: this.kernels.append,
+            bindings: cache.append,
+            workgroups: [heads + kvHeads, rows] as const,
+          },
+          {
+            kernel: this.kernels.attendDecode,
+            bindings: cache.attendDecode,
+            workgroups: [splits, kvHeads, rows] as const,
+          },
           { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
           ...linear.output.dispatches(rows),
           ...linear.gateUp.dispatches(rows),
@@ -245,10 +275,37 @@ export class Transformer {
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
       return {
-        append: this.kernels.append.bind(shape, rows, qkv, pages, tables, lanes, this.filters, this.rope),
+        append: this.kernels.append.bind(
+          shape,
+          rows,
+          qkv,
+          pages,
+          tables,
+          lanes,
+          this.filters,
+          this.rope,
+        ),
         attendDecode: this.kernels.attendDecode.bind(shape, rows, qkv, pages, tables, partials),
-        writeChunk: this.kernels.writeChunk.bind(shape, rows, qkv, chunk, tables, lanes, this.filters, this.rope),
-        attendPrefill: this.kernels.attendPrefill.bind(shape, batch, rows, qkv, pages, chunk, tables, attended),
+        writeChunk: this.kernels.writeChunk.bind(
+          shape,
+          rows,
+          qkv,
+          chunk,
+          tables,
+          lanes,
+          this.filters,
+          this.rope,
+        ),
+        attendPrefill: this.kernels.attendPrefill.bind(
+          shape,
+          batch,
+          rows,
+          qkv,
+          pages,
+          chunk,
+          tables,
+          attended,
+        ),
         absorb: this.compressor.absorb(layer),
       };
     });

@@ -63,16 +63,25 @@ class TensorReader {
     const tensor = this.gguf.tensors.get(name);
     const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
     if (!tensor || shape.some((n, i) => n !== (tensor.shape[i] ?? 1))) {
-      throw new WinnowError("bad_model_file", `tensor ${name}: needed [${shape.join(", ")}], found ${found}`, {
-        hint: "The file's tensors contradict its metadata; download or convert it again.",
-        details: { field: name, needed: shape, found: tensor?.shape },
-      });
+      throw new WinnowError(
+        "bad_model_file",
+        `tensor ${name}: needed [${shape.join(", ")}], found ${found}`,
+        {
+          hint: "The file's tensors contradict its metadata; download or convert it again.",
+          details: { field: name, needed: shape, found: tensor?.shape },
+        },
+      );
     }
     return tensor;
   }
 
   /** W [rows, cols] as it lies in the file: ggml's first dimension is cols. */
-  matrix(name: string, rows: number, cols: number, rowOrder?: (row: number) => number): TensorSource {
+  matrix(
+    name: string,
+    rows: number,
+    cols: number,
+    rowOrder?: (row: number) => number,
+  ): TensorSource {
     const tensor = this.tensor(name, cols, rows);
     return {
       name,
@@ -116,12 +125,21 @@ export async function loadWeights(
   };
   const rope = config.architecture.interleavedRope ? halfSplitRow(D) : undefined;
 
-  const embedding = await uploadMatrix(gpu, "embedding", [reader.matrix("token_embd.weight", V, E)], "stack", options);
+  const embedding = await uploadMatrix(
+    gpu,
+    "embedding",
+    [reader.matrix("token_embd.weight", V, E)],
+    "stack",
+    options,
+  );
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < config.layers; layer += 1) {
     const at = (part: string): string => `blk.${layer}.${part}.weight`;
-    const upload = (label: string, sources: TensorSource[], arrangement: "stack" | "interleave" = "stack") =>
-      uploadMatrix(gpu, `${label} ${layer}`, sources, arrangement, options);
+    const upload = (
+      label: string,
+      sources: TensorSource[],
+      arrangement: "stack" | "interleave" = "stack",
+    ) => uploadMatrix(gpu, `${label} ${layer}`, sources, arrangement, options);
     layers.push({
       attentionNorm: await norm(at("attn_norm")),
       qkv: await upload("qkv", [
@@ -143,6 +161,8 @@ export async function loadWeights(
   const head = config.tiedHead
     ? embedding
     : await uploadMatrix(gpu, "head", [reader.matrix("output.weight", V, E)], "stack", options);
-  const ropeFactors = gguf.tensors.has("rope_freqs.weight") ? await reader.vector("rope_freqs.weight", D / 2) : undefined;
+  const ropeFactors = gguf.tensors.has("rope_freqs.weight")
+    ? await reader.vector("rope_freqs.weight", D / 2)
+    : undefined;
   return { embedding, layers, finalNorm, head, ropeFactors };
 }

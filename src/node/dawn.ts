@@ -1,4 +1,5 @@
 import { WinnowError } from "../errors.ts";
+import { easeWaits } from "./dawn-waits.ts";
 
 const DRIVER_HINT =
   "Dawn needs a Vulkan driver: a GPU's own, Mesa 24 or newer (lavapipe runs on the CPU), or the " +
@@ -14,6 +15,7 @@ export async function nodeGpu(): Promise<GPU> {
   try {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
+    easeWaits(GPUQueue, GPUBuffer);
     dawn = create([]);
     return dawn;
   } catch (cause) {

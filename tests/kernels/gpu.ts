@@ -14,7 +14,10 @@ export async function testGpu(): Promise<GpuContext> {
 }
 
 /** A storage buffer holding `data`. */
-export function upload(context: GpuContext, data: Uint32Array | Float32Array | Int32Array): GPUBuffer {
+export function upload(
+  context: GpuContext,
+  data: Uint32Array | Float32Array | Int32Array,
+): GPUBuffer {
   const buffer = context.ledger.storage("activations", "test input", data.byteLength);
   context.write(buffer, data);
   return buffer;

@@ -1,4 +1,8 @@
-import type { Conversation, GenerateResult, SamplingOptions } from "../../src/engine/conversation.ts";
+import type {
+  Conversation,
+  GenerateResult,
+  SamplingOptions,
+} from "../../src/engine/conversation.ts";
 
 export const GREEDY: SamplingOptions = {
   temperature: 0,

@@ -1,14 +1,20 @@
 import { readFileSync } from "node:fs";
-import { create, globals } from "webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MemorySource } from "../../src/formats/blob-source.ts";
-import { InferenceEngine } from "../../src/engine/engine.ts";
+import { create, globals } from "webgpu";
 import { writeFilters } from "../../src/cache/filters-file.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
 
 Object.assign(globalThis, globals);
 
-interface Run { policy: "q-filters" | "k-norm" | "streaming-llm"; window: number; sinks: number; nll: number[]; mean: number }
+interface Run {
+  policy: "q-filters" | "k-norm" | "streaming-llm";
+  window: number;
+  sinks: number;
+  nll: number[];
+  mean: number;
+}
 interface Fixture {
   tokens: number[];
   logits: Record<string, number[]>;
@@ -23,7 +29,9 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 };
 
 describe.each(["f32", "quant", "kquant"] as const)("tiny %s model against PyTorch", (name) => {
-  const fixture: Fixture = JSON.parse(readFileSync(new URL(`fixtures/tiny-${name}.json`, import.meta.url), "utf8"));
+  const fixture: Fixture = JSON.parse(
+    readFileSync(new URL(`fixtures/tiny-${name}.json`, import.meta.url), "utf8"),
+  );
   const { layers, kvHeads, headDim } = TINY_MODELS[name];
   let engine: InferenceEngine;
 
@@ -50,14 +58,24 @@ describe.each(["f32", "quant", "kquant"] as const)("tiny %s model against PyTorc
 
   test.each(fixture.eviction.decode)("decode order: $policy, sinks $sinks", async (run) => {
     const conversation = engine.conversation("b");
-    await conversation.configure({ budget: fixture.eviction.budget, policy: run.policy, window: run.window, sinks: run.sinks });
+    await conversation.configure({
+      budget: fixture.eviction.budget,
+      policy: run.policy,
+      window: run.window,
+      sinks: run.sinks,
+    });
     const nll = await conversation.nll(fixture.tokens, { chunk: 1 });
     expect(largest(nll, run.nll)).toBeLessThan(1e-2);
   });
 
   test.each(fixture.eviction.chunked)("prompt order: $policy, sinks $sinks", async (run) => {
     const conversation = engine.conversation("b");
-    await conversation.configure({ budget: fixture.eviction.budget, policy: run.policy, window: run.window, sinks: run.sinks });
+    await conversation.configure({
+      budget: fixture.eviction.budget,
+      policy: run.policy,
+      window: run.window,
+      sinks: run.sinks,
+    });
     const nll = await conversation.nll(fixture.tokens, { chunk: fixture.eviction.chunk });
     expect(largest(nll, run.nll)).toBeLessThan(1e-2);
   });

@@ -13,7 +13,8 @@ describe("planMemory", () => {
     gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
     config = readConfig(gguf);
   });
-  const plan = (budget: number | "full") => planMemory(gguf, config, resolveCacheSettings({ budget }));
+  const plan = (budget: number | "full") =>
+    planMemory(gguf, config, resolveCacheSettings({ budget }));
 
   it("equals hand arithmetic on the tiny f32 model", () => {
     const { layers: L, heads: H, kvHeads: G, headDim: D, hidden: E, mlp: F } = TINY_MODELS.f32;

@@ -7,7 +7,13 @@ describe("policies", () => {
       expect(policy.name).toBe(name);
       expect(policy.summary.length).toBeGreaterThan(10);
     }
-    expect(Object.keys(POLICIES)).toEqual(["full", "q-filters", "k-norm", "streaming-llm", "random"]);
+    expect(Object.keys(POLICIES)).toEqual([
+      "full",
+      "q-filters",
+      "k-norm",
+      "streaming-llm",
+      "random",
+    ]);
   });
 
   it("all but full evict, by exactly one term of the score; only q-filters needs filters", () => {
