@@ -117,7 +117,7 @@ const suite = (
     include: [`tests/${folder}/**/*.test.ts`],
     environment: "node",
     pool: "forks",
-    setupFiles: alone ? ["tests/setup-gpu.ts"] : [],
+    setupFiles: alone ? [at("tests/setup-gpu.ts")] : [],
     fileParallelism: !alone,
     testTimeout: seconds * 1000,
     hookTimeout: seconds * 1000,

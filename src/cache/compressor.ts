@@ -10,7 +10,7 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createRescore } from "../kernels/rescore.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
-import { capacityOf } from "./budget.ts";
+import { capacityOf, UNLIMITED } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
@@ -70,6 +70,8 @@ export class Compressor {
   /** Evicts down to the sequence's capacity and gives the memory back. */
   shrink(sequence: KvSequence): void {
     if (sequence.overCapacity) {
+      // Survivors move down into slots that a fork may still use.
+      sequence.own(capacityOf(sequence.settings));
       this.target(sequence, 0, sequence.tokensSeen - 1);
       const most = Math.min(sequence.excess, capacityOf(sequence.settings));
       const { kvHeads, layers } = this.pool.shape;
@@ -83,6 +85,7 @@ export class Compressor {
 
   /** Gives every cached key the score of the sequence's present policy. */
   rescore(sequence: KvSequence): void {
+    sequence.own(UNLIMITED);
     this.target(sequence, 0, sequence.tokensSeen - 1);
     const { rescore } = this.kernels;
     const { layers, kvHeads } = this.pool.shape;

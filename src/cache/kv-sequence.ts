@@ -13,6 +13,12 @@ interface Head {
   pages: number[];
 }
 
+/** The index-th page of a head, which a fork has too. */
+interface SharedPage {
+  head: Head;
+  index: number;
+}
+
 /** What a sequence occupies and what it has dropped. */
 export interface SequenceUsage {
   tokensSeen: number;
@@ -75,6 +81,27 @@ export class KvSequence implements Tenant {
     this.pool.ensureRowLength(pagesFor(longest));
     this.heads.forEach((heads, layer) => {
       this.reserveLayer(layer, heads, tokens);
+    });
+  }
+
+  /**
+   * Makes the pages of the first `slots` slots of every head this sequence's own, before something writes to
+   * them in place: a fork must not see it. Throws out_of_memory with nothing lost.
+   */
+  own(slots: number): void {
+    this.heads.forEach((heads, layer) => {
+      const allocator = this.pool.allocators[layer];
+      const shared = heads.flatMap((head) =>
+        head.pages
+          .slice(0, pagesFor(slots))
+          .flatMap((page, index) => (allocator.referencesOf(page) > 1 ? [{ head, index }] : [])),
+      );
+      if (shared.length === 0) return;
+      this.pool.ensureFree(layer, shared.length);
+      this.copyShared(layer, shared);
+      heads.forEach((_, g) => {
+        this.writeRow(layer, g);
+      });
     });
   }
 
@@ -199,7 +226,7 @@ export class KvSequence implements Tenant {
 
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
     const allocator = this.pool.allocators[layer];
-    const shared: { head: Head; index: number }[] = [];
+    const shared: SharedPage[] = [];
     const missing = heads.map((head) => {
       const full = head.count + tokens > head.capacity;
       const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
@@ -210,20 +237,24 @@ export class KvSequence implements Tenant {
     const extra = shared.length + missing.reduce((sum, n) => sum + Math.max(0, n), 0);
     if (extra === 0) return;
     this.pool.ensureFree(layer, extra);
-    this.pool.copyPages(
-      layer,
-      shared.map(({ head, index }) => {
-        const from = head.pages[index];
-        const to = allocator.allocate();
-        allocator.release(from);
-        head.pages[index] = to;
-        return { from, to };
-      }),
-    );
+    this.copyShared(layer, shared);
     heads.forEach((head, g) => {
       for (let n = missing[g]; n > 0; n -= 1) head.pages.push(allocator.allocate());
       this.writeRow(layer, g);
     });
+  }
+
+  /** Gives each shared page a copy of this sequence's own; free pages must be there. */
+  private copyShared(layer: number, shared: readonly SharedPage[]): void {
+    const allocator = this.pool.allocators[layer];
+    const pairs = shared.map(({ head, index }) => {
+      const from = head.pages[index];
+      const to = allocator.allocate();
+      allocator.release(from);
+      head.pages[index] = to;
+      return { from, to };
+    });
+    this.pool.copyPages(layer, pairs);
   }
 
   private writeRow(layer: number, kvHead: number): void {

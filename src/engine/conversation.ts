@@ -1,44 +1,25 @@
-import { type CacheRequest, type CacheSettings, resolveCacheSettings } from "../cache/budget.ts";
+import {
+  type CacheRequest,
+  type CacheSettings,
+  capacityOf,
+  resolveCacheSettings,
+  UNLIMITED,
+} from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
-import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
+import { CHUNK_ROWS } from "../model/buffers.ts";
 import { kvBytesPerToken } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
-import { LossReader } from "./loss-reader.ts";
+import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
+import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
 import { reusablePrefix } from "./prefix.ts";
-import type { Runner } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Times in a row that a device may be lost before a step is given up. */
 const MAX_LOSSES = 3;
 
-/** How tokens are drawn; 0 temperature = greedy, topK 0, topP 1, minP 0 and penalties 1, 0, 0 = off. */
-export interface SamplingOptions {
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
-  repetitionPenalty: number;
-  frequencyPenalty: number;
-  presencePenalty: number;
-  seed: number;
-}
-
-export interface GenerateOptions {
-  sampling: SamplingOptions;
-  maxTokens: number;
-  signal?: AbortSignal;
-  /** Prompt tokens run so far, and to run. */
-  onPrefill?: (done: number, total: number) => void;
-}
-
-export interface GenerateResult {
-  finish: "stop" | "length";
-  /** Prompt tokens that were in the cache already. */
-  cachedTokens: number;
-  promptTokens: number;
-}
+export type { GenerateOptions, GenerateResult, SamplingOptions };
 
 export interface ConversationUsage {
   budget: number | "full";
@@ -95,15 +76,18 @@ export class Conversation {
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
-    this.request = request;
     const sequence = this.alive;
     if (sequence) {
       const { compressor } = this.core.state.runner;
       const rescored = settings.policy !== sequence.settings.policy;
+      // What may fail comes first: copies of pages that are shared with a fork.
+      if (rescored) sequence.own(UNLIMITED);
+      else if (sequence.longest > capacityOf(settings)) sequence.own(capacityOf(settings));
       sequence.setSettings(settings);
       if (rescored && sequence.tokensSeen > 0) compressor.rescore(sequence);
       compressor.shrink(sequence);
     }
+    this.request = request;
     return this.usage();
   }
 
@@ -218,57 +202,17 @@ export class Conversation {
     signal?: AbortSignal,
     chunk = CHUNK_ROWS,
   ): Promise<Float32Array> {
-    return this.alone(tokens, async ({ gpu, runner }) => {
-      const { logits } = runner.transformer.buffers;
-      let bytes: Promise<ArrayBuffer> | undefined;
-      await this.feed(tokens.length, chunk, signal, (start, rows) => {
-        this.submit(runner, tokens.slice(start, start + rows), chunk);
-        if (start + rows < tokens.length) return;
-        runner.submitHead(1, rows - 1);
-        bytes = gpu.read(logits, 0, this.core.config.vocabulary * 4);
-      });
-      return new Float32Array(await (bytes as Promise<ArrayBuffer>));
-    });
+    return this.alone(tokens, (measured) =>
+      measureLogits(measured, tokens, { chunk, ...(signal ? { signal } : {}) }),
+    );
   }
 
   /**
    * Forgets what was seen and runs `tokens` in chunks, returning nll[i] = -ln p(tokens[i + 1] | tokens[0..i]).
    * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
    */
-  nll(
-    tokens: readonly number[],
-    {
-      chunk,
-      signal,
-      onProgress,
-    }: { chunk: number; signal?: AbortSignal; onProgress?: (done: number) => void },
-  ): Promise<Float64Array> {
-    const count = tokens.length - 1;
-    return this.alone(tokens, async (state) => {
-      const losses = new LossReader(state, this.core.config.vocabulary, tokens.length);
-      try {
-        await this.feed(
-          count,
-          chunk,
-          signal,
-          (start, rows) => {
-            this.submit(state.runner, tokens.slice(start, start + rows), chunk);
-            for (let first = 0; first < rows; first += LOGIT_ROWS) {
-              const at = start + first;
-              losses.submit(
-                tokens.slice(at + 1, Math.min(at + 1 + LOGIT_ROWS, start + rows + 1)),
-                first,
-                at,
-              );
-            }
-          },
-          onProgress,
-        );
-        return await losses.read(count);
-      } finally {
-        losses.dispose();
-      }
-    });
+  nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
+    return this.alone(tokens, (measured) => measureLosses(measured, tokens, options));
   }
 
   /** The sequence, unless the device it lived on is gone. */
@@ -377,7 +321,7 @@ export class Conversation {
   /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */
   private async alone<T>(
     tokens: readonly number[],
-    work: (state: DeviceState) => Promise<T>,
+    work: (measured: Measured) => Promise<T>,
   ): Promise<T> {
     this.checkFree();
     this.checkPrompt(tokens);
@@ -385,37 +329,11 @@ export class Conversation {
     try {
       return await this.core.survive((state) => {
         this.open();
-        return work(state);
+        const onRun = (run: readonly number[]) => this.seen.push(...run);
+        return work({ state, sequence: this.live, onRun });
       });
     } finally {
       this.running = false;
     }
-  }
-
-  /** Calls `run` for each chunk of `count` tokens, and lets the GPU catch up now and then. */
-  private async feed(
-    count: number,
-    chunk: number,
-    signal: AbortSignal | undefined,
-    run: (start: number, rows: number) => void,
-    onProgress?: (done: number) => void,
-  ): Promise<void> {
-    const { runner } = this.core.state;
-    for (let start = 0; start < count; ) {
-      throwIfAborted(signal);
-      const rows = Math.min(chunk, CHUNK_ROWS, count - start);
-      run(start, rows);
-      start += rows;
-      if (chunk > 1 || start % 16 === 0) {
-        await runner.idle();
-        onProgress?.(start);
-      }
-    }
-  }
-
-  private submit(runner: Runner, tokens: readonly number[], chunk: number): void {
-    if (chunk === 1) runner.submitToken(this.live, tokens[0]);
-    else runner.submitChunk(this.live, tokens);
-    this.seen.push(...tokens);
   }
 }

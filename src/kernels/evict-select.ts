@@ -8,9 +8,6 @@ import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.
 /** Words of the `eviction` uniform { lane, rows of the chunk, position of the newest token, 0 }. */
 export const EVICTION_WORDS = 4;
 
-/** Set in a move's source when it is a row of the chunk and not a slot of the cache. */
-export const CHUNK_SOURCE = 0x80000000;
-
 export interface EvictSelectConfig {
   /** D. */
   headDim: number;

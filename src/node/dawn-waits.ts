@@ -13,8 +13,10 @@ interface Waiting {
 export function easeWaits(queue: Waiting, buffer: Waiting): void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   let waits = 0;
+  let polling = false;
   const sleep = (): void => {
-    if (waits === 0) return;
+    polling = waits > 0;
+    if (!polling) return;
     Atomics.wait(cell, 0, 0, SLEEP_MS);
     setImmediate(sleep);
   };
@@ -24,7 +26,8 @@ export function easeWaits(queue: Waiting, buffer: Waiting): void {
     Reflect.set(prototype, name, function (this: object, ...parameters: unknown[]) {
       const promise: Promise<unknown> = Reflect.apply(wait, this, parameters);
       waits += 1;
-      if (waits === 1) setImmediate(sleep);
+      if (!polling) setImmediate(sleep);
+      polling = true;
       return promise.finally(() => {
         waits -= 1;
       });

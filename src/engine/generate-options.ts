@@ -1,0 +1,26 @@
+/** How tokens are drawn; 0 temperature = greedy, topK 0, topP 1, minP 0 and penalties 1, 0, 0 = off. */
+export interface SamplingOptions {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  frequencyPenalty: number;
+  presencePenalty: number;
+  seed: number;
+}
+
+export interface GenerateOptions {
+  sampling: SamplingOptions;
+  maxTokens: number;
+  signal?: AbortSignal;
+  /** Prompt tokens run so far, and to run. */
+  onPrefill?: (done: number, total: number) => void;
+}
+
+export interface GenerateResult {
+  finish: "stop" | "length";
+  /** Prompt tokens that were in the cache already. */
+  cachedTokens: number;
+  promptTokens: number;
+}
