@@ -337,7 +337,9 @@ describe("the cache of a conversation", () => {
       checkCache(engine);
       expect(used()).toBe(HEADS * 2);
       const third = other.fork();
-      await third.configure({ budget: 20 }); // shrinks and moves pages under its twin
+      await third.configure({ policy: "q-filters" }); // scores anew what its twin scores otherwise
+      checkCache(engine);
+      await third.configure({ budget: 20 }); // moves pairs into slots that its twin uses
       checkCache(engine);
       const { answer, result } = await ask(other, more, { maxTokens: 29 });
       expect(result?.cachedTokens).toBe(90);
