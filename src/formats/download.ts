@@ -256,7 +256,7 @@ class DownloadRun {
         this.#hash.update(bytes);
         this.#arrival.advance(received);
         onProgress?.("download", received, size);
-        if (received - this.#savedAt >= SAVE_EVERY) await this.#save();
+        if (received - this.#savedAt >= SAVE_EVERY) this.#save();
       }
     } catch (error) {
       await reader?.cancel().catch(() => undefined);
@@ -274,7 +274,7 @@ class DownloadRun {
     const expected = this.#options.sha256;
     if (expected !== undefined && sha256 !== expected)
       throw this.#bad("sha256", `the file's SHA-256 is ${sha256}, not ${expected}`);
-    await this.#file.save({ ...this.#record, received: this.#record.size, sha256, verified: true });
+    this.#file.save({ ...this.#record, received: this.#record.size, sha256, verified: true });
     // In one breath, so that no read falls between the two.
     this.#file.close();
     this.#finished = this.#store.source(this.#key, fileNameOf(this.#url));
@@ -282,16 +282,16 @@ class DownloadRun {
     return { sha256 };
   }
 
-  async #save(): Promise<void> {
+  #save(): void {
     this.#savedAt = this.#arrival.received;
-    await this.#file.save({ ...this.#record, received: this.#savedAt });
+    this.#file.save({ ...this.#record, received: this.#savedAt });
   }
 
   /** Keeps what came, unless it is known to be bad; then tells whoever waits. */
   async #fail(error: unknown): Promise<void> {
     const bad = error instanceof WinnowError && error.code === "bad_model_file";
     try {
-      if (!bad) await this.#save();
+      if (!bad) this.#save();
     } catch {
       // The first error is the one to report.
     }

@@ -97,7 +97,7 @@ export class MemoryStore implements ModelStore {
       read: (offset, length) => bytes.read(offset, length),
       append: (chunk) => bytes.append(chunk),
       truncate: (size) => bytes.truncate(size),
-      save: async (record) => {
+      save: (record) => {
         file.record = record;
       },
       close: () => {

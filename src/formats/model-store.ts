@@ -22,7 +22,7 @@ export interface StoreFile {
   append(bytes: Uint8Array): void;
   truncate(size: number): void;
   /** Writes the record; the bytes it speaks of are flushed first. */
-  save(record: StoredModel): Promise<void>;
+  save(record: StoredModel): void;
   close(): void;
 }
 

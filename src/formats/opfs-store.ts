@@ -59,8 +59,16 @@ export class OpfsStore implements ModelStore {
     return new BlobSource(await handle.getFile(), name);
   }
 
+  /**
+   * Both files stay open until `close`, and nothing is awaited in between: Chromium was seen to lose
+   * the answer when a handle is opened for every writing of the record (one load in about twenty).
+   */
   async open(key: string): Promise<StoreFile> {
     const access = await this.#access(`${key}.gguf`);
+    const record = await this.#access(`${key}.json`).catch((error: unknown) => {
+      access.close();
+      throw error;
+    });
     let size = access.getSize();
     return {
       get size() {
@@ -96,11 +104,17 @@ export class OpfsStore implements ModelStore {
         access.truncate(newSize);
         size = newSize;
       },
-      save: async (record) => {
+      save(stored) {
         access.flush();
-        await this.#save(key, record);
+        const bytes = new TextEncoder().encode(JSON.stringify(stored));
+        record.truncate(0);
+        record.write(bytes, { at: 0 });
+        record.flush();
       },
-      close: () => access.close(),
+      close() {
+        access.close();
+        record.close();
+      },
     };
   }
 
@@ -116,18 +130,6 @@ export class OpfsStore implements ModelStore {
     if (handle.createSyncAccessHandle === undefined)
       throw new Error("synchronous file access is only there in a dedicated worker");
     return handle.createSyncAccessHandle();
-  }
-
-  async #save(key: string, record: StoredModel): Promise<void> {
-    const access = await this.#access(`${key}.json`);
-    try {
-      const bytes = new TextEncoder().encode(JSON.stringify(record));
-      access.truncate(0);
-      access.write(bytes, { at: 0 });
-      access.flush();
-    } finally {
-      access.close();
-    }
   }
 }
 

@@ -75,7 +75,11 @@ export class DemoPage {
   async load(): Promise<void> {
     await this.at("load").click();
     const failed = this.at("load-error");
-    await this.at("composer").or(failed).waitFor({ timeout: 240_000 });
+    const over = this.at("composer").or(failed);
+    await over.waitFor({ timeout: 120_000 }).catch(async () => {
+      const stage = await this.text(this.at("load-progress"));
+      throw new Error(`the model does not load; the page says: ${stage} ${this.problems.join()}`);
+    });
     if ((await failed.count()) > 0) throw new Error(await this.text(failed));
   }
 

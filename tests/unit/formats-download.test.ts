@@ -183,7 +183,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     const key = await storeKey(server.url, HASH);
     const file = await store.open(key);
     file.append(BODY);
-    await file.save({ url: server.url, size: BODY.length, received: BODY.length, verified: false });
+    file.save({ url: server.url, size: BODY.length, received: BODY.length, verified: false });
     file.close();
     const { source, done } = await start({ sha256: HASH });
     expect(await done).toEqual({ sha256: HASH });
