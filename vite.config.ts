@@ -1,4 +1,5 @@
 import { chmodSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import {
   defineConfig,
@@ -40,8 +41,24 @@ function literalUrls(): Plugin {
   };
 }
 
+/** Ships shaders without comments and indentation; `//:` lines are instructions (src/kernels/unroll.ts). */
+function compactShaders(): Plugin {
+  return {
+    name: "winnow:compact-shaders",
+    apply: "build",
+    enforce: "pre",
+    async load(id) {
+      if (!id.endsWith(".wgsl?raw")) return;
+      const code = await readFile(id.slice(0, -"?raw".length), "utf8");
+      const lines = code.split("\n").map((line) => line.replace(/\/\/(?!:).*/, "").trim());
+      return `export default ${JSON.stringify(lines.filter(Boolean).join("\n"))}`;
+    },
+  };
+}
+
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
+  plugins: () => [compactShaders()],
   rolldownOptions: { output: { entryFileNames: WORKER_FILE, chunkFileNames: "[name].js" } },
 };
 
@@ -57,7 +74,7 @@ function executableCli(): Plugin {
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [literalUrls()],
+  plugins: [literalUrls(), compactShaders()],
   worker: workerOutput,
   build: {
     outDir: "dist",
@@ -77,7 +94,7 @@ const browserLibrary: ViteUserConfig = {
 /** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
   publicDir: false,
-  plugins: [executableCli()],
+  plugins: [executableCli(), compactShaders()],
   ssr: { noExternal: true, external: ["webgpu", "playwright"] },
   build: {
     outDir: "dist",
@@ -101,7 +118,8 @@ const demoSite: ViteUserConfig = {
   root: at("demo"),
   base: "./",
   publicDir: at("public"),
-  worker: { format: "es" },
+  plugins: [compactShaders()],
+  worker: { format: "es", plugins: () => [compactShaders()] },
   build: { outDir: at("dist/demo"), emptyOutDir: true, target: "es2022" },
 };
 

@@ -51,8 +51,8 @@ const SAVE_EVERY = 8 * 1024 * 1024;
 const HASH_CHUNK = 4 * 1024 * 1024;
 
 /** The name a download has in a store: by content where that is known, else by URL. */
-export const storeKey = async (url: string, sha256?: string): Promise<string> =>
-  sha256 === undefined ? `url-${(await sha256OfText(url)).slice(0, 40)}` : `sha256-${sha256}`;
+export const storeKey = (url: string, sha256?: string): string =>
+  sha256 === undefined ? `url-${sha256OfText(url).slice(0, 40)}` : `sha256-${sha256}`;
 
 /**
  * Resolves as soon as the server has answered, so the size is known.
@@ -61,7 +61,7 @@ export const storeKey = async (url: string, sha256?: string): Promise<string> =>
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   throwIfAborted(options.signal);
   const { store, sha256 } = options;
-  const key = await storeKey(url, sha256);
+  const key = storeKey(url, sha256);
   const stored = await store.find(key);
   if (
     stored?.verified &&
@@ -211,7 +211,7 @@ class DownloadRun {
 
   /** The hash's state is not kept, so stored bytes go through it again; this also shows they are there. */
   async #hashHeld(held: number): Promise<void> {
-    this.#hash = await startSha256();
+    this.#hash = startSha256();
     for (let at = 0; at < held; at += HASH_CHUNK) {
       throwIfAborted(this.#options.signal);
       this.#hash.update(this.#file.read(at, Math.min(HASH_CHUNK, held - at)));

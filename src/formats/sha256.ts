@@ -1,4 +1,5 @@
-import { createSHA256 } from "hash-wasm";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import type { ByteSource } from "./byte-source.ts";
 
 export interface Sha256 {
@@ -8,9 +9,9 @@ export interface Sha256 {
 }
 
 /** A streaming SHA-256: WebCrypto has none, and a model does not fit in one buffer. */
-export async function startSha256(): Promise<Sha256> {
-  const hash = await createSHA256();
-  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") };
+export function startSha256(): Sha256 {
+  const hash = sha256.create();
+  return { update: (bytes) => void hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
 }
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -21,7 +22,7 @@ export async function sha256OfSource(
   onProgress: (loaded: number, total: number) => void = () => {},
   signal?: AbortSignal,
 ): Promise<string> {
-  const hash = await startSha256();
+  const hash = startSha256();
   for (let at = 0; at < source.size; ) {
     const length = Math.min(CHUNK_BYTES, source.size - at);
     hash.update(await source.read(at, length, signal));
@@ -31,8 +32,5 @@ export async function sha256OfSource(
   return hash.digest();
 }
 
-export async function sha256OfText(text: string): Promise<string> {
-  const hash = await startSha256();
-  hash.update(new TextEncoder().encode(text));
-  return hash.digest();
-}
+export const sha256OfText = (text: string): string =>
+  bytesToHex(sha256(new TextEncoder().encode(text)));
