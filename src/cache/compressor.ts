@@ -17,8 +17,6 @@ import type { KvSequence } from "./kv-sequence.ts";
 interface Kernels {
   select: EvictSelect;
   move: KvMove;
-  rescore: Kernel;
-  retention: Retention;
 }
 
 /**
@@ -36,13 +34,11 @@ export class Compressor {
 
   static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
     const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
-    const [select, move, rescore, retention] = await Promise.all([
+    const [select, move] = await Promise.all([
       createEvictSelect(pool.gpu, config),
       createKvMove(pool.gpu, config),
-      createRescore(pool.gpu, pool.shape),
-      createRetention(pool.gpu, config),
     ]);
-    return new Compressor(pool, { select, move, rescore, retention }, filters, chunkRows);
+    return new Compressor(pool, { select, move }, filters, chunkRows);
   }
 
   private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, chunkRows: number) {
@@ -83,11 +79,15 @@ export class Compressor {
     this.pool.trim();
   }
 
+  /** The kernel of `rescore`, compiled when it is first needed. */
+  prepareRescore(): Promise<Kernel> {
+    return createRescore(this.gpu, this.pool.shape);
+  }
+
   /** Gives every cached key the score of the sequence's present policy. */
-  rescore(sequence: KvSequence): void {
+  rescore(sequence: KvSequence, rescore: Kernel): void {
     sequence.own(UNLIMITED);
     this.target(sequence, 0, sequence.tokensSeen - 1);
-    const { rescore } = this.kernels;
     const { layers, kvHeads } = this.pool.shape;
     this.gpu.run(
       Array.from({ length: layers }, (_, layer) => ({
@@ -105,8 +105,14 @@ export class Compressor {
     );
   }
 
+  /** The kernel of `retention`, compiled when it is first needed. */
+  prepareRetention(): Promise<Retention> {
+    const { gpu, shape } = this.pool;
+    return createRetention(gpu, { headDim: shape.headDim, pageSlots: PAGE_SLOTS });
+  }
+
   /** For each token seen, how many (layer, kv head) pairs still keep it. [tokensSeen] */
-  async retention(sequence: KvSequence): Promise<Uint32Array> {
+  async retention(sequence: KvSequence, kernel: Retention): Promise<Uint32Array> {
     const tokens = sequence.tokensSeen;
     if (tokens === 0) return new Uint32Array(0);
     const { ledger } = this.gpu;
@@ -116,7 +122,7 @@ export class Compressor {
       const { kvHeads, layers } = this.pool.shape;
       this.gpu.run(
         Array.from({ length: layers }, (_, layer) =>
-          this.kernels.retention.dispatch(
+          kernel.dispatch(
             {
               shape: this.pool.layerShapes[layer],
               lane: this.eviction,

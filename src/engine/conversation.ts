@@ -72,6 +72,11 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
+    // Compiled first: nothing may come between reading the settings and acting on them.
+    const rescore =
+      options.policy === undefined || options.policy === this.settings.policy
+        ? undefined
+        : await this.core.survive(({ runner }) => runner.compressor.prepareRescore());
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
@@ -79,12 +84,11 @@ export class Conversation {
     const sequence = this.alive;
     if (sequence) {
       const { compressor } = this.core.state.runner;
-      const rescored = settings.policy !== sequence.settings.policy;
       // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescored) sequence.own(UNLIMITED);
+      if (rescore) sequence.own(UNLIMITED);
       else if (sequence.longest > capacityOf(settings)) sequence.own(capacityOf(settings));
       sequence.setSettings(settings);
-      if (rescored && sequence.tokensSeen > 0) compressor.rescore(sequence);
+      if (rescore && sequence.tokensSeen > 0) compressor.rescore(sequence, rescore);
       compressor.shrink(sequence);
     }
     this.request = request;
@@ -98,13 +102,13 @@ export class Conversation {
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();
     const { layers, kvHeads } = this.core.config;
-    const ids = [...this.seen];
-    const kept = new Array<number>(ids.length).fill(0);
-    await this.core.survive(async ({ runner }) => {
-      if (this.alive)
-        (await runner.compressor.retention(this.alive)).forEach((n, i) => {
-          kept[i] = n;
-        });
+    const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
+      const kernel = await compressor.prepareRetention();
+      const ids = [...this.seen];
+      const kept = this.alive
+        ? Array.from(await compressor.retention(this.alive, kernel))
+        : new Array<number>(ids.length).fill(0);
+      return { ids, kept };
     });
     const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
     return { heads: layers * kvHeads, tokens, kept };

@@ -1,23 +1,36 @@
+import type { Kernel } from "../gpu/kernel.ts";
+import { createNll } from "../kernels/nll.ts";
 import { LOGIT_ROWS } from "../model/buffers.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Collects losses on the GPU and reads them back once. */
 export class LossReader {
   private readonly state: DeviceState;
+  private readonly kernel: Kernel;
   private readonly vocabulary: number;
   private readonly targets: GPUBuffer;
   private readonly losses: GPUBuffer;
   private readonly params: GPUBuffer;
   private readonly bindings: GPUBindGroup;
 
-  constructor(state: DeviceState, vocabulary: number, tokens: number) {
+  /** For `tokens` losses; compiles what only measuring needs. */
+  static async create(state: DeviceState, vocabulary: number, tokens: number): Promise<LossReader> {
+    const [kernel] = await Promise.all([
+      createNll(state.gpu),
+      state.runner.transformer.prepareHeads(),
+    ]);
+    return new LossReader(state, kernel, vocabulary, tokens);
+  }
+
+  private constructor(state: DeviceState, kernel: Kernel, vocabulary: number, tokens: number) {
     this.state = state;
+    this.kernel = kernel;
     this.vocabulary = vocabulary;
-    const { gpu, nll, runner } = state;
+    const { gpu, runner } = state;
     this.targets = gpu.ledger.storage("staging", "targets", LOGIT_ROWS * 4);
     this.losses = gpu.ledger.storage("staging", "losses", tokens * 4);
     this.params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, 0, 0, 0]));
-    this.bindings = nll.bind(
+    this.bindings = kernel.bind(
       this.params,
       runner.transformer.buffers.logits,
       this.targets,
@@ -27,11 +40,11 @@ export class LossReader {
 
   /** Losses of `targets` under the rows of the residual stream from `first` on, into losses[at...]. */
   submit(targets: readonly number[], first: number, at: number): void {
-    const { gpu, nll, runner } = this.state;
+    const { gpu, runner } = this.state;
     gpu.write(this.targets, new Uint32Array(targets));
     gpu.write(this.params, new Uint32Array([this.vocabulary, at, 0, 0]));
     runner.submitHead(targets.length, first, [
-      { kernel: nll, bindings: this.bindings, workgroups: [targets.length] },
+      { kernel: this.kernel, bindings: this.bindings, workgroups: [targets.length] },
     ]);
   }
 

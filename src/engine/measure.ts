@@ -70,7 +70,7 @@ export async function measureLosses(
 ): Promise<Float64Array> {
   const count = tokens.length - 1;
   const { vocabulary } = measured.state.runner.transformer.config;
-  const losses = new LossReader(measured.state, vocabulary, tokens.length);
+  const losses = await LossReader.create(measured.state, vocabulary, tokens.length);
   try {
     await run(measured, tokens, count, options, (start, rows) => {
       for (let first = 0; first < rows; first += LOGIT_ROWS) {

@@ -3,12 +3,10 @@ import { KvPool } from "../cache/kv-pool.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Kernel } from "../gpu/kernel.ts";
-import { createNll } from "../kernels/nll.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { Transformer } from "../model/transformer.ts";
+import { compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
 import { Runner } from "./runner.ts";
 
@@ -18,7 +16,6 @@ export interface DeviceState {
   readonly pool: KvPool;
   readonly runner: Runner;
   readonly sample: Sample;
-  readonly nll: Kernel;
 }
 
 export interface DeviceStateInputs {
@@ -37,15 +34,19 @@ export async function createDeviceState(
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, heads, kvHeads, headDim, vocabulary } = config;
-  const weights = await loadWeights(gpu, source, gguf, config, hooks);
   const pool = new KvPool(gpu, { layers, heads, kvHeads, headDim }, CHUNK_ROWS, memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (filters) gpu.write(filterBuffer, filters);
-  const compressor = await Compressor.create(pool, filterBuffer, CHUNK_ROWS);
-  const [transformer, sample, nll] = await Promise.all([
-    Transformer.create(gpu, config, weights, pool, compressor, filterBuffer),
-    createSample(gpu, { vocabulary }),
-    createNll(gpu),
+  // What does not depend on the weights is compiled while they come.
+  const cacheKernels = compileCacheKernels(gpu, pool.shape);
+  const compressing = Compressor.create(pool, filterBuffer, CHUNK_ROWS);
+  const sampling = createSample(gpu, { vocabulary });
+  for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
+  const weights = await loadWeights(gpu, source, gguf, config, hooks);
+  const [transformer, compressor, sample] = await Promise.all([
+    Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),
+    compressing,
+    sampling,
   ]);
-  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample, nll };
+  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample };
 }

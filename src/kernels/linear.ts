@@ -124,7 +124,6 @@ function partEpilogue(
 
 // Measured by tests/bench/matmul.mjs on SwiftShader.
 const CPU_ROW: MatmulTile = { m: 1, n: 12, group: 8 };
-const CPU_ROWS: MatmulTile = { m: 4, n: 12, group: 8 };
 const CPU_TILE: MatmulTile = { m: 8, n: 8, group: 8 };
 const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32 };
 
@@ -154,8 +153,8 @@ async function createVariants(
           { maxRows: any, create: matmul(any, GPU_TILE) },
         ]
       : [
-          { maxRows: 1, create: matmul(1, CPU_ROW) },
-          { maxRows: 4, create: matmul(4, CPU_ROWS) },
+          // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
+          { maxRows: 3, create: matmul(3, CPU_ROW) },
           { maxRows: any, create: matmul(any, CPU_TILE) },
         ];
   const needed = (step: { maxRows: number }): boolean =>

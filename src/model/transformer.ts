@@ -1,5 +1,6 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvPool } from "../cache/kv-pool.ts";
+import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import {
@@ -8,6 +9,7 @@ import {
   createAttentionPrefill,
   prefillWorkgroups,
 } from "../kernels/attention.ts";
+import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
@@ -17,13 +19,28 @@ import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelWeights } from "./weights.ts";
 
-interface Kernels {
-  embed: Embed;
+/** Kernels that write and read the cache: of the model they know its shape alone. */
+export interface CacheKernels {
   append: Kernel;
   writeChunk: Kernel;
   attendDecode: Kernel;
   combine: Kernel;
   attendPrefill: Kernel;
+}
+
+/** Can start before the weights are there; some take seconds on software adapters. */
+export async function compileCacheKernels(
+  gpu: GpuContext,
+  shape: CacheShape,
+): Promise<CacheKernels> {
+  const [attendPrefill, attendDecode, combine, append, writeChunk] = await Promise.all([
+    createAttentionPrefill(gpu, shape),
+    createAttentionDecode(gpu, shape),
+    createAttentionCombine(gpu, shape),
+    createKvWrite(gpu, shape, "append"),
+    createKvWrite(gpu, shape, "chunk"),
+  ]);
+  return { append, writeChunk, attendDecode, combine, attendPrefill };
 }
 
 interface LayerLinears {
@@ -73,10 +90,12 @@ export class Transformer {
   private readonly compressor: Compressor;
   private readonly filters: GPUBuffer;
   private readonly rope: GPUBuffer;
-  private readonly kernels: Kernels;
+  private readonly kernels: CacheKernels;
   private readonly linears: readonly LayerLinears[];
   private readonly embedding: { dispatches(rows: number): Dispatch[] };
   private readonly headLinear: BoundLinear;
+  private readonly makeHeads: () => Promise<BoundLinear>;
+  private headsLinear: BoundLinear | undefined;
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
@@ -87,40 +106,41 @@ export class Transformer {
     config: ModelConfig,
     weights: ModelWeights,
     pool: KvPool,
-    compressor: Compressor,
+    compressing: Promise<Compressor>,
+    cacheKernels: Promise<CacheKernels>,
     filters: GPUBuffer,
   ): Promise<Transformer> {
     const epsilon = config.normEpsilon;
-    const linears = await Promise.all(
-      weights.layers.map(async (layer) => ({
-        qkv: await createLinear(gpu, {
-          matrix: layer.qkv,
-          epilogue: "store",
-          norm: { gain: layer.attentionNorm, epsilon },
-        }),
-        output: await createLinear(gpu, { matrix: layer.output, epilogue: "add" }),
-        gateUp: await createLinear(gpu, {
-          matrix: layer.gateUp,
-          epilogue: "swiglu",
-          norm: { gain: layer.mlpNorm, epsilon },
-        }),
-        down: await createLinear(gpu, { matrix: layer.down, epilogue: "add" }),
-      })),
-    );
-    const head = await createLinear(gpu, {
-      matrix: weights.head,
-      epilogue: "store",
-      norm: { gain: weights.finalNorm, epsilon },
-    });
-    const [embed, append, writeChunk, attendDecode, combine, attendPrefill] = await Promise.all([
+    const makeHead = (rows?: readonly number[]): Promise<Linear> =>
+      createLinear(gpu, {
+        matrix: weights.head,
+        epilogue: "store",
+        norm: { gain: weights.finalNorm, epsilon },
+        ...(rows && { rows }),
+      });
+    const [compressor, kernels, head, embed, ...linears] = await Promise.all([
+      compressing,
+      cacheKernels,
+      makeHead([1]),
       createEmbed(gpu, weights.embedding),
-      createKvWrite(gpu, pool.shape, "append"),
-      createKvWrite(gpu, pool.shape, "chunk"),
-      createAttentionDecode(gpu, pool.shape),
-      createAttentionCombine(gpu, pool.shape),
-      createAttentionPrefill(gpu, pool.shape),
+      ...weights.layers.map(async (layer): Promise<Record<keyof LayerLinears, Linear>> => {
+        const [qkv, output, gateUp, down] = await Promise.all([
+          createLinear(gpu, {
+            matrix: layer.qkv,
+            epilogue: "store",
+            norm: { gain: layer.attentionNorm, epsilon },
+          }),
+          createLinear(gpu, { matrix: layer.output, epilogue: "add" }),
+          createLinear(gpu, {
+            matrix: layer.gateUp,
+            epilogue: "swiglu",
+            norm: { gain: layer.mlpNorm, epsilon },
+          }),
+          createLinear(gpu, { matrix: layer.down, epilogue: "add" }),
+        ]);
+        return { qkv, output, gateUp, down };
+      }),
     ]);
-    const kernels = { embed, append, writeChunk, attendDecode, combine, attendPrefill };
     const table = ropeTable(
       inverseFrequencies(config.headDim, config.ropeBase, weights.ropeFactors),
       config.contextLength,
@@ -142,8 +162,10 @@ export class Transformer {
       filters,
       rope,
       kernels,
+      embed,
       linears,
       head,
+      makeHead,
       variants,
     );
   }
@@ -155,9 +177,11 @@ export class Transformer {
     compressor: Compressor,
     filters: GPUBuffer,
     rope: GPUBuffer,
-    kernels: Kernels,
+    kernels: CacheKernels,
+    embed: Embed,
     linears: readonly Record<keyof LayerLinears, Linear>[],
     head: Linear,
+    makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
   ) {
     this.config = config;
@@ -168,14 +192,16 @@ export class Transformer {
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
     const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
-    this.embedding = kernels.embed.bind({ batch, rows, y: hidden });
+    this.embedding = embed.bind({ batch, rows, y: hidden });
     this.linears = linears.map((layer) => ({
       qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
       output: layer.output.bind({ batch, x: attended, y: hidden }),
       gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
       down: layer.down.bind({ batch, x: mlp, y: hidden }),
     }));
-    this.headLinear = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
+    const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
+    this.headLinear = head.bind(headBuffers);
+    this.makeHeads = async () => (await makeHead()).bind(headBuffers);
     this.variants = variants;
   }
 
@@ -222,11 +248,21 @@ export class Transformer {
     return { embed: this.embedding.dispatches(rows), layers };
   }
 
-  /** Dispatches that turn `rows` rows of the residual stream, from headBatch.first on, into logits. */
+  /** Compiles what `head` needs for more than one row: answering never does. */
+  async prepareHeads(): Promise<void> {
+    this.headsLinear ??= await this.makeHeads();
+  }
+
+  /**
+   * Dispatches that turn `rows` rows of the residual stream, from headBatch.first on, into logits. More
+   * than one row after `prepareHeads` only.
+   */
   head(rows: number): Dispatch[] {
     let plan = this.headPlans.get(rows);
     if (!plan) {
-      plan = this.headLinear.dispatches(rows);
+      const linear = rows === 1 ? this.headLinear : this.headsLinear;
+      if (!linear) throw new WinnowError("internal", "the head is not prepared for several rows");
+      plan = linear.dispatches(rows);
       this.headPlans.set(rows, plan);
     }
     return plan;

@@ -169,7 +169,7 @@ describe("the cache of a conversation", () => {
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring
     const qFilters: CacheRequest = { ...kNorm, policy: "q-filters" };
     sequence.setSettings(resolveCacheSettings(qFilters));
-    runner.compressor.rescore(sequence);
+    runner.compressor.rescore(sequence, await runner.compressor.prepareRescore());
     const after = await readSlots(sequence, 100);
     const expected = new Array<number>(150).fill(0);
     after.forEach((slots, head) => {

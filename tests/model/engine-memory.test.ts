@@ -78,7 +78,8 @@ test("memory() is what is alive on the device, from loading to closing", async (
     await engine.conversation(name).reset();
     check();
   }
-  expect(engine.memory()).toMatchObject({ activations: idle.activations, staging: 0 });
+  // The head for several rows, made when losses are first asked for, keeps one uniform.
+  expect(engine.memory()).toMatchObject({ activations: idle.activations + 16, staging: 0 });
   // Four lanes of page-table rows, and a page a layer that every slab keeps.
   expect(engine.memory().kv).toBeLessThan(idle.kv + 16_384);
 
