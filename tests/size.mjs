@@ -36,7 +36,7 @@ const core = collect("engine.worker.js", collect("index.js", new Set()));
 const total = print(core);
 console.log(`${(total / 1000).toFixed(1).padStart(7)} kB  core, of ${LIMIT_KB} allowed`);
 // The worker loads it while the weights come.
-const templates = collect("chat-template.js", new Set());
+const templates = collect("jinja.js", new Set());
 print([...templates].filter((file) => !core.has(file)));
 const wasm = readdirSync(dist, { recursive: true }).filter((name) =>
   String(name).endsWith(".wasm"),

@@ -8,6 +8,7 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { readConfig } from "../model/config.ts";
+import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
@@ -92,8 +93,7 @@ export class InferenceEngine {
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
-    // A fifth of the code, for chats alone: it comes while the weights do.
-    const templates = import("../text/chat-template.ts");
+    const templates = import("../text/jinja.ts");
     templates.catch(() => {});
     const gguf = await parseGguf(source, signal ? { signal } : {});
     const config = readConfig(gguf);
@@ -130,7 +130,7 @@ export class InferenceEngine {
         },
       );
     }
-    const { createChatTemplate } = await templates;
+    const jinja = await templates;
     throwIfAborted(signal);
     onProgress?.({ stage: "ready", loaded: 1, total: 1 });
     let parameters = 0;
@@ -139,7 +139,7 @@ export class InferenceEngine {
     const core = new EngineCore(gpu, inputs, tokenizer, state);
     core.withPolicy(options.cache ?? {});
     return new InferenceEngine(core, options, parameters, () =>
-      createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata)),
+      createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );
   }
 

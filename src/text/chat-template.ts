@@ -1,4 +1,4 @@
-import { Template } from "@huggingface/jinja";
+import type { Template } from "@huggingface/jinja";
 import { invalidArgument, WinnowError } from "../errors.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
 import { type GgufMetadata, readString } from "./gguf-fields.ts";
@@ -15,6 +15,9 @@ const CHATML =
   "'<|im_end|>' + '\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
+/** The template language: a fifth of the code, so whoever needs it brings it when it is needed. */
+export type Jinja = { readonly Template: typeof Template };
+
 interface RenderOptions {
   addGenerationPrompt?: boolean;
 }
@@ -24,12 +27,16 @@ interface RenderOptions {
  * but has the tokens `<|im_start|>` and `<|im_end|>`.
  * @throws unsupported_model if there is neither, or the template does not parse.
  */
-export function createChatTemplate(metadata: GgufMetadata, vocabulary: Vocabulary): ChatTemplate {
+export function createChatTemplate(
+  metadata: GgufMetadata,
+  vocabulary: Vocabulary,
+  jinja: Jinja,
+): ChatTemplate {
   const controls = spellingsOf(vocabulary, TOKEN_TYPE.control);
   const source = readString(metadata, KEY);
-  if (source !== undefined) return new JinjaChatTemplate(source, vocabulary, controls);
+  if (source !== undefined) return new JinjaChatTemplate(jinja, source, vocabulary, controls);
   if (controls.includes("<|im_start|>") && controls.includes("<|im_end|>"))
-    return new JinjaChatTemplate(CHATML, vocabulary, controls);
+    return new JinjaChatTemplate(jinja, CHATML, vocabulary, controls);
   throw new WinnowError("unsupported_model", `${KEY}: the model has no chat template`, {
     hint: "It is probably a base model: use an instruct version for chats, or plain text generation.",
     details: { field: KEY },
@@ -42,7 +49,7 @@ class JinjaChatTemplate implements ChatTemplate {
   readonly #variables: Record<string, unknown>;
   readonly #controls: LiteralFinder;
 
-  constructor(source: string, vocabulary: Vocabulary, controls: readonly string[]) {
+  constructor(jinja: Jinja, source: string, vocabulary: Vocabulary, controls: readonly string[]) {
     this.#source = source;
     this.#controls = new LiteralFinder(controls);
     const spelling = (id: number | undefined) => (id === undefined ? "" : vocabulary.tokens[id]);
@@ -53,7 +60,7 @@ class JinjaChatTemplate implements ChatTemplate {
       documents: null,
     };
     try {
-      this.#template = new Template(source);
+      this.#template = new jinja.Template(source);
     } catch (cause) {
       throw unsupportedTemplate(cause);
     }

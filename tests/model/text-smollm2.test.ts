@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import * as jinja from "@huggingface/jinja";
 import { PreTrainedTokenizer } from "@huggingface/transformers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -30,7 +31,7 @@ const source = await NodeFileSource.open(PATH);
 const { metadata } = await parseGguf(source);
 await source.close();
 const tokenizer = createGgufTokenizer(metadata);
-const template = createChatTemplate(metadata, tokenizer.vocabulary);
+const template = createChatTemplate(metadata, tokenizer.vocabulary, jinja);
 
 describe("SmolLM2's tokenizer", () => {
   it("gives the reference's ids for hard strings", () => {

@@ -1,3 +1,4 @@
+import * as jinja from "@huggingface/jinja";
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
@@ -20,7 +21,7 @@ function model(template: string | undefined, control = CONTROL) {
   ]);
   if (template !== undefined) metadata.set("tokenizer.chat_template", template);
   const tokenizer = createGgufTokenizer(metadata);
-  return { tokenizer, template: createChatTemplate(metadata, tokenizer.vocabulary) };
+  return { tokenizer, template: createChatTemplate(metadata, tokenizer.vocabulary, jinja) };
 }
 
 const user = (content: string): ChatMessage => ({ role: "user", content });
