@@ -57,6 +57,7 @@ export async function runPrompt(
     sampling: request.sampling,
     maxTokens: Math.min(request.maxTokens ?? room, room),
     signal,
+    ahead: request.stop.length === 0,
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (_done, total) => {
       cachedTokens = prompt.length - total;

@@ -13,6 +13,7 @@ import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
 import { reusablePrefix } from "./prefix.ts";
+import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
 
@@ -42,6 +43,10 @@ export class Conversation {
   /** The device the sequence lives on: another one means the cache is gone. */
   private home: DeviceState | undefined;
   private seen: number[] = [];
+  /** The residual stream [E] after the token seen last: where a prompt that is all cached goes on from. */
+  private lastRow: GPUBuffer | undefined;
+  /** How many tokens had been seen when it was kept. */
+  private lastRowAt = 0;
   private running = false;
 
   constructor(core: EngineCore, request: CacheRequest) {
@@ -106,7 +111,7 @@ export class Conversation {
       const kernel = await compressor.prepareRetention();
       const ids = [...this.seen];
       const kept = this.alive
-        ? Array.from(await compressor.retention(this.alive, kernel))
+        ? Array.from(await compressor.retention(this.alive, kernel)).slice(0, ids.length)
         : new Array<number>(ids.length).fill(0);
       return { ids, kept };
     });
@@ -120,14 +125,21 @@ export class Conversation {
     this.forget();
   }
 
-  /** A conversation that has seen the same tokens and shares the pages until either writes to them. */
+  /**
+   * A conversation that has seen the same tokens and shares the pages until either writes to them. Throws
+   * busy while an answer is being generated.
+   */
   fork(): Conversation {
-    this.core.checkOpen();
+    this.checkFree();
     const copy = new Conversation(this.core, this.request);
     if (this.alive) {
-      copy.sequence = this.alive.fork();
-      copy.home = this.home;
+      copy.settle(this.alive.fork());
       copy.seen = [...this.seen];
+      if (this.lastRow && copy.lastRow && this.lastRowAt === this.seen.length) {
+        const { gpu } = this.core.state;
+        gpu.copy(this.lastRow, copy.lastRow);
+        copy.lastRowAt = this.lastRowAt;
+      }
     }
     return copy;
   }
@@ -156,8 +168,15 @@ export class Conversation {
       for (let losses = 0; ; ) {
         const state = this.core.state;
         let token: number;
+        let ahead = false;
         try {
+          if (sampler && !this.alive) {
+            // Another conversation found the device lost and replaced it.
+            sampler.dispose();
+            sampler = undefined;
+          }
           sampler ??= await this.start(state, wanted, prompt, answer, options);
+          ahead = this.runAhead(sampler, answer.length, options);
           token = await sampler.token();
           losses = 0;
         } catch (error) {
@@ -167,35 +186,26 @@ export class Conversation {
           await this.core.recover(state, error, losses < MAX_LOSSES);
           continue;
         }
+        // The cache has seen what ran ahead: what is yielded, or the end of the turn.
+        if (ahead && this.alive) this.seen.push(token);
         if (this.core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
         if (answer.length === options.maxTokens) return { finish: "length", ...result };
         yield token;
         throwIfAborted(options.signal);
         this.core.checkOpen();
-        if (
-          answer.length + 1 === options.maxTokens ||
-          this.seen.length + 1 > this.core.config.contextLength
-        )
-          return { finish: "length", ...result };
-        if (this.alive) {
-          const { runner } = this.core.state;
-          runner.submitToken(
-            this.live,
-            token,
-            [...runner.transformer.head(1), ...sampler.dispatches],
-            sampler.copy,
-          );
-          this.seen.push(token);
-        } else {
-          // Another conversation found the device lost and replaced it.
-          sampler.dispose();
-          sampler = undefined;
-        }
         wanted.push(token);
         answer.push(token);
+        if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
+          return { finish: "length", ...result };
+        if (this.alive && !ahead) {
+          this.run(sampler, token);
+          this.seen.push(token);
+        }
       }
     } finally {
       sampler?.dispose();
+      // A token that ran ahead and could not be read: what the cache has seen is not known any more.
+      if (this.alive && this.alive.tokensSeen !== this.seen.length) this.forget();
       this.running = false;
     }
   }
@@ -263,20 +273,32 @@ export class Conversation {
   /** Makes the cache fit the prompt: returns how many prompt tokens it holds already. */
   private reuse(prompt: readonly number[]): number {
     const cached = this.alive ? reusablePrefix(this.core.tokenizer, this.seen, prompt) : -1;
-    if (cached < 0) this.open();
-    return Math.max(0, cached);
+    const startable = cached < prompt.length || this.lastRowAt === this.seen.length;
+    if (cached >= 0 && startable) return cached;
+    this.open();
+    return 0;
   }
 
   private forget(): void {
     this.alive?.free();
+    if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
+    this.lastRow = undefined;
+    this.lastRowAt = 0;
     this.sequence = undefined;
     this.seen = [];
   }
 
   private open(): void {
     this.forget();
-    this.sequence = new KvSequence(this.core.state.pool, resolveCacheSettings(this.request));
+    this.settle(new KvSequence(this.core.state.pool, resolveCacheSettings(this.request)));
+  }
+
+  /** Makes `sequence` this conversation's place on the present device. */
+  private settle(sequence: KvSequence): void {
+    this.sequence = sequence;
     this.home = this.core.state;
+    const bytes = this.core.config.hidden * 4;
+    this.lastRow = this.home.gpu.ledger.storage("activations", "last row", bytes);
   }
 
   /**
@@ -303,12 +325,18 @@ export class Conversation {
     );
     try {
       const tokens = wanted.slice(this.seen.length);
+      if (tokens.length === 0 && this.lastRow) {
+        runner.restoreRow(this.lastRow);
+        runner.submitHead(1, 0, sampler.dispatches, sampler.copy);
+      }
       let done = 0;
       await runner.prefill(
         this.live,
         tokens,
         (chunk, last) => {
           this.seen.push(...chunk);
+          if (this.lastRow) runner.keepRow(chunk.length - 1, this.lastRow);
+          this.lastRowAt = this.seen.length;
           if (last) runner.submitHead(1, chunk.length - 1, sampler.dispatches, sampler.copy);
           done += chunk.length;
           if (answer.length === 0) onPrefill?.(done, tokens.length);
@@ -320,6 +348,36 @@ export class Conversation {
       sampler.dispose();
       throw error;
     }
+  }
+
+  /**
+   * Runs the token being drawn before it is read, so that the GPU never waits for the host; false where the
+   * answer ends with it anyway, or the caller does not want it.
+   */
+  private runAhead(
+    sampler: Sampler,
+    answered: number,
+    { maxTokens, ahead = true }: GenerateOptions,
+  ): boolean {
+    const { contextLength } = this.core.config;
+    if (!ahead || answered + 1 >= maxTokens || this.seen.length + 1 > contextLength) return false;
+    this.run(sampler, sampler.lastDrawn);
+    return true;
+  }
+
+  /** Submits one token's step and the draw of the next. */
+  private run(sampler: Sampler, token: number | TokenSource): void {
+    const { runner } = this.core.state;
+    runner.submitToken(
+      this.live,
+      token,
+      [...runner.transformer.head(1), ...sampler.dispatches],
+      (encoder) => {
+        sampler.copy(encoder);
+        if (this.lastRow) runner.encodeKeep(encoder, 0, this.lastRow);
+      },
+    );
+    this.lastRowAt = this.live.tokensSeen;
   }
 
   /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */

@@ -14,6 +14,12 @@ export interface GenerateOptions {
   sampling: SamplingOptions;
   maxTokens: number;
   signal?: AbortSignal;
+  /**
+   * Whether a token is run before it is known here, while the one before it is read back; default true.
+   * False where an answer may end inside its text (a stop string): the cache then never holds a token that
+   * the next prompt lacks.
+   */
+  ahead?: boolean;
   /** Prompt tokens run so far, and to run. */
   onPrefill?: (done: number, total: number) => void;
 }

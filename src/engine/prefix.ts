@@ -19,7 +19,7 @@ function* items(
  * How many tokens of `prompt` a conversation that has seen `cached` need not run again, or -1 if its cache
  * is of no use. Cached tokens may cut the same text otherwise than the prompt does (an answer is generated
  * token by token, but tokenised anew as part of the next prompt), so what counts is that the bytes agree and
- * that the cache ends where a token of the prompt ends. At least one token must be left to run.
+ * that the cache ends where a token of the prompt ends.
  */
 export function reusablePrefix(
   tokenizer: TokenBytes,
@@ -34,5 +34,5 @@ export function reusablePrefix(
     if (next.done || next.value.item !== item) return -1;
     used = next.value.ends;
   }
-  return used > 0 && used < prompt.length ? used : -1;
+  return used > 0 ? used : -1;
 }

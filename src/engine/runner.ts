@@ -7,6 +7,12 @@ import { decodeSplits } from "../kernels/attention.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
 
+/** Where the GPU finds a token that is not known here yet: one u32. */
+export interface TokenSource {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
 /**
  * Puts tokens through the transformer: the one place where a step is written, encoded and submitted.
  * Every method that submits is synchronous from the sequence's `reserve` to its `advance`, so that at any
@@ -27,18 +33,24 @@ export class Runner {
   /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
   submitToken(
     sequence: KvSequence,
-    token: number,
+    token: number | TokenSource,
     after: readonly Dispatch[] = [],
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
     sequence.reserve(1);
     const { rows } = this.transformer.buffers;
-    this.gpu.write(rows, new Uint32Array([token, sequence.tokensSeen, sequence.lane, 0]));
+    const known = typeof token === "number" ? token : 0;
+    this.gpu.write(rows, new Uint32Array([known, sequence.tokensSeen, sequence.lane, 0]));
     sequence.advance(1);
     const splits = decodeSplits(sequence.longest);
     this.writeBatch(1, splits);
     this.writeHead(1, 0);
-    this.submit([...this.transformer.decode(1, splits), ...after], copy);
+    const encoder = this.gpu.device.createCommandEncoder();
+    if (typeof token !== "number")
+      encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
+    this.encodePass(encoder, [...this.transformer.decode(1, splits), ...after]);
+    copy?.(encoder);
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   /**
@@ -104,9 +116,31 @@ export class Runner {
     this.submit([...this.transformer.head(rows), ...after], copy);
   }
 
+  /** Encodes a copy of row `row` [E] of the residual stream. */
+  encodeKeep(encoder: GPUCommandEncoder, row: number, to: GPUBuffer): void {
+    encoder.copyBufferToBuffer(this.transformer.buffers.hidden, row * to.size, to, 0, to.size);
+  }
+
+  /** Copies row `row` of the residual stream out. */
+  keepRow(row: number, to: GPUBuffer): void {
+    this.copy((encoder) => this.encodeKeep(encoder, row, to));
+  }
+
+  /** Makes a row that was kept row 0 of the residual stream. */
+  restoreRow(from: GPUBuffer): void {
+    const { hidden } = this.transformer.buffers;
+    this.copy((encoder) => encoder.copyBufferToBuffer(from, 0, hidden, 0, from.size));
+  }
+
   /** Resolves when all submitted work is done. */
   idle(): Promise<undefined> {
     return this.gpu.device.queue.onSubmittedWorkDone();
+  }
+
+  private copy(encode: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    encode(encoder);
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   private submit(

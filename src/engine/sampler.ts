@@ -12,6 +12,10 @@ import {
   samplingWords,
 } from "../kernels/sample.ts";
 import type { StepBuffers } from "../model/buffers.ts";
+import type { TokenSource } from "./runner.ts";
+
+/** Draws whose tokens are not read yet: one awaited, one ahead of it. */
+const IN_FLIGHT = 2;
 
 /**
  * The sampling state of one request on the GPU (parameters, token counts, step counter) and the read-back
@@ -23,8 +27,10 @@ export class Sampler {
   private readonly gpu: GpuContext;
   private readonly buffers: GPUBuffer[];
   private readonly sampled: GPUBuffer;
-  private readonly readback: GPUBuffer;
+  private readonly readback: readonly GPUBuffer[];
+  /** Draws submitted, and read. */
   private step: number;
+  private readSteps: number;
 
   constructor(
     gpu: GpuContext,
@@ -48,13 +54,16 @@ export class Sampler {
     this.sampled = ledger.storage("activations", "sampled", SAMPLED_BYTES);
     gpu.write(this.sampled, new Uint32Array([answer.length, 0, 0, 0]));
     this.step = answer.length;
-    this.readback = ledger.create(
-      "staging",
-      "sampled",
-      SAMPLED_ENTRY_WORDS * 4,
-      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    this.readSteps = answer.length;
+    this.readback = Array.from({ length: IN_FLIGHT }, () =>
+      ledger.create(
+        "staging",
+        "sampled",
+        SAMPLED_ENTRY_WORDS * 4,
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      ),
     );
-    this.buffers = [sampling, counts, scratch, this.sampled, this.readback];
+    this.buffers = [sampling, counts, scratch, this.sampled, ...this.readback];
     this.dispatches = sample.dispatches({
       sampling,
       logits,
@@ -65,18 +74,31 @@ export class Sampler {
     });
   }
 
+  /** The token drawn last, for a step that runs before it is read. */
+  get lastDrawn(): TokenSource {
+    return { buffer: this.sampled, offset: entryOffset(this.step - 1) };
+  }
+
   /** Encodes the copy of the token drawn in this command buffer. */
   readonly copy = (encoder: GPUCommandEncoder): void => {
-    const entry = SAMPLED_HEADER_WORDS + (this.step % SAMPLED_RING) * SAMPLED_ENTRY_WORDS;
-    encoder.copyBufferToBuffer(this.sampled, entry * 4, this.readback, 0, SAMPLED_ENTRY_WORDS * 4);
+    const readback = this.readback[this.step % IN_FLIGHT];
+    encoder.copyBufferToBuffer(
+      this.sampled,
+      entryOffset(this.step),
+      readback,
+      0,
+      SAMPLED_ENTRY_WORDS * 4,
+    );
     this.step += 1;
   };
 
-  /** The token whose copy was submitted last. */
+  /** The token of the earliest draw that was not read yet. */
   async token(): Promise<number> {
-    await this.readback.mapAsync(GPUMapMode.READ);
-    const [token] = new Uint32Array(this.readback.getMappedRange());
-    this.readback.unmap();
+    const readback = this.readback[this.readSteps % IN_FLIGHT];
+    await readback.mapAsync(GPUMapMode.READ);
+    const [token] = new Uint32Array(readback.getMappedRange());
+    readback.unmap();
+    this.readSteps += 1;
     return token;
   }
 
@@ -84,3 +106,7 @@ export class Sampler {
     for (const buffer of this.buffers) this.gpu.ledger.destroy(buffer);
   }
 }
+
+/** Byte offset of step `step` in the ring of sampled tokens; the token is its first word. */
+const entryOffset = (step: number): number =>
+  4 * (SAMPLED_HEADER_WORDS + (step % SAMPLED_RING) * SAMPLED_ENTRY_WORDS);

@@ -66,6 +66,13 @@ export class GpuContext {
     );
   }
 
+  /** Copies all of a buffer to the start of another. */
+  copy(from: GPUBuffer, to: GPUBuffer): void {
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from, 0, to, 0, from.size);
+    this.device.queue.submit([encoder.finish()]);
+  }
+
   /** Bytes [offset, offset + size) of `buffer`, through a temporary staging buffer. */
   async read(buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<ArrayBuffer> {
     const staging = this.ledger.create(

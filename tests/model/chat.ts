@@ -17,6 +17,7 @@ export const GREEDY: SamplingOptions = {
 
 export interface AskOptions {
   maxTokens?: number;
+  ahead?: boolean;
   sampling?: Partial<SamplingOptions>;
   signal?: AbortSignal;
   onPrefill?: (done: number, total: number) => void;
@@ -28,11 +29,12 @@ export interface AskOptions {
 export async function ask(
   conversation: Conversation,
   prompt: readonly number[],
-  { maxTokens = 24, sampling, signal, onPrefill, onToken }: AskOptions = {},
+  { maxTokens = 24, ahead, sampling, signal, onPrefill, onToken }: AskOptions = {},
 ): Promise<{ answer: number[]; result: GenerateResult | undefined }> {
   const steps = conversation.generate(prompt, {
     sampling: { ...GREEDY, ...sampling },
     maxTokens,
+    ...(ahead === undefined ? {} : { ahead }),
     ...(signal ? { signal } : {}),
     ...(onPrefill ? { onPrefill } : {}),
   });

@@ -41,6 +41,50 @@ describe("a conversation", () => {
     expect(await ask(fresh(), second, { maxTokens: 10 })).toMatchObject({ answer });
   });
 
+  test.each([
+    ["greedy, uncompressed", {}, { budget: "full" as const }, 12],
+    [
+      "sampled, with penalties, evicting",
+      { temperature: 2, seed: 5, repetitionPenalty: 1.3 },
+      {},
+      40,
+    ],
+  ])(
+    "a token run before it is known changes nothing: %s",
+    async (_n, sampling, cache, maxTokens) => {
+      const outcome = async (ahead: boolean) => {
+        const chat = fresh();
+        await chat.configure({ budget: 48, policy: "k-norm", ...cache });
+        const { answer } = await ask(chat, prompt, { maxTokens, sampling, ahead });
+        expect(answer).toHaveLength(maxTokens); // no end token, which alone would be run too
+        const { kept } = await chat.retention();
+        return { answer, kept, usage: chat.usage(), tokens: [...chat.tokens] };
+      };
+      expect(await outcome(true)).toEqual(await outcome(false));
+    },
+  );
+
+  test("a prompt that is all cached goes on from the last row, also in a fork", async () => {
+    const whole = (await ask(fresh(), prompt, { maxTokens: 12 })).answer;
+    const chat = fresh();
+    await ask(chat, prompt, { maxTokens: 12, onToken: (_, count) => count === 4 });
+    const history = [...prompt, ...whole.slice(0, 4)];
+    expect(chat.tokens).toEqual(history);
+    const fork = chat.fork();
+    await ask(fresh(), someTokens(30, 9), { maxTokens: 2 }); // other rows go through the device
+    for (const one of [chat, fork]) {
+      const { answer, result } = await ask(one, history, { maxTokens: 8 });
+      expect(result?.cachedTokens).toBe(history.length);
+      expect(answer).toEqual(whole.slice(4));
+    }
+    await fork.reset();
+    // Measuring keeps no row: the same tokens are run anew.
+    await chat.nll(history, { chunk: 128 });
+    const { answer, result } = await ask(chat, history.slice(0, -1), { maxTokens: 1 });
+    expect(result?.cachedTokens).toBe(0);
+    expect(answer).toEqual(whole.slice(3, 4));
+  });
+
   test("a prompt that does not continue the cache starts anew", async () => {
     const chat = fresh();
     await ask(chat, prompt, { maxTokens: 4 });
@@ -92,7 +136,7 @@ describe("a conversation", () => {
     }
     const longer = [...prompt, ...answer.slice(0, at + 1)];
     const { answer: rest, result } = await ask(chat, longer, { maxTokens: 11 - at });
-    expect(result?.cachedTokens).toBe(40 + at);
+    expect(result?.cachedTokens).toBe(41 + at);
     expect(rest).toEqual(answer.slice(at + 1));
   });
 
@@ -113,7 +157,7 @@ describe("a conversation", () => {
     await expect(aborted).rejects.toEqual(error("aborted"));
     expect(seen).toEqual(whole.slice(0, 7));
     const rest = await ask(chat, [...prompt, ...seen], { maxTokens: 13 });
-    expect(rest.result?.cachedTokens).toBe(46);
+    expect(rest.result?.cachedTokens).toBe(47);
     expect(rest.answer).toEqual(whole.slice(7));
   });
 
@@ -152,7 +196,8 @@ describe("a conversation", () => {
       seen.push(token);
       if (seen.length === 5) break;
     }
-    expect(engine.memory().activations).toBe(before);
+    // What stays is one row of the residual stream.
+    expect(engine.memory().activations).toBe(before + 4 * engine.internals.config.hidden);
     const rest = await ask(chat, [...prompt, ...seen], { maxTokens: 7 });
     expect([...seen, ...rest.answer]).toEqual(whole);
   });
@@ -264,11 +309,11 @@ describe("memoryLimit", () => {
     expect(engine.memory().total).toBeLessThanOrEqual(total + ROOM);
     expect(seen.length).toBeGreaterThan(20);
     const history = [...prompt, ...answer, ...seen];
-    expect(chat.tokens).toEqual(history.slice(0, -1));
+    expect(chat.tokens).toEqual(history);
     await chat.configure({ budget: 64 });
     checkCache(engine);
     const { result } = await ask(chat, history, { maxTokens: 8 });
-    expect(result?.cachedTokens).toBe(history.length - 1);
+    expect(result?.cachedTokens).toBe(history.length);
     await engine.close();
   });
 });

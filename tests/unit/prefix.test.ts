@@ -27,21 +27,21 @@ describe("reusablePrefix", () => {
     ["another text", [100, 101], [100, 100, 100], -1],
     ["another control token", [1, 100], [2, 100, 100], -1],
     ["a control token is not the letters after it", [1], [100, 100], -1],
-    ["nothing left to run", [100, 101], [100, 101], -1],
-    ["nothing left to run, another cut", [100, 101], [102], -1],
+    ["nothing left to run", [100, 101], [100, 101], 2],
+    ["nothing left to run, another cut", [100, 101], [102], 1],
     ["the prompt is shorter", [100, 101, 100], [100, 101], -1],
     ["no prompt", [100], [], -1],
   ])("%s", (_name, cached, prompt, expected) => {
     expect(reusable(cached, prompt)).toBe(expected);
   });
 
-  it("says n only where n tokens of the prompt are the cached text, and not all of the prompt", () => {
+  it("says n only where n tokens of the prompt are the cached text", () => {
     const id = fc.constantFrom(1, 2, 100, 101, 102, 103, 104);
     const text = (ids: number[]) => ids.map((n) => WORDS.get(n) ?? `<${n}>`).join("");
     fc.assert(
       fc.property(fc.array(id, { minLength: 1, maxLength: 5 }), fc.array(id), (cached, prompt) => {
         let expected = -1;
-        for (let n = 1; n < prompt.length; n += 1)
+        for (let n = 1; n <= prompt.length; n += 1)
           if (text(prompt.slice(0, n)) === text(cached)) expected = n;
         expect(reusable(cached, prompt)).toBe(expected);
       }),
