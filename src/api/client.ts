@@ -124,7 +124,8 @@ export class EngineClient implements Engine, CompletionPort {
     this.lastUsed = conversation;
     const receive = this.connection.proxy<OnBatch>((batch) => {
       this.keep(batch.figures);
-      if (!signal.aborted) onBatch(batch);
+      // After an abort too: what was made before it took effect is in the cache, and belongs to the text.
+      onBatch(batch);
     });
     try {
       const completion = await this.call((port) =>

@@ -114,7 +114,10 @@ export interface ChatCompletion {
 }
 
 export interface RequestOptions {
-  /** Stops within one token; the conversation stays usable. */
+  /**
+   * Stops within one token; text made before that still comes, then the error `aborted`. The
+   * conversation stays usable.
+   */
   signal?: AbortSignal;
   /**
    * Whose cache answers. Requests of one conversation queue; what its cache has seen is not

@@ -152,6 +152,27 @@ export class KvSequence implements Tenant {
     this.writeAll();
   }
 
+  /** Whether `truncate` can be used: every token seen is still in every head, slot i holding position i. */
+  get whole(): boolean {
+    return this.evicted === 0;
+  }
+
+  /**
+   * Forgets all but the first `tokens` tokens; the sequence must be `whole`. Pages that become free stay in
+   * the slab, for what comes instead.
+   */
+  truncate(tokens: number): void {
+    this.seen = tokens;
+    this.heads.forEach((heads, layer) => {
+      for (const head of heads) {
+        head.count = tokens;
+        const allocator = this.pool.allocators[layer];
+        for (const page of head.pages.splice(pagesFor(tokens))) allocator.release(page);
+      }
+    });
+    this.writeAll();
+  }
+
   /** A copy of this sequence that shares its pages until either writes to them. */
   fork(): KvSequence {
     const copy = new KvSequence(this.pool, this.current);

@@ -12,7 +12,7 @@ import { kvBytesPerToken } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
-import { reusablePrefix } from "./prefix.ts";
+import { commonPrefix, reusablePrefix } from "./prefix.ts";
 import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
@@ -275,6 +275,13 @@ export class Conversation {
     const cached = this.alive ? reusablePrefix(this.core.tokenizer, this.seen, prompt) : -1;
     const startable = cached < prompt.length || this.lastRowAt === this.seen.length;
     if (cached >= 0 && startable) return cached;
+    // A question asked anew or an answer taken back: what comes before it stays, where nothing was evicted.
+    const common = Math.min(commonPrefix(this.seen, prompt), prompt.length - 1);
+    if (common > 0 && this.alive?.whole) {
+      this.alive.truncate(common);
+      this.seen.length = common;
+      return common;
+    }
     this.open();
     return 0;
   }

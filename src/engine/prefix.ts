@@ -2,6 +2,13 @@ import type { Tokenizer } from "../text/types.ts";
 
 type TokenBytes = Pick<Tokenizer, "tokenBytes">;
 
+/** How many tokens at the start of the two are the same. */
+export function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length += 1;
+  return length;
+}
+
 /** A stream of bytes in which each control token is one item of its own (256 + id). */
 function* items(
   tokenizer: TokenBytes,

@@ -78,11 +78,39 @@ describe("a conversation", () => {
       expect(answer).toEqual(whole.slice(4));
     }
     await fork.reset();
-    // Measuring keeps no row: the same tokens are run anew.
+    // Measuring keeps no row: the last token is run anew.
     await chat.nll(history, { chunk: 128 });
     const { answer, result } = await ask(chat, history.slice(0, -1), { maxTokens: 1 });
-    expect(result?.cachedTokens).toBe(0);
+    expect(result?.cachedTokens).toBe(history.length - 2);
     expect(answer).toEqual(whole.slice(3, 4));
+  });
+
+  test("a question asked anew keeps what comes before it, where nothing was evicted", async () => {
+    const chat = fresh();
+    await ask(chat, prompt, { maxTokens: 30 });
+    const fork = chat.fork();
+    const told = [...fork.tokens];
+    for (const keep of [35, 33, 32, 1]) {
+      const other = [...prompt.slice(0, keep), ...someTokens(50, 60 + keep)];
+      const { answer, result } = await ask(chat, other, { maxTokens: 8 });
+      expect(result?.cachedTokens).toBe(keep);
+      expect(chat.tokens.slice(0, other.length)).toEqual(other);
+      const { kept } = await chat.retention();
+      expect(new Set(kept)).toEqual(new Set([engine.shape.layers * engine.shape.kvHeads]));
+      expect(answer).toEqual((await ask(fresh(), other, { maxTokens: 8 })).answer);
+      checkCache(engine);
+    }
+    // The fork's pages were not touched.
+    const more = [...told, ...someTokens(5, 70)];
+    const { answer, result } = await ask(fork, more, { maxTokens: 8 });
+    expect(result?.cachedTokens).toBe(told.length);
+    expect(answer).toEqual((await ask(fresh(), more, { maxTokens: 8 })).answer);
+
+    const small = fresh();
+    await small.configure({ budget: 32, policy: "k-norm" });
+    await ask(small, prompt, { maxTokens: 4 });
+    const again = [...prompt.slice(0, 35), 9, 8, 7];
+    expect((await ask(small, again, { maxTokens: 4 })).result?.cachedTokens).toBe(0);
   });
 
   test("a prompt that does not continue the cache starts anew", async () => {
