@@ -7,6 +7,7 @@ import {
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
+import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { kvBytesPerToken } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
@@ -282,11 +283,36 @@ export class Conversation {
       this.seen.length = common;
       return common;
     }
-    this.open();
-    return 0;
+    this.forget();
+    return this.share(prompt);
+  }
+
+  /**
+   * Starts from the pages of another conversation that begins alike (a system prompt, say), as long as
+   * either writes elsewhere; returns how many tokens they share. At least a page, or nothing is gained.
+   */
+  private share(prompt: readonly number[]): number {
+    const settings = resolveCacheSettings(this.request);
+    const most = Math.min(prompt.length - 1, capacityOf(settings));
+    let donor: Conversation | undefined;
+    let common = PAGE_SLOTS - 1;
+    for (const other of this.core.holders) {
+      // Scores are stored with the keys: they must be of the same policy.
+      if (!other.alive?.whole || other.settings.policy !== settings.policy) continue;
+      const length = Math.min(commonPrefix(other.seen, prompt), most);
+      if (length > common) [donor, common] = [other, length];
+    }
+    if (!donor?.alive) return 0;
+    const sequence = donor.alive.fork();
+    sequence.truncate(common);
+    sequence.setSettings(settings);
+    this.settle(sequence);
+    this.seen = prompt.slice(0, common);
+    return common;
   }
 
   private forget(): void {
+    this.core.holders.delete(this);
     this.alive?.free();
     if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
     this.lastRow = undefined;
@@ -304,6 +330,7 @@ export class Conversation {
   private settle(sequence: KvSequence): void {
     this.sequence = sequence;
     this.home = this.core.state;
+    this.core.holders.add(this);
     const bytes = this.core.config.hidden * 4;
     this.lastRow = this.home.gpu.ledger.storage("activations", "last row", bytes);
   }

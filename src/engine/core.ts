@@ -5,6 +5,7 @@ import { openGpu } from "../gpu/context.ts";
 import { PAGE_SLOTS, pagesFor } from "../kernels/cache-shape.ts";
 import { kvBytesPerToken, type ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
+import type { Conversation } from "./conversation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
@@ -20,6 +21,8 @@ export class EngineCore {
   /** Things the user should know. */
   readonly notices: string[] = [];
   state: DeviceState;
+  /** Conversations that have pages: one that begins alike may share them. */
+  readonly holders = new Set<Conversation>();
   closed = false;
   private readonly gpu: GPU | undefined;
   private readonly inputs: DeviceStateInputs;

@@ -23,6 +23,7 @@ describe("the cache of a conversation", () => {
   let next = 0;
   const fresh = async (cache: CacheRequest): Promise<Conversation> => {
     next += 1;
+    engine.internals.holders.clear(); // nothing to share
     const chat = engine.conversation(`chat ${next}`);
     await chat.configure(cache);
     return chat;

@@ -13,6 +13,7 @@ describe("a conversation", () => {
   /** A conversation that nobody has used, with an uncompressed cache unless said otherwise. */
   const fresh = (): Conversation => {
     next += 1;
+    engine.internals.holders.clear(); // nothing to share: what it answers is what it gives alone
     return engine.conversation(`chat ${next}`);
   };
   const prompt = someTokens(40, 1);
@@ -83,6 +84,48 @@ describe("a conversation", () => {
     const { answer, result } = await ask(chat, history.slice(0, -1), { maxTokens: 1 });
     expect(result?.cachedTokens).toBe(history.length - 2);
     expect(answer).toEqual(whole.slice(3, 4));
+  });
+
+  test("a conversation that begins like another shares its pages until either writes to them", async () => {
+    const system = someTokens(100, 80);
+    const first = fresh();
+    const questions = [1, 2, 3].map((n) => [...system, ...someTokens(20, 80 + n)]);
+    await ask(first, questions[0]!, { maxTokens: 6 });
+    const before = engine.memory().kv;
+    const bytes = first.usage().bytes;
+    const shared = [1, 2].map((n) => engine.conversation(`shared ${n}`));
+    const answers: number[][] = [];
+    for (const [i, chat] of shared.entries()) {
+      const { answer, result } = await ask(chat, questions[i + 1]!, { maxTokens: 6 });
+      expect(result?.cachedTokens).toBe(100);
+      answers.push(answer);
+      checkCache(engine);
+    }
+    // 3 of 4 pages a head are those of the first.
+    expect(engine.memory().kv - before).toBeLessThan(1.5 * bytes);
+    const turn = [...first.tokens, ...someTokens(3, 90)];
+    const going = (await ask(first, turn, { maxTokens: 6 })).answer;
+    await first.reset();
+    checkCache(engine);
+    for (const [i, chat] of shared.entries()) {
+      expect(answers[i]).toEqual((await ask(fresh(), questions[i + 1]!, { maxTokens: 6 })).answer);
+      const seen = chat.tokens.length;
+      const more = [...chat.tokens, 5, 6, 7];
+      const { answer, result } = await ask(chat, more, { maxTokens: 6 });
+      expect(result?.cachedTokens).toBe(seen);
+      expect(answer).toEqual((await ask(fresh(), more, { maxTokens: 6 })).answer);
+    }
+    expect(going).toEqual((await ask(fresh(), turn, { maxTokens: 6 })).answer);
+    // Another policy has other scores in its pages; a small budget shares what it can hold.
+    const holder = fresh();
+    await ask(holder, questions[0]!, { maxTokens: 1 });
+    const other = engine.conversation("another policy");
+    await other.configure({ policy: "k-norm", budget: 200 });
+    expect((await ask(other, questions[1]!, { maxTokens: 1 })).result?.cachedTokens).toBe(0);
+    await other.reset();
+    const small = engine.conversation("a small budget");
+    await small.configure({ budget: 60 });
+    expect((await ask(small, questions[1]!, { maxTokens: 1 })).result?.cachedTokens).toBe(60);
   });
 
   test("a question asked anew keeps what comes before it, where nothing was evicted", async () => {

@@ -35,7 +35,7 @@ describe("a lost device", () => {
     });
     expect(watched.devices()).toBe(2);
     expect(disturbed.answer).toEqual(answer);
-    expect(disturbed.result).toEqual({ finish: "length", cachedTokens: 0, promptTokens: 150 });
+    expect(disturbed.result).toEqual({ finish: "length", cachedTokens: 149, promptTokens: 150 });
     expect(chat.usage()).toMatchObject({ tokensSeen: 173, pairsKept: 4 * 173, pairsEvicted: 0 });
     checkMemory();
     // Caches of other chats are gone with the device; their next turn runs everything again.
