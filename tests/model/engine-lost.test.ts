@@ -43,6 +43,7 @@ describe("a lost device", () => {
     await engine.conversation("a").configure({ budget: 64 });
     await engine.conversation("a").configure({ budget: "full" });
     const more = [...prompt, ...answer, 77];
+    engine.internals.holders.clear(); // it would share the pages of "c"
     const next = await ask(engine.conversation("a"), more, { maxTokens: 5 });
     expect(next.result?.cachedTokens).toBe(0);
     expect(await ask(chat, more, { maxTokens: 5 })).toMatchObject({ answer: next.answer });
