@@ -47,12 +47,22 @@ def build(folder: Path, out: Path, cache: Path) -> None:
     create_model(*target, **parse_extra_options(*target, options))
 
 
+def name_head_dimension(graph, head_dim: int) -> None:
+    """The builder leaves the width of keys and values open ("kv_cache_dim"), which transformers.js takes for 0."""
+    for value in [*graph.input, *graph.output]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == "kv_cache_dim":
+                dim.dim_value = head_dim
+
+
 def arrange(built: Path, folder: Path, out: Path) -> None:
     """Moves the files to where transformers.js looks for them: onnx/model_q4.onnx and its data beside it."""
     import onnx
 
     (out / "onnx").mkdir(parents=True, exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
     model = onnx.load(str(built / "model.onnx"))
+    name_head_dimension(model.graph, config["head_dim"])
     data = "model_q4.onnx_data"
     (out / "onnx" / data).unlink(missing_ok=True)
     onnx.save_model(
@@ -62,7 +72,6 @@ def arrange(built: Path, folder: Path, out: Path) -> None:
         all_tensors_to_one_file=True,
         location=data,
     )
-    config = json.loads((folder / "config.json").read_text())
     config["transformers.js_config"] = {"use_external_data_format": {"model_q4.onnx": 1}}
     (out / "config.json").write_text(json.dumps(config, indent=1))
     for name in ("generation_config.json", *TOKENIZER_FILES):
