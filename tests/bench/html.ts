@@ -1,7 +1,8 @@
 import type { Comparison } from "./compare.ts";
 import { keyText, type Report, type Result } from "./report.ts";
 
-const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const figure = (value: number): string => Number(value.toPrecision(4)).toLocaleString("en-US");
 
 /** Bars of one metric, with a line from the least to the greatest sample. */
@@ -12,19 +13,19 @@ function plot(metric: string, results: readonly Result[]): string {
     const y = 26 * i;
     const label = `${one.engine} ${one.length ?? ""} ${one.budget ?? ""}`;
     return (
-      `<text x="292" y="${y + 15}" text-anchor="end">${escape(label)}</text>` +
+      `<text x="292" y="${y + 15}" text-anchor="end">${escapeHtml(label)}</text>` +
       `<rect x="300" y="${y + 3}" width="${x(one.median) - 300}" height="16" fill="#58a"/>` +
       `<path d="M${x(one.min)} ${y + 11}H${x(one.max)}" stroke="#000"/>` +
       `<text x="690" y="${y + 15}">${figure(one.median)} ${one.unit}</text>`
     );
   });
   const height = 26 * results.length;
-  return `<h2>${escape(metric)}</h2><svg width="860" height="${height}" font-size="12">${bars.join("")}</svg>`;
+  return `<h2>${escapeHtml(metric)}</h2><svg width="860" height="${height}" font-size="12">${bars.join("")}</svg>`;
 }
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  `<table><tr>${head.map((cell) => `<th>${escape(cell)}</th>`).join("")}</tr>${rows
-    .map((row) => `<tr>${row.map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`)
+  `<table><tr>${head.map((cell) => `<th>${escapeHtml(cell)}</th>`).join("")}</tr>${rows
+    .map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("")}</tr>`)
     .join("")}</table>`;
 
 /** One self-contained page: no script, nothing fetched. */
@@ -34,7 +35,7 @@ export function htmlReport(report: Report, comparison?: Comparison): string {
   return [
     "<!doctype html><meta charset=utf-8><title>Winnow bench</title>",
     "<style>body{font:14px sans-serif;margin:2em}td,th{padding:2px 10px;text-align:left}</style>",
-    `<h1>Winnow bench</h1><p>${escape(`${report.date}, ${report.browser}, ${machine.cpu}, ${machine.cores} cores, load ${machine.load.join(" ")}`)}</p>`,
+    `<h1>Winnow bench</h1><p>${escapeHtml(`${report.date}, ${report.browser}, ${machine.cpu}, ${machine.cores} cores, load ${machine.load.join(" ")}`)}</p>`,
     table(
       ["engine", "status", "version", "what computed"],
       Object.entries(engines).map(([name, one]) => [
@@ -81,7 +82,7 @@ export function htmlReport(report: Report, comparison?: Comparison): string {
       : []),
     ...(kernels?.steps ?? []).map(
       (step) =>
-        `<h2>${escape(step.name)}</h2>${table(
+        `<h2>${escapeHtml(step.name)}</h2>${table(
           ["kernel", "ms", "of roofline"],
           step.kernels.map(({ name, ms, share }) => [
             name,
