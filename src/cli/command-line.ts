@@ -43,7 +43,8 @@ async function runOne(command: AnyCommand, flags: FlagValues): Promise<number> {
     return 0;
   }
   const host = oneOf(flags, "host", ["node", "chromium"], "node");
-  const model = required(flags, "model");
+  const modelDefault = "modelDefault" in command ? command.modelDefault : undefined;
+  const model = optional(flags, "model") ?? modelDefault ?? required(flags, "model");
   const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
   const filters = optional(flags, "filters");
   const input = await command.read(flags, { readText });

@@ -44,11 +44,14 @@ export interface Command<Input> {
   listFlag?: string;
   /** The cache the engine is loaded with; undefined for commands that take no cache flags. */
   cacheDefaults?: CacheOptions;
+  /** The model where --model is left out; undefined for commands that ask for it. */
+  modelDefault?: string;
   read(flags: FlagValues, files: CommandFiles): Promise<Input>;
   run(input: Input, context: CommandContext): Promise<CommandResult>;
 }
 
 /** A command that needs the model's tokenizer and no GPU. */
-export interface TextCommand<Input> extends Omit<Command<Input>, "run" | "cacheDefaults"> {
+export interface TextCommand<Input>
+  extends Omit<Command<Input>, "run" | "cacheDefaults" | "modelDefault"> {
   runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
 }

@@ -17,5 +17,8 @@ export function generalHelp(): string {
   ].join("\n");
 }
 
-export const commandHelp = ({ name, summary, usage }: AnyCommand): string =>
-  `winnow ${name}: ${summary}\n\nusage: winnow ${name} --model M ${usage} ${COMMON}`;
+export function commandHelp(command: AnyCommand): string {
+  const { name, summary, usage } = command;
+  const model = "modelDefault" in command ? `[--model ${command.modelDefault}]` : "--model M";
+  return `winnow ${name}: ${summary}\n\nusage: winnow ${name} ${model} ${usage} ${COMMON}`;
+}

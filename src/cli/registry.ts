@@ -1,4 +1,5 @@
 import type { Command, TextCommand } from "./command.ts";
+import { bench } from "./commands/bench.ts";
 import { calibrateCommand } from "./commands/calibrate.ts";
 import { generate } from "./commands/generate.ts";
 import { logits } from "./commands/logits.ts";
@@ -28,6 +29,7 @@ const ENGINE_COMMANDS: readonly Command<unknown>[] = [
   erase(ppl),
   erase(needle),
   erase(calibrateCommand),
+  erase(bench),
 ];
 
 export const COMMANDS: readonly AnyCommand[] = [

@@ -1,0 +1,149 @@
+import type { GgmlType } from "../../formats/ggml-types.ts";
+import { tensorByteLength } from "../../formats/ggml-types.ts";
+import type { GpuContext } from "../../gpu/context.ts";
+import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
+import { isCpuAdapter } from "../../kernels/adapter-kind.ts";
+import { createLinear, type LinearEpilogue } from "../../kernels/linear.ts";
+import { layoutOfType } from "../../kernels/weight-layouts.ts";
+import { type TensorSource, uploadMatrix } from "../../kernels/weights.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { productWork, type Work } from "./work.ts";
+
+/** One product of the model: W [N, K] and what is done with its result. */
+interface ProductRole {
+  name: string;
+  n: number;
+  k: number;
+  epilogue: LinearEpilogue;
+  norm: boolean;
+}
+
+/** A product's dispatches and the work of the one that multiplies. */
+export interface ProductCase {
+  name: string;
+  layout: string;
+  rows: number;
+  kernel: Kernel;
+  workgroups: Dispatch["workgroups"];
+  /** Those that multiply; norms of their own are left out. */
+  dispatches: Dispatch[];
+  work: Work;
+}
+
+/** One type for every layout that a row of 576 weights may lie in; K types need 256 a block. */
+const TYPES: readonly GgmlType[] = ["Q4_1", "Q5_1", "Q8_0", "F16", "BF16", "F32"];
+
+const roles = ({ hidden, heads, kvHeads, headDim, mlp }: ModelConfig): ProductRole[] => [
+  {
+    name: "qkv",
+    n: (heads + 2 * kvHeads) * headDim,
+    k: hidden,
+    epilogue: "store",
+    norm: true,
+  },
+  { name: "attention output", n: hidden, k: heads * headDim, epilogue: "add", norm: false },
+  { name: "gate and up", n: 2 * mlp, k: hidden, epilogue: "swiglu", norm: true },
+  { name: "down", n: hidden, k: mlp, epilogue: "add", norm: false },
+];
+
+/** Weights of one pattern: ordinary halves and floats, since only time is measured. */
+function patternTensor(type: GgmlType, rows: number, cols: number): TensorSource {
+  const rowBytes = tensorByteLength(type, [cols]);
+  return {
+    name: "pattern",
+    type,
+    rows,
+    cols,
+    read: (_offset, length) => new Uint8Array(Math.ceil(length / rowBytes) * rowBytes).fill(0x2c),
+  };
+}
+
+/** Buffers that the products of one bench share, each as large as the largest asks for. */
+export interface ProductScratch {
+  batch: GPUBuffer;
+  x: GPUBuffer;
+  y: GPUBuffer;
+  normed: GPUBuffer;
+}
+
+async function productCases(
+  gpu: GpuContext,
+  role: ProductRole,
+  type: GgmlType,
+  scratch: ProductScratch,
+  rowCounts: readonly number[],
+): Promise<ProductCase[]> {
+  const { n, k, epilogue, norm } = role;
+  const tensor = (rows: number): TensorSource => patternTensor(type, rows, k);
+  const swiglu = epilogue === "swiglu";
+  const matrix = swiglu
+    ? await uploadMatrix(gpu, role.name, [tensor(n / 2), tensor(n / 2)], "interleave")
+    : await uploadMatrix(gpu, role.name, [tensor(n)]);
+  const gain = gpu.ledger.storage("staging", "gain", k * 4);
+  gpu.write(gain, new Float32Array(k).fill(1));
+  const linear = await createLinear(gpu, {
+    matrix,
+    epilogue,
+    ...(norm ? { norm: { gain, epsilon: 1e-5 } } : {}),
+  });
+  const bound = linear.bind(scratch);
+  return rowCounts.map((rows) => {
+    const dispatches = bound.dispatches(rows).filter(({ kernel }) => !isNorm(kernel));
+    return {
+      name: role.name,
+      layout: matrix.parts[0]!.layout.name,
+      rows,
+      kernel: dispatches[0]!.kernel,
+      workgroups: dispatches[0]!.workgroups,
+      dispatches,
+      work: productWork(matrix, rows, swiglu ? n / 2 : n),
+    };
+  });
+}
+
+const isNorm = ({ label }: Kernel): boolean => label.startsWith("rms_norm");
+
+/**
+ * The model's products in the layouts it uses, as keys to recognise them by in its schedule: pipelines are
+ * shared by everything compiled from one source, so a dispatch is the same product if its pipeline and its
+ * workgroups are.
+ */
+export async function modelProducts(
+  gpu: GpuContext,
+  config: ModelConfig,
+  layouts: ReadonlySet<string>,
+  scratch: ProductScratch,
+  rowCounts: readonly number[],
+): Promise<ProductCase[]> {
+  const { hidden, vocabulary } = config;
+  const head: ProductRole = {
+    name: "head",
+    n: vocabulary,
+    k: hidden,
+    epilogue: "store",
+    norm: true,
+  };
+  const wideScales = isCpuAdapter(gpu.adapter.info);
+  const cases: ProductCase[] = [];
+  for (const type of TYPES) {
+    if (!layouts.has(layoutOfType(type, wideScales).name)) continue;
+    for (const role of roles(config))
+      cases.push(...(await productCases(gpu, role, type, scratch, rowCounts)));
+    cases.push(...(await productCases(gpu, head, type, scratch, [1])));
+  }
+  return cases;
+}
+
+/** The gate-and-up product, the largest of a layer, in every layout. */
+export async function layoutCases(
+  gpu: GpuContext,
+  config: ModelConfig,
+  scratch: ProductScratch,
+  rowCounts: readonly number[],
+): Promise<ProductCase[]> {
+  const role = roles(config)[2]!;
+  const cases: ProductCase[] = [];
+  for (const type of TYPES)
+    cases.push(...(await productCases(gpu, role, type, scratch, rowCounts)));
+  return cases;
+}

@@ -1,0 +1,105 @@
+import { resolveCacheSettings } from "../../cache/budget.ts";
+import { KvSequence } from "../../cache/kv-sequence.ts";
+import type { InferenceEngine } from "../../engine/engine.ts";
+import { Sampler } from "../../engine/sampler.ts";
+import type { Dispatch } from "../../gpu/kernel.ts";
+import { decodeSplits } from "../../kernels/attention.ts";
+import { CHUNK_ROWS } from "../../model/buffers.ts";
+import { GREEDY } from "../defaults.ts";
+import type { ProductCase } from "./product-cases.ts";
+import { type StepShape, type Work, workOf } from "./work.ts";
+
+/** A step of the model as it is submitted, ready to be run again and again. */
+export interface StepPlan {
+  name: string;
+  shape: StepShape;
+  /** Dispatches a layer, and all of the step. */
+  dispatches: Dispatch[];
+}
+
+/** What a kernel does in a step: its dispatches of all layers, so that weights come from memory as they do there. */
+export interface KernelCase {
+  name: string;
+  layout?: string;
+  dispatches: Dispatch[];
+  /** Of one dispatch, where it is known. */
+  work?: Work;
+}
+
+/**
+ * Fills a cache of `budget` pairs by a prompt and returns a decode step and a prompt chunk on it. Both may be
+ * repeated: a cache that is full evicts one pair for each it takes, whatever is in it.
+ */
+export async function stepPlans(
+  engine: InferenceEngine,
+  budget: number,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ decode: StepPlan; chunk: StepPlan }> {
+  const core = engine.internals;
+  const { gpu, pool, runner, sample } = core.state;
+  const { transformer } = runner;
+  const { layers, heads, kvHeads, headDim, hidden, vocabulary } = core.config;
+  const settings = resolveCacheSettings(core.withPolicy({ budget }));
+  const sequence = new KvSequence(pool, settings);
+  const tokens = Array.from({ length: budget }, (_, i) => 1000 + ((i * 7919) % 40000));
+  let done = 0;
+  await runner.prefill(sequence, tokens, (chunk) => {
+    done += chunk.length;
+    onProgress(done, tokens.length);
+  });
+  const shape = { layers, heads, kvHeads, headDim, hidden, vocabulary, slots: budget };
+  const chunkRows = Math.min(CHUNK_ROWS, budget);
+  return {
+    get chunk() {
+      // Writes the rows, the batch and the lane that the dispatches read.
+      runner.submitChunk(sequence, tokens.slice(0, chunkRows));
+      const { embed, layers: parts } = transformer.chunk(chunkRows);
+      return {
+        name: `prefill ${chunkRows} rows, C ${budget}`,
+        shape: { ...shape, rows: chunkRows, splits: 1 },
+        dispatches: [...embed, ...parts.flatMap(({ project, finish }) => [...project, ...finish])],
+      };
+    },
+    get decode() {
+      runner.submitToken(sequence, tokens[0]!);
+      const splits = decodeSplits(sequence.longest);
+      const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, tokens, [], vocabulary);
+      return {
+        name: `decode, C ${budget}`,
+        shape: { ...shape, rows: 1, splits },
+        dispatches: [
+          ...transformer.decode(1, splits),
+          ...transformer.head(1),
+          ...sampler.dispatches,
+        ],
+      };
+    },
+  };
+}
+
+/** Splits a step by kernel: pipeline and workgroups tell products apart that share a label. */
+export function kernelCases(
+  { dispatches, shape }: StepPlan,
+  products: readonly ProductCase[],
+): KernelCase[] {
+  const groups = new Map<string, Dispatch[]>();
+  const ids = new Map<Dispatch["kernel"], number>();
+  for (const dispatch of dispatches) {
+    const id = ids.get(dispatch.kernel) ?? ids.size;
+    ids.set(dispatch.kernel, id);
+    const key = `${id} ${dispatch.workgroups}`;
+    groups.set(key, [...(groups.get(key) ?? []), dispatch]);
+  }
+  return [...groups.values()].map((group): KernelCase => {
+    const { kernel, workgroups } = group[0]!;
+    const product = products.find(
+      (one) => one.kernel === kernel && `${one.workgroups}` === `${workgroups}`,
+    );
+    if (product) {
+      const name = `${kernel.label}: ${product.name}`;
+      return { name, layout: product.layout, dispatches: group, work: product.work };
+    }
+    const work = workOf(kernel.label, shape);
+    return { name: kernel.label, dispatches: group, ...(work ? { work } : {}) };
+  });
+}
