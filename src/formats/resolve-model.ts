@@ -123,7 +123,8 @@ async function fromUrls(
   options: ResolveOptions,
 ): Promise<ResolvedModel> {
   const store = options.store ?? (await openModelStore());
-  const known = entry === undefined ? {} : { sha256: entry.sha256, bytes: entry.bytes };
+  const sha256 = entry?.sha256;
+  const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
   for (const [i, url] of urls.entries()) {
     if (isParted(url)) {
       const parted = await partsFromUrl(url, { ...options, store });
@@ -141,7 +142,8 @@ async function fromUrls(
     return {
       source,
       name,
-      ...(entry === undefined ? {} : { entry, sha256: entry.sha256 }),
+      ...(entry === undefined ? {} : { entry }),
+      ...(sha256 === undefined ? {} : { sha256 }),
       ...(entry?.filters === undefined ? {} : { filters: entry.filters }),
       verified: () => done,
     };

