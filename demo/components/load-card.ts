@@ -168,12 +168,30 @@ export class LoadCard extends LitElement {
           this.models.length === 1
             ? html`<strong>${model.label}</strong><br />`
             : html`<select aria-label="Model" data-testid="model" @change=${this.#pick}>
-              ${this.models.map((entry, index) => html`<option value=${index}>${entry.label}</option>`)}
+              ${this.models.map((entry, index) => html`<option value=${index}>${entry.label}${this.#tooBig(entry) ? ", too big" : ""}</option>`)}
             </select>`
         }
-        <span class="num" data-testid="model-size">${size}</span>
+        <span class="num" data-testid="model-size">${size}</span>${this.#fitLine(model)}
       </span>
     </div>`;
+  }
+
+  /** Said before a download. WebGPU tells no total, so the tooltip says what is assumed. */
+  #fitLine({ needs, license }: ModelChoice): TemplateResult {
+    const { available } = this.gpu;
+    const terms = license === undefined ? nothing : html` · ${license.replace("LicenseRef-", "")}`;
+    if (needs === undefined || available === undefined) return html`${terms}`;
+    const excess = needs - available;
+    const assumed = `Needs ${formatBytes(needs)} with its cache; assumed are ${formatBytes(available)} for a page, as WebGPU does not tell`;
+    return html`<br /><span class="small" title=${assumed} data-testid="model-fit" data-fits=${excess <= 0 ? "true" : "false"}>${
+      excess <= 0
+        ? html`Fits: needs ${formatBytes(needs)}`
+        : html`<strong>Too big by ${formatBytes(excess)}</strong>`
+    } of ${formatBytes(available)} assumed${terms}</span>`;
+  }
+
+  #tooBig({ needs }: ModelChoice): boolean {
+    return needs !== undefined && needs > (this.gpu.available ?? Number.POSITIVE_INFINITY);
   }
 
   readonly #pick = (event: Event): void => {

@@ -5,7 +5,9 @@ import { emit } from "../events.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { controls } from "../styles/controls.ts";
 
-/** A model of the user's own: a .gguf file dropped or picked, or its address. */
+const WANTED = /\.(gguf|safetensors|json)$/i;
+
+/** A model of the user's own: its files dropped or picked, its address, or a repository's file. */
 @customElement("own-model")
 export class OwnModel extends LitElement {
   static override styles = [
@@ -44,7 +46,7 @@ export class OwnModel extends LitElement {
   @state() private open = false;
   @state() private problem = "";
   @query("input[type=file]") private file!: HTMLInputElement;
-  @query("input[type=url]") private url!: HTMLInputElement;
+  @query("input[type=text]") private url!: HTMLInputElement;
 
   /** A file may be dropped anywhere on the page, and must not make the browser leave it. */
   override connectedCallback(): void {
@@ -68,13 +70,13 @@ export class OwnModel extends LitElement {
         class="drop ${this.over ? "over" : ""}"
         data-testid="drop"
       >
-        <span>Drop a <code>.gguf</code> file here</span>
-        <button type="button" @click=${() => this.file.click()}>Choose a file</button>
-        <input type="file" accept=".gguf" hidden aria-label="Model file" @change=${() => this.#takeFile(this.file.files?.[0])} />
+        <span>Drop a <code>.gguf</code> file here, or all files of a model</span>
+        <button type="button" @click=${() => this.file.click()}>Choose files</button>
+        <input type="file" accept=".gguf,.safetensors,.json" multiple hidden aria-label="Model file" @change=${() => this.#takeFiles(this.file.files)} />
         <span class="small muted">It is read where it is, not uploaded anywhere.</span>
       </div>
       <form @submit=${this.#takeUrl}>
-        <input type="url" aria-label="Address of a .gguf file" placeholder="https://…/model.gguf" data-testid="model-url" />
+        <input type="text" inputmode="url" aria-label="Address of a .gguf file, or owner/name/file of a repository" placeholder="https://…/model.gguf or owner/name/file.gguf" data-testid="model-url" />
         <button>Load</button>
       </form>
       ${this.problem === "" ? nothing : html`<p class="error" role="alert">${this.problem}</p>`}
@@ -99,23 +101,33 @@ export class OwnModel extends LitElement {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     this.over = false;
-    this.#takeFile(event.dataTransfer.files[0]);
+    this.#takeFiles(event.dataTransfer.files);
   };
 
-  #takeFile(file: File | undefined): void {
-    if (file === undefined) return;
-    if (!file.name.toLowerCase().endsWith(".gguf")) {
-      this.problem = `${file.name} is not a .gguf file.`;
+  #takeFiles(list: FileList | null): void {
+    const files = [...(list ?? [])];
+    const [first] = files;
+    if (first === undefined) return;
+    const odd = files.find(({ name }) => !WANTED.test(name));
+    if (odd !== undefined) {
+      this.problem = `${odd.name} is not a .gguf file.`;
       return;
     }
-    this.#load({ label: file.name, source: file, bytes: file.size });
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    const label = files.find(({ name }) => !name.endsWith(".json"))?.name ?? first.name;
+    this.#load({ label, source: files.length === 1 ? first : files, bytes });
   }
 
   readonly #takeUrl = (event: Event): void => {
     event.preventDefault();
     const text = this.url.value.trim();
+    const hub = /^([\w.-]+\/[\w.-]+)\/([\w./-]+\.(?:gguf|safetensors))$/i.exec(text);
+    if (hub !== null) {
+      this.#load({ label: hub[2]!, source: { repo: hub[1]!, file: hub[2]! }, bytes: null });
+      return;
+    }
     if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-      this.problem = "That is not an http or https address.";
+      this.problem = "That is not an http or https address, nor owner/name/file.gguf.";
       return;
     }
     const label = new URL(text).pathname.split("/").at(-1) || text;

@@ -1,4 +1,5 @@
 import type { ModelSource } from "../../src/api/types.ts";
+import { assumedGpuBytes } from "../../src/engine/model-needs.ts";
 import { usesFakeEngine } from "./engine-source.ts";
 
 /** A model the user can load. */
@@ -7,6 +8,9 @@ export interface ModelChoice {
   source: ModelSource;
   /** Download size where it is known beforehand. */
   bytes: number | null;
+  /** GPU bytes of weights and cache at the budget it begins with, where known beforehand. */
+  needs?: number;
+  license?: string;
 }
 
 const FALLBACK: ModelChoice[] = [
@@ -45,8 +49,15 @@ function toChoice(entry: unknown): ModelChoice[] {
       label: typeof label === "string" ? label : prettyName(entry.name),
       source: entry.name,
       bytes: typeof entry.bytes === "number" ? entry.bytes : null,
+      ...needsOf(entry),
+      ...(typeof entry.license === "string" ? { license: entry.license } : {}),
     },
   ];
+}
+
+function needsOf({ needs, budget }: Record<string, unknown>): { needs?: number } {
+  const bytes = isRecord(needs) ? needs[String(budget)] : undefined;
+  return typeof bytes === "number" ? { needs: bytes } : {};
 }
 
 const prettyName = (name: string): string =>
@@ -59,10 +70,13 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 export interface GpuProbe {
   state: "checking" | "ready" | "software" | "missing";
   text: string;
+  /** Bytes that a page may use, as far as can be told; undefined without an adapter. */
+  available?: number;
 }
 
 export async function probeGpu(): Promise<GpuProbe> {
-  if (usesFakeEngine) return { state: "ready", text: "Stand-in engine: no GPU needed" };
+  if (usesFakeEngine)
+    return { available: 2 ** 31, state: "ready", text: "Stand-in engine: no GPU needed" };
   if (!("gpu" in navigator) || navigator.gpu === undefined)
     return {
       state: "missing",
@@ -78,10 +92,14 @@ export async function probeGpu(): Promise<GpuProbe> {
   const software =
     adapter.info.isFallbackAdapter === true ||
     /swiftshader|llvmpipe|lavapipe/i.test(`${name} ${architecture}`);
+  const { maxBufferSize } = adapter.limits;
+  const { deviceMemory } = navigator as Navigator & { deviceMemory?: number };
+  const available = assumedGpuBytes({ maxBufferSize, deviceMemory });
   return software
     ? {
+        available,
         state: "software",
         text: `WebGPU on a software adapter (${name}): it works, a few tokens a second`,
       }
-    : { state: "ready", text: `WebGPU ready: ${name}` };
+    : { available, state: "ready", text: `WebGPU ready: ${name}` };
 }

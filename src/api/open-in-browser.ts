@@ -25,14 +25,16 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
     });
     const entry = resolved.entry ?? (await sameFile(resolved));
     const filters = await readFilters(options, entry, signal);
-    const known = entry ? { ...resolved, sha256: entry.sha256 } : resolved;
+    const known = entry?.sha256 ? { ...resolved, sha256: entry.sha256 } : resolved;
     return openEngine({ gpu, model: known, options, filters, tokenizer, onProgress, signal });
   };
 }
 
 /** A registered model that came as a file or from another address: its bytes tell. */
 async function sameFile(model: ResolvedModel): Promise<ModelEntry | undefined> {
-  const candidate = MODELS.find(({ bytes }) => bytes === model.source.size);
+  const candidate = MODELS.find(
+    ({ bytes, sha256 }) => sha256 !== undefined && bytes === model.source.size,
+  );
   if (!candidate) return undefined;
   return (await model.verified()).sha256 === candidate.sha256 ? candidate : undefined;
 }

@@ -1,7 +1,14 @@
 import type { ChatMessage } from "../text/types.ts";
 
-/** Where a model comes from: a name in models.json, a URL, a file, or a Hugging Face repository. */
-export type ModelSource = string | Blob | { repo: string; file: string; revision?: string };
+/**
+ * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
+ * of a safetensors checkpoint (with config.json and tokenizer.json), or a Hugging Face repository.
+ */
+export type ModelSource =
+  | string
+  | Blob
+  | readonly Blob[]
+  | { repo: string; file: string; revision?: string };
 
 /** full = never evict. The others keep `budget` pairs a kv head. */
 export type PolicyName = "full" | "q-filters" | "k-norm" | "streaming-llm" | "random";

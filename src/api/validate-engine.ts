@@ -54,6 +54,8 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
 function checkModel(value: unknown): ModelSource {
   if (typeof value === "string") return checkString("model", value);
   if (value instanceof Blob) return value;
+  if (Array.isArray(value) && value.length > 0 && value.every((file) => file instanceof Blob))
+    return value;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw invalidArgument(
       "model",

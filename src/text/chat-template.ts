@@ -18,13 +18,26 @@ const CHATML =
 /** The template language: a fifth of the code, so whoever needs it brings it when it is needed. */
 export type Jinja = { readonly Template: typeof Template };
 
+/**
+ * For models without a template whose vocabulary has the turns of Gemma: there is no system role, so
+ * the system text goes in front of the first turn, and the assistant is called "model".
+ */
+const TURNS =
+  "{{ bos_token }}{% set start = 1 if messages and messages[0]['role'] == 'system' else 0 %}" +
+  "{% for message in messages[start:] %}{{ '<start_of_turn>' + " +
+  "('model' if message['role'] == 'assistant' else 'user') + '\n' + " +
+  "(messages[0]['content'] + '\n\n' if start and loop.first else '') + " +
+  "message['content'] + '<end_of_turn>\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}";
+
 interface RenderOptions {
   addGenerationPrompt?: boolean;
 }
 
 /**
- * The chat template a GGUF carries; ChatML, without a default system message, where it carries none
- * but has the tokens `<|im_start|>` and `<|im_end|>`.
+ * The chat template a GGUF carries. Where it carries none: ChatML without a default system message if
+ * it has the tokens `<|im_start|>` and `<|im_end|>`, Gemma's turns if it has `<start_of_turn>` and
+ * `<end_of_turn>`.
  * @throws unsupported_model if there is neither, or the template does not parse.
  */
 export function createChatTemplate(
@@ -37,6 +50,8 @@ export function createChatTemplate(
   if (source !== undefined) return new JinjaChatTemplate(jinja, source, vocabulary, controls);
   if (controls.includes("<|im_start|>") && controls.includes("<|im_end|>"))
     return new JinjaChatTemplate(jinja, CHATML, vocabulary, controls);
+  if (controls.includes("<start_of_turn>") && controls.includes("<end_of_turn>"))
+    return new JinjaChatTemplate(jinja, TURNS, vocabulary, controls);
   throw new WinnowError("unsupported_model", `${KEY}: the model has no chat template`, {
     hint: "It is probably a base model: use an instruct version for chats, or plain text generation.",
     details: { field: KEY },

@@ -77,7 +77,10 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
     if (end !== undefined) endTokens.add(end);
   for (const spelling of END_SPELLINGS) {
     const end = ids.get(spelling);
-    if (end !== undefined && isWholeToken(types[end]!)) endTokens.add(end);
+    if (end === undefined || !isWholeToken(types[end]!)) continue;
+    // Gemma has user-defined tokens for HTML, "</s>" among them: that one strikes text through.
+    if (spelling === "</s>" && types[end] !== TOKEN_TYPE.control) continue;
+    endTokens.add(end);
   }
   const [bos, unknown] = [id("bos_token_id"), id("unknown_token_id")];
   return { model, tokens, types, ids, bos, eos, unknown, endTokens };

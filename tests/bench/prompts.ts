@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import * as jinja from "@huggingface/jinja";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { resolveNodeModel } from "../../src/node/model-files.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
@@ -25,7 +26,7 @@ export async function openPrompts(model: string, folder: string): Promise<Prompt
   const { metadata } = await parseGguf(source);
   await close();
   const tokenizer = createGgufTokenizer(metadata);
-  const template = createChatTemplate(metadata, readVocabulary(metadata));
+  const template = createChatTemplate(metadata, readVocabulary(metadata), jinja);
   const render = (messages: BenchMessage[]): string =>
     template.render(messages, { addGenerationPrompt: true });
   const ids = speeches(folder).flatMap((text) => tokenizer.encode(text));

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { parseGguf } from "../../formats/gguf.ts";
+import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { checkModelName, resolveNodeModel } from "../../node/model-files.ts";
 import { openInNode } from "../../node/open-in-node.ts";
@@ -45,7 +45,7 @@ export async function runText(
     report(stage, loaded, total),
   );
   try {
-    const { metadata } = await parseGguf(resolved.source);
+    const { metadata } = await parseModel(resolved.source);
     return await command.runText(input, createGgufTokenizer(metadata));
   } finally {
     await resolved.close();

@@ -1,0 +1,146 @@
+import { WinnowError } from "../errors.ts";
+import type { GgufValue } from "./gguf-metadata.ts";
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const unsupported = (field: string, problem: string): WinnowError =>
+  new WinnowError("unsupported_model", `tokenizer.json: ${field}: ${problem}`, {
+    hint: "Use a GGUF of this model, which names its tokenizer.",
+    details: { file: "tokenizer.json", field },
+  });
+
+const damaged = (field: string, problem: string): WinnowError =>
+  new WinnowError("bad_model_file", `tokenizer.json: ${field}: ${problem}`, {
+    hint: "Get tokenizer.json again from the repository that has the weights.",
+    details: { file: "tokenizer.json", field },
+  });
+
+/** Token types of llama.cpp. */
+const [NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE] = [1, 2, 3, 4, 5, 6];
+
+/**
+ * tokenizer.json (and tokenizer_config.json) under a GGUF's keys: byte-level BPE as "gpt2", BPE with
+ * byte fallback as "llama".
+ * @throws unsupported_model for another kind; bad_model_file for a damaged one; both name the field.
+ */
+export function tokenizerMetadata(
+  tokenizer: unknown,
+  tokenizerConfig: unknown,
+  config: {
+    readonly bos_token_id?: unknown;
+    readonly eos_token_id?: unknown;
+    readonly vocab_size?: unknown;
+  },
+): Map<string, GgufValue> {
+  if (!isObject(tokenizer)) throw damaged("file", "is not an object");
+  const model = tokenizer.model;
+  if (!isObject(model) || !isObject(model.vocab)) throw damaged("model.vocab", "is missing");
+  if (model.type !== undefined && model.type !== "BPE")
+    throw unsupported("model.type", `"${String(model.type)}" is not BPE`);
+  const byteFallback = model.byte_fallback === true;
+  const { tokens, types } = readTokens(
+    model,
+    tokenizer.added_tokens,
+    config.vocab_size,
+    byteFallback,
+  );
+  const out = new Map<string, GgufValue>([
+    ["tokenizer.ggml.model", byteFallback ? "llama" : "gpt2"],
+    ["tokenizer.ggml.tokens", tokens],
+    ["tokenizer.ggml.token_type", types],
+    ["tokenizer.ggml.merges", readMerges(model.merges)],
+  ]);
+  if (byteFallback)
+    out.set("tokenizer.ggml.add_space_prefix", mentions(tokenizer.normalizer, "Prepend"));
+  else out.set("tokenizer.ggml.pre", preTokenizerName(tokenizer));
+  const put = (key: string, id: unknown): void => {
+    if (typeof id === "number") out.set(`tokenizer.ggml.${key}`, id);
+  };
+  const named = isObject(tokenizerConfig) ? tokenizerConfig : {};
+  const idOf = (value: unknown): number | undefined => {
+    const spelling = isObject(value) ? value.content : value;
+    const id = typeof spelling === "string" ? tokens.indexOf(spelling) : -1;
+    return id === -1 ? undefined : id;
+  };
+  const ends = Array.isArray(config.eos_token_id) ? config.eos_token_id : [config.eos_token_id];
+  put("bos_token_id", idOf(named.bos_token) ?? config.bos_token_id);
+  put("eos_token_id", idOf(named.eos_token) ?? ends[0]);
+  put(
+    "eot_token_id",
+    ends.find((id) => id !== out.get("tokenizer.ggml.eos_token_id")),
+  );
+  put("unknown_token_id", idOf(model.unk_token));
+  if (typeof named.add_bos_token === "boolean")
+    out.set("tokenizer.ggml.add_bos_token", named.add_bos_token);
+  if (typeof named.chat_template === "string")
+    out.set("tokenizer.chat_template", named.chat_template);
+  return out;
+}
+
+function readTokens(model: Json, added: unknown, size: unknown, byteFallback: boolean) {
+  const spellings = new Map<number, { token: string; type: number }>();
+  const put = (token: string, id: unknown, type: number): void => {
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= 1 << 24)
+      throw damaged("model.vocab", `"${token}" has id ${String(id)}`);
+    spellings.set(id, { token, type });
+  };
+  for (const [token, id] of Object.entries(model.vocab as Json)) {
+    const isByte = byteFallback && /^<0x[0-9A-Fa-f]{2}>$/.test(token);
+    put(token, id, isByte ? BYTE : token === model.unk_token ? UNKNOWN : NORMAL);
+  }
+  if (added !== undefined && !Array.isArray(added)) throw damaged("added_tokens", "is not a list");
+  for (const entry of (added ?? []) as unknown[]) {
+    if (!isObject(entry) || typeof entry.content !== "string")
+      throw damaged("added_tokens", "has an entry without content");
+    const type =
+      entry.content === model.unk_token ? UNKNOWN : entry.special === true ? CONTROL : USER_DEFINED;
+    put(entry.content, entry.id, type);
+  }
+  const highest = [...spellings.keys()].reduce((most, id) => Math.max(most, id), -1);
+  const count = Math.max(highest + 1, typeof size === "number" ? size : 0);
+  // Embeddings are often padded past the last token.
+  const at = (id: number) => spellings.get(id) ?? { token: `[PAD${id}]`, type: UNUSED };
+  return {
+    tokens: Array.from({ length: count }, (_, id) => at(id).token),
+    types: Int32Array.from({ length: count }, (_, id) => at(id).type),
+  };
+}
+
+/** Older files write a merge as "a b", newer ones as ["a", "b"]. */
+function readMerges(merges: unknown): string[] {
+  if (!Array.isArray(merges)) throw damaged("model.merges", "is not a list");
+  return merges.map((merge: unknown, i) => {
+    if (typeof merge === "string") return merge;
+    const [left, right] = Array.isArray(merge) ? (merge as unknown[]) : [];
+    if (typeof left === "string" && typeof right === "string") return `${left} ${right}`;
+    throw damaged(`model.merges[${i}]`, "is not two tokens");
+  });
+}
+
+const mentions = (value: unknown, type: string): boolean =>
+  JSON.stringify(value ?? null).includes(`"type":"${type}"`);
+
+/** llama.cpp's name of a byte-level pre-tokenizer, told by its parts. */
+function preTokenizerName({ pre_tokenizer: pre, normalizer }: Json): string {
+  const text = JSON.stringify(pre ?? null);
+  if (!mentions(pre, "ByteLevel")) throw unsupported("pre_tokenizer", "is not byte-level");
+  if (mentions(pre, "Split")) {
+    if (text.includes("\\\\p{N}{1,3}")) return "llama-bpe";
+    if (
+      text.includes("[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}|") &&
+      mentions(normalizer, "NFC")
+    )
+      return "qwen2";
+    throw unsupported("pre_tokenizer", "splits by a pattern that is not known");
+  }
+  if (mentions(pre, "Digits"))
+    return text.includes('"individual_digits":true') ? "smollm" : refuse();
+  return "gpt-2";
+}
+
+function refuse(): never {
+  throw unsupported("pre_tokenizer", "keeps digits together, which no known one does");
+}

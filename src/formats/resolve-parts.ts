@@ -1,0 +1,201 @@
+/** Models of several files: a GGUF in parts, or a safetensors checkpoint with its JSON files. */
+import { WinnowError } from "../errors.ts";
+import { BlobSource } from "./blob-source.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { type Download, type DownloadOptions, download } from "./download.ts";
+import { JoinedSource, orderParts, partNames } from "./gguf-split.ts";
+import { fileNameOf } from "./http.ts";
+import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
+import { sha256OfSource, sha256OfText } from "./sha256.ts";
+
+export interface PartedModel {
+  readonly source: ByteSource;
+  readonly name: string;
+  /** The hash of all parts' hashes, one a line in their order. */
+  verified(): Promise<{ sha256: string }>;
+}
+
+const INDEX = "model.safetensors.index.json";
+const SAFETENSORS = /\.safetensors(\.index\.json)?$/i;
+
+export const isSafetensors = (name: string): boolean => SAFETENSORS.test(name.split(/[?#]/, 1)[0]!);
+
+/** True for an address of more than one file. */
+export const isParted = (address: string): boolean =>
+  partNames(address).length > 1 || isSafetensors(address);
+
+/**
+ * Fetches every part as a single file is fetched: stored, resumed and hashed by itself.
+ * @throws as `download`; a part that is not there is named in the message and in details.url.
+ */
+export async function partsFromUrl(url: string, options: DownloadOptions): Promise<PartedModel> {
+  const fetcher = new PartFetcher(options);
+  try {
+    return isSafetensors(url) ? await checkpointFrom(url, fetcher) : await ggufFrom(url, fetcher);
+  } catch (error) {
+    // What the other parts have so far is kept by their own downloads.
+    fetcher.stop();
+    throw error;
+  }
+}
+
+/** Files of one model, in any order. @throws bad_model_file naming a part that is missing. */
+export async function partsFromFiles(
+  files: readonly ByteSource[],
+  hooks: Pick<DownloadOptions, "onProgress" | "signal"> = {},
+): Promise<PartedModel> {
+  const weights = files.filter(({ name }) => name.toLowerCase().endsWith(".safetensors"));
+  let source: ByteSource;
+  let hashed: readonly ByteSource[];
+  if (weights.length > 0) {
+    const named = (name: string) => files.find((file) => file.name === name);
+    source = await openCheckpoint(weights, (name) => Promise.resolve(named(name)));
+    hashed = weights;
+  } else {
+    hashed = orderParts(files);
+    source = new JoinedSource(hashed);
+  }
+  let hash: Promise<string> | undefined;
+  const total = hashed.reduce((sum, { size }) => sum + size, 0);
+  const compute = async (): Promise<string> => {
+    const hashes: string[] = [];
+    let before = 0;
+    for (const file of hashed) {
+      const report = (loaded: number) => hooks.onProgress?.("verify", before + loaded, total);
+      hashes.push(await sha256OfSource(file, report, hooks.signal));
+      before += file.size;
+    }
+    return sha256OfText(hashes.join("\n"));
+  };
+  return {
+    source,
+    name: source.name,
+    async verified() {
+      hash ??= compute();
+      return { sha256: await hash };
+    },
+  };
+}
+
+export const blobSources = (files: readonly Blob[]): BlobSource[] =>
+  files.map((file) => new BlobSource(file));
+
+async function ggufFrom(url: string, fetcher: PartFetcher): Promise<PartedModel> {
+  const parts = await Promise.all(partNames(url).map((part) => fetcher.start(part)));
+  return { source: new JoinedSource(parts), name: fileNameOf(url), verified: () => fetcher.done() };
+}
+
+async function checkpointFrom(url: string, fetcher: PartFetcher): Promise<PartedModel> {
+  const [, folder = "", query = ""] = /^([^?#]*\/)[^/?#]*(.*)$/.exec(url) ?? [];
+  const at = (name: string): string => `${folder}${name}${query}`;
+  const optional = async (name: string): Promise<ByteSource | undefined> => {
+    if (name === INDEX && fileNameOf(url) === "model.safetensors") return undefined;
+    try {
+      return await fetcher.start(at(name));
+    } catch (error) {
+      const missing = error instanceof WinnowError && error.code === "model_not_found";
+      if (missing && (name === "tokenizer_config.json" || name === INDEX)) return undefined;
+      throw error;
+    }
+  };
+  const index = await optional(INDEX);
+  const names = index ? shardNames(await readJson(index)) : [fileNameOf(url)];
+  const weights = await Promise.all(names.map((name) => fetcher.start(at(name))));
+  const source = await openCheckpoint(weights, (name) =>
+    name === INDEX ? Promise.resolve(index) : optional(name),
+  );
+  return { source, name: source.name, verified: () => fetcher.done() };
+}
+
+function shardNames(index: unknown): string[] {
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  const names = typeof map === "object" && map !== null ? Object.values(map) : [];
+  const sound = names.every((name) => typeof name === "string" && /^[\w.-]+$/.test(name));
+  if (names.length === 0 || !sound) throw damaged(INDEX, "weight_map names no files");
+  return [...new Set(names as string[])].sort();
+}
+
+async function openCheckpoint(
+  weights: readonly ByteSource[],
+  find: (name: string) => Promise<ByteSource | undefined>,
+): Promise<SafetensorsModel> {
+  const need = async (name: string): Promise<unknown> => {
+    const file = await find(name);
+    if (file === undefined) throw damaged(name, "the file is missing beside the weights");
+    return readJson(file);
+  };
+  const [index, tokenizerConfig] = await Promise.all([find(INDEX), find("tokenizer_config.json")]);
+  const config = (await need("config.json")) as SafetensorsFiles["config"];
+  const tokenizer = await need("tokenizer.json");
+  return SafetensorsModel.open({
+    weights,
+    config,
+    tokenizer,
+    ...(index ? { index: (await readJson(index)) as { weight_map?: Record<string, string> } } : {}),
+    ...(tokenizerConfig ? { tokenizerConfig: await readJson(tokenizerConfig) } : {}),
+  });
+}
+
+async function readJson(file: ByteSource): Promise<unknown> {
+  const bytes = await file.read(0, file.size);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw damaged(file.name, `is not JSON (${(cause as Error).message})`);
+  }
+}
+
+const damaged = (file: string, problem: string): WinnowError =>
+  new WinnowError("bad_model_file", `${file}: ${problem}`, {
+    hint: "Take weights, config.json and tokenizer.json from one repository.",
+    details: { file, part: file },
+  });
+
+/** Downloads that report as one and stop together. */
+class PartFetcher {
+  readonly #options: DownloadOptions;
+  readonly #abort = new AbortController();
+  readonly #downloads: Download[] = [];
+  readonly #progress = new Map<string, { loaded: number; total: number }>();
+
+  constructor(options: DownloadOptions) {
+    this.#options = options;
+    if (options.signal?.aborted) this.stop();
+    options.signal?.addEventListener("abort", () => this.stop(), { once: true });
+  }
+
+  async start(url: string): Promise<ByteSource> {
+    const { sha256: _hash, bytes: _bytes, ...shared } = this.#options;
+    const started = await download(url, {
+      ...shared,
+      signal: this.#abort.signal,
+      onProgress: (stage, loaded, total) => {
+        this.#progress.set(url, { loaded, total });
+        let [allLoaded, all] = [0, 0];
+        for (const one of this.#progress.values()) {
+          allLoaded += one.loaded;
+          all += one.total;
+        }
+        this.#options.onProgress?.(stage, allLoaded, all);
+      },
+    });
+    // A part that breaks off is reported by done().
+    started.done.catch(() => {});
+    this.#downloads.push(started);
+    return started.source;
+  }
+
+  async done(): Promise<{ sha256: string }> {
+    try {
+      const hashes = await Promise.all(this.#downloads.map(({ done }) => done));
+      return { sha256: await sha256OfText(hashes.map(({ sha256 }) => sha256).join("\n")) };
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+}

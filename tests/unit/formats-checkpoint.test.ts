@@ -1,0 +1,223 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { configMetadata } from "../../src/formats/hub-config.ts";
+import { MemoryStore } from "../../src/formats/memory-store.ts";
+import { parseModel } from "../../src/formats/parse-model.ts";
+import { resolveModel } from "../../src/formats/resolve-model.ts";
+import { writeSafetensors } from "../../src/formats/safetensors.ts";
+import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+
+const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];
+const fixture = JSON.parse(
+  readFileSync(new URL("fixtures/text-byte-level.json", import.meta.url), "utf8"),
+) as {
+  metadata: Record<string, unknown>;
+  strings: string[];
+  ids: Record<string, [number[], number[]][]>;
+};
+const tokens = fixture.metadata["tokenizer.ggml.tokens"] as string[];
+const types = fixture.metadata["tokenizer.ggml.token_type"] as number[];
+
+/** The same vocabulary as the tokenizer.json of Qwen 2 would have it. */
+const tokenizer = {
+  normalizer: { type: "NFC" },
+  added_tokens: tokens.flatMap((content, id) =>
+    types[id] === 1 ? [] : [{ id, content, special: types[id] === 3 }],
+  ),
+  pre_tokenizer: {
+    type: "Sequence",
+    pretokenizers: [
+      {
+        type: "Split",
+        pattern: {
+          Regex:
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        },
+      },
+      { type: "ByteLevel" },
+    ],
+  },
+  model: {
+    type: "BPE",
+    vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+    merges: fixture.metadata["tokenizer.ggml.merges"],
+  },
+};
+const tokenizerConfig = { eos_token: { content: "<|im_end|>" }, chat_template: "{{ messages }}" };
+const config = {
+  model_type: "llama",
+  hidden_size: E,
+  num_hidden_layers: 1,
+  num_attention_heads: H,
+  num_key_value_heads: G,
+  intermediate_size: F,
+  vocab_size: tokens.length,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500000,
+  tie_word_embeddings: true,
+};
+
+const counted = (rows: number, cols: number) => ({
+  dtype: "F32" as const,
+  shape: [rows, cols],
+  values: Float32Array.from({ length: rows * cols }, (_, i) => i),
+});
+const vector = { dtype: "BF16" as const, shape: [E], values: new Float32Array(E).fill(1) };
+const layer = "model.layers.0.";
+const FIRST = {
+  "model.embed_tokens.weight": counted(V, E),
+  "model.norm.weight": vector,
+  [`${layer}input_layernorm.weight`]: vector,
+  [`${layer}post_attention_layernorm.weight`]: vector,
+};
+const SECOND = {
+  [`${layer}self_attn.q_proj.weight`]: counted(H * D, E),
+  [`${layer}self_attn.k_proj.weight`]: counted(G * D, E),
+  [`${layer}self_attn.v_proj.weight`]: counted(G * D, E),
+  [`${layer}self_attn.o_proj.weight`]: counted(E, H * D),
+  [`${layer}mlp.gate_proj.weight`]: counted(F, E),
+  [`${layer}mlp.up_proj.weight`]: counted(F, E),
+  [`${layer}mlp.down_proj.weight`]: counted(E, F),
+};
+const json = (value: unknown): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(new TextEncoder().encode(JSON.stringify(value)));
+const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
+const weightMap = {
+  ...Object.fromEntries(Object.keys(FIRST).map((key) => [key, SHARDS[0]])),
+  ...Object.fromEntries(Object.keys(SECOND).map((key) => [key, SHARDS[1]])),
+};
+const REPOSITORY: Record<string, Uint8Array<ArrayBuffer>> = {
+  "model.safetensors.index.json": json({ weight_map: weightMap }),
+  [SHARDS[0]]: writeSafetensors({ tensors: FIRST }),
+  [SHARDS[1]]: writeSafetensors({ tensors: SECOND }),
+  "config.json": json(config),
+  "tokenizer.json": json(tokenizer),
+  "tokenizer_config.json": json(tokenizerConfig),
+};
+const drop = (changes: Record<string, Uint8Array<ArrayBuffer> | undefined> = {}): File[] =>
+  Object.entries({ ...REPOSITORY, ...changes }).flatMap(([name, body]) =>
+    body === undefined ? [] : [new File([body], name)],
+  );
+
+describe("a safetensors checkpoint", () => {
+  it("shows itself as a GGUF: names, keys and q and k in interleaved order", async () => {
+    const { source } = await resolveModel(drop());
+    const { metadata, tensors } = await parseModel(source);
+    expect(Object.fromEntries(metadata)).toMatchObject({
+      "general.architecture": "llama",
+      "llama.attention.head_count": H,
+      "llama.attention.head_count_kv": G,
+      "llama.attention.key_length": D,
+      "llama.rope.freq_base": 500000,
+      "tokenizer.ggml.pre": "qwen2",
+      "tokenizer.ggml.eos_token_id": tokens.indexOf("<|im_end|>"),
+      "tokenizer.chat_template": "{{ messages }}",
+    });
+    expect(tensors.get("blk.0.ffn_down.weight")).toMatchObject({ type: "F32", shape: [F, E] });
+    expect(tensors.get("output_norm.weight")).toMatchObject({ type: "BF16", shape: [E] });
+    expect(tensors.has("output.weight")).toBe(false);
+    // llama.cpp's permute: reshape (heads, 2, D / 2, E), swap the middle two.
+    const wanted: number[] = [];
+    for (let head = 0; head < H; head++)
+      for (let i = 0; i < D / 2; i++)
+        for (let part = 0; part < 2; part++)
+          for (let e = 0; e < E; e++) wanted.push(((head * 2 + part) * (D / 2) + i) * E + e);
+    const { offset, byteLength } = tensors.get("blk.0.attn_q.weight")!;
+    const whole = await source.read(offset, byteLength);
+    expect([...new Float32Array(whole.slice().buffer)]).toEqual(wanted);
+    for (const [at, length] of [
+      [5, 40],
+      [E * 4, E * 4],
+      [byteLength - 3, 3],
+    ] as const)
+      expect(await source.read(offset + at, length)).toEqual(whole.slice(at, at + length));
+    const v = tensors.get("blk.0.attn_v.weight")!;
+    const plain = new Float32Array((await source.read(v.offset, v.byteLength)).slice().buffer);
+    expect([...plain]).toEqual([...counted(G * D, E).values]);
+  });
+
+  it("has the tokenizer of tokenizer.json", async () => {
+    const { metadata } = await parseModel((await resolveModel(drop())).source);
+    const mine = createGgufTokenizer(metadata);
+    expect(fixture.strings.map((text) => mine.encode(text))).toEqual(
+      fixture.ids.qwen2!.map(([ids]) => ids),
+    );
+  });
+
+  it("comes from a repository, each file once", async () => {
+    const asked: string[] = [];
+    const fetch: typeof globalThis.fetch = async (input) => {
+      const name = String(input).split("/").at(-1)!;
+      asked.push(name);
+      const body = REPOSITORY[name];
+      if (body === undefined) return new Response("", { status: 404 });
+      return new Response(body, { headers: { "content-length": String(body.length) } });
+    };
+    const store = new MemoryStore();
+    const hub = { repo: "a/b", file: "model.safetensors.index.json" };
+    for (let round = 0; round < 2; round++) {
+      const model = await resolveModel(hub, { fetch, store });
+      await model.verified();
+      expect((await parseModel(model.source)).tensors.size).toBe(11);
+    }
+    expect(asked.toSorted()).toEqual(Object.keys(REPOSITORY).toSorted());
+  });
+
+  it.each([
+    ["a shard is missing", { [SHARDS[1]]: undefined }, SHARDS[1]],
+    ["config.json is missing", { "config.json": undefined }, "config.json"],
+    ["tokenizer.json is missing", { "tokenizer.json": undefined }, "tokenizer.json"],
+    [
+      "the config has another width",
+      { "config.json": json({ ...config, hidden_size: 16 }) },
+      "hidden_size",
+    ],
+    [
+      "the config has more layers",
+      { "config.json": json({ ...config, num_hidden_layers: 2 }) },
+      "num_hidden_layers",
+    ],
+    [
+      "the config has fewer layers",
+      { "config.json": json({ ...config, num_hidden_layers: 0 }) },
+      "num_hidden_layers",
+    ],
+    ["a header is damaged", { [SHARDS[0]]: json({}).slice(0, 1) }, SHARDS[0]],
+  ])("is refused where %s, and says which", async (_, changes, named) => {
+    await expect(resolveModel(drop(changes))).rejects.toMatchObject({
+      code: "bad_model_file",
+      message: expect.stringContaining(named),
+    });
+  });
+
+  it("is refused where its family or tokenizer is not supported", async () => {
+    const kinds = { "config.json": json({ ...config, model_type: "mamba" }) };
+    await expect(resolveModel(drop(kinds))).rejects.toMatchObject({
+      code: "unsupported_model",
+      message: expect.stringContaining("mamba"),
+    });
+    const unigram = { "tokenizer.json": json({ model: { type: "Unigram", vocab: {} } }) };
+    await expect(resolveModel(drop(unigram))).rejects.toMatchObject({ code: "unsupported_model" });
+  });
+
+  it("has Llama 3's frequency divisors as the tensor a GGUF has", () => {
+    const scaling = {
+      rope_type: "llama3",
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    };
+    const scaled = { ...config, head_dim: 64, rope_scaling: scaling };
+    const factors = configMetadata(scaled).ropeFactors!;
+    expect(factors).toHaveLength(32);
+    expect(factors[0]).toBe(1);
+    expect(factors[31]).toBe(32);
+    // Every divisor lies between, and none falls.
+    expect([...factors]).toEqual([...factors].toSorted((a, b) => a - b));
+    expect(() => configMetadata({ ...config, rope_scaling: { rope_type: "yarn" } })).toThrow(
+      expect.objectContaining({ code: "unsupported_model" }),
+    );
+  });
+});
