@@ -155,7 +155,8 @@ const damaged = (file: string, problem: string): WinnowError =>
 class PartFetcher {
   readonly #options: DownloadOptions;
   readonly #abort = new AbortController();
-  readonly #downloads: Download[] = [];
+  /** In the order of the parts, not of the answers. */
+  readonly #downloads: Promise<Download>[] = [];
   readonly #progress = new Map<string, { loaded: number; total: number }>();
 
   constructor(options: DownloadOptions) {
@@ -166,7 +167,7 @@ class PartFetcher {
 
   async start(url: string): Promise<ByteSource> {
     const { sha256: _hash, bytes: _bytes, ...shared } = this.#options;
-    const started = await download(url, {
+    const starting = download(url, {
       ...shared,
       signal: this.#abort.signal,
       onProgress: (stage, loaded, total) => {
@@ -179,16 +180,23 @@ class PartFetcher {
         this.#options.onProgress?.(stage, allLoaded, all);
       },
     });
+    this.#downloads.push(starting);
+    const started = await starting.catch((error: unknown) => {
+      // Some files may be missing; whoever asked for this one decides.
+      this.#downloads.splice(this.#downloads.indexOf(starting), 1);
+      throw error;
+    });
     // A part that breaks off is reported by done().
     started.done.catch(() => {});
-    this.#downloads.push(started);
     return started.source;
   }
 
   async done(): Promise<{ sha256: string }> {
     try {
-      const hashes = await Promise.all(this.#downloads.map(({ done }) => done));
-      return { sha256: await sha256OfText(hashes.map(({ sha256 }) => sha256).join("\n")) };
+      const hashes = await Promise.all(
+        this.#downloads.map(async (starting) => (await starting).done),
+      );
+      return { sha256: sha256OfText(hashes.map(({ sha256 }) => sha256).join("\n")) };
     } catch (error) {
       this.stop();
       throw error;
