@@ -8,7 +8,7 @@ import {
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
-import { kvBytesPerToken } from "../model/config.ts";
+import { uncompressedBytes } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
@@ -62,7 +62,7 @@ export class Conversation {
   usage(): ConversationUsage {
     const { budget, policy } = this.settings;
     const used = this.alive?.usage() ?? { tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 };
-    const bytesUncompressed = used.tokensSeen * kvBytesPerToken(this.core.config);
+    const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
     return { budget, policy, ...used, bytesUncompressed };
   }
 
@@ -82,7 +82,7 @@ export class Conversation {
       const rescored = settings.policy !== sequence.settings.policy;
       // What may fail comes first: copies of pages that are shared with a fork.
       if (rescored) sequence.own(UNLIMITED);
-      else if (sequence.longest > capacityOf(settings)) sequence.own(capacityOf(settings));
+      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(capacityOf(settings));
       sequence.setSettings(settings);
       if (rescored && sequence.tokensSeen > 0) compressor.rescore(sequence);
       compressor.shrink(sequence);
@@ -92,12 +92,12 @@ export class Conversation {
   }
 
   /**
-   * How many (layer, kv head) pairs still keep each token, with the tokens' text. After the loss of the
+   * How many (layer, kv head) pairs under the budget still keep each token, with the tokens' text. After the loss of the
    * device nothing is kept until the next turn.
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();
-    const { layers, kvHeads } = this.core.config;
+    const heads = this.core.globalLayers.length * this.core.config.kvHeads;
     const ids = [...this.seen];
     const kept = new Array<number>(ids.length).fill(0);
     await this.core.survive(async ({ runner }) => {
@@ -107,7 +107,7 @@ export class Conversation {
         });
     });
     const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
-    return { heads: layers * kvHeads, tokens, kept };
+    return { heads, tokens, kept };
   }
 
   /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */

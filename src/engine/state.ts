@@ -7,7 +7,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
 import { Runner } from "./runner.ts";
@@ -36,9 +36,9 @@ export async function createDeviceState(
   { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
-  const { layers, heads, kvHeads, headDim, vocabulary } = config;
+  const { layers, kvHeads, headDim, vocabulary } = config;
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
-  const pool = new KvPool(gpu, { layers, heads, kvHeads, headDim }, CHUNK_ROWS, memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config), CHUNK_ROWS, memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (filters) gpu.write(filterBuffer, filters);
   const compressor = await Compressor.create(pool, filterBuffer, CHUNK_ROWS);
