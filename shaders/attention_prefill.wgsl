@@ -1,5 +1,6 @@
 // Causal attention of a prompt chunk over the lane's cache and over the chunk itself (flash attention).
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, TILE (keys staged at once; 2 * TILE * D f32 of workgroup memory).
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, TILE (keys staged at once; 2 * TILE * D f32 of workgroup memory), and
+// WINDOW: 0, or the number of tokens a row sees, itself included; the cache is then a ring of WINDOW slots.
 // Workgroups: (ceil(M GROUP / 64), G), one thread a (row, query head of the group): all 64 threads use the
 // same keys, staged once as f32 in workgroup memory, so each K and V word is unpacked once for 64 queries.
 // Every cached pair is in the past of every row of the chunk; inside the chunk row r sees rows <= r.
@@ -8,6 +9,7 @@
 const WORKGROUP = 64u;
 const QUADS = HEAD_DIM / 4u;
 const LOWEST = -3.0e38;
+const FORBIDDEN = -3.2e38;
 
 struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
@@ -37,14 +39,27 @@ fn stage(i: u32, key: vec4<u32>, value: vec4<u32>) {
   sh_value[2u * i + 1u] = vec4<f32>(unpack2x16float(value.z), unpack2x16float(value.w));
 }
 
-// Attends to the first `visible` keys of the staged tile.
-fn attend(state: ptr<function, State>, visible: u32) {
+// Tokens between slot `slot` of a ring and row 0 of the chunk: it holds the newest position that is `slot`
+// modulo WINDOW.
+fn ring_age(slot: u32) -> u32 {
+  return (rows[0].position - 1u - slot) % max(WINDOW, 1u);
+}
+
+// Whether row r is near enough to slot or chunk row `key` (which is in its past).
+fn near(r: u32, key: u32, cached: bool) -> bool {
+  if (cached) { return r + 1u + ring_age(key) < WINDOW; }
+  return r - key < WINDOW;
+}
+
+// Attends to the first `visible` keys of the staged tile, which begins at slot or chunk row `first`.
+fn attend(state: ptr<function, State>, visible: u32, r: u32, first: u32, cached: bool) {
   var scores: array<f32, TILE>;
   var highest = (*state).highest;
   for (var k = 0u; k < visible; k += 1u) {
     var sum = vec4<f32>();
     for (var i = 0u; i < QUADS; i += 1u) { sum = fma((*state).query[i], sh_key[k * QUADS + i], sum); }
     scores[k] = sum.x + sum.y + sum.z + sum.w;
+    if (WINDOW > 0u && !near(r, first + k, cached)) { scores[k] = FORBIDDEN; }
     highest = max(highest, scores[k]);
   }
   let rescale = exp((*state).highest - highest);
@@ -52,7 +67,8 @@ fn attend(state: ptr<function, State>, visible: u32) {
   (*state).sum *= rescale;
   for (var i = 0u; i < QUADS; i += 1u) { (*state).acc[i] *= rescale; }
   for (var k = 0u; k < visible; k += 1u) {
-    let weight = exp(scores[k] - highest);
+    var weight = exp(scores[k] - highest);
+    if (WINDOW > 0u) { weight = select(weight, 0.0, scores[k] == FORBIDDEN); }
     (*state).sum += weight;
     for (var i = 0u; i < QUADS; i += 1u) {
       (*state).acc[i] = fma(vec4<f32>(weight), sh_value[k * QUADS + i], (*state).acc[i]);
@@ -88,7 +104,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
     workgroupBarrier();
-    if (live) { attend(&state, min(TILE, count - start)); }
+    if (live) { attend(&state, min(TILE, count - start), r, start, true); }
     workgroupBarrier();
   }
 
@@ -102,7 +118,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
     workgroupBarrier();
-    if (live && r >= start) { attend(&state, min(TILE, r - start + 1u)); }
+    if (live && r >= start) { attend(&state, min(TILE, r - start + 1u), r, start, false); }
     workgroupBarrier();
   }
 

@@ -1,5 +1,6 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
-// at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, lib/attend for `pages` and `chunk`.
+// at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, WINDOW as in attention_prefill,
+// lib/attend for `pages` and `chunk`.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
@@ -14,6 +15,12 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(5) var<storage, read> chunk: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
+
+// See Place: with a WINDOW the cache is a ring, slot s the newest position that is s modulo WINDOW.
+fn cached_row(slot: u32) -> u32 {
+  if (WINDOW > 0u) { return ~((rows[0].position - 1u - slot) % max(WINDOW, 1u)); }
+  return 0u;
+}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -44,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     //: for n
     let slot$n = min(slot + $nu, count - 1u);
     let place$n = place(
-      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, slot + $nu < count),
+      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, cached_row(slot$n), slot + $nu < count),
     );
     //: end
     attend_pages(&state, array<Place, KEYS>(

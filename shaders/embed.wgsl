@@ -1,8 +1,8 @@
-// Embedding lookup: y[m] = W[rows[first + m].token], for the rows of one part of the matrix (the
+// Embedding lookup: y[m] = SCALE * W[rows[first + m].token], for the rows of one part of the matrix (the
 // tied head's own layout). One invocation a block of 32 weights. A token past the vocabulary
 // writes nothing.
 // Per token: E weights read, 4E bytes written. No reuse: bound by memory, and negligible.
-// Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks a row), COLS4 (E / 4).
+// Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks a row), COLS4 (E / 4), SCALE.
 
 struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 struct EmbedShape { rows: u32, first_row: u32, a: u32, b: u32 }
@@ -15,5 +15,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (row >= shape.rows) { return; }
   let b = load_block(row * ROW_BLOCKS + block);
   let at = id.y * COLS4 + block * 8u;
-  for (var j = 0u; j < 8u && block * 8u + j < COLS4; j++) { y[at + j] = block_vec(b, block_step(j)); }
+  for (var j = 0u; j < 8u && block * 8u + j < COLS4; j++) { y[at + j] = SCALE * block_vec(b, block_step(j)); }
 }

@@ -1,8 +1,10 @@
 // Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
-// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), and APPEND:
+// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), QK_NORM (RMSNorm of each query and key head, with
+// EPSILON and gain_of, before it is turned), RING, and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back.
+//          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
 //   false  a prompt chunk: into the chunk scratch, row r of kv head g at page g * chunk_pages + r / P.
 // Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
 // different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
@@ -25,6 +27,28 @@ var<workgroup> sh_position: array<u32, WORKGROUP>;
 var<workgroup> sh_slot: array<u32, WORKGROUP>;
 var<workgroup> sh_count: u32;
 var<workgroup> sh_capacity: u32;
+
+// What QK_NORM multiplies the head at `base` by, before its gain.
+fn norm_scale(t: u32, base: u32) -> f32 {
+  var squares = 0.0;
+  for (var i = t; i < HEAD_DIM; i += WORKGROUP) { squares += qkv[base + i] * qkv[base + i]; }
+  sh_a[t] = squares;
+  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (t < stride) { sh_a[t] += sh_a[t + stride]; }
+  }
+  workgroupBarrier();
+  let scale = inverseSqrt(sh_a[0] / f32(HEAD_DIM) + EPSILON);
+  workgroupBarrier();
+  return scale;
+}
+
+// Dimensions i and i + D/2 of the head at `base`, normalised and turned. `gain` is 0 for queries, D for keys.
+fn turned_pair(base: u32, i: u32, scale: f32, gain: u32, position: u32) -> vec2<f32> {
+  var pair = vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]);
+  if (QK_NORM) { pair *= scale * vec2<f32>(gain_of(gain + i), gain_of(gain + i + HALF_DIM)); }
+  return rope_turn(pair, rope_angle(position, i));
+}
 
 fn pack_f16(x: vec2<f32>) -> u32 {
   return pack2x16float(clamp(x, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
@@ -72,9 +96,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let width = (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
   let base = r * width + group.x * HEAD_DIM;
 
+  var scale = 1.0;
+  if (QK_NORM) { scale = norm_scale(t, base); }
   if (group.x < shape.heads) {
     for (var i = t; i < HALF_DIM; i += WORKGROUP) {
-      let turned = rope_turn(vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]), rope_angle(row.position, i));
+      let turned = turned_pair(base, i, scale, 0u, row.position);
       qkv[base + i] = turned.x;
       qkv[base + i + HALF_DIM] = turned.y;
     }
@@ -87,7 +113,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var dot_sum = 0.0;
   var square_sum = 0.0;
   for (var i = t; i < HALF_DIM; i += WORKGROUP) {
-    let turned = rope_turn(vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]), rope_angle(row.position, i));
+    let turned = turned_pair(base, i, scale, HEAD_DIM, row.position);
     sh_key[i] = turned.x;
     sh_key[i + HALF_DIM] = turned.y;
     dot_sum += turned.x * filters[filter_base + i] + turned.y * filters[filter_base + i + HALF_DIM];
@@ -117,7 +143,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = workgroupUniformLoad(&sh_count);
     let capacity = workgroupUniformLoad(&sh_capacity);
     slot = count;
-    if (count >= capacity) {
+    if (RING) {
+      slot = row.position % capacity;
+    } else if (count >= capacity) {
       slot = find_victim(t, table, count, lane, row.position);
       if (slot == NO_SLOT) { return; } // all protected: the host's checks keep this from happening
     }

@@ -1,7 +1,8 @@
 // RMSNorm: y[m] = x[first + m] * gain * rsqrt(mean(x[first + m]^2) + epsilon). One workgroup a row;
-// the sum of squares by lib/reduce. Used before matmul; matvec folds its own.
+// the sum of squares by lib/reduce. Used before matmul; matvec folds its own. With ADD, y[m] += the same:
+// a norm after a block, before the residual.
 // Per row: 4E bytes read twice (the second time from cache), 4E written; 4E flops: bound by memory.
-// Needs: reduce; batch, x, gain, y (vec4<f32>); const COLS4 (E / 4), EPSILON, GROUP.
+// Needs: reduce; batch, x, gain, y (vec4<f32>); const COLS4 (E / 4), EPSILON, ADD, GROUP.
 
 struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 
@@ -16,6 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let scale = inverseSqrt(reduce_add(squares, lane) / f32(COLS4 * 4u) + EPSILON);
   for (var k = lane; k < COLS4; k += GROUP) {
-    y[to + k] = x[start + k] * gain[k] * scale;
+    let value = x[start + k] * gain[k] * scale;
+    if (ADD) { y[to + k] += value; } else { y[to + k] = value; }
   }
 }

@@ -1,11 +1,11 @@
 // One invocation attends with QUERIES queries of a kv head to KEYS keys, everything in registers.
 // For CPU adapters, where an invocation is a lane of SIMD: loads are dear, workgroup memory is cleared by
 // every invocation, and a `var` is a masked store, so sums are single expressions. Compilation takes seconds
-// beyond about 256 QUERIES * D. Needs: HEAD_DIM, LOWEST, QUERIES, KEYS; loops written out by unroll: h < QUERIES,
+// beyond about 256 QUERIES * D. Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none); loops written out by unroll: h < QUERIES,
 // o < D / 8, n < KEYS. attend_SOURCE is repeated for each binding (array<vec4<u32>>) that holds pages.
 
 struct State {
-  last: array<u32, QUERIES>, // query h sees rows <= last[h]
+  last: array<u32, QUERIES>, // query h sees rows <= last[h], of the last WINDOW
   highest: array<f32, QUERIES>,
   sum: array<f32, QUERIES>,
   query: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>, // times 1 / sqrt(D)
@@ -16,9 +16,15 @@ struct State {
 struct Place {
   key: u32,
   value: u32,
-  row: u32, // in the chunk; 0 in the cache; NO_ROW = not there, though its words can be read
+  row: u32, // in the chunk; in the cache 0, or with a WINDOW ~(tokens between it and row 0), as if negative;
+            // NO_ROW = not there, though its words can be read
 }
-const NO_ROW = 0xffffffffu;
+const NO_ROW = 0x80000000u;
+
+fn sees(last: u32, row: u32) -> bool {
+  if (WINDOW > 0u) { return last - row < WINDOW; }
+  return row <= last;
+}
 
 fn place(page: u32, slot: u32, row: u32) -> Place {
   return Place(key_word(page, slot) / 4u, value_word(page, slot) / 4u, row);
@@ -39,7 +45,7 @@ fn attend_SOURCE(s: ptr<function, State>, places: array<Place, KEYS>) {
   let high$n_$o = high_half(key$n_$o);
   //: end
   //: for h
-  let visible$n_$h = places[$n].row <= (*s).last[$h];
+  let visible$n_$h = sees((*s).last[$h], places[$n].row);
   let logit$n_$h = select(
     LOWEST,
     0.0

@@ -1,5 +1,5 @@
 // What matvec and matmul share: shapes and epilogues of y = epilogue(x W^T + bias).
-// Needs: batch, shape, y; const STORE, ADD, SWIGLU or GATE true for one; BIAS, FIRST.
+// Needs: batch, shape, y; const ADD, SWIGLU or GATE, at most one true; GELU (else SiLU); FIRST.
 
 struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 
@@ -10,8 +10,11 @@ struct ProductShape {
   y_stride: u32,   // f32 between rows of y
 }
 
-fn silu(v: f32) -> f32 {
-  return v / (1.0 + exp(-max(v, -80.0)));
+// SiLU, or GELU in its tanh form: 1 + tanh(u) = 2 / (1 + exp(-2u)), so both are v * sigmoid(something).
+fn activation(v: f32) -> f32 {
+  var u = v;
+  if (GELU) { u = 1.5957691216057308 * (v + 0.044715 * v * v * v); }
+  return v / (1.0 + exp(-max(u, -80.0)));
 }
 
 // First row of x in this batch.
@@ -24,12 +27,12 @@ fn emit(m: u32, n: u32, value: f32) {
   let at = m * shape.y_stride + shape.column + n;
   let result = value + bias_of(shape.first_row + n);
   if (ADD) { y[at] += result; }
-  else if (GATE) { y[at] = silu(y[at]) * result; }
+  else if (GATE) { y[at] = activation(y[at]) * result; }
   else { y[at] = result; }
 }
 
 // Rows n and n + 1 of an interleaved matrix: gate and up.
 fn emit_pair(m: u32, n: u32, gate: f32, up: f32) {
   let row = shape.first_row + n;
-  y[m * shape.y_stride + (shape.column + n) / 2u] = silu(gate + bias_of(row)) * (up + bias_of(row + 1u));
+  y[m * shape.y_stride + (shape.column + n) / 2u] = activation(gate + bias_of(row)) * (up + bias_of(row + 1u));
 }

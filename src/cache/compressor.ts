@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { PAGE_SLOTS, pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import { globalLayers, PAGE_SLOTS, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
 import {
   createEvictSelect,
   EVICTION_WORDS,
@@ -8,6 +8,7 @@ import {
   movesBytes,
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
+import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
 import { createRescore } from "../kernels/rescore.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
 import { capacityOf, UNLIMITED } from "./budget.ts";
@@ -17,11 +18,14 @@ import type { KvSequence } from "./kv-sequence.ts";
 interface Kernels {
   select: EvictSelect;
   move: KvMove;
+  /** Only where some layers have a sliding window. */
+  ring: KvRing | undefined;
 }
 
 /**
  * Everything that happens to a cache besides appending and attending: taking in a prompt chunk, shrinking
- * to a smaller budget, scoring anew under another policy, and counting who still keeps what.
+ * to a smaller budget, scoring anew under another policy, and counting who still keeps what. Layers with a
+ * sliding window take chunks in, and take no part in the rest.
  */
 export class Compressor {
   /** A prompt chunk's keys and values, in page format; one layer at a time uses it. */
@@ -34,11 +38,13 @@ export class Compressor {
 
   static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
     const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
-    const [select, move] = await Promise.all([
+    const rings = globalLayers(pool.shape).length < pool.shape.layers;
+    const [select, move, ring] = await Promise.all([
       createEvictSelect(pool.gpu, config),
       createKvMove(pool.gpu, config),
+      rings ? createKvRing(pool.gpu, pool.shape) : undefined,
     ]);
-    return new Compressor(pool, { select, move }, filters, chunkRows);
+    return new Compressor(pool, { select, move, ring }, filters, chunkRows);
   }
 
   private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, chunkRows: number) {
@@ -60,7 +66,11 @@ export class Compressor {
 
   /** Dispatches that take the chunk of one layer into the cache, evicting down to capacity. */
   absorb(layer: number): Dispatch[] {
-    return this.evict(layer, this.moves);
+    const { pool, chunk, eviction } = this;
+    if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves);
+    const shape = pool.layerShapes[layer];
+    const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer] };
+    return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
   }
 
   /** Evicts down to the sequence's capacity and gives the memory back. */
@@ -70,9 +80,9 @@ export class Compressor {
       sequence.own(capacityOf(sequence.settings));
       this.target(sequence, 0, sequence.tokensSeen - 1);
       const most = Math.min(sequence.excess, capacityOf(sequence.settings));
-      const { kvHeads, layers } = this.pool.shape;
+      const { kvHeads } = this.pool.shape;
       const moves = this.gpu.ledger.storage("staging", "moves", movesBytes(kvHeads, most));
-      this.gpu.run(Array.from({ length: layers }, (_, layer) => this.evict(layer, moves)).flat());
+      this.gpu.run(globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves)));
       this.gpu.ledger.destroy(moves);
     }
     sequence.shrink();
@@ -88,9 +98,9 @@ export class Compressor {
   rescore(sequence: KvSequence, rescore: Kernel): void {
     sequence.own(UNLIMITED);
     this.target(sequence, 0, sequence.tokensSeen - 1);
-    const { layers, kvHeads } = this.pool.shape;
+    const { kvHeads } = this.pool.shape;
     this.gpu.run(
-      Array.from({ length: layers }, (_, layer) => ({
+      globalLayers(this.pool.shape).map((layer) => ({
         kernel: rescore,
         bindings: rescore.bind(
           this.pool.layerShapes[layer],
@@ -111,7 +121,7 @@ export class Compressor {
     return createRetention(gpu, { headDim: shape.headDim, pageSlots: PAGE_SLOTS });
   }
 
-  /** For each token seen, how many (layer, kv head) pairs still keep it. [tokensSeen] */
+  /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */
   async retention(sequence: KvSequence, kernel: Retention): Promise<Uint32Array> {
     const tokens = sequence.tokensSeen;
     if (tokens === 0) return new Uint32Array(0);
@@ -119,9 +129,9 @@ export class Compressor {
     const counts = ledger.storage("staging", "retention", tokens * 4);
     try {
       this.target(sequence, 0, tokens - 1);
-      const { kvHeads, layers } = this.pool.shape;
+      const { kvHeads } = this.pool.shape;
       this.gpu.run(
-        Array.from({ length: layers }, (_, layer) =>
+        globalLayers(this.pool.shape).map((layer) =>
           kernel.dispatch(
             {
               shape: this.pool.layerShapes[layer],

@@ -1,4 +1,4 @@
-import { PAGE_SLOTS, pagesFor } from "../kernels/cache-shape.ts";
+import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
 import { POLICIES } from "./policies/index.ts";
@@ -22,6 +22,7 @@ interface SharedPage {
 /** What a sequence occupies and what it has dropped. */
 export interface SequenceUsage {
   tokensSeen: number;
+  /** Of the layers that the budget governs; so is pairsEvicted. */
   pairsKept: number;
   pairsEvicted: number;
   /** Pages in use (keys, values, positions, scores) and the used part of the page tables. */
@@ -31,6 +32,8 @@ export interface SequenceUsage {
 /**
  * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
  * deterministically (count = min(capacity, count + tokens)), so the host knows them without reading back.
+ * Layers with a sliding window are rings of just that many slots: no setting changes them, and what leaves
+ * them counts neither as kept nor as evicted.
  */
 export class KvSequence implements Tenant {
   readonly lane: number;
@@ -45,10 +48,10 @@ export class KvSequence implements Tenant {
     this.pool = pool;
     this.current = settings;
     const { layers, kvHeads } = pool.shape;
-    const capacity = capacityOf(settings);
-    this.heads = Array.from({ length: layers }, () =>
-      Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] })),
-    );
+    this.heads = Array.from({ length: layers }, (_, layer) => {
+      const capacity = this.capacity(layer);
+      return Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] }));
+    });
     this.lane = pool.attach(this);
     this.writeAll();
   }
@@ -69,6 +72,14 @@ export class KvSequence implements Tenant {
     return longest;
   }
 
+  /** Most slots that a head holds which the budget governs. */
+  get longestGlobal(): number {
+    return this.global.reduce(
+      (most, layer) => this.heads[layer].reduce((m, { count }) => Math.max(m, count), most),
+      0,
+    );
+  }
+
   /**
    * Makes room for `tokens` more, before they are run: pages to write to exist and are this sequence's own
    * (pages shared with a fork are copied first). Throws out_of_memory with nothing lost.
@@ -85,43 +96,46 @@ export class KvSequence implements Tenant {
   }
 
   /**
-   * Makes the pages of the first `slots` slots of every head this sequence's own, before something writes to
-   * them in place: a fork must not see it. Throws out_of_memory with nothing lost.
+   * Makes the pages of the first `slots` slots of every global head this sequence's own, before something
+   * writes to them in place: a fork must not see it. Throws out_of_memory with nothing lost.
    */
   own(slots: number): void {
-    this.heads.forEach((heads, layer) => {
+    for (const layer of this.global) {
+      const heads = this.heads[layer];
       const allocator = this.pool.allocators[layer];
       const shared = heads.flatMap((head) =>
         head.pages
           .slice(0, pagesFor(slots))
           .flatMap((page, index) => (allocator.referencesOf(page) > 1 ? [{ head, index }] : [])),
       );
-      if (shared.length === 0) return;
+      if (shared.length === 0) continue;
       this.pool.ensureFree(layer, shared.length);
       this.copyShared(layer, shared);
       heads.forEach((_, g) => {
         this.writeRow(layer, g);
       });
-    });
+    }
   }
 
   /** Accounts for `tokens` that were run. */
   advance(tokens: number): void {
     this.seen += tokens;
-    for (const layer of this.heads) {
-      for (const head of layer) {
+    this.heads.forEach((heads, layer) => {
+      const ring = windowOf(this.pool.shape, layer) > 0;
+      for (const head of heads) {
         const count = Math.min(head.capacity, head.count + tokens);
-        this.evicted += head.count + tokens - count;
+        if (!ring) this.evicted += head.count + tokens - count;
         head.count = count;
       }
-    }
+    });
   }
 
   /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */
   setSettings(settings: CacheSettings): void {
     this.current = settings;
-    const capacity = capacityOf(settings);
-    for (const layer of this.heads) for (const head of layer) head.capacity = capacity;
+    this.heads.forEach((heads, layer) => {
+      for (const head of heads) head.capacity = this.capacity(layer);
+    });
     this.writeAll();
   }
 
@@ -154,7 +168,7 @@ export class KvSequence implements Tenant {
 
   /** Whether `truncate` can be used: every token seen is still in every head, slot i holding position i. */
   get whole(): boolean {
-    return this.evicted === 0;
+    return this.heads.every((layer) => layer.every(({ count }) => count === this.seen));
   }
 
   /**
@@ -201,12 +215,13 @@ export class KvSequence implements Tenant {
   usage(): SequenceUsage {
     let pairsKept = 0;
     let bytes = 0;
-    for (const layer of this.heads) {
-      for (const head of layer) {
-        pairsKept += head.count;
+    this.heads.forEach((heads, layer) => {
+      const ring = windowOf(this.pool.shape, layer) > 0;
+      for (const head of heads) {
+        if (!ring) pairsKept += head.count;
         bytes += head.pages.length * this.pool.pageBytes + (head.pages.length + 2) * 4;
       }
-    }
+    });
     return { tokensSeen: this.seen, pairsKept, pairsEvicted: this.evicted, bytes };
   }
 
@@ -243,6 +258,15 @@ export class KvSequence implements Tenant {
         this.writeRow(layer, g);
       });
     });
+  }
+
+  /** The layers that the budget governs. */
+  private get global(): number[] {
+    return globalLayers(this.pool.shape);
+  }
+
+  private capacity(layer: number): number {
+    return windowOf(this.pool.shape, layer) || capacityOf(this.current);
   }
 
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {

@@ -9,7 +9,7 @@ import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
-import { kvBytesPerToken } from "../model/config.ts";
+import { uncompressedBytes } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
@@ -68,7 +68,7 @@ export class Conversation {
   usage(): ConversationUsage {
     const { budget, policy } = this.settings;
     const used = this.alive?.usage() ?? { tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 };
-    const bytesUncompressed = used.tokensSeen * kvBytesPerToken(this.core.config);
+    const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
     return { budget, policy, ...used, bytesUncompressed };
   }
 
@@ -92,7 +92,7 @@ export class Conversation {
       const { compressor } = this.core.state.runner;
       // What may fail comes first: copies of pages that are shared with a fork.
       if (rescore) sequence.own(UNLIMITED);
-      else if (sequence.longest > capacityOf(settings)) sequence.own(capacityOf(settings));
+      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(capacityOf(settings));
       sequence.setSettings(settings);
       if (rescore && sequence.tokensSeen > 0) compressor.rescore(sequence, rescore);
       compressor.shrink(sequence);
@@ -102,12 +102,12 @@ export class Conversation {
   }
 
   /**
-   * How many (layer, kv head) pairs still keep each token, with the tokens' text. After the loss of the
+   * How many (layer, kv head) pairs under the budget still keep each token, with the tokens' text. After the loss of the
    * device nothing is kept until the next turn.
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();
-    const { layers, kvHeads } = this.core.config;
+    const heads = this.core.globalLayers.length * this.core.config.kvHeads;
     const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
       const kernel = await compressor.prepareRetention();
       const ids = [...this.seen];
@@ -117,7 +117,7 @@ export class Conversation {
       return { ids, kept };
     });
     const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
-    return { heads: layers * kvHeads, tokens, kept };
+    return { heads, tokens, kept };
   }
 
   /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */

@@ -2,8 +2,8 @@ import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget
 import { POLICIES } from "../cache/policies/index.ts";
 import { asWinnowError, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
-import { PAGE_SLOTS, pagesFor } from "../kernels/cache-shape.ts";
-import { kvBytesPerToken, type ModelConfig } from "../model/config.ts";
+import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import type { ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
@@ -39,6 +39,11 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+  }
+
+  /** The layers whose cache the budget governs: all but those with a sliding window. */
+  get globalLayers(): number[] {
+    return globalLayers(this.config);
   }
 
   /** Replaces a policy that needs filters where the model has none, and says so once in `notices`. */
@@ -141,8 +146,11 @@ export class EngineCore {
   }
 }
 
-/** Bytes of the pages of a sequence whose every head holds `budget` pairs. */
-export function budgetBytes(config: ModelConfig, budget: number): number {
-  const slot = kvBytesPerToken(config) + config.layers * config.kvHeads * 8;
-  return pagesFor(budget) * PAGE_SLOTS * slot;
+/** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
+export function budgetBytes(
+  { windows, kvHeads, headDim }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim">,
+  budget: number,
+): number {
+  const pages = windows.reduce((sum, window) => sum + pagesFor(window || budget), 0);
+  return pages * kvHeads * pageWords(headDim) * 4;
 }

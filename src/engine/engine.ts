@@ -1,5 +1,4 @@
 import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
-import { readFilters, validateFilters } from "../cache/filters-file.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
@@ -15,6 +14,7 @@ import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import { loadFilters } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
 
@@ -100,18 +100,7 @@ export class InferenceEngine {
     const tokenizer = options.tokenizer
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
-    const { layers, kvHeads, headDim } = config;
-    let filters: Float32Array | undefined;
-    if (options.filters) {
-      const file = readFilters(options.filters);
-      validateFilters(file, {
-        layers,
-        kvHeads,
-        headDim,
-        ...(options.sha256 ? { modelSha256: options.sha256 } : {}),
-      });
-      filters = file.values;
-    }
+    const filters = options.filters && loadFilters(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings), memoryLimit);
 
     const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
@@ -166,10 +155,10 @@ export class InferenceEngine {
     return this.core.config.contextLength;
   }
 
-  /** L, H, G and D of the model: what calibration needs. */
+  /** H, G and D of the model, and the number of layers that the budget governs: what calibration needs. */
   get shape(): { layers: number; heads: number; kvHeads: number; headDim: number } {
-    const { layers, heads, kvHeads, headDim } = this.core.config;
-    return { layers, heads, kvHeads, headDim };
+    const { heads, kvHeads, headDim } = this.core.config;
+    return { layers: this.core.globalLayers.length, heads, kvHeads, headDim };
   }
 
   info(): InferenceEngineInfo {
@@ -236,8 +225,8 @@ export class InferenceEngine {
   }
 
   /**
-   * Runs `tokens` with nothing evicted and hands out each layer's post-RoPE queries [rows, H, D], chunk by
-   * chunk: what calibration needs.
+   * Runs `tokens` with nothing evicted and hands out the post-RoPE queries [rows, H, D] of each layer that
+   * the budget governs (`layer` counts only those), chunk by chunk: what calibration needs.
    */
   async captureQueries(
     tokens: readonly number[],
@@ -257,13 +246,13 @@ export class InferenceEngine {
         const rows = chunk.length;
         runner.submitChunk(sequence, chunk, capture);
         const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * width * 4));
-        for (let layer = 0; layer < layers; layer += 1) {
+        for (const [index, layer] of this.core.globalLayers.entries()) {
           const queries = new Float32Array(rows * heads * headDim);
           for (let row = 0; row < rows; row += 1) {
             const at = (layer * rows + row) * width;
             queries.set(captured.subarray(at, at + heads * headDim), row * heads * headDim);
           }
-          onLayer(layer, rows, queries);
+          onLayer(index, rows, queries);
         }
       }
     } finally {

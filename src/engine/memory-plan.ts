@@ -3,10 +3,11 @@ import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
-import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
 import { CHUNK_ROWS, stepBufferBytes } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { ropeTables } from "../model/rope-tables.ts";
+import { budgetBytes } from "./core.ts";
 
 /** GPU bytes that a model with a cache of this budget will take. */
 export interface MemoryPlan {
@@ -33,11 +34,10 @@ function repackedBytes(gguf: Gguf): number {
  * what is small (uniforms, page tables), and tensors of several types that share a matrix and a layout.
  */
 export function planMemory(gguf: Gguf, config: ModelConfig, { budget }: CacheSettings): MemoryPlan {
-  const { layers, kvHeads, headDim, contextLength, ropeBase, vocabulary } = config;
-  const pages = layers * kvHeads * (budget === "full" ? 1 : pagesFor(budget));
-  const kv = pages * pageWords(headDim) * 4;
+  const { layers, kvHeads, headDim, vocabulary } = config;
+  const kv = budgetBytes(config, budget === "full" ? 1 : budget);
   const filters = layers * kvHeads * headDim * 4;
-  const rope = ropeTable(inverseFrequencies(headDim, ropeBase), contextLength).byteLength;
+  const rope = ropeTables(config).reduce((sum, { byteLength }) => sum + byteLength, 0);
   const weights = repackedBytes(gguf) + filters + rope;
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
   const chunk = kvHeads * pagesFor(CHUNK_ROWS) * pageWords(headDim) * 4;

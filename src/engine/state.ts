@@ -5,7 +5,7 @@ import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
 import { Runner } from "./runner.ts";
@@ -33,12 +33,12 @@ export async function createDeviceState(
   { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
-  const { layers, heads, kvHeads, headDim, vocabulary } = config;
-  const pool = new KvPool(gpu, { layers, heads, kvHeads, headDim }, CHUNK_ROWS, memoryLimit);
+  const { layers, kvHeads, headDim, vocabulary } = config;
+  const pool = new KvPool(gpu, cacheShapeOf(config), CHUNK_ROWS, memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (filters) gpu.write(filterBuffer, filters);
   // What does not depend on the weights is compiled while they come.
-  const cacheKernels = compileCacheKernels(gpu, pool.shape);
+  const cacheKernels = compileCacheKernels(gpu, pool.shape, config);
   const compressing = Compressor.create(pool, filterBuffer, CHUNK_ROWS);
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});

@@ -92,6 +92,7 @@ function decodeSerially(constants: Record<string, number>, headDim: number, grou
     GROUP: group,
     LANES,
     PASSES: passes,
+    WINDOW: 0,
   });
 }
 
@@ -122,15 +123,19 @@ export function createAttentionCombine(
   });
 }
 
-/** Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D]. */
+/**
+ * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
+ * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D].
+ */
 export function createAttentionPrefill(
   gpu: GpuContext,
   { headDim, heads, kvHeads }: CacheShape,
   variant = attentionVariant(gpu),
+  window = 0,
 ): Promise<Kernel> {
-  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, GROUP: heads / kvHeads };
+  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, GROUP: heads / kvHeads, WINDOW: window };
   return gpu.kernel({
-    label: `attention_prefill ${variant}`,
+    label: `attention_prefill ${variant}${window > 0 ? ` window ${window}` : ""}`,
     code:
       variant === "tiles" ? prefillTiles(constants, headDim) : prefillSerially(constants, headDim),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],

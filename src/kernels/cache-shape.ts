@@ -8,7 +8,18 @@ export interface CacheShape {
   readonly kvHeads: number;
   /** D, a multiple of 8. */
   readonly headDim: number;
+  /** [L]: the last tokens that a layer with a sliding window sees; 0 for a global layer. Default: all global. */
+  readonly windows?: readonly number[];
 }
+
+/** The window of a layer, 0 where it is global: only global layers are compressed. */
+export const windowOf = ({ windows }: CacheShape, layer: number): number => windows?.[layer] ?? 0;
+
+/** The layers that the cache budget governs. */
+export const globalLayers = (shape: CacheShape): number[] =>
+  Array.from({ length: shape.layers }, (_, layer) => layer).filter(
+    (layer) => windowOf(shape, layer) === 0,
+  );
 
 /** P: slots a page. */
 export const PAGE_SLOTS = 32;

@@ -2,6 +2,7 @@ import code from "../../shaders/embed.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
+import { wgslFloat } from "./rms-norm.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
 import type { WeightMatrix } from "./weights.ts";
 
@@ -24,13 +25,17 @@ export interface Embed {
 
 const GROUP = 64;
 
-/** y[m] = W[rows[first + m].token] for W [V, E] in any layout; a token >= V writes nothing. */
-export async function createEmbed(gpu: GpuContext, matrix: WeightMatrix): Promise<Embed> {
+/** y[m] = scale W[rows[first + m].token] for W [V, E] in any layout; a token >= V writes nothing. */
+export async function createEmbed(
+  gpu: GpuContext,
+  matrix: WeightMatrix,
+  scale = 1,
+): Promise<Embed> {
   const blocks = Math.ceil(matrix.cols / BLOCK);
   const parts = await Promise.all(
     matrix.parts.map(async (part) => ({
       part,
-      kernel: await embedKernel(gpu, part.layout, matrix.cols),
+      kernel: await embedKernel(gpu, part.layout, matrix.cols, scale),
       shape: gpu.ledger.uniform("embed shape", new Uint32Array([part.rows, part.firstRow, 0, 0])),
     })),
   );
@@ -48,7 +53,12 @@ export async function createEmbed(gpu: GpuContext, matrix: WeightMatrix): Promis
   };
 }
 
-function embedKernel(gpu: GpuContext, layout: WeightLayout, cols: number): Promise<Kernel> {
+function embedKernel(
+  gpu: GpuContext,
+  layout: WeightLayout,
+  cols: number,
+  scale: number,
+): Promise<Kernel> {
   const bindings = [
     uniform("batch", "Batch"),
     uniform("shape", "EmbedShape"),
@@ -60,6 +70,7 @@ function embedKernel(gpu: GpuContext, layout: WeightLayout, cols: number): Promi
     label: `embed ${layout.name}`,
     code: [
       wgslConstants({ ROW_BLOCKS: Math.ceil(cols / BLOCK), COLS4: cols / 4 }),
+      `const SCALE = ${wgslFloat(scale)};`,
       declareBindings(bindings),
       ...layout.code,
       code,

@@ -6,35 +6,58 @@ import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
 import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+import { wgslFloat } from "./rms-norm.ts";
 
 /** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */
 export type KvWriteMode = "append" | "chunk";
 
+export interface KvWriteConfig {
+  readonly mode: KvWriteMode;
+  /** The layer has a sliding window: the cache is a ring of so many slots as the head's capacity. */
+  readonly ring?: boolean;
+  /** RMSNorm of each query and key head; its gains are one more binding, f32 [2, D]: queries', keys'. */
+  readonly qkNorm?: { readonly epsilon: number } | undefined;
+  /** Default: by the adapter; on a CPU barriers and workgroup memory cost more than they save. */
+  readonly workgroup?: number;
+}
+
 /**
- * RoPE, key score and KV write in one kernel.
- * Bindings: LayerShape, rows, qkv [M, (H + 2G) D], pages, tables, lanes, filters [L, G, D], rope table.
- * Workgroups: (H + G, M).
+ * QK-norm, RoPE, key score and KV write in one kernel.
+ * Bindings: LayerShape, rows, qkv [M, (H + 2G) D], pages, tables, lanes, filters [L, G, D], rope table,
+ * and with QK-norm its gains. Workgroups: (H + G, M).
  */
 export function createKvWrite(
   gpu: GpuContext,
   shape: CacheShape,
-  mode: KvWriteMode, // On a CPU adapter barriers and workgroup memory cost more than they save.
-  workgroup = isCpuAdapter(gpu.adapter.info) ? 4 : 64,
+  {
+    mode,
+    ring = false,
+    qkNorm,
+    workgroup = isCpuAdapter(gpu.adapter.info) ? 4 : 64,
+  }: KvWriteConfig,
 ): Promise<Kernel> {
   return gpu.kernel({
-    label: `kv_write ${mode}`,
+    label: `kv_write ${mode}${ring ? " ring" : ""}${qkNorm ? " qk-norm" : ""}`,
     code: [
       wgslConstants({
         HEAD_DIM: shape.headDim,
         PAGE_SLOTS,
         WORKGROUP: workgroup,
         APPEND: mode === "append",
+        RING: ring,
+        QK_NORM: qkNorm !== undefined,
       }),
+      `const EPSILON = ${wgslFloat(qkNorm?.epsilon ?? 0)};`,
+      qkNorm ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
+      `fn gain_of(i: u32) -> f32 { return ${qkNorm ? "gains[i]" : "1.0"}; }`,
       paging,
       rope,
       score,
       code,
     ],
-    bindings: ["uniform", "read", "write", "write", "write", "read", "read", "read"],
+    bindings: [
+      ...(["uniform", "read", "write", "write", "write", "read", "read", "read"] as const),
+      ...(qkNorm ? (["read"] as const) : []),
+    ],
   });
 }

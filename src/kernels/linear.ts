@@ -14,9 +14,12 @@ import type { WeightMatrix, WeightPart } from "./weights.ts";
 
 /**
  * store: y = r. add: y += r (residual). swiglu: y[j] = silu(gate[j]) * up[j], N / 2 outputs, for a
- * matrix of gate and up rows, interleaved or (two dispatches) stacked.
+ * matrix of gate and up rows, interleaved or (two dispatches) stacked. geglu: the same with GELU.
  */
-export type LinearEpilogue = "store" | "add" | "swiglu";
+export type LinearEpilogue = "store" | "add" | "swiglu" | "geglu";
+
+const isGated = (epilogue: LinearEpilogue): boolean =>
+  epilogue === "swiglu" || epilogue === "geglu";
 
 /** How products are computed: see `isCpuAdapter`. */
 export type ProductShapeName = "split-k" | "row-tiles";
@@ -39,7 +42,7 @@ export interface LinearBuffers {
   readonly batch: GPUBuffer;
   /** f32 [first + M, K] */
   readonly x: GPUBuffer;
-  /** f32 [M, N], or N / 2 for swiglu */
+  /** f32 [M, N], or N / 2 where gated */
   readonly y: GPUBuffer;
   /** Scratch f32 [M, K], needed with `norm`; all products may share it. */
   readonly normed?: GPUBuffer;
@@ -71,8 +74,7 @@ export const productShapeFor = (adapter: GPUAdapter): ProductShapeName =>
 export async function createLinear(gpu: GpuContext, config: LinearConfig): Promise<Linear> {
   const { matrix, norm, bias } = config;
   const shape = config.shape ?? productShapeFor(gpu.adapter);
-  const swiglu = config.epilogue === "swiglu";
-  const yStride = swiglu ? matrix.rows / 2 : matrix.rows;
+  const yStride = isGated(config.epilogue) ? matrix.rows / 2 : matrix.rows;
   const parts = await Promise.all(
     matrix.parts.map(async (part) => {
       const { epilogue, column } = partEpilogue(config, part);
@@ -115,7 +117,8 @@ function partEpilogue(
   part: WeightPart,
 ): { epilogue: Epilogue; column: number } {
   const { firstRow, rows } = part;
-  if (epilogue !== "swiglu" || matrix.interleaved) return { epilogue, column: firstRow };
+  if (epilogue === "store" || epilogue === "add") return { epilogue, column: firstRow };
+  if (matrix.interleaved) return { epilogue: "swiglu", column: firstRow };
   const half = matrix.rows / 2;
   if (firstRow >= half) return { epilogue: "gate", column: firstRow - half };
   if (firstRow + rows <= half) return { epilogue: "store", column: firstRow };
@@ -130,12 +133,18 @@ const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32 };
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(
   gpu: GpuContext,
-  { matrix, norm, bias, rows }: LinearConfig,
+  { matrix, epilogue: whole, norm, bias, rows }: LinearConfig,
   part: WeightPart,
   epilogue: Epilogue,
   shape: ProductShapeName,
 ): Promise<Variant[]> {
-  const common = { layout: part.layout, cols: matrix.cols, epilogue, bias: bias !== undefined };
+  const common = {
+    layout: part.layout,
+    cols: matrix.cols,
+    epilogue,
+    gelu: whole === "geglu",
+    bias: bias !== undefined,
+  };
   const matvec = (maxRows: 1 | 4) => async (): Promise<Variant> => {
     const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
     return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };

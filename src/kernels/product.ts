@@ -19,6 +19,8 @@ export interface ProductConfig {
   /** K, a multiple of 4. */
   readonly cols: number;
   readonly epilogue: Epilogue;
+  /** GELU (tanh form) in place of silu. */
+  readonly gelu: boolean;
   readonly bias: boolean;
   /** x starts at row batch.first (else at 0). */
   readonly first: boolean;
@@ -59,7 +61,7 @@ export async function productKernel(
   extra: readonly Binding[] = [],
   snippets: readonly string[] = [],
 ): Promise<Kernel> {
-  const { layout, cols, epilogue, bias, first } = config;
+  const { layout, cols, epilogue, gelu, bias, first } = config;
   const bindings = [
     uniform("batch", "Batch"),
     uniform("shape", "ProductShape"),
@@ -79,6 +81,7 @@ export async function productKernel(
         ADD: epilogue === "add",
         SWIGLU: epilogue === "swiglu",
         GATE: epilogue === "gate",
+        GELU: gelu,
         FIRST: first,
         ...constants,
       }),

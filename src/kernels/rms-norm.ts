@@ -22,10 +22,10 @@ export interface RmsNorm {
   bind(buffers: RmsNormBuffers): (rows: number) => Dispatch;
 }
 
-/** y = x * gain * rsqrt(mean(x^2) + epsilon) over rows of `cols` f32, a multiple of 4. */
+/** y = x * gain * rsqrt(mean(x^2) + epsilon) over rows of `cols` f32, a multiple of 4; `add`: y += it. */
 export async function createRmsNorm(
   gpu: GpuContext,
-  config: { readonly cols: number; readonly epsilon: number },
+  config: { readonly cols: number; readonly epsilon: number; readonly add?: boolean },
 ): Promise<RmsNorm> {
   const bindings = [
     uniform("batch", "Batch"),
@@ -36,7 +36,7 @@ export async function createRmsNorm(
   const kernel = await gpu.kernel({
     label: "rms_norm",
     code: [
-      wgslConstants({ COLS4: config.cols / 4, GROUP: 64 }),
+      wgslConstants({ COLS4: config.cols / 4, ADD: config.add ?? false, GROUP: 64 }),
       `const EPSILON = ${wgslFloat(config.epsilon)};`,
       declareBindings(bindings),
       reduce,

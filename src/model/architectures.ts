@@ -1,16 +1,16 @@
 import { WinnowError } from "../errors.ts";
+import type { Architecture } from "./families/family.ts";
+import { gemma3 } from "./families/gemma3.ts";
+import { llama } from "./families/llama.ts";
+import { qwen2 } from "./families/qwen2.ts";
+import { qwen3 } from "./families/qwen3.ts";
 
-/** What sets a model family apart from the common decoder block. A new family is an entry here. */
-export interface Architecture {
-  /** `general.architecture` in the GGUF. */
-  readonly name: string;
-  /** Q and K rows are stored for interleaved RoPE (pairs 2i, 2i+1) and are put back to half-split order. */
-  readonly interleavedRope: boolean;
-}
+export type { Architecture } from "./families/family.ts";
 
-export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
-  llama: { name: "llama", interleavedRope: true },
-};
+/** Every family by `general.architecture`: a new one is a file in families/ and a line here. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
+  [llama, qwen2, qwen3, gemma3].map((family) => [family.name, family]),
+);
 
 /** Throws unsupported_model, naming the architecture and those supported. */
 export function architectureNamed(name: string): Architecture {

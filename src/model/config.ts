@@ -1,5 +1,6 @@
 import { WinnowError } from "../errors.ts";
 import { type Gguf, getNumber, getString } from "../formats/gguf.ts";
+import type { CacheShape } from "../kernels/cache-shape.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
@@ -22,7 +23,15 @@ export interface ModelConfig {
   readonly vocabulary: number;
   readonly contextLength: number;
   readonly normEpsilon: number;
+  /** RoPE of global layers: base, and what frequencies are divided by (linear scaling). */
   readonly ropeBase: number;
+  readonly ropeDivisor: number;
+  /** RoPE base of layers with a sliding window. */
+  readonly localRopeBase: number;
+  /** [L]: tokens a layer with a sliding window sees, 0 for a global one. */
+  readonly windows: readonly number[];
+  /** What query times key is multiplied by; 1 / sqrt(D) but for a few models. */
+  readonly attentionScale: number;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
 }
@@ -66,12 +75,16 @@ export function readConfig(gguf: Gguf): ModelConfig {
   }
   const rotated = whole("rope.dimension_count", 1024, headDim);
   const scaling = gguf.metadata.get(`${prefix}.rope.scaling.type`) ?? "none";
-  if (rotated !== headDim || scaling !== "none") {
+  const ropeDivisor =
+    scaling === "linear" ? getNumber(gguf, `${prefix}.rope.scaling.factor`, 1) : 1;
+  if (!(ropeDivisor >= 1 && Number.isFinite(ropeDivisor)))
+    throw bad(`${prefix}.rope.scaling.factor`, `found ${ropeDivisor}`);
+  if (rotated !== headDim || (scaling !== "none" && scaling !== "linear")) {
     throw new WinnowError(
       "unsupported_model",
       `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(scaling)}"`,
       {
-        hint: "Winnow takes plain RoPE over the whole head.",
+        hint: "Winnow takes RoPE over the whole head, plain or with linear scaling.",
         details: { field: `${prefix}.rope` },
       },
     );
@@ -82,6 +95,24 @@ export function readConfig(gguf: Gguf): ModelConfig {
     throw bad(`${prefix}.attention.layer_norm_rms_epsilon`, `found ${normEpsilon}`);
   if (!(ropeBase > 1 && Number.isFinite(ropeBase)))
     throw bad(`${prefix}.rope.freq_base`, `found ${ropeBase}`);
+  const { windows, localRopeBase } = readSliding(gguf, architecture, layers);
+  const usualScale = 1 / Math.sqrt(headDim);
+  const attentionScale = getNumber(gguf, `${prefix}.attention.scale`, usualScale);
+  if (!(attentionScale > 0 && attentionScale <= 1))
+    throw bad(`${prefix}.attention.scale`, `found ${attentionScale}`);
+  if (attentionScale !== usualScale && !architecture.qkNorm) {
+    throw new WinnowError(
+      "unsupported_model",
+      `${prefix}.attention.scale: ${attentionScale} where ${usualScale} is usual`,
+      { details: { field: `${prefix}.attention.scale`, value: attentionScale } },
+    );
+  }
+  for (const field of ["attn_logit_softcapping", "final_logit_softcapping"]) {
+    if (!gguf.metadata.has(`${prefix}.${field}`)) continue;
+    throw new WinnowError("unsupported_model", `${prefix}.${field}: Winnow caps no logits`, {
+      details: { field: `${prefix}.${field}` },
+    });
+  }
   return {
     architecture,
     name: getString(gguf, "general.name", prefix),
@@ -95,10 +126,52 @@ export function readConfig(gguf: Gguf): ModelConfig {
     contextLength,
     normEpsilon,
     ropeBase,
+    ropeDivisor,
+    localRopeBase,
+    windows,
+    attentionScale,
     tiedHead: !gguf.tensors.has("output.weight"),
   };
 }
 
-/** Bytes of one token's keys and values over all layers, uncompressed in f16. */
-export const kvBytesPerToken = ({ layers, kvHeads, headDim }: ModelConfig): number =>
-  layers * kvHeads * headDim * 2 * 2;
+/** Which layers have a sliding window, and their RoPE base. */
+function readSliding(
+  gguf: Gguf,
+  { name, sliding }: Architecture,
+  layers: number,
+): Pick<ModelConfig, "windows" | "localRopeBase"> {
+  const field = `${name}.attention.sliding_window`;
+  const window = gguf.metadata.has(field) ? getNumber(gguf, field) : 0;
+  if (!Number.isInteger(window) || window < 0 || window > 1 << 24)
+    throw bad(field, `must be a whole number, found ${window}`);
+  if (!sliding) {
+    // Qwen 2's converter writes it down where the model does not use it.
+    return { windows: new Array<number>(layers).fill(0), localRopeBase: 10_000 };
+  }
+  if (window === 0) throw bad(field, "is missing");
+  const pattern = getNumber(gguf, `${field}_pattern`, sliding.pattern);
+  if (!Number.isInteger(pattern) || pattern < 1)
+    throw bad(`${field}_pattern`, `must be a positive whole number, found ${pattern}`);
+  const localRopeBase = getNumber(gguf, `${name}.rope.freq_base_swa`, sliding.ropeBase);
+  if (!(localRopeBase > 1 && Number.isFinite(localRopeBase)))
+    throw bad(`${name}.rope.freq_base_swa`, `found ${localRopeBase}`);
+  const windows = Array.from({ length: layers }, (_, i) => ((i + 1) % pattern === 0 ? 0 : window));
+  return { windows, localRopeBase };
+}
+
+/** What the cache and its kernels are specialised for. */
+export const cacheShapeOf = (config: ModelConfig): CacheShape => {
+  const { layers, heads, kvHeads, headDim, windows } = config;
+  return { layers, heads, kvHeads, headDim, windows };
+};
+
+/** Bytes of the keys and values of `tokens` tokens, uncompressed in f16: windows hold their last tokens only. */
+export const uncompressedBytes = (
+  { windows, kvHeads, headDim }: ModelConfig,
+  tokens: number,
+): number =>
+  windows.reduce((sum, window) => sum + (window === 0 ? tokens : Math.min(tokens, window)), 0) *
+  kvHeads *
+  headDim *
+  2 *
+  2;

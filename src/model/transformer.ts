@@ -13,41 +13,59 @@ import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
-import { inverseFrequencies, ropeTable } from "../kernels/rope-table.ts";
+import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import type { ModelWeights } from "./weights.ts";
+import { ropeTables } from "./rope-tables.ts";
+import type { LayerWeights, ModelWeights } from "./weights.ts";
 
-/** Kernels that write and read the cache: of the model they know its shape alone. */
+/** Kernels that write and read the cache: of the model they know its shape and norms alone. */
 export interface CacheKernels {
-  append: Kernel;
   writeChunk: Kernel;
   attendDecode: Kernel;
   combine: Kernel;
-  attendPrefill: Kernel;
+  /** What a sliding window changes, by a layer's window (0: global). */
+  byWindow: ReadonlyMap<number, { readonly append: Kernel; readonly attendPrefill: Kernel }>;
 }
 
 /** Can start before the weights are there; some take seconds on software adapters. */
 export async function compileCacheKernels(
   gpu: GpuContext,
   shape: CacheShape,
+  { architecture, normEpsilon, windows }: ModelConfig,
 ): Promise<CacheKernels> {
-  const [attendPrefill, attendDecode, combine, append, writeChunk] = await Promise.all([
-    createAttentionPrefill(gpu, shape),
+  const qk = { qkNorm: architecture.qkNorm ? { epsilon: normEpsilon } : undefined };
+  const [byWindow, attendDecode, combine, writeChunk] = await Promise.all([
+    Promise.all(
+      [...new Set(windows)].map(async (window) => {
+        const [attendPrefill, append] = await Promise.all([
+          createAttentionPrefill(gpu, shape, undefined, window),
+          createKvWrite(gpu, shape, { mode: "append", ring: window > 0, ...qk }),
+        ]);
+        return [window, { append, attendPrefill }] as const;
+      }),
+    ),
     createAttentionDecode(gpu, shape),
     createAttentionCombine(gpu, shape),
-    createKvWrite(gpu, shape, "append"),
-    createKvWrite(gpu, shape, "chunk"),
+    createKvWrite(gpu, shape, { mode: "chunk", ...qk }),
   ]);
-  return { append, writeChunk, attendDecode, combine, attendPrefill };
+  return { writeChunk, attendDecode, combine, byWindow: new Map(byWindow) };
 }
 
 interface LayerLinears {
   qkv: BoundLinear;
+  /** To the residual stream, with the norm after attention where the family has one. */
   output: BoundLinear;
   gateUp: BoundLinear;
   down: BoundLinear;
+}
+
+/** What a layer's dispatches need besides its products. */
+interface LayerParts {
+  readonly rope: GPUBuffer;
+  readonly qkNorm: GPUBuffer | undefined;
+  readonly kernels: { readonly append: Kernel; readonly attendPrefill: Kernel };
 }
 
 /** A layer's bind groups that hold pages or page tables: made anew when the pool changes a buffer. */
@@ -71,14 +89,14 @@ export interface ChunkPlan {
 /**
  * The decoder as a schedule of kernels, the same for one token and for a prompt chunk of M rows:
  *
- *   hidden = embed(tokens)                                              [M, E]
+ *   hidden = embed(tokens), scaled or not                               [M, E]
  *   each layer:
- *     qkv = norm(hidden) Wqkv                                           [M, (H + 2G) D]
- *     rotate q and k, score k, write k and v                            one row: into the cache, evicting
- *     attended = attention(q, cache)                                    [M, H, D]
+ *     qkv = norm(hidden) Wqkv (+ bias)                                  [M, (H + 2G) D]
+ *     (norm) and rotate q and k, score k, write k and v                 one row: into the cache, evicting
+ *     attended = attention(q, cache, window or not)                     [M, H, D]
  *     (a chunk only: take its keys and values into the cache, evicting)
- *     hidden += attended Wo
- *     hidden += (silu(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
+ *     hidden += (norm of) attended Wo
+ *     hidden += (norm of) (act(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
  *   logits = norm(hidden) Whead                                         [n, V]
  */
 export class Transformer {
@@ -89,7 +107,7 @@ export class Transformer {
   private readonly pool: KvPool;
   private readonly compressor: Compressor;
   private readonly filters: GPUBuffer;
-  private readonly rope: GPUBuffer;
+  private readonly parts: readonly LayerParts[];
   private readonly kernels: CacheKernels;
   private readonly linears: readonly LayerLinears[];
   private readonly embedding: { dispatches(rows: number): Dispatch[] };
@@ -111,6 +129,8 @@ export class Transformer {
     filters: GPUBuffer,
   ): Promise<Transformer> {
     const epsilon = config.normEpsilon;
+    const { activation, postNorms, scaledEmbedding } = config.architecture;
+    const toResidual = postNorms ? "store" : "add";
     const makeHead = (rows?: readonly number[]): Promise<Linear> =>
       createLinear(gpu, {
         matrix: weights.head,
@@ -118,40 +138,49 @@ export class Transformer {
         norm: { gain: weights.finalNorm, epsilon },
         ...(rows && { rows }),
       });
-    const [compressor, kernels, head, embed, ...linears] = await Promise.all([
+    const [compressor, kernels, head, embed, residualNorm, ...linears] = await Promise.all([
       compressing,
       cacheKernels,
       makeHead([1]),
-      createEmbed(gpu, weights.embedding),
-      ...weights.layers.map(async (layer): Promise<Record<keyof LayerLinears, Linear>> => {
+      createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
+      createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }),
+      ...weights.layers.map(async (layer) => {
         const [qkv, output, gateUp, down] = await Promise.all([
           createLinear(gpu, {
             matrix: layer.qkv,
             epilogue: "store",
             norm: { gain: layer.attentionNorm, epsilon },
+            ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
           }),
-          createLinear(gpu, { matrix: layer.output, epilogue: "add" }),
+          createLinear(gpu, { matrix: layer.output, epilogue: toResidual }),
           createLinear(gpu, {
             matrix: layer.gateUp,
-            epilogue: "swiglu",
+            epilogue: activation === "gelu" ? "geglu" : "swiglu",
             norm: { gain: layer.mlpNorm, epsilon },
           }),
-          createLinear(gpu, { matrix: layer.down, epilogue: "add" }),
+          createLinear(gpu, { matrix: layer.down, epilogue: toResidual }),
         ]);
-        return { qkv, output, gateUp, down };
+        const { postAttentionNorm, postMlpNorm } = layer;
+        return { qkv, output, gateUp, down, postAttentionNorm, postMlpNorm };
       }),
     ]);
-    const table = ropeTable(
-      inverseFrequencies(config.headDim, config.ropeBase, weights.ropeFactors),
-      config.contextLength,
-    );
-    const rope = gpu.ledger.storage("weights", "rope table", table.byteLength);
-    gpu.write(rope, table);
+    const tables = ropeTables(config, weights.ropeFactors).map((table) => {
+      const buffer = gpu.ledger.storage("weights", "rope table", table.byteLength);
+      gpu.write(buffer, table);
+      return buffer;
+    });
+    const parts = config.windows.map((window, layer) => ({
+      rope: tables[window > 0 ? 1 : 0]!,
+      qkNorm: weights.layers[layer]!.qkNorm,
+      kernels: kernels.byWindow.get(window)!,
+    }));
     const shape = productShapeFor(gpu.adapter);
     const [first] = weights.layers;
     const variants = Object.fromEntries(
       Object.entries({ ...first, head: weights.head })
-        .filter((entry): entry is [string, WeightMatrix] => "parts" in entry[1])
+        .filter(
+          (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
+        )
         .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
     );
     return new Transformer(
@@ -160,10 +189,11 @@ export class Transformer {
       pool,
       compressor,
       filters,
-      rope,
+      parts,
       kernels,
       embed,
       linears,
+      residualNorm,
       head,
       makeHead,
       variants,
@@ -176,10 +206,12 @@ export class Transformer {
     pool: KvPool,
     compressor: Compressor,
     filters: GPUBuffer,
-    rope: GPUBuffer,
+    parts: readonly LayerParts[],
     kernels: CacheKernels,
     embed: Embed,
-    linears: readonly Record<keyof LayerLinears, Linear>[],
+    linears: readonly (Record<keyof LayerLinears, Linear> &
+      Pick<LayerWeights, "postAttentionNorm" | "postMlpNorm">)[],
+    residualNorm: RmsNorm,
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
@@ -188,16 +220,23 @@ export class Transformer {
     this.pool = pool;
     this.compressor = compressor;
     this.filters = filters;
-    this.rope = rope;
+    this.parts = parts;
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
     const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
     this.embedding = embed.bind({ batch, rows, y: hidden });
+    // A norm before the residual needs the whole row first: it lies in the scratch of the other norms.
+    const toResidual = (linear: Linear, x: GPUBuffer, gain: GPUBuffer | undefined): BoundLinear => {
+      if (!gain) return linear.bind({ batch, x, y: hidden });
+      const product = linear.bind({ batch, x, y: normed });
+      const add = residualNorm.bind({ batch, x: normed, gain, y: hidden });
+      return { dispatches: (count) => [...product.dispatches(count), add(count)] };
+    };
     this.linears = linears.map((layer) => ({
       qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
-      output: layer.output.bind({ batch, x: attended, y: hidden }),
+      output: toResidual(layer.output, attended, layer.postAttentionNorm),
       gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
-      down: layer.down.bind({ batch, x: mlp, y: hidden }),
+      down: toResidual(layer.down, mlp, layer.postMlpNorm),
     }));
     const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
     this.headLinear = head.bind(headBuffers);
@@ -234,7 +273,7 @@ export class Transformer {
         ],
         finish: [
           {
-            kernel: this.kernels.attendPrefill,
+            kernel: this.parts[layer].kernels.attendPrefill,
             bindings: cache.attendPrefill,
             workgroups: prefillWorkgroups(this.pool.shape, rows),
           },
@@ -282,7 +321,7 @@ export class Transformer {
         return [
           ...linear.qkv.dispatches(rows),
           {
-            kernel: this.kernels.append,
+            kernel: this.parts[layer].kernels.append,
             bindings: cache.append,
             workgroups: [heads + kvHeads, rows] as const,
           },
@@ -310,8 +349,10 @@ export class Transformer {
     const { chunk } = this.compressor;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
+      const { rope, qkNorm, kernels } = this.parts[layer];
+      const gains = qkNorm ? [qkNorm] : [];
       return {
-        append: this.kernels.append.bind(
+        append: kernels.append.bind(
           shape,
           rows,
           qkv,
@@ -319,7 +360,8 @@ export class Transformer {
           tables,
           lanes,
           this.filters,
-          this.rope,
+          rope,
+          ...gains,
         ),
         attendDecode: this.kernels.attendDecode.bind(shape, rows, qkv, pages, tables, partials),
         writeChunk: this.kernels.writeChunk.bind(
@@ -330,9 +372,10 @@ export class Transformer {
           tables,
           lanes,
           this.filters,
-          this.rope,
+          rope,
+          ...gains,
         ),
-        attendPrefill: this.kernels.attendPrefill.bind(
+        attendPrefill: kernels.attendPrefill.bind(
           shape,
           batch,
           rows,

@@ -11,8 +11,15 @@ export interface LayerWeights {
   readonly attentionNorm: GPUBuffer;
   /** [(H + 2G) D, E], rows of Q, K, V one after the other */
   readonly qkv: WeightMatrix;
+  /** f32 [(H + 2G) D], where the family has biases */
+  readonly qkvBias: GPUBuffer | undefined;
+  /** f32 [2, D], gains of queries and keys, where the family has QK-norm */
+  readonly qkNorm: GPUBuffer | undefined;
   /** [E, H D] */
   readonly output: WeightMatrix;
+  /** f32 [E], where the family has norms after attention and MLP */
+  readonly postAttentionNorm: GPUBuffer | undefined;
+  readonly postMlpNorm: GPUBuffer | undefined;
   /** f32 [E] */
   readonly mlpNorm: GPUBuffer;
   /** [2F, E], gate and up rows in turns */
@@ -47,11 +54,15 @@ const halfSplitRow =
     return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
   };
 
+const inOrder = (values: Float32Array, order?: (row: number) => number): Float32Array =>
+  order ? values.map((_, row) => values[order(row)]!) : values;
+
 /** Looks tensors up by name and checks their shapes, so that a damaged file fails before any upload. */
 class TensorReader {
   private readonly source: ByteSource;
   private readonly gguf: Gguf;
   private readonly signal: AbortSignal | undefined;
+  private readonly used = new Set<string>();
 
   constructor(source: ByteSource, gguf: Gguf, signal: AbortSignal | undefined) {
     this.source = source;
@@ -72,7 +83,20 @@ class TensorReader {
         },
       );
     }
+    this.used.add(name);
     return tensor;
+  }
+
+  /** Throws unsupported_model where the file has a layer's tensor that the schedule would leave out. */
+  checkAllUsed(): void {
+    for (const name of this.gguf.tensors.keys()) {
+      if (this.used.has(name) || !/^blk\.\d+\.|^output/.test(name) || /rot_embd/.test(name))
+        continue;
+      throw new WinnowError("unsupported_model", `tensor ${name}: not known in this architecture`, {
+        hint: "The file is of a variant that Winnow does not compute.",
+        details: { field: name },
+      });
+    }
   }
 
   /** W [rows, cols] as it lies in the file: ggml's first dimension is cols. */
@@ -117,13 +141,30 @@ export async function loadWeights(
     onProgress?.(Math.min(loaded, total), total);
   };
   const options = { onBytes, ...(signal ? { signal } : {}) };
-  const norm = async (name: string): Promise<GPUBuffer> => {
-    const values = await reader.vector(name, E);
+  const vector = (name: string, values: Float32Array): GPUBuffer => {
     const buffer = gpu.ledger.storage("weights", name, values.byteLength);
     gpu.write(buffer, values);
     return buffer;
   };
-  const rope = config.architecture.interleavedRope ? halfSplitRow(D) : undefined;
+  const norm = async (name: string): Promise<GPUBuffer> =>
+    vector(name, await reader.vector(name, E));
+  const { interleavedRope, qkvBias, qkNorm, postNorms } = config.architecture;
+  const rope = interleavedRope ? halfSplitRow(D) : undefined;
+  const biases = async (at: (part: string) => string): Promise<GPUBuffer> => {
+    const bias = (part: string, rows: number) =>
+      reader.vector(at(part).replace(/weight$/, "bias"), rows);
+    const [q, k] = [await bias("attn_q", H * D), await bias("attn_k", G * D)];
+    return vector(
+      "qkv bias",
+      Float32Array.of(...inOrder(q, rope), ...inOrder(k, rope), ...(await bias("attn_v", G * D))),
+    );
+  };
+  const qkGains = async (at: (part: string) => string): Promise<GPUBuffer> => {
+    // The kernels scale by 1 / sqrt(D): what a model has beyond that goes into the queries' gain.
+    const scale = config.attentionScale * Math.sqrt(D);
+    const q = (await reader.vector(at("attn_q_norm"), D)).map((gain) => gain * scale);
+    return vector("qk norm", Float32Array.of(...q, ...(await reader.vector(at("attn_k_norm"), D))));
+  };
 
   const embedding = await uploadMatrix(
     gpu,
@@ -147,7 +188,10 @@ export async function loadWeights(
         reader.matrix(at("attn_k"), G * D, E, rope),
         reader.matrix(at("attn_v"), G * D, E),
       ]),
+      qkvBias: qkvBias ? await biases(at) : undefined,
+      qkNorm: qkNorm ? await qkGains(at) : undefined,
       output: await upload("attention output", [reader.matrix(at("attn_output"), E, H * D)]),
+      postAttentionNorm: postNorms ? await norm(at("post_attention_norm")) : undefined,
       mlpNorm: await norm(at("ffn_norm")),
       gateUp: await upload(
         "gate and up",
@@ -155,6 +199,7 @@ export async function loadWeights(
         "interleave",
       ),
       down: await upload("down", [reader.matrix(at("ffn_down"), E, F)]),
+      postMlpNorm: postNorms ? await norm(at("post_ffw_norm")) : undefined,
     });
   }
   const finalNorm = await norm("output_norm.weight");
@@ -164,5 +209,6 @@ export async function loadWeights(
   const ropeFactors = gguf.tensors.has("rope_freqs.weight")
     ? await reader.vector("rope_freqs.weight", D / 2)
     : undefined;
+  reader.checkAllUsed();
   return { embedding, layers, finalNorm, head, ropeFactors };
 }

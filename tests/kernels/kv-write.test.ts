@@ -63,7 +63,7 @@ async function run(
   chunkPages = 0,
 ) {
   const { shape, layer, maxPages } = before;
-  const kernel = await createKvWrite(gpu, shape, mode, size);
+  const kernel = await createKvWrite(gpu, shape, { mode, workgroup: size });
   const buffers = {
     qkv: upload(gpu, qkv),
     pages: upload(gpu, before.pages),

@@ -28,7 +28,9 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return worst;
 };
 
-describe.each(["f32", "quant", "kquant"] as const)("tiny %s model against PyTorch", (name) => {
+const NAMES = ["f32", "quant", "kquant", "llama3", "qwen2", "qwen3", "gemma3"] as const;
+
+describe.each(NAMES)("tiny %s model against PyTorch", (name) => {
   const fixture: Fixture = JSON.parse(
     readFileSync(new URL(`fixtures/tiny-${name}.json`, import.meta.url), "utf8"),
   );

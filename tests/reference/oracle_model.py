@@ -18,10 +18,10 @@ def split(path):
     return os.path.dirname(os.path.abspath(path)), os.path.basename(path)
 
 
-def load(path):
+def load(path, **config):
     folder, name = split(path)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.float32, attn_implementation="eager"
+        folder, gguf_file=name, dtype=torch.float32, attn_implementation="eager", **config
     )
     return model.eval()
 

@@ -1,5 +1,5 @@
 /**
- * Tiny llama models as GGUF bytes, made from a seed: nothing to download, the same on every machine
+ * Tiny models of every family as GGUF bytes, made from a seed: nothing to download, the same on every machine
  * (the fixtures in tests/model/fixtures/tiny-*.json hold the SHA-256). Quantised tensors are random
  * blocks, since any bit pattern with a sane scale is a valid block.
  */
@@ -7,6 +7,12 @@ import { type MetadataInput, type TensorInput, writeGguf } from "./gguf-writer.t
 import { type Random, random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
+  /** Default llama. */
+  family?: "llama" | "qwen2" | "qwen3" | "gemma3";
+  /** Of the layers with a sliding window. */
+  window?: number;
+  /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
+  ropeScaling?: readonly [number, number, number, number];
   layers: number;
   heads: number;
   kvHeads: number;
@@ -87,6 +93,59 @@ export const TINY_MODELS = {
       head: "Q6_K",
     },
   },
+  /** Llama 3.x: frequency factors, heads of 128, a head of its own. */
+  llama3: {
+    layers: 2,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 128,
+    hidden: 64,
+    mlp: 96,
+    tied: false,
+    ropeBase: 500000,
+    ropeScaling: [8, 1, 4, 64],
+    types: { ...same("F16"), v: "Q8_0", head: "Q8_0" },
+  },
+  /** Biases on Q, K and V; a head of another type than the embedding. */
+  qwen2: {
+    family: "qwen2",
+    layers: 2,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 16,
+    hidden: 96,
+    mlp: 128,
+    tied: false,
+    ropeBase: 1000000,
+    types: { ...same("F32"), embed: "Q8_0", k: "Q5_0", v: "Q4_0", head: "Q5_1" },
+  },
+  /** QK-norm; H * D unequal to E. */
+  qwen3: {
+    family: "qwen3",
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 32,
+    hidden: 64,
+    mlp: 96,
+    tied: true,
+    ropeBase: 1000000,
+    types: same("F32"),
+  },
+  /** Seven layers, so that one is global; a window smaller than the prompt and than a chunk; D of 256. */
+  gemma3: {
+    family: "gemma3",
+    layers: 7,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 256,
+    hidden: 32,
+    mlp: 64,
+    tied: true,
+    ropeBase: 1000000,
+    window: 13,
+    types: { ...same("F32"), v: "Q8_0", gate: "Q4_1", up: "Q8_0" },
+  },
 } satisfies Record<string, TinyShape>;
 
 type Metadata = Record<string, MetadataInput>;
@@ -127,21 +186,26 @@ function tokenizerMetadata(): Metadata {
 }
 
 function shapeMetadata(name: string, shape: TinyShape): Metadata {
+  const family = shape.family ?? "llama";
+  const numbers: Metadata = {
+    block_count: shape.layers,
+    context_length: 131072,
+    embedding_length: shape.hidden,
+    feed_forward_length: shape.mlp,
+    "attention.head_count": shape.heads,
+    "attention.head_count_kv": shape.kvHeads,
+    "attention.key_length": shape.headDim,
+    "attention.value_length": shape.headDim,
+    "rope.dimension_count": shape.headDim,
+    "rope.freq_base": { type: "f32", value: shape.ropeBase },
+    "attention.layer_norm_rms_epsilon": 1e-5,
+    vocab_size: TINY_VOCAB,
+    ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
+  };
   return {
-    "general.architecture": "llama",
+    "general.architecture": family,
     "general.name": `tiny-${name}`,
-    "llama.block_count": shape.layers,
-    "llama.context_length": 131072,
-    "llama.embedding_length": shape.hidden,
-    "llama.feed_forward_length": shape.mlp,
-    "llama.attention.head_count": shape.heads,
-    "llama.attention.head_count_kv": shape.kvHeads,
-    "llama.attention.key_length": shape.headDim,
-    "llama.attention.value_length": shape.headDim,
-    "llama.rope.dimension_count": shape.headDim,
-    "llama.rope.freq_base": { type: "f32", value: shape.ropeBase },
-    "llama.attention.layer_norm_rms_epsilon": 1e-5,
-    "llama.vocab_size": TINY_VOCAB,
+    ...Object.fromEntries(Object.entries(numbers).map(([key, n]) => [`${family}.${key}`, n])),
   };
 }
 
@@ -155,10 +219,20 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
     shape: [columns, rows],
     data: randomTensor(type, rows, columns, draw),
   });
-  const norm = (name: string): TensorInput => {
-    const gain = Float32Array.from({ length: E }, () => 0.5 + draw());
-    return { name, type: "F32", shape: [E], data: new Uint8Array(gain.buffer) };
+  const floats = (name: string, values: Float32Array<ArrayBuffer>): TensorInput => {
+    return { name, type: "F32", shape: [values.length], data: new Uint8Array(values.buffer) };
   };
+  const norm = (name: string, length = E): TensorInput =>
+    floats(
+      name,
+      Float32Array.from({ length }, () => 0.5 + draw()),
+    );
+  const bias = (name: string, length: number, scale = 1): TensorInput =>
+    floats(
+      name,
+      Float32Array.from({ length }, () => scale * (draw() - 0.5)),
+    );
+  const { family = "llama" } = shape;
   const list = [weight("token_embd.weight", types.embed, E, TINY_VOCAB)];
   for (let layer = 0; layer < shape.layers; layer++) {
     const p = `blk.${layer}.`;
@@ -168,6 +242,22 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
       weight(`${p}attn_k.weight`, types.k, E, kvRows),
       weight(`${p}attn_v.weight`, types.v, E, kvRows),
       weight(`${p}attn_output.weight`, types.o, qRows, E),
+      ...(family === "qwen2"
+        ? [
+            bias(`${p}attn_q.bias`, qRows),
+            bias(`${p}attn_k.bias`, kvRows, 20),
+            bias(`${p}attn_v.bias`, kvRows),
+          ]
+        : []),
+      ...(family === "qwen3" || family === "gemma3"
+        ? [
+            norm(`${p}attn_q_norm.weight`, shape.headDim),
+            norm(`${p}attn_k_norm.weight`, shape.headDim),
+          ]
+        : []),
+      ...(family === "gemma3"
+        ? [norm(`${p}post_attention_norm.weight`), norm(`${p}post_ffw_norm.weight`)]
+        : []),
       norm(`${p}ffn_norm.weight`),
       weight(`${p}ffn_gate.weight`, types.gate, E, F),
       weight(`${p}ffn_up.weight`, types.up, E, F),
@@ -176,7 +266,20 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
   }
   list.push(norm("output_norm.weight"));
   if (!shape.tied) list.push(weight("output.weight", types.head, E, TINY_VOCAB));
+  if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
   return list;
+}
+
+/** What the frequencies of Llama 3 are divided by, as its converter writes it. */
+function frequencyFactors(shape: TinyShape): Float32Array<ArrayBuffer> {
+  const [factor, low, high, context] = shape.ropeScaling!;
+  return Float32Array.from({ length: shape.headDim / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * shape.ropeBase ** ((2 * i) / shape.headDim);
+    if (wavelength < context / high) return 1;
+    if (wavelength > context / low) return factor;
+    const smooth = (context / wavelength - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
 }
 
 /** The GGUF file of one tiny model; the same bytes every time. */

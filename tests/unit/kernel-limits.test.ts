@@ -83,8 +83,8 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
     await createAttentionDecode(gpu, shape);
     await createAttentionCombine(gpu, shape);
     await createAttentionPrefill(gpu, shape);
-    await createKvWrite(gpu, shape, "append");
-    await createKvWrite(gpu, shape, "chunk");
+    await createKvWrite(gpu, shape, { mode: "append" });
+    await createKvWrite(gpu, shape, { mode: "chunk" });
     await createRescore(gpu, shape);
     await createEvictSelect(gpu, paged);
     await createKvMove(gpu, paged);

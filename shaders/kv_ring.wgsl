@@ -1,0 +1,41 @@
+// Takes a prompt chunk into the ring of a layer with a sliding window: row r goes to slot position % capacity,
+// where it replaces what has left the window. Of a chunk longer than the ring only the last rows are taken.
+//
+// Grid: (workgroups that share the rows, G). Bytes: 4 D + 8 a row and kv head, read and written.
+// Needs lib/paging.wgsl, lib/eviction.wgsl.
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(1) var<uniform> eviction: Eviction;
+@group(0) @binding(2) var<storage, read> chunk: array<u32>;
+@group(0) @binding(3) var<storage, read_write> tables: array<u32>;
+@group(0) @binding(4) var<storage, read_write> pages: array<u32>;
+
+const THREADS = 64u;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let kv_head = group.y;
+  let row = table_row(shape, eviction.lane, kv_head);
+  let capacity = tables[row + 1u];
+  let start = eviction.last + 1u - eviction.rows;
+  let skipped = select(0u, eviction.rows - capacity, eviction.rows > capacity);
+  for (var r = skipped + group.x; r < eviction.rows; r += groups.x) {
+    let slot = (start + r) % capacity;
+    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let home = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
+    for (var w = thread; w < HALF_DIM; w += THREADS) {
+      pages[key_word(page, slot) + w] = chunk[key_word(home, r) + w];
+      pages[value_word(page, slot) + w] = chunk[value_word(home, r) + w];
+    }
+    if (thread == 0u) {
+      pages[position_word(page, slot)] = chunk[position_word(home, r)];
+      pages[score_word(page, slot)] = chunk[score_word(home, r)];
+    }
+  }
+  // Nobody reads the count here: the ring is full from the first chunk that reaches its end on.
+  if (thread == 0u && group.x == 0u) { tables[row] = min(capacity, start + eviction.rows); }
+}

@@ -1,0 +1,42 @@
+import code from "../../shaders/kv_ring.wgsl?raw";
+import eviction from "../../shaders/lib/eviction.wgsl?raw";
+import paging from "../../shaders/lib/paging.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+
+/** Workgroups a kv head; each takes every 32nd row. */
+const WORKGROUPS = 32;
+
+export interface KvRingBuffers {
+  /** Uniform LayerShape. */
+  readonly shape: BufferBinding;
+  /** Uniform { lane, rows of the chunk, position of the newest token, 0 }. */
+  readonly eviction: BufferBinding;
+  /** The chunk scratch. */
+  readonly chunk: BufferBinding;
+  /** Page-table rows; the count of each kv head is updated. */
+  readonly tables: BufferBinding;
+  /** The layer's slab. */
+  readonly pages: BufferBinding;
+}
+
+export interface KvRing {
+  dispatch(buffers: KvRingBuffers, kvHeads: number): Dispatch;
+}
+
+/** Takes a prompt chunk into the cache of a layer with a sliding window: slot = position % capacity. */
+export async function createKvRing(gpu: GpuContext, { headDim }: CacheShape): Promise<KvRing> {
+  const kernel = await gpu.kernel({
+    label: "kv_ring",
+    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS }), paging, eviction, code],
+    bindings: ["uniform", "uniform", "read", "write", "write"],
+  });
+  return {
+    dispatch: (b, kvHeads) => ({
+      kernel,
+      bindings: kernel.bind(b.shape, b.eviction, b.chunk, b.tables, b.pages),
+      workgroups: [WORKGROUPS, kvHeads],
+    }),
+  };
+}

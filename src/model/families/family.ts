@@ -1,0 +1,36 @@
+/** What sets a model family apart from the common decoder block; the schedule of kernels reads this. */
+export interface Architecture {
+  /** `general.architecture` in the GGUF. */
+  readonly name: string;
+  /** Q and K rows are stored for interleaved RoPE (pairs 2i, 2i+1) and are put back to half-split order. */
+  readonly interleavedRope: boolean;
+  /** The projections to Q, K and V have biases. */
+  readonly qkvBias: boolean;
+  /** RMSNorm of each query and key head, before RoPE. */
+  readonly qkNorm: boolean;
+  /** A norm after attention and after the MLP too, before each is added to the residual stream. */
+  readonly postNorms: boolean;
+  /** Of the gated MLP; gelu is its tanh form. */
+  readonly activation: "silu" | "gelu";
+  /** Embeddings are multiplied by sqrt(E). */
+  readonly scaledEmbedding: boolean;
+  /** Most layers see only the last tokens (a sliding window). */
+  readonly sliding?: SlidingLayers;
+}
+
+export interface SlidingLayers {
+  /** Of so many layers in a row the last is global, unless the file says otherwise. */
+  readonly pattern: number;
+  /** RoPE base of the sliding layers, unless the file says otherwise. */
+  readonly ropeBase: number;
+}
+
+/** Llama's block: what the others are described against. */
+export const PLAIN = {
+  interleavedRope: false,
+  qkvBias: false,
+  qkNorm: false,
+  postNorms: false,
+  activation: "silu",
+  scaledEmbedding: false,
+} as const satisfies Omit<Architecture, "name">;
