@@ -245,7 +245,7 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
       ...(family === "qwen2"
         ? [
             bias(`${p}attn_q.bias`, qRows),
-            bias(`${p}attn_k.bias`, kvRows, 20),
+            bias(`${p}attn_k.bias`, kvRows, 6),
             bias(`${p}attn_v.bias`, kvRows),
           ]
         : []),
