@@ -1,100 +1,31 @@
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { resolveCacheSettings } from "../../src/cache/budget.ts";
-import { KvSequence } from "../../src/cache/kv-sequence.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { GREEDY } from "./chat.ts";
+import { describeParity, readLogits } from "./logits-parity.ts";
 import { loadRealModel } from "./real-model.ts";
 
-/** Written by tests/reference/oracle_logits.py: fp32 PyTorch on the dequantised weights. */
-interface Fixture {
-  probe_ids: number[];
-  prompts: {
-    name: string;
-    tokens: number[];
-    top: { ids: number[]; logits: number[] };
-    probes: number[];
-    logsumexp: number;
-    greedy: { tokens: number[]; margins: number[] };
-  }[];
-}
-
-const fixture = JSON.parse(
-  readFileSync(new URL("fixtures/logits.json", import.meta.url), "utf8"),
-) as Fixture;
-const TOLERANCE = 0.05;
-/** Below this margin between the best two tokens, either may win. */
 const CLEAR = 0.1;
 
-const argmax = (values: Float32Array): number =>
-  values.reduce((best, value, i) => (value > values[best]! ? i : best), 0);
+describeParity("the real model's logits against PyTorch", {
+  fixture: "logits.json",
+  load: () => loadRealModel({ budget: "full" }),
+  tolerance: 0.05,
+  clear: CLEAR,
+});
 
-describe("the real model's logits against PyTorch, full cache", () => {
+describe("an answer of the real model", () => {
   let engine: InferenceEngine;
-  let conversation: Conversation;
 
   beforeAll(async () => {
     engine = await loadRealModel({ budget: "full" });
-    conversation = engine.conversation("parity");
   });
   afterAll(() => engine?.close());
 
-  const difference = (logits: Float32Array, prompt: Fixture["prompts"][number]): number => {
-    const wanted = [
-      ...prompt.top.ids.map((id, i) => [id, prompt.top.logits[i]!] as const),
-      ...fixture.probe_ids.map((id, i) => [id, prompt.probes[i]!] as const),
-    ];
-    return Math.max(...wanted.map(([id, logit]) => Math.abs(logits[id]! - logit)));
-  };
-
-  test.each(fixture.prompts)("prompt path: $name", async (prompt) => {
-    const logits = await conversation.logits(prompt.tokens);
-    const worst = difference(logits, prompt);
-    console.log(`${prompt.name} (${prompt.tokens.length}), prompt path: ${worst.toFixed(5)}`);
-    expect(worst).toBeLessThanOrEqual(TOLERANCE);
-  });
-
-  const short = fixture.prompts.filter(({ tokens }) => tokens.length <= 40);
-  test("the three short prompts are there", () => {
-    expect(short.map(({ tokens }) => tokens.length)).toEqual([1, 7, 40]);
-  });
-
-  test.each(short)("decode path: $name", async (prompt) => {
-    const worst = difference(await conversation.logits(prompt.tokens, undefined, 1), prompt);
-    console.log(`${prompt.name} (${prompt.tokens.length}), decode path: ${worst.toFixed(5)}`);
-    expect(worst).toBeLessThanOrEqual(TOLERANCE);
-  });
-
-  // The fixture's own tokens are fed, so that one close call does not end the comparison.
-  test.each(fixture.prompts)("greedy continuation: $name", async ({ tokens, greedy }) => {
-    const { gpu, pool, runner } = engine.internals.state;
-    const { buffers } = runner.transformer;
-    const read = () => gpu.read(buffers.logits, 0, engine.internals.config.vocabulary * 4);
-    const sequence = new KvSequence(pool, resolveCacheSettings({ budget: "full" }));
-    let logits: Promise<ArrayBuffer> | undefined;
-    await runner.prefill(sequence, tokens, (chunk, last) => {
-      if (!last) return;
-      runner.submitHead(1, chunk.length - 1);
-      logits = read();
-    });
-    const wrong: number[] = [];
-    for (const [i, token] of greedy.tokens.entries()) {
-      const best = argmax(new Float32Array(await logits!));
-      if (best !== token && greedy.margins[i]! > CLEAR) wrong.push(i);
-      runner.submitToken(sequence, token, runner.transformer.head(1));
-      logits = read();
-    }
-    await logits;
-    sequence.free();
-    expect(wrong).toEqual([]);
-  });
-
-  test("generate gives PyTorch's greedy tokens up to the first close call", async () => {
-    const { tokens, greedy } = fixture.prompts[1]!;
+  test("is PyTorch's greedy tokens up to the first close call", async () => {
+    const { tokens, greedy } = readLogits("logits.json").prompts[1]!;
     expect(Math.min(...greedy.margins)).toBeGreaterThan(CLEAR);
     const answer: number[] = [];
-    for await (const token of conversation.generate(tokens, {
+    for await (const token of engine.conversation("a").generate(tokens, {
       sampling: GREEDY,
       maxTokens: greedy.tokens.length,
     }))
