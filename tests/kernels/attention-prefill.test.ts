@@ -31,10 +31,17 @@ interface Case {
   rows: number;
   lane?: number;
   keyScale?: number;
+  /** A sliding window: the cache is then a ring of so many slots, full unless fewer tokens came. */
+  window?: number;
 }
 
 /** Runs a chunk against the twin; returns the largest difference. */
-async function difference(shape: CacheShape, { cached, rows, lane = 0, keyScale = 1 }: Case) {
+async function difference(
+  shape: CacheShape,
+  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0 }: Case,
+) {
+  const cached = window > 0 ? Math.min(tokens, window) : tokens;
+  const first = window > 0 ? tokens : 1000;
   const { heads, kvHeads, headDim } = shape;
   const random = uniform(cached + rows);
   const maxPages = Math.ceil(cached / 32) + 1;
@@ -48,11 +55,16 @@ async function difference(shape: CacheShape, { cached, rows, lane = 0, keyScale 
   const chunkPages = Math.ceil(rows / 32) + 1;
   const chunk = new PagedCache(shape, { pageCount: kvHeads * chunkPages });
   const past = Array.from({ length: kvHeads }, (_, g) =>
-    randomPairs(random, headDim, Math.max(0, cached - g), { keyScale }),
+    randomPairs(random, headDim, window > 0 ? cached : Math.max(0, cached - g), { keyScale }),
   );
   const present = Array.from({ length: kvHeads }, () =>
-    randomPairs(random, headDim, rows, { first: 1000, keyScale }),
+    randomPairs(random, headDim, rows, { first, keyScale }),
   );
+  if (window > 0)
+    for (const pairs of past)
+      pairs.forEach((pair, slot) => {
+        pair.position = tokens - 1 - ((((tokens - 1 - slot) % window) + window) % window);
+      });
   past.forEach((pairs, g) => {
     cache.fill(lane, g, cached, pairs);
   });
@@ -64,12 +76,12 @@ async function difference(shape: CacheShape, { cached, rows, lane = 0, keyScale 
   const width = (heads + 2 * kvHeads) * headDim;
   const qkv = normals(random, rows * width, 2 * keyScale);
 
-  const kernel = await createAttentionPrefill(gpu, shape, variant);
+  const kernel = await createAttentionPrefill(gpu, shape, variant, window);
   const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
   const bindings = kernel.bind(
     gpu.ledger.uniform("shape", layerShapeWords(shape, cache.layer, maxPages, chunkPages)),
     gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, heads])),
-    upload(gpu, rowWords(Array.from({ length: rows }, (_, r) => ({ position: 1000 + r, lane })))),
+    upload(gpu, rowWords(Array.from({ length: rows }, (_, r) => ({ position: first + r, lane })))),
     upload(gpu, qkv),
     upload(gpu, cache.pages),
     upload(gpu, chunk.pages),
@@ -88,7 +100,7 @@ async function difference(shape: CacheShape, { cached, rows, lane = 0, keyScale 
     const queries = Array.from({ length: rows }, (_, r) =>
       qkv.subarray(r * width + h * headDim, r * width + (h + 1) * headDim),
     );
-    attendChunk(queries, cache.pairs(lane, g), inPages).forEach((expected, r) => {
+    attendChunk(queries, cache.pairs(lane, g), inPages, window).forEach((expected, r) => {
       expected.forEach((x, d) => {
         const error = Math.abs(found[(r * heads + h) * headDim + d]! - x);
         worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
@@ -138,6 +150,16 @@ describe.each<AttentionVariant>(["tiles", "serial"])("attention_prefill, %s", (k
       expect(found).toBeLessThan(1e-5);
     },
   );
+
+  test.each([
+    [40, 0, 60],
+    [40, 17, 60],
+    [40, 40, 3],
+    [40, 95, 130],
+    [1, 9, 5],
+  ])("a window of %i, %i tokens before %i rows", async (window, cached, rows) => {
+    expect(await difference(shapeOf(16, 4), { cached, rows, window })).toBeLessThan(1e-5);
+  });
 
   test("another lane of the tables", async () => {
     expect(await difference(shapeOf(64, 3), { cached: 70, rows: 5, lane: 3 })).toBeLessThan(1e-5);

@@ -3,12 +3,22 @@ import type { Pair } from "./paged-cache.ts";
 
 /**
  * Causal attention of a chunk's rows [M][D] of one query head: row r sees `cached` and rows 0 to r of
- * `chunk`. Twin of shaders/attention_prefill.wgsl.
+ * `chunk`; with a `window`, the last so many of them by position alone. Twin of
+ * shaders/attention_prefill.wgsl.
  */
 export function attendChunk(
   queries: readonly ArrayLike<number>[],
   cached: readonly Pair[],
   chunk: readonly Pair[],
+  window = 0,
 ): Float64Array[] {
-  return queries.map((query, r) => attend(query, [...cached, ...chunk.slice(0, r + 1)]));
+  const visible = (pair: Pair, r: number): boolean =>
+    window === 0 || chunk[r]!.position - pair.position < window;
+  return queries.map((query, r) => {
+    const past = [...cached, ...chunk.slice(0, r + 1)];
+    return attend(
+      query,
+      past.filter((pair) => visible(pair, r)),
+    );
+  });
 }
