@@ -10,11 +10,13 @@ import {
 import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
+import { createKvRing } from "../../src/kernels/kv-ring.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
 import { createRescore } from "../../src/kernels/rescore.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
+import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
@@ -63,7 +65,7 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
   const gpu = await nullGpu(architecture, specs);
   const gain = {} as GPUBuffer;
   for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
-    for (const epilogue of ["store", "add", "swiglu"] satisfies LinearEpilogue[]) {
+    for (const epilogue of ["store", "add", "swiglu", "geglu"] satisfies LinearEpilogue[]) {
       await createLinear(gpu, {
         matrix: matrix(layout, 192, 576),
         epilogue,
@@ -83,13 +85,19 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
     await createAttentionDecode(gpu, shape);
     await createAttentionCombine(gpu, shape);
     await createAttentionPrefill(gpu, shape);
-    await createKvWrite(gpu, shape, { mode: "append" });
-    await createKvWrite(gpu, shape, { mode: "chunk" });
+    await createAttentionPrefill(gpu, shape, undefined, 512);
+    for (const qkNorm of [undefined, { epsilon: 1e-6 }])
+      for (const ring of [false, true]) {
+        await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });
+        await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
+      }
+    await createKvRing(gpu, shape);
     await createRescore(gpu, shape);
     await createEvictSelect(gpu, paged);
     await createKvMove(gpu, paged);
     await createRetention(gpu, paged);
   }
+  await createRmsNorm(gpu, { cols: 576, epsilon: 1e-6, add: true });
   await createSample(gpu, { vocabulary: 49152 });
   await createNll(gpu);
   return specs;
