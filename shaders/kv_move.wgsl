@@ -1,7 +1,7 @@
 // Carries out the moves of evict_select: key, value, position and score of each, to its slot.
 //
 // Sources are rows of the chunk or slots >= capacity, destinations slots < capacity: no order is needed.
-// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/eviction.wgsl.
+// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/eviction.wgsl, lib/take_row.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -27,16 +27,7 @@ fn main(
     let slot = moves[share + 2u + 2u * m];
     let page = tables[row + 2u + slot / PAGE_SLOTS];
     if (source >= CHUNK_SOURCE) {
-      let r = source - CHUNK_SOURCE;
-      let home = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
-      for (var w = thread; w < HALF_DIM; w += THREADS) {
-        pages[key_word(page, slot) + w] = chunk[key_word(home, r) + w];
-        pages[value_word(page, slot) + w] = chunk[value_word(home, r) + w];
-      }
-      if (thread == 0u) {
-        pages[position_word(page, slot)] = chunk[position_word(home, r)];
-        pages[score_word(page, slot)] = chunk[score_word(home, r)];
-      }
+      take_row(kv_head, source - CHUNK_SOURCE, page, slot, thread);
     } else {
       let home = tables[row + 2u + source / PAGE_SLOTS];
       for (var w = thread; w < HALF_DIM; w += THREADS) {

@@ -2,7 +2,7 @@
 // where it replaces what has left the window. Of a chunk longer than the ring only the last rows are taken.
 //
 // Grid: (workgroups that share the rows, G). Bytes: 4 D + 8 a row and kv head, read and written.
-// Needs lib/paging.wgsl, lib/eviction.wgsl.
+// Needs lib/paging.wgsl, lib/eviction.wgsl, lib/take_row.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -26,15 +26,7 @@ fn main(
   for (var r = skipped + group.x; r < eviction.rows; r += groups.x) {
     let slot = (start + r) % capacity;
     let page = tables[row + 2u + slot / PAGE_SLOTS];
-    let home = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
-    for (var w = thread; w < HALF_DIM; w += THREADS) {
-      pages[key_word(page, slot) + w] = chunk[key_word(home, r) + w];
-      pages[value_word(page, slot) + w] = chunk[value_word(home, r) + w];
-    }
-    if (thread == 0u) {
-      pages[position_word(page, slot)] = chunk[position_word(home, r)];
-      pages[score_word(page, slot)] = chunk[score_word(home, r)];
-    }
+    take_row(kv_head, r, page, slot, thread);
   }
   // Nobody reads the count here: the ring is full from the first chunk that reaches its end on.
   if (thread == 0u && group.x == 0u) { tables[row] = min(capacity, start + eviction.rows); }

@@ -159,8 +159,7 @@ export class KvSequence implements Tenant {
         const count = Math.min(head.count, head.capacity);
         this.evicted += head.count - count;
         head.count = count;
-        const allocator = this.pool.allocators[layer];
-        for (const page of head.pages.splice(pagesFor(count))) allocator.release(page);
+        this.releaseBeyond(layer, head, count);
       }
     });
     this.writeAll();
@@ -180,8 +179,7 @@ export class KvSequence implements Tenant {
     this.heads.forEach((heads, layer) => {
       for (const head of heads) {
         head.count = tokens;
-        const allocator = this.pool.allocators[layer];
-        for (const page of head.pages.splice(pagesFor(tokens))) allocator.release(page);
+        this.releaseBeyond(layer, head, tokens);
       }
     });
     this.writeAll();
@@ -205,8 +203,7 @@ export class KvSequence implements Tenant {
   /** Frees every page and the lane; the sequence must not be used again. */
   free(): void {
     this.heads.forEach((heads, layer) => {
-      for (const head of heads)
-        for (const page of head.pages.splice(0)) this.pool.allocators[layer].release(page);
+      for (const head of heads) this.releaseBeyond(layer, head, 0);
     });
     this.pool.detach(this.lane);
     this.pool.trim();
@@ -263,6 +260,12 @@ export class KvSequence implements Tenant {
   /** The layers that the budget governs. */
   private get global(): number[] {
     return globalLayers(this.pool.shape);
+  }
+
+  /** Frees the pages of a head beyond its first `slots` slots. */
+  private releaseBeyond(layer: number, head: Head, slots: number): void {
+    for (const page of head.pages.splice(pagesFor(slots)))
+      this.pool.allocators[layer].release(page);
   }
 
   private capacity(layer: number): number {

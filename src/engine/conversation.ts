@@ -102,8 +102,8 @@ export class Conversation {
   }
 
   /**
-   * How many (layer, kv head) pairs under the budget still keep each token, with the tokens' text. After the loss of the
-   * device nothing is kept until the next turn.
+   * How many (layer, kv head) pairs under the budget still keep each token, with the tokens' text. After the
+   * loss of the device nothing is kept until the next turn.
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();

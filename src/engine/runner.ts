@@ -45,12 +45,12 @@ export class Runner {
     const splits = decodeSplits(sequence.longest);
     this.writeBatch(1, splits);
     this.writeHead(1, 0);
-    const encoder = this.gpu.device.createCommandEncoder();
-    if (typeof token !== "number")
-      encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
-    this.encodePass(encoder, [...this.transformer.decode(1, splits), ...after]);
-    copy?.(encoder);
-    this.gpu.device.queue.submit([encoder.finish()]);
+    const fetch =
+      typeof token === "number"
+        ? undefined
+        : (encoder: GPUCommandEncoder): void =>
+            encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
+    this.submit([...this.transformer.decode(1, splits), ...after], copy, fetch);
   }
 
   /**
@@ -123,13 +123,12 @@ export class Runner {
 
   /** Copies row `row` of the residual stream out. */
   keepRow(row: number, to: GPUBuffer): void {
-    this.copy((encoder) => this.encodeKeep(encoder, row, to));
+    this.gpu.copy(this.transformer.buffers.hidden, to, row * to.size);
   }
 
   /** Makes a row that was kept row 0 of the residual stream. */
   restoreRow(from: GPUBuffer): void {
-    const { hidden } = this.transformer.buffers;
-    this.copy((encoder) => encoder.copyBufferToBuffer(from, 0, hidden, 0, from.size));
+    this.gpu.copy(from, this.transformer.buffers.hidden);
   }
 
   /** Resolves when all submitted work is done. */
@@ -137,17 +136,13 @@ export class Runner {
     return this.gpu.device.queue.onSubmittedWorkDone();
   }
 
-  private copy(encode: (encoder: GPUCommandEncoder) => void): void {
-    const encoder = this.gpu.device.createCommandEncoder();
-    encode(encoder);
-    this.gpu.device.queue.submit([encoder.finish()]);
-  }
-
   private submit(
     dispatches: readonly Dispatch[],
     copy?: (encoder: GPUCommandEncoder) => void,
+    before?: (encoder: GPUCommandEncoder) => void,
   ): void {
     const encoder = this.gpu.device.createCommandEncoder();
+    before?.(encoder);
     this.encodePass(encoder, dispatches);
     copy?.(encoder);
     this.gpu.device.queue.submit([encoder.finish()]);

@@ -66,10 +66,10 @@ export class GpuContext {
     );
   }
 
-  /** Copies all of a buffer to the start of another. */
-  copy(from: GPUBuffer, to: GPUBuffer): void {
+  /** Copies a buffer from `offset` on to the start of another, as far as both go. */
+  copy(from: GPUBuffer, to: GPUBuffer, offset = 0): void {
     const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(from, 0, to, 0, from.size);
+    encoder.copyBufferToBuffer(from, offset, to, 0, Math.min(from.size - offset, to.size));
     this.device.queue.submit([encoder.finish()]);
   }
 

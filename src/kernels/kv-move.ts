@@ -1,6 +1,7 @@
 import code from "../../shaders/kv_move.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
 import paging from "../../shaders/lib/paging.wgsl?raw";
+import takeRow from "../../shaders/lib/take_row.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 
@@ -41,7 +42,13 @@ export async function createKvMove(
 ): Promise<KvMove> {
   const kernel = await gpu.kernel({
     label: "kv_move",
-    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }), paging, eviction, code],
+    code: [
+      wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }),
+      paging,
+      eviction,
+      takeRow,
+      code,
+    ],
     bindings: ["uniform", "uniform", "read", "read", "read", "write"],
   });
   return {

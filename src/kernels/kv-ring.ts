@@ -1,6 +1,7 @@
 import code from "../../shaders/kv_ring.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
 import paging from "../../shaders/lib/paging.wgsl?raw";
+import takeRow from "../../shaders/lib/take_row.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
@@ -29,7 +30,7 @@ export interface KvRing {
 export async function createKvRing(gpu: GpuContext, { headDim }: CacheShape): Promise<KvRing> {
   const kernel = await gpu.kernel({
     label: "kv_ring",
-    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS }), paging, eviction, code],
+    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS }), paging, eviction, takeRow, code],
     bindings: ["uniform", "uniform", "read", "write", "write"],
   });
   return {

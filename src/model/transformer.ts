@@ -143,7 +143,7 @@ export class Transformer {
       cacheKernels,
       makeHead([1]),
       createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
-      createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }),
+      postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
       ...weights.layers.map(async (layer) => {
         const [qkv, output, gateUp, down] = await Promise.all([
           createLinear(gpu, {
@@ -211,7 +211,7 @@ export class Transformer {
     embed: Embed,
     linears: readonly (Record<keyof LayerLinears, Linear> &
       Pick<LayerWeights, "postAttentionNorm" | "postMlpNorm">)[],
-    residualNorm: RmsNorm,
+    residualNorm: RmsNorm | undefined,
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
@@ -229,7 +229,7 @@ export class Transformer {
     const toResidual = (linear: Linear, x: GPUBuffer, gain: GPUBuffer | undefined): BoundLinear => {
       if (!gain) return linear.bind({ batch, x, y: hidden });
       const product = linear.bind({ batch, x, y: normed });
-      const add = residualNorm.bind({ batch, x: normed, gain, y: hidden });
+      const add = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
       return { dispatches: (count) => [...product.dispatches(count), add(count)] };
     };
     this.linears = linears.map((layer) => ({

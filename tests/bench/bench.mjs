@@ -1,22 +1,11 @@
 // npm run bench -- --help
 // Compares Winnow with transformers.js and wllama in one Chromium (tests/bench/README.md).
-import { fileURLToPath } from "node:url";
-import { createServer } from "vite";
+import { launch } from "./launch.mjs";
 
-const server = await createServer({
-  root: fileURLToPath(new URL("../..", import.meta.url)),
-  configFile: false,
-  appType: "custom",
-  logLevel: "error",
-  optimizeDeps: { noDiscovery: true },
-  server: { middlewareMode: true, hmr: false, watch: null },
-});
 let code = 1;
 try {
-  const { main } = await server.ssrLoadModule("/tests/bench/main.ts");
-  code = await main(process.argv.slice(2));
+  code = Number(await launch("/tests/bench/main.ts"));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
 }
-await server.close();
 process.exit(code);

@@ -1,16 +1,4 @@
 // node tests/bench/soak.mjs [tiny|real] [tokens]: see tests/bench/soak.ts.
-import { fileURLToPath } from "node:url";
-import { createServer } from "vite";
+import { launch } from "./launch.mjs";
 
-const server = await createServer({
-  root: fileURLToPath(new URL("../..", import.meta.url)),
-  configFile: false,
-  appType: "custom",
-  logLevel: "error",
-  optimizeDeps: { noDiscovery: true },
-  server: { middlewareMode: true, hmr: false, watch: null },
-});
-const { main } = await server.ssrLoadModule("/tests/bench/soak.ts");
-const code = await main(process.argv.slice(2));
-await server.close();
-process.exit(code);
+process.exit(Number(await launch("/tests/bench/soak.ts")));

@@ -1,4 +1,4 @@
-import { keyWord, type PageFormat, positionWord, scoreWord, valueWord } from "./paged-slab.ts";
+import { copyPair, type PageFormat } from "./paged-slab.ts";
 
 /**
  * Twin of shaders/kv_ring.wgsl for one kv head: row r of a chunk of `rows`, at position start + r, into slot
@@ -12,20 +12,11 @@ export function kvRing(
   chunk: Uint32Array,
   firstChunkPage: number,
 ): number {
-  const half = format.headDim / 2;
   const P = format.pageSlots;
   for (let r = 0; r < rows; r += 1) {
     const slot = (start + r) % capacity;
-    for (const [word, size] of [
-      [keyWord, half],
-      [valueWord, half],
-      [positionWord, 1],
-      [scoreWord, 1],
-    ] as const) {
-      const from = word(format, firstChunkPage + Math.floor(r / P), r);
-      const to = word(format, table[Math.floor(slot / P)]!, slot);
-      pages.set(chunk.slice(from, from + size), to);
-    }
+    const from = { words: chunk, page: firstChunkPage + Math.floor(r / P), slot: r };
+    copyPair(format, from, { words: pages, page: table[Math.floor(slot / P)]!, slot });
   }
   return Math.min(capacity, start + rows);
 }

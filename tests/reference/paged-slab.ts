@@ -17,3 +17,24 @@ export const positionWord = (f: PageFormat, page: number, slot: number): number 
 
 export const scoreWord = (f: PageFormat, page: number, slot: number): number =>
   positionWord(f, page, slot) + f.pageSlots;
+
+/** A slot of a page, in a slab or in a chunk. */
+interface Place {
+  words: Uint32Array;
+  page: number;
+  slot: number;
+}
+
+/** Copies key, value, position and score of a slot to another. */
+export function copyPair(format: PageFormat, from: Place, to: Place): void {
+  const half = format.headDim / 2;
+  for (const [word, size] of [
+    [keyWord, half],
+    [valueWord, half],
+    [positionWord, 1],
+    [scoreWord, 1],
+  ] as const) {
+    const start = word(format, from.page, from.slot);
+    to.words.set(from.words.slice(start, start + size), word(format, to.page, to.slot));
+  }
+}
