@@ -151,7 +151,12 @@ describe("calibrate", () => {
     const poisoned: QuerySource = {
       ...source(test),
       async *batches() {
-        yield { layer: 0, rows: 9, start: 0, queries: new Float32Array(9 * 6 * 16).fill(Number.NaN) };
+        yield {
+          layer: 0,
+          rows: 9,
+          start: 0,
+          queries: new Float32Array(9 * 6 * 16).fill(Number.NaN),
+        };
       },
     };
     await expect(calibrate(poisoned, { samples: 9 })).rejects.toThrow(
