@@ -17,7 +17,7 @@ import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import { ropeTables } from "./rope-tables.ts";
+import { globalFrequencies, ropeTables } from "./rope-tables.ts";
 import type { LayerWeights, ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -111,6 +111,8 @@ export class Transformer {
   readonly buffers: StepBuffers;
   /** Kernel name -> variant, for engine.info(). */
   readonly variants: Readonly<Record<string, string>>;
+  /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
+  readonly inverseFrequencies: Float64Array;
   private readonly pool: KvPool;
   private readonly compressor: Compressor;
   private readonly filters: GPUBuffer;
@@ -204,6 +206,7 @@ export class Transformer {
       head,
       makeHead,
       variants,
+      globalFrequencies(config, weights.ropeFactors),
     );
   }
 
@@ -222,8 +225,10 @@ export class Transformer {
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
+    inverseFrequencies: Float64Array,
   ) {
     this.config = config;
+    this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
     this.compressor = compressor;
     this.filters = filters;
@@ -249,6 +254,15 @@ export class Transformer {
     this.headLinear = head.bind(headBuffers);
     this.makeHeads = async () => (await makeHead()).bind(headBuffers);
     this.variants = variants;
+  }
+
+  /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
+  async keyGains(
+    layer: number,
+    read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
+  ): Promise<Float32Array | undefined> {
+    const gains = this.parts[layer]?.qkNorm;
+    return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
   }
 
   /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */
