@@ -18,9 +18,9 @@ export function createGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
 
 /**
  * Ids equal those of `transformers` but for two points, where it follows llama.cpp and the tokenizer
- * the model was trained with: SmolLM's digits are single before words are cut (transformers' reading
- * of a GGUF leaves that out), and SentencePiece puts its space in front of every stretch between
- * control tokens, and takes user-defined tokens (Gemma's runs of spaces) longest first.
+ * the model was trained with: SmolLM's digits are single before words are cut, as its tokenizer.json has it
+ * (transformers' reading of a GGUF leaves that out), and SentencePiece puts its space in front of every
+ * stretch between control tokens.
  */
 export class GgufTokenizer implements GuardedTokenizer {
   readonly vocabulary: Vocabulary;

@@ -95,6 +95,14 @@ export function spellingsOf(vocabulary: Vocabulary, type: number): string[] {
   return vocabulary.tokens.filter((_, id) => vocabulary.types[id] === type);
 }
 
+/**
+ * A run of spaces that a SentencePiece vocabulary lists as user-defined (Gemma has them from 2 to 31): such
+ * tokens take part in merging, before all others, so that 32 spaces are twice 16 as in `transformers`.
+ * A GGUF spells them with real spaces.
+ */
+export const isSpaceRun = ({ model, tokens, types }: Vocabulary, id: number): boolean =>
+  model !== "gpt2" && types[id] === TOKEN_TYPE.userDefined && /^[ \u2581]{2,}$/.test(tokens[id]!);
+
 /** "<0x0A>" -> 10. */
 export function byteOfSpelling(token: string): number | undefined {
   const match = /^<0x([0-9A-Fa-f]{2})>$/.exec(token);
