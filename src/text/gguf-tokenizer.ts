@@ -26,6 +26,7 @@ export class GgufTokenizer implements GuardedTokenizer {
   readonly vocabulary: Vocabulary;
   readonly vocabSize: number;
   readonly endTokens: ReadonlySet<number>;
+  readonly prefix: readonly number[];
   /** SentencePiece puts a space before the text; decoding takes it away again. */
   readonly stripsLeadingSpace: boolean;
   readonly #pre: PreTokenizer | undefined;
@@ -50,6 +51,7 @@ export class GgufTokenizer implements GuardedTokenizer {
     this.vocabulary = vocabulary;
     this.vocabSize = tokens.length;
     this.endTokens = vocabulary.endTokens;
+    this.prefix = vocabulary.prefix;
   }
 
   encode(text: string, options: { special?: boolean } = {}): number[] {

@@ -72,11 +72,11 @@ interface Piece {
 }
 
 /**
- * Sequences of 2,048 tokens, as in the reference: the beginning of each text that is long enough;
+ * Sequences of 2,048 tokens, a first token of the model's included, as in the reference: the beginning of each text that is long enough;
  * where those are too few, the next parts of them, then texts that are shorter.
  */
 function cutTexts(engine: InferenceEngine, texts: readonly string[], sequences: number): Piece[] {
-  const length = Math.min(SEQUENCE_TOKENS, engine.contextLength);
+  const length = Math.min(SEQUENCE_TOKENS, engine.contextLength) - engine.tokenizer.prefix.length;
   const pieces: Piece[] = [];
   const long: Piece[] = [];
   const short: Piece[] = [];
@@ -103,17 +103,18 @@ function cutTexts(engine: InferenceEngine, texts: readonly string[], sequences: 
 
 function engineQueries(engine: InferenceEngine, pieces: readonly Piece[]): QuerySource {
   const { layers, heads, kvHeads, headDim } = engine.shape;
+  const { prefix } = engine.tokenizer;
   return {
     layers,
     heads,
     kvHeads,
     headDim,
-    rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
+    rows: pieces.reduce((sum, { tokens }) => sum + prefix.length + tokens.length, 0),
     async *batches(signal) {
       for (const { tokens } of pieces) {
         const captured: QueryBatch[] = [];
         await engine.captureQueries(
-          tokens,
+          [...prefix, ...tokens],
           (layer, rows, queries) => captured.push({ layer, rows, queries }),
           signal,
         );
