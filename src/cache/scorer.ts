@@ -79,10 +79,15 @@ export class Scorer {
     return preparing;
   }
 
+  /** How many of a prompt chunk's rows are observed. */
+  observed(name: PolicyName, rows: number): number {
+    return Math.min(rows, policyOf(name).observation?.queries ?? 0);
+  }
+
   /** Scores a layer's cache and the prompt block, whose last `queries` rows may be observed. */
   block(name: PolicyName, layer: number, queries: number): Dispatch[] {
     const { scoring, observation } = policyOf(name);
-    if (!scoring && !observation) return [];
+    if ((!scoring && !observation) || !this.layers.includes(layer)) return [];
     const bound = this.of(name)[layer]!;
     return [...bound.observeBlock(queries), ...(scoring ? [bound.scoreBlock] : [])];
   }

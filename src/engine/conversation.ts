@@ -3,7 +3,6 @@ import {
   type CacheSettings,
   capacityOf,
   resolveCacheSettings,
-  UNLIMITED,
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
@@ -78,24 +77,23 @@ export class Conversation {
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
     await this.settled();
-    // Compiled first: nothing may come between reading the settings and acting on them.
-    const rescore =
-      options.policy === undefined || options.policy === this.settings.policy
-        ? undefined
-        : await this.core.survive(({ runner }) => runner.compressor.prepareRescore());
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
+    // Compiled first: nothing may come between reading the cache's settings and acting on them.
+    await this.core.survive(({ runner }) => runner.scorer.prepare(settings.policy));
+    await this.settled();
+    const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;
     if (sequence) {
-      const { compressor } = this.core.state.runner;
+      const { runner } = this.core.state;
       // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescore) sequence.own(UNLIMITED);
-      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(capacityOf(settings));
+      if (rescored) sequence.own();
+      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(settings);
       sequence.setSettings(settings);
-      if (rescore && sequence.tokensSeen > 0) compressor.rescore(sequence, rescore);
-      compressor.shrink(sequence);
+      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
+      runner.shrink(sequence);
     }
     this.request = request;
     return this.usage();
@@ -358,6 +356,7 @@ export class Conversation {
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
+    await runner.scorer.prepare(this.settings.policy);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -435,7 +434,8 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive((state) => {
+      return await this.core.survive(async (state) => {
+        await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
         this.open();
         const onRun = (run: readonly number[]) => this.seen.push(...run);
         return work({ state, sequence: this.live, onRun });

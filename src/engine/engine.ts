@@ -1,5 +1,6 @@
 import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
+import { possiblePolicy } from "../cache/head-knowledge.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
@@ -100,10 +101,10 @@ export class InferenceEngine {
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
-    const filters = calibration?.filters.values;
     checkPlan(planMemory(gguf, config, settings), memoryLimit);
 
-    const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
+    const policy = possiblePolicy(settings.policy, calibration);
+    const inputs: DeviceStateInputs = { source, gguf, config, calibration, policy, memoryLimit };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),

@@ -5,8 +5,8 @@ import paging from "../../shaders/lib/paging.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 
-/** Words of the `eviction` uniform { lane, rows of the chunk, position of the newest token, 0 }. */
-export const EVICTION_WORDS = 4;
+/** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */
+export const EVICTION_WORDS = 8;
 
 export interface EvictSelectConfig {
   /** D. */

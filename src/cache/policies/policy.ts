@@ -3,6 +3,8 @@ import type { ScoreFeatures } from "../../kernels/score-cache.ts";
 
 /** What calibration knows of one kv head; each part is there or not. */
 export interface HeadKnowledge {
+  /** D */
+  readonly headDim: number;
   /** [D], negative as published: high scores have a low key . filter. */
   readonly filter: Float32Array | undefined;
   /** [D], before RoPE: mean over the query group and the calibration text. */
@@ -59,7 +61,7 @@ export interface Policy {
   /** What it needs calibrated. */
   readonly needs: readonly Need[];
   /** The policy in its place where that is missing. */
-  readonly fallback?: string;
+  readonly fallback?: "q-filters" | "k-norm" | "keydiff";
   /** Whether anything is ever dropped. */
   readonly evicts: boolean;
   readonly score: InsertionScore;
