@@ -1,6 +1,7 @@
 // Scores the cached keys of one layer and lane anew, after its policy changed: the same score as kv_write
-// gives, from the key as stored (f16).
-// Needs: HEAD_DIM, PAGE_SLOTS. Workgroups: (n, G), 64 threads, one a slot at a time. Bytes: 2 D + 8 a slot.
+// gives, from the key as stored.
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read words). Workgroups: (n, G), 64 threads,
+// one a slot at a time. Bytes: a key, position and score a slot.
 
 const WORKGROUP = 64u;
 
@@ -10,6 +11,10 @@ const WORKGROUP = 64u;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
 @group(0) @binding(4) var<storage, read> filters: array<f32>; // [L, G, D]
 @group(0) @binding(5) var<storage, read_write> pages: array<u32>;
+
+fn filter_quad(i: u32) -> vec4<f32> {
+  return vec4<f32>(filters[i], filters[i + 1u], filters[i + 2u], filters[i + 3u]);
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -23,16 +28,18 @@ fn main(
   let head = shape.layer * shape.kv_heads + kv_head;
   for (var slot = group.x * WORKGROUP + t; slot < tables[table]; slot += groups.x * WORKGROUP) {
     let page = tables[table + 2u + slot / PAGE_SLOTS];
-    let key = key_word(page, slot);
+    let key = pages_key(page, slot);
     var filter_dot = 0.0;
     var square = 0.0;
-    for (var i = 0u; i < HALF_DIM; i += 1u) {
-      let k = unpack2x16float(pages[key + i]);
-      let f = head * HEAD_DIM + 2u * i;
-      filter_dot += k.x * filters[f] + k.y * filters[f + 1u];
-      square += dot(k, k);
+    for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
+      let k = pages_octet(key + o * PAGES_OCTET_UNITS);
+      let f = head * HEAD_DIM + 8u * o;
+      filter_dot += dot(k.low, filter_quad(f)) + dot(k.high, filter_quad(f + 4u));
+      square += dot(k.low, k.low) + dot(k.high, k.high);
     }
-    let score = key_score(lane, filter_dot, sqrt(square), pages[position_word(page, slot)], head);
-    pages[score_word(page, slot)] = bitcast<u32>(score);
+    let scale = pages_scales(pages_scale_word(page, slot)).x;
+    let position = pages[pages_position_word(page, slot)];
+    let score = key_score(lane, scale * filter_dot, scale * sqrt(square), position, head);
+    pages[pages_score_word(page, slot)] = bitcast<u32>(score);
   }
 }

@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers, PAGE_SLOTS, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { globalLayers, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
 import {
   createEvictSelect,
   EVICTION_WORDS,
@@ -9,6 +9,7 @@ import {
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
+import { chunkFormat } from "../kernels/page-format.ts";
 import { createRescore } from "../kernels/rescore.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
 import { capacityOf, UNLIMITED } from "./budget.ts";
@@ -28,7 +29,7 @@ interface Kernels {
  * sliding window take chunks in, and take no part in the rest.
  */
 export class Compressor {
-  /** A prompt chunk's keys and values, in page format; one layer at a time uses it. */
+  /** A prompt chunk's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
   readonly chunk: GPUBuffer;
   private readonly pool: KvPool;
   private readonly kernels: Kernels;
@@ -37,11 +38,10 @@ export class Compressor {
   private readonly eviction: GPUBuffer;
 
   static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
-    const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const [select, move, ring] = await Promise.all([
-      createEvictSelect(pool.gpu, config),
-      createKvMove(pool.gpu, config),
+      createEvictSelect(pool.gpu, pool.shape),
+      createKvMove(pool.gpu, pool.shape),
       rings ? createKvRing(pool.gpu, pool.shape) : undefined,
     ]);
     return new Compressor(pool, { select, move, ring }, filters, chunkRows);
@@ -51,9 +51,9 @@ export class Compressor {
     this.pool = pool;
     this.kernels = kernels;
     this.filters = filters;
-    const { kvHeads, headDim } = pool.shape;
+    const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
-    const chunkBytes = kvHeads * pagesFor(chunkRows) * pageWords(headDim) * 4;
+    const chunkBytes = kvHeads * pagesFor(chunkRows) * pageWords(chunkFormat(pool.shape)) * 4;
     this.chunk = ledger.storage("activations", "prompt chunk", chunkBytes);
     this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, chunkRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
@@ -117,8 +117,7 @@ export class Compressor {
 
   /** The kernel of `retention`, compiled when it is first needed. */
   prepareRetention(): Promise<Retention> {
-    const { gpu, shape } = this.pool;
-    return createRetention(gpu, { headDim: shape.headDim, pageSlots: PAGE_SLOTS });
+    return createRetention(this.gpu, this.pool.shape);
   }
 
   /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */

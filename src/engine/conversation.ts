@@ -78,6 +78,7 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
+    this.core.checkStorage(options.kv);
     // Compiled first: nothing may come between reading the settings and acting on them.
     const rescore =
       options.policy === undefined || options.policy === this.settings.policy

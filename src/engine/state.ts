@@ -3,6 +3,7 @@ import { KvPool } from "../cache/kv-pool.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
@@ -25,16 +26,18 @@ export interface DeviceStateInputs {
   /** [L, G, D], or undefined where the model has none. */
   readonly filters: Float32Array | undefined;
   readonly memoryLimit: number;
+  /** How pages hold keys and values. */
+  readonly storage: KvStorage;
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
+  { source, gguf, config, filters, memoryLimit, storage }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const pool = new KvPool(gpu, cacheShapeOf(config), CHUNK_ROWS, memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config, storage), CHUNK_ROWS, memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (filters) gpu.write(filterBuffer, filters);
   // What does not depend on the weights is compiled while they come.
