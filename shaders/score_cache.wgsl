@@ -14,6 +14,7 @@
 // Bytes: a key (and value) a candidate, read once for each of anchor, deviations, scores. Flops: 2 D a feature
 // and candidate (D^2 for QUADRATIC). Workgroup memory: 16 WORKGROUP + 3 D f32 (7 KiB at D 256).
 
+const HALF_DIM = HEAD_DIM / 2u;
 const QUADS = HEAD_DIM / 4u;
 const HALF_OCTETS = OCTETS_A_VECTOR / 2u; // threads that share a key
 const SHARES = WORKGROUP / HALF_OCTETS;   // keys at a time, where threads share them

@@ -24,6 +24,9 @@ export type PolicyName =
   | "streaming-llm"
   | "random";
 
+/** How the cache holds keys and values: 2 bytes a value, 1 byte and a scale a vector, or 4 bytes. */
+export type KvStorage = "f16" | "q8" | "f32";
+
 export interface CacheOptions {
   /** Key-value pairs kept per kv head, or "full". Default 512. */
   budget?: number | "full";
@@ -33,6 +36,8 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
+  /** Storage of keys and values, chosen when the engine is made. Default "f16". */
+  kv?: KvStorage;
 }
 
 /** Stage of loading; `loaded` and `total` are bytes where the stage moves bytes, else counts. */
@@ -202,6 +207,8 @@ export interface EngineInfo {
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
+  /** Storage of keys and values. */
+  kv: KvStorage;
   /** Things the user should know, e.g. a fallback policy. */
   notices: string[];
 }

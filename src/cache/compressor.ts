@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { globalLayers, PAGE_SLOTS, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { globalLayers, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
 import {
   createEvictSelect,
   EVICTION_WORDS,
@@ -9,6 +9,7 @@ import {
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
+import { chunkFormat } from "../kernels/page-format.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
@@ -26,7 +27,7 @@ interface Kernels {
  * sliding window take chunks in, and take no part in the rest.
  */
 export class Compressor {
-  /** A prompt block's keys and values, in page format; one layer at a time uses it. */
+  /** A prompt block's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
   readonly chunk: GPUBuffer;
   private readonly pool: KvPool;
   private readonly kernels: Kernels;
@@ -35,11 +36,10 @@ export class Compressor {
   readonly eviction: GPUBuffer;
 
   static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
-    const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const [select, move, ring] = await Promise.all([
-      createEvictSelect(pool.gpu, config),
-      createKvMove(pool.gpu, config),
+      createEvictSelect(pool.gpu, pool.shape),
+      createKvMove(pool.gpu, pool.shape),
       rings ? createKvRing(pool.gpu, pool.shape) : undefined,
     ]);
     return new Compressor(pool, { select, move, ring }, blockRows);
@@ -48,9 +48,9 @@ export class Compressor {
   private constructor(pool: KvPool, kernels: Kernels, blockRows: number) {
     this.pool = pool;
     this.kernels = kernels;
-    const { kvHeads, headDim } = pool.shape;
+    const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
-    const chunkBytes = kvHeads * pagesFor(blockRows) * pageWords(headDim) * 4;
+    const chunkBytes = kvHeads * pagesFor(blockRows) * pageWords(chunkFormat(pool.shape)) * 4;
     this.chunk = ledger.storage("activations", "prompt block", chunkBytes);
     this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
@@ -90,7 +90,11 @@ export class Compressor {
       else sequence.ownKept();
       this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
       const { kvHeads } = this.pool.shape;
-      const moves = this.gpu.ledger.storage("staging", "moves", movesBytes(kvHeads, sequence.excess));
+      const moves = this.gpu.ledger.storage(
+        "staging",
+        "moves",
+        movesBytes(kvHeads, sequence.excess),
+      );
       const evicting = globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves));
       this.gpu.run([...scoring, ...evicting]);
       this.gpu.ledger.destroy(moves);
@@ -108,8 +112,7 @@ export class Compressor {
 
   /** The kernel of `retention`, compiled when it is first needed. */
   prepareRetention(): Promise<Retention> {
-    const { gpu, shape } = this.pool;
-    return createRetention(gpu, { headDim: shape.headDim, pageSlots: PAGE_SLOTS });
+    return createRetention(this.gpu, this.pool.shape);
   }
 
   /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */

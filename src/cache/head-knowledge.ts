@@ -38,10 +38,7 @@ export const missingNeeds = (name: PolicyName, calibration: Calibration | undefi
   policyOf(name).needs.filter((need) => !isKnown(need, calibration));
 
 /** The policy itself, or what stands in for it where the calibration lacks what it needs. */
-export function possiblePolicy(
-  name: PolicyName,
-  calibration: Calibration | undefined,
-): PolicyName {
+export function possiblePolicy(name: PolicyName, calibration: Calibration | undefined): PolicyName {
   const { fallback } = policyOf(name);
   if (fallback === undefined || missingNeeds(name, calibration).length === 0) return name;
   return possiblePolicy(fallback, calibration);

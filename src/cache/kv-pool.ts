@@ -70,7 +70,7 @@ export class KvPool {
   }
 
   get pageBytes(): number {
-    return pageWords(this.shape.headDim) * 4;
+    return pageWords(this.shape) * 4;
   }
 
   get maxLanes(): number {

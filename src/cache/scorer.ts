@@ -227,7 +227,10 @@ export class Scorer {
   }
 }
 
-const atRows = ({ kernel, bindings, workgroups: [x, y = 1] }: Dispatch, rows: number): Dispatch => ({
+const atRows = (
+  { kernel, bindings, workgroups: [x, y = 1] }: Dispatch,
+  rows: number,
+): Dispatch => ({
   kernel,
   bindings,
   workgroups: [x, y, rows],

@@ -76,6 +76,7 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
+    this.core.checkStorage(options.kv);
     await this.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });

@@ -2,9 +2,10 @@ import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { POLICIES } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
-import { asWinnowError, WinnowError } from "../errors.ts";
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
@@ -52,6 +53,21 @@ export class EngineCore {
     this.state = state;
   }
 
+  /** How pages hold keys and values. */
+  get storage(): KvStorage {
+    return this.inputs.storage;
+  }
+
+  /** Throws invalid_argument for another storage than the engine's: pages are of one kind. */
+  checkStorage(kv: KvStorage | undefined): void {
+    if (kv === undefined || kv === this.storage) return;
+    throw invalidArgument(
+      "cache.kv",
+      `the engine stores pages as ${this.storage}, which cannot be changed to ${String(kv)}`,
+      "Make another engine: createEngine({ cache: { kv } }).",
+    );
+  }
+
   /** The layers whose cache the budget governs: all but those with a sliding window. */
   get globalLayers(): number[] {
     return globalLayers(this.config);
@@ -73,7 +89,7 @@ export class EngineCore {
   checkBudget({ budget }: CacheSettings): void {
     const { memoryLimit } = this.inputs;
     if (budget === "full" || !Number.isFinite(memoryLimit)) return;
-    const needed = budgetBytes(this.config, budget);
+    const needed = budgetBytes(this.config, this.storage, budget);
     const { kv, total } = this.state.gpu.ledger.report();
     if (total - kv + needed <= memoryLimit) return;
     throw new WinnowError(
@@ -162,8 +178,9 @@ export class EngineCore {
 /** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
 export function budgetBytes(
   { windows, kvHeads, headDim }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim">,
+  storage: KvStorage,
   budget: number,
 ): number {
   const pages = windows.reduce((sum, window) => sum + pagesFor(window || budget), 0);
-  return pages * kvHeads * pageWords(headDim) * 4;
+  return pages * kvHeads * pageWords({ headDim, storage }) * 4;
 }

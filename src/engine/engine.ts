@@ -1,10 +1,11 @@
-import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
-import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
+import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
 import { possiblePolicy } from "../cache/head-knowledge.ts";
+import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
@@ -56,6 +57,8 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How pages hold keys and values. */
+  kv: KvStorage;
   notices: string[];
 }
 
@@ -93,6 +96,7 @@ export class InferenceEngine {
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
+    const storage = resolveStorage(options.cache ?? {});
     const templates = import("../text/jinja.ts");
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
@@ -101,10 +105,18 @@ export class InferenceEngine {
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
-    checkPlan(planMemory(gguf, config, settings), memoryLimit);
+    checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
     const policy = possiblePolicy(settings.policy, calibration);
-    const inputs: DeviceStateInputs = { source, gguf, config, calibration, policy, memoryLimit };
+    const inputs: DeviceStateInputs = {
+      source,
+      gguf,
+      config,
+      calibration,
+      policy,
+      memoryLimit,
+      storage,
+    };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
@@ -195,6 +207,7 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      kv: this.core.storage,
       notices: [...notices],
     };
   }

@@ -8,6 +8,7 @@ import { Scorer } from "../cache/scorer.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
@@ -32,16 +33,18 @@ export interface DeviceStateInputs {
   /** The policy that conversations begin with: compiled while the weights come. */
   readonly policy: PolicyName;
   readonly memoryLimit: number;
+  /** How pages hold keys and values. */
+  readonly storage: KvStorage;
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  { source, gguf, config, calibration, policy, memoryLimit }: DeviceStateInputs,
+  { source, gguf, config, calibration, policy, memoryLimit, storage }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const pool = new KvPool(gpu, cacheShapeOf(config), blockRows(config), memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config, storage), blockRows(config), memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
   // What does not depend on the weights is compiled while they come.

@@ -4,7 +4,7 @@ import observeLse from "../../shaders/observe_lse.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-format.ts";
+import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
 const WORKGROUP = 64;

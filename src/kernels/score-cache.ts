@@ -8,7 +8,8 @@ import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { headStride } from "./head-data.ts";
-import { chunkFormat, type PageFormat, pageCode, pagedCode } from "./page-format.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
 
 /** Invocations of a workgroup. */
 export const SCORE_WORKGROUP = 64;

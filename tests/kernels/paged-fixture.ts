@@ -1,6 +1,7 @@
 import type { GpuContext } from "../../src/gpu/context.ts";
+import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
 import type { Pair } from "../reference/evict-select.ts";
-import { type PageFormat, pageWords, positionWord, scoreWord } from "../reference/paged-slab.ts";
+import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
 import { upload } from "./gpu.ts";
 
 /** A small deterministic generator (mulberry32): uniform numbers in [0, 1). */
@@ -21,7 +22,7 @@ export interface HeadCase {
   capacity: number;
 }
 
-export interface CacheCase extends PageFormat {
+export interface CacheCase extends SlabFormat {
   layers: number;
   layer: number;
   lanes: number;
@@ -71,21 +72,25 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
   const tables = Uint32Array.from({ length: lanes * layers * G * (maxPages + 2) }, word);
   const tableRow = (g: number) => ((lane * layers + layer) * G + g) * (maxPages + 2);
   const chunkPages = Math.max(1, ...heads.map((h) => Math.ceil(h.rows.length / P)));
-  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(cache) }, word);
+  const chunkCase = { ...cache, ...chunkFormat(cache) };
+  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(chunkCase) }, word);
+  const vector = (scale: number) =>
+    Float32Array.from({ length: cache.headDim }, () => scale * (random() - 0.5));
   let next = 0;
   heads.forEach((head, g) => {
     const row = tableRow(g);
     tables.set([head.slots.length, head.capacity], row);
     for (let p = 0; p < need(head); p++) tables[row + 2 + p] = order[next++]!;
-    const put = (data: Uint32Array, page: number, slot: number, pair: Pair) => {
-      data[positionWord(cache, page, slot)] = pair.position;
-      data[scoreWord(cache, page, slot)] = asBits(pair.score);
-    };
     head.slots.forEach((pair, s) => {
-      put(pages, tables[row + 2 + Math.floor(s / P)]!, s, pair);
+      const page = tables[row + 2 + Math.floor(s / P)]!;
+      pages[positionWord(cache, page, s)] = pair.position;
+      pages[scoreWord(cache, page, s)] = asBits(pair.score);
     });
     head.rows.forEach((pair, r) => {
-      put(chunk, g * chunkPages + Math.floor(r / P), r, pair);
+      // Of many magnitudes, some vectors all zero.
+      const vectors = { key: vector(10 ** ((r % 9) - 4)), value: vector(r % 7) };
+      const place = { words: chunk, page: g * chunkPages + Math.floor(r / P), slot: r };
+      writePair(chunkCase, place, { ...pair, ...vectors });
     });
   });
   const laneWords = Uint32Array.from({ length: lanes * 8 }, word);
