@@ -1,7 +1,8 @@
 // The attention that each candidate of an eviction gets from the observed queries, mean over them and over the
 // query group, as its score (SnapKV, arXiv 2404.14469), or added to it (ACCUMULATE: H2O, arXiv 2306.14048).
-// With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL; lib/candidates_*, lib/logit.
+// With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
+// PEAKS it is the most instead of the mean, of the group's heads and of the rows.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit.
 // Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from observe_lse.
 // Bytes: a key a candidate and query head, cached after the first; 2 D flops each and an exp.
 
@@ -32,14 +33,16 @@ fn main(
     if (i < total) {
       let c = candidate_at(i, count, row, kv_head);
       let queries = observed_queries();
-      for (var q = 0u; q < queries; q += 1u) {
-        let query = observed_query(group.z, q);
-        if (i >= count && i - count >= query.sees) { continue; }
-        for (var h = kv_head * GROUP; h < (kv_head + 1u) * GROUP; h += 1u) {
-          mass += exp(logit(c, query.row, h) - lse[query.index * shape.heads + h]);
+      for (var h = kv_head * GROUP; h < (kv_head + 1u) * GROUP; h += 1u) {
+        var of_head = 0.0;
+        for (var q = 0u; q < queries; q += 1u) {
+          let query = observed_query(group.z, q);
+          if (i >= count && i - count >= query.sees) { continue; }
+          of_head += exp(logit(c, query.row, h) - lse[query.index * shape.heads + h]);
         }
+        of_head /= f32(queries);
+        if (PEAKS) { mass = max(mass, of_head); } else { mass += of_head / f32(GROUP); }
       }
-      mass /= f32(queries * GROUP);
     }
     sh_mass[t] = mass;
     workgroupBarrier();
@@ -48,10 +51,11 @@ fn main(
       var sum = sh_mass[t];
       if (POOL > 0u && i >= count) {
         for (var d = 1u; d <= POOL; d += 1u) {
-          if (i - count >= d) { sum += sh_mass[t - d]; }
-          sum += sh_mass[t + d]; // beyond the last row: 0
+          let before = select(0.0, sh_mass[t - d], i - count >= d);
+          let after = sh_mass[t + d]; // beyond the last row: 0
+          if (PEAKS) { sum = max(sum, max(before, after)); } else { sum += before + after; }
         }
-        sum /= f32(2u * POOL + 1u);
+        if (!PEAKS) { sum /= f32(2u * POOL + 1u); }
       }
       if (ACCUMULATE) { sum += candidate_score(c); }
       set_candidate_score(c, sum);

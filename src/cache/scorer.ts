@@ -67,7 +67,13 @@ export class Scorer {
   }
 
   /** Compiles what a policy needs, once; to be awaited before a sequence uses it. */
-  prepare(name: PolicyName): Promise<void> {
+  async prepare(name: PolicyName): Promise<void> {
+    const { scoring, observation } = policyOf(name);
+    if (scoring || observation) await this.prepareWhole(name);
+  }
+
+  /** Compiles what scores a whole cache by a policy: also one whose scores are fixed when pairs are written. */
+  prepareWhole(name: PolicyName): Promise<void> {
     let preparing = this.preparing.get(name);
     if (!preparing) {
       preparing = this.compile(name).then((prepared) => {

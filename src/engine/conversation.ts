@@ -83,7 +83,10 @@ export class Conversation {
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
-    await this.core.survive(({ runner }) => runner.scorer.prepare(settings.policy));
+    const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
+    await this.core.survive(({ runner: { scorer } }) =>
+      changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
+    );
     await this.settled();
     const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;

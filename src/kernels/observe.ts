@@ -16,6 +16,8 @@ export interface Observation {
   readonly pool: number;
   /** Add to the score instead of replacing it. */
   readonly accumulate: boolean;
+  /** The most instead of the mean, of the query group's heads and of the neighbouring rows. */
+  readonly peaks?: boolean;
 }
 
 /** Two kernels that run one after the other; `lse` is f32 [observed queries, H]. */
@@ -33,7 +35,7 @@ export interface ObserveKernels {
 export async function createObserve(
   gpu: GpuContext,
   shape: CacheShape,
-  { pool, accumulate }: Observation,
+  { pool, accumulate, peaks = false }: Observation,
   target: ScoreTarget,
 ): Promise<ObserveKernels> {
   const inBlock = target.kind === "block";
@@ -42,6 +44,7 @@ export async function createObserve(
     GROUP: shape.heads / shape.kvHeads,
     POOL: pool,
     ACCUMULATE: accumulate,
+    PEAKS: peaks,
   };
   const make = (label: string, code: string, lse: "read" | "write"): Promise<Kernel> =>
     gpu.kernel({

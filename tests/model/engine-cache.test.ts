@@ -173,7 +173,7 @@ describe("the cache of a conversation", () => {
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring
     const qFilters: CacheRequest = { ...kNorm, policy: "q-filters" };
     sequence.setSettings(resolveCacheSettings(qFilters));
-    await runner.scorer.prepare("q-filters");
+    await runner.scorer.prepareWhole("q-filters");
     runner.rescore(sequence);
     const after = await readSlots(sequence, 100);
     const expected = new Array<number>(150).fill(0);

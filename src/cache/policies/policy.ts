@@ -49,6 +49,8 @@ export interface ObservationPlan {
   readonly queries: number;
   /** Rows on either side over which attention is averaged. */
   readonly pool: number;
+  /** Take the most, not the mean, of neighbours and of the query group. */
+  readonly peaks?: boolean;
   /** Add up over all queries of prompts and answers: slow. */
   readonly accumulate: boolean;
 }
