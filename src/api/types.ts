@@ -36,7 +36,10 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
-  /** Storage of keys and values, chosen when the engine is made. Default "f16". */
+  /**
+   * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
+   * to make keys or values larger than f16 holds; `info().notices` says so.
+   */
   kv?: KvStorage;
 }
 

@@ -173,21 +173,32 @@ export class Conversation {
         const state = this.core.state;
         let token: number;
         let ahead = false;
+        let cut = 0;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
             sampler.dispose();
             sampler = undefined;
           }
+          const started = sampler === undefined;
           sampler ??= await this.start(state, wanted, prompt, answer, options);
+          // Submitted behind the first draw, and read while the GPU runs ahead.
+          const counting = started ? state.runner.compressor.clamped(this.live) : undefined;
+          counting?.catch(() => {});
           ahead = this.runAhead(sampler, answer.length, options);
           token = await sampler.token();
+          cut = (await counting) ?? 0;
           losses = 0;
         } catch (error) {
           sampler?.dispose();
           sampler = undefined;
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
+          continue;
+        }
+        if (await this.core.widen(state, cut, this.settings)) {
+          sampler.dispose();
+          sampler = undefined;
           continue;
         }
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
@@ -438,12 +449,17 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive(async (state) => {
-        await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
-        this.open();
-        const onRun = (run: readonly number[]) => this.seen.push(...run);
-        return work({ state, sequence: this.live, onRun });
-      });
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          this.open();
+          const onRun = (run: readonly number[]) => this.seen.push(...run);
+          const sequence = this.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
     } finally {
       this.running = false;
     }

@@ -36,8 +36,10 @@ export class EngineCore {
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
   closed = false;
+  /** Whether the user named the storage of pages: then it stays. */
+  private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
-  private readonly inputs: DeviceStateInputs;
+  private inputs: DeviceStateInputs;
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -45,8 +47,10 @@ export class EngineCore {
     inputs: DeviceStateInputs,
     tokenizer: Tokenizer,
     state: DeviceState,
+    storageChosen: boolean,
   ) {
     this.gpu = gpu;
+    this.storageChosen = storageChosen;
     this.inputs = inputs;
     this.config = inputs.config;
     this.tokenizer = tokenizer;
@@ -80,23 +84,51 @@ export class EngineCore {
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
     const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
-    const notice = `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
-    if (!this.notices.includes(notice)) this.notices.push(notice);
+    this.notice(
+      `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
+    );
     return { ...request, policy: chosen };
   }
 
+  /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
+  private fits(storage: KvStorage, { budget }: CacheSettings): boolean {
+    if (budget === "full") return true;
+    const { kv, total } = this.state.gpu.ledger.report();
+    return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+  }
+
   /** Throws out_of_memory where a full budget would not fit the limit. */
-  checkBudget({ budget }: CacheSettings): void {
+  checkBudget(settings: CacheSettings): void {
+    const { budget } = settings;
+    if (budget === "full" || this.fits(this.storage, settings)) return;
     const { memoryLimit } = this.inputs;
-    if (budget === "full" || !Number.isFinite(memoryLimit)) return;
     const needed = budgetBytes(this.config, this.storage, budget);
     const { kv, total } = this.state.gpu.ledger.report();
-    if (total - kv + needed <= memoryLimit) return;
     throw new WinnowError(
       "out_of_memory",
       `cache.budget: ${budget} pairs a head take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       { hint: "Lower the cache budget.", details: { needed, memoryLimit } },
     );
+  }
+
+  /**
+   * To be called with the number of keys and values on `state` that were cut to what f16 holds. Where the
+   * storage was left to the engine and memory allows, pages become f32: returns true once `state` is replaced
+   * by one that has them, and conversations find their caches gone. Says in `notices` what was done.
+   */
+  async widen(state: DeviceState, cut: number, settings: CacheSettings): Promise<boolean> {
+    if (cut === 0) return false;
+    if (this.state === state && !this.rebuilding) {
+      const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
+      if (this.storageChosen || !this.fits("f32", settings)) {
+        this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
+        return false;
+      }
+      this.notice(`${cuts}: they are stored as f32, in twice the memory; cache.kv "q8" takes less`);
+      this.inputs = { ...this.inputs, storage: "f32" };
+    }
+    if (this.state === state) await this.replaceState();
+    return true;
   }
 
   /** Throws closed once the engine is closed. */
@@ -115,11 +147,7 @@ export class EngineCore {
     if (error instanceof WinnowError || !again) throw asWinnowError(error);
     if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
     this.checkOpen();
-    if (this.state !== state) return;
-    this.rebuilding ??= this.openAnew().finally(() => {
-      this.rebuilding = undefined;
-    });
-    await this.rebuilding;
+    if (this.state === state) await this.replaceState();
   }
 
   /** Runs `work`, and once more where the device is lost meanwhile. */
@@ -136,6 +164,18 @@ export class EngineCore {
   close(): void {
     this.closed = true;
     this.state.gpu.destroy();
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
+  }
+
+  /** A state on a new device; those who ask meanwhile wait for the same one. */
+  private replaceState(): Promise<void> {
+    this.rebuilding ??= this.openAnew().finally(() => {
+      this.rebuilding = undefined;
+    });
+    return this.rebuilding;
   }
 
   /** Waits a little, since work fails before the loss is announced. */

@@ -138,7 +138,7 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state);
+    const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
     return new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
