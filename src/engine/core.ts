@@ -46,14 +46,24 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy that needs filters where the model has none, and says so once in `notices`. */
+  /**
+   * Replaces a policy that needs filters where the model has none, and says so once in `notices`, as it says
+   * what the family's keys do to a small budget.
+   */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
+    const { caution } = this.config.architecture;
+    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    if (caution && evicts) this.notice(caution);
     if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters)
       return request;
     const notice = `${policy} needs filters calibrated for this model and none were given: k-norm is used instead`;
-    if (!this.notices.includes(notice)) this.notices.push(notice);
+    this.notice(notice);
     return { ...request, policy: "k-norm" };
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** Throws out_of_memory where a full budget would not fit the limit. */

@@ -81,4 +81,9 @@ describe.each(NAMES)("tiny %s model against PyTorch", (name) => {
     const nll = await conversation.nll(fixture.tokens, { chunk: fixture.eviction.chunk });
     expect(largest(nll, run.nll)).toBeLessThan(1e-2);
   });
+
+  test("says what the family's keys do to a small budget, once", () => {
+    const { caution } = engine.internals.config.architecture;
+    expect(engine.info().notices).toEqual(caution ? [caution] : []);
+  });
 });
