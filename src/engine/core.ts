@@ -77,10 +77,16 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy whose calibration the model lacks, and says so once in `notices`. */
+  /**
+   * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
+   * family's keys do to a small budget.
+   */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
     if (!Object.hasOwn(POLICIES, policy)) return request;
+    const { caution } = this.config.architecture;
+    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
     const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
@@ -95,6 +101,10 @@ export class EngineCore {
     if (budget === "full") return true;
     const { kv, total } = this.state.gpu.ledger.report();
     return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** Throws out_of_memory where a full budget would not fit the limit. */
