@@ -28,7 +28,7 @@ struct Row {
   token: u32,
   position: u32,
   lane: u32,
-  pad: u32,
+  block_row: u32, // of a prompt: its row in the prompt block's scratch
 }
 
 // How a lane scores a key: score = dot * (key . filter) + norm * |key| + position * pos + random * hash(pos).

@@ -23,12 +23,12 @@ interface Kernels {
 }
 
 /**
- * Everything that happens to a cache besides appending and attending: taking in a prompt chunk, shrinking
+ * Everything that happens to a cache besides appending and attending: taking in a prompt block, shrinking
  * to a smaller budget, scoring anew under another policy, and counting who still keeps what. Layers with a
  * sliding window take chunks in, and take no part in the rest.
  */
 export class Compressor {
-  /** A prompt chunk's keys and values, in page format; one layer at a time uses it. */
+  /** A prompt block's keys and values, in page format; one layer at a time uses it. */
   readonly chunk: GPUBuffer;
   private readonly pool: KvPool;
   private readonly kernels: Kernels;
@@ -36,7 +36,7 @@ export class Compressor {
   private readonly moves: GPUBuffer;
   private readonly eviction: GPUBuffer;
 
-  static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
+  static async create(pool: KvPool, filters: GPUBuffer, blockRows: number): Promise<Compressor> {
     const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const [select, move, ring] = await Promise.all([
@@ -44,27 +44,27 @@ export class Compressor {
       createKvMove(pool.gpu, config),
       rings ? createKvRing(pool.gpu, pool.shape) : undefined,
     ]);
-    return new Compressor(pool, { select, move, ring }, filters, chunkRows);
+    return new Compressor(pool, { select, move, ring }, filters, blockRows);
   }
 
-  private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, chunkRows: number) {
+  private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, blockRows: number) {
     this.pool = pool;
     this.kernels = kernels;
     this.filters = filters;
     const { kvHeads, headDim } = pool.shape;
     const { ledger } = pool.gpu;
-    const chunkBytes = kvHeads * pagesFor(chunkRows) * pageWords(headDim) * 4;
-    this.chunk = ledger.storage("activations", "prompt chunk", chunkBytes);
-    this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, chunkRows));
+    const chunkBytes = kvHeads * pagesFor(blockRows) * pageWords(headDim) * 4;
+    this.chunk = ledger.storage("activations", "prompt block", chunkBytes);
+    this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
   }
 
-  /** Says what the dispatches of `absorb` work on: `rows` of a chunk whose newest token is at `last`. */
+  /** Says what the dispatches of `absorb` work on: `rows` of a block whose newest token is at `last`. */
   target(sequence: KvSequence, rows: number, last: number): void {
     this.gpu.write(this.eviction, new Uint32Array([sequence.lane, rows, last, 0]));
   }
 
-  /** Dispatches that take the chunk of one layer into the cache, evicting down to capacity. */
+  /** Dispatches that take the block of one layer into the cache, evicting down to capacity. */
   absorb(layer: number): Dispatch[] {
     const { pool, chunk, eviction } = this;
     if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves);

@@ -48,11 +48,11 @@ export class KvPool {
   private readonly memoryLimit: number;
   private readonly sequences: (Tenant | undefined)[] = [];
 
-  /** `chunkRows`: rows of the largest prompt chunk; `memoryLimit`: GPU bytes, everything included. */
-  constructor(gpu: GpuContext, shape: CacheShape, chunkRows: number, memoryLimit: number) {
+  /** `blockRows`: rows of the largest prompt block; `memoryLimit`: GPU bytes, everything included. */
+  constructor(gpu: GpuContext, shape: CacheShape, blockRows: number, memoryLimit: number) {
     this.gpu = gpu;
     this.shape = shape;
-    this.chunkPages = pagesFor(chunkRows);
+    this.chunkPages = pagesFor(blockRows);
     this.memoryLimit = memoryLimit;
     this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
       gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE_WORDS)),

@@ -43,6 +43,7 @@ export class KvSequence implements Tenant {
   private current: CacheSettings;
   private seen = 0;
   private evicted = 0;
+  private inBlock = false;
 
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
@@ -119,15 +120,42 @@ export class KvSequence implements Tenant {
 
   /** Accounts for `tokens` that were run. */
   advance(tokens: number): void {
-    this.seen += tokens;
-    this.heads.forEach((heads, layer) => {
-      const ring = windowOf(this.pool.shape, layer) > 0;
-      for (const head of heads) {
-        const count = Math.min(head.capacity, head.count + tokens);
-        if (!ring) this.evicted += head.count + tokens - count;
-        head.count = count;
-      }
+    this.heads.forEach((_, layer) => {
+      this.advanceLayer(layer, tokens);
     });
+    this.endBlock(tokens);
+  }
+
+  /**
+   * Accounts for a block of `tokens` that one layer has taken in, before the next one does: until
+   * `endBlock` the sequence is torn.
+   */
+  advanceLayer(layer: number, tokens: number): void {
+    this.inBlock = true;
+    const ring = windowOf(this.pool.shape, layer) > 0;
+    for (const head of this.heads[layer]) {
+      const count = Math.min(head.capacity, head.count + tokens);
+      if (!ring) this.evicted += head.count + tokens - count;
+      head.count = count;
+    }
+  }
+
+  /** Accounts for a block of `tokens` that all layers have taken in. */
+  endBlock(tokens: number): void {
+    this.seen += tokens;
+    this.inBlock = false;
+  }
+
+  /** Whether some layers have taken in a block that others have not. */
+  get torn(): boolean {
+    return this.inBlock;
+  }
+
+  /** Whether `tokens` more would make some head of a global layer evict. */
+  evictsWith(tokens: number): boolean {
+    return this.global.some((layer) =>
+      this.heads[layer].some(({ count, capacity }) => count + tokens > capacity),
+    );
   }
 
   /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */

@@ -8,7 +8,6 @@ import {
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
 import { uncompressedBytes } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
@@ -78,6 +77,7 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
+    await this.settled();
     // Compiled first: nothing may come between reading the settings and acting on them.
     const rescore =
       options.policy === undefined || options.policy === this.settings.policy
@@ -107,6 +107,7 @@ export class Conversation {
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();
+    await this.settled();
     const heads = this.core.globalLayers.length * this.core.config.kvHeads;
     const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
       const kernel = await compressor.prepareRetention();
@@ -205,20 +206,24 @@ export class Conversation {
       }
     } finally {
       sampler?.dispose();
-      // A token that ran ahead and could not be read: what the cache has seen is not known any more.
-      if (this.alive && this.alive.tokensSeen !== this.seen.length) this.forget();
+      // A token that ran ahead and could not be read, or a prompt block cut short: what the cache has seen
+      // is not known any more.
+      if (this.alive && (this.alive.torn || this.alive.tokensSeen !== this.seen.length))
+        this.forget();
       this.running = false;
     }
   }
 
-  /** Forgets what was seen, runs `tokens` in chunks (1: the decode path), and returns the logits [V] of the last. */
-  logits(
-    tokens: readonly number[],
-    signal?: AbortSignal,
-    chunk = CHUNK_ROWS,
-  ): Promise<Float32Array> {
+  /**
+   * Forgets what was seen, runs `tokens` as a prompt (or, with `chunk`, so many at a time; 1: the decode
+   * path), and returns the logits [V] of the last.
+   */
+  logits(tokens: readonly number[], signal?: AbortSignal, chunk?: number): Promise<Float32Array> {
     return this.alone(tokens, (measured) =>
-      measureLogits(measured, tokens, { chunk, ...(signal ? { signal } : {}) }),
+      measureLogits(measured, tokens, {
+        ...(chunk === undefined ? {} : { chunk }),
+        ...(signal ? { signal } : {}),
+      }),
     );
   }
 
@@ -233,6 +238,13 @@ export class Conversation {
   /** The sequence, unless the device it lived on is gone. */
   private get alive(): KvSequence | undefined {
     return this.home === this.core.state ? this.sequence : undefined;
+  }
+
+  /** Waits while a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
+  private async settled(): Promise<void> {
+    if (this.alive) await this.core.state.runner.settled(this.alive);
+    this.core.checkOpen();
+    if (this.alive?.torn) this.forget();
   }
 
   private get live(): KvSequence {
@@ -363,17 +375,17 @@ export class Conversation {
         runner.restoreRow(this.lastRow);
         runner.submitHead(1, 0, sampler.dispatches, sampler.copy);
       }
-      let done = 0;
       await runner.prefill(
         this.live,
         tokens,
-        (chunk, last) => {
-          this.seen.push(...chunk);
-          if (this.lastRow) runner.keepRow(chunk.length - 1, this.lastRow);
-          this.lastRowAt = this.seen.length;
-          if (last) runner.submitHead(1, chunk.length - 1, sampler.dispatches, sampler.copy);
-          done += chunk.length;
-          if (answer.length === 0) onPrefill?.(done, tokens.length);
+        ({ done, total, taken, row, last }) => {
+          if (row !== undefined) {
+            this.seen.push(...taken);
+            if (this.lastRow) runner.keepRow(row, this.lastRow);
+            this.lastRowAt = this.seen.length;
+            if (last) runner.submitHead(1, row, sampler.dispatches, sampler.copy);
+          }
+          if (answer.length === 0) onPrefill?.(done, total);
         },
         signal,
       );

@@ -4,7 +4,7 @@ import type { Gguf } from "../formats/gguf.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
-import { CHUNK_ROWS, stepBufferBytes } from "../model/buffers.ts";
+import { blockRows, stepBufferBytes } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope-tables.ts";
 import { budgetBytes } from "./core.ts";
@@ -40,8 +40,9 @@ export function planMemory(gguf: Gguf, config: ModelConfig, { budget }: CacheSet
   const rope = ropeTables(config).reduce((sum, { byteLength }) => sum + byteLength, 0);
   const weights = repackedBytes(gguf) + filters + rope;
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
-  const chunk = kvHeads * pagesFor(CHUNK_ROWS) * pageWords(headDim) * 4;
-  const activations = step + chunk + movesBytes(kvHeads, CHUNK_ROWS) + 2 * vocabulary * 4;
+  const rows = blockRows(config);
+  const block = kvHeads * pagesFor(rows) * pageWords(headDim) * 4;
+  const activations = step + block + movesBytes(kvHeads, rows) + 2 * vocabulary * 4;
   return { weights, kv, activations, total: weights + kv + activations };
 }
 

@@ -4,13 +4,26 @@ import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
 import { decodeSplits } from "../kernels/attention.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
+import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
+import { runPromptBlock } from "./prompt-block.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
   readonly buffer: GPUBuffer;
   readonly offset: number;
+}
+
+/** How far a prompt has come. */
+export interface PrefillStep {
+  /** Tokens of the prompt that are through, of `total`; of a block in progress, its part of the layers. */
+  readonly done: number;
+  readonly total: number;
+  /** The tokens that this step made part of the sequence. */
+  readonly taken: readonly number[];
+  /** Where the last of them is in the residual stream; undefined between the layers of a block. */
+  readonly row: number | undefined;
+  readonly last: boolean;
 }
 
 /**
@@ -23,6 +36,9 @@ export class Runner {
   readonly transformer: Transformer;
   readonly compressor: Compressor;
   private batchKey = "";
+  /** Ends when no prompt block is under way: one at a time holds the block's residual stream. */
+  private blocks: Promise<void> = Promise.resolve();
+  private readonly inBlock = new Set<KvSequence>();
 
   constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor) {
     this.gpu = gpu;
@@ -63,22 +79,25 @@ export class Runner {
     const { rows, qkv } = this.transformer.buffers;
     this.gpu.write(
       rows,
-      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, 0])),
+      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
     );
     this.writeBatch(tokens.length, 1);
     this.compressor.target(sequence, tokens.length, start + tokens.length - 1);
     const { embed, layers } = this.transformer.chunk(tokens.length);
     if (!capture) {
-      this.submit([...embed, ...layers.flatMap(({ project, finish }) => [...project, ...finish])]);
+      this.submit([
+        ...embed,
+        ...layers.flatMap(({ project, attend, absorb }) => [...project, ...attend, ...absorb]),
+      ]);
     } else {
       const { heads, kvHeads, headDim } = this.transformer.config;
       const bytes = tokens.length * (heads + 2 * kvHeads) * headDim * 4;
       const encoder = this.gpu.device.createCommandEncoder();
       this.encodePass(encoder, embed);
-      layers.forEach(({ project, finish }, layer) => {
+      layers.forEach(({ project, attend, absorb }, layer) => {
         this.encodePass(encoder, project);
         encoder.copyBufferToBuffer(qkv, 0, capture, layer * bytes, bytes);
-        this.encodePass(encoder, finish);
+        this.encodePass(encoder, [...attend, ...absorb]);
       });
       this.gpu.device.queue.submit([encoder.finish()]);
     }
@@ -86,22 +105,74 @@ export class Runner {
   }
 
   /**
-   * Puts a prompt through, chunk by chunk; an abort takes effect between chunks. `onChunk` is called right
-   * after each is submitted: during the `last` call the residual stream is that chunk's, and only then, since
+   * Puts a prompt through: chunk by chunk while all of it fits, else in blocks that each layer reads in full
+   * before it drops anything. An abort takes effect between chunks, or between a block's layers: the
+   * sequence is then torn and must be freed. `onStep` is called right after each submit; with `row` set, so
+   * many tokens have been taken in and that row of the residual stream is the last one's, and only then:
    * another conversation may run while this one waits.
    */
   async prefill(
     sequence: KvSequence,
     tokens: readonly number[],
-    onChunk: (tokens: readonly number[], last: boolean) => void,
+    onStep: (step: PrefillStep) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
+    const largest = blockRows(this.transformer.config);
+    for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
-      const chunk = tokens.slice(start, start + CHUNK_ROWS);
+      const block = tokens.slice(start, start + largest);
+      if (block.length > CHUNK_ROWS && sequence.evictsWith(block.length)) {
+        await this.runBlock(sequence, block, start, tokens.length, onStep, signal);
+        start += block.length;
+        continue;
+      }
+      const chunk = block.slice(0, CHUNK_ROWS);
       this.submitChunk(sequence, chunk);
-      onChunk(chunk, start + CHUNK_ROWS >= tokens.length);
+      start += chunk.length;
+      const last = start >= tokens.length;
+      onStep({ done: start, total: tokens.length, taken: chunk, row: chunk.length - 1, last });
       await this.idle();
+    }
+  }
+
+  /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
+  async settled(sequence: KvSequence): Promise<void> {
+    while (this.inBlock.has(sequence)) await this.blocks;
+  }
+
+  private async runBlock(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    start: number,
+    total: number,
+    onStep: (step: PrefillStep) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { gpu, transformer, compressor } = this;
+    const rows = tokens.length;
+    const onLayer = (layer: number, layers: number): void => {
+      this.batchKey = "";
+      if (layer === layers - 1) {
+        const last = start + rows === total;
+        onStep({ done: start + rows, total, taken: tokens, row: (rows - 1) % CHUNK_ROWS, last });
+      } else {
+        const done = start + Math.floor((rows * (layer + 1)) / layers);
+        onStep({ done, total, taken: [], row: undefined, last: false });
+      }
+    };
+    const run = this.blocks.then(() => {
+      throwIfAborted(signal);
+      return runPromptBlock({ gpu, transformer, compressor, sequence, tokens }, onLayer, signal);
+    });
+    this.inBlock.add(sequence);
+    this.blocks = run.then(
+      () => {},
+      () => {},
+    );
+    try {
+      await run;
+    } finally {
+      this.inBlock.delete(sequence);
     }
   }
 

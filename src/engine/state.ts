@@ -4,7 +4,7 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
+import { blockRows } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
@@ -34,12 +34,12 @@ export async function createDeviceState(
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const pool = new KvPool(gpu, cacheShapeOf(config), CHUNK_ROWS, memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config), blockRows(config), memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (filters) gpu.write(filterBuffer, filters);
   // What does not depend on the weights is compiled while they come.
   const cacheKernels = compileCacheKernels(gpu, pool.shape, config);
-  const compressing = Compressor.create(pool, filterBuffer, CHUNK_ROWS);
+  const compressing = Compressor.create(pool, filterBuffer, blockRows(config));
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);

@@ -77,13 +77,20 @@ interface LayerCacheDispatches {
   absorb: Dispatch[];
 }
 
-/** A prompt chunk's dispatches; between `project` and `finish` qkv holds the layer's rotated queries. */
+/** A prompt chunk's dispatches. */
 export interface ChunkPlan {
   readonly embed: readonly Dispatch[];
-  readonly layers: readonly {
-    readonly project: readonly Dispatch[];
-    readonly finish: readonly Dispatch[];
-  }[];
+  readonly layers: readonly LayerPlan[];
+}
+
+/** From `project` on, qkv holds the layer's rotated queries. */
+export interface LayerPlan {
+  /** Queries, and keys and values into the block's scratch. */
+  readonly project: readonly Dispatch[];
+  /** Attention and the rest of the layer. */
+  readonly attend: readonly Dispatch[];
+  /** Once for all chunks of a block, after the last has attended: into the cache, evicting. */
+  readonly absorb: readonly Dispatch[];
 }
 
 /**
@@ -94,7 +101,7 @@ export interface ChunkPlan {
  *     qkv = norm(hidden) Wqkv (+ bias)                                  [M, (H + 2G) D]
  *     (norm) and rotate q and k, score k, write k and v                 one row: into the cache, evicting
  *     attended = attention(q, cache, window or not)                     [M, H, D]
- *     (a chunk only: take its keys and values into the cache, evicting)
+ *     (a prompt only: take its keys and values into the cache, evicting)
  *     hidden += (norm of) attended Wo
  *     hidden += (norm of) (act(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
  *   logits = norm(hidden) Whead                                         [n, V]
@@ -285,17 +292,17 @@ export class Transformer {
             workgroups: [heads + kvHeads, rows] as const,
           },
         ],
-        finish: [
+        attend: [
           {
             kernel: this.parts[layer].kernels.attendPrefill,
             bindings: cache.attendPrefill,
             workgroups: prefillWorkgroups(this.pool.shape, rows),
           },
-          ...cache.absorb,
           ...linear.output.dispatches(rows),
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
         ],
+        absorb: cache.absorb,
       };
     });
     return { embed: this.embedding.dispatches(rows), layers };
