@@ -25,7 +25,7 @@ export class EngineCore {
   readonly holders = new Set<Conversation>();
   closed = false;
   private readonly gpu: GPU | undefined;
-  private readonly inputs: DeviceStateInputs;
+  private inputs: DeviceStateInputs;
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -87,6 +87,21 @@ export class EngineCore {
     if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
     this.checkOpen();
     if (this.state !== state) return;
+    this.rebuilding ??= this.openAnew().finally(() => {
+      this.rebuilding = undefined;
+    });
+    await this.rebuilding;
+  }
+
+  /**
+   * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
+   * gone, as after the loss of a device, and read what they have seen again on their next turn.
+   */
+  async install(filters: Float32Array): Promise<void> {
+    await this.rebuilding;
+    this.checkOpen();
+    this.inputs = { ...this.inputs, filters };
+    this.notices.length = 0;
     this.rebuilding ??= this.openAnew().finally(() => {
       this.rebuilding = undefined;
     });

@@ -127,9 +127,11 @@ export class InferenceEngine {
       parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state);
     core.withPolicy(options.cache ?? {});
-    return new InferenceEngine(core, options, parameters, () =>
+    const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );
+    engine.calibratedFor = calibration?.filters.modelSha256;
+    return engine;
   }
 
   private constructor(
@@ -222,6 +224,37 @@ export class InferenceEngine {
       this.conversations.set(id, conversation);
     }
     return conversation;
+  }
+
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
+
+  /**
+   * Puts a calibration file in use, also for conversations that had to do without; they are read again on
+   * their next turn. Throws bad_filters, and changes nothing then; device_lost.
+   */
+  async install(file: Uint8Array): Promise<void> {
+    this.core.checkOpen();
+    const calibration = loadCalibration(file, this.core.config, this.options.sha256);
+    await this.core.install(calibration.filters.values);
+    this.calibratedFor = calibration.filters.modelSha256;
+    // Says again what a policy still lacks.
+    this.core.withPolicy(this.options.cache ?? {});
+    for (const conversation of this.conversations.values()) conversation.askAgain();
+  }
+
+  /** Throws bad_filters where the filters in use name another model than this one, known by now. */
+  checkModel(sha256: string): void {
+    const found = this.calibratedFor;
+    if (!found || found === sha256) return;
+    throw new WinnowError(
+      "bad_filters",
+      `filters belong to another model file: found model_sha256 ${found}, expected ${sha256}`,
+      {
+        hint: "Use the filters made for this model, or make them: winnow calibrate.",
+        details: { field: "model_sha256", found, expected: sha256 },
+      },
+    );
   }
 
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
