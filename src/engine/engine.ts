@@ -1,5 +1,4 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
-import { possiblePolicy } from "../cache/head-knowledge.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
@@ -107,7 +106,7 @@ export class InferenceEngine {
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
-    const policy = possiblePolicy(settings.policy, calibration);
+    const { policy } = settings;
     const inputs: DeviceStateInputs = {
       source,
       gguf,
@@ -140,9 +139,11 @@ export class InferenceEngine {
       parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
-    return new InferenceEngine(core, options, parameters, () =>
+    const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );
+    engine.calibratedFor = calibration?.filters.modelSha256;
+    return engine;
   }
 
   private constructor(
@@ -236,6 +237,37 @@ export class InferenceEngine {
       this.conversations.set(id, conversation);
     }
     return conversation;
+  }
+
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
+
+  /**
+   * Puts a calibration file in use, also for conversations that had to do without; they are read again on
+   * their next turn. Throws bad_filters, and changes nothing then; device_lost.
+   */
+  async install(file: Uint8Array): Promise<void> {
+    this.core.checkOpen();
+    const calibration = loadCalibration(file, this.core.config, this.options.sha256);
+    await this.core.install(calibration);
+    this.calibratedFor = calibration.filters.modelSha256;
+    // Says again what a policy still lacks.
+    this.core.withPolicy(this.options.cache ?? {});
+    for (const conversation of this.conversations.values()) conversation.askAgain();
+  }
+
+  /** Throws bad_filters where the filters in use name another model than this one, known by now. */
+  checkModel(sha256: string): void {
+    const found = this.calibratedFor;
+    if (!found || found === sha256) return;
+    throw new WinnowError(
+      "bad_filters",
+      `filters belong to another model file: found model_sha256 ${found}, expected ${sha256}`,
+      {
+        hint: "Use the filters made for this model, or make them: winnow calibrate.",
+        details: { field: "model_sha256", found, expected: sha256 },
+      },
+    );
   }
 
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
