@@ -14,6 +14,7 @@ import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import { Lanes } from "./lanes.ts";
 import { loadFilters } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -211,6 +212,23 @@ export class InferenceEngine {
       this.conversations.set(id, conversation);
     }
     return conversation;
+  }
+
+  /**
+   * Runs `work` with room for `most` lanes: sequences with caches of their own that step together through
+   * one pass over the weights, each giving just what it gives alone. Anew where the device is lost meanwhile;
+   * every lane is freed at the end. Throws invalid_argument where `most` is no number of lanes.
+   */
+  lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
+    this.core.checkOpen();
+    return this.core.survive(async (state) => {
+      const lanes = await Lanes.create(state, most);
+      try {
+        return await work(lanes);
+      } finally {
+        lanes.close();
+      }
+    });
   }
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */

@@ -3,7 +3,7 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
-import { decodeSplits } from "../kernels/attention.ts";
+import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
 
@@ -11,6 +11,12 @@ import type { Transformer } from "../model/transformer.ts";
 export interface TokenSource {
   readonly buffer: GPUBuffer;
   readonly offset: number;
+}
+
+/** One sequence's part of a step in which several sequences take a token each. */
+export interface LaneToken {
+  readonly sequence: KvSequence;
+  readonly token: number;
 }
 
 /**
@@ -51,6 +57,31 @@ export class Runner {
         : (encoder: GPUCommandEncoder): void =>
             encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
     this.submit([...this.transformer.decode(1, splits), ...after], copy, fetch);
+  }
+
+  /**
+   * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
+   * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
+   * stream are in this order.
+   */
+  submitLanes(tokens: readonly LaneToken[]): void {
+    for (const { sequence } of tokens) sequence.reserve(1);
+    const words = tokens.flatMap(({ sequence, token }) => [
+      token,
+      sequence.tokensSeen,
+      sequence.lane,
+      0,
+    ]);
+    this.gpu.write(this.transformer.buffers.rows, new Uint32Array(words));
+    for (const { sequence } of tokens) sequence.advance(1);
+    this.writeBatch(tokens.length, LANE_SPLITS);
+    this.submit(this.transformer.lanes(tokens.length));
+  }
+
+  /** As `submitHead`, each row with the same bits whatever rows are beside it. */
+  submitLaneHead(rows: number, first: number, after: readonly Dispatch[] = []): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.laneHead(rows), ...after]);
   }
 
   /**
