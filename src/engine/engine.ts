@@ -3,6 +3,7 @@ import { KvSequence } from "../cache/kv-sequence.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
+import { startSha256 } from "../formats/sha256.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
@@ -162,6 +163,15 @@ export class InferenceEngine {
     return { layers: this.core.globalLayers.length, heads, kvHeads, headDim };
   }
 
+  /** SHA-256 of the filters' file, or undefined where there are none. */
+  get filtersSha256(): string | undefined {
+    const { filters } = this.options;
+    if (!filters) return undefined;
+    const hash = startSha256();
+    hash.update(filters);
+    return hash.digest();
+  }
+
   info(): InferenceEngineInfo {
     const { config, state, notices } = this.core;
     const { adapter, device } = state.gpu;
@@ -222,7 +232,7 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
-      const lanes = await Lanes.create(state, most);
+      const lanes = await Lanes.create(this.core, state, most);
       try {
         return await work(lanes);
       } finally {

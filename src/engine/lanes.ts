@@ -4,6 +4,7 @@ import { throwIfAborted, WinnowError } from "../errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
+import type { EngineCore } from "./core.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Most lanes of a step: the rows that the activations have room for. */
@@ -27,6 +28,7 @@ export interface LaneInput {
  * Everything is on one device: after its loss `engine.lanes` starts the work anew.
  */
 export class Lanes {
+  private readonly core: EngineCore;
   private readonly state: DeviceState;
   private readonly most: number;
   private readonly kernel: Kernel;
@@ -38,7 +40,7 @@ export class Lanes {
   private stepped = 0;
 
   /** For steps of at most `most` lanes; compiles what only lanes need. Throws invalid_argument. */
-  static async create(state: DeviceState, most: number): Promise<Lanes> {
+  static async create(core: EngineCore, state: DeviceState, most: number): Promise<Lanes> {
     if (!Number.isInteger(most) || most < 1 || most > MAX_LANES)
       throw new WinnowError(
         "invalid_argument",
@@ -48,10 +50,11 @@ export class Lanes {
       createNll(state.gpu),
       state.runner.transformer.prepareLanes(most),
     ]);
-    return new Lanes(state, most, kernel);
+    return new Lanes(core, state, most, kernel);
   }
 
-  private constructor(state: DeviceState, most: number, kernel: Kernel) {
+  private constructor(core: EngineCore, state: DeviceState, most: number, kernel: Kernel) {
+    this.core = core;
     this.state = state;
     this.most = most;
     this.kernel = kernel;
@@ -63,9 +66,10 @@ export class Lanes {
     this.bindings = kernel.bind(this.params, logits, this.targets, this.losses);
   }
 
-  /** A lane with an empty cache. Throws invalid_argument. */
+  /** A lane with an empty cache; k-norm in place of a policy that lacks filters. Throws invalid_argument. */
   add(cache: CacheRequest): Lane {
-    const lane = { sequence: new KvSequence(this.state.pool, resolveCacheSettings(cache)) };
+    const settings = resolveCacheSettings(this.core.withPolicy(cache));
+    const lane = { sequence: new KvSequence(this.state.pool, settings) };
     this.open.add(lane);
     return lane;
   }

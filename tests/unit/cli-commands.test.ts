@@ -9,12 +9,19 @@ import { ppl } from "../../src/cli/commands/ppl.ts";
 import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 
 const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
-const files: CommandFiles = { readText: async (_flag, path) => (path === "empty" ? "" : TEXT) };
+const files: CommandFiles = {
+  readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
+  readIfThere: async () => "",
+  version: async () => "0",
+  commandLine: "winnow",
+};
 
 const context = (engine: object): CommandContext => ({
   engine: engine as CommandContext["engine"],
   modelSha256: "abc",
   report: () => {},
+  append: async () => {},
+  signal: new AbortController().signal,
 });
 
 async function run<Input>(
