@@ -131,6 +131,13 @@ const exp = ({ value, low, high }: Estimate): Estimate => ({
   ...(high === undefined ? {} : { high: Math.exp(high) }),
 });
 
+/** An interval of something that lies between 0 and `most`. */
+const within = ({ value, low, high }: Estimate, most: number): Estimate => ({
+  value,
+  ...(low === undefined ? {} : { low: Math.max(0, low) }),
+  ...(high === undefined ? {} : { high: Math.min(most, high) }),
+});
+
 function textRows(group: Group, from: number, agreement: boolean): Row[] {
   const { cells, full } = group;
   const losses = cells.map((one) => lossFrom(one, from));
@@ -145,14 +152,9 @@ function textRows(group: Group, from: number, agreement: boolean): Row[] {
   const over = (pickValues: (score: TextScore) => readonly number[]): Estimate =>
     student(cells.map(({ score }) => mean(pickValues(score as TextScore).slice(from))));
   const shares = over(({ top1 }) => top1!);
-  const clamped = {
-    value: shares.value,
-    ...(shares.low === undefined ? {} : { low: Math.max(0, shares.low) }),
-    ...(shares.high === undefined ? {} : { high: Math.min(1, shares.high) }),
-  };
   return [
     ...rows,
-    row("agreement", "top-1 agreement", group, clamped, 1),
+    row("agreement", "top-1 agreement", group, within(shares, 1), 1),
     row(
       "agreement",
       "KL (nats)",

@@ -1,6 +1,6 @@
 import { sample } from "../random.ts";
 import type { Generator } from "./problem.ts";
-import { ADJECTIVES, ADVERBS, distinct, letters, NOUNS, VERBS } from "./words.ts";
+import { ADJECTIVES, distinct, letters, NOUNS, VERBS } from "./words.ts";
 
 const COMMON = 10;
 /** As 30 to 3 in the paper, which has longer prompts. */
@@ -11,7 +11,7 @@ const OTHER_TIMES = 1;
 export const commonWords: Generator = {
   least: 1,
   make(random, size) {
-    const words = [...NOUNS, ...ADJECTIVES, ...VERBS, ...ADVERBS];
+    const words = [...NOUNS, ...ADJECTIVES, ...VERBS];
     const plain = sample(
       random,
       [...new Set(words.filter((word) => word.length > 3))],
