@@ -25,6 +25,15 @@ export function conditionText({ tokens, length, depth, ask }: Condition): string
   return parts.filter(Boolean).join(", ");
 }
 
+/** How many times fewer pairs than tokens, of a task with a length: "4x". */
+export function ratioText({ condition: { length }, arm: { budget } }: Row): string {
+  if (length === undefined || budget === "full") return "uncompressed";
+  const ratio = length / budget;
+  const whole = Math.round(ratio);
+  // A budget is a whole number: 1000 tokens at 16x are 63 pairs.
+  return `${Math.abs(ratio / whole - 1) < 0.02 ? whole : ratio.toFixed(1)}x`;
+}
+
 export const bytesText = (bytes: number): string => Math.round(bytes).toLocaleString("en-US");
 
 const markdown = (rows: readonly (readonly string[])[]): string => {

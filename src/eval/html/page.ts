@@ -1,7 +1,7 @@
 import { totalText } from "../cost.ts";
 import type { EvalReport } from "../report.ts";
 import type { Metric, Row } from "../results.ts";
-import { armText, conditionText, figure, HEAD, rowCells, sections } from "../table.ts";
+import { armText, conditionText, figure, HEAD, ratioText, rowCells, sections } from "../table.ts";
 import { escapeHtml, type HeatCell, heatMap, type Line, lineChart, table } from "./charts.ts";
 import { COLORS, STYLE } from "./style.ts";
 
@@ -87,7 +87,7 @@ function budgetHeat(title: string, rows: readonly Row[]): string {
 /** Length by depth, a map an arm. */
 function needleHeat(rows: readonly Row[]): string {
   const keyOf = (row: Row): string =>
-    `${armText(row.arm)}, ${row.condition.ask === "in" ? "question in the prompt" : "asked after compression"}`;
+    `${nameOf(row.arm)}${row.arm.budget === "full" ? "" : ` ${ratioText(row)}`}, ${row.condition.ask === "in" ? "question in the prompt" : "asked after compression"}`;
   const lengths = unique(rows.map(({ condition }) => condition.length!)).sort((a, b) => a - b);
   const depths = unique(rows.map(({ condition }) => condition.depth!)).sort((a, b) => a - b);
   const good = goodness(rows);

@@ -41,6 +41,7 @@ pre{background:var(--card);padding:12px;border-radius:8px;white-space:pre-wrap;o
 figure{margin:0;padding:12px;background:var(--card);border-radius:10px;min-width:0}
 figcaption{font-weight:600;margin-bottom:6px}
 svg{width:100%;height:auto;display:block;font-size:12px}
+@media(max-width:600px){svg{font-size:16px}}
 svg text{fill:var(--soft)}.grid{stroke:var(--rule)}.ceiling{stroke:var(--text);stroke-dasharray:5 4;opacity:.7}
 .line path{fill:none;stroke:currentColor;stroke-width:2}.line circle{fill:currentColor}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px;margin-top:6px}
