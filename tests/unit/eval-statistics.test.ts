@@ -1,10 +1,10 @@
-/** Intervals against scipy (tests/reference/make_statistics_fixtures.py). */
+/** Intervals against scipy (tests/reference/make_interval_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { compareRows, highest } from "../../src/eval/agreement.ts";
 import { bootstrap, scores, student, studentQuantile, wilson } from "../../src/eval/statistics.ts";
 
-const file = readFileSync(new URL("fixtures/statistics.json", import.meta.url), "utf8");
+const file = readFileSync(new URL("fixtures/intervals.json", import.meta.url), "utf8");
 const fixture = JSON.parse(file) as {
   student_quantile: [number, number][];
   wilson: [number, number, number, number][];

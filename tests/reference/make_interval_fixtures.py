@@ -1,6 +1,6 @@
 """Intervals by scipy, for tests/unit/eval-statistics.test.ts.
 
-python tests/reference/make_statistics_fixtures.py   (numpy, scipy)
+python tests/reference/make_interval_fixtures.py   (numpy, scipy)
 """
 
 import json
@@ -25,5 +25,5 @@ for n in [5, 20]:
     found = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=200_000, random_state=1)
     low, high = found.confidence_interval
     out["bootstrap"].append([values.tolist(), low, high])
-path = Path(__file__).parent.parent / "unit/fixtures/statistics.json"
+path = Path(__file__).parent.parent / "unit/fixtures/intervals.json"
 path.write_text(json.dumps(out) + "\n")
