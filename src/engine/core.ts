@@ -1,7 +1,7 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import { POLICIES } from "../cache/policies/index.ts";
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
@@ -90,11 +90,15 @@ export class EngineCore {
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
     this.notice(
-      `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
+      `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
     );
     return { ...request, policy: chosen };
+  }
+
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
   }
 
   /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */

@@ -1,7 +1,9 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
+import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
+import { startSha256 } from "../formats/sha256.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
@@ -14,6 +16,7 @@ import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { type CapturedHeads, captureHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -186,6 +189,15 @@ export class InferenceEngine {
     return { layers, heads, kvHeads, headDim, inverseFrequencies };
   }
 
+  /** SHA-256 of the filters' file, or undefined where there are none. */
+  get filtersSha256(): string | undefined {
+    const { filters } = this.options;
+    if (!filters) return undefined;
+    const hash = startSha256();
+    hash.update(filters);
+    return hash.digest();
+  }
+
   info(): InferenceEngineInfo {
     const { config, state, notices } = this.core;
     const { adapter, device } = state.gpu;
@@ -270,10 +282,32 @@ export class InferenceEngine {
     );
   }
 
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return this.core.lacks(policy);
+  }
+
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
   unnamedConversation(): Conversation {
     this.core.checkOpen();
     return new Conversation(this.core, { policy: "full" });
+  }
+
+  /**
+   * Runs `work` with room for `most` lanes: sequences with caches of their own that step together through
+   * one pass over the weights, each giving just what it gives alone. Anew where the device is lost meanwhile;
+   * every lane is freed at the end. Throws invalid_argument where `most` is no number of lanes.
+   */
+  lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
+    this.core.checkOpen();
+    return this.core.survive(async (state) => {
+      const lanes = await Lanes.create(this.core, state, most);
+      try {
+        return await work(lanes);
+      } finally {
+        lanes.close();
+      }
+    });
   }
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
