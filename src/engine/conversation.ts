@@ -10,7 +10,9 @@ import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { uncompressedBytes } from "../model/config.ts";
+import { DRAFT_ROWS } from "../model/draft-steps.ts";
 import type { EngineCore } from "./core.ts";
+import { Drafter } from "./drafter.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
@@ -49,6 +51,8 @@ export class Conversation {
   /** How many tokens had been seen when it was kept. */
   private lastRowAt = 0;
   private running = false;
+  /** Of the answer that is being generated, where it has guessed. */
+  private drafter: Drafter | undefined;
 
   constructor(core: EngineCore, request: CacheRequest) {
     this.core = core;
@@ -83,12 +87,14 @@ export class Conversation {
       options.policy === undefined || options.policy === this.settings.policy
         ? undefined
         : await this.core.survive(({ runner }) => runner.compressor.prepareRescore());
+    while (this.drafter?.inFlight) await this.drafter.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     const sequence = this.alive;
     if (sequence) {
+      this.drafter?.seal();
       const { compressor } = this.core.state.runner;
       // What may fail comes first: copies of pages that are shared with a fork.
       if (rescore) sequence.own(UNLIMITED);
@@ -157,6 +163,8 @@ export class Conversation {
     this.checkFree();
     this.running = true;
     let sampler: Sampler | undefined;
+    // Tokens drawn and not yielded: the cache has seen all of them but the last.
+    let drawn: number[] = [];
     try {
       throwIfAborted(options.signal);
       this.checkPrompt(prompt);
@@ -166,29 +174,42 @@ export class Conversation {
       // device when this one is lost.
       const wanted = [...this.seen, ...prompt.slice(cachedTokens)];
       const answer: number[] = [];
+      const guesser = this.core.guesser(wanted, options.speculative);
+      let draft: Promise<number[]> | undefined;
       for (let losses = 0; ; ) {
         const state = this.core.state;
-        let token: number;
         let ahead = false;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
             sampler.dispose();
             sampler = undefined;
+            [drawn, draft, this.drafter] = [[], undefined, undefined];
           }
           sampler ??= await this.start(state, wanted, prompt, answer, options);
-          ahead = this.runAhead(sampler, answer.length, options);
-          token = await sampler.token();
+          if (draft) {
+            drawn = await draft;
+            draft = undefined;
+            this.seeDraft();
+          } else if (drawn.length === 0) {
+            // Guesses go with a token that is known.
+            const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
+            ahead = !guessing && this.runAhead(sampler, answer.length, options);
+            drawn = [await sampler.token()];
+            guesser?.timed(ahead);
+          }
           losses = 0;
         } catch (error) {
           sampler?.dispose();
-          sampler = undefined;
+          [sampler, drawn, draft, this.drafter] = [undefined, [], undefined, undefined];
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
           continue;
         }
+        const token = drawn.shift()!;
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
         if (ahead && this.alive) this.seen.push(token);
+        const ran = ahead || drawn.length > 0;
         if (this.core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
         if (answer.length === options.maxTokens) return { finish: "length", ...result };
         yield token;
@@ -198,13 +219,23 @@ export class Conversation {
         answer.push(token);
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
-        if (this.alive && !ahead) {
-          this.run(sampler, token);
-          this.seen.push(token);
+        guesser?.push(token);
+        if (this.alive && !ran) {
+          const room = Math.min(
+            options.maxTokens - answer.length,
+            this.core.config.contextLength - this.seen.length,
+          );
+          const guesses = guesser?.guess(room - 1) ?? [];
+          draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+          if (!draft) {
+            this.run(sampler, token);
+            this.seen.push(token);
+          }
         }
       }
     } finally {
       sampler?.dispose();
+      this.leaveDraft(drawn.length, options.ahead ?? true);
       // A token that ran ahead and could not be read: what the cache has seen is not known any more.
       if (this.alive && this.alive.tokensSeen !== this.seen.length) this.forget();
       this.running = false;
@@ -399,8 +430,55 @@ export class Conversation {
     return true;
   }
 
+  /**
+   * Submits a step of `token` and guesses, or undefined where the kernels for it are still being compiled, or
+   * another conversation's step is in flight.
+   */
+  private runDraft(
+    sampler: Sampler,
+    token: number,
+    guesses: readonly number[],
+  ): Promise<number[]> | undefined {
+    const { runner } = this.core.state;
+    const steps = runner.drafts;
+    if (!steps) {
+      this.core.prepareDrafts();
+      return undefined;
+    }
+    if (!Drafter.free(steps)) return undefined;
+    this.drafter ??= new Drafter(runner, steps, this.core.costs);
+    const drawn = this.drafter.submit(sampler, this.live, token, guesses);
+    drawn.catch(() => {}); // awaited by the next turn of the loop
+    return drawn;
+  }
+
+  /** Books what the cache holds of a step that was read. */
+  private seeDraft(): void {
+    const { drafter } = this;
+    if (!drafter || !this.alive) return;
+    this.seen.push(...drafter.held);
+    if (this.lastRow && drafter.copyRow(this.lastRow)) this.lastRowAt = this.seen.length;
+  }
+
+  /**
+   * At the end of an answer: of the last step of several tokens the cache keeps what was yielded, `left` having
+   * been drawn in vain; without `ahead` not even the token yielded last.
+   */
+  private leaveDraft(left: number, ahead: boolean): void {
+    const { drafter } = this;
+    this.drafter = undefined;
+    if (!drafter || !this.alive) return;
+    const held = drafter.held.length;
+    const taken = held - left;
+    const kept = Math.min(held, ahead ? taken + 1 : Math.max(taken, 1));
+    if (kept >= held || !drafter.keep(kept)) return;
+    this.seen.length -= held - kept;
+    if (this.lastRow && drafter.copyRow(this.lastRow)) this.lastRowAt = this.seen.length;
+  }
+
   /** Submits one token's step and the draw of the next. */
   private run(sampler: Sampler, token: number | TokenSource): void {
+    this.drafter?.seal();
     const { runner } = this.core.state;
     runner.submitToken(
       this.live,

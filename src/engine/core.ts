@@ -2,11 +2,16 @@ import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget
 import { POLICIES } from "../cache/policies/index.ts";
 import { asWinnowError, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { DraftSteps } from "../model/draft-steps.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
+import { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -23,6 +28,8 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
+  /** What steps cost on the device. */
+  readonly costs: StepCosts;
   closed = false;
   private readonly gpu: GPU | undefined;
   private readonly inputs: DeviceStateInputs;
@@ -39,6 +46,23 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
+  }
+
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  guesser(
+    tokens: readonly number[],
+    speculative: Speculative = this.inputs.speculative ?? "lookup",
+  ): Speculation | undefined {
+    if (speculative === "off" || !DraftSteps.possible(this.config)) return undefined;
+    return new Speculation(tokens, this.costs);
+  }
+
+  /** Begins to compile what steps of several tokens need. */
+  prepareDrafts(): void {
+    this.state.runner.prepareDrafts().catch(() => {
+      // Answers come without; a lost device is found by the next step.
+    });
   }
 
   /** The layers whose cache the budget governs: all but those with a sliding window. */

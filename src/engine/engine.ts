@@ -14,6 +14,7 @@ import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import type { Speculative } from "./generate-options.ts";
 import { loadFilters } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -34,6 +35,8 @@ export interface EngineLoadOptions {
   /** GPU bytes that may be used. Default: no limit but the adapter's. */
   memoryLimit?: number;
   tokenizer?: TokenizerLike;
+  /** Default "lookup". */
+  speculative?: Speculative;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -103,7 +106,14 @@ export class InferenceEngine {
     const filters = options.filters && loadFilters(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings), memoryLimit);
 
-    const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
+    const inputs: DeviceStateInputs = {
+      source,
+      gguf,
+      config,
+      filters,
+      memoryLimit,
+      ...(options.speculative && { speculative: options.speculative }),
+    };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),

@@ -5,6 +5,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
 import { decodeSplits } from "../kernels/attention.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
+import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
@@ -22,6 +23,8 @@ export class Runner {
   readonly gpu: GpuContext;
   readonly transformer: Transformer;
   readonly compressor: Compressor;
+  /** Steps of several tokens, once `prepareDrafts` has compiled them. */
+  drafts: DraftSteps | undefined;
   private batchKey = "";
 
   constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor) {
@@ -51,6 +54,42 @@ export class Runner {
         : (encoder: GPUCommandEncoder): void =>
             encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
     this.submit([...this.transformer.decode(1, splits), ...after], copy, fetch);
+  }
+
+  async prepareDrafts(): Promise<void> {
+    this.drafts = await this.transformer.prepareDrafts();
+  }
+
+  /** How many of `wanted` tokens can be run in one step: attention must be split alike for each. */
+  draftRows(sequence: KvSequence, wanted: number): number {
+    const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
+    let rows = 1;
+    while (rows < wanted && splits(rows) === splits(0)) rows += 1;
+    return rows;
+  }
+
+  /**
+   * Submits several tokens of a sequence as one step, which leaves what as many steps of one token would, then
+   * `after`. At most `draftRows` of them.
+   */
+  submitDraft(
+    steps: DraftSteps,
+    sequence: KvSequence,
+    tokens: readonly number[],
+    after: readonly Dispatch[],
+    copy: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    sequence.reserve(tokens.length);
+    steps.write(tokens, sequence.tokensSeen, sequence.lane);
+    sequence.advance(tokens.length);
+    const splits = decodeSplits(sequence.longest);
+    this.writeBatch(tokens.length, splits);
+    this.writeHead(tokens.length, 0);
+    this.submit([...steps.step(tokens.length, splits), ...after], (encoder) => {
+      copy(encoder);
+      const { hidden } = this.transformer.buffers;
+      encoder.copyBufferToBuffer(hidden, 0, steps.kept, 0, steps.kept.size);
+    });
   }
 
   /**

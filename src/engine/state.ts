@@ -8,6 +8,7 @@ import { CHUNK_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
+import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
 
 /** Everything that lives on one device, and is lost with it. */
@@ -25,6 +26,8 @@ export interface DeviceStateInputs {
   /** [L, G, D], or undefined where the model has none. */
   readonly filters: Float32Array | undefined;
   readonly memoryLimit: number;
+  /** Default of a request's `speculative`. */
+  readonly speculative?: Speculative;
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */

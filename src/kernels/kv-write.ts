@@ -2,6 +2,7 @@ import code from "../../shaders/kv_write.wgsl?raw";
 import paging from "../../shaders/lib/paging.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
+import victim from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
@@ -53,6 +54,7 @@ export function createKvWrite(
       paging,
       rope,
       score,
+      victim,
       code,
     ],
     bindings: [

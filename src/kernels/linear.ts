@@ -35,6 +35,11 @@ export interface LinearConfig {
   readonly shape?: ProductShapeName;
   /** The only M that will be asked for, so that no other kernel is compiled. Default: any. */
   readonly rows?: readonly number[];
+  /**
+   * For tokens that are checked together: each row is computed by the same operations in the same order as a row
+   * that runs alone, so that it has the same bits (where the driver's compiler does not fuse what it fused there).
+   */
+  readonly asAlone?: boolean;
 }
 
 export interface LinearBuffers {
@@ -126,14 +131,15 @@ function partEpilogue(
 }
 
 // Measured by tests/bench/matmul.mjs on SwiftShader.
-const CPU_ROW: MatmulTile = { m: 1, n: 12, group: 8 };
-const CPU_TILE: MatmulTile = { m: 8, n: 8, group: 8 };
-const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32 };
+const CPU_ROW: MatmulTile = { m: 1, n: 12, group: 8, loop: "blocks" };
+const CPU_ROWS: MatmulTile = { m: 2, n: 12, group: 8, loop: "blocks" };
+const CPU_TILE: MatmulTile = { m: 8, n: 8, group: 8, loop: "columns" };
+const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32, loop: "columns" };
 
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(
   gpu: GpuContext,
-  { matrix, epilogue: whole, norm, bias, rows }: LinearConfig,
+  { matrix, epilogue: whole, norm, bias, rows, asAlone }: LinearConfig,
   part: WeightPart,
   epilogue: Epilogue,
   shape: ProductShapeName,
@@ -145,8 +151,8 @@ async function createVariants(
     gelu: whole === "geglu",
     bias: bias !== undefined,
   };
-  const matvec = (maxRows: 1 | 4) => async (): Promise<Variant> => {
-    const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
+  const matvec = (maxRows: number, tile: 1 | 4) => async (): Promise<Variant> => {
+    const config = { ...common, first: true, maxRows: tile, normEpsilon: norm?.epsilon };
     return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
   };
   const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
@@ -155,17 +161,19 @@ async function createVariants(
   };
   const any = Number.POSITIVE_INFINITY;
   const ladder: readonly { maxRows: number; create: () => Promise<Variant> }[] =
-    shape === "split-k"
-      ? [
-          { maxRows: 1, create: matvec(1) },
-          { maxRows: 4, create: matvec(4) },
-          { maxRows: any, create: matmul(any, GPU_TILE) },
-        ]
-      : [
-          // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
-          { maxRows: 3, create: matmul(3, CPU_ROW) },
-          { maxRows: any, create: matmul(any, CPU_TILE) },
-        ];
+    asAlone === true
+      ? [{ maxRows: any, create: shape === "split-k" ? matvec(any, 4) : matmul(any, CPU_ROWS) }]
+      : shape === "split-k"
+        ? [
+            { maxRows: 1, create: matvec(1, 1) },
+            { maxRows: 4, create: matvec(4, 4) },
+            { maxRows: any, create: matmul(any, GPU_TILE) },
+          ]
+        : [
+            // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
+            { maxRows: 3, create: matmul(3, CPU_ROW) },
+            { maxRows: any, create: matmul(any, CPU_TILE) },
+          ];
   const needed = (step: { maxRows: number }): boolean =>
     rows === undefined ||
     rows.some((count) => ladder.find(({ maxRows }) => count <= maxRows) === step);

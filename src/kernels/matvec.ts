@@ -11,13 +11,13 @@ const GROUP_ROWS = 16;
 export interface MatvecConfig extends ProductConfig {
   /** RMSNorm folded into the product: its epsilon; the gain comes with the buffers. */
   readonly normEpsilon?: number | undefined;
-  /** Most rows of x: 1, 2 or 4. */
+  /** Rows of x a workgroup: 1, 2 or 4. */
   readonly maxRows: 1 | 2 | 4;
 }
 
 export interface Matvec {
   readonly maxRows: number;
-  /** A dispatch for M <= maxRows rows over one part. */
+  /** A dispatch for M rows over one part; W is read once for each `maxRows` of them. */
   bind(buffers: ProductBuffers): (rows: number) => Dispatch;
 }
 
@@ -42,12 +42,8 @@ export async function createMatvec(gpu: GpuContext, config: MatvecConfig): Promi
     maxRows,
     bind(buffers) {
       const bindings = bindProduct(kernel, buffers);
-      const dispatch: Dispatch = {
-        kernel,
-        bindings,
-        workgroups: [Math.ceil(buffers.part.rows / GROUP_ROWS)],
-      };
-      return () => dispatch;
+      const groups = Math.ceil(buffers.part.rows / GROUP_ROWS);
+      return (rows) => ({ kernel, bindings, workgroups: [groups, Math.ceil(rows / maxRows)] });
     },
   };
 }
