@@ -5,7 +5,8 @@
 // Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x a row; 2 flops a weight and row:
 // bound by memory. x from workgroup memory without bank
 // conflicts. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
-// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams, gain_of; const
+// Needs: lib/product, weights_<layout>; batch, shape, y, streams, gain_of, input_vec (x[row][4k .. 4k + 3]: as it
+// lies there, or lib/joined_input); const
 // ROW_BLOCKS (blocks a row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
 
 const LANES = 16u;
@@ -28,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let w0 = min(first_row + 2u * pair, shape.rows - 1u) * ROW_BLOCKS;
   let w1 = min(first_row + 2u * pair + 1u, shape.rows - 1u) * ROW_BLOCKS;
   //: for m
-  let x$m = input_row(m0 + min($mu, m_count - 1u)) * COLS4;
+  let x$m = input_row(m0 + min($mu, m_count - 1u));
   var acc$m_0 = 0.0;
   var acc$m_1 = 0.0;
   var squares$m = 0.0;
@@ -38,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let k = tile * TILE4 + thread;
     //: for m
     var s$m = vec4(0.0);
-    if (k < COLS4) { s$m = x[x$m + k]; }
+    if (k < COLS4) { s$m = input_vec(x$m, k); }
     if (NORM) {
       squares$m += dot(s$m, s$m);
       s$m *= gain_of(min(k, COLS4 - 1u));

@@ -119,6 +119,14 @@ class FakeEngine implements Engine {
       },
       features: ["subgroups", "shader-f16"],
       kernels: {},
+      tuning: {
+        mode: "off",
+        source: "adapter",
+        plan: { row: "split-k", tile: "8x8/32" },
+        timings: [],
+        seconds: 0,
+      },
+      speculative: "lookup",
       notices: query.has("notice")
         ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
         : [],

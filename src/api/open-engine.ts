@@ -1,5 +1,6 @@
 import { InferenceEngine } from "../engine/engine.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import type { TuningStore } from "../model/tune-products.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
@@ -17,9 +18,11 @@ export interface ReadableModel {
 export interface OpenInputs {
   gpu: GPU | undefined;
   model: ReadableModel;
-  options: Pick<WireEngineOptions, "cache" | "memoryLimit">;
+  options: Pick<WireEngineOptions, "cache" | "memoryLimit" | "speculative" | "tuning">;
   filters: Uint8Array | undefined;
   tokenizer: ExternalTokenizer | undefined;
+  /** Where measured plans are kept. */
+  tuningStore?: TuningStore;
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }
@@ -45,11 +48,14 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {
-  const { gpu, model, options, filters, tokenizer, onProgress, signal } = inputs;
+  const { gpu, model, options, filters, tokenizer, tuningStore, onProgress, signal } = inputs;
   return InferenceEngine.load(gpu, {
     source: model.source,
     name: model.name,
     cache: options.cache,
+    tuning: options.tuning ?? "fast",
+    ...(tuningStore && { tuningStore }),
+    ...(options.speculative === undefined ? {} : { speculative: options.speculative }),
     onProgress,
     signal,
     ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),

@@ -3,6 +3,7 @@ import { readBody, request } from "../formats/http.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
 import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
+import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
 import type { WireEngineOptions } from "./protocol.ts";
@@ -26,7 +27,16 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
     const entry = resolved.entry ?? (await sameFile(resolved));
     const filters = await readFilters(options, entry, signal);
     const known = entry?.sha256 ? { ...resolved, sha256: entry.sha256 } : resolved;
-    return openEngine({ gpu, model: known, options, filters, tokenizer, onProgress, signal });
+    return openEngine({
+      gpu,
+      model: known,
+      options,
+      filters,
+      tokenizer,
+      tuningStore: browserTuningStore,
+      onProgress,
+      signal,
+    });
   };
 }
 

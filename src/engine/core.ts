@@ -49,10 +49,15 @@ export class EngineCore {
     this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
   }
 
+  /** What requests do that do not say. */
+  get speculative(): Speculative {
+    return DraftSteps.possible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+  }
+
   /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
   guesser(
     tokens: readonly number[],
-    speculative: Speculative = this.inputs.speculative ?? "lookup",
+    speculative: Speculative = this.speculative,
   ): Speculation | undefined {
     if (speculative === "off" || !DraftSteps.possible(this.config)) return undefined;
     return new Speculation(tokens, this.costs);

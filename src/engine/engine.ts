@@ -7,6 +7,7 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { readConfig } from "../model/config.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tune-products.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
@@ -37,6 +38,9 @@ export interface EngineLoadOptions {
   tokenizer?: TokenizerLike;
   /** Default "lookup". */
   speculative?: Speculative;
+  /** Default "off". */
+  tuning?: TuningMode;
+  tuningStore?: TuningStore | undefined;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -59,6 +63,10 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen. */
+  tuning: TuningReport;
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: Speculative;
   notices: string[];
 }
 
@@ -113,6 +121,7 @@ export class InferenceEngine {
       filters,
       memoryLimit,
       ...(options.speculative && { speculative: options.speculative }),
+      ...(options.tuning && { tuning: options.tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
@@ -193,6 +202,8 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      tuning: state.tuning,
+      speculative: this.core.speculative,
       notices: [...notices],
     };
   }

@@ -3,10 +3,17 @@ import { KvPool } from "../cache/kv-pool.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import { setProductPlan } from "../kernels/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
+import {
+  type TuningMode,
+  type TuningReport,
+  type TuningStore,
+  tuneProducts,
+} from "../model/tune-products.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
@@ -17,6 +24,8 @@ export interface DeviceState {
   readonly pool: KvPool;
   readonly runner: Runner;
   readonly sample: Sample;
+  /** How the kernels of the weight products were chosen. */
+  readonly tuning: TuningReport;
 }
 
 export interface DeviceStateInputs {
@@ -26,6 +35,9 @@ export interface DeviceStateInputs {
   /** [L, G, D], or undefined where the model has none. */
   readonly filters: Float32Array | undefined;
   readonly memoryLimit: number;
+  /** How kernels are chosen. Default "off": by the adapter's kind. */
+  readonly tuning?: TuningMode;
+  readonly tuningStore?: TuningStore | undefined;
   /** Default of a request's `speculative`. */
   readonly speculative?: Speculative;
 }
@@ -33,7 +45,15 @@ export interface DeviceStateInputs {
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
+  {
+    source,
+    gguf,
+    config,
+    filters,
+    memoryLimit,
+    tuning: mode = "off",
+    tuningStore,
+  }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
@@ -46,10 +66,12 @@ export async function createDeviceState(
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
+  const tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);
+  setProductPlan(gpu, tuning.plan);
   const [transformer, compressor, sample] = await Promise.all([
     Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),
     compressing,
     sampling,
   ]);
-  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample };
+  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample, tuning };
 }

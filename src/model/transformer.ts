@@ -12,7 +12,8 @@ import {
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
-import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
+import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
+import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
@@ -58,6 +59,9 @@ export async function compileCacheKernels(
   ]);
   return { writeChunk, attendDecode, combine, byWindow: new Map(byWindow) };
 }
+
+/** Most splits of attention that the output product joins by itself. */
+const JOINED_SPLITS = 8;
 
 /** What a layer's dispatches need besides its products. */
 export interface LayerParts {
@@ -149,14 +153,14 @@ export class Transformer {
       qkNorm: weights.layers[layer]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     }));
-    const shape = productShapeFor(gpu.adapter);
+    const { row, tile } = productPlan(gpu);
     const [first] = weights.layers;
     const variants = Object.fromEntries(
       Object.entries({ ...first, head: weights.head })
         .filter(
           (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
         )
-        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
+        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${row}, ${tile}`]),
     );
     return new Transformer(
       gpu,
@@ -289,6 +293,8 @@ export class Transformer {
 
   private decodePlan(rows: number, splits: number): Dispatch[] {
     const { heads, kvHeads } = this.config;
+    // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
+    const joined = rows === 1 && splits <= JOINED_SPLITS;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
       this.buffers.partials,
@@ -310,8 +316,16 @@ export class Transformer {
             bindings: cache.attendDecode,
             workgroups: [splits, kvHeads, rows] as const,
           },
-          { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
-          ...linear.output.dispatches(rows),
+          ...(joined && linear.outputJoined
+            ? linear.outputJoined.dispatches(rows)
+            : [
+                {
+                  kernel: this.kernels.combine,
+                  bindings: combine,
+                  workgroups: [heads, rows] as const,
+                },
+                ...linear.output.dispatches(rows),
+              ]),
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
         ];

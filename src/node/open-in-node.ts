@@ -6,7 +6,9 @@ import { findModel, MODELS } from "../formats/model-registry.ts";
 import { openGpu } from "../gpu/context.ts";
 import { nodeGpu, requireAdapter } from "./dawn.ts";
 import { readNodeFilters } from "./filter-files.ts";
+import { modelCacheFolder } from "./model-cache.ts";
 import { resolveNodeModel } from "./model-files.ts";
+import { tuningFile } from "./tuning-file.ts";
 
 /** Checks the adapter and the memory, finds the model and loads it. */
 export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
@@ -23,6 +25,15 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
       await resolved.close();
       throw error;
     });
-    return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
+    return openEngine({
+      gpu,
+      model: resolved,
+      options,
+      filters,
+      tokenizer,
+      tuningStore: tuningFile(modelCacheFolder()),
+      onProgress,
+      signal,
+    });
   };
 }

@@ -192,7 +192,12 @@ test("a smaller budget in mid-answer waits for the step in flight", async () => 
       maxTokens: 40,
       onToken: (_token, count) => {
         if (count % 10 === 5)
-          pending.push(chat.configure({ budget: count % 20 === 5 ? 32 : 64, policy: count > 20 ? "random" : "k-norm" }));
+          pending.push(
+            chat.configure({
+              budget: count % 20 === 5 ? 32 : 64,
+              policy: count > 20 ? "random" : "k-norm",
+            }),
+          );
         return undefined;
       },
     });
