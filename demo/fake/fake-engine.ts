@@ -127,6 +127,7 @@ class FakeEngine implements Engine {
         seconds: 0,
       },
       speculative: "lookup",
+      kv: "f16",
       notices: query.has("notice")
         ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
         : [],

@@ -1,4 +1,4 @@
-// Which pair of a kv head is evicted for the next token. Needs lib/paging.wgsl; pages, tables; WORKGROUP (a
+// Which pair of a kv head is evicted for the next token. Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages`; tables; WORKGROUP (a
 // power of two): every invocation must call it.
 
 const NO_SLOT = 0xffffffffu;
@@ -14,9 +14,9 @@ fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32
   var best_slot = NO_SLOT;
   for (var slot = t; slot < count; slot += WORKGROUP) {
     let page = tables[table + 2u + slot / PAGE_SLOTS];
-    let p = pages[position_word(page, slot)];
+    let p = pages[pages_position_word(page, slot)];
     if (p < lane.sinks || position - p < lane.window) { continue; }
-    let s = bitcast<f32>(pages[score_word(page, slot)]);
+    let s = bitcast<f32>(pages[pages_score_word(page, slot)]);
     if (best_slot == NO_SLOT || s < best_score || (s == best_score && p < best_position)) {
       best_score = s;
       best_position = p;

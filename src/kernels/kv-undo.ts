@@ -1,32 +1,33 @@
 /** Taking back what kv_write appended: kv_save notes it before, kv_restore puts it back. */
 import restoreCode from "../../shaders/kv_restore.wgsl?raw";
 import saveCode from "../../shaders/kv_save.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import slotWords from "../../shaders/lib/slot_words.wgsl?raw";
 import victim from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
-import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { slotBytes } from "./page-format.ts";
 
 /** Words of the uniform { lane, first row to take back, rows in the log, 0 }. */
 export const TAKEN_WORDS = 4;
 
 /** Bytes that one row's log takes for all layers and kv heads; a multiple of 256, so that it can be bound alone. */
-export const logRowBytes = ({ layers, kvHeads, headDim }: CacheShape): number =>
-  Math.ceil((4 * layers * kvHeads * (headDim + 3)) / 256) * 256;
+export const logRowBytes = (shape: CacheShape): number =>
+  Math.ceil((shape.layers * shape.kvHeads * (4 + slotBytes(shape))) / 256) * 256;
 
 /** Bindings: LayerShape, the row, pages, tables, lanes, the row's log. Workgroups: (G). */
 export function createKvSave(
   gpu: GpuContext,
-  { headDim }: CacheShape,
+  shape: CacheShape,
   { ring, workgroup = workgroupFor(gpu) }: { ring: boolean; workgroup?: number },
 ): Promise<Kernel> {
   return gpu.kernel({
     label: `kv_save${ring ? " ring" : ""}`,
     code: [
-      wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS, WORKGROUP: workgroup, RING: ring }),
-      paging,
+      pagedCode(shape, { WORKGROUP: workgroup, RING: ring }),
+      pageCode("pages", shape, "read words"),
       victim,
       slotWords,
       saveCode,
@@ -55,13 +56,11 @@ export async function createKvRestore(
   const kernel = await gpu.kernel({
     label: "kv_restore",
     code: [
-      wgslConstants({
-        HEAD_DIM: shape.headDim,
-        PAGE_SLOTS,
+      pagedCode(shape, {
         WORKGROUP: workgroupFor(gpu),
         LOG_STRIDE: logRowBytes(shape) / 4,
       }),
-      paging,
+      pageCode("pages", shape, "write words"),
       slotWords,
       restoreCode,
     ],

@@ -24,7 +24,7 @@ import {
   headConfig,
   type LayerLinears,
 } from "./layer-linears.ts";
-import { ropeTables } from "./rope-tables.ts";
+import { globalFrequencies, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -76,16 +76,20 @@ interface LayerCacheDispatches {
   attendDecode: GPUBindGroup;
   writeChunk: GPUBindGroup;
   attendPrefill: GPUBindGroup;
-  absorb: Dispatch[];
 }
 
-/** A prompt chunk's dispatches; between `project` and `finish` qkv holds the layer's rotated queries. */
+/** A prompt chunk's dispatches. */
 export interface ChunkPlan {
   readonly embed: readonly Dispatch[];
-  readonly layers: readonly {
-    readonly project: readonly Dispatch[];
-    readonly finish: readonly Dispatch[];
-  }[];
+  readonly layers: readonly LayerPlan[];
+}
+
+/** From `project` on, qkv holds the layer's rotated queries. */
+export interface LayerPlan {
+  /** Queries, and keys and values into the block's scratch. */
+  readonly project: readonly Dispatch[];
+  /** Attention and the rest of the layer. What takes the block into the cache comes after it. */
+  readonly attend: readonly Dispatch[];
 }
 
 /**
@@ -96,7 +100,7 @@ export interface ChunkPlan {
  *     qkv = norm(hidden) Wqkv (+ bias)                                  [M, (H + 2G) D]
  *     (norm) and rotate q and k, score k, write k and v                 one row: into the cache, evicting
  *     attended = attention(q, cache, window or not)                     [M, H, D]
- *     (a chunk only: take its keys and values into the cache, evicting)
+ *     (a prompt only: take its keys and values into the cache, evicting)
  *     hidden += (norm of) attended Wo
  *     hidden += (norm of) (act(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
  *   logits = norm(hidden) Whead                                         [n, V]
@@ -106,10 +110,12 @@ export class Transformer {
   readonly buffers: StepBuffers;
   /** Kernel name -> variant, for engine.info(). */
   readonly variants: Readonly<Record<string, string>>;
+  /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
+  readonly inverseFrequencies: Float64Array;
   private readonly gpu: GpuContext;
   private readonly weights: ModelWeights;
   private readonly pool: KvPool;
-  private readonly compressor: Compressor;
+  private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
   private readonly parts: readonly LayerParts[];
   private readonly kernels: CacheKernels;
@@ -176,6 +182,7 @@ export class Transformer {
       makeHead,
       variants,
       weights,
+      globalFrequencies(config, weights.ropeFactors),
     );
   }
 
@@ -193,12 +200,14 @@ export class Transformer {
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
     weights: ModelWeights,
+    inverseFrequencies: Float64Array,
   ) {
     this.gpu = gpu;
     this.weights = weights;
     this.config = config;
+    this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
-    this.compressor = compressor;
+    this.block = compressor.chunk;
     this.filters = filters;
     this.parts = parts;
     this.kernels = kernels;
@@ -212,9 +221,22 @@ export class Transformer {
     this.variants = variants;
   }
 
-  /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */
-  decode(rows: number, splits: number): Dispatch[] {
+  /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
+  async keyGains(
+    layer: number,
+    read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
+  ): Promise<Float32Array | undefined> {
+    const gains = this.parts[layer]?.qkNorm;
+    return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
+  }
+
+  /**
+   * Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts;
+   * `observe`: what comes after each layer's attention, for policies that look at it.
+   */
+  decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
+    if (observe) return this.decodePlan(rows, splits, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -239,13 +261,12 @@ export class Transformer {
             workgroups: [heads + kvHeads, rows] as const,
           },
         ],
-        finish: [
+        attend: [
           {
             kernel: this.parts[layer].kernels.attendPrefill,
             bindings: cache.attendPrefill,
             workgroups: prefillWorkgroups(this.pool.shape, rows),
           },
-          ...cache.absorb,
           ...linear.output.dispatches(rows),
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
@@ -291,10 +312,14 @@ export class Transformer {
     return this.drafting;
   }
 
-  private decodePlan(rows: number, splits: number): Dispatch[] {
+  private decodePlan(
+    rows: number,
+    splits: number,
+    observe?: (layer: number) => Dispatch[],
+  ): Dispatch[] {
     const { heads, kvHeads } = this.config;
     // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
-    const joined = rows === 1 && splits <= JOINED_SPLITS;
+    const joined = rows === 1 && splits <= JOINED_SPLITS && !observe;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
       this.buffers.partials,
@@ -324,6 +349,7 @@ export class Transformer {
                   bindings: combine,
                   workgroups: [heads, rows] as const,
                 },
+                ...(observe?.(layer) ?? []),
                 ...linear.output.dispatches(rows),
               ]),
           ...linear.gateUp.dispatches(rows),
@@ -333,6 +359,12 @@ export class Transformer {
     ];
   }
 
+  /** RoPE table of the layers that the budget governs. */
+  get globalRope(): GPUBuffer {
+    const layer = this.config.windows.indexOf(0);
+    return this.parts[Math.max(0, layer)]!.rope;
+  }
+
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
   private refresh(): void {
     if (this.generation === this.pool.generation) return;
@@ -340,7 +372,7 @@ export class Transformer {
     this.decodePlans.clear();
     const { rows, batch, qkv, attended, partials } = this.buffers;
     const { tables, lanes } = this.pool;
-    const { chunk } = this.compressor;
+    const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
       const { rope, qkNorm, kernels } = this.parts[layer];
@@ -379,7 +411,6 @@ export class Transformer {
           tables,
           attended,
         ),
-        absorb: this.compressor.absorb(layer),
       };
     });
   }

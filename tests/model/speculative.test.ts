@@ -41,7 +41,7 @@ async function contents(chat: Conversation): Promise<Map<number, string>[]> {
       const at = pool.rowWord(sequence.lane, layer, g);
       const head = new Map<number, string>();
       for (let slot = 0; slot < tables[at]!; slot += 1) {
-        const page = tables[at + 2 + Math.floor(slot / PAGE_SLOTS)]! * pageWords(headDim);
+        const page = tables[at + 2 + Math.floor(slot / PAGE_SLOTS)]! * pageWords(pool.shape);
         const s = slot % PAGE_SLOTS;
         const half = headDim / 2;
         const key = pages.subarray(page + s * half, page + (s + 1) * half);
