@@ -1,4 +1,4 @@
-import type { TuningStore } from "../model/tune-products.ts";
+import type { TuningStore } from "../model/tuning.ts";
 
 const CACHE = "winnow-tuning";
 /** Keys of the Cache API are addresses; this one is never asked for. */

@@ -1,6 +1,6 @@
 import { InferenceEngine } from "../engine/engine.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import type { TuningStore } from "../model/tune-products.ts";
+import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";

@@ -8,15 +8,18 @@ import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
-import { DRAFT_ROWS } from "../model/draft-steps.ts";
+import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { EngineCore } from "./core.ts";
 import { Drafter } from "./drafter.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
-import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
+import type { Measured, MeasureOptions } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
 import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
+
+/** Answers never need it. */
+const measuring = () => import("./measure.ts");
 
 /** Times in a row that a device may be lost before a step is given up. */
 const MAX_LOSSES = 3;
@@ -251,8 +254,8 @@ export class Conversation {
    * path), and returns the logits [V] of the last.
    */
   logits(tokens: readonly number[], signal?: AbortSignal, chunk?: number): Promise<Float32Array> {
-    return this.alone(tokens, (measured) =>
-      measureLogits(measured, tokens, {
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLogits(measured, tokens, {
         ...(chunk === undefined ? {} : { chunk }),
         ...(signal ? { signal } : {}),
       }),
@@ -264,7 +267,9 @@ export class Conversation {
    * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
    */
   nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
-    return this.alone(tokens, (measured) => measureLosses(measured, tokens, options));
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLosses(measured, tokens, options),
+    );
   }
 
   /** The sequence, unless the device it lived on is gone. */

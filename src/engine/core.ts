@@ -8,7 +8,7 @@ import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { DraftSteps } from "../model/draft-steps.ts";
+import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Speculative } from "./generate-options.ts";
@@ -63,7 +63,7 @@ export class EngineCore {
 
   /** What requests do that do not say. */
   get speculative(): Speculative {
-    return DraftSteps.possible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
   }
 
   /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
@@ -71,7 +71,7 @@ export class EngineCore {
     tokens: readonly number[],
     speculative: Speculative = this.speculative,
   ): Speculation | undefined {
-    if (speculative === "off" || !DraftSteps.possible(this.config)) return undefined;
+    if (speculative === "off" || !draftsPossible(this.config)) return undefined;
     return new Speculation(tokens, this.costs);
   }
 

@@ -7,13 +7,13 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
-import type { TuningMode, TuningReport, TuningStore } from "../model/tune-products.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import { type CapturedHeads, captureHeads } from "./capture.ts";
+import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
 import type { Speculative } from "./generate-options.ts";
@@ -271,9 +271,13 @@ export class InferenceEngine {
   }
 
   /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */
-  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncGenerator<CapturedHeads> {
+  async *captureHeads(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    return captureHeads(this.core.state, this.core.config, tokens, signal);
+    const { captureHeads } = await import("./capture.ts");
+    yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Frees everything on the device. */

@@ -12,7 +12,7 @@ import {
   samplingWords,
 } from "../kernels/sample.ts";
 import type { StepBuffers } from "../model/buffers.ts";
-import { DRAFT_ROWS } from "../model/draft-steps.ts";
+import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { TokenSource } from "./runner.ts";
 
 /** Draws whose tokens are not read yet: one awaited, one ahead of it. */

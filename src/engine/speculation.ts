@@ -1,4 +1,4 @@
-import { DRAFT_ROWS } from "../model/draft-steps.ts";
+import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import { type Guess, PromptLookup, RUNS, type RunLength } from "./prompt-lookup.ts";
 import type { StepCosts } from "./step-costs.ts";
 

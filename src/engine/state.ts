@@ -14,13 +14,8 @@ import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
-import {
-  type TuningMode,
-  type TuningReport,
-  type TuningStore,
-  tuneProducts,
-} from "../model/tune-products.ts";
-import { loadWeights, type UploadHooks } from "../model/weights.ts";
+import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
+import { loadWeights, type ModelWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
 
@@ -77,8 +72,17 @@ export async function createDeviceState(
   const compressing = Compressor.create(pool, blockRows(config));
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
+  const tuner =
+    mode === "off"
+      ? undefined
+      : import("../model/tune-products.ts").then(
+          ({ tuneProducts }) =>
+            (loaded: ModelWeights) =>
+              tuneProducts(gpu, config, loaded, mode, tuningStore),
+        );
+  tuner?.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
-  const tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);
+  const tuning = tuner ? await (await tuner)(weights) : untuned(gpu);
   setProductPlan(gpu, tuning.plan);
   const [transformer, compressor, sample] = await Promise.all([
     Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),

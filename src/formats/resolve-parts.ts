@@ -5,7 +5,7 @@ import type { ByteSource } from "./byte-source.ts";
 import { type Download, type DownloadOptions, download } from "./download.ts";
 import { JoinedSource, orderParts, partNames } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
+import type { SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
 
 export interface PartedModel {
@@ -127,6 +127,8 @@ async function openCheckpoint(
   const [index, tokenizerConfig] = await Promise.all([find(INDEX), find("tokenizer_config.json")]);
   const config = (await need("config.json")) as SafetensorsFiles["config"];
   const tokenizer = await need("tokenizer.json");
+  // Most models are GGUFs: what reads the others comes when it is needed.
+  const { SafetensorsModel } = await import("./safetensors-model.ts");
   return SafetensorsModel.open({
     weights,
     config,

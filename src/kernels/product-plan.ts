@@ -1,4 +1,4 @@
-/** Which kernels compute the weight products on a device: measured by src/model/tune-products.ts, or by the adapter's kind. */
+/** Which kernels compute the weight products on a device: measured by src/model/tuning.ts, or by the adapter's kind. */
 import matmulCode from "../../shaders/matmul.wgsl?raw";
 import matvecCode from "../../shaders/matvec.wgsl?raw";
 import rowsCode from "../../shaders/matvec_rows.wgsl?raw";

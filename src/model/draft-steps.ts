@@ -12,15 +12,10 @@ import {
 import { type BoundLinear, createLinear } from "../kernels/linear.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
+import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
 import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
 import type { CacheKernels, LayerParts } from "./transformer.ts";
 import type { ModelWeights } from "./weights.ts";
-
-/** Most tokens that a draft step runs: the token drawn last and what is guessed to follow it. */
-export const DRAFT_ROWS = 4;
-
-/** What buffer offsets must be a multiple of, by WebGPU's default limits. */
-const ALIGNMENT = 256;
 
 export interface DraftParts {
   readonly gpu: GpuContext;
@@ -42,7 +37,7 @@ export interface DraftParts {
 export class DraftSteps {
   /** f32 [DRAFT_ROWS, E]: the residual stream after the last draft step. */
   readonly kept: GPUBuffer;
-  /** One struct Row each `ALIGNMENT` bytes. */
+  /** One struct Row each `ROW_ALIGNMENT` bytes. */
   readonly rows: GPUBuffer;
   private readonly parts: DraftParts;
   private readonly saves: ReadonlyMap<number, Kernel>;
@@ -55,11 +50,6 @@ export class DraftSteps {
   private readonly plans = new Map<number, Dispatch[]>();
   private restores: Dispatch[] = [];
   private generation = -1;
-
-  /** Whether a model's rows can be bound one by one. */
-  static possible({ heads, kvHeads, headDim }: ModelConfig): boolean {
-    return ((heads + 2 * kvHeads) * headDim * 4) % ALIGNMENT === 0;
-  }
 
   static async create(parts: DraftParts): Promise<DraftSteps> {
     const { gpu, config, weights, pool, buffers } = parts;
@@ -96,7 +86,7 @@ export class DraftSteps {
     const storage = (name: string, rowBytes: number): GPUBuffer =>
       ledger.storage("activations", `draft ${name}`, DRAFT_ROWS * rowBytes);
     this.kept = storage("hidden", hidden * 4);
-    this.rows = storage("rows", ALIGNMENT);
+    this.rows = storage("rows", ROW_ALIGNMENT);
     this.partials = storage("partials", heads * MAX_SPLITS * (headDim + 2) * 4);
     this.log = storage("log", logRowBytes(parts.pool.shape));
     this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN_WORDS));
@@ -107,8 +97,8 @@ export class DraftSteps {
     const words = tokens.map((token, r) => [token, position + r, lane, 0]);
     const { gpu, buffers } = this.parts;
     gpu.write(buffers.rows, new Uint32Array(words.flat()));
-    const apart = new Uint32Array((tokens.length * ALIGNMENT) / 4);
-    for (const [r, row] of words.entries()) apart.set(row, (r * ALIGNMENT) / 4);
+    const apart = new Uint32Array((tokens.length * ROW_ALIGNMENT) / 4);
+    for (const [r, row] of words.entries()) apart.set(row, (r * ROW_ALIGNMENT) / 4);
     gpu.write(this.rows, apart);
   }
 
@@ -154,7 +144,7 @@ export class DraftSteps {
       const shape = pool.layerShapes[layer]!;
       const pages = pool.slabs[layer]!;
       const { rope, qkNorm, kernels: own } = parts[layer]!;
-      const row = rowOf(this.rows, r, ALIGNMENT);
+      const row = rowOf(this.rows, r, ROW_ALIGNMENT);
       const qkv = rowOf(buffers.qkv, r, qkvBytes);
       const log = rowOf(this.log, r, logRowBytes(pool.shape));
       const save = this.saves.get(config.windows[layer]!)!;

@@ -17,7 +17,7 @@ import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import { DraftSteps } from "./draft-steps.ts";
+import type { DraftSteps } from "./draft-steps.ts";
 import {
   type BindLayers,
   createLayerLinears,
@@ -298,7 +298,13 @@ export class Transformer {
 
   /** Compiles what several tokens in one step need, on first use. */
   prepareDrafts(): Promise<DraftSteps> {
-    this.drafting ??= DraftSteps.create({
+    this.drafting ??= this.createDrafts();
+    return this.drafting;
+  }
+
+  private async createDrafts(): Promise<DraftSteps> {
+    const { DraftSteps } = await import("./draft-steps.ts");
+    return DraftSteps.create({
       gpu: this.gpu,
       config: this.config,
       weights: this.weights,
@@ -309,7 +315,6 @@ export class Transformer {
       parts: this.parts,
       embedding: this.embedding,
     });
-    return this.drafting;
   }
 
   private decodePlan(

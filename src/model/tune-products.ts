@@ -14,30 +14,8 @@ import {
 import { integerDot } from "../kernels/weight-layouts.ts";
 import { CHUNK_ROWS } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
+import type { TuningMode, TuningReport, TuningStore } from "./tuning.ts";
 import type { ModelWeights } from "./weights.ts";
-
-/**
- * off: kernels by the adapter's kind. fast: the largest product of a layer is timed, within 2 s. full: all products
- * of a layer, all tile shapes and packed integer products, within 30 s.
- */
-export type TuningMode = "off" | "fast" | "full";
-
-export interface TuningReport {
-  readonly mode: TuningMode;
-  /** Where the plan comes from: the adapter's kind, measured now, or remembered from an earlier load. */
-  readonly source: "adapter" | "measured" | "remembered";
-  readonly plan: ProductPlan;
-  /** What each variant took, and what was left out; empty where nothing was measured. */
-  readonly timings: readonly { variant: string; ms: number }[];
-  /** Seconds that it took, compilation included. */
-  readonly seconds: number;
-}
-
-/** Keeps plans between loads. What cannot be read or written is measured anew. */
-export interface TuningStore {
-  read(key: string): Promise<string | undefined>;
-  write(key: string, value: string): Promise<void>;
-}
 
 const BUDGET_MS: Record<Exclude<TuningMode, "off">, number> = { fast: 2000, full: 30_000 };
 /** A store that does not answer is not waited for. */
@@ -53,13 +31,12 @@ export async function tuneProducts(
   gpu: GpuContext,
   config: ModelConfig,
   weights: ModelWeights,
-  mode: TuningMode,
+  mode: Exclude<TuningMode, "off">,
   store?: TuningStore,
 ): Promise<TuningReport> {
   const start = performance.now();
   const seconds = (): number => (performance.now() - start) / 1000;
   const base = { mode, plan: productPlan(gpu), timings: [] };
-  if (mode === "off") return { ...base, source: "adapter", seconds: 0 };
   const key = tuningKey(gpu, weights, mode);
   const plan = parsePlan(gpu, await soon(store?.read(key)));
   if (plan) return { ...base, plan, source: "remembered", seconds: seconds() };

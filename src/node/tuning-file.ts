@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TuningStore } from "../model/tune-products.ts";
+import type { TuningStore } from "../model/tuning.ts";
 
 /** One JSON file in `folder`, replaced as a whole; an unreadable one is begun anew. */
 export function tuningFile(folder: string): TuningStore {

@@ -4,7 +4,7 @@ import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { Conversation } from "../../src/engine/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
-import { DRAFT_ROWS } from "../../src/model/draft-steps.ts";
+import { DRAFT_ROWS } from "../../src/model/draft-rows.ts";
 import { type AskOptions, ask, someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 

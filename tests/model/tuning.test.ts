@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { TuningStore } from "../../src/model/tune-products.ts";
+import type { TuningStore } from "../../src/model/tuning.ts";
 import { ask, someTokens } from "./chat.ts";
 import { loadTinyEngine } from "./tiny-engine.ts";
 
