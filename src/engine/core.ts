@@ -5,12 +5,17 @@ import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
+import { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -36,6 +41,8 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
+  /** What steps cost on the device. */
+  readonly costs: StepCosts;
   closed = false;
   /** Whether the user named the storage of pages: then it stays. */
   private readonly storageChosen: boolean;
@@ -56,6 +63,28 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
+  }
+
+  /** What requests do that do not say. */
+  get speculative(): Speculative {
+    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+  }
+
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  guesser(
+    tokens: readonly number[],
+    speculative: Speculative = this.speculative,
+  ): Speculation | undefined {
+    if (speculative === "off" || !draftsPossible(this.config)) return undefined;
+    return new Speculation(tokens, this.costs);
+  }
+
+  /** Begins to compile what steps of several tokens need. */
+  prepareDrafts(): void {
+    this.state.runner.prepareDrafts().catch(() => {
+      // Answers come without; a lost device is found by the next step.
+    });
   }
 
   /** How pages hold keys and values. */

@@ -8,14 +8,16 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import { type CapturedHeads, captureHeads } from "./capture.ts";
+import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import type { Speculative } from "./generate-options.ts";
 import { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
@@ -37,6 +39,11 @@ export interface EngineLoadOptions {
   /** GPU bytes that may be used. Default: no limit but the adapter's. */
   memoryLimit?: number;
   tokenizer?: TokenizerLike;
+  /** Default "lookup". */
+  speculative?: Speculative;
+  /** Default "off". */
+  tuning?: TuningMode;
+  tuningStore?: TuningStore | undefined;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -59,6 +66,10 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen. */
+  tuning: TuningReport;
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: Speculative;
   /** How pages hold keys and values. */
   kv: KvStorage;
   notices: string[];
@@ -118,6 +129,8 @@ export class InferenceEngine {
       policy,
       memoryLimit,
       storage,
+      ...(options.speculative && { speculative: options.speculative }),
+      ...(options.tuning && { tuning: options.tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
@@ -220,6 +233,8 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      tuning: state.tuning,
+      speculative: this.core.speculative,
       kv: this.core.storage,
       notices: [...notices],
     };
@@ -322,9 +337,13 @@ export class InferenceEngine {
   }
 
   /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */
-  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncGenerator<CapturedHeads> {
+  async *captureHeads(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    return captureHeads(this.core.state, this.core.config, tokens, signal);
+    const { captureHeads } = await import("./capture.ts");
+    yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Frees everything on the device. */
