@@ -27,6 +27,7 @@ const NEED_NAMES: Readonly<Record<Need, string>> = {
   queryAbs: "the queries' lengths",
   queryCovariance: "the queries' covariance",
   ageFit: "the fit of age",
+  scoreFit: "the fitted score",
 };
 
 /**
@@ -85,6 +86,11 @@ export class EngineCore {
     this.state.runner.prepareDrafts().catch(() => {
       // Answers come without; a lost device is found by the next step.
     });
+  }
+
+  /** The model's file and what its header says. */
+  get model(): Pick<DeviceStateInputs, "source" | "gguf" | "config"> {
+    return this.inputs;
   }
 
   /** How pages hold keys and values. */
