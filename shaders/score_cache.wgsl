@@ -279,7 +279,7 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
   return vec3<f32>(importance, novelty, observed);
 }
 
-// One over the standard deviation of each part over the candidates.
+// One over the standard deviation of each part over the candidates; 0 of a part that is the same of all.
 fn inverse_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
   // Deviations from the first candidate's parts: sums of squares then stay exact enough.
   let origin = parts_of(candidate_at(0u, h.count, h.row, h.kv_head), h, inverse_anchors);
@@ -303,7 +303,9 @@ fn inverse_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> 
   workgroupBarrier();
   let mean = sh_sums[0].xyz / f32(h.total);
   let variance = sh_sums[1].xyz / f32(h.total) - mean * mean;
-  return inverseSqrt(max(variance, vec3<f32>(1e-12)));
+  let level = origin + mean;
+  let varies = variance > 1e-10 * level * level;
+  return select(vec3<f32>(), inverseSqrt(max(variance, vec3<f32>(TINY))), varies);
 }
 
 @compute @workgroup_size(WORKGROUP)
