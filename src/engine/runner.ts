@@ -62,8 +62,9 @@ export class Runner {
     const { policy, window } = sequence.settings;
     const every = scoringInterval(policy, window);
     const due = sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
-    const scoring = due ? this.scorer.step(policy, 1) : [];
     sequence.reserve(1);
+    // Bound after that: a slab that grows is another buffer.
+    const scoring = due ? this.scorer.step(policy, 1) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
     this.gpu.write(rows, new Uint32Array([known, sequence.tokensSeen, sequence.lane, 0]));
