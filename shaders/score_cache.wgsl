@@ -208,7 +208,8 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
   var sum = 0.0;
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = turned_back(key_pairs(c, o), last, o);
-    var image: Pairs; // row i of S times k, for the dimensions of k
+    // Row i of S times k, for the dimensions of k. Set to 0 in words: some adapters keep what a loop's last round left.
+    var image = Pairs(Octet(vec4<f32>(), vec4<f32>()), Octet(vec4<f32>(), vec4<f32>()));
     for (var p = 0u; p < HALF_OCTETS; p += 1u) {
       let other = turned_back(key_pairs(c, p), last, p);
       for (var i = 0u; i < 4u; i += 1u) {

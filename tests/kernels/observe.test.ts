@@ -154,7 +154,11 @@ test("block: tiles come round where there are many candidates", async () => {
 });
 
 test("block: peaks of a query group without neighbours; a group of one", async () => {
-  await expectBlock(shapeOf(16, "f16", 3), [33, 31, 5], { pool: 0, peaks: true, accumulate: false });
+  await expectBlock(shapeOf(16, "f16", 3), [33, 31, 5], {
+    pool: 0,
+    peaks: true,
+    accumulate: false,
+  });
   await expectBlock(shapeOf(16, "f16", 1), [33, 31, 5], { pool: 2, accumulate: false });
 });
 

@@ -83,7 +83,11 @@ export function makeScene({ rows = 0, seed = 1, ...options }: SceneOptions): Sce
 }
 
 /** What a kv head's eviction chooses from, as it is stored: its slots, then the block's rows. */
-export const candidatesOf = ({ cache, chunk, chunkPages, rows }: Scene, lane: number, g: number) => [
+export const candidatesOf = (
+  { cache, chunk, chunkPages, rows }: Scene,
+  lane: number,
+  g: number,
+) => [
   ...cache.pairs(lane, g),
   ...Array.from({ length: rows }, (_, r) => chunk.getIn(...chunkSlot(g, chunkPages, r))),
 ];
@@ -169,7 +173,9 @@ export function expectScores(
       const word = scoreWord(format, page, slot);
       to.pages[word] = from.pages[word]!;
     });
-    expect(worst, `lane ${lane}, kv head ${g}, ${scores.length} candidates`).toBeLessThan(tolerance);
+    expect(worst, `lane ${lane}, kv head ${g}, ${scores.length} candidates`).toBeLessThan(
+      tolerance,
+    );
   }
   expect(after.cache.pages).toEqual(wanted.cache.pages);
   expect(after.chunk.pages).toEqual(wanted.chunk.pages);
