@@ -18,7 +18,7 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
 // See Place: with a WINDOW the cache is a ring, slot s the newest position that is s modulo WINDOW.
 fn cached_row(slot: u32) -> u32 {
-  if (WINDOW > 0u) { return ~((rows[0].position - 1u - slot) % max(WINDOW, 1u)); }
+  if (WINDOW > 0u) { return ~((rows[0].position - rows[0].block_row - 1u - slot) % max(WINDOW, 1u)); }
   return 0u;
 }
 
@@ -29,12 +29,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = (group.x * LANES + t) * QUERIES;
   if (first >= pairs) { return; }
   let scale = inverseSqrt(f32(HEAD_DIM));
+  let block_row = rows[0].block_row;
   var state: State;
   //: for h
   let index$h = min(first + $hu, pairs - 1u);
   let query_row$h = index$h / GROUP;
   let head$h = kv_head * GROUP + index$h % GROUP;
-  state.last[$hu] = query_row$h;
+  state.last[$hu] = block_row + query_row$h;
   state.highest[$hu] = LOWEST;
   {
     let query = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
@@ -60,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       //: end
     ));
   }
-  let end = min(first + QUERIES - 1u, pairs - 1u) / GROUP;
+  let end = block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP;
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
     let row$n = min(row + $nu, end);

@@ -5,7 +5,7 @@
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back.
 //          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
-//   false  a prompt chunk: into the chunk scratch, row r of kv head g at page g * chunk_pages + r / P.
+//   false  a prompt chunk: into the block's scratch, block row b of kv head g at page g * chunk_pages + b / P.
 // Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
 // different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
 
@@ -171,8 +171,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     page = tables[table + 2u + slot / PAGE_SLOTS];
     if (t == 0u && count < capacity) { tables[table] = count + 1u; }
   } else {
-    slot = r;
-    page = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
+    slot = row.block_row;
+    page = kv_head * shape.chunk_pages + slot / PAGE_SLOTS;
   }
 
   let scales = pages_scales_of(sh_most[0]);

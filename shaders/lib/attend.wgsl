@@ -18,7 +18,7 @@ struct Place {
   key: u32,
   value: u32,
   scales: u32,
-  row: u32, // in the chunk; in the cache 0, or with a WINDOW ~(tokens between it and row 0), as if negative;
+  row: u32, // in the prompt block; in the cache 0, or with a WINDOW ~(tokens between it and row 0), as if negative;
             // NO_ROW = not there, though its words can be read
 }
 const NO_ROW = 0x80000000u;

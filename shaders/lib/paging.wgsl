@@ -21,7 +21,7 @@ struct Row {
   token: u32,
   position: u32,
   lane: u32,
-  pad: u32,
+  block_row: u32, // of a prompt: its row in the prompt block's scratch
 }
 
 // How a lane scores a key: score = dot * (key . filter) + norm * |key| + position * pos + random * hash(pos).
@@ -33,7 +33,11 @@ struct Lane {
   window: u32,  // most recent tokens never evicted
   sinks: u32,   // first tokens never evicted
   seed: u32,
-  pad: u32,
+  scoring: u32, // which scoring anew it needs, 0: none
+  every: u32,   // tokens from one scoring to the next while decoding
+  pad0: u32,
+  pad1: u32,
+  pad2: u32,
 }
 
 fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {

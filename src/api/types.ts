@@ -11,7 +11,18 @@ export type ModelSource =
   | { repo: string; file: string; revision?: string };
 
 /** full = never evict. The others keep `budget` pairs a kv head. */
-export type PolicyName = "full" | "q-filters" | "k-norm" | "streaming-llm" | "random";
+export type PolicyName =
+  | "full"
+  | "q-filters"
+  | "q-filters-age"
+  | "tri-attention"
+  | "expected-attention"
+  | "keydiff"
+  | "k-norm"
+  | "snapkv"
+  | "h2o"
+  | "streaming-llm"
+  | "random";
 
 /** How the cache holds keys and values: 2 bytes a value, 1 byte and a scale a vector, or 4 bytes. */
 export type KvStorage = "f16" | "q8" | "f32";

@@ -1,5 +1,7 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { POLICIES } from "../cache/policies/index.ts";
+import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
@@ -11,6 +13,15 @@ import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./s
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
+
+/** What a policy may need, in words. */
+const NEED_NAMES: Readonly<Record<Need, string>> = {
+  filters: "filters",
+  queryMean: "the mean query",
+  queryAbs: "the queries' lengths",
+  queryCovariance: "the queries' covariance",
+  ageFit: "the fit of age",
+};
 
 /**
  * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
@@ -66,14 +77,16 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy that needs filters where the model has none, and says so once in `notices`. */
+  /** Replaces a policy whose calibration the model lacks, and says so once in `notices`. */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
-    if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters)
-      return request;
-    const notice = `${policy} needs filters calibrated for this model and none were given: k-norm is used instead`;
+    if (!Object.hasOwn(POLICIES, policy)) return request;
+    const chosen = possiblePolicy(policy, this.inputs.calibration);
+    if (chosen === policy) return request;
+    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
+    const notice = `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
     this.notice(notice);
-    return { ...request, policy: "k-norm" };
+    return { ...request, policy: chosen };
   }
 
   /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */

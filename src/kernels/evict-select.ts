@@ -6,8 +6,8 @@ import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 
-/** Words of the `eviction` uniform { lane, rows of the chunk, position of the newest token, 0 }. */
-export const EVICTION_WORDS = 4;
+/** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */
+export const EVICTION_WORDS = 8;
 
 export interface EvictSelectBuffers {
   /** Uniform LayerShape (shaders/lib/paging.wgsl). */

@@ -41,11 +41,12 @@ export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   return words;
 }
 
-/** Rows of a batch: [token, position, lane, 0] each. */
+/** Rows of a batch: [token, position, lane, block row] each; the first is row `first` of its block. */
 export const rowWords = (
   rows: readonly { position: number; lane: number }[],
+  first = 0,
 ): Uint32Array<ArrayBuffer> =>
-  Uint32Array.from(rows.flatMap(({ position, lane }) => [0, position, lane, 0]));
+  Uint32Array.from(rows.flatMap(({ position, lane }, i) => [0, position, lane, first + i]));
 
 /** A repeatable source of uniform numbers in [0, 1) (mulberry32). */
 export function uniform(seed: number): () => number {

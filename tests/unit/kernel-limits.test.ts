@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { create, globals } from "webgpu";
+import { POLICIES, type Policy } from "../../src/cache/policies/index.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
 import {
@@ -16,11 +17,12 @@ import { createKvRing } from "../../src/kernels/kv-ring.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
+import { createObserve } from "../../src/kernels/observe.ts";
 import { KV_STORAGES } from "../../src/kernels/page-format.ts";
-import { createRescore } from "../../src/kernels/rescore.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
 
@@ -104,7 +106,13 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
       await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
     }
   await createKvRing(gpu, shape);
-  await createRescore(gpu, shape);
+  for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
+    if (shape.headDim % 16 === 0)
+      for (const policy of Object.values<Policy>(POLICIES))
+        await createScoreCache(gpu, shape, policy.scoring?.features ?? {}, target);
+    for (const accumulate of [false, true])
+      await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);
+  }
   await createEvictSelect(gpu, shape);
   await createKvMove(gpu, shape);
   await createRetention(gpu, shape);

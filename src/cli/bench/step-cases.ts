@@ -43,7 +43,7 @@ export async function stepPlans(
   const sequence = new KvSequence(pool, settings);
   const tokens = Array.from({ length: budget }, (_, i) => 1000 + ((i * 7919) % 40000));
   let done = 0;
-  await runner.prefill(sequence, tokens, (chunk) => {
+  await runner.prefill(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;
     onProgress(done, tokens.length);
   });
@@ -66,7 +66,14 @@ export async function stepPlans(
       return {
         name: `prefill ${chunkRows} rows, C ${budget}`,
         shape: { ...shape, rows: chunkRows, splits: 1 },
-        dispatches: [...embed, ...parts.flatMap(({ project, finish }) => [...project, ...finish])],
+        dispatches: [
+          ...embed,
+          ...parts.flatMap(({ project, attend }, layer) => [
+            ...project,
+            ...attend,
+            ...runner.compressor.absorb(layer),
+          ]),
+        ],
       };
     },
     get decode() {
