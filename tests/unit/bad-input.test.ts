@@ -78,6 +78,12 @@ const OPTIONS: Case[] = [
     /^cache.window: must be an integer/,
   ],
   [
+    "an unknown storage of pages",
+    { model: "m", cache: { kv: "q4" } },
+    "invalid_argument",
+    /^cache.kv: must be one of "f16", "q8", "f32", not "q4"/,
+  ],
+  [
     "an unknown policy",
     { model: "m", cache: { policy: "lru" } },
     "invalid_argument",
