@@ -1,3 +1,4 @@
+import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
 import type { Pair } from "../reference/evict-select.ts";
@@ -93,13 +94,13 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
       writePair(chunkCase, place, { ...pair, ...vectors });
     });
   });
-  const laneWords = Uint32Array.from({ length: lanes * 8 }, word);
-  laneWords.set([cache.window, cache.sinks], lane * 8 + 4);
+  const laneWords = Uint32Array.from({ length: lanes * LANE_WORDS }, word);
+  laneWords.set([cache.window, cache.sinks], lane * LANE_WORDS + 4);
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
   const ledger = gpu.ledger;
   return {
     shape: ledger.uniform("shape", Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, 0, 0)),
-    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0)),
+    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0, 0, 0, 0, 0)),
     pages: upload(gpu, pages),
     chunk: upload(gpu, chunk),
     tables: upload(gpu, tables),

@@ -111,5 +111,10 @@ describe.each(CASES)(
       const nll = await conversation.nll(fixture.tokens, { chunk: fixture.eviction.chunk });
       expectEvicted(nll, run);
     });
+
+    test("says what the family's keys do to a small budget, once", () => {
+      const { caution } = engine.internals.config.architecture;
+      expect(engine.info().notices).toEqual(caution ? [caution] : []);
+    });
   },
 );

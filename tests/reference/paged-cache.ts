@@ -1,3 +1,4 @@
+import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import { type CacheShape, PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
 import {
   copyPair,
@@ -32,11 +33,11 @@ export const PLAIN_LANE: Lane = {
 };
 
 export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(lanes.length * 8);
+  const words = new Uint32Array(lanes.length * LANE_WORDS);
   const floats = new Float32Array(words.buffer);
   lanes.forEach((lane, i) => {
-    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * 8);
-    words.set([lane.window, lane.sinks, lane.seed], i * 8 + 4);
+    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
+    words.set([lane.window, lane.sinks, lane.seed], i * LANE_WORDS + 4);
   });
   return words;
 }
