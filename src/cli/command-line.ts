@@ -47,7 +47,7 @@ async function runOne(command: AnyCommand, flags: FlagValues): Promise<number> {
   const model = optional(flags, "model") ?? modelDefault ?? required(flags, "model");
   const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
   const filters = optional(flags, "filters");
-  const input = await command.read(flags, { readText });
+  const input = await command.read(flags, { readText, readBytes });
   const bar = new ProgressBar();
   const report = bar.update.bind(bar);
   let result: CommandResult;
@@ -66,9 +66,12 @@ async function runOne(command: AnyCommand, flags: FlagValues): Promise<number> {
   return 0;
 }
 
-async function readText(flag: string, path: string): Promise<string> {
+const readText = async (flag: string, path: string): Promise<string> =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readBytes(flag, path));
+
+async function readBytes(flag: string, path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path, "utf8");
+    return await readFile(path);
   } catch (cause) {
     throw invalidArgument(`--${flag}`, `${path} could not be read (${(cause as Error).message})`);
   }

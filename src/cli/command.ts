@@ -9,6 +9,8 @@ export type FlagValues = Readonly<Record<string, readonly (string | boolean)[] |
 export interface CommandFiles {
   /** Text of a file. Throws invalid_argument naming `flag`. */
   readText(flag: string, path: string): Promise<string>;
+  /** Bytes of a file. Throws the same. */
+  readBytes(flag: string, path: string): Promise<Uint8Array>;
 }
 
 export type Report = (label: string, done: number, total: number) => void;

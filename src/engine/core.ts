@@ -1,8 +1,11 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { POLICIES } from "../cache/policies/index.ts";
-import { asWinnowError, WinnowError } from "../errors.ts";
+import type { Need } from "../cache/policies/policy.ts";
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
@@ -10,6 +13,15 @@ import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./s
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
+
+/** What a policy may need, in words. */
+const NEED_NAMES: Readonly<Record<Need, string>> = {
+  filters: "filters",
+  queryMean: "the mean query",
+  queryAbs: "the queries' lengths",
+  queryCovariance: "the queries' covariance",
+  ageFit: "the fit of age",
+};
 
 /**
  * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
@@ -41,25 +53,43 @@ export class EngineCore {
     this.state = state;
   }
 
+  /** How pages hold keys and values. */
+  get storage(): KvStorage {
+    return this.inputs.storage;
+  }
+
+  /** Throws invalid_argument for another storage than the engine's: pages are of one kind. */
+  checkStorage(kv: KvStorage | undefined): void {
+    if (kv === undefined || kv === this.storage) return;
+    throw invalidArgument(
+      "cache.kv",
+      `the engine stores pages as ${this.storage}, which cannot be changed to ${String(kv)}`,
+      "Make another engine: createEngine({ cache: { kv } }).",
+    );
+  }
+
   /** The layers whose cache the budget governs: all but those with a sliding window. */
   get globalLayers(): number[] {
     return globalLayers(this.config);
   }
 
   /**
-   * Replaces a policy that needs filters where the model has none, and says so once in `notices`, as it says
-   * what the family's keys do to a small budget.
+   * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
+   * family's keys do to a small budget.
    */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
     const { caution } = this.config.architecture;
     const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
     if (caution && evicts) this.notice(caution);
-    if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters)
-      return request;
-    const notice = `${policy} needs filters calibrated for this model and none were given: k-norm is used instead`;
-    this.notice(notice);
-    return { ...request, policy: "k-norm" };
+    if (!Object.hasOwn(POLICIES, policy)) return request;
+    const chosen = possiblePolicy(policy, this.inputs.calibration);
+    if (chosen === policy) return request;
+    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
+    this.notice(
+      `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
+    );
+    return { ...request, policy: chosen };
   }
 
   private notice(text: string): void {
@@ -70,7 +100,7 @@ export class EngineCore {
   checkBudget({ budget }: CacheSettings): void {
     const { memoryLimit } = this.inputs;
     if (budget === "full" || !Number.isFinite(memoryLimit)) return;
-    const needed = budgetBytes(this.config, budget);
+    const needed = budgetBytes(this.config, this.storage, budget);
     const { kv, total } = this.state.gpu.ledger.report();
     if (total - kv + needed <= memoryLimit) return;
     throw new WinnowError(
@@ -159,8 +189,9 @@ export class EngineCore {
 /** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
 export function budgetBytes(
   { windows, kvHeads, headDim }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim">,
+  storage: KvStorage,
   budget: number,
 ): number {
   const pages = windows.reduce((sum, window) => sum + pagesFor(window || budget), 0);
-  return pages * kvHeads * pageWords(headDim) * 4;
+  return pages * kvHeads * pageWords({ headDim, storage }) * 4;
 }

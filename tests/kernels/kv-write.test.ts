@@ -407,7 +407,7 @@ describe.each([64, 4])("kv_write chunk, workgroups of %i", (workgroup) => {
         expected.setIn(page, slot, after.getIn(page, slot));
       }
     });
-    expect(after.pages.length).toBe(3 * chunkPages * pageWords(64));
+    expect(after.pages.length).toBe(3 * chunkPages * pageWords(shape));
     expect(after.pages).toEqual(expected.pages);
     expect(after.tables).toEqual(before.tables);
     expectQueries(shape, given, qkv);

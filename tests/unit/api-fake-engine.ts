@@ -72,6 +72,7 @@ export class FakeEngine {
       adapter: { vendor: "", architecture: "", device: "", description: "none", fallback: false },
       features: [],
       kernels: {},
+      kv: "f16" as const,
       notices: [],
     };
   }

@@ -9,7 +9,10 @@ import { ppl } from "../../src/cli/commands/ppl.ts";
 import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 
 const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
-const files: CommandFiles = { readText: async (_flag, path) => (path === "empty" ? "" : TEXT) };
+const files: CommandFiles = {
+  readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
+  readBytes: async () => new TextEncoder().encode(TEXT),
+};
 
 const context = (engine: object): CommandContext => ({
   engine: engine as CommandContext["engine"],
@@ -171,22 +174,25 @@ describe("winnow needle", () => {
 
 describe("winnow calibrate", () => {
   it("cuts texts into sequences and writes filters in the published format", async () => {
-    const shape = { layers: 2, heads: 4, kvHeads: 2, headDim: 8 };
+    const shape = {
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 8,
+      inverseFrequencies: new Float64Array(4),
+    };
     const sequences: number[][] = [];
     const engine = Object.assign(new FakeEngine(), {
       contextLength: 500,
       shape,
-      captureQueries: async (
-        tokens: number[],
-        onLayer: (l: number, rows: number, q: Float32Array) => void,
-      ) => {
+      async *captureHeads(tokens: number[]) {
         sequences.push(tokens);
         const width = shape.heads * shape.headDim;
         for (let layer = 0; layer < shape.layers; layer++) {
           const queries = Float32Array.from({ length: tokens.length * width }, (_, i) =>
             i % 8 === layer ? 3 : Math.sin(i),
           );
-          onLayer(layer, tokens.length, queries);
+          yield { layer, rows: tokens.length, start: 0, queries };
         }
       },
     });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { writeFilters } from "../../src/cache/filters-file.ts";
-import { loadFilters } from "../../src/engine/load-filters.ts";
+import { loadCalibration } from "../../src/engine/load-filters.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { hubUrl } from "../../src/formats/http.ts";
@@ -40,7 +40,7 @@ afterEach(async () => {
   rmSync(cache, { recursive: true });
 });
 
-const configOf = async (name: "llama3" | "qwen3") =>
+const configOf = async (name: "llama3" | "qwen3" | "gemma3") =>
   readConfig(await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
 
 describe("published filters", () => {
@@ -49,18 +49,29 @@ describe("published filters", () => {
     const first = await fetchHubFile(HUB, { store, fetch });
     expect(await fetchHubFile(HUB, { store, fetch })).toEqual(first);
     expect(server.requests).toHaveLength(1);
-    expect(loadFilters(first, await configOf("llama3"))).toEqual(values);
+    expect(loadCalibration(first, await configOf("llama3")).filters.values).toEqual(values);
   });
 
   it("of another shape are refused, naming both", async () => {
     const bytes = await fetchHubFile(HUB, { store: new MemoryStore(), fetch });
     const config = await configOf("qwen3");
-    expect(() => loadFilters(bytes, config)).toThrow(
+    expect(() => loadCalibration(bytes, config)).toThrow(
       expect.objectContaining({
         code: "bad_filters",
         message: expect.stringMatching(/found \[2, 1, 128\].*needs \[2, 2, 32\]/),
       }),
     );
+  });
+
+  it("of the global layers alone leave the others at zero", async () => {
+    const config = await configOf("gemma3");
+    const given = Float32Array.from({ length: 256 }, (_, i) => i + 1);
+    const bytes = writeFilters({ values: given, layers: 1, kvHeads: 1, headDim: 256 });
+    const { filters } = loadCalibration(bytes, config);
+    expect(filters).toMatchObject({ layers: 7, kvHeads: 1, headDim: 256 });
+    const wanted = new Float32Array(7 * 256);
+    wanted.set(given, 5 * 256);
+    expect(filters.values).toEqual(wanted);
   });
 
   it("come once in Node too; where they cannot be had, none are used", async () => {
