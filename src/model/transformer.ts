@@ -17,7 +17,7 @@ import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import { globalFrequencies, ropeTables } from "./rope-tables.ts";
+import { globalFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { LayerWeights, ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -170,13 +170,16 @@ export class Transformer {
         return { qkv, output, gateUp, down, postAttentionNorm, postMlpNorm };
       }),
     ]);
-    const tables = ropeTables(config, weights.ropeFactors).map((table) => {
-      const buffer = gpu.ledger.storage("weights", "rope table", table.byteLength);
-      gpu.write(buffer, table);
-      return buffer;
-    });
+    const tables = new Map(
+      [...ropeTables(config, weights.ropeFactors)].map(([kind, table]) => {
+        const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
+        gpu.write(buffer, table);
+        return [kind, buffer];
+      }),
+    );
+    const kinds = ropeKinds(config);
     const parts = config.windows.map((window, layer) => ({
-      rope: tables[window > 0 ? 1 : 0]!,
+      rope: tables.get(kinds[layer]!)!,
       qkNorm: weights.layers[layer]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     }));

@@ -28,7 +28,7 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return worst;
 };
 
-const NAMES = ["f32", "quant", "kquant", "llama3", "qwen2", "qwen3", "gemma3"] as const;
+const NAMES = ["f32", "quant", "kquant", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
 
 describe.each(NAMES)("tiny %s model against PyTorch", (name) => {
   const fixture: Fixture = JSON.parse(
