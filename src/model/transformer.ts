@@ -7,6 +7,7 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
+  LANE_SPLITS,
   prefillWorkgroups,
 } from "../kernels/attention.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
@@ -15,7 +16,7 @@ import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
 import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
-import { createStepBuffers, type StepBuffers } from "./buffers.ts";
+import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import { globalFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { LayerWeights, ModelWeights } from "./weights.ts";
@@ -110,6 +111,7 @@ export class Transformer {
   readonly variants: Readonly<Record<string, string>>;
   /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
   readonly inverseFrequencies: Float64Array;
+  private readonly gpu: GpuContext;
   private readonly pool: KvPool;
   private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
@@ -123,7 +125,9 @@ export class Transformer {
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
+  private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
+  private partials: GPUBuffer;
 
   static async create(
     gpu: GpuContext,
@@ -227,6 +231,7 @@ export class Transformer {
     variants: Readonly<Record<string, string>>,
     inverseFrequencies: Float64Array,
   ) {
+    this.gpu = gpu;
     this.config = config;
     this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
@@ -236,13 +241,14 @@ export class Transformer {
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
     const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
+    this.partials = this.buffers.partials;
     this.embedding = embed.bind({ batch, rows, y: hidden });
     // A norm before the residual needs the whole row first: it lies in the scratch of the other norms.
     const toResidual = (linear: Linear, x: GPUBuffer, gain: GPUBuffer | undefined): BoundLinear => {
       if (!gain) return linear.bind({ batch, x, y: hidden });
       const product = linear.bind({ batch, x, y: normed });
       const add = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
-      return { dispatches: (count) => [...product.dispatches(count), add(count)] };
+      return { dispatches: (count, alike) => [...product.dispatches(count, alike), add(count)] };
     };
     this.linears = linears.map((layer) => ({
       qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
@@ -271,7 +277,7 @@ export class Transformer {
    */
   decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
-    if (observe) return this.decodePlan(rows, splits, observe);
+    if (observe) return this.decodePlan(rows, splits, false, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -279,6 +285,38 @@ export class Transformer {
       this.decodePlans.set(key, plan);
     }
     return plan;
+  }
+
+  /** Makes room for `rows` rows that decode at once, and compiles the head for them. */
+  async prepareLanes(rows: number): Promise<void> {
+    await this.prepareHeads();
+    const bytes = partialsBytes(this.config, rows);
+    if (this.partials.size >= bytes) return;
+    const { ledger } = this.gpu;
+    ledger.destroy(this.partials);
+    this.partials = ledger.storage("activations", "partials", bytes);
+    this.generation = -1;
+  }
+
+  /**
+   * As `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
+   * splits do not depend on them. After `prepareLanes` only.
+   */
+  lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
+    this.refresh();
+    if (observe) return this.decodePlan(rows, LANE_SPLITS, true, observe);
+    let plan = this.lanePlans.get(rows);
+    if (!plan) {
+      plan = this.decodePlan(rows, LANE_SPLITS, true);
+      this.lanePlans.set(rows, plan);
+    }
+    return plan;
+  }
+
+  /** As `head` for `rows` rows, each with the same bits whatever rows are beside it. After `prepareLanes`. */
+  laneHead(rows: number): Dispatch[] {
+    if (!this.headsLinear) throw new WinnowError("internal", "the head is not prepared for lanes");
+    return this.headsLinear.dispatches(rows, true);
   }
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
@@ -334,12 +372,13 @@ export class Transformer {
   private decodePlan(
     rows: number,
     splits: number,
+    alike = false,
     observe: (layer: number) => Dispatch[] = () => [],
   ): Dispatch[] {
     const { heads, kvHeads } = this.config;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
-      this.buffers.partials,
+      this.partials,
       this.buffers.attended,
     );
     return [
@@ -347,7 +386,7 @@ export class Transformer {
       ...this.cacheDispatches.flatMap((cache, layer) => {
         const linear = this.linears[layer];
         return [
-          ...linear.qkv.dispatches(rows),
+          ...linear.qkv.dispatches(rows, alike),
           {
             kernel: this.parts[layer].kernels.append,
             bindings: cache.append,
@@ -360,9 +399,9 @@ export class Transformer {
           },
           { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
           ...observe(layer),
-          ...linear.output.dispatches(rows),
-          ...linear.gateUp.dispatches(rows),
-          ...linear.down.dispatches(rows),
+          ...linear.output.dispatches(rows, alike),
+          ...linear.gateUp.dispatches(rows, alike),
+          ...linear.down.dispatches(rows, alike),
         ];
       }),
     ];
@@ -379,7 +418,9 @@ export class Transformer {
     if (this.generation === this.pool.generation) return;
     this.generation = this.pool.generation;
     this.decodePlans.clear();
-    const { rows, batch, qkv, attended, partials } = this.buffers;
+    this.lanePlans.clear();
+    const { partials } = this;
+    const { rows, batch, qkv, attended } = this.buffers;
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {

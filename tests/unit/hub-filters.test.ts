@@ -12,7 +12,7 @@ import { fetchHubFile } from "../../src/formats/hub-file.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-registry.ts";
 import { readConfig } from "../../src/model/config.ts";
-import { readNodeFilters } from "../../src/node/filter-files.ts";
+import { readOwnFilters } from "../../src/node/filter-files.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
 import { startServer, type TestServer } from "./formats-test-server.ts";
 
@@ -78,9 +78,9 @@ describe("published filters", () => {
     vi.stubGlobal("fetch", fetch);
     vi.stubEnv("WINNOW_CACHE", cache);
     server.statuses.push(404);
-    expect(await readNodeFilters(undefined, entry)).toBeUndefined();
+    expect(await readOwnFilters(entry)).toBeUndefined();
     for (let round = 0; round < 2; round++)
-      expect(await readNodeFilters(undefined, entry)).toEqual(server.body);
+      expect(await readOwnFilters(entry)).toEqual(server.body);
     expect(server.requests).toHaveLength(2);
   });
 
