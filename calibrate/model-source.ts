@@ -11,7 +11,7 @@ export interface CalibrationModel {
     QuerySource,
     "layers" | "heads" | "kvHeads" | "headDim" | "inverseFrequencies"
   >;
-  readonly tokenizer: { encode(text: string): number[] };
+  readonly tokenizer: { encode(text: string): number[]; readonly prefix: readonly number[] };
   captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncIterable<QueryBatch>;
 }
 
@@ -22,7 +22,7 @@ export interface Piece {
 }
 
 /**
- * Sequences of 2,048 tokens, as in the reference: the beginning of each text that is long enough;
+ * Sequences of 2,048 tokens, the model's first token included, as in the reference: the beginning of each text that is long enough;
  * where those are too few, the next parts of them, then texts that are shorter.
  * @throws invalid_argument where no text has a token
  */
@@ -31,7 +31,8 @@ export function cutTexts(
   texts: Iterable<string>,
   sequences: number,
 ): Piece[] {
-  const length = Math.min(SEQUENCE_TOKENS, contextLength);
+  const { prefix } = tokenizer;
+  const length = Math.min(SEQUENCE_TOKENS, contextLength) - prefix.length;
   const pieces: Piece[] = [];
   const long: Piece[] = [];
   const short: Piece[] = [];
@@ -53,7 +54,9 @@ export function cutTexts(
   }
   pieces.push(...short.filter(({ tokens }) => tokens.length > 0));
   if (pieces.length === 0) throw invalidArgument("texts", "have no tokens");
-  return pieces.slice(0, sequences);
+  return pieces
+    .slice(0, sequences)
+    .map(({ text, tokens }) => ({ text, tokens: [...prefix, ...tokens] }));
 }
 
 /** The heads of a model as it reads the pieces one after the other. */

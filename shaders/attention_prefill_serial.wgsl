@@ -1,7 +1,7 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
 // at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, WINDOW as in attention_prefill,
 // lib/attend for `pages` and `chunk`.
-// Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
+// Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
 
@@ -11,8 +11,8 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(1) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
 @group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
-@group(0) @binding(4) var<storage, read> pages: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> chunk: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> pages: array<pages_unit>;
+@group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
 
@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var slot = 0u; slot < count; slot += KEYS) {
     //: for n
     let slot$n = min(slot + $nu, count - 1u);
-    let place$n = place(
+    let place$n = pages_place(
       tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, cached_row(slot$n), slot + $nu < count),
     );
     //: end
@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
     let row$n = min(row + $nu, end);
-    let place$n = place(kv_head * shape.chunk_pages + row$n / PAGE_SLOTS, row$n, row + $nu);
+    let place$n = chunk_place(kv_head * shape.chunk_pages + row$n / PAGE_SLOTS, row$n, row + $nu);
     //: end
     attend_chunk(&state, array<Place, KEYS>(
       //: for n

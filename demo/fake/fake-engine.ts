@@ -141,6 +141,7 @@ class FakeEngine implements Engine {
       },
       features: ["subgroups", "shader-f16"],
       kernels: {},
+      kv: "f16",
       notices:
         query.has("notice") && !this.#calibrated
           ? ["No calibrated filters for this model: q-filters fell back to k-norm."]

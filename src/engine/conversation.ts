@@ -3,7 +3,6 @@ import {
   type CacheSettings,
   capacityOf,
   resolveCacheSettings,
-  UNLIMITED,
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
@@ -81,26 +80,29 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
+    this.core.checkStorage(options.kv);
     await this.settled();
-    // Compiled first: nothing may come between reading the settings and acting on them.
-    const rescore =
-      options.policy === undefined || options.policy === this.settings.policy
-        ? undefined
-        : await this.core.survive(({ runner }) => runner.compressor.prepareRescore());
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const asked = { ...this.asked, ...Object.fromEntries(said) };
     const request = this.core.withPolicy(asked);
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
+    // Compiled first: nothing may come between reading the cache's settings and acting on them.
+    const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
+    await this.core.survive(({ runner: { scorer } }) =>
+      changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
+    );
+    await this.settled();
+    const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;
     if (sequence) {
-      const { compressor } = this.core.state.runner;
+      const { runner } = this.core.state;
       // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescore) sequence.own(UNLIMITED);
-      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(capacityOf(settings));
+      if (rescored) sequence.own();
+      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(settings);
       sequence.setSettings(settings);
-      if (rescore && sequence.tokensSeen > 0) compressor.rescore(sequence, rescore);
-      compressor.shrink(sequence);
+      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
+      runner.shrink(sequence);
     }
     this.asked = asked;
     this.request = request;
@@ -182,21 +184,32 @@ export class Conversation {
         const state = this.core.state;
         let token: number;
         let ahead = false;
+        let cut = 0;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
             sampler.dispose();
             sampler = undefined;
           }
+          const started = sampler === undefined;
           sampler ??= await this.start(state, wanted, prompt, answer, options);
+          // Submitted behind the first draw, and read while the GPU runs ahead.
+          const counting = started ? state.runner.compressor.clamped(this.live) : undefined;
+          counting?.catch(() => {});
           ahead = this.runAhead(sampler, answer.length, options);
           token = await sampler.token();
+          cut = (await counting) ?? 0;
           losses = 0;
         } catch (error) {
           sampler?.dispose();
           sampler = undefined;
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
+          continue;
+        }
+        if (await this.core.widen(state, cut, this.settings)) {
+          sampler.dispose();
+          sampler = undefined;
           continue;
         }
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
@@ -369,6 +382,7 @@ export class Conversation {
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
+    await runner.scorer.prepare(this.settings.policy);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -446,11 +460,17 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive((state) => {
-        this.open();
-        const onRun = (run: readonly number[]) => this.seen.push(...run);
-        return work({ state, sequence: this.live, onRun });
-      });
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          this.open();
+          const onRun = (run: readonly number[]) => this.seen.push(...run);
+          const sequence = this.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
     } finally {
       this.running = false;
     }

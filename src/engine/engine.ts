@@ -1,9 +1,11 @@
-import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
+import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
+import { possiblePolicy } from "../cache/head-knowledge.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
@@ -55,6 +57,8 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How pages hold keys and values. */
+  kv: KvStorage;
   notices: string[];
 }
 
@@ -67,6 +71,8 @@ export class InferenceEngine {
   private readonly parameters: number;
   private readonly conversations = new Map<string, Conversation>();
   private cachedTemplate: ChatTemplate | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
 
   /**
    * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
@@ -92,6 +98,7 @@ export class InferenceEngine {
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
+    const storage = resolveStorage(options.cache ?? {});
     const templates = import("../text/jinja.ts");
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
@@ -100,10 +107,18 @@ export class InferenceEngine {
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
-    const filters = calibration?.filters.values;
-    checkPlan(planMemory(gguf, config, settings), memoryLimit);
+    checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
-    const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
+    const policy = possiblePolicy(settings.policy, calibration);
+    const inputs: DeviceStateInputs = {
+      source,
+      gguf,
+      config,
+      calibration,
+      policy,
+      memoryLimit,
+      storage,
+    };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
@@ -125,7 +140,7 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state);
+    const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
     const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
@@ -196,6 +211,7 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      kv: this.core.storage,
       notices: [...notices],
     };
   }
@@ -226,9 +242,6 @@ export class InferenceEngine {
     return conversation;
   }
 
-  /** Of the model file that the filters in use were made from, where they say so. */
-  private calibratedFor: string | undefined;
-
   /**
    * Puts a calibration file in use, also for conversations that had to do without; they are read again on
    * their next turn. Throws bad_filters, and changes nothing then; device_lost.
@@ -236,7 +249,8 @@ export class InferenceEngine {
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    await this.core.install(calibration.filters.values);
+    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    await this.core.install(calibration, policy);
     this.calibratedFor = calibration.filters.modelSha256;
     // Says again what a policy still lacks.
     this.core.withPolicy(this.options.cache ?? {});

@@ -1,5 +1,6 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
+import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
@@ -14,6 +15,7 @@ export interface PromptBlock {
   readonly gpu: GpuContext;
   readonly transformer: Transformer;
   readonly compressor: Compressor;
+  readonly scorer: Scorer;
   readonly sequence: KvSequence;
   readonly tokens: readonly number[];
 }
@@ -23,28 +25,31 @@ export interface PromptBlock {
  * whole block, and only then is that layer's cache compressed. So a prompt is read in full before anything
  * of it is dropped, and beside the budget just one layer's keys and values are held.
  *
- * Within a layer the block runs in chunks of CHUNK_ROWS: one submit a layer, which leaves nothing behind
+ * Within a layer the block runs in chunks of CHUNK_ROWS, the first of which may be shorter, so that the last
+ * holds the queries that a policy may want to observe. There is one submit a layer, which leaves nothing behind
  * that other conversations' steps could disturb but the block's residual stream. The sequence is torn
  * until the last layer is in: after an abort or an error it must be freed.
  *
- * `onLayer` is called right after each layer is submitted; during the last call row (M - 1) % CHUNK_ROWS of
- * the residual stream is the last token's.
+ * `onLayer` is called right after each layer is submitted; during the last call the residual stream is that
+ * of the last chunk, which has min(M, CHUNK_ROWS) rows.
  */
 export async function runPromptBlock(
-  { gpu, transformer, compressor, sequence, tokens }: PromptBlock,
+  { gpu, transformer, compressor, scorer, sequence, tokens }: PromptBlock,
   onLayer: (layer: number, layers: number) => void,
   signal?: AbortSignal,
 ): Promise<void> {
   const { buffers, config } = transformer;
   const rows = tokens.length;
   const start = sequence.tokensSeen;
-  const sizes = chunkSizes(rows);
+  const { policy } = sequence.settings;
+  const chunks = chunksOf(rows);
+  const lastRows = chunks[chunks.length - 1]!.rows;
   sequence.reserve(rows);
   gpu.write(
     buffers.blockRows,
     new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
   );
-  const batches = sizes.flatMap((size) => [size, 0, 1, 0]);
+  const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
   const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.length * 4);
   gpu.write(batchBuffer, new Uint32Array(batches));
   const rowBytes = config.hidden * 4;
@@ -52,34 +57,23 @@ export async function runPromptBlock(
   try {
     for (let layer = 0; layer < config.layers; layer += 1) {
       throwIfAborted(signal);
-      compressor.target(sequence, rows, start + rows - 1);
+      const queries = scorer.observed(policy, lastRows);
+      const firstQuery = lastRows - queries;
+      compressor.target(sequence, rows, start + rows - 1, { queries, firstQuery });
       const encoder = gpu.device.createCommandEncoder();
-      sizes.forEach((size, chunk) => {
+      chunks.forEach(({ first, rows: size }, i) => {
+        const { rows: rowsBuffer, batch, hidden, blockRows, blockHidden } = buffers;
         const { embed, layers } = transformer.chunk(size);
         const { project, attend } = layers[layer]!;
-        const first = chunk * CHUNK_ROWS;
-        const copyRows = size * ROW_WORDS * 4;
-        encoder.copyBufferToBuffer(
-          buffers.blockRows,
-          first * ROW_WORDS * 4,
-          buffers.rows,
-          0,
-          copyRows,
-        );
-        encoder.copyBufferToBuffer(
-          batchBuffer,
-          chunk * BATCH_WORDS * 4,
-          buffers.batch,
-          0,
-          BATCH_WORDS * 4,
-        );
-        const { hidden, blockHidden } = buffers;
+        const [rowWords, batchWords] = [ROW_WORDS * 4, BATCH_WORDS * 4];
+        encoder.copyBufferToBuffer(blockRows, first * rowWords, rowsBuffer, 0, size * rowWords);
+        encoder.copyBufferToBuffer(batchBuffer, i * batchWords, batch, 0, batchWords);
         if (layer > 0)
           encoder.copyBufferToBuffer(blockHidden, first * rowBytes, hidden, 0, size * rowBytes);
         encodePass(encoder, [...(layer === 0 ? embed : []), ...project, ...attend]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, first * rowBytes, size * rowBytes);
       });
-      encodePass(encoder, transformer.chunk(sizes[0]!).layers[layer]!.absorb);
+      encodePass(encoder, [...scorer.block(policy, layer, queries), ...compressor.absorb(layer)]);
       gpu.device.queue.submit([encoder.finish()]);
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);
@@ -93,11 +87,15 @@ export async function runPromptBlock(
   }
 }
 
-/** Rows of each chunk of a block: CHUNK_ROWS, and what is left. */
-const chunkSizes = (rows: number): number[] =>
-  Array.from({ length: Math.ceil(rows / CHUNK_ROWS) }, (_, i) =>
-    Math.min(CHUNK_ROWS, rows - i * CHUNK_ROWS),
-  );
+/** The chunks of a block: what does not fill one comes first. */
+function chunksOf(rows: number): { first: number; rows: number }[] {
+  const whole = Math.floor(rows / CHUNK_ROWS);
+  const rest = rows - whole * CHUNK_ROWS;
+  const chunks = rest > 0 ? [{ first: 0, rows: rest }] : [];
+  for (let i = 0; i < whole; i += 1)
+    chunks.push({ first: rest + i * CHUNK_ROWS, rows: CHUNK_ROWS });
+  return chunks;
+}
 
 function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
   const pass = encoder.beginComputePass();

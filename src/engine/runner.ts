@@ -1,5 +1,8 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
+import { policyOf } from "../cache/policies/index.ts";
+import { scoringInterval } from "../cache/policies/scoring-id.ts";
+import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
@@ -35,15 +38,17 @@ export class Runner {
   readonly gpu: GpuContext;
   readonly transformer: Transformer;
   readonly compressor: Compressor;
+  readonly scorer: Scorer;
   private batchKey = "";
   /** Ends when no prompt block is under way: one at a time holds the block's residual stream. */
   private blocks: Promise<void> = Promise.resolve();
   private readonly inBlock = new Set<KvSequence>();
 
-  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor) {
+  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
     this.gpu = gpu;
     this.transformer = transformer;
     this.compressor = compressor;
+    this.scorer = scorer;
   }
 
   /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
@@ -53,6 +58,11 @@ export class Runner {
     after: readonly Dispatch[] = [],
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
+    this.divide(sequence, 1);
+    const { policy, window } = sequence.settings;
+    const every = scoringInterval(policy, window);
+    const due = sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
+    const scoring = due ? this.scorer.step(policy, 1) : [];
     sequence.reserve(1);
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
@@ -66,7 +76,11 @@ export class Runner {
         ? undefined
         : (encoder: GPUCommandEncoder): void =>
             encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
-    this.submit([...this.transformer.decode(1, splits), ...after], copy, fetch);
+    const observe = policyOf(policy).observation?.accumulate
+      ? (layer: number) => this.scorer.observeStep(policy, layer, 1)
+      : undefined;
+    const step = this.transformer.decode(1, splits, observe);
+    this.submit([...scoring, ...step, ...after], copy, fetch);
   }
 
   /**
@@ -74,30 +88,41 @@ export class Runner {
    * [M, (H + 2G) D] of layer l, queries rotated, are copied to it at l * M * (H + 2G) * D * 4.
    */
   submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
-    sequence.reserve(tokens.length);
+    const count = tokens.length;
+    this.divide(sequence, count);
+    sequence.reserve(count);
     const start = sequence.tokensSeen;
     const { rows, qkv } = this.transformer.buffers;
     this.gpu.write(
       rows,
       new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
     );
-    this.writeBatch(tokens.length, 1);
-    this.compressor.target(sequence, tokens.length, start + tokens.length - 1);
-    const { embed, layers } = this.transformer.chunk(tokens.length);
+    this.writeBatch(count, 1);
+    const { policy } = sequence.settings;
+    const queries = this.scorer.observed(policy, count);
+    this.compressor.target(sequence, count, start + count - 1, {
+      queries,
+      firstQuery: count - queries,
+    });
+    const absorb = (layer: number): Dispatch[] => [
+      ...this.scorer.block(policy, layer, queries),
+      ...this.compressor.absorb(layer),
+    ];
+    const { embed, layers } = this.transformer.chunk(count);
     if (!capture) {
       this.submit([
         ...embed,
-        ...layers.flatMap(({ project, attend, absorb }) => [...project, ...attend, ...absorb]),
+        ...layers.flatMap(({ project, attend }, l) => [...project, ...attend, ...absorb(l)]),
       ]);
     } else {
       const { heads, kvHeads, headDim } = this.transformer.config;
-      const bytes = tokens.length * (heads + 2 * kvHeads) * headDim * 4;
+      const bytes = count * (heads + 2 * kvHeads) * headDim * 4;
       const encoder = this.gpu.device.createCommandEncoder();
       this.encodePass(encoder, embed);
-      layers.forEach(({ project, attend, absorb }, layer) => {
+      layers.forEach(({ project, attend }, layer) => {
         this.encodePass(encoder, project);
         encoder.copyBufferToBuffer(qkv, 0, capture, layer * bytes, bytes);
-        this.encodePass(encoder, [...attend, ...absorb]);
+        this.encodePass(encoder, [...attend, ...absorb(layer)]);
       });
       this.gpu.device.queue.submit([encoder.finish()]);
     }
@@ -121,7 +146,7 @@ export class Runner {
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
       const block = tokens.slice(start, start + largest);
-      if (block.length > CHUNK_ROWS && sequence.evictsWith(block.length)) {
+      if (this.readsWhole(sequence, block.length)) {
         await this.runBlock(sequence, block, start, tokens.length, onStep, signal);
         start += block.length;
         continue;
@@ -135,9 +160,33 @@ export class Runner {
     }
   }
 
+  /** Evicts down to the sequence's capacity and gives the memory back. */
+  shrink(sequence: KvSequence): void {
+    const { policy } = sequence.settings;
+    this.compressor.shrink(sequence, policyOf(policy).scoring ? this.scorer.whole(policy) : []);
+  }
+
+  /** Scores every cached pair by the sequence's present policy, which must be prepared. */
+  rescore(sequence: KvSequence): void {
+    this.compressor.rescore(sequence, this.scorer.whole(sequence.settings.policy));
+  }
+
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
   async settled(sequence: KvSequence): Promise<void> {
     while (this.inBlock.has(sequence)) await this.blocks;
+  }
+
+  /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */
+  private readsWhole(sequence: KvSequence, tokens: number): boolean {
+    if (tokens <= CHUNK_ROWS || !sequence.evictsWith(tokens)) return false;
+    return !policyOf(sequence.settings.policy).observation?.accumulate;
+  }
+
+  /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
+  private divide(sequence: KvSequence, tokens: number): void {
+    if (!sequence.dividesWith(tokens)) return;
+    sequence.divide();
+    this.shrink(sequence);
   }
 
   private async runBlock(
@@ -148,13 +197,14 @@ export class Runner {
     onStep: (step: PrefillStep) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { gpu, transformer, compressor } = this;
+    const { gpu, transformer, compressor, scorer } = this;
     const rows = tokens.length;
     const onLayer = (layer: number, layers: number): void => {
       this.batchKey = "";
       if (layer === layers - 1) {
         const last = start + rows === total;
-        onStep({ done: start + rows, total, taken: tokens, row: (rows - 1) % CHUNK_ROWS, last });
+        const row = Math.min(rows, CHUNK_ROWS) - 1;
+        onStep({ done: start + rows, total, taken: tokens, row, last });
       } else {
         const done = start + Math.floor((rows * (layer + 1)) / layers);
         onStep({ done, total, taken: [], row: undefined, last: false });
@@ -162,7 +212,9 @@ export class Runner {
     };
     const run = this.blocks.then(() => {
       throwIfAborted(signal);
-      return runPromptBlock({ gpu, transformer, compressor, sequence, tokens }, onLayer, signal);
+      this.divide(sequence, rows);
+      const block = { gpu, transformer, compressor, scorer, sequence, tokens };
+      return runPromptBlock(block, onLayer, signal);
     });
     this.inBlock.add(sequence);
     this.blocks = run.then(

@@ -74,7 +74,6 @@ interface LayerCacheDispatches {
   attendDecode: GPUBindGroup;
   writeChunk: GPUBindGroup;
   attendPrefill: GPUBindGroup;
-  absorb: Dispatch[];
 }
 
 /** A prompt chunk's dispatches. */
@@ -87,10 +86,8 @@ export interface ChunkPlan {
 export interface LayerPlan {
   /** Queries, and keys and values into the block's scratch. */
   readonly project: readonly Dispatch[];
-  /** Attention and the rest of the layer. */
+  /** Attention and the rest of the layer. What takes the block into the cache comes after it. */
   readonly attend: readonly Dispatch[];
-  /** Once for all chunks of a block, after the last has attended: into the cache, evicting. */
-  readonly absorb: readonly Dispatch[];
 }
 
 /**
@@ -114,7 +111,7 @@ export class Transformer {
   /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
   readonly inverseFrequencies: Float64Array;
   private readonly pool: KvPool;
-  private readonly compressor: Compressor;
+  private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
   private readonly parts: readonly LayerParts[];
   private readonly kernels: CacheKernels;
@@ -230,7 +227,7 @@ export class Transformer {
     this.config = config;
     this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
-    this.compressor = compressor;
+    this.block = compressor.chunk;
     this.filters = filters;
     this.parts = parts;
     this.kernels = kernels;
@@ -265,9 +262,13 @@ export class Transformer {
     return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
   }
 
-  /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */
-  decode(rows: number, splits: number): Dispatch[] {
+  /**
+   * Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts;
+   * `observe`: what comes after each layer's attention, for policies that look at it.
+   */
+  decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
+    if (observe) return this.decodePlan(rows, splits, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -302,7 +303,6 @@ export class Transformer {
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
         ],
-        absorb: cache.absorb,
       };
     });
     return { embed: this.embedding.dispatches(rows), layers };
@@ -328,7 +328,11 @@ export class Transformer {
     return plan;
   }
 
-  private decodePlan(rows: number, splits: number): Dispatch[] {
+  private decodePlan(
+    rows: number,
+    splits: number,
+    observe: (layer: number) => Dispatch[] = () => [],
+  ): Dispatch[] {
     const { heads, kvHeads } = this.config;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
@@ -352,12 +356,19 @@ export class Transformer {
             workgroups: [splits, kvHeads, rows] as const,
           },
           { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
+          ...observe(layer),
           ...linear.output.dispatches(rows),
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
         ];
       }),
     ];
+  }
+
+  /** RoPE table of the layers that the budget governs. */
+  get globalRope(): GPUBuffer {
+    const layer = this.config.windows.indexOf(0);
+    return this.parts[Math.max(0, layer)]!.rope;
   }
 
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
@@ -367,7 +378,7 @@ export class Transformer {
     this.decodePlans.clear();
     const { rows, batch, qkv, attended, partials } = this.buffers;
     const { tables, lanes } = this.pool;
-    const { chunk } = this.compressor;
+    const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
       const { rope, qkNorm, kernels } = this.parts[layer];
@@ -406,7 +417,6 @@ export class Transformer {
           tables,
           attended,
         ),
-        absorb: this.compressor.absorb(layer),
       };
     });
   }

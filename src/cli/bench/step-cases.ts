@@ -47,7 +47,16 @@ export async function stepPlans(
     done += chunk.length;
     onProgress(done, tokens.length);
   });
-  const shape = { layers, heads, kvHeads, headDim, hidden, vocabulary, slots: budget };
+  const shape = {
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    hidden,
+    vocabulary,
+    slots: budget,
+    storage: core.storage,
+  };
   const chunkRows = Math.min(CHUNK_ROWS, budget);
   return {
     get chunk() {
@@ -59,7 +68,11 @@ export async function stepPlans(
         shape: { ...shape, rows: chunkRows, splits: 1 },
         dispatches: [
           ...embed,
-          ...parts.flatMap(({ project, attend, absorb }) => [...project, ...attend, ...absorb]),
+          ...parts.flatMap(({ project, attend }, layer) => [
+            ...project,
+            ...attend,
+            ...runner.compressor.absorb(layer),
+          ]),
         ],
       };
     },

@@ -26,9 +26,13 @@ export async function runInNode(job: Job, report: Report): Promise<CommandResult
     new AbortController().signal,
   );
   try {
-    for (const notice of engine.info().notices) console.error(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.error(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
-    return await command.run(job.input, { engine, modelSha256: sha256, report });
+    const result = await command.run(job.input, { engine, modelSha256: sha256, report });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.error(`winnow: ${notice}`);
+    return result;
   } finally {
     await close();
   }

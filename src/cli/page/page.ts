@@ -26,7 +26,8 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     signal: new AbortController().signal,
   });
   try {
-    for (const notice of engine.info().notices) console.log(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.log(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
     const {
       json,
@@ -37,6 +38,8 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
       modelSha256: sha256,
       report: (label, done, total) => void winnowReport(label, done, total),
     });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.log(`winnow: ${notice}`);
     const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
     return { json, text, files: Object.fromEntries(packed) };
   } finally {
