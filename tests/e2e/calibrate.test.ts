@@ -29,7 +29,10 @@ describe("calibration in a page", () => {
   beforeAll(async () => {
     writeFileSync(model, tinyModel("f32"));
     writeFileSync(text, TEXT);
-    writeFileSync(join(folder, "index.html"), "<!doctype html><title>calibrate</title>");
+    const script =
+      'import { createEngine } from "./dist/index.js"; globalThis.create = createEngine;';
+    const html = `<!doctype html><title>calibrate</title><script type="module">${script}</script>`;
+    writeFileSync(join(folder, "index.html"), html);
     server = await serveStatic(
       { "/": folder, "/dist/": join(root, "dist"), "/public/": join(root, "public") },
       0,
@@ -37,6 +40,7 @@ describe("calibration in a page", () => {
     browser = await launchBrowser();
     page = await browser.newPage();
     await page.goto(`${server.url}index.html`);
+    await page.waitForFunction(() => "create" in globalThis);
   });
   afterAll(async () => {
     await browser?.close();
@@ -47,9 +51,7 @@ describe("calibration in a page", () => {
   it("aborts, calibrates, keeps the result for the next engine, and equals the command line", async () => {
     const seen = await page.evaluate(
       async ({ url, text }) => {
-        const { createEngine: create } = (await import(`${url}dist/index.js`)) as {
-          createEngine: typeof createEngine;
-        };
+        const { create } = globalThis as unknown as { create: typeof createEngine };
         const open = () => create({ model: `${url}tiny.gguf`, cache: { budget: 32 } });
         const first = await open();
         const before = first.cache.usage().policy;
