@@ -2,6 +2,7 @@ import { InferenceEngine } from "../engine/engine.ts";
 import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { CalibrationStore } from "../formats/calibration-store.ts";
+import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
@@ -19,13 +20,15 @@ export interface ReadableModel {
 export interface OpenInputs {
   gpu: GPU | undefined;
   model: ReadableModel;
-  options: Pick<WireEngineOptions, "cache" | "memoryLimit">;
+  options: Pick<WireEngineOptions, "cache" | "memoryLimit" | "speculative" | "tuning">;
   filters: Uint8Array | undefined;
   tokenizer: ExternalTokenizer | undefined;
   /** Where calibrations are kept; undefined: nowhere. One that is kept goes before `ownFilters`. */
   calibrations?: CalibrationStore;
   /** Filters that come with the model, where the caller gave none. */
   ownFilters?: () => Promise<Uint8Array | undefined>;
+  /** Where measured plans are kept. */
+  tuningStore?: TuningStore;
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }
@@ -80,11 +83,14 @@ async function loadKept(inputs: OpenInputs, hash: () => Promise<string>): Promis
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {
-  const { gpu, model, options, filters, tokenizer, onProgress, signal } = inputs;
+  const { gpu, model, options, filters, tokenizer, tuningStore, onProgress, signal } = inputs;
   return InferenceEngine.load(gpu, {
     source: model.source,
     name: model.name,
     cache: options.cache,
+    tuning: options.tuning ?? "fast",
+    ...(tuningStore && { tuningStore }),
+    ...(options.speculative === undefined ? {} : { speculative: options.speculative }),
     onProgress,
     signal,
     ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),

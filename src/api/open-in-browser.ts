@@ -1,10 +1,12 @@
 import { WinnowError } from "../errors.ts";
 import { calibrationStore } from "../formats/calibration-store.ts";
 import { readBody, request } from "../formats/http.ts";
+import { fetchHubFile } from "../formats/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
 import { openOpfsFolder } from "../formats/opfs-folder.ts";
 import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
+import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
 import type { WireEngineOptions } from "./protocol.ts";
@@ -39,6 +41,7 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       tokenizer,
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
       ownFilters: () => readOwnFilters(options, entry, signal),
+      tuningStore: browserTuningStore,
       onProgress,
       signal,
     });
@@ -71,7 +74,9 @@ async function readOwnFilters(
 ): Promise<Uint8Array | undefined> {
   const own = entry && (ownFilters?.[entry.name] ?? entry.filters);
   if (own === undefined) return undefined;
-  return fetchFilters(own, baseUrl, signal).catch((error: WinnowError) => {
+  const fetching =
+    typeof own === "string" ? fetchFilters(own, baseUrl, signal) : fetchHubFile(own, { signal });
+  return fetching.catch((error: WinnowError) => {
     if (signal.aborted) throw error;
     return undefined;
   });

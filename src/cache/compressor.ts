@@ -11,7 +11,7 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
 import { chunkFormat } from "../kernels/page-format.ts";
-import { createRetention, type Retention } from "../kernels/retention.ts";
+import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
@@ -116,7 +116,8 @@ export class Compressor {
   }
 
   /** The kernel of `retention`, compiled when it is first needed. */
-  prepareRetention(): Promise<Retention> {
+  async prepareRetention(): Promise<Retention> {
+    const { createRetention } = await import("../kernels/retention.ts");
     return createRetention(this.gpu, this.pool.shape);
   }
 

@@ -5,12 +5,17 @@ import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
+import { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -36,13 +41,15 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
+  /** What steps cost on the device. */
+  readonly costs: StepCosts;
   closed = false;
   /** Whether the user named the storage of pages: then it stays. */
   private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
   private inputs: DeviceStateInputs;
   /** The notices that a calibration may make untrue. */
-  private readonly lacks = new Set<string>();
+  private readonly lackNotices = new Set<string>();
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -58,6 +65,28 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
+  }
+
+  /** What requests do that do not say. */
+  get speculative(): Speculative {
+    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+  }
+
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  guesser(
+    tokens: readonly number[],
+    speculative: Speculative = this.speculative,
+  ): Speculation | undefined {
+    if (speculative === "off" || !draftsPossible(this.config)) return undefined;
+    return new Speculation(tokens, this.costs);
+  }
+
+  /** Begins to compile what steps of several tokens need. */
+  prepareDrafts(): void {
+    this.state.runner.prepareDrafts().catch(() => {
+      // Answers come without; a lost device is found by the next step.
+    });
   }
 
   /** How pages hold keys and values. */
@@ -80,17 +109,27 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy whose calibration the model lacks, and says so once in `notices`. */
+  /**
+   * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
+   * family's keys do to a small budget.
+   */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
     if (!Object.hasOwn(POLICIES, policy)) return request;
+    const { caution } = this.config.architecture;
+    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
-    const text = `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
+    const text = `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
     this.notice(text);
-    this.lacks.add(text);
+    this.lackNotices.add(text);
     return { ...request, policy: chosen };
+  }
+
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
   }
 
   /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
@@ -98,6 +137,10 @@ export class EngineCore {
     if (budget === "full") return true;
     const { kv, total } = this.state.gpu.ledger.report();
     return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** Throws out_of_memory where a full budget would not fit the limit. */
@@ -162,8 +205,8 @@ export class EngineCore {
     this.checkOpen();
     const policy = possiblePolicy(asked, calibration);
     this.inputs = { ...this.inputs, calibration, policy };
-    for (const text of this.lacks) this.notices.splice(this.notices.indexOf(text), 1);
-    this.lacks.clear();
+    for (const text of this.lackNotices) this.notices.splice(this.notices.indexOf(text), 1);
+    this.lackNotices.clear();
     await this.replaceState();
   }
 
@@ -181,10 +224,6 @@ export class EngineCore {
   close(): void {
     this.closed = true;
     this.state.gpu.destroy();
-  }
-
-  private notice(text: string): void {
-    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** A state on a new device; those who ask meanwhile wait for the same one. */

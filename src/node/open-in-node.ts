@@ -11,6 +11,7 @@ import { diskFolder } from "./disk-folder.ts";
 import { readGivenFilters, readOwnFilters } from "./filter-files.ts";
 import { modelCacheFolder } from "./model-cache.ts";
 import { resolveNodeModel } from "./model-files.ts";
+import { tuningFile } from "./tuning-file.ts";
 
 /** Calibrations that were kept on this disk, beside the models. */
 const nodeCalibrations = (): CalibrationStore =>
@@ -42,6 +43,7 @@ export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngi
       tokenizer,
       ...(kept ? { calibrations: nodeCalibrations() } : {}),
       ownFilters: () => readOwnFilters(resolved.entry),
+      tuningStore: tuningFile(modelCacheFolder()),
       onProgress,
       signal,
     });

@@ -102,5 +102,10 @@ describe.each(CASES)(
       const nll = await conversation.nll(fixture.tokens, { chunk: fixture.eviction.chunk });
       expect(largest(nll, run.nll)).toBeLessThan(closeEvicting);
     });
+
+    test("says what the family's keys do to a small budget, once", () => {
+      const { caution } = engine.internals.config.architecture;
+      expect(engine.info().notices).toEqual(caution ? [caution] : []);
+    });
   },
 );
