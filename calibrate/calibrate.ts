@@ -1,5 +1,10 @@
+import type { HeadStatistics } from "../src/cache/filters-file.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../src/errors.ts";
+import { type Agreement, SampleAgreement } from "./agreement.ts";
+import { AttentionSample } from "./attention-sample.ts";
 import { layerFilters } from "./head-filter.ts";
+import { LayerStatistics } from "./layer-statistics.ts";
+import { NormStatistics } from "./norm-statistics.ts";
 import type { QueryBatch, QuerySource } from "./query-source.ts";
 import { RowReservoir } from "./sampling.ts";
 
@@ -18,6 +23,8 @@ export interface CalibrationOptions {
   samples?: number;
   /** Seed of the sampling. Default 0. */
   seed?: number;
+  /** Also measures how far filters depend on the sample. Default false. */
+  agreement?: boolean;
   onProgress?: (progress: CalibrationProgress) => void;
   signal?: AbortSignal;
 }
@@ -32,27 +39,45 @@ export interface CalibratedFilters {
   readonly explained: number[][];
   /** Queries a head that were used. */
   readonly samples: number;
+  /** Seed of the sampling. */
+  readonly seed: number;
+  /** What the same pass learned for other policies; about attention only from a source with keys. */
+  readonly statistics: HeadStatistics;
+  /** Things the user should know. */
+  readonly notices: readonly string[];
+  readonly agreement?: Agreement;
 }
 
 const positiveInteger = (value: number) => Number.isSafeInteger(value) && value > 0;
 
-function checkSource({ layers, heads, kvHeads, headDim }: QuerySource): void {
+function checkSource({ layers, heads, kvHeads, headDim, inverseFrequencies }: QuerySource): void {
   for (const [name, value] of Object.entries({ layers, heads, kvHeads, headDim }))
     if (!positiveInteger(value))
       throw invalidArgument(name, `must be a positive integer, not ${value}`);
   if (heads % kvHeads)
     throw invalidArgument("heads", `${heads} query heads do not divide into ${kvHeads} kv heads`);
+  if (headDim % 2 || inverseFrequencies.length !== headDim / 2)
+    throw invalidArgument(
+      "inverseFrequencies",
+      `${inverseFrequencies.length} for a head of ${headDim} dimensions`,
+    );
 }
 
-function checkBatch({ layer, rows, queries }: QueryBatch, source: QuerySource): void {
-  const expected = rows * source.heads * source.headDim;
+function checkBatch(batch: QueryBatch, source: QuerySource): void {
+  const { layer, rows, queries, keys, values } = batch;
   if (!(Number.isInteger(layer) && layer >= 0 && layer < source.layers))
     throw new WinnowError("internal", `captured queries name layer ${layer} of ${source.layers}`);
-  if (!(rows >= 0) || queries.length < expected)
-    throw new WinnowError(
-      "internal",
-      `captured queries of layer ${layer}: ${queries.length} values for ${rows} rows, need ${expected}`,
-    );
+  const check = (name: string, found: Float32Array | undefined, heads: number): void => {
+    const expected = rows * heads * source.headDim;
+    if (found && !(rows >= 0 && found.length >= expected))
+      throw new WinnowError(
+        "internal",
+        `captured ${name} of layer ${layer}: ${found.length} values for ${rows} rows, need ${expected}`,
+      );
+  };
+  check("queries", queries, source.heads);
+  check("keys", keys, source.kvHeads);
+  check("values", values, source.kvHeads);
 }
 
 function tooShort(rows: number, samples: number): WinnowError {
@@ -63,12 +88,14 @@ function tooShort(rows: number, samples: number): WinnowError {
   );
 }
 
-/** Lets other work run between layers: a page must stay responsive. */
+/** Lets other work run between heads: a page must stay responsive, and hear an abort. */
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 /**
- * Filters of every kv head from a model's queries. Holds L x samples x H x D x 4 bytes of samples
- * (207 MB for SmolLM2-135M): the orientation needs the queries themselves, not only their Gram matrix.
+ * Filters and statistics of every kv head, from one pass over a model's queries, keys and values. Holds
+ * L x samples x H x D x 4 bytes of queries (207 MB for SmolLM2-135M: the orientation needs the queries
+ * themselves, not only their Gram matrix) and at most 256 MB of keys of a few sequences, however long
+ * the texts.
  * @throws invalid_argument for bad options or texts with fewer tokens than samples; aborted
  */
 export async function calibrate(
@@ -79,27 +106,35 @@ export async function calibrate(
   checkSource(source);
   if (!positiveInteger(samples))
     throw invalidArgument("samples", `must be a positive integer, not ${samples}`);
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw invalidArgument("seed", `must be a whole number, not ${seed}`);
   const { layers, heads, kvHeads, headDim } = source;
   if (source.rows !== undefined && source.rows < samples) throw tooShort(source.rows, samples);
   throwIfAborted(signal);
 
-  const total = (source.rows ?? 0) * layers;
   // One reservoir a layer with a seed of its own: the reference permutes each layer anew.
   const reservoirs = Array.from(
     { length: layers },
     (_, layer) => new RowReservoir(samples, heads * headDim, seed * 65537 + layer),
   );
+  const attention = new AttentionSample(source, seed);
+  const norms = new NormStatistics(source);
+  const total = (source.rows ?? 0) * layers;
   let loaded = 0;
   for await (const batch of source.batches(signal)) {
     throwIfAborted(signal);
     checkBatch(batch, source);
-    reservoirs[batch.layer]!.offer(batch.queries, batch.rows);
+    reservoirs[batch.layer]!.offer(batch.queries, batch.rows, batch.start);
+    attention.offer(batch);
+    norms.add(batch);
     loaded += batch.rows;
     onProgress?.({ stage: "queries", loaded, total });
   }
 
   const filters = new Float32Array(layers * kvHeads * headDim);
   const explained: number[][] = [];
+  const statistics = new LayerStatistics(source);
+  const agreement = options.agreement ? new SampleAgreement(source, samples, seed) : undefined;
   for (const [layer, reservoir] of reservoirs.entries()) {
     await pause();
     throwIfAborted(signal);
@@ -109,7 +144,29 @@ export async function calibrate(
     const solved = layerFilters(reservoir.rows, samples, source);
     filters.set(solved.filters, layer * kvHeads * headDim);
     explained.push(solved.explained);
+    const queries = { rows: reservoir.rows, positions: reservoir.positions, count: samples };
+    const sequences = attention.take(layer);
+    for (let head = 0; head < kvHeads; head++) {
+      await pause();
+      throwIfAborted(signal);
+      const filter = solved.filters.subarray(head * headDim, (head + 1) * headDim);
+      statistics.add(layer, head, queries, sequences, filter);
+    }
+    agreement?.add(reservoir.rows, solved.filters);
+    reservoir.release();
     onProgress?.({ stage: "filters", loaded: layer + 1, total: layers });
   }
-  return { filters, layers, kvHeads, headDim, explained, samples };
+  const keyValueNorms = norms.result();
+  return {
+    filters,
+    layers,
+    kvHeads,
+    headDim,
+    explained,
+    samples,
+    seed,
+    statistics: { ...statistics.result(), ...(keyValueNorms ? { keyValueNorms } : {}) },
+    notices: statistics.notices,
+    ...(agreement ? { agreement: agreement.result() } : {}),
+  };
 }

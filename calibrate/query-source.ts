@@ -1,13 +1,22 @@
-/** Queries of some rows (tokens) of one layer. */
+/** What one layer's heads made of some consecutive tokens of one sequence. */
 export interface QueryBatch {
   readonly layer: number;
+  /** Rows: tokens. */
   readonly rows: number;
+  /** Position of the first row in its sequence; 0 begins a new sequence. */
+  readonly start: number;
   /**
    * [rows, H, D], after RoPE (and after any query norm), D in the half-split order of transformers,
    * which is the order of the filters that come out. May be reused by the source after the
-   * consumer asks for the next batch.
+   * consumer asks for the next batch; so may keys and values.
    */
   readonly queries: Float32Array;
+  /**
+   * [rows, G, D], after RoPE (and after any key norm), and [rows, G, D]. A source of queries alone leaves
+   * both out, and then nothing is learned about attention.
+   */
+  readonly keys?: Float32Array;
+  readonly values?: Float32Array;
 }
 
 /** Where calibration gets its queries: the engine's forward pass over texts, or a test's array. */
@@ -20,8 +29,12 @@ export interface QuerySource {
   readonly kvHeads: number;
   /** D */
   readonly headDim: number;
+  /** [D/2]: radians a position that RoPE turns each rotary pair by. */
+  readonly inverseFrequencies: ArrayLike<number>;
   /** Rows a layer that `batches` will yield, where known: for progress, and to refuse short texts early. */
   readonly rows?: number;
   /** Any order of layers; the rows of one layer come in text order. */
   batches(signal?: AbortSignal): AsyncIterable<QueryBatch>;
 }
+
+export type SourceShape = Pick<QuerySource, "layers" | "heads" | "kvHeads" | "headDim">;

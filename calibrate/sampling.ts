@@ -18,7 +18,9 @@ export function seededRandom(seed: number): () => number {
  */
 export class RowReservoir {
   /** [capacity, rowSize]; the first `size` rows are filled, in no particular order. */
-  readonly rows: Float32Array;
+  rows: Float32Array;
+  /** [capacity]: each row's position in its sequence. */
+  positions: Uint32Array;
   private readonly capacity: number;
   private readonly rowSize: number;
   private readonly random: () => number;
@@ -29,6 +31,7 @@ export class RowReservoir {
     this.rowSize = rowSize;
     this.random = seededRandom(seed);
     this.rows = new Float32Array(capacity * rowSize);
+    this.positions = new Uint32Array(capacity);
   }
 
   /** Rows offered so far. */
@@ -41,14 +44,22 @@ export class RowReservoir {
     return Math.min(this.seenRows, this.capacity);
   }
 
-  /** Offers the `count` rows of `batch` [count, rowSize]; what is kept is copied. */
-  offer(batch: Float32Array, count: number): void {
+  /** Offers the `count` rows of `batch` [count, rowSize], from position `start` on; what is kept is copied. */
+  offer(batch: Float32Array, count: number, start: number): void {
     for (let row = 0; row < count; row++) {
       const seen = this.seenRows++;
       const slot = seen < this.capacity ? seen : Math.floor(this.random() * (seen + 1));
       if (slot >= this.capacity) continue;
       const from = row * this.rowSize;
       this.rows.set(batch.subarray(from, from + this.rowSize), slot * this.rowSize);
+      this.positions[slot] = start + row;
     }
+  }
+
+  /** Gives the sample up, so that its memory can go. */
+  release(): void {
+    this.rows = new Float32Array(0);
+    this.positions = new Uint32Array(0);
+    this.seenRows = 0;
   }
 }

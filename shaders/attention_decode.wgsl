@@ -1,5 +1,5 @@
 // Attention of single query rows over a lane's paged cache, split over keys (flash decoding).
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read units), GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
 // KEYS (keys a thread and tile); loops written out by unroll: h < GROUP, o < OCTETS, n < KEYS.
 // Workgroups: (splits, G, M), 64 threads. COLUMNS threads share a key, each with its OCTETS * 8 dimensions of
 // the GROUP queries and of their sums in registers, so K and V are read once, coalesced, for all GROUP heads.
@@ -7,7 +7,7 @@
 // (COLUMNS threads) goes on with an online softmax of its own; parts are joined once, at the end. Split s takes
 // tiles s, s + splits, ... and leaves (max, sum, acc[D]) a head for attention_combine. Slots need no order: all
 // of them are in the past.
-// Bytes: 4 D a slot and kv head, each read once. Flops: 4 D GROUP a slot. Two barriers a tile.
+// Bytes: a key and a value a slot and kv head (4 D in f16), each read once. Flops: 4 D GROUP a slot. Two barriers a tile.
 // Workgroup memory: 256 max(KEYS GROUP, 8) + 4 PARTS GROUP (KEYS + 1) bytes (4 KiB at D 64, GROUP 3; at most
 // 10 KiB). Registers: 16 OCTETS GROUP f32 of queries and sums (96 at GROUP 3, 128 at most), about as many again.
 
@@ -20,7 +20,7 @@ const LOWEST = -3.0e38;
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D]
-@group(0) @binding(3) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> pages: array<pages_unit>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
 
@@ -30,12 +30,6 @@ var<workgroup> sh_sum: array<f32, GROUP * PARTS>;
 
 fn query(at: u32) -> vec4<f32> {
   return inverseSqrt(f32(HEAD_DIM)) * vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
-}
-fn low_half(packed: vec4<u32>) -> vec4<f32> {
-  return vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
-}
-fn high_half(packed: vec4<u32>) -> vec4<f32> {
-  return vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -68,19 +62,18 @@ fn main(
     let wanted$n = tile * TILE + $nu * PARTS + part;
     let slot$n = min(wanted$n, count - 1u);
     let page$n = tables[table + 2u + slot$n / PAGE_SLOTS];
+    let scales$n = pages_scales(pages_scale_word(page$n, slot$n));
     {
-      let key = key_word(page$n, slot$n) / 4u + octet;
+      let key = pages_key(page$n, slot$n) + octet * PAGES_OCTET_UNITS;
       //: for o
-      let k$o = pages[key + $ou];
-      let low$o = low_half(k$o);
-      let high$o = high_half(k$o);
+      let k$o = pages_octet(key + $ou * PAGES_OCTET_UNITS);
       //: end
       //: for h
       var dot$h = 0.0;
       //: for o
-      dot$h += dot(q$h_$o_low, low$o) + dot(q$h_$o_high, high$o);
+      dot$h += dot(q$h_$o_low, k$o.low) + dot(q$h_$o_high, k$o.high);
       //: end
-      sh_dot[($nu * GROUP + $hu) * WORKGROUP + t] = dot$h;
+      sh_dot[($nu * GROUP + $hu) * WORKGROUP + t] = scales$n.x * dot$h;
       //: end
     }
     //: end
@@ -113,14 +106,15 @@ fn main(
     //: end
     //: for n
     {
-      let value = value_word(page$n, slot$n) / 4u + octet;
-      //: for o
-      let v$o = pages[value + $ou];
-      let low$o = low_half(v$o);
-      let high$o = high_half(v$o);
+      let value = pages_value(page$n, slot$n) + octet * PAGES_OCTET_UNITS;
       //: for h
-      acc$h_$o_low += weight$h_$n * low$o;
-      acc$h_$o_high += weight$h_$n * high$o;
+      let share$h = weight$h_$n * scales$n.y;
+      //: end
+      //: for o
+      let v$o = pages_octet(value + $ou * PAGES_OCTET_UNITS);
+      //: for h
+      acc$h_$o_low += share$h * v$o.low;
+      acc$h_$o_high += share$h * v$o.high;
       //: end
       //: end
     }

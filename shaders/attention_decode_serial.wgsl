@@ -9,7 +9,7 @@ const LOWEST = -3.0e38;
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D]
-@group(0) @binding(3) var<storage, read> pages: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> pages: array<pages_unit>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
 
@@ -51,7 +51,7 @@ fn main(
     for (var first = run * length; first < end; first += KEYS) {
       //: for n
       let slot$n = min(first + $nu, end - 1u);
-      let place$n = place(
+      let place$n = pages_place(
         tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, first + $nu < end),
       );
       //: end

@@ -1,7 +1,7 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
 // at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, WINDOW as in attention_prefill,
 // lib/attend for `pages` and `chunk`.
-// Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: 4 D a key for QUERIES queries; no workgroup memory.
+// Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
 
@@ -11,14 +11,14 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(1) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
 @group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
-@group(0) @binding(4) var<storage, read> pages: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> chunk: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> pages: array<pages_unit>;
+@group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
 
 // See Place: with a WINDOW the cache is a ring, slot s the newest position that is s modulo WINDOW.
 fn cached_row(slot: u32) -> u32 {
-  if (WINDOW > 0u) { return ~((rows[0].position - 1u - slot) % max(WINDOW, 1u)); }
+  if (WINDOW > 0u) { return ~((rows[0].position - rows[0].block_row - 1u - slot) % max(WINDOW, 1u)); }
   return 0u;
 }
 
@@ -29,12 +29,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = (group.x * LANES + t) * QUERIES;
   if (first >= pairs) { return; }
   let scale = inverseSqrt(f32(HEAD_DIM));
+  let block_row = rows[0].block_row;
   var state: State;
   //: for h
   let index$h = min(first + $hu, pairs - 1u);
   let query_row$h = index$h / GROUP;
   let head$h = kv_head * GROUP + index$h % GROUP;
-  state.last[$hu] = query_row$h;
+  state.last[$hu] = block_row + query_row$h;
   state.highest[$hu] = LOWEST;
   {
     let query = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
@@ -50,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var slot = 0u; slot < count; slot += KEYS) {
     //: for n
     let slot$n = min(slot + $nu, count - 1u);
-    let place$n = place(
+    let place$n = pages_place(
       tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, cached_row(slot$n), slot + $nu < count),
     );
     //: end
@@ -60,11 +61,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       //: end
     ));
   }
-  let end = min(first + QUERIES - 1u, pairs - 1u) / GROUP;
+  let end = block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP;
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
     let row$n = min(row + $nu, end);
-    let place$n = place(kv_head * shape.chunk_pages + row$n / PAGE_SLOTS, row$n, row + $nu);
+    let place$n = chunk_place(kv_head * shape.chunk_pages + row$n / PAGE_SLOTS, row$n, row + $nu);
     //: end
     attend_chunk(&state, array<Place, KEYS>(
       //: for n

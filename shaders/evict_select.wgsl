@@ -6,7 +6,8 @@
 // Survivors keep their slot; those without one (rows of the chunk, slots beyond a lowered capacity) get the
 // free slots, both in index order. The moves are carried out by kv_move.
 //
-// One workgroup a kv head. Needs lib/paging.wgsl, lib/eviction.wgsl, lib/ordered.wgsl.
+// One workgroup a kv head. Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` and `chunk`, lib/eviction.wgsl,
+// lib/ordered.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -35,13 +36,13 @@ fn candidate(index: u32, count: u32, row: u32, kv_head: u32) -> Candidate {
   var score: u32;
   if (index < count) {
     let page = tables[row + 2u + index / PAGE_SLOTS];
-    position = pages[position_word(page, index)];
-    score = pages[score_word(page, index)];
+    position = pages[pages_position_word(page, index)];
+    score = pages[pages_score_word(page, index)];
   } else {
     let r = index - count;
     let page = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
-    position = chunk[position_word(page, r)];
-    score = chunk[score_word(page, r)];
+    position = chunk[chunk_position_word(page, r)];
+    score = chunk[chunk_score_word(page, r)];
   }
   let recent = position > eviction.last || eviction.last - position < lanes[eviction.lane].window;
   let sink = position < lanes[eviction.lane].sinks;

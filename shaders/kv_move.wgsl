@@ -1,7 +1,9 @@
-// Carries out the moves of evict_select: key, value, position and score of each, to its slot.
+// Carries out the moves of evict_select: key, value, position and score of each, to its slot. What lies in the
+// pages already is moved as it is stored, rows of the chunk are stored by lib/take_row.
 //
 // Sources are rows of the chunk or slots >= capacity, destinations slots < capacity: no order is needed.
-// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/eviction.wgsl, lib/take_row.wgsl.
+// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/page_slots.wgsl,
+// lib/eviction.wgsl, lib/take_row.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -30,13 +32,14 @@ fn main(
       take_row(kv_head, source - CHUNK_SOURCE, page, slot, thread);
     } else {
       let home = tables[row + 2u + source / PAGE_SLOTS];
-      for (var w = thread; w < HALF_DIM; w += THREADS) {
-        pages[key_word(page, slot) + w] = pages[key_word(home, source) + w];
-        pages[value_word(page, slot) + w] = pages[value_word(home, source) + w];
+      for (var w = thread; w < PAGES_VECTOR_WORDS; w += THREADS) {
+        pages[pages_key_word(page, slot) + w] = pages[pages_key_word(home, source) + w];
+        pages[pages_value_word(page, slot) + w] = pages[pages_value_word(home, source) + w];
       }
       if (thread == 0u) {
-        pages[position_word(page, slot)] = pages[position_word(home, source)];
-        pages[score_word(page, slot)] = pages[score_word(home, source)];
+        if (PAGES_SCALED) { pages[pages_scale_word(page, slot)] = pages[pages_scale_word(home, source)]; }
+        pages[pages_position_word(page, slot)] = pages[pages_position_word(home, source)];
+        pages[pages_score_word(page, slot)] = pages[pages_score_word(home, source)];
       }
     }
   }

@@ -1,14 +1,15 @@
 // Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
-// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), QK_NORM (RMSNorm of each query and key head, with
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (write words), WORKGROUP (a power of two), QK_NORM (RMSNorm of each query and key head, with
 // EPSILON and gain_of, before it is turned), RING, and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back.
 //          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
-//   false  a prompt chunk: into the chunk scratch, row r of kv head g at page g * chunk_pages + r / P.
+//   false  a prompt chunk: into the block's scratch, block row b of kv head g at page g * chunk_pages + b / P.
 // Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
 // different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
 
+const HALF_DIM = HEAD_DIM / 2u;
 const NO_SLOT = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
@@ -23,6 +24,7 @@ const NO_SLOT = 0xffffffffu;
 var<workgroup> sh_key: array<f32, HEAD_DIM>;
 var<workgroup> sh_a: array<f32, WORKGROUP>; // partial sums, then lowest scores
 var<workgroup> sh_b: array<f32, WORKGROUP>;
+var<workgroup> sh_most: array<vec2<f32>, WORKGROUP>; // largest |key| and |value|, where PAGES_SCALED
 var<workgroup> sh_position: array<u32, WORKGROUP>;
 var<workgroup> sh_slot: array<u32, WORKGROUP>;
 var<workgroup> sh_count: u32;
@@ -50,8 +52,17 @@ fn turned_pair(base: u32, i: u32, scale: f32, gain: u32, position: u32) -> vec2<
   return rope_turn(pair, rope_angle(position, i));
 }
 
-fn pack_f16(x: vec2<f32>) -> u32 {
-  return pack2x16float(clamp(x, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+fn key_octet(i: u32) -> Octet {
+  return Octet(
+    vec4<f32>(sh_key[i], sh_key[i + 1u], sh_key[i + 2u], sh_key[i + 3u]),
+    vec4<f32>(sh_key[i + 4u], sh_key[i + 5u], sh_key[i + 6u], sh_key[i + 7u]),
+  );
+}
+fn value_octet(i: u32) -> Octet {
+  return Octet(
+    vec4<f32>(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]),
+    vec4<f32>(qkv[i + 4u], qkv[i + 5u], qkv[i + 6u], qkv[i + 7u]),
+  );
 }
 
 // The slot with the lowest (score, position) outside sinks and window.
@@ -61,9 +72,9 @@ fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32
   var best_slot = NO_SLOT;
   for (var slot = t; slot < count; slot += WORKGROUP) {
     let page = tables[table + 2u + slot / PAGE_SLOTS];
-    let p = pages[position_word(page, slot)];
+    let p = pages[pages_position_word(page, slot)];
     if (p < lane.sinks || position - p < lane.window) { continue; }
-    let s = bitcast<f32>(pages[score_word(page, slot)]);
+    let s = bitcast<f32>(pages[pages_score_word(page, slot)]);
     if (best_slot == NO_SLOT || s < best_score || (s == best_score && p < best_position)) {
       best_score = s;
       best_position = p;
@@ -112,20 +123,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let filter_base = (shape.layer * shape.kv_heads + kv_head) * HEAD_DIM;
   var dot_sum = 0.0;
   var square_sum = 0.0;
+  let value_base = base + shape.kv_heads * HEAD_DIM;
+  var most = vec2<f32>();
   for (var i = t; i < HALF_DIM; i += WORKGROUP) {
     let turned = turned_pair(base, i, scale, HEAD_DIM, row.position);
     sh_key[i] = turned.x;
     sh_key[i + HALF_DIM] = turned.y;
     dot_sum += turned.x * filters[filter_base + i] + turned.y * filters[filter_base + i + HALF_DIM];
     square_sum += dot(turned, turned);
+    if (PAGES_SCALED) {
+      let value = abs(vec2<f32>(qkv[value_base + i], qkv[value_base + i + HALF_DIM]));
+      most = max(most, vec2<f32>(max(abs(turned.x), abs(turned.y)), max(value.x, value.y)));
+    }
   }
   sh_a[t] = dot_sum;
   sh_b[t] = square_sum;
+  if (PAGES_SCALED) { sh_most[t] = most; }
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (t < stride) {
       sh_a[t] += sh_a[t + stride];
       sh_b[t] += sh_b[t + stride];
+      if (PAGES_SCALED) { sh_most[t] = max(sh_most[t], sh_most[t + stride]); }
     }
   }
   workgroupBarrier();
@@ -152,17 +171,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     page = tables[table + 2u + slot / PAGE_SLOTS];
     if (t == 0u && count < capacity) { tables[table] = count + 1u; }
   } else {
-    slot = r;
-    page = kv_head * shape.chunk_pages + r / PAGE_SLOTS;
+    slot = row.block_row;
+    page = kv_head * shape.chunk_pages + slot / PAGE_SLOTS;
   }
 
-  let value_base = base + shape.kv_heads * HEAD_DIM;
-  for (var i = t; i < HALF_DIM; i += WORKGROUP) {
-    pages[key_word(page, slot) + i] = pack_f16(vec2<f32>(sh_key[2u * i], sh_key[2u * i + 1u]));
-    pages[value_word(page, slot) + i] = pack_f16(vec2<f32>(qkv[value_base + 2u * i], qkv[value_base + 2u * i + 1u]));
+  let scales = pages_scales_of(sh_most[0]);
+  for (var o = t; o < OCTETS_A_VECTOR; o += WORKGROUP) {
+    let at = o * PAGES_OCTET_UNITS;
+    pages_write(pages_key(page, slot) + at, key_octet(8u * o), scales.x);
+    pages_write(pages_value(page, slot) + at, value_octet(value_base + 8u * o), scales.y);
   }
   if (t == 0u) {
-    pages[position_word(page, slot)] = row.position;
-    pages[score_word(page, slot)] = bitcast<u32>(score);
+    pages_write_scales(pages_scale_word(page, slot), scales);
+    pages[pages_position_word(page, slot)] = row.position;
+    pages[pages_score_word(page, slot)] = bitcast<u32>(score);
   }
 }

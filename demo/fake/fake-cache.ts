@@ -10,7 +10,7 @@ const LONGEST = 8192;
 
 /** Budget, protection and eviction as the engine has them, on counts alone. */
 export class FakeCache {
-  options: Required<CacheOptions>;
+  options: Required<Omit<CacheOptions, "kv">>;
   readonly tokens: string[] = [];
   readonly kept: number[] = [];
   #evicted = 0;
@@ -80,7 +80,10 @@ function worth(i: number, round: number): number {
   return noise < 0.18 ? (round > 40 ? 6 : 0) : 1 + Math.floor(noise * 7);
 }
 
-function checked(now: Required<CacheOptions>, change: CacheOptions): Required<CacheOptions> {
+function checked(
+  now: Required<Omit<CacheOptions, "kv">>,
+  change: CacheOptions,
+): Required<Omit<CacheOptions, "kv">> {
   const next = { ...now, ...change };
   const { budget, window, sinks } = next;
   if (budget === "full" || next.policy === "full") return next;

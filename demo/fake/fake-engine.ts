@@ -119,6 +119,7 @@ class FakeEngine implements Engine {
       },
       features: ["subgroups", "shader-f16"],
       kernels: {},
+      kv: "f16",
       notices: query.has("notice")
         ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
         : [],

@@ -2,7 +2,8 @@
 // For CPU adapters, where an invocation is a lane of SIMD: loads are dear, workgroup memory is cleared by
 // every invocation, and a `var` is a masked store, so sums are single expressions. Compilation takes seconds
 // beyond about 256 QUERIES * D. Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none); loops written out by unroll: h < QUERIES,
-// o < D / 8, n < KEYS. attend_SOURCE is repeated for each binding (array<vec4<u32>>) that holds pages.
+// o < D / 8, n < KEYS. What follows `source` is repeated for each binding that
+// holds pages, under its name (lib/pages_STORAGE.wgsl, read units).
 
 struct State {
   last: array<u32, QUERIES>, // query h sees rows <= last[h], of the last WINDOW
@@ -12,11 +13,12 @@ struct State {
   acc: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>,
 }
 
-// Where a key and its value begin, in runs of 4 words.
+// Where a key and its value begin, in units, and the word of their scales.
 struct Place {
   key: u32,
   value: u32,
-  row: u32, // in the chunk; in the cache 0, or with a WINDOW ~(tokens between it and row 0), as if negative;
+  scales: u32,
+  row: u32, // in the prompt block; in the cache 0, or with a WINDOW ~(tokens between it and row 0), as if negative;
             // NO_ROW = not there, though its words can be read
 }
 const NO_ROW = 0x80000000u;
@@ -26,34 +28,28 @@ fn sees(last: u32, row: u32) -> bool {
   return row <= last;
 }
 
-fn place(page: u32, slot: u32, row: u32) -> Place {
-  return Place(key_word(page, slot) / 4u, value_word(page, slot) / 4u, row);
-}
-fn low_half(packed: vec4<u32>) -> vec4<f32> {
-  return vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y));
-}
-fn high_half(packed: vec4<u32>) -> vec4<f32> {
-  return vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w));
-}
 
 //: source
-fn attend_SOURCE(s: ptr<function, State>, places: array<Place, KEYS>) {
+fn source_place(page: u32, slot: u32, row: u32) -> Place {
+  return Place(source_key(page, slot), source_value(page, slot), source_scale_word(page, slot), row);
+}
+
+fn attend_source(s: ptr<function, State>, places: array<Place, KEYS>) {
   //: for n
+  let scales$n = source_scales(places[$n].scales);
   //: for o
-  let key$n_$o = SOURCE[places[$n].key + $ou];
-  let low$n_$o = low_half(key$n_$o);
-  let high$n_$o = high_half(key$n_$o);
+  let key$n_$o = source_octet(places[$n].key + $ou * SOURCE_OCTET_UNITS);
   //: end
   //: for h
   let visible$n_$h = sees((*s).last[$h], places[$n].row);
   let logit$n_$h = select(
     LOWEST,
-    0.0
+    scales$n.x * (0.0
     //: for o
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.even], low$n_$o)
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.odd], high$n_$o)
+      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.even], key$n_$o.low)
+      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.odd], key$n_$o.high)
     //: end
-    , visible$n_$h,
+    ), visible$n_$h,
   );
   //: end
   //: end
@@ -72,22 +68,23 @@ fn attend_SOURCE(s: ptr<function, State>, places: array<Place, KEYS>) {
     + weight$n_$h
   //: end
   ;
+  //: for n
+  let share$n_$h = scales$n.y * weight$n_$h;
+  //: end
   //: end
   //: for o
   //: for n
-  let value$n_$o = SOURCE[places[$n].value + $ou];
-  let value_low$n_$o = low_half(value$n_$o);
-  let value_high$n_$o = high_half(value$n_$o);
+  let value$n_$o = source_octet(places[$n].value + $ou * SOURCE_OCTET_UNITS);
   //: end
   //: for h
   (*s).acc[$hu * HEAD_DIM / 4u + $o.even] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.even]
   //: for n
-    + weight$n_$h * value_low$n_$o
+    + share$n_$h * value$n_$o.low
   //: end
   ;
   (*s).acc[$hu * HEAD_DIM / 4u + $o.odd] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.odd]
   //: for n
-    + weight$n_$h * value_high$n_$o
+    + share$n_$h * value$n_$o.high
   //: end
   ;
   //: end

@@ -1,10 +1,8 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
 import { WinnowError } from "../errors.ts";
 import type { ModelEntry } from "../formats/model-registry.ts";
+import { slotBytes } from "../kernels/page-format.ts";
 import type { CacheOptions } from "./types.ts";
-
-/** Two f16 vectors of `headDim`, a position and a score. */
-const pairBytes = (headDim: number): number => 2 * headDim * 2 + 8;
 
 /**
  * Weights plus cache budget of a known model against what may be used, before its download.
@@ -20,7 +18,8 @@ export function checkMemory(
   const { layers, kvHeads, headDim } = entry.cache;
   const { budget } = resolveCacheSettings(cache);
   // A full cache grows with the chat: the engine refuses the token that no longer fits.
-  const kv = budget === "full" ? 0 : layers * kvHeads * budget * pairBytes(headDim);
+  const slot = slotBytes({ headDim, ...(cache.kv && { storage: cache.kv }) });
+  const kv = budget === "full" ? 0 : layers * kvHeads * budget * slot;
   const needed = entry.bytes + kv;
   if (needed <= memoryLimit) return;
   throw new WinnowError(

@@ -1,5 +1,6 @@
 import { WinnowError } from "../errors.ts";
 import { readBody, request } from "../formats/http.ts";
+import { fetchHubFile } from "../formats/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
 import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
@@ -50,7 +51,9 @@ async function readFilters(
   if (filters !== undefined) return fetchFilters(filters, baseUrl, signal);
   const own = entry && (ownFilters?.[entry.name] ?? entry.filters);
   if (own === undefined) return undefined;
-  return fetchFilters(own, baseUrl, signal).catch((error: WinnowError) => {
+  const fetching =
+    typeof own === "string" ? fetchFilters(own, baseUrl, signal) : fetchHubFile(own, { signal });
+  return fetching.catch((error: WinnowError) => {
     if (signal.aborted) throw error;
     return undefined;
   });

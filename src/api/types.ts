@@ -11,7 +11,21 @@ export type ModelSource =
   | { repo: string; file: string; revision?: string };
 
 /** full = never evict. The others keep `budget` pairs a kv head. */
-export type PolicyName = "full" | "q-filters" | "k-norm" | "streaming-llm" | "random";
+export type PolicyName =
+  | "full"
+  | "q-filters"
+  | "q-filters-age"
+  | "tri-attention"
+  | "expected-attention"
+  | "keydiff"
+  | "k-norm"
+  | "snapkv"
+  | "h2o"
+  | "streaming-llm"
+  | "random";
+
+/** How the cache holds keys and values: 2 bytes a value, 1 byte and a scale a vector, or 4 bytes. */
+export type KvStorage = "f16" | "q8" | "f32";
 
 export interface CacheOptions {
   /** Key-value pairs kept per kv head, or "full". Default 512. */
@@ -22,6 +36,11 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
+  /**
+   * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
+   * to make keys or values larger than f16 holds; `info().notices` says so.
+   */
+  kv?: KvStorage;
 }
 
 /** Stage of loading; `loaded` and `total` are bytes where the stage moves bytes, else counts. */
@@ -191,6 +210,8 @@ export interface EngineInfo {
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
+  /** Storage of keys and values. */
+  kv: KvStorage;
   /** Things the user should know, e.g. a fallback policy. */
   notices: string[];
 }

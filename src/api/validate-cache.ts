@@ -1,6 +1,7 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
 import { POLICIES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
+import { KV_STORAGES } from "../kernels/page-format.ts";
 import {
   checkNames,
   checkNumber,
@@ -12,7 +13,7 @@ import {
 import type { CacheOptions, ConversationOptions, PolicyName } from "./types.ts";
 
 const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
-const CACHE_FIELDS = ["budget", "policy", "window", "sinks"];
+const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "kv"];
 /** Far above any model's positions; keeps every product of counts below 2^53. */
 const MAX_TOKENS = 2 ** 24;
 
@@ -37,6 +38,7 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   }
   if (given.window !== undefined) options.window = count("window", 1);
   if (given.sinks !== undefined) options.sinks = count("sinks", 0);
+  if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   resolveCacheSettings({ ...current, ...options });
   return options;
 }

@@ -1,4 +1,5 @@
 import { invalidArgument } from "../errors.ts";
+import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
 import { POLICIES, type PolicyName } from "./policies/index.ts";
 
 /** What a user may say about a cache; unsaid parts have defaults. */
@@ -7,6 +8,8 @@ export interface CacheRequest {
   policy?: PolicyName;
   window?: number;
   sinks?: number;
+  /** How pages hold keys and values: of an engine, once and for all. */
+  kv?: KvStorage;
 }
 
 /** A cache request with every part decided and checked. */
@@ -71,6 +74,16 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
     );
   }
   return { budget, policy, window, sinks };
+}
+
+/** The storage of pages that a request asks for. Throws invalid_argument. */
+export function resolveStorage({ kv = "f16" }: CacheRequest): KvStorage {
+  if (KV_STORAGES.includes(kv)) return kv;
+  throw invalidArgument(
+    "cache.kv",
+    `unknown storage "${String(kv)}"`,
+    `Use one of ${KV_STORAGES.join(", ")}.`,
+  );
 }
 
 /** Slots a kv head may hold. */

@@ -1,6 +1,7 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers, PAGE_SLOTS, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { globalLayers, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { createClamped } from "../kernels/clamped.ts";
 import {
   createEvictSelect,
   EVICTION_WORDS,
@@ -9,9 +10,8 @@ import {
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
-import { createRescore } from "../kernels/rescore.ts";
+import { chunkFormat } from "../kernels/page-format.ts";
 import { createRetention, type Retention } from "../kernels/retention.ts";
-import { capacityOf, UNLIMITED } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
@@ -20,51 +20,62 @@ interface Kernels {
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
+  /** Only of f16 pages: the others hold what they are given. */
+  clamped: Kernel | undefined;
 }
 
 /**
- * Everything that happens to a cache besides appending and attending: taking in a prompt chunk, shrinking
- * to a smaller budget, scoring anew under another policy, and counting who still keeps what. Layers with a
+ * Everything that happens to a cache besides appending and attending: taking in a prompt block, shrinking
+ * to a smaller budget, and counting who still keeps what. Layers with a
  * sliding window take chunks in, and take no part in the rest.
  */
 export class Compressor {
-  /** A prompt chunk's keys and values, in page format; one layer at a time uses it. */
+  /** A prompt block's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
   readonly chunk: GPUBuffer;
   private readonly pool: KvPool;
   private readonly kernels: Kernels;
-  private readonly filters: GPUBuffer;
   private readonly moves: GPUBuffer;
-  private readonly eviction: GPUBuffer;
+  /** Uniform of lib/eviction: see `target`. */
+  readonly eviction: GPUBuffer;
 
-  static async create(pool: KvPool, filters: GPUBuffer, chunkRows: number): Promise<Compressor> {
-    const config = { headDim: pool.shape.headDim, pageSlots: PAGE_SLOTS };
+  static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
-    const [select, move, ring] = await Promise.all([
-      createEvictSelect(pool.gpu, config),
-      createKvMove(pool.gpu, config),
+    const f16 = (pool.shape.storage ?? "f16") === "f16";
+    const [select, move, ring, clamped] = await Promise.all([
+      createEvictSelect(pool.gpu, pool.shape),
+      createKvMove(pool.gpu, pool.shape),
       rings ? createKvRing(pool.gpu, pool.shape) : undefined,
+      f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    return new Compressor(pool, { select, move, ring }, filters, chunkRows);
+    return new Compressor(pool, { select, move, ring, clamped }, blockRows);
   }
 
-  private constructor(pool: KvPool, kernels: Kernels, filters: GPUBuffer, chunkRows: number) {
+  private constructor(pool: KvPool, kernels: Kernels, blockRows: number) {
     this.pool = pool;
     this.kernels = kernels;
-    this.filters = filters;
-    const { kvHeads, headDim } = pool.shape;
+    const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
-    const chunkBytes = kvHeads * pagesFor(chunkRows) * pageWords(headDim) * 4;
-    this.chunk = ledger.storage("activations", "prompt chunk", chunkBytes);
-    this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, chunkRows));
+    const chunkBytes = kvHeads * pagesFor(blockRows) * pageWords(chunkFormat(pool.shape)) * 4;
+    this.chunk = ledger.storage("activations", "prompt block", chunkBytes);
+    this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
   }
 
-  /** Says what the dispatches of `absorb` work on: `rows` of a chunk whose newest token is at `last`. */
-  target(sequence: KvSequence, rows: number, last: number): void {
-    this.gpu.write(this.eviction, new Uint32Array([sequence.lane, rows, last, 0]));
+  /**
+   * Says what dispatches on a prompt block or a whole cache work on: `rows` of a block whose newest token is
+   * at `last`, of which the last `queries` are rows `firstQuery` on of qkv; `all`: score every head.
+   */
+  target(
+    sequence: KvSequence,
+    rows: number,
+    last: number,
+    { all = false, queries = 0, firstQuery = 0 } = {},
+  ): void {
+    const words = [sequence.lane, rows, last, Number(all), queries, firstQuery, 0, 0];
+    this.gpu.write(this.eviction, new Uint32Array(words));
   }
 
-  /** Dispatches that take the chunk of one layer into the cache, evicting down to capacity. */
+  /** Dispatches that take the block of one layer into the cache, evicting down to capacity. */
   absorb(layer: number): Dispatch[] {
     const { pool, chunk, eviction } = this;
     if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves);
@@ -73,52 +84,62 @@ export class Compressor {
     return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
   }
 
-  /** Evicts down to the sequence's capacity and gives the memory back. */
-  shrink(sequence: KvSequence): void {
+  /**
+   * Evicts down to the sequence's capacity and gives the memory back. `scoring`: what scores its cache anew
+   * first, where the policy's scores change.
+   */
+  shrink(sequence: KvSequence, scoring: readonly Dispatch[]): void {
     if (sequence.overCapacity) {
       // Survivors move down into slots that a fork may still use.
-      sequence.own(capacityOf(sequence.settings));
-      this.target(sequence, 0, sequence.tokensSeen - 1);
-      const most = Math.min(sequence.excess, capacityOf(sequence.settings));
+      if (scoring.length > 0) sequence.own();
+      else sequence.ownKept();
+      this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
       const { kvHeads } = this.pool.shape;
-      const moves = this.gpu.ledger.storage("staging", "moves", movesBytes(kvHeads, most));
-      this.gpu.run(globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves)));
+      const moves = this.gpu.ledger.storage(
+        "staging",
+        "moves",
+        movesBytes(kvHeads, sequence.excess),
+      );
+      const evicting = globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves));
+      this.gpu.run([...scoring, ...evicting]);
       this.gpu.ledger.destroy(moves);
     }
     sequence.shrink();
     this.pool.trim();
   }
 
-  /** The kernel of `rescore`, compiled when it is first needed. */
-  prepareRescore(): Promise<Kernel> {
-    return createRescore(this.gpu, this.pool.shape);
-  }
-
-  /** Gives every cached key the score of the sequence's present policy. */
-  rescore(sequence: KvSequence, rescore: Kernel): void {
-    sequence.own(UNLIMITED);
-    this.target(sequence, 0, sequence.tokensSeen - 1);
-    const { kvHeads } = this.pool.shape;
-    this.gpu.run(
-      globalLayers(this.pool.shape).map((layer) => ({
-        kernel: rescore,
-        bindings: rescore.bind(
-          this.pool.layerShapes[layer],
-          this.eviction,
-          this.pool.tables,
-          this.pool.lanes,
-          this.filters,
-          this.pool.slabs[layer],
-        ),
-        workgroups: [8, kvHeads] as const,
-      })),
-    );
+  /** Gives every cached key a score of the sequence's present policy, by `scoring`. */
+  rescore(sequence: KvSequence, scoring: readonly Dispatch[]): void {
+    sequence.own();
+    this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
+    this.gpu.run(scoring);
   }
 
   /** The kernel of `retention`, compiled when it is first needed. */
   prepareRetention(): Promise<Retention> {
-    const { gpu, shape } = this.pool;
-    return createRetention(gpu, { headDim: shape.headDim, pageSlots: PAGE_SLOTS });
+    return createRetention(this.gpu, this.pool.shape);
+  }
+
+  /** How many of the cached keys and values were cut to what f16 holds; 0 of other storages. */
+  async clamped(sequence: KvSequence): Promise<number> {
+    const { clamped } = this.kernels;
+    if (!clamped || sequence.tokensSeen === 0) return 0;
+    const { ledger } = this.gpu;
+    const count = ledger.storage("staging", "clamped", 4);
+    try {
+      this.target(sequence, 0, sequence.tokensSeen - 1);
+      const { layerShapes, tables, slabs, shape } = this.pool;
+      this.gpu.run(
+        layerShapes.map((layerShape, layer) => ({
+          kernel: clamped,
+          bindings: clamped.bind(layerShape, this.eviction, tables, slabs[layer], count),
+          workgroups: [8, shape.kvHeads] as const,
+        })),
+      );
+      return new Uint32Array(await this.gpu.read(count))[0];
+    } finally {
+      ledger.destroy(count);
+    }
   }
 
   /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */

@@ -1,10 +1,14 @@
 import { WinnowError } from "../errors.ts";
-import { readSafetensors, writeSafetensors } from "../formats/safetensors.ts";
+import {
+  readSafetensors,
+  type SafetensorsTensor,
+  writeSafetensors,
+} from "../formats/safetensors.ts";
 
 /** The tensor's name in published files (`nthngdy/<model>_qfilt`). */
 const TENSOR = "q_filters";
-/** Of the metadata we write; published files have none. */
-const VERSION = "1";
+/** Of the metadata we write; published files have none. Version 1 had filters alone. */
+const VERSION = "2";
 
 /** Q-Filters of one model, as a file holds them. */
 export interface Filters {
@@ -15,10 +19,46 @@ export interface Filters {
   readonly headDim: number;
   /** Of the model file they were calibrated on. */
   readonly modelSha256?: string;
+  /** Of that model, for people. */
+  readonly modelName?: string;
   /** Of each text they were calibrated on, in order. */
   readonly textsSha256?: readonly string[];
   /** Queries a head. */
   readonly samples?: number;
+  /** Of the sampling. */
+  readonly seed?: number;
+}
+
+/** Share of the value-weighted attention a head keeps at each budget, its best pairs kept. */
+export interface HeadMass {
+  /** [B], pairs a kv head, ascending. */
+  readonly budgets: readonly number[];
+  /** [L, G, B], in [0, 1]. */
+  readonly values: Float32Array;
+}
+
+/**
+ * What policies other than Q-Filters know of a model's heads. Each is there or not: a published file has
+ * none. Queries are those before RoPE (after a query norm), in half-split order, as many as `samples`.
+ */
+export interface HeadStatistics {
+  /** [L, G, D]: mean query, over the query group and the samples. */
+  readonly queryMean?: Float32Array;
+  /** [L, G, D/2]: mean length of the rotary pair (q[i], q[i + D/2]). */
+  readonly queryAbs?: Float32Array;
+  /** [L, G, D, D]: covariance of the queries about `queryMean`, divided by their number. */
+  readonly queryCovariance?: Float32Array;
+  /** [L, G, 4]: a, b, mean, std of attention = exp(c + a (score - mean) / std + b ln(age + 1)). */
+  readonly ageFit?: Float32Array;
+  /** [L, G, 4]: mean and std of |k|, mean and std of ln |v|. */
+  readonly keyValueNorms?: Float32Array;
+  readonly headMass?: HeadMass;
+}
+
+/** A calibration file: filters, and what else was learned of the heads. */
+export interface Calibration {
+  readonly filters: Filters;
+  readonly statistics: HeadStatistics;
 }
 
 /** What a model needs of its filters. */
@@ -36,22 +76,67 @@ const badFilters = (message: string, details: Record<string, unknown>): WinnowEr
     details,
   });
 
+type Plain = Exclude<keyof HeadStatistics, "headMass">;
+
+/** Names in the file, and the sizes that follow [L, G]. */
+const STATISTICS: Readonly<
+  Record<Plain, { readonly tensor: string; readonly sizes: (headDim: number) => number[] }>
+> = {
+  queryMean: { tensor: "q_mean", sizes: (d) => [d] },
+  queryAbs: { tensor: "q_abs", sizes: (d) => [d / 2] },
+  queryCovariance: { tensor: "q_cov", sizes: (d) => [d, d] },
+  ageFit: { tensor: "age_fit", sizes: () => [4] },
+  keyValueNorms: { tensor: "k_stats", sizes: () => [4] },
+};
+const PLAIN = Object.keys(STATISTICS) as Plain[];
+const HEAD_MASS = "head_mass";
+
 /** A safetensors file with one tensor `q_filters` [L, G, D] F32; the inverse of `readFilters`. */
-export function writeFilters(filters: Filters): Uint8Array<ArrayBuffer> {
+export const writeFilters = (filters: Filters): Uint8Array<ArrayBuffer> =>
+  writeCalibration({ filters, statistics: {} });
+
+/** The file as bytes: `q_filters`, a tensor for each statistic that is there, and metadata. */
+export function writeCalibration(calibration: Calibration): Uint8Array<ArrayBuffer> {
+  const { filters, statistics } = calibration;
   const { values, layers, kvHeads, headDim } = filters;
+  const tensors: Record<string, SafetensorsTensor> = {};
+  const put = (name: string, sizes: readonly number[], data: Float32Array): void => {
+    tensors[name] = { dtype: "F32", shape: [layers, kvHeads, ...sizes], values: data };
+  };
+  put(TENSOR, [headDim], values);
+  for (const key of PLAIN) {
+    const data = statistics[key];
+    const { tensor, sizes } = STATISTICS[key];
+    if (data) put(tensor, sizes(headDim), data);
+  }
   const metadata: Record<string, string> = { version: VERSION };
+  if (statistics.headMass) {
+    const { budgets, values: mass } = statistics.headMass;
+    put(HEAD_MASS, [budgets.length], mass);
+    metadata.head_mass_budgets = budgets.join(" ");
+  }
   if (filters.modelSha256) metadata.model_sha256 = filters.modelSha256;
+  if (filters.modelName) metadata.model_name = filters.modelName;
   if (filters.textsSha256) metadata.texts_sha256 = filters.textsSha256.join(" ");
   if (filters.samples !== undefined) metadata.samples = String(filters.samples);
-  const shape = [layers, kvHeads, headDim];
-  return writeSafetensors({ metadata, tensors: { [TENSOR]: { dtype: "F32", shape, values } } });
+  if (filters.seed !== undefined) metadata.seed = String(filters.seed);
+  return writeSafetensors({ metadata, tensors });
 }
 
 /**
  * Reads filters, ours or published ones. `name` is for messages.
  * @throws bad_filters where the file is damaged, or has no `q_filters` of three dimensions
  */
-export function readFilters(bytes: Uint8Array, name = "filters"): Filters {
+export const readFilters = (bytes: Uint8Array, name = "filters"): Filters =>
+  readCalibration(bytes, name).filters;
+
+/**
+ * Reads a calibration file, ours or a published one, which has filters alone. Tensors of other names are
+ * left alone. `name` is for messages.
+ * @throws bad_filters where the file is damaged, has no `q_filters` of three dimensions, or a statistic
+ * does not fit them
+ */
+export function readCalibration(bytes: Uint8Array, name = "filters"): Calibration {
   const { metadata, tensors } = readSafetensors(bytes, { name, errorCode: "bad_filters" });
   const tensor = tensors.get(TENSOR);
   if (!tensor)
@@ -65,17 +150,48 @@ export function readFilters(bytes: Uint8Array, name = "filters"): Filters {
       { field: TENSOR, found: tensor.shape },
     );
   const [layers, kvHeads, headDim] = tensor.shape as [number, number, number];
+  const take = (field: string, sizes: readonly number[]): Float32Array | undefined => {
+    const found = tensors.get(field);
+    if (!found) return undefined;
+    const expected = [layers, kvHeads, ...sizes];
+    if (String(found.shape) !== String(expected))
+      throw badFilters(
+        `${name}: ${field} has shape [${found.shape.join(", ")}], expected [${expected.join(", ")}]`,
+        { field, found: found.shape, expected },
+      );
+    if (!found.values.every(Number.isFinite))
+      throw badFilters(`${name}: ${field} holds values that are not finite`, { field });
+    return found.values;
+  };
+  const statistics: { -readonly [K in keyof HeadStatistics]: HeadStatistics[K] } = {};
+  for (const key of PLAIN) {
+    const values = take(STATISTICS[key].tensor, STATISTICS[key].sizes(headDim));
+    if (values) statistics[key] = values;
+  }
+  const budgets = numbers(metadata.get("head_mass_budgets"));
+  const mass = take(HEAD_MASS, [budgets.length]);
+  if (mass) statistics.headMass = { budgets, values: mass };
+  const filters = { values: tensor.values, layers, kvHeads, headDim, ...provenance(metadata) };
+  return { filters, statistics };
+}
+
+const numbers = (text: string | undefined): number[] =>
+  text ? text.split(" ").map(Number).filter(Number.isFinite) : [];
+
+type Provenance = Omit<Filters, "values" | "layers" | "kvHeads" | "headDim">;
+
+function provenance(metadata: ReadonlyMap<string, string>): Provenance {
   const modelSha256 = metadata.get("model_sha256");
+  const modelName = metadata.get("model_name");
   const texts = metadata.get("texts_sha256");
-  const samples = Number(metadata.get("samples") ?? Number.NaN);
+  const [samples] = numbers(metadata.get("samples"));
+  const [seed] = numbers(metadata.get("seed"));
   return {
-    values: tensor.values,
-    layers,
-    kvHeads,
-    headDim,
     ...(modelSha256 ? { modelSha256 } : {}),
+    ...(modelName ? { modelName } : {}),
     ...(texts ? { textsSha256: texts.split(" ") } : {}),
-    ...(Number.isFinite(samples) ? { samples } : {}),
+    ...(samples === undefined ? {} : { samples }),
+    ...(seed === undefined ? {} : { seed }),
   };
 }
 
@@ -115,3 +231,29 @@ export function validateFilters(filters: Filters, expected: FilterShape): void {
 }
 
 const product = (sizes: readonly number[]) => sizes.reduce((all, size) => all * size, 1);
+
+/**
+ * A calibration of the layers that the budget governs, spread over all of a model's `layers`: entry i goes
+ * to layer `targets[i]`, the others get zeros.
+ */
+export function spreadLayers(
+  { filters, statistics }: Calibration,
+  targets: readonly number[],
+  layers: number,
+): Calibration {
+  const spread = (values: Float32Array): Float32Array => {
+    const size = values.length / targets.length;
+    const out = new Float32Array(layers * size);
+    for (const [i, layer] of targets.entries())
+      out.set(values.subarray(i * size, (i + 1) * size), layer * size);
+    return out;
+  };
+  const wide: { -readonly [K in keyof HeadStatistics]: HeadStatistics[K] } = {};
+  for (const key of PLAIN) {
+    const values = statistics[key];
+    if (values) wide[key] = spread(values);
+  }
+  if (statistics.headMass)
+    wide.headMass = { ...statistics.headMass, values: spread(statistics.headMass.values) };
+  return { filters: { ...filters, layers, values: spread(filters.values) }, statistics: wide };
+}

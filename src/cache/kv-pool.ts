@@ -8,9 +8,10 @@ import {
   pageWords,
 } from "../kernels/cache-shape.ts";
 import { BlockAllocator } from "./block-allocator.ts";
+import type { CacheSettings } from "./budget.ts";
 
 /** u32 words of struct Lane in shaders/lib/paging.wgsl. */
-const LANE_WORDS = 8;
+export const LANE_WORDS = 12;
 
 /** What the pool asks of the sequences that live in it. */
 export interface Tenant {
@@ -41,6 +42,8 @@ export class KvPool {
   tables: GPUBuffer;
   lanes: GPUBuffer;
   generation = 0;
+  /** Budgets of each head [L][G] under settings whose policy wants them; undefined where all are alike. */
+  headBudgets: ((settings: CacheSettings) => number[][] | undefined) | undefined;
   /** Pages a page-table row has room for. */
   maxPages = 0;
 
@@ -48,11 +51,11 @@ export class KvPool {
   private readonly memoryLimit: number;
   private readonly sequences: (Tenant | undefined)[] = [];
 
-  /** `chunkRows`: rows of the largest prompt chunk; `memoryLimit`: GPU bytes, everything included. */
-  constructor(gpu: GpuContext, shape: CacheShape, chunkRows: number, memoryLimit: number) {
+  /** `blockRows`: rows of the largest prompt block; `memoryLimit`: GPU bytes, everything included. */
+  constructor(gpu: GpuContext, shape: CacheShape, blockRows: number, memoryLimit: number) {
     this.gpu = gpu;
     this.shape = shape;
-    this.chunkPages = pagesFor(chunkRows);
+    this.chunkPages = pagesFor(blockRows);
     this.memoryLimit = memoryLimit;
     this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
       gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE_WORDS)),
@@ -67,7 +70,7 @@ export class KvPool {
   }
 
   get pageBytes(): number {
-    return pageWords(this.shape.headDim) * 4;
+    return pageWords(this.shape) * 4;
   }
 
   get maxLanes(): number {

@@ -1,7 +1,8 @@
 import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
-import type { KvPool, Tenant } from "./kv-pool.ts";
-import { POLICIES } from "./policies/index.ts";
+import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
+import { POLICIES, policyOf } from "./policies/index.ts";
+import { scoringId, scoringInterval } from "./policies/scoring-id.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;
@@ -41,15 +42,18 @@ export class KvSequence implements Tenant {
   /** [L][G] */
   private readonly heads: Head[][];
   private current: CacheSettings;
+  /** Whether heads have budgets of their own by now: as long as all fits, each keeps everything. */
+  private divided = false;
   private seen = 0;
   private evicted = 0;
+  private inBlock = false;
 
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
     this.current = settings;
     const { layers, kvHeads } = pool.shape;
     this.heads = Array.from({ length: layers }, (_, layer) => {
-      const capacity = this.capacity(layer);
+      const capacity = this.capacity(layer, settings);
       return Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] }));
     });
     this.lane = pool.attach(this);
@@ -96,16 +100,26 @@ export class KvSequence implements Tenant {
   }
 
   /**
-   * Makes the pages of the first `slots` slots of every global head this sequence's own, before something
-   * writes to them in place: a fork must not see it. Throws out_of_memory with nothing lost.
+   * Makes the pages of every global head this sequence's own, or with `settings` those that it may keep
+   * under them, before something writes to them in place: a fork must not see it. Throws out_of_memory
+   * with nothing lost.
    */
-  own(slots: number): void {
+  own(settings?: CacheSettings): void {
+    this.ownPages(settings && this.capacities(settings, this.seen));
+  }
+
+  /** The same of the pages within each head's capacity. */
+  ownKept(): void {
+    this.ownPages(this.heads.map((heads) => heads.map(({ capacity }) => capacity)));
+  }
+
+  private ownPages(capacities: readonly (readonly number[])[] | undefined): void {
     for (const layer of this.global) {
       const heads = this.heads[layer];
       const allocator = this.pool.allocators[layer];
-      const shared = heads.flatMap((head) =>
+      const shared = heads.flatMap((head, g) =>
         head.pages
-          .slice(0, pagesFor(slots))
+          .slice(0, capacities && pagesFor(capacities[layer]![g]!))
           .flatMap((page, index) => (allocator.referencesOf(page) > 1 ? [{ head, index }] : [])),
       );
       if (shared.length === 0) continue;
@@ -119,24 +133,60 @@ export class KvSequence implements Tenant {
 
   /** Accounts for `tokens` that were run. */
   advance(tokens: number): void {
-    this.seen += tokens;
-    this.heads.forEach((heads, layer) => {
-      const ring = windowOf(this.pool.shape, layer) > 0;
-      for (const head of heads) {
-        const count = Math.min(head.capacity, head.count + tokens);
-        if (!ring) this.evicted += head.count + tokens - count;
-        head.count = count;
-      }
+    this.heads.forEach((_, layer) => {
+      this.advanceLayer(layer, tokens);
     });
+    this.endBlock(tokens);
+  }
+
+  /**
+   * Accounts for a block of `tokens` that one layer has taken in, before the next one does: until
+   * `endBlock` the sequence is torn.
+   */
+  advanceLayer(layer: number, tokens: number): void {
+    this.inBlock = true;
+    const ring = windowOf(this.pool.shape, layer) > 0;
+    for (const head of this.heads[layer]) {
+      const count = Math.min(head.capacity, head.count + tokens);
+      if (!ring) this.evicted += head.count + tokens - count;
+      head.count = count;
+    }
+  }
+
+  /** Accounts for a block of `tokens` that all layers have taken in. */
+  endBlock(tokens: number): void {
+    this.seen += tokens;
+    this.inBlock = false;
+  }
+
+  /** Whether some layers have taken in a block that others have not. */
+  get torn(): boolean {
+    return this.inBlock;
+  }
+
+  /** Whether `tokens` more would make some head of a global layer evict. */
+  evictsWith(tokens: number): boolean {
+    return this.global.some((layer) =>
+      this.heads[layer].some(({ count, capacity }) => count + tokens > capacity),
+    );
   }
 
   /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */
   setSettings(settings: CacheSettings): void {
     this.current = settings;
-    this.heads.forEach((heads, layer) => {
-      for (const head of heads) head.capacity = this.capacity(layer);
-    });
-    this.writeAll();
+    this.setCapacities(this.capacities(settings, this.seen));
+    this.divided = this.dividesAt(settings, this.seen);
+  }
+
+  /** Whether heads must go from one budget for all to budgets of their own before `tokens` more come. */
+  dividesWith(tokens: number): boolean {
+    return !this.divided && this.dividesAt(this.current, this.seen + tokens);
+  }
+
+  /** Gives each head its own budget; the caller evicts down to it. */
+  divide(): void {
+    this.divided = true;
+    this.setCapacities(this.capacities(this.current, Number.POSITIVE_INFINITY));
   }
 
   /** Whether some head holds more than its capacity. */
@@ -188,6 +238,7 @@ export class KvSequence implements Tenant {
   /** A copy of this sequence that shares its pages until either writes to them. */
   fork(): KvSequence {
     const copy = new KvSequence(this.pool, this.current);
+    copy.divided = this.divided;
     copy.seen = this.seen;
     copy.evicted = this.evicted;
     this.heads.forEach((heads, layer) => {
@@ -245,10 +296,12 @@ export class KvSequence implements Tenant {
   }
 
   writeAll(): void {
-    const { score } = POLICIES[this.current.policy];
-    const words = new Uint32Array(8);
+    const { policy, window, sinks } = this.current;
+    const { score } = POLICIES[policy];
+    const words = new Uint32Array(LANE_WORDS);
     new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
-    words.set([this.current.window, this.current.sinks, RANDOM_SEED, 0], 4);
+    const every = scoringInterval(policy, window);
+    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every], 4);
     this.pool.writeLane(this.lane, words);
     this.heads.forEach((heads, layer) => {
       heads.forEach((_, g) => {
@@ -268,15 +321,49 @@ export class KvSequence implements Tenant {
       this.pool.allocators[layer].release(page);
   }
 
-  private capacity(layer: number): number {
-    return windowOf(this.pool.shape, layer) || capacityOf(this.current);
+  /** Of a layer's heads while they have one budget for all. */
+  private capacity(layer: number, settings: CacheSettings): number {
+    return windowOf(this.pool.shape, layer) || capacityOf(settings);
+  }
+
+  /** [L][G] once `tokens` have been seen. */
+  private capacities(settings: CacheSettings, tokens: number): number[][] {
+    const own = this.dividesAt(settings, tokens) ? this.pool.headBudgets?.(settings) : undefined;
+    return this.heads.map((heads, layer) =>
+      heads.map((_, g) =>
+        windowOf(this.pool.shape, layer) > 0
+          ? this.capacity(layer, settings)
+          : (own?.[layer]?.[g] ?? capacityOf(settings)),
+      ),
+    );
+  }
+
+  /** Whether heads have budgets of their own: once not everything fits. */
+  private dividesAt(settings: CacheSettings, tokens: number): boolean {
+    const { headBudgets } = policyOf(settings.policy);
+    return headBudgets === true && tokens > capacityOf(settings);
+  }
+
+  private setCapacities(capacities: readonly (readonly number[])[]): void {
+    this.heads.forEach((heads, layer) => {
+      heads.forEach((head, g) => {
+        head.capacity = capacities[layer]![g]!;
+      });
+    });
+    this.writeAll();
+  }
+
+  /** Tokens that will come before the next scoring: from here on it may write to every slot. */
+  private get ahead(): number {
+    const { policy, window } = this.current;
+    return scoringId(policy) > 0 ? scoringInterval(policy, window) : 0;
   }
 
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
     const allocator = this.pool.allocators[layer];
     const shared: SharedPage[] = [];
     const missing = heads.map((head) => {
-      const full = head.count + tokens > head.capacity;
+      const full = head.count + Math.max(tokens, this.ahead) > head.capacity;
       const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
       for (let index = firstWritten; index < head.pages.length; index += 1)
         if (allocator.referencesOf(head.pages[index]) > 1) shared.push({ head, index });

@@ -49,6 +49,7 @@ async function runOne(
   }
   const files: CommandFiles = {
     readText,
+    readBytes,
     readIfThere,
     version,
     commandLine: ["winnow", ...args].map(quoted).join(" "),
@@ -91,9 +92,12 @@ async function finish(result: CommandResult, flags: FlagValues): Promise<number>
   return 0;
 }
 
-async function readText(flag: string, path: string): Promise<string> {
+const readText = async (flag: string, path: string): Promise<string> =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readBytes(flag, path));
+
+async function readBytes(flag: string, path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path, "utf8");
+    return await readFile(path);
   } catch (cause) {
     throw invalidArgument(`--${flag}`, `${path} could not be read (${(cause as Error).message})`);
   }

@@ -15,6 +15,8 @@ export interface CommandFiles {
   version(): Promise<string>;
   /** As typed, for reports. */
   readonly commandLine: string;
+  /** Bytes of a file. Throws the same. */
+  readBytes(flag: string, path: string): Promise<Uint8Array>;
 }
 
 export type Report = (label: string, done: number, total: number) => void;

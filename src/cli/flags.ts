@@ -1,4 +1,4 @@
-import type { CacheOptions, PolicyName } from "../api/types.ts";
+import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
 import { checkCacheOptions } from "../api/validate-cache.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
@@ -16,7 +16,7 @@ export const CACHE_FLAGS = {
 
 export const CACHE_USAGE =
   "[--budget B|full] [--policy full|q-filters|k-norm|streaming-llm|random] [--window W] [--sinks S]" +
-  " [--filters F.safetensors] [--kv f16]";
+  " [--filters F.safetensors] [--kv f16|q8|f32]";
 
 export function optional(flags: FlagValues, name: string): string | undefined {
   const values = flags[name];
@@ -100,7 +100,8 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
   if (policy !== undefined) given.policy = policy as PolicyName;
   if (isSet(flags, "window")) given.window = wholeNumber(flags, "window", { min: 1 });
   if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: 0 });
-  checkKv(optional(flags, "kv"));
+  const kv = optional(flags, "kv");
+  if (kv !== undefined) given.kv = kv as KvStorage;
   try {
     return { ...defaults, ...checkCacheOptions(given, defaults) };
   } catch (thrown) {
@@ -109,10 +110,4 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
     const message = error.message.replace(/^cache\./, "--");
     throw new WinnowError(error.code, message, { hint: error.hint, details: { ...error.details } });
   }
-}
-
-function checkKv(kv: string | undefined): void {
-  if (kv === undefined || kv === "f16") return;
-  const problem = kv === "q8" ? "q8 is not supported yet; use f16" : `must be f16, not "${kv}"`;
-  throw invalidArgument("--kv", problem);
 }

@@ -3,12 +3,10 @@ import {
   type CacheSettings,
   capacityOf,
   resolveCacheSettings,
-  UNLIMITED,
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
 import { uncompressedBytes } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
@@ -78,24 +76,28 @@ export class Conversation {
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
-    // Compiled first: nothing may come between reading the settings and acting on them.
-    const rescore =
-      options.policy === undefined || options.policy === this.settings.policy
-        ? undefined
-        : await this.core.survive(({ runner }) => runner.compressor.prepareRescore());
+    this.core.checkStorage(options.kv);
+    await this.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
+    // Compiled first: nothing may come between reading the cache's settings and acting on them.
+    const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
+    await this.core.survive(({ runner: { scorer } }) =>
+      changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
+    );
+    await this.settled();
+    const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;
     if (sequence) {
-      const { compressor } = this.core.state.runner;
+      const { runner } = this.core.state;
       // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescore) sequence.own(UNLIMITED);
-      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(capacityOf(settings));
+      if (rescored) sequence.own();
+      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(settings);
       sequence.setSettings(settings);
-      if (rescore && sequence.tokensSeen > 0) compressor.rescore(sequence, rescore);
-      compressor.shrink(sequence);
+      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
+      runner.shrink(sequence);
     }
     this.request = request;
     return this.usage();
@@ -107,6 +109,7 @@ export class Conversation {
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
     this.core.checkOpen();
+    await this.settled();
     const heads = this.core.globalLayers.length * this.core.config.kvHeads;
     const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
       const kernel = await compressor.prepareRetention();
@@ -170,21 +173,32 @@ export class Conversation {
         const state = this.core.state;
         let token: number;
         let ahead = false;
+        let cut = 0;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
             sampler.dispose();
             sampler = undefined;
           }
+          const started = sampler === undefined;
           sampler ??= await this.start(state, wanted, prompt, answer, options);
+          // Submitted behind the first draw, and read while the GPU runs ahead.
+          const counting = started ? state.runner.compressor.clamped(this.live) : undefined;
+          counting?.catch(() => {});
           ahead = this.runAhead(sampler, answer.length, options);
           token = await sampler.token();
+          cut = (await counting) ?? 0;
           losses = 0;
         } catch (error) {
           sampler?.dispose();
           sampler = undefined;
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
+          continue;
+        }
+        if (await this.core.widen(state, cut, this.settings)) {
+          sampler.dispose();
+          sampler = undefined;
           continue;
         }
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
@@ -205,20 +219,24 @@ export class Conversation {
       }
     } finally {
       sampler?.dispose();
-      // A token that ran ahead and could not be read: what the cache has seen is not known any more.
-      if (this.alive && this.alive.tokensSeen !== this.seen.length) this.forget();
+      // A token that ran ahead and could not be read, or a prompt block cut short: what the cache has seen
+      // is not known any more.
+      if (this.alive && (this.alive.torn || this.alive.tokensSeen !== this.seen.length))
+        this.forget();
       this.running = false;
     }
   }
 
-  /** Forgets what was seen, runs `tokens` in chunks (1: the decode path), and returns the logits [V] of the last. */
-  logits(
-    tokens: readonly number[],
-    signal?: AbortSignal,
-    chunk = CHUNK_ROWS,
-  ): Promise<Float32Array> {
+  /**
+   * Forgets what was seen, runs `tokens` as a prompt (or, with `chunk`, so many at a time; 1: the decode
+   * path), and returns the logits [V] of the last.
+   */
+  logits(tokens: readonly number[], signal?: AbortSignal, chunk?: number): Promise<Float32Array> {
     return this.alone(tokens, (measured) =>
-      measureLogits(measured, tokens, { chunk, ...(signal ? { signal } : {}) }),
+      measureLogits(measured, tokens, {
+        ...(chunk === undefined ? {} : { chunk }),
+        ...(signal ? { signal } : {}),
+      }),
     );
   }
 
@@ -233,6 +251,13 @@ export class Conversation {
   /** The sequence, unless the device it lived on is gone. */
   private get alive(): KvSequence | undefined {
     return this.home === this.core.state ? this.sequence : undefined;
+  }
+
+  /** Waits while a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
+  private async settled(): Promise<void> {
+    if (this.alive) await this.core.state.runner.settled(this.alive);
+    this.core.checkOpen();
+    if (this.alive?.torn) this.forget();
   }
 
   private get live(): KvSequence {
@@ -346,6 +371,7 @@ export class Conversation {
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
+    await runner.scorer.prepare(this.settings.policy);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -363,17 +389,17 @@ export class Conversation {
         runner.restoreRow(this.lastRow);
         runner.submitHead(1, 0, sampler.dispatches, sampler.copy);
       }
-      let done = 0;
       await runner.prefill(
         this.live,
         tokens,
-        (chunk, last) => {
-          this.seen.push(...chunk);
-          if (this.lastRow) runner.keepRow(chunk.length - 1, this.lastRow);
-          this.lastRowAt = this.seen.length;
-          if (last) runner.submitHead(1, chunk.length - 1, sampler.dispatches, sampler.copy);
-          done += chunk.length;
-          if (answer.length === 0) onPrefill?.(done, tokens.length);
+        ({ done, total, taken, row, last }) => {
+          if (row !== undefined) {
+            this.seen.push(...taken);
+            if (this.lastRow) runner.keepRow(row, this.lastRow);
+            this.lastRowAt = this.seen.length;
+            if (last) runner.submitHead(1, row, sampler.dispatches, sampler.copy);
+          }
+          if (answer.length === 0) onPrefill?.(done, total);
         },
         signal,
       );
@@ -423,11 +449,17 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive((state) => {
-        this.open();
-        const onRun = (run: readonly number[]) => this.seen.push(...run);
-        return work({ state, sequence: this.live, onRun });
-      });
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          this.open();
+          const onRun = (run: readonly number[]) => this.seen.push(...run);
+          const sequence = this.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
     } finally {
       this.running = false;
     }

@@ -1,8 +1,12 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import type { Calibration } from "../cache/filters-file.ts";
+import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { POLICIES } from "../cache/policies/index.ts";
-import { asWinnowError, WinnowError } from "../errors.ts";
+import type { Need } from "../cache/policies/policy.ts";
+import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
@@ -10,6 +14,15 @@ import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./s
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
+
+/** What a policy may need, in words. */
+const NEED_NAMES: Readonly<Record<Need, string>> = {
+  filters: "filters",
+  queryMean: "the mean query",
+  queryAbs: "the queries' lengths",
+  queryCovariance: "the queries' covariance",
+  ageFit: "the fit of age",
+};
 
 /**
  * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
@@ -24,8 +37,10 @@ export class EngineCore {
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
   closed = false;
+  /** Whether the user named the storage of pages: then it stays. */
+  private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
-  private readonly inputs: DeviceStateInputs;
+  private inputs: DeviceStateInputs;
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -33,12 +48,34 @@ export class EngineCore {
     inputs: DeviceStateInputs,
     tokenizer: Tokenizer,
     state: DeviceState,
+    storageChosen: boolean,
   ) {
     this.gpu = gpu;
+    this.storageChosen = storageChosen;
     this.inputs = inputs;
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+  }
+
+  /** What calibration knows of the model, if anything. */
+  get calibration(): Calibration | undefined {
+    return this.inputs.calibration;
+  }
+
+  /** How pages hold keys and values. */
+  get storage(): KvStorage {
+    return this.inputs.storage;
+  }
+
+  /** Throws invalid_argument for another storage than the engine's: pages are of one kind. */
+  checkStorage(kv: KvStorage | undefined): void {
+    if (kv === undefined || kv === this.storage) return;
+    throw invalidArgument(
+      "cache.kv",
+      `the engine stores pages as ${this.storage}, which cannot be changed to ${String(kv)}`,
+      "Make another engine: createEngine({ cache: { kv } }).",
+    );
   }
 
   /** The layers whose cache the budget governs: all but those with a sliding window. */
@@ -46,28 +83,68 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy that needs filters where the model has none, and says so once in `notices`. */
+  /**
+   * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
+   * family's keys do to a small budget.
+   */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
-    if (this.inputs.filters || !Object.hasOwn(POLICIES, policy) || !POLICIES[policy].usesFilters)
-      return request;
-    const notice = `${policy} needs filters calibrated for this model and none were given: k-norm is used instead`;
-    if (!this.notices.includes(notice)) this.notices.push(notice);
-    return { ...request, policy: "k-norm" };
+    if (!Object.hasOwn(POLICIES, policy)) return request;
+    const { caution } = this.config.architecture;
+    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    if (caution && evicts) this.notice(caution);
+    const chosen = possiblePolicy(policy, this.inputs.calibration);
+    if (chosen === policy) return request;
+    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
+    this.notice(
+      `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
+    );
+    return { ...request, policy: chosen };
+  }
+
+  /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
+  private fits(storage: KvStorage, { budget }: CacheSettings): boolean {
+    if (budget === "full") return true;
+    const { kv, total } = this.state.gpu.ledger.report();
+    return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** Throws out_of_memory where a full budget would not fit the limit. */
-  checkBudget({ budget }: CacheSettings): void {
+  checkBudget(settings: CacheSettings): void {
+    const { budget } = settings;
+    if (budget === "full" || this.fits(this.storage, settings)) return;
     const { memoryLimit } = this.inputs;
-    if (budget === "full" || !Number.isFinite(memoryLimit)) return;
-    const needed = budgetBytes(this.config, budget);
+    const needed = budgetBytes(this.config, this.storage, budget);
     const { kv, total } = this.state.gpu.ledger.report();
-    if (total - kv + needed <= memoryLimit) return;
     throw new WinnowError(
       "out_of_memory",
       `cache.budget: ${budget} pairs a head take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       { hint: "Lower the cache budget.", details: { needed, memoryLimit } },
     );
+  }
+
+  /**
+   * To be called with the number of keys and values on `state` that were cut to what f16 holds. Where the
+   * storage was left to the engine and memory allows, pages become f32: returns true once `state` is replaced
+   * by one that has them, and conversations find their caches gone. Says in `notices` what was done.
+   */
+  async widen(state: DeviceState, cut: number, settings: CacheSettings): Promise<boolean> {
+    if (cut === 0) return false;
+    if (this.state === state && !this.rebuilding) {
+      const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
+      if (this.storageChosen || !this.fits("f32", settings)) {
+        this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
+        return false;
+      }
+      this.notice(`${cuts}: they are stored as f32, in twice the memory; cache.kv "q8" takes less`);
+      this.inputs = { ...this.inputs, storage: "f32" };
+    }
+    if (this.state === state) await this.replaceState();
+    return true;
   }
 
   /** Throws closed once the engine is closed. */
@@ -86,11 +163,7 @@ export class EngineCore {
     if (error instanceof WinnowError || !again) throw asWinnowError(error);
     if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
     this.checkOpen();
-    if (this.state !== state) return;
-    this.rebuilding ??= this.openAnew().finally(() => {
-      this.rebuilding = undefined;
-    });
-    await this.rebuilding;
+    if (this.state === state) await this.replaceState();
   }
 
   /** Runs `work`, and once more where the device is lost meanwhile. */
@@ -107,6 +180,18 @@ export class EngineCore {
   close(): void {
     this.closed = true;
     this.state.gpu.destroy();
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
+  }
+
+  /** A state on a new device; those who ask meanwhile wait for the same one. */
+  private replaceState(): Promise<void> {
+    this.rebuilding ??= this.openAnew().finally(() => {
+      this.rebuilding = undefined;
+    });
+    return this.rebuilding;
   }
 
   /** Waits a little, since work fails before the loss is announced. */
@@ -149,8 +234,9 @@ export class EngineCore {
 /** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
 export function budgetBytes(
   { windows, kvHeads, headDim }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim">,
+  storage: KvStorage,
   budget: number,
 ): number {
   const pages = windows.reduce((sum, window) => sum + pagesFor(window || budget), 0);
-  return pages * kvHeads * pageWords(headDim) * 4;
+  return pages * kvHeads * pageWords({ headDim, storage }) * 4;
 }

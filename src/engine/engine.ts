@@ -1,22 +1,24 @@
-import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
-import { KvSequence } from "../cache/kv-sequence.ts";
+import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
+import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
+import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { startSha256 } from "../formats/sha256.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
+import { type CapturedHeads, captureHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
 import { Lanes } from "./lanes.ts";
-import { loadFilters } from "./load-filters.ts";
+import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
 
@@ -58,6 +60,8 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How pages hold keys and values. */
+  kv: KvStorage;
   notices: string[];
 }
 
@@ -95,6 +99,7 @@ export class InferenceEngine {
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
+    const storage = resolveStorage(options.cache ?? {});
     const templates = import("../text/jinja.ts");
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
@@ -102,10 +107,19 @@ export class InferenceEngine {
     const tokenizer = options.tokenizer
       ? createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
-    const filters = options.filters && loadFilters(options.filters, config, options.sha256);
-    checkPlan(planMemory(gguf, config, settings), memoryLimit);
+    const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
+    checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
-    const inputs: DeviceStateInputs = { source, gguf, config, filters, memoryLimit };
+    const policy = possiblePolicy(settings.policy, calibration);
+    const inputs: DeviceStateInputs = {
+      source,
+      gguf,
+      config,
+      calibration,
+      policy,
+      memoryLimit,
+      storage,
+    };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
@@ -127,7 +141,7 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state);
+    const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
     return new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
@@ -157,10 +171,26 @@ export class InferenceEngine {
     return this.core.config.contextLength;
   }
 
-  /** H, G and D of the model, and the number of layers that the budget governs: what calibration needs. */
-  get shape(): { layers: number; heads: number; kvHeads: number; headDim: number } {
+  /**
+   * H, G and D of the model, the number of layers that the budget governs, and their RoPE's radians a
+   * position [D/2]: what calibration needs.
+   */
+  get shape(): {
+    layers: number;
+    heads: number;
+    kvHeads: number;
+    headDim: number;
+    inverseFrequencies: Float64Array;
+  } {
     const { heads, kvHeads, headDim } = this.core.config;
-    return { layers: this.core.globalLayers.length, heads, kvHeads, headDim };
+    const { inverseFrequencies } = this.core.state.runner.transformer;
+    const layers = this.core.globalLayers.length;
+    return { layers, heads, kvHeads, headDim, inverseFrequencies };
+  }
+
+  /** Whether the model was given all that a policy needs calibrated. */
+  canRun(policy: PolicyName): boolean {
+    return missingNeeds(policy, this.core.calibration).length === 0;
   }
 
   /** SHA-256 of the filters' file, or undefined where there are none. */
@@ -194,6 +224,7 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      kv: this.core.storage,
       notices: [...notices],
     };
   }
@@ -241,6 +272,12 @@ export class InferenceEngine {
     });
   }
 
+  /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
+  unnamedConversation(): Conversation {
+    this.core.checkOpen();
+    return new Conversation(this.core, { policy: "full" });
+  }
+
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
   async fork(from: string, to: string): Promise<void> {
     this.core.checkOpen();
@@ -252,41 +289,10 @@ export class InferenceEngine {
     this.conversations.set(to, source.fork());
   }
 
-  /**
-   * Runs `tokens` with nothing evicted and hands out the post-RoPE queries [rows, H, D] of each layer that
-   * the budget governs (`layer` counts only those), chunk by chunk: what calibration needs.
-   */
-  async captureQueries(
-    tokens: readonly number[],
-    onLayer: (layer: number, rows: number, queries: Float32Array) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */
+  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    const { gpu, pool, runner } = this.core.state;
-    const { heads, kvHeads, headDim, layers } = this.core.config;
-    const width = (heads + 2 * kvHeads) * headDim;
-    const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * width * 4);
-    const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
-    try {
-      for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
-        throwIfAborted(signal);
-        const chunk = tokens.slice(start, start + CHUNK_ROWS);
-        const rows = chunk.length;
-        runner.submitChunk(sequence, chunk, capture);
-        const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * width * 4));
-        for (const [index, layer] of this.core.globalLayers.entries()) {
-          const queries = new Float32Array(rows * heads * headDim);
-          for (let row = 0; row < rows; row += 1) {
-            const at = (layer * rows + row) * width;
-            queries.set(captured.subarray(at, at + heads * headDim), row * heads * headDim);
-          }
-          onLayer(index, rows, queries);
-        }
-      }
-    } finally {
-      sequence.free();
-      gpu.ledger.destroy(capture);
-    }
+    return captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Frees everything on the device. */

@@ -1,31 +1,31 @@
-import { readFilters, validateFilters } from "../cache/filters-file.ts";
+import {
+  type Calibration,
+  readCalibration,
+  spreadLayers,
+  validateFilters,
+} from "../cache/filters-file.ts";
 import { globalLayers } from "../kernels/cache-shape.ts";
 import type { ModelConfig } from "../model/config.ts";
 
 /**
- * Filters [L, G, D] from a file that has them for every layer, or only for those that the cache budget
- * governs; layers with a sliding window evict by age and get zeros. Throws bad_filters.
+ * The calibration of every layer [L, G, ...] from a file that has it for every layer, or only for those
+ * that the cache budget governs; layers with a sliding window evict by age and get zeros. Throws
+ * bad_filters where the file is damaged or was not made for this model.
  */
-export function loadFilters(
+export function loadCalibration(
   bytes: Uint8Array,
   config: ModelConfig,
   modelSha256?: string,
-): Float32Array {
+): Calibration {
   const { layers, kvHeads, headDim } = config;
-  const file = readFilters(bytes);
+  const file = readCalibration(bytes);
   const global = globalLayers(config);
-  const partial = file.layers === global.length;
-  validateFilters(file, {
+  const partial = file.filters.layers === global.length;
+  validateFilters(file.filters, {
     layers: partial ? global.length : layers,
     kvHeads,
     headDim,
     ...(modelSha256 ? { modelSha256 } : {}),
   });
-  if (!partial) return file.values;
-  const size = kvHeads * headDim;
-  const filters = new Float32Array(layers * size);
-  global.forEach((layer, i) => {
-    filters.set(file.values.subarray(i * size, (i + 1) * size), layer * size);
-  });
-  return filters;
+  return partial && global.length < layers ? spreadLayers(file, global, layers) : file;
 }

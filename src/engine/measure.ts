@@ -2,6 +2,7 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted } from "../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import { LossReader } from "./loss-reader.ts";
+import type { PrefillStep } from "./runner.ts";
 import type { DeviceState } from "./state.ts";
 
 export interface MeasureOptions {
@@ -45,20 +46,31 @@ async function run(
   }
 }
 
-/** Logits [V] after the last of `tokens`. */
+/** Logits [V] after the last of `tokens`, run as a prompt or, with `chunk`, so many at a time. */
 export async function measureLogits(
   measured: Measured,
   tokens: readonly number[],
-  options: MeasureOptions,
+  { chunk, ...options }: Omit<MeasureOptions, "chunk"> & { chunk?: number },
 ): Promise<Float32Array> {
   const { gpu, runner } = measured.state;
   const { buffers, config } = runner.transformer;
   let bytes: Promise<ArrayBuffer> | undefined;
-  await run(measured, tokens, tokens.length, options, (start, rows) => {
-    if (start + rows < tokens.length) return;
-    runner.submitHead(1, rows - 1);
+  const readRow = (row: number): void => {
+    runner.submitHead(1, row);
     bytes = gpu.read(buffers.logits, 0, config.vocabulary * 4);
-  });
+  };
+  if (chunk === undefined) {
+    const onStep = ({ taken, row, last, done }: PrefillStep): void => {
+      measured.onRun(taken);
+      if (last && row !== undefined) readRow(row);
+      options.onProgress?.(done);
+    };
+    await runner.prefill(measured.sequence, tokens, onStep, options.signal);
+  } else {
+    await run(measured, tokens, tokens.length, { ...options, chunk }, (start, rows) => {
+      if (start + rows === tokens.length) readRow(rows - 1);
+    });
+  }
   return new Float32Array(await (bytes as Promise<ArrayBuffer>));
 }
 

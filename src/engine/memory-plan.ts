@@ -1,10 +1,13 @@
 import type { CacheSettings } from "../cache/budget.ts";
+import { policyOf } from "../cache/policies/index.ts";
 import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
+import { headStride } from "../kernels/head-data.ts";
+import { chunkFormat, type KvStorage } from "../kernels/page-format.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
-import { CHUNK_ROWS, stepBufferBytes } from "../model/buffers.ts";
+import { blockRows, stepBufferBytes } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope-tables.ts";
 import { budgetBytes } from "./core.ts";
@@ -33,15 +36,23 @@ function repackedBytes(gguf: Gguf): number {
  * Adds up what will be allocated, from the header alone: known before the weights are fetched. Left out:
  * what is small (uniforms, page tables), and tensors of several types that share a matrix and a layout.
  */
-export function planMemory(gguf: Gguf, config: ModelConfig, { budget }: CacheSettings): MemoryPlan {
+export function planMemory(
+  gguf: Gguf,
+  config: ModelConfig,
+  { budget, policy }: CacheSettings,
+  storage: KvStorage = "f16",
+): MemoryPlan {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const kv = budgetBytes(config, budget === "full" ? 1 : budget);
-  const filters = layers * kvHeads * headDim * 4;
+  const kv = budgetBytes(config, storage, budget === "full" ? 1 : budget);
+  const { scoring } = policyOf(policy);
+  const stride = scoring ? headStride(headDim, scoring.features.quadratic === true) : 0;
+  const heads = layers * kvHeads * (headDim + stride) * 4;
   const rope = ropeTables(config).reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const weights = repackedBytes(gguf) + filters + rope;
+  const weights = repackedBytes(gguf) + heads + rope;
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
-  const chunk = kvHeads * pagesFor(CHUNK_ROWS) * pageWords(headDim) * 4;
-  const activations = step + chunk + movesBytes(kvHeads, CHUNK_ROWS) + 2 * vocabulary * 4;
+  const rows = blockRows(config);
+  const block = kvHeads * pagesFor(rows) * pageWords(chunkFormat({ headDim, storage })) * 4;
+  const activations = step + block + movesBytes(kvHeads, rows) + 2 * vocabulary * 4;
   return { weights, kv, activations, total: weights + kv + activations };
 }
 

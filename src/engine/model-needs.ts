@@ -2,7 +2,7 @@ import type { ModelEntry } from "../formats/model-registry.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 
 /**
- * GPU bytes of a known model's weights and of its cache's pages once they are full, before anything
+ * GPU bytes of a known model's weights and of its cache's pages (f16) once they are full, before anything
  * is fetched. Layers with a sliding window keep just that window, whatever the budget. Activations,
  * some tens of MB, are left out: `planMemory` adds them when the header is there.
  */
@@ -10,7 +10,7 @@ export function modelNeeds(entry: ModelEntry, budget: number | "full"): number {
   const { layers, kvHeads, headDim, windowLayers = 0, window = 0 } = entry.cache;
   const slots = budget === "full" ? entry.contextLength : budget;
   const pages = (layers - windowLayers) * pagesFor(slots) + windowLayers * pagesFor(window);
-  return entry.bytes + kvHeads * pages * pageWords(headDim) * 4;
+  return entry.bytes + kvHeads * pages * pageWords({ headDim }) * 4;
 }
 
 export interface Fit {

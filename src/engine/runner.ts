@@ -1,11 +1,15 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
+import { type PolicyName, policyOf } from "../cache/policies/index.ts";
+import { scoringInterval } from "../cache/policies/scoring-id.ts";
+import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
+import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
+import { runPromptBlock } from "./prompt-block.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -19,6 +23,18 @@ export interface LaneToken {
   readonly token: number;
 }
 
+/** How far a prompt has come. */
+export interface PrefillStep {
+  /** Tokens of the prompt that are through, of `total`; of a block in progress, its part of the layers. */
+  readonly done: number;
+  readonly total: number;
+  /** The tokens that this step made part of the sequence. */
+  readonly taken: readonly number[];
+  /** Where the last of them is in the residual stream; undefined between the layers of a block. */
+  readonly row: number | undefined;
+  readonly last: boolean;
+}
+
 /**
  * Puts tokens through the transformer: the one place where a step is written, encoded and submitted.
  * Every method that submits is synchronous from the sequence's `reserve` to its `advance`, so that at any
@@ -28,12 +44,17 @@ export class Runner {
   readonly gpu: GpuContext;
   readonly transformer: Transformer;
   readonly compressor: Compressor;
+  readonly scorer: Scorer;
   private batchKey = "";
+  /** Ends when no prompt block is under way: one at a time holds the block's residual stream. */
+  private blocks: Promise<void> = Promise.resolve();
+  private readonly inBlock = new Set<KvSequence>();
 
-  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor) {
+  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
     this.gpu = gpu;
     this.transformer = transformer;
     this.compressor = compressor;
+    this.scorer = scorer;
   }
 
   /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
@@ -43,6 +64,11 @@ export class Runner {
     after: readonly Dispatch[] = [],
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
+    this.divide(sequence, 1);
+    const { policy, window } = sequence.settings;
+    const every = scoringInterval(policy, window);
+    const due = sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
+    const scoring = due ? this.scorer.step(policy, 1) : [];
     sequence.reserve(1);
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
@@ -56,7 +82,11 @@ export class Runner {
         ? undefined
         : (encoder: GPUCommandEncoder): void =>
             encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
-    this.submit([...this.transformer.decode(1, splits), ...after], copy, fetch);
+    const observe = policyOf(policy).observation?.accumulate
+      ? (layer: number) => this.scorer.observeStep(policy, layer, 1)
+      : undefined;
+    const step = this.transformer.decode(1, splits, observe);
+    this.submit([...scoring, ...step, ...after], copy, fetch);
   }
 
   /**
@@ -65,6 +95,9 @@ export class Runner {
    * stream are in this order.
    */
   submitLanes(tokens: readonly LaneToken[]): void {
+    const { transformer, scorer } = this;
+    const count = tokens.length;
+    for (const { sequence } of tokens) this.divide(sequence, 1);
     for (const { sequence } of tokens) sequence.reserve(1);
     const words = tokens.flatMap(({ sequence, token }) => [
       token,
@@ -72,10 +105,23 @@ export class Runner {
       sequence.lane,
       0,
     ]);
-    this.gpu.write(this.transformer.buffers.rows, new Uint32Array(words));
+    this.gpu.write(transformer.buffers.rows, new Uint32Array(words));
+    // The kernels leave out the rows of other policies, and those whose turn it is not: a full cache or not,
+    // so that a lane's turns do not depend on the others' either.
+    const due = policiesOf(tokens, ({ tokensSeen, settings: { policy, window } }) => {
+      return tokensSeen % scoringInterval(policy, window) === 0;
+    });
+    const scoring = due.flatMap((policy) => scorer.step(policy, count));
+    const observed = policiesOf(
+      tokens,
+      ({ settings: { policy } }) => policyOf(policy).observation?.accumulate === true,
+    );
+    const observe = (layer: number): Dispatch[] =>
+      observed.flatMap((policy) => scorer.observeStep(policy, layer, count));
     for (const { sequence } of tokens) sequence.advance(1);
-    this.writeBatch(tokens.length, LANE_SPLITS);
-    this.submit(this.transformer.lanes(tokens.length));
+    this.writeBatch(count, LANE_SPLITS);
+    const step = transformer.lanes(count, observed.length > 0 ? observe : undefined);
+    this.submit([...scoring, ...step]);
   }
 
   /** As `submitHead`, each row with the same bits whatever rows are beside it. */
@@ -89,27 +135,41 @@ export class Runner {
    * [M, (H + 2G) D] of layer l, queries rotated, are copied to it at l * M * (H + 2G) * D * 4.
    */
   submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
-    sequence.reserve(tokens.length);
+    const count = tokens.length;
+    this.divide(sequence, count);
+    sequence.reserve(count);
     const start = sequence.tokensSeen;
     const { rows, qkv } = this.transformer.buffers;
     this.gpu.write(
       rows,
-      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, 0])),
+      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
     );
-    this.writeBatch(tokens.length, 1);
-    this.compressor.target(sequence, tokens.length, start + tokens.length - 1);
-    const { embed, layers } = this.transformer.chunk(tokens.length);
+    this.writeBatch(count, 1);
+    const { policy } = sequence.settings;
+    const queries = this.scorer.observed(policy, count);
+    this.compressor.target(sequence, count, start + count - 1, {
+      queries,
+      firstQuery: count - queries,
+    });
+    const absorb = (layer: number): Dispatch[] => [
+      ...this.scorer.block(policy, layer, queries),
+      ...this.compressor.absorb(layer),
+    ];
+    const { embed, layers } = this.transformer.chunk(count);
     if (!capture) {
-      this.submit([...embed, ...layers.flatMap(({ project, finish }) => [...project, ...finish])]);
+      this.submit([
+        ...embed,
+        ...layers.flatMap(({ project, attend }, l) => [...project, ...attend, ...absorb(l)]),
+      ]);
     } else {
       const { heads, kvHeads, headDim } = this.transformer.config;
-      const bytes = tokens.length * (heads + 2 * kvHeads) * headDim * 4;
+      const bytes = count * (heads + 2 * kvHeads) * headDim * 4;
       const encoder = this.gpu.device.createCommandEncoder();
       this.encodePass(encoder, embed);
-      layers.forEach(({ project, finish }, layer) => {
+      layers.forEach(({ project, attend }, layer) => {
         this.encodePass(encoder, project);
         encoder.copyBufferToBuffer(qkv, 0, capture, layer * bytes, bytes);
-        this.encodePass(encoder, finish);
+        this.encodePass(encoder, [...attend, ...absorb(layer)]);
       });
       this.gpu.device.queue.submit([encoder.finish()]);
     }
@@ -117,22 +177,101 @@ export class Runner {
   }
 
   /**
-   * Puts a prompt through, chunk by chunk; an abort takes effect between chunks. `onChunk` is called right
-   * after each is submitted: during the `last` call the residual stream is that chunk's, and only then, since
+   * Puts a prompt through: chunk by chunk while all of it fits, else in blocks that each layer reads in full
+   * before it drops anything. An abort takes effect between chunks, or between a block's layers: the
+   * sequence is then torn and must be freed. `onStep` is called right after each submit; with `row` set, so
+   * many tokens have been taken in and that row of the residual stream is the last one's, and only then:
    * another conversation may run while this one waits.
    */
   async prefill(
     sequence: KvSequence,
     tokens: readonly number[],
-    onChunk: (tokens: readonly number[], last: boolean) => void,
+    onStep: (step: PrefillStep) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
+    const largest = blockRows(this.transformer.config);
+    for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
-      const chunk = tokens.slice(start, start + CHUNK_ROWS);
+      const block = tokens.slice(start, start + largest);
+      if (this.readsWhole(sequence, block.length)) {
+        await this.runBlock(sequence, block, start, tokens.length, onStep, signal);
+        start += block.length;
+        continue;
+      }
+      const chunk = block.slice(0, CHUNK_ROWS);
       this.submitChunk(sequence, chunk);
-      onChunk(chunk, start + CHUNK_ROWS >= tokens.length);
+      start += chunk.length;
+      const last = start >= tokens.length;
+      onStep({ done: start, total: tokens.length, taken: chunk, row: chunk.length - 1, last });
       await this.idle();
+    }
+  }
+
+  /** Evicts down to the sequence's capacity and gives the memory back. */
+  shrink(sequence: KvSequence): void {
+    const { policy } = sequence.settings;
+    this.compressor.shrink(sequence, policyOf(policy).scoring ? this.scorer.whole(policy) : []);
+  }
+
+  /** Scores every cached pair by the sequence's present policy, which must be prepared. */
+  rescore(sequence: KvSequence): void {
+    this.compressor.rescore(sequence, this.scorer.whole(sequence.settings.policy));
+  }
+
+  /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
+  async settled(sequence: KvSequence): Promise<void> {
+    while (this.inBlock.has(sequence)) await this.blocks;
+  }
+
+  /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */
+  private readsWhole(sequence: KvSequence, tokens: number): boolean {
+    if (tokens <= CHUNK_ROWS || !sequence.evictsWith(tokens)) return false;
+    return !policyOf(sequence.settings.policy).observation?.accumulate;
+  }
+
+  /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
+  private divide(sequence: KvSequence, tokens: number): void {
+    if (!sequence.dividesWith(tokens)) return;
+    sequence.divide();
+    this.shrink(sequence);
+  }
+
+  private async runBlock(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    start: number,
+    total: number,
+    onStep: (step: PrefillStep) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { gpu, transformer, compressor, scorer } = this;
+    const rows = tokens.length;
+    const onLayer = (layer: number, layers: number): void => {
+      this.batchKey = "";
+      if (layer === layers - 1) {
+        const last = start + rows === total;
+        const row = Math.min(rows, CHUNK_ROWS) - 1;
+        onStep({ done: start + rows, total, taken: tokens, row, last });
+      } else {
+        const done = start + Math.floor((rows * (layer + 1)) / layers);
+        onStep({ done, total, taken: [], row: undefined, last: false });
+      }
+    };
+    const run = this.blocks.then(() => {
+      throwIfAborted(signal);
+      this.divide(sequence, rows);
+      const block = { gpu, transformer, compressor, scorer, sequence, tokens };
+      return runPromptBlock(block, onLayer, signal);
+    });
+    this.inBlock.add(sequence);
+    this.blocks = run.then(
+      () => {},
+      () => {},
+    );
+    try {
+      await run;
+    } finally {
+      this.inBlock.delete(sequence);
     }
   }
 
@@ -195,4 +334,13 @@ export class Runner {
   private writeHead(rows: number, first: number): void {
     this.gpu.write(this.transformer.buffers.headBatch, new Uint32Array([rows, first, 0, 0]));
   }
+}
+
+/** The policies of the sequences that `which` picks, each once. */
+function policiesOf(
+  tokens: readonly LaneToken[],
+  which: (sequence: KvSequence) => boolean,
+): PolicyName[] {
+  const picked = tokens.filter(({ sequence }) => which(sequence));
+  return [...new Set(picked.map(({ sequence }) => sequence.settings.policy))];
 }

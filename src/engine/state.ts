@@ -1,10 +1,16 @@
 import { Compressor } from "../cache/compressor.ts";
+import type { Calibration } from "../cache/filters-file.ts";
+import { headBudgets } from "../cache/head-budgets.ts";
+import { headKnowledge } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
+import type { PolicyName } from "../cache/policies/index.ts";
+import { Scorer } from "../cache/scorer.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
-import { CHUNK_ROWS } from "../model/buffers.ts";
+import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { loadWeights, type UploadHooks } from "../model/weights.ts";
@@ -22,24 +28,28 @@ export interface DeviceStateInputs {
   readonly source: ByteSource;
   readonly gguf: Gguf;
   readonly config: ModelConfig;
-  /** [L, G, D], or undefined where the model has none. */
-  readonly filters: Float32Array | undefined;
+  /** Of every layer, or undefined where the model has none. */
+  readonly calibration: Calibration | undefined;
+  /** The policy that conversations begin with: compiled while the weights come. */
+  readonly policy: PolicyName;
   readonly memoryLimit: number;
+  /** How pages hold keys and values. */
+  readonly storage: KvStorage;
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  { source, gguf, config, filters, memoryLimit }: DeviceStateInputs,
+  { source, gguf, config, calibration, policy, memoryLimit, storage }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const pool = new KvPool(gpu, cacheShapeOf(config), CHUNK_ROWS, memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config, storage), blockRows(config), memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
-  if (filters) gpu.write(filterBuffer, filters);
+  if (calibration) gpu.write(filterBuffer, calibration.filters.values);
   // What does not depend on the weights is compiled while they come.
   const cacheKernels = compileCacheKernels(gpu, pool.shape, config);
-  const compressing = Compressor.create(pool, filterBuffer, CHUNK_ROWS);
+  const compressing = Compressor.create(pool, blockRows(config));
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
@@ -48,5 +58,25 @@ export async function createDeviceState(
     compressing,
     sampling,
   ]);
-  return { gpu, pool, runner: new Runner(gpu, transformer, compressor), sample };
+  const mass = calibration?.statistics.headMass;
+  if (mass)
+    pool.headBudgets = ({ budget, window, sinks }) =>
+      budget === "full"
+        ? undefined
+        : headBudgets(mass, kvHeads, {
+            budget,
+            least: window + sinks + 1,
+            governed: config.windows.map((span) => span === 0),
+          });
+  const scorer = new Scorer(pool, {
+    eviction: compressor.eviction,
+    block: compressor.chunk,
+    rows: transformer.buffers.rows,
+    qkv: transformer.buffers.qkv,
+    rope: transformer.globalRope,
+    knowledge: headKnowledge(calibration, pool.shape, transformer.inverseFrequencies),
+    stepRows: DECODE_ROWS,
+  });
+  await scorer.prepare(policy);
+  return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample };
 }

@@ -79,7 +79,8 @@ async function measure(
   agreement: boolean,
   { signal, onTokens }: Progress,
 ): Promise<TextScore[]> {
-  const open = caches.map((cache) => lanes.add(cache));
+  const open: Lane[] = [];
+  for (const cache of caches) open.push(await lanes.add(cache));
   const nll = caches.map((): number[] => []);
   const kl = caches.map((): number[] => []);
   const top1 = caches.map((): number[] => []);
@@ -126,7 +127,7 @@ async function answer(
   };
   const writing: Writing[] = [];
   for (const { cache, parts, answerTokens } of runs) {
-    const lane = lanes.add(cache);
+    const lane = await lanes.add(cache);
     let logits: Float32Array | undefined;
     for (const part of parts) logits = await lanes.prefill(lane, part, signal, onRun);
     const prompt = parts.reduce((sum, part) => sum + part.length, 0);

@@ -4,11 +4,12 @@ import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefill from "../../shaders/attention_prefill.wgsl?raw";
 import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
 import attend from "../../shaders/lib/attend.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
-import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { ofSource, pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { unroll } from "./unroll.ts";
 
 /** Most workgroups that share the keys of one kv head while decoding. */
@@ -41,29 +42,26 @@ export const decodeSplits = (slots: number): number =>
 /** Bindings: LayerShape, rows, qkv, pages, tables, partials [M, H, MAX_SPLITS, D + 2]. Workgroups: (splits, G, M). */
 export function createAttentionDecode(
   gpu: GpuContext,
-  { headDim, heads, kvHeads }: CacheShape,
+  shape: CacheShape,
   variant = attentionVariant(gpu),
 ): Promise<Kernel> {
-  const group = heads / kvHeads;
-  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, MAX_SPLITS };
+  const group = shape.heads / shape.kvHeads;
   return gpu.kernel({
     label: `attention_decode ${variant}`,
-    code:
-      variant === "tiles"
-        ? decodeTiles(constants, headDim, group)
-        : decodeSerially(constants, headDim, group),
+    code: variant === "tiles" ? decodeTiles(shape, group) : decodeSerially(shape, group),
     bindings: ["uniform", "read", "read", "read", "read", "write"],
   });
 }
 
-function decodeTiles(constants: Record<string, number>, headDim: number, group: number): string[] {
+function decodeTiles(format: PageFormat, group: number): string[] {
+  const { headDim } = format;
   // Two octets a thread save half of the exchange between threads, where registers suffice.
   const octets = group <= 4 && headDim % 16 === 0 ? 2 : 1;
   const parts = Math.floor(64 / (headDim / (8 * octets)));
   const keys = Math.min(4, Math.ceil(DECODE_TILE / parts));
   return [
-    wgslConstants({ ...constants, GROUP: group, OCTETS: octets, KEYS: keys }),
-    paging,
+    pagedCode(format, { MAX_SPLITS, GROUP: group, OCTETS: octets, KEYS: keys }),
+    pageCode("pages", format, "read units"),
     unroll(decode, { j: 4, o: octets, h: group, n: keys }),
   ];
 }
@@ -71,46 +69,42 @@ function decodeTiles(constants: Record<string, number>, headDim: number, group: 
 /** Most queries of a serial invocation, 1, 2 or 4: more take many seconds to compile on SwiftShader. */
 const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim <= 128 ? 2 : 1);
 
-/** A serial kernel with lib/attend for the pages in the bindings `sources`. */
+/** A serial kernel with lib/attend for the pages in each binding of `sources`. */
 function serialCode(
   code: string,
-  sources: readonly string[],
+  sources: Readonly<Record<string, PageFormat>>,
   tile: { headDim: number; queries: number; keys: number },
   constants: Record<string, number>,
 ): string[] {
   const counts = { j: 4, o: tile.headDim / 8, h: tile.queries, n: tile.keys };
   const [types, attention] = attend.split("//: source\n") as [string, string];
   return [
-    wgslConstants({ ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
-    paging,
+    pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
     types,
-    ...sources.map((source) => unroll(attention.replaceAll("SOURCE", source), counts)),
+    ...Object.entries(sources).flatMap(([source, format]) => [
+      pageCode(source, format, "read units"),
+      unroll(ofSource(attention, source), counts),
+    ]),
     unroll(code, counts),
   ];
 }
 
-function decodeSerially(constants: Record<string, number>, headDim: number, group: number) {
+function decodeSerially(format: PageFormat, group: number): string[] {
+  const { headDim } = format;
   const passes = Math.ceil(group / serialQueries(headDim));
   const tile = { headDim, queries: Math.ceil(group / passes), keys: headDim <= 64 ? 2 : 1 };
-  return serialCode(decodeSerial, ["pages"], tile, {
-    ...constants,
-    GROUP: group,
-    LANES,
-    PASSES: passes,
-    WINDOW: 0,
-  });
+  const constants = { MAX_SPLITS, GROUP: group, LANES, PASSES: passes, WINDOW: 0 };
+  return serialCode(decodeSerial, { pages: format }, tile, constants);
 }
 
-function prefillSerially(constants: Record<string, number>, headDim: number) {
+function prefillSerially(format: PageFormat, constants: Record<string, number>): string[] {
+  const { headDim } = format;
   const queries = serialQueries(headDim);
   return serialCode(
     prefillSerial,
-    ["pages", "chunk"],
+    { pages: format, chunk: chunkFormat(format) },
     { headDim, queries, keys: 1 },
-    {
-      ...constants,
-      LANES: PREFILL_TILE / queries,
-    },
+    { ...constants, LANES: PREFILL_TILE / queries },
   );
 }
 
@@ -134,22 +128,26 @@ export function createAttentionCombine(
  */
 export function createAttentionPrefill(
   gpu: GpuContext,
-  { headDim, heads, kvHeads }: CacheShape,
+  shape: CacheShape,
   variant = attentionVariant(gpu),
   window = 0,
 ): Promise<Kernel> {
-  const constants = { HEAD_DIM: headDim, PAGE_SLOTS, GROUP: heads / kvHeads, WINDOW: window };
+  const constants = { GROUP: shape.heads / shape.kvHeads, WINDOW: window };
   return gpu.kernel({
     label: `attention_prefill ${variant}${window > 0 ? ` window ${window}` : ""}`,
-    code:
-      variant === "tiles" ? prefillTiles(constants, headDim) : prefillSerially(constants, headDim),
+    code: variant === "tiles" ? prefillTiles(shape, constants) : prefillSerially(shape, constants),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],
   });
 }
 
-function prefillTiles(constants: Record<string, number>, headDim: number): string[] {
-  const tile = Math.min(16, Math.floor(16384 / (2 * 4 * headDim)));
-  return [wgslConstants({ ...constants, TILE: tile }), paging, prefill];
+function prefillTiles(format: PageFormat, constants: Record<string, number>): string[] {
+  const tile = Math.min(16, Math.floor(16384 / (2 * 4 * format.headDim)));
+  return [
+    pagedCode(format, { ...constants, TILE: tile }),
+    pageCode("pages", format, "read units"),
+    pageCode("chunk", chunkFormat(format), "read units"),
+    prefill,
+  ];
 }
 
 /** Workgroups of attention_prefill for `rows` rows. */

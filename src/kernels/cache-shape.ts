@@ -1,3 +1,7 @@
+import type { KvStorage } from "./page-format.ts";
+
+export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
+
 /** What the cache kernels are specialised for. */
 export interface CacheShape {
   /** L */
@@ -10,6 +14,8 @@ export interface CacheShape {
   readonly headDim: number;
   /** [L]: the last tokens that a layer with a sliding window sees; 0 for a global layer. Default: all global. */
   readonly windows?: readonly number[];
+  /** How pages hold keys and values. Default f16. */
+  readonly storage?: KvStorage;
 }
 
 /** The window of a layer, 0 where it is global: only global layers are compressed. */
@@ -20,15 +26,6 @@ export const globalLayers = (shape: CacheShape): number[] =>
   Array.from({ length: shape.layers }, (_, layer) => layer).filter(
     (layer) => windowOf(shape, layer) === 0,
   );
-
-/** P: slots a page. */
-export const PAGE_SLOTS = 32;
-
-/** Pages that hold `slots` slots. */
-export const pagesFor = (slots: number): number => Math.ceil(slots / PAGE_SLOTS);
-
-/** u32 words of a page: P keys and values as f16 pairs, positions, scores. */
-export const pageWords = (headDim: number): number => PAGE_SLOTS * (headDim + 2);
 
 /** u32 words of struct LayerShape in shaders/lib/paging.wgsl. */
 export const LAYER_SHAPE_WORDS = 8;

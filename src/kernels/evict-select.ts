@@ -1,19 +1,13 @@
 import code from "../../shaders/evict_select.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
 import ordered from "../../shaders/lib/ordered.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
 
-/** Words of the `eviction` uniform { lane, rows of the chunk, position of the newest token, 0 }. */
-export const EVICTION_WORDS = 4;
-
-export interface EvictSelectConfig {
-  /** D. */
-  headDim: number;
-  /** P. */
-  pageSlots: number;
-}
+/** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */
+export const EVICTION_WORDS = 8;
 
 export interface EvictSelectBuffers {
   /** Uniform LayerShape (shaders/lib/paging.wgsl). */
@@ -48,15 +42,13 @@ export const movesBytes = (kvHeads: number, maxMoves: number): number =>
  * Keeps `capacity` of a kv head's cache slots and chunk rows: the protected ones (sinks, window), then
  * the highest scores; among equal scores the newest. All state is read on the GPU.
  */
-export async function createEvictSelect(
-  gpu: GpuContext,
-  { headDim, pageSlots }: EvictSelectConfig,
-): Promise<EvictSelect> {
+export async function createEvictSelect(gpu: GpuContext, format: PageFormat): Promise<EvictSelect> {
   const kernel = await gpu.kernel({
     label: "evict_select",
     code: [
-      wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }),
-      paging,
+      pagedCode(format),
+      pageCode("pages", format),
+      pageCode("chunk", chunkFormat(format)),
       eviction,
       ordered,
       code,

@@ -1,19 +1,13 @@
 import code from "../../shaders/kv_move.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import takeRow from "../../shaders/lib/take_row.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
 
 /** Workgroups a kv head; each takes every 32nd move. */
 const WORKGROUPS = 32;
-
-export interface KvMoveConfig {
-  /** D. */
-  headDim: number;
-  /** P. */
-  pageSlots: number;
-}
 
 export interface KvMoveBuffers {
   /** Uniform LayerShape. */
@@ -36,15 +30,13 @@ export interface KvMove {
 }
 
 /** Copies key, value, position and score of every move of evict-select from its source to its slot. */
-export async function createKvMove(
-  gpu: GpuContext,
-  { headDim, pageSlots }: KvMoveConfig,
-): Promise<KvMove> {
+export async function createKvMove(gpu: GpuContext, format: PageFormat): Promise<KvMove> {
   const kernel = await gpu.kernel({
     label: "kv_move",
     code: [
-      wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }),
-      paging,
+      pagedCode(format),
+      pageCode("pages", format, "write words"),
+      pageCode("chunk", chunkFormat(format), "read words"),
       eviction,
       takeRow,
       code,

@@ -1,10 +1,10 @@
 import code from "../../shaders/kv_ring.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import takeRow from "../../shaders/lib/take_row.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
-import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
 
 /** Workgroups a kv head; each takes every 32nd row. */
 const WORKGROUPS = 32;
@@ -27,10 +27,17 @@ export interface KvRing {
 }
 
 /** Takes a prompt chunk into the cache of a layer with a sliding window: slot = position % capacity. */
-export async function createKvRing(gpu: GpuContext, { headDim }: CacheShape): Promise<KvRing> {
+export async function createKvRing(gpu: GpuContext, format: PageFormat): Promise<KvRing> {
   const kernel = await gpu.kernel({
     label: "kv_ring",
-    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS }), paging, eviction, takeRow, code],
+    code: [
+      pagedCode(format),
+      pageCode("pages", format, "write words"),
+      pageCode("chunk", chunkFormat(format), "read words"),
+      eviction,
+      takeRow,
+      code,
+    ],
     bindings: ["uniform", "uniform", "read", "write", "write"],
   });
   return {

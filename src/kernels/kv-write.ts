@@ -1,11 +1,12 @@
 import code from "../../shaders/kv_write.wgsl?raw";
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import type { Kernel } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
-import { type CacheShape, PAGE_SLOTS } from "./cache-shape.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat } from "./page-format.ts";
 import { wgslFloat } from "./rms-norm.ts";
 
 /** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */
@@ -39,9 +40,7 @@ export function createKvWrite(
   return gpu.kernel({
     label: `kv_write ${mode}${ring ? " ring" : ""}${qkNorm ? " qk-norm" : ""}`,
     code: [
-      wgslConstants({
-        HEAD_DIM: shape.headDim,
-        PAGE_SLOTS,
+      pagedCode(shape, {
         WORKGROUP: workgroup,
         APPEND: mode === "append",
         RING: ring,
@@ -50,7 +49,7 @@ export function createKvWrite(
       `const EPSILON = ${wgslFloat(qkNorm?.epsilon ?? 0)};`,
       qkNorm ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
       `fn gain_of(i: u32) -> f32 { return ${qkNorm ? "gains[i]" : "1.0"}; }`,
-      paging,
+      pageCode("pages", mode === "append" ? shape : chunkFormat(shape), "write words"),
       rope,
       score,
       code,

@@ -1,17 +1,11 @@
-import paging from "../../shaders/lib/paging.wgsl?raw";
 import code from "../../shaders/retention.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import type { PageFormat } from "./page-format.ts";
 
 /** Workgroups a kv head; each takes every 4th run of slots. */
 const WORKGROUPS = 4;
-
-export interface RetentionConfig {
-  /** D. */
-  headDim: number;
-  /** P. */
-  pageSlots: number;
-}
 
 export interface RetentionBuffers {
   /** Uniform LayerShape. */
@@ -32,13 +26,10 @@ export interface Retention {
 }
 
 /** Counts, for each position, the kv heads whose cache still holds it. */
-export async function createRetention(
-  gpu: GpuContext,
-  { headDim, pageSlots }: RetentionConfig,
-): Promise<Retention> {
+export async function createRetention(gpu: GpuContext, format: PageFormat): Promise<Retention> {
   const kernel = await gpu.kernel({
     label: "retention",
-    code: [wgslConstants({ HEAD_DIM: headDim, PAGE_SLOTS: pageSlots }), paging, code],
+    code: [pagedCode(format), pageCode("pages", format), code],
     bindings: ["uniform", "uniform", "read", "read", "write"],
   });
   return {

@@ -156,8 +156,6 @@ export async function createSample(
   const constants = wgslConstants({
     BLOCK,
     RING: SAMPLED_RING,
-    HEAD_DIM: 64, // of no account here: lib/paging.wgsl asks for them
-    PAGE_SLOTS: 32,
   });
   const [first, second] = await Promise.all([
     gpu.kernel({

@@ -3,8 +3,14 @@ import { MAX_SPLITS } from "../kernels/attention.ts";
 import { BATCH_WORDS, ROW_WORDS } from "../kernels/batch.ts";
 import type { ModelConfig } from "./config.ts";
 
-/** Rows of the largest prompt chunk. */
+/** Rows of the largest prompt chunk: what one pass over the weights takes. */
 export const CHUNK_ROWS = 128;
+/** Rows of the largest prompt block: what a layer attends to in full before its cache is compressed. */
+const BLOCK_ROWS = 2048;
+
+/** Rows of a model's largest prompt block: whole chunks, and no more than its positions need. */
+export const blockRows = ({ contextLength }: Pick<ModelConfig, "contextLength">): number =>
+  Math.min(BLOCK_ROWS, Math.ceil(contextLength / CHUNK_ROWS) * CHUNK_ROWS);
 /** Rows that decode at once, each in a lane of its own; `Transformer.prepareLanes` makes room for more. */
 export const DECODE_ROWS = 1;
 /** Rows whose logits are held at once. */
@@ -12,7 +18,7 @@ export const LOGIT_ROWS = 16;
 
 /** Activations of one step, allocated once: M is at most CHUNK_ROWS. */
 export interface StepBuffers {
-  /** Row [M]: token, position, lane */
+  /** Row [M]: token, position, lane, block row */
   readonly rows: GPUBuffer;
   /** uniform { M, first, splits, H } of the layers */
   readonly batch: GPUBuffer;
@@ -32,6 +38,10 @@ export interface StepBuffers {
   readonly mlp: GPUBuffer;
   /** f32 [LOGIT_ROWS, V] */
   readonly logits: GPUBuffer;
+  /** Row [B] of a prompt block, from where each chunk's rows are taken */
+  readonly blockRows: GPUBuffer;
+  /** f32 [B, E], the residual stream of a prompt block between layers */
+  readonly blockHidden: GPUBuffer;
 }
 
 /** Bytes that `createStepBuffers` will allocate, by buffer. */
@@ -49,6 +59,8 @@ export function stepBufferBytes(
     partials: partialsBytes(config, DECODE_ROWS),
     mlp: CHUNK_ROWS * mlp * f32,
     logits: LOGIT_ROWS * vocabulary * f32,
+    blockRows: blockRows(config) * ROW_WORDS * 4,
+    blockHidden: blockRows(config) * hidden * f32,
   };
 }
 
@@ -73,5 +85,7 @@ export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): 
     partials: storage("partials"),
     mlp: storage("mlp"),
     logits: storage("logits"),
+    blockRows: storage("blockRows"),
+    blockHidden: storage("blockHidden"),
   };
 }

@@ -1,6 +1,7 @@
 import { WinnowError } from "../errors.ts";
 import { type Gguf, getNumber, getString } from "../formats/gguf.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
@@ -160,9 +161,9 @@ function readSliding(
 }
 
 /** What the cache and its kernels are specialised for. */
-export const cacheShapeOf = (config: ModelConfig): CacheShape => {
+export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
   const { layers, heads, kvHeads, headDim, windows } = config;
-  return { layers, heads, kvHeads, headDim, windows };
+  return { layers, heads, kvHeads, headDim, windows, storage };
 };
 
 /** Bytes of the keys and values of `tokens` tokens, uncompressed in f16: windows hold their last tokens only. */

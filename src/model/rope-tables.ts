@@ -6,11 +6,14 @@ type RopeConfig = Pick<
   "headDim" | "contextLength" | "ropeBase" | "ropeDivisor" | "localRopeBase" | "windows"
 >;
 
+/** Radians a position that each rotary pair [D/2] of the global layers turns by. */
+export const globalFrequencies = (config: RopeConfig, factors?: Float32Array): Float64Array =>
+  inverseFrequencies(config.headDim, config.ropeBase, factors).map((f) => f / config.ropeDivisor);
+
 /** Tables of the global layers and, where there are any, of the layers with a sliding window. */
 export function ropeTables(config: RopeConfig, factors?: Float32Array): Float32Array[] {
-  const { headDim, contextLength, ropeBase, ropeDivisor, localRopeBase, windows } = config;
-  const global = inverseFrequencies(headDim, ropeBase, factors).map((f) => f / ropeDivisor);
-  const tables = [ropeTable(global, contextLength)];
+  const { headDim, contextLength, localRopeBase, windows } = config;
+  const tables = [ropeTable(globalFrequencies(config, factors), contextLength)];
   if (windows.some((window) => window > 0))
     tables.push(ropeTable(inverseFrequencies(headDim, localRopeBase), contextLength));
   return tables;

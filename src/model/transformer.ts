@@ -18,7 +18,7 @@ import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import { ropeTables } from "./rope-tables.ts";
+import { globalFrequencies, ropeTables } from "./rope-tables.ts";
 import type { LayerWeights, ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -75,16 +75,20 @@ interface LayerCacheDispatches {
   attendDecode: GPUBindGroup;
   writeChunk: GPUBindGroup;
   attendPrefill: GPUBindGroup;
-  absorb: Dispatch[];
 }
 
-/** A prompt chunk's dispatches; between `project` and `finish` qkv holds the layer's rotated queries. */
+/** A prompt chunk's dispatches. */
 export interface ChunkPlan {
   readonly embed: readonly Dispatch[];
-  readonly layers: readonly {
-    readonly project: readonly Dispatch[];
-    readonly finish: readonly Dispatch[];
-  }[];
+  readonly layers: readonly LayerPlan[];
+}
+
+/** From `project` on, qkv holds the layer's rotated queries. */
+export interface LayerPlan {
+  /** Queries, and keys and values into the block's scratch. */
+  readonly project: readonly Dispatch[];
+  /** Attention and the rest of the layer. What takes the block into the cache comes after it. */
+  readonly attend: readonly Dispatch[];
 }
 
 /**
@@ -95,7 +99,7 @@ export interface ChunkPlan {
  *     qkv = norm(hidden) Wqkv (+ bias)                                  [M, (H + 2G) D]
  *     (norm) and rotate q and k, score k, write k and v                 one row: into the cache, evicting
  *     attended = attention(q, cache, window or not)                     [M, H, D]
- *     (a chunk only: take its keys and values into the cache, evicting)
+ *     (a prompt only: take its keys and values into the cache, evicting)
  *     hidden += (norm of) attended Wo
  *     hidden += (norm of) (act(g) * u) Wdown,  g, u = norm(hidden) Wgate, Wup
  *   logits = norm(hidden) Whead                                         [n, V]
@@ -105,9 +109,11 @@ export class Transformer {
   readonly buffers: StepBuffers;
   /** Kernel name -> variant, for engine.info(). */
   readonly variants: Readonly<Record<string, string>>;
+  /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
+  readonly inverseFrequencies: Float64Array;
   private readonly gpu: GpuContext;
   private readonly pool: KvPool;
-  private readonly compressor: Compressor;
+  private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
   private readonly parts: readonly LayerParts[];
   private readonly kernels: CacheKernels;
@@ -201,6 +207,7 @@ export class Transformer {
       head,
       makeHead,
       variants,
+      globalFrequencies(config, weights.ropeFactors),
     );
   }
 
@@ -219,11 +226,13 @@ export class Transformer {
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
+    inverseFrequencies: Float64Array,
   ) {
     this.gpu = gpu;
     this.config = config;
+    this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
-    this.compressor = compressor;
+    this.block = compressor.chunk;
     this.filters = filters;
     this.parts = parts;
     this.kernels = kernels;
@@ -250,9 +259,22 @@ export class Transformer {
     this.variants = variants;
   }
 
-  /** Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts. */
-  decode(rows: number, splits: number): Dispatch[] {
+  /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
+  async keyGains(
+    layer: number,
+    read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
+  ): Promise<Float32Array | undefined> {
+    const gains = this.parts[layer]?.qkNorm;
+    return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
+  }
+
+  /**
+   * Dispatches that run `rows` single tokens, each in its own lane, with attention in `splits` parts;
+   * `observe`: what comes after each layer's attention, for policies that look at it.
+   */
+  decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
+    if (observe) return this.decodePlan(rows, splits, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -277,11 +299,12 @@ export class Transformer {
    * As `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
    * splits do not depend on them. After `prepareLanes` only.
    */
-  lanes(rows: number): Dispatch[] {
+  lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
+    if (observe) return this.decodePlan(rows, LANE_SPLITS, observe, true);
     let plan = this.lanePlans.get(rows);
     if (!plan) {
-      plan = this.decodePlan(rows, LANE_SPLITS, true);
+      plan = this.decodePlan(rows, LANE_SPLITS, undefined, true);
       this.lanePlans.set(rows, plan);
     }
     return plan;
@@ -308,13 +331,12 @@ export class Transformer {
             workgroups: [heads + kvHeads, rows] as const,
           },
         ],
-        finish: [
+        attend: [
           {
             kernel: this.parts[layer].kernels.attendPrefill,
             bindings: cache.attendPrefill,
             workgroups: prefillWorkgroups(this.pool.shape, rows),
           },
-          ...cache.absorb,
           ...linear.output.dispatches(rows),
           ...linear.gateUp.dispatches(rows),
           ...linear.down.dispatches(rows),
@@ -344,7 +366,12 @@ export class Transformer {
     return plan;
   }
 
-  private decodePlan(rows: number, splits: number, alike = false): Dispatch[] {
+  private decodePlan(
+    rows: number,
+    splits: number,
+    observe: (layer: number) => Dispatch[] = () => [],
+    alike = false,
+  ): Dispatch[] {
     const { heads, kvHeads } = this.config;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
@@ -368,12 +395,19 @@ export class Transformer {
             workgroups: [splits, kvHeads, rows] as const,
           },
           { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
+          ...observe(layer),
           ...linear.output.dispatches(rows, alike),
           ...linear.gateUp.dispatches(rows, alike),
           ...linear.down.dispatches(rows, alike),
         ];
       }),
     ];
+  }
+
+  /** RoPE table of the layers that the budget governs. */
+  get globalRope(): GPUBuffer {
+    const layer = this.config.windows.indexOf(0);
+    return this.parts[Math.max(0, layer)]!.rope;
   }
 
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
@@ -385,7 +419,7 @@ export class Transformer {
     const { partials } = this;
     const { rows, batch, qkv, attended } = this.buffers;
     const { tables, lanes } = this.pool;
-    const { chunk } = this.compressor;
+    const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
       const { rope, qkNorm, kernels } = this.parts[layer];
@@ -424,7 +458,6 @@ export class Transformer {
           tables,
           attended,
         ),
-        absorb: this.compressor.absorb(layer),
       };
     });
   }

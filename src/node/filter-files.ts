@@ -3,7 +3,9 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
+import { hubUrl } from "../formats/http.ts";
 import type { ModelEntry } from "../formats/model-registry.ts";
+import { fetchOnce } from "./model-files.ts";
 
 /** The caller's filters (bytes, path or URL), else the model's own; undefined where it has none. */
 export async function readNodeFilters(
@@ -13,7 +15,14 @@ export async function readNodeFilters(
   if (given instanceof Uint8Array) return given;
   if (given instanceof ArrayBuffer) return new Uint8Array(given);
   if (given !== undefined) return readNamed(given);
-  const own = entry?.filters && packageFile(join("public", entry.filters));
+  const { filters } = entry ?? {};
+  if (filters === undefined) return undefined;
+  if (typeof filters !== "string") {
+    // Where they cannot be had, k-norm steps in and says so.
+    const file = await fetchOnce(hubUrl(filters), () => {}).catch(() => undefined);
+    return file === undefined ? undefined : readBytes(file);
+  }
+  const own = packageFile(join("public", filters));
   return own ? readBytes(own) : undefined;
 }
 

@@ -6,7 +6,7 @@ import {
   readNumbers,
   readStrings,
 } from "./gguf-fields.ts";
-import { TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { isSpaceRun, SPACE_MARK, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
 
 type Merge = [left: string, right: string];
 
@@ -30,17 +30,17 @@ export class BpeModel {
   ) {
     const given = readStrings(metadata, MERGES);
     if (given === undefined && !options.byteFallback) throw badMetadata(MERGES, "is missing");
-    const merges =
-      given === undefined
-        ? deriveMerges(vocabulary, readScores(metadata, vocabulary))
-        : parseMerges(given, vocabulary);
-
     const vocab: Record<string, number> = Object.create(null);
     vocabulary.tokens.forEach((token, id) => {
       if (!isText(vocabulary, id) && vocabulary.types[id] !== TOKEN_TYPE.byte) return;
-      vocab[token] = id;
-      this.#ids.set(token, id);
+      const spelling = isSpaceRun(vocabulary, id) ? SPACE_MARK.repeat(token.length) : token;
+      vocab[spelling] = id;
+      this.#ids.set(spelling, id);
     });
+    const merges =
+      given === undefined
+        ? deriveMerges(vocabulary, this.#ids, readScores(metadata, vocabulary))
+        : parseMerges(given, vocabulary);
     // A private spelling: the file's own "<unk>" must not be reachable from text.
     const unknown = options.byteFallback ? vocabulary.unknown : undefined;
     this.#unknown = unknown;
@@ -105,18 +105,23 @@ function readScores(metadata: GgufMetadata, vocabulary: Vocabulary): ArrayLike<n
 /**
  * SentencePiece merges the pair whose union has the best score. As a list of merges: every cut of
  * every token into two tokens, best score first; among equals the longer left part, as
- * `transformers` orders them (`generate_merges`).
+ * `transformers` orders them (`generate_merges`). User-defined runs of spaces come before all else, short
+ * ones first: their scores say nothing.
  */
-function deriveMerges(vocabulary: Vocabulary, scores: ArrayLike<number>): Merge[] {
-  const { tokens, ids } = vocabulary;
+function deriveMerges(
+  vocabulary: Vocabulary,
+  spellings: ReadonlyMap<string, number>,
+  scores: ArrayLike<number>,
+): Merge[] {
   const known = (token: string): boolean => {
-    const id = ids.get(token);
+    const id = spellings.get(token);
     return id !== undefined && isText(vocabulary, id);
   };
   const found: { merge: Merge; score: number; left: number; right: number }[] = [];
-  tokens.forEach((token, id) => {
-    if (!isText(vocabulary, id) || ids.get(token) !== id) return;
+  spellings.forEach((id, token) => {
+    if (!isText(vocabulary, id)) return;
     const chars = Array.from(token);
+    const score = isSpaceRun(vocabulary, id) ? Number.MAX_SAFE_INTEGER - id : scores[id]!;
     let left = "";
     for (let cut = 1; cut < chars.length; cut++) {
       left += chars[cut - 1];
@@ -124,7 +129,7 @@ function deriveMerges(vocabulary: Vocabulary, scores: ArrayLike<number>): Merge[
       if (known(left) && known(right))
         found.push({
           merge: [left, right],
-          score: scores[id]!,
+          score,
           left: cut,
           right: chars.length - cut,
         });

@@ -1,4 +1,4 @@
-import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { isSpaceRun, spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
 import { LiteralFinder } from "./literal-finder.ts";
 import type { Tokenizer } from "./types.ts";
 
@@ -20,7 +20,10 @@ export class ControlSplitter {
   readonly #vocabulary: Vocabulary;
 
   constructor(vocabulary: Vocabulary) {
-    const userDefined = spellingsOf(vocabulary, TOKEN_TYPE.userDefined);
+    const { tokens, types } = vocabulary;
+    const userDefined = tokens.filter(
+      (_, id) => types[id] === TOKEN_TYPE.userDefined && !isSpaceRun(vocabulary, id),
+    );
     const control = spellingsOf(vocabulary, TOKEN_TYPE.control);
     this.userDefined = new LiteralFinder(userDefined);
     this.control = new LiteralFinder(control);

@@ -31,6 +31,7 @@ class ExternalTokenizer implements GuardedTokenizer {
   readonly vocabulary: Vocabulary;
   readonly vocabSize: number;
   readonly endTokens: ReadonlySet<number>;
+  readonly prefix: readonly number[];
   readonly stripsLeadingSpace: boolean;
   readonly #external: TokenizerLike;
   readonly #splitter: ControlSplitter;
@@ -39,6 +40,7 @@ class ExternalTokenizer implements GuardedTokenizer {
     this.vocabulary = vocabulary;
     this.vocabSize = vocabulary.tokens.length;
     this.endTokens = vocabulary.endTokens;
+    this.prefix = vocabulary.prefix;
     this.stripsLeadingSpace = stripsLeadingSpace;
     this.#external = external;
     this.#splitter = new ControlSplitter(vocabulary);

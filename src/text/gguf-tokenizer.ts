@@ -18,14 +18,15 @@ export function createGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
 
 /**
  * Ids equal those of `transformers` but for two points, where it follows llama.cpp and the tokenizer
- * the model was trained with: SmolLM's digits are single before words are cut (transformers' reading
- * of a GGUF leaves that out), and SentencePiece puts its space in front of every stretch between
- * control tokens, and takes user-defined tokens (Gemma's runs of spaces) longest first.
+ * the model was trained with: SmolLM's digits are single before words are cut, as its tokenizer.json has it
+ * (transformers' reading of a GGUF leaves that out), and SentencePiece puts its space in front of every
+ * stretch between control tokens.
  */
 export class GgufTokenizer implements GuardedTokenizer {
   readonly vocabulary: Vocabulary;
   readonly vocabSize: number;
   readonly endTokens: ReadonlySet<number>;
+  readonly prefix: readonly number[];
   /** SentencePiece puts a space before the text; decoding takes it away again. */
   readonly stripsLeadingSpace: boolean;
   readonly #pre: PreTokenizer | undefined;
@@ -50,6 +51,7 @@ export class GgufTokenizer implements GuardedTokenizer {
     this.vocabulary = vocabulary;
     this.vocabSize = tokens.length;
     this.endTokens = vocabulary.endTokens;
+    this.prefix = vocabulary.prefix;
   }
 
   encode(text: string, options: { special?: boolean } = {}): number[] {

@@ -2,6 +2,7 @@ import {
   badMetadata,
   checkLength,
   type GgufMetadata,
+  readBoolean,
   readId,
   readNumbers,
   readString,
@@ -32,6 +33,8 @@ export interface Vocabulary {
   readonly eos: number | undefined;
   readonly unknown: number | undefined;
   readonly endTokens: ReadonlySet<number>;
+  /** [bos] where a text of its own begins with it, else []. */
+  readonly prefix: readonly number[];
 }
 
 /** Ends of a turn that files spell without naming them in a key. */
@@ -83,8 +86,15 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
     endTokens.add(end);
   }
   const [bos, unknown] = [id("bos_token_id"), id("unknown_token_id")];
-  return { model, tokens, types, ids, bos, eos, unknown, endTokens };
+  const prefix = addsBos(metadata, model) && bos !== undefined ? [bos] : [];
+  return { model, tokens, types, ids, bos, eos, unknown, endTokens, prefix };
 }
+
+/** Where the file does not say so, as llama.cpp: SentencePiece and Llama 3 begin with bos, others do not. */
+const addsBos = (metadata: GgufMetadata, model: string): boolean =>
+  readBoolean(metadata, "tokenizer.ggml.add_bos_token") ??
+  (model === "llama" ||
+    /^llama-?(bpe|v?3)$/.test(readString(metadata, "tokenizer.ggml.pre") ?? ""));
 
 /** Control and user-defined tokens: matched whole, never made by merging. */
 const isWholeToken = (type: number): boolean =>
@@ -94,6 +104,14 @@ const isWholeToken = (type: number): boolean =>
 export function spellingsOf(vocabulary: Vocabulary, type: number): string[] {
   return vocabulary.tokens.filter((_, id) => vocabulary.types[id] === type);
 }
+
+/**
+ * A run of spaces that a SentencePiece vocabulary lists as user-defined (Gemma has them from 2 to 31): such
+ * tokens take part in merging, before all others, so that 32 spaces are twice 16 as in `transformers`.
+ * A GGUF spells them with real spaces.
+ */
+export const isSpaceRun = ({ model, tokens, types }: Vocabulary, id: number): boolean =>
+  model !== "gpt2" && types[id] === TOKEN_TYPE.userDefined && /^[ \u2581]{2,}$/.test(tokens[id]!);
 
 /** "<0x0A>" -> 10. */
 export function byteOfSpelling(token: string): number | undefined {

@@ -4,6 +4,11 @@ export interface Tokenizer {
   /** Ids after which an answer ends (eos, end of turn). */
   readonly endTokens: ReadonlySet<number>;
   /**
+   * Ids that the model expects in front of a text that is no chat: its first token (bos), or none. Never part
+   * of what `encode` gives; chat templates write their own.
+   */
+  readonly prefix: readonly number[];
+  /**
    * Ids of `text`, nothing added in front or behind. With `special: false` (the default) control
    * tokens spelled out in the text are ordinary characters; `special: true` parses them.
    */

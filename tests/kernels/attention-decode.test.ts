@@ -8,6 +8,7 @@ import {
   MAX_SPLITS,
 } from "../../src/kernels/attention.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { attend } from "../reference/attention-decode.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
@@ -19,7 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.destroy());
 
+let storage: KvStorage = "f16";
+
 const shapeOf = (headDim: number, group: number, kvHeads = 2, layers = 2): CacheShape => ({
+  storage,
   layers,
   heads: group * kvHeads,
   kvHeads,
@@ -84,6 +88,20 @@ function expectTwin(cache: PagedCache, qkv: Float32Array, lanes: number[], found
   expect(worst).toBeLessThan(2e-5);
 }
 
+/** Of q8 and f32 fewer: what differs from f16 are the loads. */
+const shapesOf = (kind: AttentionVariant, stored: KvStorage): [number, number][] =>
+  stored === "f16"
+    ? SHAPES[kind]
+    : [
+        [8, 2],
+        [24, 2],
+        [32, 4],
+        [64, 3],
+        [96, 1],
+        [128, 4],
+        [256, 8],
+      ];
+
 /** One lane; kv head g holds `counts[g % counts.length]` pairs in its own shuffled pages. */
 function oneLane(shape: CacheShape, counts: number[], keyScale = 1) {
   const random = uniform(counts[0]! + shape.headDim);
@@ -121,70 +139,72 @@ const SHAPES: Record<AttentionVariant, [number, number][]> = {
   ],
 };
 
-describe.each<AttentionVariant>(["tiles", "serial"])(
-  "attention_decode with attention_combine, %s",
-  (kind) => {
-    beforeAll(() => {
-      variant = kind;
-    });
-
-    test.each(SHAPES[kind])("D %i, %i heads a kv head", async (headDim, group) => {
-      const { cache, qkv } = oneLane(shapeOf(headDim, group), [97, 161]);
-      expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
-    });
-
-    test.each([1, 31, 32, 33, 63, 64, 65, 500, 8191])("%i slots", async (count) => {
-      const { cache, qkv } = oneLane(shapeOf(64, 3, 1, 1), [count]);
-      const splits = decodeSplits(count);
-      expect(splits).toBeLessThanOrEqual(MAX_SPLITS);
-      expectTwin(cache, qkv, [0], await run(cache, qkv, [0], splits));
-    });
-
-    test.each([1, 2, 7, MAX_SPLITS])(
-      "500 slots in %i splits: several tiles or none",
-      async (splits) => {
-        const { cache, qkv } = oneLane(shapeOf(64, 3), [500, 65]);
-        expectTwin(cache, qkv, [0], await run(cache, qkv, [0], splits));
-      },
-    );
-
-    test("an empty cache gives zeros", async () => {
-      const { cache, qkv } = oneLane(shapeOf(64, 3), [0, 5]);
-      const out = await run(cache, qkv, [0], 4);
-      expect(out.subarray(0, 3 * 64)).toEqual(new Float32Array(3 * 64));
-      expectTwin(cache, qkv, [0], out);
-    });
-
-    test.each([1, 2, 3, 4])("%i rows of different lanes", async (rows) => {
-      const shape = shapeOf(64, 3, 3, 2);
-      const random = uniform(rows);
-      const options = { layer: 1, lanes: 5, maxPages: 6, pageCount: 90, seed: 5 };
-      const cache = new PagedCache(shape, options);
-      for (let lane = 0; lane < 5; lane += 1) {
-        for (let g = 0; g < 3; g += 1) {
-          const count = [1, 33, 150, 64, 0][lane]! + g;
-          cache.fill(lane, g, 180, randomPairs(random, 64, count));
-        }
-      }
-      const lanes = [2, 4, 0, 1].slice(0, rows);
-      const qkv = normals(random, rows * (shape.heads + 6) * 64, 2);
-      expectTwin(cache, qkv, lanes, await run(cache, qkv, lanes, 3));
-    });
-
-    test("logits of thousands", async () => {
-      const { cache, qkv } = oneLane(shapeOf(64, 3), [200], 40);
-      expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 4));
-    });
-
-    test("keys at the edge of f16: one slot takes all", async () => {
-      const { cache, qkv } = oneLane(shapeOf(64, 3), [130]);
-      qkv.fill(60000);
-      const key = new Float32Array(64).fill(65504);
-      const value = normals(uniform(1), 64);
-      for (const g of [0, 1]) cache.set(0, g, 70, { key, value, position: 5, score: 0 });
-      const out = await run(cache, qkv, [0], 3);
-      expectTwin(cache, qkv, [0], out);
-      expect(out[0]).toBeCloseTo(value[0]!, 2);
-    });
-  },
+const KINDS = (["tiles", "serial"] as const).flatMap((kind) =>
+  KV_STORAGES.map((stored) => [kind, stored] as const),
 );
+
+describe.each(KINDS)("attention_decode with attention_combine, %s, %s", (kind, stored) => {
+  beforeAll(() => {
+    variant = kind;
+    storage = stored;
+  });
+
+  test.each(shapesOf(kind, stored))("D %i, %i heads a kv head", async (headDim, group) => {
+    const { cache, qkv } = oneLane(shapeOf(headDim, group), [97, 161]);
+    expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
+  });
+
+  test.each([1, 31, 32, 33, 63, 64, 65, 500, 8191])("%i slots", async (count) => {
+    const { cache, qkv } = oneLane(shapeOf(64, 3, 1, 1), [count]);
+    const splits = decodeSplits(count);
+    expect(splits).toBeLessThanOrEqual(MAX_SPLITS);
+    expectTwin(cache, qkv, [0], await run(cache, qkv, [0], splits));
+  });
+
+  test.each([1, 2, 7, MAX_SPLITS])(
+    "500 slots in %i splits: several tiles or none",
+    async (splits) => {
+      const { cache, qkv } = oneLane(shapeOf(64, 3), [500, 65]);
+      expectTwin(cache, qkv, [0], await run(cache, qkv, [0], splits));
+    },
+  );
+
+  test("an empty cache gives zeros", async () => {
+    const { cache, qkv } = oneLane(shapeOf(64, 3), [0, 5]);
+    const out = await run(cache, qkv, [0], 4);
+    expect(out.subarray(0, 3 * 64)).toEqual(new Float32Array(3 * 64));
+    expectTwin(cache, qkv, [0], out);
+  });
+
+  test.each([1, 2, 3, 4])("%i rows of different lanes", async (rows) => {
+    const shape = shapeOf(64, 3, 3, 2);
+    const random = uniform(rows);
+    const options = { layer: 1, lanes: 5, maxPages: 6, pageCount: 90, seed: 5 };
+    const cache = new PagedCache(shape, options);
+    for (let lane = 0; lane < 5; lane += 1) {
+      for (let g = 0; g < 3; g += 1) {
+        const count = [1, 33, 150, 64, 0][lane]! + g;
+        cache.fill(lane, g, 180, randomPairs(random, 64, count));
+      }
+    }
+    const lanes = [2, 4, 0, 1].slice(0, rows);
+    const qkv = normals(random, rows * (shape.heads + 6) * 64, 2);
+    expectTwin(cache, qkv, lanes, await run(cache, qkv, lanes, 3));
+  });
+
+  test("logits of thousands", async () => {
+    const { cache, qkv } = oneLane(shapeOf(64, 3), [200], 40);
+    expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 4));
+  });
+
+  test("keys at the edge of f16: one slot takes all", async () => {
+    const { cache, qkv } = oneLane(shapeOf(64, 3), [130]);
+    qkv.fill(60000);
+    const key = new Float32Array(64).fill(65504);
+    const value = normals(uniform(1), 64);
+    for (const g of [0, 1]) cache.set(0, g, 70, { key, value, position: 5, score: 0 });
+    const out = await run(cache, qkv, [0], 3);
+    expectTwin(cache, qkv, [0], out);
+    expect(out[0]).toBeCloseTo(value[0]!, 2);
+  });
+});

@@ -6,6 +6,7 @@ import {
   prefillWorkgroups,
 } from "../../src/kernels/attention.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
+import { chunkFormat, KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { attendChunk } from "../reference/attention-prefill.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
@@ -18,7 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.destroy());
 
+let storage: KvStorage = "f16";
+
 const shapeOf = (headDim: number, group: number, kvHeads = 2, layers = 2): CacheShape => ({
+  storage,
   layers,
   heads: group * kvHeads,
   kvHeads,
@@ -53,7 +57,7 @@ async function difference(
     seed: 3,
   });
   const chunkPages = Math.ceil(rows / 32) + 1;
-  const chunk = new PagedCache(shape, { pageCount: kvHeads * chunkPages });
+  const chunk = new PagedCache(chunkFormat(shape), { pageCount: kvHeads * chunkPages });
   const past = Array.from({ length: kvHeads }, (_, g) =>
     randomPairs(random, headDim, window > 0 ? cached : Math.max(0, cached - g), { keyScale }),
   );
@@ -133,12 +137,30 @@ const SHAPES: Record<AttentionVariant, [number, number][]> = {
   ],
 };
 
-describe.each<AttentionVariant>(["tiles", "serial"])("attention_prefill, %s", (kind) => {
+/** Of q8 and f32 fewer: what differs from f16 are the loads. */
+const shapesOf = (kind: AttentionVariant, stored: KvStorage): [number, number][] =>
+  stored === "f16"
+    ? SHAPES[kind]
+    : [
+        [24, 3],
+        [32, 4],
+        [64, 3],
+        [96, 1],
+        [128, 2],
+        [256, 1],
+      ];
+
+const KINDS = (["tiles", "serial"] as const).flatMap((kind) =>
+  KV_STORAGES.map((stored) => [kind, stored] as const),
+);
+
+describe.each(KINDS)("attention_prefill, %s, %s", (kind, stored) => {
   beforeAll(() => {
     variant = kind;
+    storage = stored;
   });
 
-  test.each(SHAPES[kind])("D %i, %i heads a kv head", async (headDim, group) => {
+  test.each(shapesOf(kind, stored))("D %i, %i heads a kv head", async (headDim, group) => {
     const found = await difference(shapeOf(headDim, group), { cached: 40, rows: 33 });
     expect(found).toBeLessThan(1e-5);
   });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createEvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { kvMove } from "../reference/kv-move.ts";
 import { positionWord } from "../reference/paged-slab.ts";
@@ -56,35 +57,43 @@ const shapes: Parameters<typeof cacheCase>[] = [
   [128, 3, 512, 0, 96, 32],
   [128, 1, 512, 31, 96, 64],
   [256, 2, 300, 32, 128, 16],
-  [2, 1, 40, 9, 41, 8],
+  [8, 1, 40, 9, 41, 8],
+  [24, 1, 40, 9, 41, 8],
 ];
-for (const shape of shapes)
-  test(`D, G, count, rows, capacity, P = ${shape.join(", ")}`, async () => {
-    const cache = cacheCase(...shape);
-    const G = cache.heads.length;
-    const fixture = cacheFixture(gpu, cache);
-    const select = await createEvictSelect(gpu, cache);
-    const move = await createKvMove(gpu, cache);
-    const moves = gpu.ledger.storage("activations", "moves", movesBytes(G, 600));
-    gpu.run([select.dispatch({ ...fixture, moves }, G), move.dispatch({ ...fixture, moves }, G)]);
+/** The move itself is the same for all storages: a few shapes show it. */
+const shapesOf = (storage: KvStorage) =>
+  shapes.filter(([D, G]) => storage === "f16" || D === 24 || (D === 64 && G === 3));
 
-    const expected = fixture.host.pages.slice();
-    const { chunk, chunkPages } = fixture.host;
-    const found = await readU32(gpu, fixture.pages);
-    cache.heads.forEach((head, g) => {
-      const selection = evictSelect({ ...cache, ...head });
-      const table = fixture.pageTable(g);
-      kvMove(cache, selection.moves, table, expected, chunk, g * chunkPages);
-      // Independent of the twin of the move: slots [0, count) now hold exactly the survivors.
-      const all = [...head.slots, ...head.rows];
-      const survivors = selection.kept.map((i) => all[i]!.position).sort((a, b) => a - b);
-      const held = Array.from(
-        { length: selection.count },
-        (_, s) => found[positionWord(cache, table[Math.floor(s / cache.pageSlots)]!, s)]!,
-      );
-      expect(held.sort((a, b) => a - b)).toEqual(survivors);
-    });
-    expect(found).toEqual(expected);
-    destroyFixture(gpu, fixture);
-    gpu.ledger.destroy(moves);
-  });
+for (const storage of KV_STORAGES)
+  test.each(shapesOf(storage))(
+    `${storage}, D, G, count, rows, capacity, P = %i, %i, %i, %i, %i, %i`,
+    async (...shape) => {
+      const cache = { ...cacheCase(...shape), storage };
+      const G = cache.heads.length;
+      const fixture = cacheFixture(gpu, cache);
+      const select = await createEvictSelect(gpu, cache);
+      const move = await createKvMove(gpu, cache);
+      const moves = gpu.ledger.storage("activations", "moves", movesBytes(G, 600));
+      gpu.run([select.dispatch({ ...fixture, moves }, G), move.dispatch({ ...fixture, moves }, G)]);
+
+      const expected = fixture.host.pages.slice();
+      const { chunk, chunkPages } = fixture.host;
+      const found = await readU32(gpu, fixture.pages);
+      cache.heads.forEach((head, g) => {
+        const selection = evictSelect({ ...cache, ...head });
+        const table = fixture.pageTable(g);
+        kvMove(cache, selection.moves, table, expected, chunk, g * chunkPages);
+        // Independent of the twin of the move: slots [0, count) now hold exactly the survivors.
+        const all = [...head.slots, ...head.rows];
+        const survivors = selection.kept.map((i) => all[i]!.position).sort((a, b) => a - b);
+        const held = Array.from(
+          { length: selection.count },
+          (_, s) => found[positionWord(cache, table[Math.floor(s / cache.pageSlots)]!, s)]!,
+        );
+        expect(held.sort((a, b) => a - b)).toEqual(survivors);
+      });
+      expect(found).toEqual(expected);
+      destroyFixture(gpu, fixture);
+      gpu.ledger.destroy(moves);
+    },
+  );

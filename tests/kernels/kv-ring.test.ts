@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
+import { KV_STORAGES } from "../../src/kernels/page-format.ts";
 import { kvRing } from "../reference/kv-ring.ts";
 import { positionWord } from "../reference/paged-slab.ts";
 import { readU32, testGpu } from "./gpu.ts";
@@ -24,50 +25,54 @@ const shapes: readonly [number, number, number, number, number][] = [
   [128, 2, 33, 99, 33],
   [16, 4, 1, 7, 5],
 ];
-for (const [D, G, capacity, start, rows] of shapes)
-  test(`D ${D}, G ${G}, window ${capacity}, ${rows} rows after ${start}`, async () => {
-    const slots = Math.min(start, capacity);
-    // Slot s holds the latest position below `start` that is s modulo the window.
-    const latest = (s: number) =>
-      start - 1 - ((((start - 1 - s) % capacity) + capacity) % capacity);
-    const head = {
-      slots: Array.from({ length: slots }, (_, s) => ({ position: latest(s), score: 0 })),
-      rows: Array.from({ length: rows }, (_, r) => ({ position: start + r, score: r })),
-      capacity,
-    };
-    const cache = {
-      headDim: D,
-      pageSlots: P,
-      layers: 3,
-      layer: 1,
-      lanes: 2,
-      lane: 1,
-      window: 0,
-      sinks: 0,
-      last: start + rows - 1,
-      heads: Array.from({ length: G }, () => head),
-    };
-    const fixture = cacheFixture(gpu, cache);
-    const shape = { layers: 3, heads: G, kvHeads: G, headDim: D };
-    const kernel = await createKvRing(gpu, shape);
-    gpu.run([kernel.dispatch(fixture, G)]);
+for (const storage of KV_STORAGES)
+  test.each(shapes)(
+    `${storage}, D %i, G %i, window %i: after %i tokens %i rows`,
+    async (D, G, capacity, start, rows) => {
+      const slots = Math.min(start, capacity);
+      // Slot s holds the latest position below `start` that is s modulo the window.
+      const latest = (s: number) =>
+        start - 1 - ((((start - 1 - s) % capacity) + capacity) % capacity);
+      const head = {
+        slots: Array.from({ length: slots }, (_, s) => ({ position: latest(s), score: 0 })),
+        rows: Array.from({ length: rows }, (_, r) => ({ position: start + r, score: r })),
+        capacity,
+      };
+      const cache = {
+        headDim: D,
+        storage,
+        pageSlots: P,
+        layers: 3,
+        layer: 1,
+        lanes: 2,
+        lane: 1,
+        window: 0,
+        sinks: 0,
+        last: start + rows - 1,
+        heads: Array.from({ length: G }, () => head),
+      };
+      const fixture = cacheFixture(gpu, cache);
+      const shape = { layers: 3, heads: G, kvHeads: G, headDim: D, storage };
+      const kernel = await createKvRing(gpu, shape);
+      gpu.run([kernel.dispatch(fixture, G)]);
 
-    const expected = fixture.host.pages.slice();
-    const found = await readU32(gpu, fixture.pages);
-    const tables = await readU32(gpu, fixture.tables);
-    for (let g = 0; g < G; g += 1) {
-      const table = fixture.pageTable(g);
-      const { chunk, chunkPages } = fixture.host;
-      const run = { start, rows, capacity };
-      const count = kvRing(cache, run, table, expected, chunk, g * chunkPages);
-      expect(tables[fixture.tableRow(g)]).toBe(count);
-      // Independent of the twin: the ring holds the last positions, each once.
-      const held = Array.from(
-        { length: count },
-        (_, s) => found[positionWord(cache, table[Math.floor(s / P)]!, s)]!,
-      ).sort((a, b) => a - b);
-      expect(held).toEqual(Array.from({ length: count }, (_, i) => start + rows - count + i));
-    }
-    expect(found).toEqual(expected);
-    destroyFixture(gpu, fixture);
-  });
+      const expected = fixture.host.pages.slice();
+      const found = await readU32(gpu, fixture.pages);
+      const tables = await readU32(gpu, fixture.tables);
+      for (let g = 0; g < G; g += 1) {
+        const table = fixture.pageTable(g);
+        const { chunk, chunkPages } = fixture.host;
+        const run = { start, rows, capacity };
+        const count = kvRing(cache, run, table, expected, chunk, g * chunkPages);
+        expect(tables[fixture.tableRow(g)]).toBe(count);
+        // Independent of the twin: the ring holds the last positions, each once.
+        const held = Array.from(
+          { length: count },
+          (_, s) => found[positionWord(cache, table[Math.floor(s / P)]!, s)]!,
+        ).sort((a, b) => a - b);
+        expect(held).toEqual(Array.from({ length: count }, (_, i) => start + rows - count + i));
+      }
+      expect(found).toEqual(expected);
+      destroyFixture(gpu, fixture);
+    },
+  );

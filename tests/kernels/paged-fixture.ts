@@ -1,6 +1,8 @@
+import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
+import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
 import type { Pair } from "../reference/evict-select.ts";
-import { type PageFormat, pageWords, positionWord, scoreWord } from "../reference/paged-slab.ts";
+import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
 import { upload } from "./gpu.ts";
 
 /** A small deterministic generator (mulberry32): uniform numbers in [0, 1). */
@@ -21,7 +23,7 @@ export interface HeadCase {
   capacity: number;
 }
 
-export interface CacheCase extends PageFormat {
+export interface CacheCase extends SlabFormat {
   layers: number;
   layer: number;
   lanes: number;
@@ -71,30 +73,34 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
   const tables = Uint32Array.from({ length: lanes * layers * G * (maxPages + 2) }, word);
   const tableRow = (g: number) => ((lane * layers + layer) * G + g) * (maxPages + 2);
   const chunkPages = Math.max(1, ...heads.map((h) => Math.ceil(h.rows.length / P)));
-  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(cache) }, word);
+  const chunkCase = { ...cache, ...chunkFormat(cache) };
+  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(chunkCase) }, word);
+  const vector = (scale: number) =>
+    Float32Array.from({ length: cache.headDim }, () => scale * (random() - 0.5));
   let next = 0;
   heads.forEach((head, g) => {
     const row = tableRow(g);
     tables.set([head.slots.length, head.capacity], row);
     for (let p = 0; p < need(head); p++) tables[row + 2 + p] = order[next++]!;
-    const put = (data: Uint32Array, page: number, slot: number, pair: Pair) => {
-      data[positionWord(cache, page, slot)] = pair.position;
-      data[scoreWord(cache, page, slot)] = asBits(pair.score);
-    };
     head.slots.forEach((pair, s) => {
-      put(pages, tables[row + 2 + Math.floor(s / P)]!, s, pair);
+      const page = tables[row + 2 + Math.floor(s / P)]!;
+      pages[positionWord(cache, page, s)] = pair.position;
+      pages[scoreWord(cache, page, s)] = asBits(pair.score);
     });
     head.rows.forEach((pair, r) => {
-      put(chunk, g * chunkPages + Math.floor(r / P), r, pair);
+      // Of many magnitudes, some vectors all zero.
+      const vectors = { key: vector(10 ** ((r % 9) - 4)), value: vector(r % 7) };
+      const place = { words: chunk, page: g * chunkPages + Math.floor(r / P), slot: r };
+      writePair(chunkCase, place, { ...pair, ...vectors });
     });
   });
-  const laneWords = Uint32Array.from({ length: lanes * 8 }, word);
-  laneWords.set([cache.window, cache.sinks], lane * 8 + 4);
+  const laneWords = Uint32Array.from({ length: lanes * LANE_WORDS }, word);
+  laneWords.set([cache.window, cache.sinks], lane * LANE_WORDS + 4);
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
   const ledger = gpu.ledger;
   return {
     shape: ledger.uniform("shape", Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, 0, 0)),
-    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0)),
+    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0, 0, 0, 0, 0)),
     pages: upload(gpu, pages),
     chunk: upload(gpu, chunk),
     tables: upload(gpu, tables),

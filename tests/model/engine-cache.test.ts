@@ -173,7 +173,8 @@ describe("the cache of a conversation", () => {
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring
     const qFilters: CacheRequest = { ...kNorm, policy: "q-filters" };
     sequence.setSettings(resolveCacheSettings(qFilters));
-    runner.compressor.rescore(sequence, await runner.compressor.prepareRescore());
+    await runner.scorer.prepareWhole("q-filters");
+    runner.rescore(sequence);
     const after = await readSlots(sequence, 100);
     const expected = new Array<number>(150).fill(0);
     after.forEach((slots, head) => {
@@ -193,7 +194,7 @@ describe("the cache of a conversation", () => {
       for (const s of kept) expected[slots[s]!.position]! += 1;
     });
     sequence.setSettings(resolveCacheSettings({ ...qFilters, budget: 50 }));
-    runner.compressor.shrink(sequence);
+    runner.shrink(sequence);
     const kept = new Array<number>(150).fill(0);
     for (const slots of await readSlots(sequence, 50))
       for (const { position } of slots) kept[position]! += 1;

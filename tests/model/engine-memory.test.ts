@@ -63,7 +63,7 @@ test("memory() is what is alive on the device, from loading to closing", async (
   check();
   await chat.logits(someTokens(20, 53));
   check();
-  await engine.captureQueries(someTokens(140, 54), () => {});
+  for await (const _ of engine.captureHeads(someTokens(140, 54)));
   check();
   const aborted = ask(engine.conversation("c"), someTokens(10), { signal: AbortSignal.abort() });
   await expect(aborted).rejects.toMatchObject({ code: "aborted" });

@@ -127,7 +127,7 @@ describe("the evaluation of a tiny model", () => {
   test("the random policy keeps what chance keeps, at every depth", async () => {
     const [tokens, budget, window, sinks] = [400, 120, 16, 4];
     const kept = await engine.lanes(1, async (lanes) => {
-      const lane = lanes.add({ policy: "random", budget, window, sinks });
+      const lane = await lanes.add({ policy: "random", budget, window, sinks });
       await lanes.prefill(lane, someTokens(tokens, 8));
       const { compressor } = engine.internals.state.runner;
       return Array.from(

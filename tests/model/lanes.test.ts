@@ -42,7 +42,8 @@ describe("lanes", () => {
   /** All runs through one group of lanes: losses of each, and the logits after its last token. */
   const together = (runs: readonly Run[]): Promise<Result[]> =>
     engine.lanes(runs.length, async (lanes) => {
-      const open: Lane[] = runs.map(({ cache }) => lanes.add(cache));
+      const open: Lane[] = [];
+      for (const { cache } of runs) open.push(await lanes.add(cache));
       const results: Result[] = runs.map(() => ({ losses: [], logits: new Float32Array(0) }));
       const longest = Math.max(...runs.map(({ tokens }) => tokens.length));
       for (let at = 0; at < longest; at += 1) {
@@ -115,7 +116,7 @@ describe("lanes", () => {
     await chat.configure(cache);
     const logits = await chat.logits(prompt);
     await engine.lanes(1, async (lanes) => {
-      const lane = lanes.add(cache);
+      const lane = await lanes.add(cache);
       expect(await lanes.prefill(lane, prompt)).toEqual(logits);
       const { tokensSeen, pairsKept } = lanes.usage(lane);
       expect([tokensSeen, pairsKept]).toEqual([150, 4 * 48]);
@@ -129,7 +130,7 @@ describe("lanes", () => {
   test("are freed at the end, also after an error", async () => {
     const before = engine.memory().kv;
     const failing = engine.lanes(4, async (lanes) => {
-      await lanes.step([{ lane: lanes.add({ policy: "full" }), token: 1 }]);
+      await lanes.step([{ lane: await lanes.add({ policy: "full" }), token: 1 }]);
       throw new Error("stop");
     });
     await expect(failing).rejects.toThrow("stop");

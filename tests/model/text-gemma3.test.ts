@@ -51,11 +51,7 @@ describe("Gemma 3's text", () => {
         if (String(mine) !== String([ids, special])) wrong.push(text);
         expect(tokenizer.decode(ids), JSON.stringify(text)).toBe(decoded);
       }
-      // The longest token of spaces has 31; transformers cuts longer runs in halves, SentencePiece
-      // and llama.cpp take the longest first, and so do we.
-      expect(wrong.filter((text) => !/ {32}/.test(text))).toEqual([]);
-      expect(wrong.length).toBeLessThanOrEqual(5);
-      expect(fixture.cases.length - wrong.length).toBeGreaterThan(300);
+      expect(wrong).toEqual([]);
       for (const { messages, prompt, text, ids } of fixture.chats) {
         expect(template.render(messages, { addGenerationPrompt: prompt })).toBe(text);
         expect(template.encode(messages, tokenizer, { addGenerationPrompt: prompt })).toEqual(ids);

@@ -2,7 +2,8 @@
 
     python tests/reference/generate.py WHAT --model .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-WHAT: logits, filters, eviction, qk, calibrate, tiny, or all. `tiny` and `calibrate` need no model.
+WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, or all. `tiny`, `calibrate` and
+`statistics` need no model.
 Made with torch 2.13, transformers 5.24, gguf 0.19, safetensors 0.8 (pip install "torch==2.13.*"
 "transformers==5.24.*" "gguf==0.19.*" accelerate safetensors); one thread, so that sums run in one
 order. `npm test` needs none of this.
@@ -42,7 +43,7 @@ def provenance():
 
 def main():
     parser = argparse.ArgumentParser()
-    whats = ["logits", "qk", "filters", "eviction", "calibrate", "tiny", "all"]
+    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "all"]
     parser.add_argument("what", choices=whats)
     gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--model", default=gguf)
@@ -66,6 +67,10 @@ def main():
         from oracle_calibrate import calibrate_fixture
 
         calibrate_fixture(UNIT)
+    if wanted("statistics"):
+        from oracle_statistics import statistics_fixture
+
+        statistics_fixture(UNIT)
     if not any(wanted(x) for x in ("logits", "filters", "eviction", "qk")):
         return
 

@@ -1,8 +1,8 @@
-import { copyPair, type PageFormat } from "./paged-slab.ts";
+import { copyPair, type SlabFormat, takeRow } from "./paged-slab.ts";
 
 /** Twin of shaders/kv_move.wgsl for one kv head, whose page-table entries are `table`. */
 export function kvMove(
-  format: PageFormat,
+  format: SlabFormat,
   moves: readonly [number, number][],
   table: readonly number[],
   pages: Uint32Array,
@@ -17,6 +17,8 @@ export function kvMove(
     const fromPage = inChunk ? firstChunkPage + Math.floor(from / P) : table[Math.floor(from / P)]!;
     const toPage = table[Math.floor(destination / P)]!;
     const place = { words: data, page: fromPage, slot: from };
-    copyPair(format, place, { words: pages, page: toPage, slot: destination });
+    const target = { words: pages, page: toPage, slot: destination };
+    if (inChunk) takeRow(format, place, target);
+    else copyPair(format, place, target);
   }
 }

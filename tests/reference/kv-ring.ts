@@ -1,11 +1,11 @@
-import { copyPair, type PageFormat } from "./paged-slab.ts";
+import { type SlabFormat, takeRow } from "./paged-slab.ts";
 
 /**
  * Twin of shaders/kv_ring.wgsl for one kv head: row r of a chunk of `rows`, at position start + r, into slot
  * (start + r) % capacity; later rows win. Returns the slots in use afterwards.
  */
 export function kvRing(
-  format: PageFormat,
+  format: SlabFormat,
   { start, rows, capacity }: { start: number; rows: number; capacity: number },
   table: readonly number[],
   pages: Uint32Array,
@@ -16,7 +16,7 @@ export function kvRing(
   for (let r = 0; r < rows; r += 1) {
     const slot = (start + r) % capacity;
     const from = { words: chunk, page: firstChunkPage + Math.floor(r / P), slot: r };
-    copyPair(format, from, { words: pages, page: table[Math.floor(slot / P)]!, slot });
+    takeRow(format, from, { words: pages, page: table[Math.floor(slot / P)]!, slot });
   }
   return Math.min(capacity, start + rows);
 }

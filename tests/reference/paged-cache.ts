@@ -1,13 +1,15 @@
-import { f16ToF32, f32ToF16 } from "../../src/formats/float16.ts";
+import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import { type CacheShape, PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
+import {
+  copyPair,
+  type Pair,
+  readPair,
+  type SlabFormat,
+  scoreWord,
+  writePair,
+} from "./paged-slab.ts";
 
-/** A key and its value, as one slot of a kv head holds them. */
-export interface Pair {
-  key: Float32Array;
-  value: Float32Array;
-  position: number;
-  score: number;
-}
+export type { Pair } from "./paged-slab.ts";
 
 /** struct Lane of shaders/lib/paging.wgsl. */
 export interface Lane {
@@ -31,20 +33,21 @@ export const PLAIN_LANE: Lane = {
 };
 
 export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(lanes.length * 8);
+  const words = new Uint32Array(lanes.length * LANE_WORDS);
   const floats = new Float32Array(words.buffer);
   lanes.forEach((lane, i) => {
-    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * 8);
-    words.set([lane.window, lane.sinks, lane.seed], i * 8 + 4);
+    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
+    words.set([lane.window, lane.sinks, lane.seed], i * LANE_WORDS + 4);
   });
   return words;
 }
 
-/** Rows of a batch: [token, position, lane, 0] each. */
+/** Rows of a batch: [token, position, lane, block row] each; the first is row `first` of its block. */
 export const rowWords = (
   rows: readonly { position: number; lane: number }[],
+  first = 0,
 ): Uint32Array<ArrayBuffer> =>
-  Uint32Array.from(rows.flatMap(({ position, lane }) => [0, position, lane, 0]));
+  Uint32Array.from(rows.flatMap(({ position, lane }, i) => [0, position, lane, first + i]));
 
 /** A repeatable source of uniform numbers in [0, 1) (mulberry32). */
 export function uniform(seed: number): () => number {
@@ -65,16 +68,7 @@ export function normals(random: () => number, count: number, scale = 1): Float32
   );
 }
 
-const bits = new Uint32Array(1);
-const float = new Float32Array(bits.buffer);
-
-/** Two f32, clamped to what f16 holds, as WGSL's pack2x16float lays them out. */
-function packF16(low: number, high: number): number {
-  const half = (x: number) => f32ToF16(Math.min(65504, Math.max(-65504, x)));
-  return (half(low) | (half(high) << 16)) >>> 0;
-}
-
-/** One layer's slab and all page tables, in the layout of shaders/lib/paging.wgsl. */
+/** One layer's slab and all page tables, in the layout of shaders/lib/page_slots.wgsl. */
 export class PagedCache {
   readonly shape: CacheShape;
   readonly layer: number;
@@ -92,7 +86,7 @@ export class PagedCache {
     this.layer = layer;
     this.maxPages = maxPages;
     // 0x7bff is the largest f16: junk that is read shows.
-    this.pages = new Uint32Array(pageCount * pageWords(shape.headDim)).fill(0x7bff7bff);
+    this.pages = new Uint32Array(pageCount * pageWords(shape)).fill(0x7bff7bff);
     this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * (maxPages + 2));
     const random = uniform(seed);
     this.free = Array.from({ length: pageCount }, (_, i) => i);
@@ -142,43 +136,39 @@ export class PagedCache {
     return this.getIn(this.page(lane, kvHead, slot), slot);
   }
 
+  /** Takes a slot of a clone as it is stored: what is read of q8 need not be stored the same way again. */
+  copy(lane: number, kvHead: number, slot: number, from: PagedCache): void {
+    this.copyIn(this.page(lane, kvHead, slot), slot, from);
+  }
+
+  setScore(lane: number, kvHead: number, slot: number, score: number): void {
+    const word = scoreWord(this.format, this.page(lane, kvHead, slot), slot);
+    new Float32Array(this.pages.buffer)[word] = score;
+  }
+
   /** All pairs of a head, by slot. */
   pairs(lane: number, kvHead: number): Pair[] {
     return Array.from({ length: this.count(lane, kvHead) }, (_, s) => this.get(lane, kvHead, s));
   }
 
   /** The same by page: chunk scratches have no table. */
-  setIn(page: number, slot: number, { key, value, position, score }: Pair): void {
-    const { headDim } = this.shape;
-    const base = page * pageWords(headDim);
-    const at = slot % PAGE_SLOTS;
-    const half = headDim / 2;
-    for (let i = 0; i < half; i += 1) {
-      const keyWord = base + at * half + i;
-      this.pages[keyWord] = packF16(key[2 * i]!, key[2 * i + 1]!);
-      this.pages[keyWord + PAGE_SLOTS * half] = packF16(value[2 * i]!, value[2 * i + 1]!);
-    }
-    float[0] = score;
-    this.pages[base + PAGE_SLOTS * headDim + at] = position;
-    this.pages[base + PAGE_SLOTS * (headDim + 1) + at] = bits[0]!;
+  setIn(page: number, slot: number, pair: Pair): void {
+    writePair(this.format, { words: this.pages, page, slot }, pair);
   }
 
   getIn(page: number, slot: number): Pair {
-    const { headDim } = this.shape;
-    const base = page * pageWords(headDim);
-    const at = slot % PAGE_SLOTS;
-    const vector = (first: number) =>
-      Float32Array.from({ length: headDim }, (_, d) => {
-        const word = this.pages[first + (d >> 1)]!;
-        return f16ToF32(d & 1 ? word >>> 16 : word & 0xffff);
-      });
-    bits[0] = this.pages[base + PAGE_SLOTS * (headDim + 1) + at]!;
-    return {
-      key: vector(base + (at * headDim) / 2),
-      value: vector(base + ((PAGE_SLOTS + at) * headDim) / 2),
-      position: this.pages[base + PAGE_SLOTS * headDim + at]!,
-      score: float[0]!,
-    };
+    return readPair(this.format, { words: this.pages, page, slot });
+  }
+
+  /** Takes a slot of another cache of the same layout as it is stored. */
+  copyIn(page: number, slot: number, from: PagedCache): void {
+    const place = { page, slot };
+    copyPair(this.format, { ...place, words: from.pages }, { ...place, words: this.pages });
+  }
+
+  private get format(): SlabFormat {
+    const { headDim, storage = "f16" } = this.shape;
+    return { headDim, storage, pageSlots: PAGE_SLOTS };
   }
 
   private page(lane: number, kvHead: number, slot: number): number {

@@ -13,6 +13,7 @@ const END = 256;
 export const byteTokenizer: Tokenizer = {
   vocabSize: 257,
   endTokens: new Set([END]),
+  prefix: [],
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < END))),
   tokenBytes: (id) => (id < END ? Uint8Array.of(id) : new Uint8Array(0)),
@@ -71,6 +72,7 @@ export class FakeEngine {
       adapter: { vendor: "", architecture: "", device: "", description: "none", fallback: false },
       features: [],
       kernels: {},
+      kv: "f16" as const,
       notices: [],
     };
   }

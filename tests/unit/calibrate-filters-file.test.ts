@@ -1,12 +1,16 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
+  type Calibration,
   type Filters,
+  readCalibration,
   readFilters,
+  spreadLayers,
   validateFilters,
+  writeCalibration,
   writeFilters,
 } from "../../src/cache/filters-file.ts";
-import { writeSafetensors } from "../../src/formats/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
 
 const SHAPE = { layers: 2, kvHeads: 3, headDim: 4 };
 const filters = (extra: Partial<Filters> = {}): Filters => ({
@@ -19,7 +23,13 @@ const bad = (text: string) =>
 
 describe("filters file", () => {
   it("returns what was written, with and without metadata", () => {
-    const known = { modelSha256: "ab".repeat(32), textsSha256: ["cd", "ef"], samples: 3000 };
+    const known = {
+      modelSha256: "ab".repeat(32),
+      textsSha256: ["cd", "ef"],
+      samples: 3000,
+      seed: 7,
+      modelName: "tiny",
+    };
     expect(readFilters(writeFilters(filters(known)))).toEqual(filters(known));
     expect(readFilters(writeFilters(filters()))).toEqual(filters());
   });
@@ -86,5 +96,87 @@ describe("validateFilters", () => {
     expect(() => validateFilters(filters({ values: zero }), SHAPE)).toThrow(
       bad("layer 0, kv head 2: is all zero"),
     );
+  });
+});
+
+describe("calibration file", () => {
+  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.cos(i));
+  const whole = (): Calibration => ({
+    filters: filters({ modelSha256: "ab", seed: 0, samples: 9 }),
+    statistics: {
+      queryMean: wave(24),
+      queryAbs: wave(12),
+      queryCovariance: wave(96),
+      ageFit: wave(24),
+      keyValueNorms: wave(24),
+      headMass: { budgets: [16, 64, 128], values: wave(18) },
+    },
+  });
+
+  it("returns what was written, all of it or filters alone", () => {
+    expect(readCalibration(writeCalibration(whole()))).toEqual(whole());
+    const plain = { filters: filters(), statistics: {} };
+    expect(readCalibration(writeCalibration(plain))).toEqual(plain);
+    expect(readFilters(writeCalibration(whole()))).toEqual(whole().filters);
+  });
+
+  it("has the names and shapes that other programs read", () => {
+    const { metadata, tensors } = readSafetensors(writeCalibration(whole()));
+    const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
+    expect(shapes).toEqual({
+      q_filters: [2, 3, 4],
+      q_mean: [2, 3, 4],
+      q_abs: [2, 3, 2],
+      q_cov: [2, 3, 4, 4],
+      age_fit: [2, 3, 4],
+      k_stats: [2, 3, 4],
+      head_mass: [2, 3, 3],
+    });
+    expect(Object.fromEntries(metadata)).toEqual({
+      version: "2",
+      model_sha256: "ab",
+      samples: "9",
+      seed: "0",
+      head_mass_budgets: "16 64 128",
+    });
+  });
+
+  it("refuses statistics that do not fit the filters", () => {
+    const tensor = (shape: number[]) => ({
+      dtype: "F32" as const,
+      shape,
+      values: wave(shape.reduce((product, n) => product * n, 1)),
+    });
+    const base = { q_filters: tensor([2, 3, 4]) };
+    expect(() =>
+      readCalibration(writeSafetensors({ tensors: { ...base, q_mean: tensor([2, 3, 5]) } }), "f"),
+    ).toThrow(bad("f: q_mean has shape [2, 3, 5], expected [2, 3, 4]"));
+    expect(() =>
+      readCalibration(writeSafetensors({ tensors: { ...base, head_mass: tensor([2, 3, 5]) } })),
+    ).toThrow(bad("head_mass has shape [2, 3, 5], expected [2, 3, 0]"));
+    const poisoned = whole();
+    poisoned.statistics.ageFit![5] = Number.NaN;
+    expect(() => readCalibration(writeCalibration(poisoned))).toThrow(
+      bad("age_fit holds values that are not finite"),
+    );
+    const others = { ...base, something_else: tensor([7]) };
+    expect(readCalibration(writeSafetensors({ tensors: others })).statistics).toEqual({});
+  });
+
+  it("spreads the layers under the budget over all of a model's", () => {
+    const wide = spreadLayers(whole(), [1, 4], 5);
+    expect(wide.filters.layers).toBe(5);
+    for (const [narrow, spread] of [
+      [whole().filters.values, wide.filters.values],
+      [whole().statistics.queryAbs!, wide.statistics.queryAbs!],
+      [whole().statistics.headMass!.values, wide.statistics.headMass!.values],
+    ] as const) {
+      const size = narrow.length / 2;
+      expect(spread).toHaveLength(5 * size);
+      expect(spread.subarray(size, 2 * size)).toEqual(narrow.subarray(0, size));
+      expect(spread.subarray(4 * size)).toEqual(narrow.subarray(size));
+      for (const layer of [0, 2, 3])
+        expect(spread.subarray(layer * size, (layer + 1) * size).every((x) => x === 0)).toBe(true);
+    }
   });
 });

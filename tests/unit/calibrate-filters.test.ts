@@ -22,11 +22,12 @@ function source(test: Case, layers = 1, batchRows = 37): QuerySource {
       for (let layer = 0; layer < layers; layer++) {
         const batch = queries.slice(start * size, (start + count) * size);
         // Layer 1 holds the negated queries: its filters are those of layer 0, negated.
-        yield { layer, rows: count, queries: layer % 2 ? batch.map((x) => -x) : batch };
+        yield { layer, rows: count, start, queries: layer % 2 ? batch.map((x) => -x) : batch };
       }
     }
   }
-  return { layers, heads, kvHeads, headDim, rows, batches };
+  const inverseFrequencies = new Float64Array(headDim / 2);
+  return { layers, heads, kvHeads, headDim, inverseFrequencies, rows, batches };
 }
 
 const cosine = (a: Float32Array, b: readonly number[]) => {
@@ -132,7 +133,7 @@ describe("calibrate", () => {
     const wrongLayer: QuerySource = {
       ...source(test),
       async *batches() {
-        yield { layer: 1, rows: 1, queries: new Float32Array(6 * 16) };
+        yield { layer: 1, rows: 1, start: 0, queries: new Float32Array(6 * 16) };
       },
     };
     await expect(calibrate(wrongLayer, { samples: 9 })).rejects.toThrow(
@@ -141,7 +142,7 @@ describe("calibrate", () => {
     const short: QuerySource = {
       ...source(test),
       async *batches() {
-        yield { layer: 0, rows: 2, queries: new Float32Array(6 * 16) };
+        yield { layer: 0, rows: 2, start: 0, queries: new Float32Array(6 * 16) };
       },
     };
     await expect(calibrate(short, { samples: 9 })).rejects.toThrow(
@@ -150,7 +151,12 @@ describe("calibrate", () => {
     const poisoned: QuerySource = {
       ...source(test),
       async *batches() {
-        yield { layer: 0, rows: 9, queries: new Float32Array(9 * 6 * 16).fill(Number.NaN) };
+        yield {
+          layer: 0,
+          rows: 9,
+          start: 0,
+          queries: new Float32Array(9 * 6 * 16).fill(Number.NaN),
+        };
       },
     };
     await expect(calibrate(poisoned, { samples: 9 })).rejects.toThrow(

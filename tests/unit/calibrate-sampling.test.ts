@@ -11,22 +11,22 @@ const held = (reservoir: RowReservoir) =>
 describe("RowReservoir", () => {
   it("keeps everything, in order, until it is full", () => {
     const reservoir = new RowReservoir(10, 2, 1);
-    reservoir.offer(numbered(0, 4), 4);
-    reservoir.offer(numbered(4, 3), 3);
+    reservoir.offer(numbered(0, 4), 4, 0);
+    reservoir.offer(numbered(4, 3), 3, 0);
     expect(held(reservoir)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     expect(reservoir.seen).toBe(7);
   });
 
   it("then holds distinct whole rows, the same for the same seed and any batching", () => {
     const one = new RowReservoir(50, 2, 7);
-    one.offer(numbered(0, 1000), 1000);
+    one.offer(numbered(0, 1000), 1000, 0);
     const many = new RowReservoir(50, 2, 7);
-    for (let at = 0; at < 1000; at += 125) many.offer(numbered(at, 125), 125);
+    for (let at = 0; at < 1000; at += 125) many.offer(numbered(at, 125), 125, 0);
     expect(many.rows).toEqual(one.rows);
     expect(new Set(held(one)).size).toBe(50);
     for (let i = 0; i < 50; i++) expect(one.rows[2 * i + 1]).toBe(-one.rows[2 * i]!);
     const other = new RowReservoir(50, 2, 8);
-    other.offer(numbered(0, 1000), 1000);
+    other.offer(numbered(0, 1000), 1000, 0);
     expect(other.rows).not.toEqual(one.rows);
   });
 
@@ -34,7 +34,7 @@ describe("RowReservoir", () => {
     const tenths = new Array<number>(10).fill(0);
     for (let seed = 0; seed < 400; seed++) {
       const reservoir = new RowReservoir(20, 2, seed);
-      reservoir.offer(numbered(0, 200), 200);
+      reservoir.offer(numbered(0, 200), 200, 0);
       for (const row of held(reservoir)) tenths[Math.floor(row / 20)]!++;
     }
     // 800 expected in each; one standard deviation is about 25.

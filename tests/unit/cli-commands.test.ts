@@ -14,6 +14,7 @@ const files: CommandFiles = {
   readIfThere: async () => "",
   version: async () => "0",
   commandLine: "winnow",
+  readBytes: async () => new TextEncoder().encode(TEXT),
 };
 
 const context = (engine: object): CommandContext => ({
@@ -54,6 +55,10 @@ class ScoringEngine extends FakeEngine {
   }
 }
 
+/** The same engine, for a model that wants token 250 in front of a text. */
+const withPrefix = <E extends FakeEngine>(engine: E): E =>
+  Object.assign(engine, { tokenizer: { ...byteTokenizer, prefix: [250] } });
+
 describe("winnow ppl", () => {
   it("scores tokens [K, K + N) of the whole text and exponentiates the mean", async () => {
     const engine = new ScoringEngine();
@@ -63,6 +68,15 @@ describe("winnow ppl", () => {
     expect(json.ppl).toBeCloseTo(Math.exp(0.15), 12);
     expect(json).toMatchObject({ tokens: 5, cache: { budget: 512 } });
     expect(json).toHaveProperty("adapter");
+  });
+
+  it("puts the model's first token in front where --bos asks for it, and predicts the same tokens", async () => {
+    const engine = new ScoringEngine();
+    const flags = { text: "f", tokens: "5", offset: "7", bos: true };
+    const { json } = await run(ppl, flags, withPrefix(engine));
+    const tokens = byteTokenizer.encode(TEXT).slice(7, 12);
+    expect(engine.scored).toEqual([{ tokens: [250, ...tokens], chunk: 1 }]);
+    expect(json.nll).toEqual([0.1, 0.2, 0.3, 0.4]);
   });
 
   it("refuses a text that is too short, saying how long it is", async () => {
@@ -93,6 +107,8 @@ describe("winnow generate", () => {
     const engine = new FakeEngine();
     const plain = await run(generate, { prompt: "ab", "max-tokens": "3" }, engine);
     expect(plain.json).toMatchObject({ text: "hel", tokens: [104, 101, 108], prompt_tokens: 2 });
+    const framed = await run(generate, { prompt: "ab" }, withPrefix(new FakeEngine()));
+    expect(framed.json).toMatchObject({ text: "hello", prompt_tokens: 3 });
     const chat = await run(generate, { prompt: "ab", chat: true }, new FakeEngine());
     expect(chat.json).toMatchObject({ text: "hello", prompt_tokens: "<user>ab<assistant>".length });
     expect(Object.keys(chat.json)).toEqual([
@@ -163,22 +179,25 @@ describe("winnow needle", () => {
 
 describe("winnow calibrate", () => {
   it("cuts texts into sequences and writes filters in the published format", async () => {
-    const shape = { layers: 2, heads: 4, kvHeads: 2, headDim: 8 };
+    const shape = {
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 8,
+      inverseFrequencies: new Float64Array(4),
+    };
     const sequences: number[][] = [];
     const engine = Object.assign(new FakeEngine(), {
       contextLength: 500,
       shape,
-      captureQueries: async (
-        tokens: number[],
-        onLayer: (l: number, rows: number, q: Float32Array) => void,
-      ) => {
+      async *captureHeads(tokens: number[]) {
         sequences.push(tokens);
         const width = shape.heads * shape.headDim;
         for (let layer = 0; layer < shape.layers; layer++) {
           const queries = Float32Array.from({ length: tokens.length * width }, (_, i) =>
             i % 8 === layer ? 3 : Math.sin(i),
           );
-          onLayer(layer, tokens.length, queries);
+          yield { layer, rows: tokens.length, start: 0, queries };
         }
       },
     });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { create, globals } from "webgpu";
+import { POLICIES, type Policy } from "../../src/cache/policies/index.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
 import {
@@ -7,6 +8,8 @@ import {
   createAttentionDecode,
   createAttentionPrefill,
 } from "../../src/kernels/attention.ts";
+import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import { createClamped } from "../../src/kernels/clamped.ts";
 import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
@@ -14,10 +17,12 @@ import { createKvRing } from "../../src/kernels/kv-ring.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
-import { createRescore } from "../../src/kernels/rescore.ts";
+import { createObserve } from "../../src/kernels/observe.ts";
+import { KV_STORAGES } from "../../src/kernels/page-format.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
 
@@ -76,38 +81,49 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
     await createEmbed(gpu, matrix(layout, 192, 576));
   }
   for (const [headDim, heads, kvHeads] of [
+    [24, 4, 2],
     [64, 9, 3],
     [128, 32, 8],
     [256, 4, 1],
-  ] as const) {
-    const shape = { layers: 2, heads, kvHeads, headDim };
-    const paged = { headDim, pageSlots: 32 };
-    await createAttentionDecode(gpu, shape);
-    await createAttentionCombine(gpu, shape);
-    await createAttentionPrefill(gpu, shape);
-    await createAttentionPrefill(gpu, shape, undefined, 512);
-    for (const qkNorm of [undefined, { epsilon: 1e-6 }])
-      for (const ring of [false, true]) {
-        await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });
-        await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
-      }
-    await createKvRing(gpu, shape);
-    await createRescore(gpu, shape);
-    await createEvictSelect(gpu, paged);
-    await createKvMove(gpu, paged);
-    await createRetention(gpu, paged);
-  }
+  ] as const)
+    for (const storage of KV_STORAGES)
+      await collectCache(gpu, { layers: 2, heads, kvHeads, headDim, storage });
   await createRmsNorm(gpu, { cols: 576, epsilon: 1e-6, add: true });
   await createSample(gpu, { vocabulary: 49152 });
   await createNll(gpu);
   return specs;
 }
 
+/** Every kernel that touches the cache. */
+async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
+  await createAttentionDecode(gpu, shape);
+  await createAttentionCombine(gpu, shape);
+  await createAttentionPrefill(gpu, shape);
+  await createAttentionPrefill(gpu, shape, undefined, 512);
+  for (const qkNorm of [undefined, { epsilon: 1e-6 }])
+    for (const ring of [false, true]) {
+      await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });
+      await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
+    }
+  await createKvRing(gpu, shape);
+  for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
+    if (shape.headDim % 16 === 0)
+      for (const policy of Object.values<Policy>(POLICIES))
+        await createScoreCache(gpu, shape, policy.scoring?.features ?? {}, target);
+    for (const accumulate of [false, true])
+      await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);
+  }
+  await createEvictSelect(gpu, shape);
+  await createKvMove(gpu, shape);
+  await createRetention(gpu, shape);
+  await createClamped(gpu, shape);
+}
+
 test.each(["apple", "swiftshader"])(
   "every kernel for an adapter of %s compiles, with the bindings its TypeScript says, within WebGPU's default limits",
   async (architecture) => {
     const specs = await collect(architecture);
-    expect(specs.length).toBeGreaterThan(60);
+    expect(specs.length).toBeGreaterThan(200);
     for (const { label, bindings } of specs)
       expect(bindings.filter((type) => type !== "uniform").length, label).toBeLessThanOrEqual(8);
   },

@@ -24,12 +24,13 @@ describe("planMemory", () => {
     const weights = 4 * (V * E + L * layer + E + L * G * D + rope);
     const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + F;
     const partials = H * 32 * (D + 2);
-    const moves = G * (1 + 2 * 128);
-    const chunk = G * 128 * (D + 2);
+    const B = 2048; // rows of a prompt block
+    const moves = G * (1 + 2 * B);
+    const block = G * B * (D + 2) + B * (4 + E);
     const { weights: w, activations, kv, total } = plan(512);
     expect(w).toBe(weights);
     expect(kv).toBe(L * G * 512 * (2 * D * 2 + 8));
-    const fixed = 4 * (128 * rows + 16 * V + chunk + moves + 2 * V);
+    const fixed = 4 * (128 * rows + 16 * V + block + moves + 2 * V);
     expect(activations - fixed).toBe(4 * partials);
     expect(total).toBe(w + kv + activations);
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { capacityOf, resolveCacheSettings } from "../../src/cache/budget.ts";
+import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvPool } from "../../src/cache/kv-pool.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
@@ -101,7 +101,7 @@ class Simulation {
   configure(chat: Chat, budget: number | "full"): void {
     const { sequence } = chat;
     sequence.setSettings(settings(budget));
-    if (sequence.overCapacity) sequence.own(capacityOf(sequence.settings)); // as Compressor.shrink does
+    if (sequence.overCapacity) sequence.ownKept(); // as Compressor.shrink does
     this.each(chat, (slots, row, slab) => {
       const capacity = row[1]!;
       // The newest stay, in the slots that there are: any choice would do.

@@ -57,6 +57,7 @@ const bad: Case[] = [
   ["no scores", sentencePiece, "scores", undefined, /missing/],
   ["too many scores", sentencePiece, "scores", new Float32Array(9), /9 entries.*7/],
   ["a score that is no number", sentencePiece, "scores", new Float32Array(7).fill(NaN), /token 0/],
+  ["a bos flag that is no boolean", byteLevel, "add_bos_token", 1, /boolean/],
   ["a prefix flag that is no boolean", sentencePiece, "add_space_prefix", 1, /boolean/],
 ];
 

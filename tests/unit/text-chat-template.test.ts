@@ -66,6 +66,7 @@ describe("a chat template", () => {
     const plain: Tokenizer = {
       vocabSize: tokenizer.vocabSize,
       endTokens: tokenizer.endTokens,
+      prefix: tokenizer.prefix,
       encode: (text, options) => tokenizer.encode(text, options),
       decode: (ids, options) => tokenizer.decode(ids, options),
       tokenBytes: (id) => tokenizer.tokenBytes(id),

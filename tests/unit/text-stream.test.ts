@@ -8,6 +8,7 @@ import type { Tokenizer } from "../../src/text/types.ts";
 const bytes: Tokenizer = {
   vocabSize: 257,
   endTokens: new Set([256]),
+  prefix: [],
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (ids) =>
     new TextDecoder("utf-8", { ignoreBOM: true }).decode(

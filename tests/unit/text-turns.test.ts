@@ -23,6 +23,7 @@ const end = add("<end_of_turn>", 3);
 const unused = add("<unused0>", 3);
 const strike = add("</s>", 4);
 const lines = add("\n\n", 4);
+const [two, three, four] = [add("  ", 4), add("   ", 4), add("    ", 4)];
 const metadata = new Map<string, unknown>(
   Object.entries({
     ...bare!.metadata,
@@ -45,6 +46,30 @@ describe("a vocabulary with turns", () => {
     expect(tokenizer.encode("\n\n")).toEqual([lines]);
     expect(tokenizer.encode("<unused0>")).not.toContain(unused);
     expect(tokenizer.encode("<unused0>", { special: true })).toEqual([unused]);
+  });
+
+  it("merges user-defined runs of spaces, short ones first, as transformers does", () => {
+    const runs = (count: number) => tokenizer.encode(" ".repeat(count));
+    expect([runs(2), runs(3), runs(4)]).toEqual([[two], [three], [four]]);
+    expect(runs(5)).toEqual([two, three]);
+    expect(runs(7)).toEqual([four, three]);
+    expect(tokenizer.encode("a  a")).toContain(two);
+    expect(tokenizer.decode(tokenizer.encode("a     a"))).toBe("a     a");
+  });
+
+  it("puts bos in front of a text of its own, where the file says so or its kind implies it", () => {
+    const prefix = (changes: Record<string, unknown>) =>
+      createGgufTokenizer(new Map([...metadata, ...Object.entries(changes)])).prefix;
+    expect(tokenizer.prefix).toEqual([1]);
+    expect(tokenizer.encode("a")).not.toContain(1);
+    expect(prefix({ "tokenizer.ggml.add_bos_token": undefined })).toEqual([1]);
+    expect(prefix({ "tokenizer.ggml.add_bos_token": false })).toEqual([]);
+    expect(prefix({ "tokenizer.ggml.bos_token_id": undefined })).toEqual([]);
+    const byteLevel = { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.merges": [] };
+    const silent = { ...byteLevel, "tokenizer.ggml.add_bos_token": undefined };
+    expect(prefix({ ...silent, "tokenizer.ggml.pre": "llama-bpe" })).toEqual([1]);
+    expect(prefix({ ...silent, "tokenizer.ggml.pre": "qwen2" })).toEqual([]);
+    expect(prefix({ ...byteLevel, "tokenizer.ggml.pre": "qwen2" })).toEqual([1]);
   });
 
   it("puts the system text in front of the first user turn where the file has no template", () => {

@@ -4,7 +4,7 @@ import type { Policy } from "./policy.ts";
 export const full: Policy = {
   name: "full",
   summary: "Keep everything: memory grows with every token",
-  usesFilters: false,
+  needs: [],
   evicts: false,
   score: { dot: 0, norm: 0, position: 0, random: 0 },
 };

@@ -1,9 +1,15 @@
+import { expectedAttention } from "./expected-attention.ts";
 import { full } from "./full.ts";
+import { h2o } from "./h2o.ts";
 import { kNorm } from "./k-norm.ts";
+import { keydiff } from "./keydiff.ts";
 import type { Policy } from "./policy.ts";
 import { qFilters } from "./q-filters.ts";
+import { qFiltersAge } from "./q-filters-age.ts";
 import { random } from "./random.ts";
+import { snapkv } from "./snapkv.ts";
 import { streamingLlm } from "./streaming-llm.ts";
+import { triAttention } from "./tri-attention.ts";
 
 export type { Policy } from "./policy.ts";
 
@@ -11,9 +17,18 @@ export type { Policy } from "./policy.ts";
 export const POLICIES = {
   full,
   "q-filters": qFilters,
+  "q-filters-age": qFiltersAge,
+  "tri-attention": triAttention,
+  "expected-attention": expectedAttention,
+  keydiff,
   "k-norm": kNorm,
+  snapkv,
+  h2o,
   "streaming-llm": streamingLlm,
   random,
 } as const satisfies Record<string, Policy>;
 
 export type PolicyName = keyof typeof POLICIES;
+
+/** The policy of that name, as what all policies have in common. */
+export const policyOf = (name: PolicyName): Policy => POLICIES[name];

@@ -4,7 +4,7 @@ import type { Policy } from "./policy.ts";
 export const kNorm: Policy = {
   name: "k-norm",
   summary: "Keep the keys of smallest norm; needs no calibration",
-  usesFilters: false,
+  needs: [],
   evicts: true,
   score: { dot: 0, norm: -1, position: 0, random: 0 },
 };

@@ -1,20 +1,74 @@
-/**
- * A static eviction policy: one score a key, computed when the pair is written, higher = keep.
- * score = dot * (key . filter) + norm * |key| + position * pos + random * hash(pos), evaluated by
- * shaders/lib/score.wgsl on the post-RoPE key.
- */
+import type { HeadScore } from "../../kernels/head-data.ts";
+import type { ScoreFeatures } from "../../kernels/score-cache.ts";
+
+/** What calibration knows of one kv head; each part is there or not. */
+export interface HeadKnowledge {
+  /** D */
+  readonly headDim: number;
+  /** [D], negative as published: high scores have a low key . filter. */
+  readonly filter: Float32Array | undefined;
+  /** [D], before RoPE: mean over the query group and the calibration text. */
+  readonly queryMean: Float32Array | undefined;
+  /** [D/2]: mean length of each rotary pair of the query. */
+  readonly queryAbs: Float32Array | undefined;
+  /** [D, D]: covariance of the queries before RoPE. */
+  readonly queryCovariance: Float32Array | undefined;
+  /** a, b, mean, std: attention = exp(c + a (score - mean) / std + b ln(age + 1)). */
+  readonly ageFit: Float32Array | undefined;
+  /** Angle of each rotary pair a token, [D/2]. */
+  readonly frequencies: Float64Array;
+}
+
+/** Names of what a policy needs calibrated. */
+export type Need = "filters" | "queryMean" | "queryAbs" | "queryCovariance" | "ageFit";
+
+/** The score of a key as its pair is written, evaluated by shaders/lib/score.wgsl; higher = keep. */
+export interface InsertionScore {
+  /** Times (key . filter). */
+  readonly dot: number;
+  /** Times |key|. */
+  readonly norm: number;
+  readonly position: number;
+  /** Times a hash of the position, in [0, 1). */
+  readonly random: number;
+}
+
+export const UNSCORED: InsertionScore = { dot: 0, norm: 0, position: 0, random: 0 };
+
+/** Scores that change as a chat goes on: computed anew, for all pairs of a head at once. */
+export interface Scoring {
+  /** Tokens from one scoring to the next while decoding; never more than the window. */
+  readonly every: number;
+  readonly features: ScoreFeatures;
+  head(knowledge: HeadKnowledge): HeadScore;
+}
+
+/** Attention that is looked at: of the last queries of a prompt, and while decoding where `accumulate`. */
+export interface ObservationPlan {
+  /** Last queries of a prompt block. */
+  readonly queries: number;
+  /** Rows on either side over which attention is averaged. */
+  readonly pool: number;
+  /** Take the most, not the mean, of neighbours and of the query group. */
+  readonly peaks?: boolean;
+  /** Add up over all queries of prompts and answers: slow. */
+  readonly accumulate: boolean;
+}
+
+/** An eviction policy: higher scores are kept. */
 export interface Policy {
   readonly name: string;
   /** One line for menus and help texts. */
   readonly summary: string;
-  /** Needs calibrated filters. */
-  readonly usesFilters: boolean;
+  /** What it needs calibrated. */
+  readonly needs: readonly Need[];
+  /** The policy in its place where that is missing. */
+  readonly fallback?: "q-filters" | "k-norm" | "keydiff";
   /** Whether anything is ever dropped. */
   readonly evicts: boolean;
-  readonly score: {
-    readonly dot: number;
-    readonly norm: number;
-    readonly position: number;
-    readonly random: number;
-  };
+  readonly score: InsertionScore;
+  readonly scoring?: Scoring;
+  readonly observation?: ObservationPlan;
+  /** Whether heads get budgets of their own where calibration has measured what each loses. */
+  readonly headBudgets?: boolean;
 }

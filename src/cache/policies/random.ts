@@ -4,7 +4,7 @@ import type { Policy } from "./policy.ts";
 export const random: Policy = {
   name: "random",
   summary: "Drop at random: the floor to compare with",
-  usesFilters: false,
+  needs: [],
   evicts: true,
   score: { dot: 0, norm: 0, position: 0, random: 1 },
 };

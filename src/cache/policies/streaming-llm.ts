@@ -4,7 +4,7 @@ import type { Policy } from "./policy.ts";
 export const streamingLlm: Policy = {
   name: "streaming-llm",
   summary: "Keep the first and the most recent tokens",
-  usesFilters: false,
+  needs: [],
   evicts: true,
   score: { dot: 0, norm: 0, position: 1, random: 0 },
 };

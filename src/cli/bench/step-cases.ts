@@ -43,11 +43,20 @@ export async function stepPlans(
   const sequence = new KvSequence(pool, settings);
   const tokens = Array.from({ length: budget }, (_, i) => 1000 + ((i * 7919) % 40000));
   let done = 0;
-  await runner.prefill(sequence, tokens, (chunk) => {
+  await runner.prefill(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;
     onProgress(done, tokens.length);
   });
-  const shape = { layers, heads, kvHeads, headDim, hidden, vocabulary, slots: budget };
+  const shape = {
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    hidden,
+    vocabulary,
+    slots: budget,
+    storage: core.storage,
+  };
   const chunkRows = Math.min(CHUNK_ROWS, budget);
   return {
     get chunk() {
@@ -57,7 +66,14 @@ export async function stepPlans(
       return {
         name: `prefill ${chunkRows} rows, C ${budget}`,
         shape: { ...shape, rows: chunkRows, splits: 1 },
-        dispatches: [...embed, ...parts.flatMap(({ project, finish }) => [...project, ...finish])],
+        dispatches: [
+          ...embed,
+          ...parts.flatMap(({ project, attend }, layer) => [
+            ...project,
+            ...attend,
+            ...runner.compressor.absorb(layer),
+          ]),
+        ],
       };
     },
     get decode() {

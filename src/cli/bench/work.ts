@@ -1,4 +1,5 @@
 import type { CacheShape } from "../../kernels/cache-shape.ts";
+import { chunkFormat, slotBytes } from "../../kernels/page-format.ts";
 
 /** The least work of a dispatch: bytes that must cross to or from memory once, and f32 operations (an fma is two). */
 export interface Work {
@@ -21,10 +22,10 @@ export interface StepShape extends CacheShape {
 }
 
 const F32 = 4;
-/** A key and a value as halves. */
-const pairBytes = (headDim: number): number => 2 * 2 * headDim;
 /** Position and score of a slot. */
 const SLOT_BYTES = 8;
+/** A key and a value as the cache stores them, with their scales. */
+const pairBytes = (shape: CacheShape): number => slotBytes(shape) - SLOT_BYTES;
 
 /** y = x W^T for `rows` rows of x: W once as it lies on the GPU, x and y once. */
 export const productWork = (
@@ -36,13 +37,19 @@ export const productWork = (
   flops: 2 * rows * matrix.rows * matrix.cols,
 });
 
+/** Queries, keys and values in and out of the activations, and pairs into pages like `target`. */
+const writeBytes = ({ rows, heads, kvHeads, headDim }: StepShape, target: CacheShape): number =>
+  rows * ((2 * heads + 2 * kvHeads) * headDim * F32 + kvHeads * pairBytes(target));
+const writeFlops = ({ rows, heads, kvHeads, headDim }: StepShape): number =>
+  rows * ((heads + kvHeads) * 3 + kvHeads * 2) * headDim;
+
 /** Work of the kernels whose label says what they do, by the start of the label. */
 const BY_LABEL: readonly [start: string, work: (step: StepShape) => Work][] = [
   [
     "attention_decode",
-    ({ rows, slots, heads, kvHeads, headDim }) => ({
-      bytes: rows * slots * kvHeads * pairBytes(headDim),
-      flops: 4 * rows * slots * heads * headDim,
+    (step) => ({
+      bytes: step.rows * step.slots * step.kvHeads * pairBytes(step),
+      flops: 4 * step.rows * step.slots * step.heads * step.headDim,
     }),
   ],
   [
@@ -55,27 +62,26 @@ const BY_LABEL: readonly [start: string, work: (step: StepShape) => Work][] = [
   [
     // Row r attends to the cache and to rows 0..r of the chunk.
     "attention_prefill",
-    ({ rows, slots, heads, kvHeads, headDim }) => ({
-      bytes: (slots + rows) * kvHeads * pairBytes(headDim) + 2 * rows * heads * headDim * F32,
-      flops: 4 * rows * (slots + (rows + 1) / 2) * heads * headDim,
-    }),
+    ({ rows, slots, heads, kvHeads, headDim, ...rest }) => {
+      const shape = { ...rest, heads, kvHeads, headDim };
+      const keys = slots * pairBytes(shape) + rows * pairBytes(chunkFormat(shape));
+      return {
+        bytes: kvHeads * keys + 2 * rows * heads * headDim * F32,
+        flops: 4 * rows * (slots + (rows + 1) / 2) * heads * headDim,
+      };
+    },
   ],
   [
     // Rotates q and k, scores k, finds the slot of the lowest score, writes the pair.
     "kv_write append",
-    ({ rows, slots, heads, kvHeads, headDim }) => ({
-      bytes:
-        rows * ((2 * heads + 2 * kvHeads) * headDim * F32 + kvHeads * pairBytes(headDim)) +
-        rows * kvHeads * slots * SLOT_BYTES,
-      flops: rows * ((heads + kvHeads) * 3 + kvHeads * 2) * headDim,
+    (step) => ({
+      bytes: writeBytes(step, step) + step.rows * step.kvHeads * step.slots * SLOT_BYTES,
+      flops: writeFlops(step),
     }),
   ],
   [
     "kv_write chunk",
-    ({ rows, heads, kvHeads, headDim }) => ({
-      bytes: rows * ((2 * heads + 2 * kvHeads) * headDim * F32 + kvHeads * pairBytes(headDim)),
-      flops: rows * ((heads + kvHeads) * 3 + kvHeads * 2) * headDim,
-    }),
+    (step) => ({ bytes: writeBytes(step, chunkFormat(step)), flops: writeFlops(step) }),
   ],
   [
     "evict_select",
@@ -84,8 +90,8 @@ const BY_LABEL: readonly [start: string, work: (step: StepShape) => Work][] = [
   [
     // At most every row of the chunk replaces a slot.
     "kv_move",
-    ({ rows, kvHeads, headDim }) => ({
-      bytes: 2 * rows * kvHeads * (pairBytes(headDim) + SLOT_BYTES),
+    (step) => ({
+      bytes: step.rows * step.kvHeads * (slotBytes(chunkFormat(step)) + slotBytes(step)),
       flops: 0,
     }),
   ],

@@ -1,124 +1,131 @@
-import { calibrate, DEFAULT_SAMPLES } from "../../../calibrate/calibrate.ts";
-import type { QueryBatch, QuerySource } from "../../../calibrate/query-source.ts";
-import { writeFilters } from "../../cache/filters-file.ts";
-import type { InferenceEngine } from "../../engine/engine.ts";
+import { DEFAULT_SAMPLES } from "../../../calibrate/calibrate.ts";
+import { calibrationReport } from "../../../calibrate/report.ts";
+import {
+  calibrateEngine,
+  DEFAULT_SEQUENCES,
+  OWN_TEXT_SAMPLES,
+} from "../../api/calibrate-engine.ts";
+import { type Calibration, readCalibration } from "../../cache/filters-file.ts";
 import { invalidArgument } from "../../errors.ts";
-import { sha256OfText } from "../../formats/sha256.ts";
 import type { Command } from "../command.ts";
-import { list, required, wholeNumber } from "../flags.ts";
+import { isSet, list, optional, required, wholeNumber } from "../flags.ts";
 
 interface Input {
-  texts: string[];
+  /** Undefined: text that the model writes itself. */
+  texts: string[] | undefined;
   samples: number;
   sequences: number;
+  seed: number;
   out: string;
+  report: string | undefined;
+  /** A calibration file to compare with, as base64. */
+  compare: { name: string; base64: string } | undefined;
 }
-
-/** As in the reference: positions up to here are calibrated on. */
-const SEQUENCE_TOKENS = 2048;
 
 export const calibrateCommand: Command<Input> = {
   name: "calibrate",
-  summary: "make the Q-Filters of a model from texts",
-  usage: `--text FILE... [--samples ${DEFAULT_SAMPLES}] [--sequences 16] --out F.safetensors`,
-  flags: { text: "string", samples: "string", sequences: "string", out: "string" },
+  summary: "make the Q-Filters of a model, and what other policies need, from texts",
+  usage:
+    `(--text FILE... | --own-text) [--samples ${DEFAULT_SAMPLES}] [--sequences ${DEFAULT_SEQUENCES}]` +
+    " [--seed 0] --out F.safetensors [--report FILE.html [--compare OTHER.safetensors]]",
+  flags: {
+    text: "string",
+    "own-text": "boolean",
+    samples: "string",
+    sequences: "string",
+    seed: "string",
+    out: "string",
+    report: "string",
+    compare: "string",
+  },
   listFlag: "text",
-  // Nothing is evicted while queries are captured, so no policy is missed.
+  // Nothing is evicted while heads are captured, so no policy is missed.
   cacheDefaults: { policy: "full" },
   read: async (flags, files) => {
     const out = required(flags, "out");
-    const samples = wholeNumber(flags, "samples", { min: 1, fallback: DEFAULT_SAMPLES });
-    const sequences = wholeNumber(flags, "sequences", { min: 1, max: 100_000, fallback: 16 });
+    const own = isSet(flags, "own-text");
+    if (own && isSet(flags, "text"))
+      throw invalidArgument("--own-text", "has no use beside --text");
+    const fallback = own ? OWN_TEXT_SAMPLES : DEFAULT_SAMPLES;
+    const samples = wholeNumber(flags, "samples", { min: 1, fallback });
+    const sequences = wholeNumber(flags, "sequences", {
+      min: 1,
+      max: 100_000,
+      fallback: DEFAULT_SEQUENCES,
+    });
+    const seed = wholeNumber(flags, "seed", { min: 0, fallback: 0 });
+    const report = optional(flags, "report");
+    const compared = optional(flags, "compare");
+    if (compared !== undefined && report === undefined)
+      throw invalidArgument("--compare", "has no use without --report");
+    const compare =
+      compared === undefined
+        ? undefined
+        : { name: compared, base64: toBase64(await files.readBytes("compare", compared)) };
+    if (own) return { texts: undefined, samples, sequences, seed, out, report, compare };
     const texts: string[] = [];
     for (const path of list(flags, "text")) texts.push(await files.readText("text", path));
-    return { texts, samples, sequences, out };
+    return { texts, samples, sequences, seed, out, report, compare };
   },
-  async run({ texts, samples, sequences, out }, { engine, modelSha256, report }) {
-    const pieces = cutTexts(engine, texts, sequences);
-    const { filters, layers, kvHeads, headDim, explained } = await calibrate(
-      engineQueries(engine, pieces),
-      { samples, onProgress: ({ stage, loaded, total }) => report(stage, loaded, total) },
-    );
-    const file = writeFilters({
-      values: filters,
-      layers,
-      kvHeads,
-      headDim,
+  async run(
+    { texts, samples, sequences, seed, out, report, compare },
+    { engine, modelSha256, report: progress },
+  ) {
+    const other = compare && readOther(compare, engine.shape);
+    const made = await calibrateEngine(engine, {
+      ...(texts ? { texts } : {}),
       samples,
+      sequences,
+      seed,
+      agreement: report !== undefined,
       modelSha256,
-      textsSha256: await Promise.all(
-        [...new Set(pieces.map(({ text }) => text))].map(sha256OfText),
-      ),
+      onProgress: ({ stage, loaded, total }) => progress(stage, loaded, total),
     });
+    const { layers, kvHeads, headDim, explained, notices } = made;
     const mean = explained.flat().reduce((sum, part) => sum + part, 0) / (layers * kvHeads);
+    const files: Record<string, Uint8Array> = { [out]: made.file };
+    if (report !== undefined) {
+      const model = { name: engine.info().model.name, sha256: modelSha256 };
+      const page = calibrationReport(made, { model, tokens: made.tokens, compare: other });
+      files[report] = new TextEncoder().encode(page);
+    }
     return {
       json: {
         layers,
         kv_heads: kvHeads,
         head_dim: headDim,
         explained,
-        sequences: pieces.length,
+        sequences: made.sequences,
+        tokens: made.tokens,
+        samples,
+        seed,
+        notices: [...notices],
         adapter: engine.info().adapter,
       },
-      text: `${out}: ${layers} layers x ${kvHeads} heads x ${headDim}, ${(100 * mean).toFixed(1)} % of the queries explained`,
-      files: { [out]: file },
+      text: [
+        `${out}: ${layers} layers x ${kvHeads} heads x ${headDim}, ${(100 * mean).toFixed(1)} % of the queries explained`,
+        ...notices,
+      ].join("\n"),
+      files,
     };
   },
 };
 
-interface Piece {
-  text: string;
-  tokens: number[];
+/** The file to compare with; refused where its shape is not the model's, before anything is run. */
+function readOther(
+  { name, base64 }: NonNullable<Input["compare"]>,
+  { layers, kvHeads, headDim }: { layers: number; kvHeads: number; headDim: number },
+): { name: string; calibration: Calibration } {
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const calibration = readCalibration(bytes, name);
+  const { filters } = calibration;
+  if (filters.layers !== layers || filters.kvHeads !== kvHeads || filters.headDim !== headDim)
+    throw invalidArgument(
+      "--compare",
+      `${name} has filters of shape [${filters.layers}, ${filters.kvHeads}, ${filters.headDim}], this model [${layers}, ${kvHeads}, ${headDim}]`,
+    );
+  return { name, calibration };
 }
 
-/**
- * Sequences of 2,048 tokens, as in the reference: the beginning of each text that is long enough;
- * where those are too few, the next parts of them, then texts that are shorter.
- */
-function cutTexts(engine: InferenceEngine, texts: readonly string[], sequences: number): Piece[] {
-  const length = Math.min(SEQUENCE_TOKENS, engine.contextLength);
-  const pieces: Piece[] = [];
-  const long: Piece[] = [];
-  const short: Piece[] = [];
-  for (const text of texts) {
-    if (pieces.length === sequences) return pieces;
-    const tokens = engine.tokenizer.encode(text);
-    if (tokens.length < length) short.push({ text, tokens });
-    else {
-      long.push({ text, tokens });
-      pieces.push({ text, tokens: tokens.slice(0, length) });
-    }
-  }
-  const longest = long.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
-  for (let start = length; start + length <= longest; start += length) {
-    for (const { text, tokens } of long) {
-      if (start + length <= tokens.length)
-        pieces.push({ text, tokens: tokens.slice(start, start + length) });
-    }
-  }
-  pieces.push(...short.filter(({ tokens }) => tokens.length > 0));
-  if (pieces.length === 0) throw invalidArgument("--text", "has no tokens");
-  return pieces.slice(0, sequences);
-}
-
-function engineQueries(engine: InferenceEngine, pieces: readonly Piece[]): QuerySource {
-  const { layers, heads, kvHeads, headDim } = engine.shape;
-  return {
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
-    async *batches(signal) {
-      for (const { tokens } of pieces) {
-        const captured: QueryBatch[] = [];
-        await engine.captureQueries(
-          tokens,
-          (layer, rows, queries) => captured.push({ layer, rows, queries }),
-          signal,
-        );
-        yield* captured;
-      }
-    },
-  };
-}
+const toBase64 = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

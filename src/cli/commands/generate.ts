@@ -36,7 +36,7 @@ export const generate: Command<Input> = {
       ? engine.template.encode([{ role: "user", content: prompt }], engine.tokenizer, {
           addGenerationPrompt: true,
         })
-      : engine.tokenizer.encode(prompt);
+      : [...engine.tokenizer.prefix, ...engine.tokenizer.encode(prompt)];
     let text = "";
     let done = 0;
     const { tokens, usage } = await runPrompt(

@@ -1,30 +1,42 @@
 import { invalidArgument } from "../../errors.ts";
 import type { Command } from "../command.ts";
 import { CONVERSATION } from "../defaults.ts";
-import { CACHE_FLAGS, CACHE_USAGE, required, wholeNumber } from "../flags.ts";
+import { CACHE_FLAGS, CACHE_USAGE, isSet, required, wholeNumber } from "../flags.ts";
 
 interface Input {
   text: string;
   tokens: number;
   offset: number;
   chunk: number;
+  bos: boolean;
 }
 
-/** The text is tokenised whole, nothing added, and tokens [offset, offset + tokens) are taken. */
+/**
+ * The text is tokenised whole, nothing added, and tokens [offset, offset + tokens) are taken. With --bos the
+ * model's first token goes in front of them, where the model has one; the same tokens are predicted.
+ */
 export const ppl: Command<Input> = {
   name: "ppl",
   summary: "perplexity of a text under a cache budget",
-  usage: `--text FILE --tokens N [--offset K] ${CACHE_USAGE} [--chunk 1]`,
-  flags: { text: "string", tokens: "string", offset: "string", chunk: "string", ...CACHE_FLAGS },
+  usage: `--text FILE --tokens N [--offset K] ${CACHE_USAGE} [--chunk 1] [--bos]`,
+  flags: {
+    text: "string",
+    tokens: "string",
+    offset: "string",
+    chunk: "string",
+    bos: "boolean",
+    ...CACHE_FLAGS,
+  },
   cacheDefaults: {},
   read: async (flags, files) => ({
     tokens: wholeNumber(flags, "tokens", { min: 2 }),
     offset: wholeNumber(flags, "offset", { min: 0, fallback: 0 }),
     chunk: wholeNumber(flags, "chunk", { min: 1, fallback: 1 }),
+    bos: isSet(flags, "bos"),
     text: await files.readText("text", required(flags, "text")),
   }),
-  async run({ text, tokens, offset, chunk }, { engine, report }) {
-    if (tokens > engine.contextLength) {
+  async run({ text, tokens, offset, chunk, bos }, { engine, report }) {
+    if (tokens + (bos ? 1 : 0) > engine.contextLength) {
       throw invalidArgument(
         "--tokens",
         `${tokens} are more than the model's ${engine.contextLength} positions`,
@@ -38,12 +50,12 @@ export const ppl: Command<Input> = {
       );
     }
     const conversation = engine.conversation(CONVERSATION);
-    const nll = Array.from(
-      await conversation.nll(all.slice(offset, offset + tokens), {
-        chunk,
-        onProgress: (done) => report("ppl", done, tokens - 1),
-      }),
-    );
+    const prefix = bos ? engine.tokenizer.prefix : [];
+    const losses = await conversation.nll([...prefix, ...all.slice(offset, offset + tokens)], {
+      chunk,
+      onProgress: (done) => report("ppl", done, prefix.length + tokens - 1),
+    });
+    const nll = Array.from(losses.subarray(prefix.length));
     const mean = nll.reduce((sum, value) => sum + value, 0) / nll.length;
     const perplexity = Math.exp(mean);
     const cache = conversation.usage();

@@ -26,9 +26,13 @@ export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResul
     hooks.signal,
   );
   try {
-    for (const notice of engine.info().notices) console.error(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.error(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
-    return await command.run(job.input, { engine, modelSha256: sha256, ...hooks });
+    const result = await command.run(job.input, { engine, modelSha256: sha256, ...hooks });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.error(`winnow: ${notice}`);
+    return result;
   } finally {
     await close();
   }

@@ -29,7 +29,8 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     signal: abortion.signal,
   });
   try {
-    for (const notice of engine.info().notices) console.log(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.log(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
     const {
       json,
@@ -42,6 +43,8 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
       append: winnowAppend,
       signal: abortion.signal,
     });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.log(`winnow: ${notice}`);
     const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
     return { json, text, files: Object.fromEntries(packed) };
   } finally {

@@ -1,0 +1,71 @@
+import { invalidArgument } from "../src/errors.ts";
+import type { QueryBatch, QuerySource } from "./query-source.ts";
+
+/** As in the reference: positions up to here are calibrated on. */
+const SEQUENCE_TOKENS = 2048;
+
+/** What calibration needs of an engine. */
+export interface CalibrationModel {
+  readonly contextLength: number;
+  readonly shape: Pick<
+    QuerySource,
+    "layers" | "heads" | "kvHeads" | "headDim" | "inverseFrequencies"
+  >;
+  readonly tokenizer: { encode(text: string): number[]; readonly prefix: readonly number[] };
+  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncIterable<QueryBatch>;
+}
+
+/** A sequence to calibrate on, and the text that it is part of. */
+export interface Piece {
+  readonly text: string;
+  readonly tokens: readonly number[];
+}
+
+/**
+ * Sequences of 2,048 tokens, the model's first token included, as in the reference: the beginning of each text that is long enough;
+ * where those are too few, the next parts of them, then texts that are shorter.
+ * @throws invalid_argument where no text has a token
+ */
+export function cutTexts(
+  { tokenizer, contextLength }: CalibrationModel,
+  texts: Iterable<string>,
+  sequences: number,
+): Piece[] {
+  const { prefix } = tokenizer;
+  const length = Math.min(SEQUENCE_TOKENS, contextLength) - prefix.length;
+  const pieces: Piece[] = [];
+  const long: Piece[] = [];
+  const short: Piece[] = [];
+  for (const text of texts) {
+    if (pieces.length === sequences) return pieces;
+    const tokens = tokenizer.encode(text);
+    if (tokens.length < length) short.push({ text, tokens });
+    else {
+      long.push({ text, tokens });
+      pieces.push({ text, tokens: tokens.slice(0, length) });
+    }
+  }
+  const longest = long.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+  for (let start = length; start + length <= longest; start += length) {
+    for (const { text, tokens } of long) {
+      if (start + length <= tokens.length)
+        pieces.push({ text, tokens: tokens.slice(start, start + length) });
+    }
+  }
+  pieces.push(...short.filter(({ tokens }) => tokens.length > 0));
+  if (pieces.length === 0) throw invalidArgument("texts", "have no tokens");
+  return pieces
+    .slice(0, sequences)
+    .map(({ text, tokens }) => ({ text, tokens: [...prefix, ...tokens] }));
+}
+
+/** The heads of a model as it reads the pieces one after the other. */
+export function modelSource(model: CalibrationModel, pieces: readonly Piece[]): QuerySource {
+  return {
+    ...model.shape,
+    rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
+    async *batches(signal) {
+      for (const { tokens } of pieces) yield* model.captureHeads(tokens, signal);
+    },
+  };
+}

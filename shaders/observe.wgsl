@@ -1,0 +1,65 @@
+// The attention that each candidate of an eviction gets from the observed queries, mean over them and over the
+// query group, as its score (SnapKV, arXiv 2404.14469), or added to it (ACCUMULATE: H2O, arXiv 2306.14048).
+// With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
+// PEAKS it is the most instead of the mean, of the group's heads and of the rows.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit.
+// Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from observe_lse.
+// Bytes: a key a candidate and query head, cached after the first; 2 D flops each and an exp.
+
+@group(0) @binding(0) var<uniform> shape: LayerShape;
+@group(0) @binding(2) var<storage, read> tables: array<u32>;
+@group(0) @binding(3) var<storage, read> lanes: array<Lane>;
+@group(0) @binding(4) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D], queries turned
+@group(0) @binding(5) var<storage, read> lse: array<f32>; // [observed queries, H]
+
+var<workgroup> sh_mass: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let work = work_of(group.z);
+  let kv_head = group.y;
+  let row = table_row(shape, work.lane, kv_head);
+  let count = tables[row];
+  let total = count + work.rows;
+  if (!work.due) { return; }
+  let step = WORKGROUP - 2u * POOL;
+  for (var tile = group.x * step; tile < total; tile += groups.x * step) {
+    let i = tile + t - POOL; // wraps below 0: not there
+    var mass = 0.0;
+    if (i < total) {
+      let c = candidate_at(i, count, row, kv_head);
+      let queries = observed_queries();
+      for (var h = kv_head * GROUP; h < (kv_head + 1u) * GROUP; h += 1u) {
+        var of_head = 0.0;
+        for (var q = 0u; q < queries; q += 1u) {
+          let query = observed_query(group.z, q);
+          if (i >= count && i - count >= query.sees) { continue; }
+          of_head += exp(logit(c, query.row, h) - lse[query.index * shape.heads + h]);
+        }
+        of_head /= f32(queries);
+        if (PEAKS) { mass = max(mass, of_head); } else { mass += of_head / f32(GROUP); }
+      }
+    }
+    sh_mass[t] = mass;
+    workgroupBarrier();
+    if (t >= POOL && t < WORKGROUP - POOL && i < total) {
+      let c = candidate_at(i, count, row, kv_head);
+      var sum = sh_mass[t];
+      if (POOL > 0u && i >= count) {
+        for (var d = 1u; d <= POOL; d += 1u) {
+          let before = select(0.0, sh_mass[t - d], i - count >= d);
+          let after = sh_mass[t + d]; // beyond the last row: 0
+          if (PEAKS) { sum = max(sum, max(before, after)); } else { sum += before + after; }
+        }
+        if (!PEAKS) { sum /= f32(2u * POOL + 1u); }
+      }
+      if (ACCUMULATE) { sum += candidate_score(c); }
+      set_candidate_score(c, sum);
+    }
+    workgroupBarrier();
+  }
+}

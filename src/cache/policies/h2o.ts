@@ -1,0 +1,14 @@
+import { type Policy, UNSCORED } from "./policy.ts";
+
+/**
+ * H2O (arXiv 2306.14048): the attention that a pair has received so far, added up over all queries. Every
+ * query is compared with every key once more: slow, a reference for evaluations.
+ */
+export const h2o: Policy = {
+  name: "h2o",
+  summary: "Keep what has received most attention so far; slow, for evaluations",
+  needs: [],
+  evicts: true,
+  score: UNSCORED,
+  observation: { queries: 128, pool: 0, accumulate: true },
+};

@@ -1,0 +1,16 @@
+import type { Policy } from "./policy.ts";
+
+/**
+ * SnapKV (arXiv 2404.14469): of a prompt, what its last 64 queries attend to is kept, the attention being
+ * averaged over 5 neighbours. Prompts only: what comes after is scored below all of it, oldest first, and so
+ * is the first to go once it leaves the window.
+ */
+export const snapkv: Policy = {
+  name: "snapkv",
+  summary: "Keep what the end of the prompt attends to",
+  needs: [],
+  evicts: true,
+  // Below any attention that was seen.
+  score: { dot: 0, norm: 0, position: 1e-30, random: 0 },
+  observation: { queries: 64, pool: 2, accumulate: false },
+};

@@ -1,0 +1,243 @@
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import { globalLayers } from "../kernels/cache-shape.ts";
+import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
+import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
+import { createScoreCache, type ScoreFeatures } from "../kernels/score-cache.ts";
+import type { KvPool } from "./kv-pool.ts";
+import { type PolicyName, policyOf } from "./policies/index.ts";
+import type { HeadKnowledge, Policy } from "./policies/policy.ts";
+import { scoringId } from "./policies/scoring-id.ts";
+
+/** Buffers of others that scores are made from. */
+export interface ScoreSources {
+  /** Uniform of lib/eviction. */
+  readonly eviction: GPUBuffer;
+  /** The prompt block's scratch. */
+  readonly block: GPUBuffer;
+  /** Row [M] of a decode step. */
+  readonly rows: GPUBuffer;
+  /** f32 [M, (H + 2G) D], queries turned. */
+  readonly qkv: GPUBuffer;
+  /** Of the layers that the budget governs. */
+  readonly rope: GPUBuffer;
+  /** [L][G]; of layers with a window nothing is asked. */
+  readonly knowledge: readonly (readonly HeadKnowledge[])[];
+  /** Rows that decode at once, at most. */
+  readonly stepRows: number;
+}
+
+/** A policy's kernels, compiled, and what it knows of each head, on the GPU. */
+interface Prepared {
+  readonly policy: Policy;
+  readonly headData: GPUBuffer;
+  readonly scoreBlock: Kernel;
+  /** Of policies whose scores change while decoding. */
+  readonly scoreStep: Kernel | undefined;
+  readonly observeBlock: ObserveKernels | undefined;
+  readonly observeStep: ObserveKernels | undefined;
+}
+
+/** A layer's bind groups under one policy. */
+interface Bound {
+  readonly scoreBlock: Dispatch;
+  readonly scoreStep: Dispatch | undefined;
+  readonly observeBlock: (queries: number) => Dispatch[];
+  readonly observeStep: Dispatch[];
+}
+
+/**
+ * Scores that are not fixed when a pair is written: each policy's kernels and head data, and the dispatches
+ * that apply them to a prompt block, a decode step, or a whole cache. Layers with a window take no part.
+ */
+export class Scorer {
+  private readonly pool: KvPool;
+  private readonly sources: ScoreSources;
+  private readonly lse: GPUBuffer;
+  private readonly preparing = new Map<PolicyName, Promise<void>>();
+  private readonly prepared = new Map<PolicyName, Prepared>();
+  private bound = new Map<PolicyName, Bound[]>();
+  private generation = -1;
+
+  constructor(pool: KvPool, sources: ScoreSources) {
+    this.pool = pool;
+    this.sources = sources;
+    const queries = Math.max(128, sources.stepRows);
+    this.lse = pool.gpu.ledger.storage("activations", "lse", queries * pool.shape.heads * 4);
+  }
+
+  /** Compiles what a policy needs, once; to be awaited before a sequence uses it. */
+  async prepare(name: PolicyName): Promise<void> {
+    const { scoring, observation } = policyOf(name);
+    if (scoring || observation) await this.prepareWhole(name);
+  }
+
+  /** Compiles what scores a whole cache by a policy: also one whose scores are fixed when pairs are written. */
+  prepareWhole(name: PolicyName): Promise<void> {
+    let preparing = this.preparing.get(name);
+    if (!preparing) {
+      preparing = this.compile(name).then((prepared) => {
+        this.prepared.set(name, prepared);
+      });
+      preparing.catch(() => this.preparing.delete(name));
+      this.preparing.set(name, preparing);
+    }
+    return preparing;
+  }
+
+  /** How many of a prompt chunk's rows are observed. */
+  observed(name: PolicyName, rows: number): number {
+    return Math.min(rows, policyOf(name).observation?.queries ?? 0);
+  }
+
+  /** Scores a layer's cache and the prompt block, whose last `queries` rows may be observed. */
+  block(name: PolicyName, layer: number, queries: number): Dispatch[] {
+    const { scoring, observation } = policyOf(name);
+    if ((!scoring && !observation) || !this.layers.includes(layer)) return [];
+    const bound = this.of(name)[layer]!;
+    return [...bound.observeBlock(queries), ...(scoring ? [bound.scoreBlock] : [])];
+  }
+
+  /** Scores the caches of a decode step's rows before their tokens are appended: all layers. */
+  step(name: PolicyName, rows: number): Dispatch[] {
+    if (!policyOf(name).scoring) return [];
+    return this.layers.map((layer) => atRows(this.of(name)[layer]!.scoreStep!, rows));
+  }
+
+  /** Adds up the attention that a decode step's rows have just paid, in one layer. */
+  observeStep(name: PolicyName, layer: number, rows: number): Dispatch[] {
+    if (!policyOf(name).observation?.accumulate || !this.layers.includes(layer)) return [];
+    return this.of(name)[layer]!.observeStep.map((dispatch) => atRows(dispatch, rows));
+  }
+
+  /** Scores a whole cache anew, with the eviction's rows 0 and `all` set: after a change of policy. */
+  whole(name: PolicyName): Dispatch[] {
+    return this.layers.map((layer) => this.of(name)[layer]!.scoreBlock);
+  }
+
+  private get gpu(): GpuContext {
+    return this.pool.gpu;
+  }
+
+  /** The layers that the budget governs. */
+  private get layers(): number[] {
+    return globalLayers(this.pool.shape);
+  }
+
+  private async compile(name: PolicyName): Promise<Prepared> {
+    const policy = policyOf(name);
+    const { gpu } = this;
+    const { shape } = this.pool;
+    const { scoring, observation } = policy;
+    const features: ScoreFeatures = scoring?.features ?? {};
+    const block = { kind: "block" } as const;
+    const step = { kind: "step", scoring: scoringId(name) } as const;
+    const [scoreBlock, scoreStep, observeBlock, observeStep] = await Promise.all([
+      createScoreCache(gpu, shape, features, block),
+      scoring && createScoreCache(gpu, shape, features, step),
+      observation && createObserve(gpu, shape, observation, block),
+      observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
+    ]);
+    const headData = this.writeHeadData(policy);
+    return { policy, headData, scoreBlock, scoreStep, observeBlock, observeStep };
+  }
+
+  private writeHeadData({ name, score, scoring }: Policy): GPUBuffer {
+    const { layers, kvHeads, headDim } = this.pool.shape;
+    const stride = headStride(headDim, scoring?.features.quadratic === true);
+    const data = new Float32Array(layers * kvHeads * stride);
+    for (const layer of this.layers) {
+      this.sources.knowledge[layer]!.forEach((knowledge, g) => {
+        const at = (layer * kvHeads + g) * stride;
+        const head: HeadScore = scoring?.head(knowledge) ?? {
+          ...score,
+          ...(knowledge.filter ? { filter: knowledge.filter } : {}),
+        };
+        writeHeadScore(head, headDim, data.subarray(at, at + stride));
+      });
+    }
+    const buffer = this.gpu.ledger.storage("weights", `head data of ${name}`, data.byteLength);
+    this.gpu.write(buffer, data);
+    return buffer;
+  }
+
+  /** Bind groups are made anew when the pool has changed a buffer. */
+  private of(name: PolicyName): Bound[] {
+    if (this.generation !== this.pool.generation) {
+      this.generation = this.pool.generation;
+      this.bound = new Map();
+    }
+    let bound = this.bound.get(name);
+    if (!bound) {
+      const prepared = this.prepared.get(name)!;
+      bound = this.pool.slabs.map((_, layer) => this.bind(prepared, layer));
+      this.bound.set(name, bound);
+    }
+    return bound;
+  }
+
+  private bind(prepared: Prepared, layer: number): Bound {
+    const { heads, kvHeads } = this.pool.shape;
+    const { eviction, rows, block, qkv, rope } = this.sources;
+    const { tables, lanes } = this.pool;
+    const shape = this.pool.layerShapes[layer]!;
+    const slab = this.pool.slabs[layer]!;
+    const { headData, scoreBlock, scoreStep, observeBlock, observeStep } = prepared;
+    const scored = [tables, lanes, headData, rope, slab] as const;
+    const observed = [tables, lanes, qkv, this.lse, slab] as const;
+    const blockBindings = observeBlock && [
+      observeBlock.lse.bind(shape, eviction, ...observed, block),
+      observeBlock.mass.bind(shape, eviction, ...observed, block),
+    ];
+    return {
+      scoreBlock: {
+        kernel: scoreBlock,
+        bindings: scoreBlock.bind(shape, eviction, ...scored, block),
+        workgroups: [1, kvHeads],
+      },
+      scoreStep: scoreStep && {
+        kernel: scoreStep,
+        bindings: scoreStep.bind(shape, rows, ...scored),
+        workgroups: [1, kvHeads],
+      },
+      observeBlock: (queries) =>
+        observeBlock && blockBindings
+          ? [
+              {
+                kernel: observeBlock.lse,
+                bindings: blockBindings[0]!,
+                workgroups: [queries, heads],
+              },
+              {
+                kernel: observeBlock.mass,
+                bindings: blockBindings[1]!,
+                workgroups: [OBSERVE_TILES, kvHeads],
+              },
+            ]
+          : [],
+      observeStep: observeStep
+        ? [
+            {
+              kernel: observeStep.lse,
+              bindings: observeStep.lse.bind(shape, rows, ...observed),
+              workgroups: [1, heads],
+            },
+            {
+              kernel: observeStep.mass,
+              bindings: observeStep.mass.bind(shape, rows, ...observed),
+              workgroups: [OBSERVE_TILES, kvHeads],
+            },
+          ]
+        : [],
+    };
+  }
+}
+
+const atRows = (
+  { kernel, bindings, workgroups: [x, y = 1] }: Dispatch,
+  rows: number,
+): Dispatch => ({
+  kernel,
+  bindings,
+  workgroups: [x, y, rows],
+});

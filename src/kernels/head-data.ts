@@ -1,0 +1,75 @@
+/**
+ * What score_cache knows of a kv head, as it lies in its buffer: COEFFICIENTS numbers, then vectors. The
+ * order is that of shaders/score_cache.wgsl.
+ */
+export interface HeadScore {
+  /** Times (key . filter). */
+  readonly dot?: number;
+  /** Times |key|. */
+  readonly norm?: number;
+  /** Times the position. */
+  readonly position?: number;
+  /** Times a hash of the position, in [0, 1). */
+  readonly random?: number;
+  /** Times (key . expectedQuery), the query turned to the newest position. */
+  readonly moving?: number;
+  /** Times the sum over rotary pairs j of pairWeights[j] |key_j|. */
+  readonly pairNorm?: number;
+  /** Times k' S k, S the covariance, k the key turned back by the newest position. */
+  readonly quadratic?: number;
+  /** Times ln |value|. */
+  readonly logValue?: number;
+  /** Times ln(age + 1), in tokens. */
+  readonly logAge?: number;
+  /** Times -cos(key, anchor): KeyDiff. */
+  readonly novelty?: number;
+  /** The same of keys as before RoPE. */
+  readonly plainNovelty?: number;
+  /** Weights of importance, novelty and what was observed. Default [1, 1, 0]. */
+  readonly weights?: readonly [importance: number, novelty: number, observed: number];
+  /** [D] */
+  readonly filter?: ArrayLike<number>;
+  /** [D], before RoPE, half-split order. */
+  readonly expectedQuery?: ArrayLike<number>;
+  /** [D/2] */
+  readonly pairWeights?: ArrayLike<number>;
+  /** [D, D], before RoPE. */
+  readonly covariance?: ArrayLike<number>;
+}
+
+const SCALARS = [
+  "dot",
+  "norm",
+  "position",
+  "random",
+  "moving",
+  "pairNorm",
+  "quadratic",
+  "logValue",
+  "logAge",
+  "novelty",
+  "plainNovelty",
+] as const;
+const WEIGHTS_AT = 12;
+const COEFFICIENTS = 16;
+
+/** f32 of one head. */
+export const headStride = (headDim: number, quadratic: boolean): number =>
+  COEFFICIENTS + 2.5 * headDim + (quadratic ? headDim * headDim : 0);
+
+/** Writes a head's part, `headStride` long. */
+export function writeHeadScore(score: HeadScore, headDim: number, out: Float32Array): void {
+  SCALARS.forEach((name, i) => {
+    out[i] = score[name] ?? 0;
+  });
+  out.set(score.weights ?? [1, 1, 0], WEIGHTS_AT);
+  let at = COEFFICIENTS;
+  const vector = (values: ArrayLike<number> | undefined, length: number): void => {
+    if (values) out.set(values, at);
+    at += length;
+  };
+  vector(score.filter, headDim);
+  vector(score.expectedQuery, headDim);
+  vector(score.pairWeights, headDim / 2);
+  vector(score.covariance, headDim * headDim);
+}

@@ -1,0 +1,45 @@
+/** How pages hold keys and values: f16 pairs, signed bytes with a scale a vector, or f32. */
+export const KV_STORAGES = ["f16", "q8", "f32"] as const;
+export type KvStorage = (typeof KV_STORAGES)[number];
+
+/** P: slots a page. */
+export const PAGE_SLOTS = 32;
+
+/** What a shader that touches pages is specialised for. */
+export interface PageFormat {
+  /** D, a multiple of 8. */
+  readonly headDim: number;
+  /** P. Default PAGE_SLOTS. */
+  readonly pageSlots?: number;
+  /** Default f16. */
+  readonly storage?: KvStorage;
+}
+
+/** Bytes of a value, and of a slot's scales: what shaders/lib/pages_STORAGE.wgsl store. */
+const BYTES: Readonly<Record<KvStorage, { value: number; scales: number }>> = {
+  f16: { value: 2, scales: 0 },
+  q8: { value: 1, scales: 4 },
+  f32: { value: 4, scales: 0 },
+};
+
+/** Bytes of a slot: key, value, their scales, position and score. */
+export function slotBytes({ headDim, storage = "f16" }: PageFormat): number {
+  const { value, scales } = BYTES[storage];
+  return 2 * headDim * value + scales + 8;
+}
+
+/** u32 words of a page. */
+export const pageWords = (format: PageFormat): number =>
+  ((format.pageSlots ?? PAGE_SLOTS) * slotBytes(format)) / 4;
+
+/** Pages that hold `slots` slots. */
+export const pagesFor = (slots: number): number => Math.ceil(slots / PAGE_SLOTS);
+
+/**
+ * Format of the prompt's chunk scratch. Its keys and values are attended to before they are stored, and
+ * memory for one layer's chunk is cheap, so it is never coarser than f16.
+ */
+export const chunkFormat = <T extends PageFormat>(format: T): T & { storage: KvStorage } => ({
+  ...format,
+  storage: format.storage === "f32" ? "f32" : "f16",
+});
