@@ -37,6 +37,9 @@ export interface ConversationUsage {
  */
 export class Conversation {
   private readonly core: EngineCore;
+  /** What was asked for. */
+  private asked: CacheRequest;
+  /** What is done: another policy where the model lacks what the asked one needs. */
   private request: CacheRequest;
   private sequence: KvSequence | undefined;
   /** The device the sequence lives on: another one means the cache is gone. */
@@ -50,6 +53,7 @@ export class Conversation {
 
   constructor(core: EngineCore, request: CacheRequest) {
     this.core = core;
+    this.asked = request;
     this.request = core.withPolicy(request);
     resolveCacheSettings(this.request);
   }
@@ -79,7 +83,8 @@ export class Conversation {
     this.core.checkStorage(options.kv);
     await this.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
-    const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
+    const asked = { ...this.asked, ...Object.fromEntries(said) };
+    const request = this.core.withPolicy(asked);
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
@@ -99,8 +104,14 @@ export class Conversation {
       if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
       runner.shrink(sequence);
     }
+    this.asked = asked;
     this.request = request;
     return this.usage();
+  }
+
+  /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */
+  askAgain(): void {
+    this.request = this.core.withPolicy(this.asked);
   }
 
   /**
@@ -135,7 +146,7 @@ export class Conversation {
    */
   fork(): Conversation {
     this.checkFree();
-    const copy = new Conversation(this.core, this.request);
+    const copy = new Conversation(this.core, this.asked);
     if (this.alive) {
       copy.settle(this.alive.fork());
       copy.seen = [...this.seen];

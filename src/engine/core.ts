@@ -166,6 +166,21 @@ export class EngineCore {
     if (this.state === state) await this.replaceState();
   }
 
+  /**
+   * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
+   * gone, as after the loss of a device, and read what they have seen again on their next turn.
+   */
+  async install(calibration: Calibration): Promise<void> {
+    await this.rebuilding;
+    this.checkOpen();
+    this.inputs = { ...this.inputs, calibration };
+    this.notices.length = 0;
+    this.rebuilding ??= this.openAnew().finally(() => {
+      this.rebuilding = undefined;
+    });
+    await this.rebuilding;
+  }
+
   /** Runs `work`, and once more where the device is lost meanwhile. */
   async survive<T>(work: (state: DeviceState) => Promise<T>): Promise<T> {
     const state = this.state;
@@ -180,10 +195,6 @@ export class EngineCore {
   close(): void {
     this.closed = true;
     this.state.gpu.destroy();
-  }
-
-  private notice(text: string): void {
-    if (!this.notices.includes(text)) this.notices.push(text);
   }
 
   /** A state on a new device; those who ask meanwhile wait for the same one. */

@@ -1,5 +1,5 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
-import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
+import { missingNeeds } from "../cache/head-knowledge.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
@@ -110,7 +110,7 @@ export class InferenceEngine {
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
-    const policy = possiblePolicy(settings.policy, calibration);
+    const { policy } = settings;
     const inputs: DeviceStateInputs = {
       source,
       gguf,
@@ -143,9 +143,11 @@ export class InferenceEngine {
       parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
-    return new InferenceEngine(core, options, parameters, () =>
+    const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );
+    engine.calibratedFor = calibration?.filters.modelSha256;
+    return engine;
   }
 
   private constructor(
@@ -193,12 +195,12 @@ export class InferenceEngine {
     return missingNeeds(policy, this.core.calibration).length === 0;
   }
 
-  /** SHA-256 of the filters' file, or undefined where there are none. */
+  /** SHA-256 of the filters' file in use, or undefined where there are none. */
   get filtersSha256(): string | undefined {
-    const { filters } = this.options;
-    if (!filters) return undefined;
+    const file = this.installed ?? this.options.filters;
+    if (!file) return undefined;
     const hash = startSha256();
-    hash.update(filters);
+    hash.update(file);
     return hash.digest();
   }
 
@@ -270,6 +272,40 @@ export class InferenceEngine {
         lanes.close();
       }
     });
+  }
+
+  /** The filters' file that was installed since loading. */
+  private installed: Uint8Array | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
+
+  /**
+   * Puts a calibration file in use, also for conversations that had to do without; they are read again on
+   * their next turn. Throws bad_filters, and changes nothing then; device_lost.
+   */
+  async install(file: Uint8Array): Promise<void> {
+    this.core.checkOpen();
+    const calibration = loadCalibration(file, this.core.config, this.options.sha256);
+    await this.core.install(calibration);
+    this.installed = file;
+    this.calibratedFor = calibration.filters.modelSha256;
+    // Says again what a policy still lacks.
+    this.core.withPolicy(this.options.cache ?? {});
+    for (const conversation of this.conversations.values()) conversation.askAgain();
+  }
+
+  /** Throws bad_filters where the filters in use name another model than this one, known by now. */
+  checkModel(sha256: string): void {
+    const found = this.calibratedFor;
+    if (!found || found === sha256) return;
+    throw new WinnowError(
+      "bad_filters",
+      `filters belong to another model file: found model_sha256 ${found}, expected ${sha256}`,
+      {
+        hint: "Use the filters made for this model, or make them: winnow calibrate.",
+        details: { field: "model_sha256", found, expected: sha256 },
+      },
+    );
   }
 
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */

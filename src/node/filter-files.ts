@@ -7,14 +7,18 @@ import { hubUrl } from "../formats/http.ts";
 import type { ModelEntry } from "../formats/model-registry.ts";
 import { fetchOnce } from "./model-files.ts";
 
-/** The caller's filters (bytes, path or URL), else the model's own; undefined where it has none. */
-export async function readNodeFilters(
+/** The caller's filters: bytes, a path or a URL. */
+export async function readGivenFilters(
   given: string | ArrayBuffer | Uint8Array | undefined,
+): Promise<Uint8Array | undefined> {
+  if (given instanceof ArrayBuffer) return new Uint8Array(given);
+  return typeof given === "string" ? readNamed(given) : given;
+}
+
+/** The filters that come with a registered model; undefined where it has none. */
+export async function readOwnFilters(
   entry: ModelEntry | undefined,
 ): Promise<Uint8Array | undefined> {
-  if (given instanceof Uint8Array) return given;
-  if (given instanceof ArrayBuffer) return new Uint8Array(given);
-  if (given !== undefined) return readNamed(given);
   const { filters } = entry ?? {};
   if (filters === undefined) return undefined;
   if (typeof filters !== "string") {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { writeFilters } from "../../src/cache/filters-file.ts";
-import { loadFilters } from "../../src/engine/load-filters.ts";
+import { loadCalibration } from "../../src/engine/load-filters.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { hubUrl } from "../../src/formats/http.ts";
@@ -12,7 +12,7 @@ import { fetchHubFile } from "../../src/formats/hub-file.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-registry.ts";
 import { readConfig } from "../../src/model/config.ts";
-import { readNodeFilters } from "../../src/node/filter-files.ts";
+import { readOwnFilters } from "../../src/node/filter-files.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
 import { startServer, type TestServer } from "./formats-test-server.ts";
 
@@ -49,13 +49,13 @@ describe("published filters", () => {
     const first = await fetchHubFile(HUB, { store, fetch });
     expect(await fetchHubFile(HUB, { store, fetch })).toEqual(first);
     expect(server.requests).toHaveLength(1);
-    expect(loadFilters(first, await configOf("llama3"))).toEqual(values);
+    expect(loadCalibration(first, await configOf("llama3")).filters.values).toEqual(values);
   });
 
   it("of another shape are refused, naming both", async () => {
     const bytes = await fetchHubFile(HUB, { store: new MemoryStore(), fetch });
     const config = await configOf("qwen3");
-    expect(() => loadFilters(bytes, config)).toThrow(
+    expect(() => loadCalibration(bytes, config)).toThrow(
       expect.objectContaining({
         code: "bad_filters",
         message: expect.stringMatching(/found \[2, 1, 128\].*needs \[2, 2, 32\]/),
@@ -67,9 +67,9 @@ describe("published filters", () => {
     vi.stubGlobal("fetch", fetch);
     vi.stubEnv("WINNOW_CACHE", cache);
     server.statuses.push(404);
-    expect(await readNodeFilters(undefined, entry)).toBeUndefined();
+    expect(await readOwnFilters(entry)).toBeUndefined();
     for (let round = 0; round < 2; round++)
-      expect(await readNodeFilters(undefined, entry)).toEqual(server.body);
+      expect(await readOwnFilters(entry)).toEqual(server.body);
     expect(server.requests).toHaveLength(2);
   });
 

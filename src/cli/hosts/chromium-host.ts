@@ -1,7 +1,7 @@
 import type { Page } from "playwright";
 import { WinnowError } from "../../errors.ts";
 import { CHROMIUM_FLAGS, findChromium } from "../../node/chromium.ts";
-import { packageFile, readNodeFilters } from "../../node/filter-files.ts";
+import { packageFile, readGivenFilters, readOwnFilters } from "../../node/filter-files.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { serveStatic } from "../../node/static-server.ts";
 import type { CommandResult } from "../command.ts";
@@ -21,7 +21,7 @@ export async function runInChromium(
   const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) =>
     report(stage, loaded, total),
   );
-  const filters = await readNodeFilters(job.filters, model.entry);
+  const filters = (await readGivenFilters(job.filters)) ?? (await readOwnFilters(model.entry));
   const { sha256 } = await model.verified();
   await model.close();
   const server = await serveStatic(
