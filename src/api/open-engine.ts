@@ -1,5 +1,7 @@
 import { InferenceEngine } from "../engine/engine.ts";
+import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import type { CalibrationStore } from "../formats/calibration-store.ts";
 import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
@@ -23,6 +25,10 @@ export interface OpenInputs {
   tokenizer: ExternalTokenizer | undefined;
   /** Where measured plans are kept. */
   tuningStore?: TuningStore;
+  /** Where calibrations are kept; undefined: nowhere. One that is kept goes before `ownFilters`. */
+  calibrations?: CalibrationStore;
+  /** Filters that come with the model, where the caller gave none. */
+  ownFilters?: () => Promise<Uint8Array | undefined>;
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }
@@ -39,12 +45,46 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     // A hash that fails while the upload still runs is reported by the await below.
     const verified = model.verified();
     verified.catch(() => {});
-    engine = await load(inputs);
-    return { engine, sha256: (await verified).sha256, close };
+    const kept = inputs.filters ? undefined : await findKept(inputs, verified);
+    engine = await loadKept(inputs, kept);
+    const { sha256 } = await verified;
+    engine.checkModel(sha256);
+    const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
+      try {
+        await inputs.calibrations?.save(model.source.size, sha256, file);
+        return inputs.calibrations !== undefined;
+      } catch {
+        // Storage is full or refused: the calibration is in use all the same.
+        return false;
+      }
+    };
+    return { engine, sha256, keepCalibration, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+const findKept = (
+  { model, calibrations }: OpenInputs,
+  verified: Promise<{ sha256: string }>,
+): Promise<Uint8Array | undefined> | undefined =>
+  calibrations?.find(model.source.size, async () => model.sha256 ?? (await verified).sha256);
+
+/** With the calibration that was kept; where that is damaged, as if there were none. */
+async function loadKept(
+  inputs: OpenInputs,
+  kept: Uint8Array | undefined,
+): Promise<InferenceEngine> {
+  if (kept) {
+    try {
+      return await load({ ...inputs, filters: kept });
+    } catch (error) {
+      if (!(error instanceof WinnowError && error.code === "bad_filters")) throw error;
+    }
+  }
+  const filters = inputs.filters ?? (await inputs.ownFilters?.());
+  return load({ ...inputs, filters });
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {

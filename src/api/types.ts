@@ -36,7 +36,10 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
-  /** Storage of keys and values, chosen when the engine is made. Default "f16". */
+  /**
+   * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
+   * to make keys or values larger than f16 holds; `info().notices` says so.
+   */
   kv?: KvStorage;
 }
 
@@ -235,6 +238,47 @@ export interface EngineInfo {
   notices: string[];
 }
 
+/** What a calibration reads, and what becomes of it. */
+export interface CalibrateOptions {
+  /** Texts of `samples` tokens or more in all. Default: text that the model writes itself, from prompts of ours. */
+  texts?: readonly string[];
+  /** Queries a head. Default 3,000, or 1,024 where the model writes its own text. */
+  samples?: number;
+  /** Of the sampling, and of the model's own text. Default 0. */
+  seed?: number;
+  /** Kept in this browser (in Node: on this disk) and found again by the next createEngine. Default true. */
+  keep?: boolean;
+  onProgress?: (progress: CalibrateProgress) => void;
+  /** Stops within one prompt chunk or one head; nothing changes then. */
+  signal?: AbortSignal;
+}
+
+/**
+ * "writing": tokens of the model's own text; "queries": rows read, summed over layers; "filters": layers
+ * solved; "install": the result is put in use.
+ */
+export interface CalibrateProgress {
+  stage: "writing" | "queries" | "filters" | "install";
+  loaded: number;
+  total: number;
+}
+
+export interface CalibrationResult {
+  /** Layers that the budget governs. */
+  layers: number;
+  kvHeads: number;
+  headDim: number;
+  /** Queries a head that were used, of `tokens` that were read. */
+  samples: number;
+  tokens: number;
+  /** [layers][kvHeads]: the filter's part of the queries' summed squares. */
+  explained: number[][];
+  /** A safetensors file, as `filters` of createEngine and `winnow --filters` take it. */
+  file: Uint8Array<ArrayBuffer>;
+  /** Whether the next createEngine will find it. */
+  kept: boolean;
+}
+
 export interface Engine {
   readonly chat: {
     readonly completions: {
@@ -259,6 +303,11 @@ export interface Engine {
     /** Conversation `to` starts as a copy of `from`; they share pages until they differ. */
     fork(from: string, to: string): Promise<void>;
   };
+  /**
+   * Learns the filters of this model, and what other policies need, and puts them in use: conversations go
+   * on, and are read again on their next turn. Throws invalid_argument (texts too short), aborted, busy.
+   */
+  calibrate(options?: CalibrateOptions): Promise<CalibrationResult>;
   memory(): MemoryReport;
   info(): EngineInfo;
   close(): Promise<void>;

@@ -42,6 +42,9 @@ export interface ConversationUsage {
  */
 export class Conversation {
   private readonly core: EngineCore;
+  /** What was asked for. */
+  private asked: CacheRequest;
+  /** What is done: another policy where the model lacks what the asked one needs. */
   private request: CacheRequest;
   private sequence: KvSequence | undefined;
   /** The device the sequence lives on: another one means the cache is gone. */
@@ -57,6 +60,7 @@ export class Conversation {
 
   constructor(core: EngineCore, request: CacheRequest) {
     this.core = core;
+    this.asked = request;
     this.request = core.withPolicy(request);
     resolveCacheSettings(this.request);
   }
@@ -86,7 +90,8 @@ export class Conversation {
     this.core.checkStorage(options.kv);
     await this.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
-    const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
+    const asked = { ...this.asked, ...Object.fromEntries(said) };
+    const request = this.core.withPolicy(asked);
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
@@ -107,8 +112,14 @@ export class Conversation {
       if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
       runner.shrink(sequence);
     }
+    this.asked = asked;
     this.request = request;
     return this.usage();
+  }
+
+  /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */
+  askAgain(): void {
+    this.request = this.core.withPolicy(this.asked);
   }
 
   /**
@@ -143,7 +154,7 @@ export class Conversation {
    */
   fork(): Conversation {
     this.checkFree();
-    const copy = new Conversation(this.core, this.request);
+    const copy = new Conversation(this.core, this.asked);
     if (this.alive) {
       copy.settle(this.alive.fork());
       copy.seen = [...this.seen];
@@ -184,6 +195,7 @@ export class Conversation {
       for (let losses = 0; ; ) {
         const state = this.core.state;
         let ahead = false;
+        let cut = 0;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
@@ -191,16 +203,21 @@ export class Conversation {
             sampler = undefined;
             [drawn, draft, this.drafter] = [[], undefined, undefined];
           }
+          const started = sampler === undefined;
           sampler ??= await this.start(state, wanted, prompt, answer, options);
           if (draft) {
             drawn = await draft;
             draft = undefined;
             this.seeDraft();
           } else if (drawn.length === 0) {
+            // Submitted behind the first draw, and read while the GPU runs ahead.
+            const counting = started ? state.runner.compressor.clamped(this.live) : undefined;
+            counting?.catch(() => {});
             // Guesses go with a token that is known.
             const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
             ahead = !guessing && this.runAhead(sampler, answer.length, options);
             drawn = [await sampler.token()];
+            cut = (await counting) ?? 0;
             guesser?.timed(ahead);
           }
           losses = 0;
@@ -209,6 +226,12 @@ export class Conversation {
           [sampler, drawn, draft, this.drafter] = [undefined, [], undefined, undefined];
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
+          continue;
+        }
+        if (await this.core.widen(state, cut, this.settings)) {
+          sampler.dispose();
+          sampler = undefined;
+          drawn = [];
           continue;
         }
         const token = drawn.shift()!;
@@ -522,12 +545,17 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive(async (state) => {
-        await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
-        this.open();
-        const onRun = (run: readonly number[]) => this.seen.push(...run);
-        return work({ state, sequence: this.live, onRun });
-      });
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          this.open();
+          const onRun = (run: readonly number[]) => this.seen.push(...run);
+          const sequence = this.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
     } finally {
       this.running = false;
     }

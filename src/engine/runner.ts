@@ -6,7 +6,7 @@ import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
-import { decodeSplits } from "../kernels/attention.ts";
+import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
@@ -28,6 +28,12 @@ export interface PrefillStep {
   /** Where the last of them is in the residual stream; undefined between the layers of a block. */
   readonly row: number | undefined;
   readonly last: boolean;
+}
+
+/** One sequence's part of a step in which several sequences take a token each. */
+export interface LaneToken {
+  readonly sequence: KvSequence;
+  readonly token: number;
 }
 
 /**
@@ -62,10 +68,8 @@ export class Runner {
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
     this.divide(sequence, 1);
-    const { policy, window } = sequence.settings;
-    const every = scoringInterval(policy, window);
-    const due = sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
-    const scoring = due ? this.scorer.step(policy, 1) : [];
+    const { policy } = sequence.settings;
+    const scoring = isDue(sequence) ? this.scorer.step(policy, 1) : [];
     sequence.reserve(1);
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
@@ -124,6 +128,42 @@ export class Runner {
       const { hidden } = this.transformer.buffers;
       encoder.copyBufferToBuffer(hidden, 0, steps.kept, 0, steps.kept.size);
     });
+  }
+
+  /**
+   * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
+   * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
+   * stream are in this order.
+   */
+  submitLanes(tokens: readonly LaneToken[]): void {
+    for (const { sequence } of tokens) this.divide(sequence, 1);
+    const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
+    const scoring = [...policies].flatMap((policy) =>
+      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence))
+        ? this.scorer.step(policy, tokens.length)
+        : [],
+    );
+    for (const { sequence } of tokens) sequence.reserve(1);
+    const words = tokens.flatMap(({ sequence, token }) => [
+      token,
+      sequence.tokensSeen,
+      sequence.lane,
+      0,
+    ]);
+    this.gpu.write(this.transformer.buffers.rows, new Uint32Array(words));
+    for (const { sequence } of tokens) sequence.advance(1);
+    this.writeBatch(tokens.length, LANE_SPLITS);
+    const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
+    const observe = (layer: number): Dispatch[] =>
+      observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length));
+    const step = this.transformer.lanes(tokens.length, observed.length > 0 ? observe : undefined);
+    this.submit([...scoring, ...step]);
+  }
+
+  /** As `submitHead`, each row with the same bits whatever rows are beside it. */
+  submitLaneHead(rows: number, first: number, after: readonly Dispatch[] = []): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.laneHead(rows), ...after]);
   }
 
   /**
@@ -330,4 +370,11 @@ export class Runner {
   private writeHead(rows: number, first: number): void {
     this.gpu.write(this.transformer.buffers.headBatch, new Uint32Array([rows, first, 0, 0]));
   }
+}
+
+/** Whether a decode step must score the sequence's cache first: the GPU looks again, head by head. */
+function isDue(sequence: KvSequence): boolean {
+  const { policy, window } = sequence.settings;
+  const every = scoringInterval(policy, window);
+  return sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
 }

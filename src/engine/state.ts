@@ -1,7 +1,7 @@
 import { Compressor } from "../cache/compressor.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { headBudgets } from "../cache/head-budgets.ts";
-import { headKnowledge } from "../cache/head-knowledge.ts";
+import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { Scorer } from "../cache/scorer.ts";
@@ -35,7 +35,7 @@ export interface DeviceStateInputs {
   readonly config: ModelConfig;
   /** Of every layer, or undefined where the model has none. */
   readonly calibration: Calibration | undefined;
-  /** The policy that conversations begin with: compiled while the weights come. */
+  /** The policy that conversations ask for to begin with: prepared at once. */
   readonly policy: PolicyName;
   readonly memoryLimit: number;
   /** How kernels are chosen. Default "off": by the adapter's kind. */
@@ -108,6 +108,6 @@ export async function createDeviceState(
     knowledge: headKnowledge(calibration, pool.shape, transformer.inverseFrequencies),
     stepRows: DECODE_ROWS,
   });
-  await scorer.prepare(policy);
+  await scorer.prepare(possiblePolicy(policy, calibration));
   return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };
 }

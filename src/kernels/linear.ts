@@ -60,8 +60,12 @@ export interface LinearBuffers {
 }
 
 export interface BoundLinear {
-  /** The dispatches, in order, for M rows. Bind groups are prebuilt, the list is new: cache it by M. */
-  dispatches(rows: number): Dispatch[];
+  /**
+   * The dispatches, in order, for M rows. Bind groups are prebuilt, the list is new: cache it by M.
+   * `alike`: the kernel that takes any M, whatever M is, so that a row's result does not depend on how many
+   * rows there are; else the fastest one for M.
+   */
+  dispatches(rows: number, alike?: boolean): Dispatch[];
 }
 
 export interface Linear {
@@ -109,8 +113,10 @@ export async function createLinear(gpu: GpuContext, config: LinearConfig): Promi
         }),
       );
       return {
-        dispatches(rows) {
-          const chosen = bound.map((list) => list.find(({ maxRows }) => rows <= maxRows)!);
+        dispatches(rows, alike = false) {
+          const chosen = bound.map((list) =>
+            alike ? list.at(-1)! : list.find(({ maxRows }) => rows <= maxRows)!,
+          );
           const first = normalise && chosen[0]!.apart ? [normalise(rows)] : [];
           return [...first, ...chosen.map(({ dispatch }) => dispatch(rows))];
         },

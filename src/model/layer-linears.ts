@@ -79,7 +79,7 @@ export async function createLayerLinears(
       if (!gain) return linear.bind({ batch, x, y: hidden });
       const product = linear.bind({ batch, x, y: normed });
       const norm = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
-      return { dispatches: (count) => [...product.dispatches(count), norm(count)] };
+      return { dispatches: (count, alike) => [...product.dispatches(count, alike), norm(count)] };
     };
     return linears.map((layer) => ({
       qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),

@@ -7,6 +7,7 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
+  LANE_SPLITS,
   prefillWorkgroups,
 } from "../kernels/attention.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
@@ -15,7 +16,7 @@ import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
 import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
-import { createStepBuffers, type StepBuffers } from "./buffers.ts";
+import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
 import {
@@ -127,8 +128,10 @@ export class Transformer {
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
+  private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
   private drafting: Promise<DraftSteps> | undefined;
+  private partials: GPUBuffer;
 
   static async create(
     gpu: GpuContext,
@@ -213,6 +216,7 @@ export class Transformer {
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
     const { rows, batch, headBatch, hidden, normed, logits } = this.buffers;
+    this.partials = this.buffers.partials;
     this.embedding = embed.bind({ batch, rows, y: hidden });
     this.linears = linears(this.buffers);
     const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
@@ -236,7 +240,7 @@ export class Transformer {
    */
   decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
-    if (observe) return this.decodePlan(rows, splits, observe);
+    if (observe) return this.decodePlan(rows, splits, false, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -244,6 +248,38 @@ export class Transformer {
       this.decodePlans.set(key, plan);
     }
     return plan;
+  }
+
+  /** Makes room for `rows` rows that decode at once, and compiles the head for them. */
+  async prepareLanes(rows: number): Promise<void> {
+    await this.prepareHeads();
+    const bytes = partialsBytes(this.config, rows);
+    if (this.partials.size >= bytes) return;
+    const { ledger } = this.gpu;
+    ledger.destroy(this.partials);
+    this.partials = ledger.storage("activations", "partials", bytes);
+    this.generation = -1;
+  }
+
+  /**
+   * As `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
+   * splits do not depend on them. After `prepareLanes` only.
+   */
+  lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
+    this.refresh();
+    if (observe) return this.decodePlan(rows, LANE_SPLITS, true, observe);
+    let plan = this.lanePlans.get(rows);
+    if (!plan) {
+      plan = this.decodePlan(rows, LANE_SPLITS, true);
+      this.lanePlans.set(rows, plan);
+    }
+    return plan;
+  }
+
+  /** As `head` for `rows` rows, each with the same bits whatever rows are beside it. After `prepareLanes`. */
+  laneHead(rows: number): Dispatch[] {
+    if (!this.headsLinear) throw new WinnowError("internal", "the head is not prepared for lanes");
+    return this.headsLinear.dispatches(rows, true);
   }
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
@@ -320,14 +356,15 @@ export class Transformer {
   private decodePlan(
     rows: number,
     splits: number,
+    alike = false,
     observe?: (layer: number) => Dispatch[],
   ): Dispatch[] {
     const { heads, kvHeads } = this.config;
     // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
-    const joined = rows === 1 && splits <= JOINED_SPLITS && !observe;
+    const joined = rows === 1 && splits <= JOINED_SPLITS && !observe && !alike;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
-      this.buffers.partials,
+      this.partials,
       this.buffers.attended,
     );
     return [
@@ -335,7 +372,7 @@ export class Transformer {
       ...this.cacheDispatches.flatMap((cache, layer) => {
         const linear = this.linears[layer];
         return [
-          ...linear.qkv.dispatches(rows),
+          ...linear.qkv.dispatches(rows, alike),
           {
             kernel: this.parts[layer].kernels.append,
             bindings: cache.append,
@@ -355,10 +392,10 @@ export class Transformer {
                   workgroups: [heads, rows] as const,
                 },
                 ...(observe?.(layer) ?? []),
-                ...linear.output.dispatches(rows),
+                ...linear.output.dispatches(rows, alike),
               ]),
-          ...linear.gateUp.dispatches(rows),
-          ...linear.down.dispatches(rows),
+          ...linear.gateUp.dispatches(rows, alike),
+          ...linear.down.dispatches(rows, alike),
         ];
       }),
     ];
@@ -375,7 +412,9 @@ export class Transformer {
     if (this.generation === this.pool.generation) return;
     this.generation = this.pool.generation;
     this.decodePlans.clear();
-    const { rows, batch, qkv, attended, partials } = this.buffers;
+    this.lanePlans.clear();
+    const { partials } = this;
+    const { rows, batch, qkv, attended } = this.buffers;
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {

@@ -9,6 +9,7 @@ import {
   createAttentionPrefill,
 } from "../../src/kernels/attention.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import { createClamped } from "../../src/kernels/clamped.ts";
 import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
@@ -133,6 +134,7 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createEvictSelect(gpu, shape);
   await createKvMove(gpu, shape);
   await createRetention(gpu, shape);
+  await createClamped(gpu, shape);
 }
 
 test.each(["apple", "swiftshader"])(
