@@ -23,12 +23,12 @@ export interface OpenInputs {
   options: Pick<WireEngineOptions, "cache" | "memoryLimit" | "speculative" | "tuning">;
   filters: Uint8Array | undefined;
   tokenizer: ExternalTokenizer | undefined;
-  /** Where measured plans are kept. */
-  tuningStore?: TuningStore;
   /** Where calibrations are kept; undefined: nowhere. One that is kept goes before `ownFilters`. */
   calibrations?: CalibrationStore;
   /** Filters that come with the model, where the caller gave none. */
   ownFilters?: () => Promise<Uint8Array | undefined>;
+  /** Where measured plans are kept. */
+  tuningStore?: TuningStore;
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }

@@ -39,9 +39,9 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       options,
       filters,
       tokenizer,
-      tuningStore: browserTuningStore,
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
       ownFilters: () => readOwnFilters(options, entry, signal),
+      tuningStore: browserTuningStore,
       onProgress,
       signal,
     });

@@ -219,6 +219,7 @@ export class Conversation {
             drawn = [await sampler.token()];
             cut = (await counting) ?? 0;
             guesser?.timed(ahead);
+            cut = (await counting) ?? 0;
           }
           losses = 0;
         } catch (error) {

@@ -95,14 +95,15 @@ export class Runner {
   }
 
   /**
-   * How many of `wanted` tokens can be run in one step: attention must be split alike for each, scores must stay as
-   * they are written, and heads must not get budgets of their own meanwhile.
+   * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
+   * cache be scored between them, nor observed, nor heads get budgets of their own.
    */
   draftRows(sequence: KvSequence, wanted: number): number {
-    if (scoringId(sequence.settings.policy) > 0 || sequence.dividesWith(wanted)) return 1;
+    const { observation } = policyOf(sequence.settings.policy);
+    if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
     const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
     let rows = 1;
-    while (rows < wanted && splits(rows) === splits(0)) rows += 1;
+    while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
     return rows;
   }
 
@@ -117,13 +118,14 @@ export class Runner {
     after: readonly Dispatch[],
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
+    const scoring = isDue(sequence) ? this.scorer.step(sequence.settings.policy, 1) : [];
     sequence.reserve(tokens.length);
     steps.write(tokens, sequence.tokensSeen, sequence.lane);
     sequence.advance(tokens.length);
     const splits = decodeSplits(sequence.longest);
     this.writeBatch(tokens.length, splits);
     this.writeHead(tokens.length, 0);
-    this.submit([...steps.step(tokens.length, splits), ...after], (encoder) => {
+    this.submit([...scoring, ...steps.step(tokens.length, splits), ...after], (encoder) => {
       copy(encoder);
       const { hidden } = this.transformer.buffers;
       encoder.copyBufferToBuffer(hidden, 0, steps.kept, 0, steps.kept.size);
@@ -372,9 +374,13 @@ export class Runner {
   }
 }
 
-/** Whether a decode step must score the sequence's cache first: the GPU looks again, head by head. */
-function isDue(sequence: KvSequence): boolean {
+/**
+ * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
+ * by head.
+ */
+function isDue(sequence: KvSequence, more = 0): boolean {
   const { policy, window } = sequence.settings;
+  if (scoringId(policy) === 0) return false;
   const every = scoringInterval(policy, window);
-  return sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
+  return (sequence.tokensSeen + more) % every === 0 && sequence.evictsWith(more + every);
 }

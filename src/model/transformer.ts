@@ -130,8 +130,8 @@ export class Transformer {
   private readonly decodePlans = new Map<number, Dispatch[]>();
   private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
-  private drafting: Promise<DraftSteps> | undefined;
   private partials: GPUBuffer;
+  private drafting: Promise<DraftSteps> | undefined;
 
   static async create(
     gpu: GpuContext,

@@ -7,10 +7,8 @@ import { type CalibrationStore, calibrationStore } from "../formats/calibration-
 import { findModel, MODELS } from "../formats/model-registry.ts";
 import { openGpu } from "../gpu/context.ts";
 import { nodeGpu, requireAdapter } from "./dawn.ts";
-
 import { diskFolder } from "./disk-folder.ts";
 import { readGivenFilters, readOwnFilters } from "./filter-files.ts";
-
 import { modelCacheFolder } from "./model-cache.ts";
 import { resolveNodeModel } from "./model-files.ts";
 import { tuningFile } from "./tuning-file.ts";
@@ -40,9 +38,9 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
       options,
       filters,
       tokenizer,
-      tuningStore: tuningFile(modelCacheFolder()),
       calibrations: nodeCalibrations(),
       ownFilters: () => readOwnFilters(resolved.entry),
+      tuningStore: tuningFile(modelCacheFolder()),
       onProgress,
       signal,
     });
