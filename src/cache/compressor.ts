@@ -9,7 +9,7 @@ import {
   movesBytes,
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
-import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
+import type { KvRing } from "../kernels/kv-ring.ts";
 import { chunkFormat } from "../kernels/page-format.ts";
 import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
@@ -44,7 +44,11 @@ export class Compressor {
     const [select, move, ring, clamped] = await Promise.all([
       createEvictSelect(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
-      rings ? createKvRing(pool.gpu, pool.shape) : undefined,
+      rings
+        ? import("../kernels/kv-ring.ts").then(({ createKvRing }) =>
+            createKvRing(pool.gpu, pool.shape),
+          )
+        : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
     return new Compressor(pool, { select, move, ring, clamped }, blockRows);

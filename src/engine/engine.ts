@@ -10,7 +10,7 @@ import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
-import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
+import type { TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
@@ -18,7 +18,7 @@ import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
 import type { Speculative } from "./generate-options.ts";
-import { Lanes } from "./lanes.ts";
+import type { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -119,7 +119,10 @@ export class InferenceEngine {
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const tokenizer = options.tokenizer
-      ? createExternalTokenizer(options.tokenizer, gguf.metadata)
+      ? (await import("../text/external-tokenizer.ts")).createExternalTokenizer(
+          options.tokenizer,
+          gguf.metadata,
+        )
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
@@ -319,6 +322,7 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
+      const { Lanes } = await import("./lanes.ts");
       const lanes = await Lanes.create(this.core, state, most);
       try {
         return await work(lanes);
