@@ -84,6 +84,8 @@ export class InferenceEngine {
   private readonly parameters: number;
   private readonly conversations = new Map<string, Conversation>();
   private cachedTemplate: ChatTemplate | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
 
   /**
    * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
@@ -266,9 +268,6 @@ export class InferenceEngine {
     return conversation;
   }
 
-  /** Of the model file that the filters in use were made from, where they say so. */
-  private calibratedFor: string | undefined;
-
   /**
    * Puts a calibration file in use, also for conversations that had to do without; they are read again on
    * their next turn. Throws bad_filters, and changes nothing then; device_lost.
@@ -276,7 +275,8 @@ export class InferenceEngine {
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    await this.core.install(calibration);
+    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    await this.core.install(calibration, policy);
     this.calibratedFor = calibration.filters.modelSha256;
     // Says again what a policy still lacks.
     this.core.withPolicy(this.options.cache ?? {});
