@@ -84,6 +84,10 @@ export class InferenceEngine {
   private readonly parameters: number;
   private readonly conversations = new Map<string, Conversation>();
   private cachedTemplate: ChatTemplate | undefined;
+  /** The filters' file that was installed since loading. */
+  private installed: Uint8Array | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
 
   /**
    * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
@@ -205,12 +209,12 @@ export class InferenceEngine {
     return { layers, heads, kvHeads, headDim, inverseFrequencies };
   }
 
-  /** SHA-256 of the filters' file, or undefined where there are none. */
+  /** SHA-256 of the filters' file in use, or undefined where there are none. */
   get filtersSha256(): string | undefined {
-    const { filters } = this.options;
-    if (!filters) return undefined;
+    const file = this.installed ?? this.options.filters;
+    if (!file) return undefined;
     const hash = startSha256();
-    hash.update(filters);
+    hash.update(file);
     return hash.digest();
   }
 
@@ -269,9 +273,6 @@ export class InferenceEngine {
     return conversation;
   }
 
-  /** Of the model file that the filters in use were made from, where they say so. */
-  private calibratedFor: string | undefined;
-
   /**
    * Puts a calibration file in use, also for conversations that had to do without; they are read again on
    * their next turn. Throws bad_filters, and changes nothing then; device_lost.
@@ -279,7 +280,9 @@ export class InferenceEngine {
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    await this.core.install(calibration);
+    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    await this.core.install(calibration, policy);
+    this.installed = file;
     this.calibratedFor = calibration.filters.modelSha256;
     // Says again what a policy still lacks.
     this.core.withPolicy(this.options.cache ?? {});
@@ -300,9 +303,9 @@ export class InferenceEngine {
     );
   }
 
-  /** What a policy needs calibrated and the model has not, in words. */
-  lacks(policy: PolicyName): string[] {
-    return this.core.lacks(policy);
+  /** Whether the model has what the policy needs calibrated: else another one steps in. */
+  canRun(policy: PolicyName): boolean {
+    return this.core.lacks(policy).length === 0;
   }
 
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
