@@ -141,6 +141,14 @@ class FakeEngine implements Engine {
       },
       features: ["subgroups", "shader-f16"],
       kernels: {},
+      tuning: {
+        mode: "off",
+        source: "adapter",
+        plan: { row: "split-k", tile: "8x8/32" },
+        timings: [],
+        seconds: 0,
+      },
+      speculative: "lookup",
       kv: "f16",
       notices:
         query.has("notice") && !this.#calibrated

@@ -75,7 +75,7 @@ export class EngineClient implements Engine, CompletionPort {
     options: CheckedEngineOptions,
     surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters">,
   ): Promise<EngineClient> {
-    const { model, cache, filters, memoryLimit, onProgress, signal } = options;
+    const { model, cache, filters, memoryLimit, speculative, tuning, onProgress, signal } = options;
     const call = 0;
     const abort = (): void => void connection.port.abort(call);
     try {
@@ -86,6 +86,8 @@ export class EngineClient implements Engine, CompletionPort {
         cache,
         ...(filters === undefined ? {} : { filters }),
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
+        ...(speculative === undefined ? {} : { speculative }),
+        ...(tuning === undefined ? {} : { tuning }),
         ...surroundings,
       };
       const progress = connection.proxy<OnLoadProgress>((value) => {

@@ -6,6 +6,7 @@ import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts
 import { openOpfsFolder } from "../formats/opfs-folder.ts";
 import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
+import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
 import type { WireEngineOptions } from "./protocol.ts";
@@ -40,6 +41,7 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       tokenizer,
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
       ownFilters: () => readOwnFilters(options, entry, signal),
+      tuningStore: browserTuningStore,
       onProgress,
       signal,
     });

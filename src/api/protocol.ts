@@ -28,6 +28,8 @@ export interface WireEngineOptions {
   /** Addresses of the filters that come with the package, by the model's name. */
   ownFilters?: Readonly<Record<string, string>>;
   memoryLimit?: number;
+  speculative?: "off" | "lookup";
+  tuning?: "off" | "fast" | "full";
   /** What relative URLs are relative to: the page, not the worker's script. */
   baseUrl?: string;
 }

@@ -57,6 +57,16 @@ export interface EngineOptions {
   filters?: string | ArrayBuffer | Uint8Array;
   /** GPU bytes that may be used, weights included. Default: what the adapter allows. */
   memoryLimit?: number;
+  /**
+   * "lookup" (default): where an answer repeats what the conversation holds, several tokens are checked in one step;
+   * the answer is the same. "off": one token a step. A request may say otherwise.
+   */
+  speculative?: "off" | "lookup";
+  /**
+   * How kernels are chosen for this adapter: "fast" (default) measures within 2 s at the first load and remembers,
+   * "full" measures more, packed integer products included, within 30 s; "off" goes by the adapter's kind.
+   */
+  tuning?: "off" | "fast" | "full";
   /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */
   tokenizer?: ExternalTokenizer;
   onProgress?: (progress: LoadProgress) => void;
@@ -86,6 +96,8 @@ export interface ChatCompletionRequest {
   /** Same seed, same prompt, same cache settings: same answer on the same adapter. */
   seed?: number;
   stop?: string | string[];
+  /** Default: the engine's. Not of OpenAI's API. */
+  speculative?: "off" | "lookup";
   /** Only `{ include_usage }`; usage is on the last chunk by default. */
   stream_options?: { include_usage?: boolean };
   /** Accepted and echoed. */
@@ -210,6 +222,16 @@ export interface EngineInfo {
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen, and what each took where that was measured. */
+  tuning: {
+    mode: "off" | "fast" | "full";
+    source: "adapter" | "measured" | "remembered";
+    plan: { row: string; tile: string };
+    timings: readonly { variant: string; ms: number }[];
+    seconds: number;
+  };
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: "off" | "lookup";
   /** Storage of keys and values. */
   kv: KvStorage;
   /** Things the user should know, e.g. a fallback policy. */

@@ -11,7 +11,7 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
 import { chunkFormat } from "../kernels/page-format.ts";
-import { createRetention, type Retention } from "../kernels/retention.ts";
+import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
@@ -116,7 +116,8 @@ export class Compressor {
   }
 
   /** The kernel of `retention`, compiled when it is first needed. */
-  prepareRetention(): Promise<Retention> {
+  async prepareRetention(): Promise<Retention> {
+    const { createRetention } = await import("../kernels/retention.ts");
     return createRetention(this.gpu, this.pool.shape);
   }
 
@@ -126,19 +127,21 @@ export class Compressor {
     if (!clamped || sequence.tokensSeen === 0) return 0;
     const { ledger } = this.gpu;
     const count = ledger.storage("staging", "clamped", 4);
+    // Its own, since another conversation's prompt may be between two layers.
+    const lane = ledger.uniform("lane", Uint32Array.of(sequence.lane, 0, 0, 0));
     try {
-      this.target(sequence, 0, sequence.tokensSeen - 1);
       const { layerShapes, tables, slabs, shape } = this.pool;
       this.gpu.run(
         layerShapes.map((layerShape, layer) => ({
           kernel: clamped,
-          bindings: clamped.bind(layerShape, this.eviction, tables, slabs[layer], count),
+          bindings: clamped.bind(layerShape, lane, tables, slabs[layer], count),
           workgroups: [8, shape.kvHeads] as const,
         })),
       );
       return new Uint32Array(await this.gpu.read(count))[0];
     } finally {
       ledger.destroy(count);
+      ledger.destroy(lane);
     }
   }
 

@@ -1,16 +1,21 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import { POLICIES } from "../cache/policies/index.ts";
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
+import { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -36,11 +41,15 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
+  /** What steps cost on the device. */
+  readonly costs: StepCosts;
   closed = false;
   /** Whether the user named the storage of pages: then it stays. */
   private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
   private inputs: DeviceStateInputs;
+  /** The notices that a calibration may make untrue. */
+  private readonly lackNotices = new Set<string>();
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -56,11 +65,28 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
   }
 
-  /** What calibration knows of the model, if anything. */
-  get calibration(): Calibration | undefined {
-    return this.inputs.calibration;
+  /** What requests do that do not say. */
+  get speculative(): Speculative {
+    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+  }
+
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  guesser(
+    tokens: readonly number[],
+    speculative: Speculative = this.speculative,
+  ): Speculation | undefined {
+    if (speculative === "off" || !draftsPossible(this.config)) return undefined;
+    return new Speculation(tokens, this.costs);
+  }
+
+  /** Begins to compile what steps of several tokens need. */
+  prepareDrafts(): void {
+    this.state.runner.prepareDrafts().catch(() => {
+      // Answers come without; a lost device is found by the next step.
+    });
   }
 
   /** How pages hold keys and values. */
@@ -95,11 +121,15 @@ export class EngineCore {
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
-    this.notice(
-      `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
-    );
+    const text = `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
+    this.notice(text);
+    this.lackNotices.add(text);
     return { ...request, policy: chosen };
+  }
+
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
   }
 
   /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
@@ -170,15 +200,14 @@ export class EngineCore {
    * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
    * gone, as after the loss of a device, and read what they have seen again on their next turn.
    */
-  async install(calibration: Calibration): Promise<void> {
+  async install(calibration: Calibration, asked: PolicyName): Promise<void> {
     await this.rebuilding;
     this.checkOpen();
-    this.inputs = { ...this.inputs, calibration };
-    this.notices.length = 0;
-    this.rebuilding ??= this.openAnew().finally(() => {
-      this.rebuilding = undefined;
-    });
-    await this.rebuilding;
+    const policy = possiblePolicy(asked, calibration);
+    this.inputs = { ...this.inputs, calibration, policy };
+    for (const text of this.lackNotices) this.notices.splice(this.notices.indexOf(text), 1);
+    this.lackNotices.clear();
+    await this.replaceState();
   }
 
   /** Runs `work`, and once more where the device is lost meanwhile. */

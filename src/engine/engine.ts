@@ -1,5 +1,4 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
-import { missingNeeds } from "../cache/head-knowledge.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
@@ -9,14 +8,16 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import { type CapturedHeads, captureHeads } from "./capture.ts";
+import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import type { Speculative } from "./generate-options.ts";
 import { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
@@ -38,6 +39,11 @@ export interface EngineLoadOptions {
   /** GPU bytes that may be used. Default: no limit but the adapter's. */
   memoryLimit?: number;
   tokenizer?: TokenizerLike;
+  /** Default "lookup". */
+  speculative?: Speculative;
+  /** Default "off". */
+  tuning?: TuningMode;
+  tuningStore?: TuningStore | undefined;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -60,6 +66,10 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen. */
+  tuning: TuningReport;
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: Speculative;
   /** How pages hold keys and values. */
   kv: KvStorage;
   notices: string[];
@@ -74,6 +84,8 @@ export class InferenceEngine {
   private readonly parameters: number;
   private readonly conversations = new Map<string, Conversation>();
   private cachedTemplate: ChatTemplate | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
 
   /**
    * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
@@ -119,6 +131,8 @@ export class InferenceEngine {
       policy,
       memoryLimit,
       storage,
+      ...(options.speculative && { speculative: options.speculative }),
+      ...(options.tuning && { tuning: options.tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
@@ -190,17 +204,12 @@ export class InferenceEngine {
     return { layers, heads, kvHeads, headDim, inverseFrequencies };
   }
 
-  /** Whether the model was given all that a policy needs calibrated. */
-  canRun(policy: PolicyName): boolean {
-    return missingNeeds(policy, this.core.calibration).length === 0;
-  }
-
-  /** SHA-256 of the filters' file in use, or undefined where there are none. */
+  /** SHA-256 of the filters' file, or undefined where there are none. */
   get filtersSha256(): string | undefined {
-    const file = this.installed ?? this.options.filters;
-    if (!file) return undefined;
+    const { filters } = this.options;
+    if (!filters) return undefined;
     const hash = startSha256();
-    hash.update(file);
+    hash.update(filters);
     return hash.digest();
   }
 
@@ -226,6 +235,8 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      tuning: state.tuning,
+      speculative: this.core.speculative,
       kv: this.core.storage,
       notices: [...notices],
     };
@@ -258,36 +269,14 @@ export class InferenceEngine {
   }
 
   /**
-   * Runs `work` with room for `most` lanes: sequences with caches of their own that step together through
-   * one pass over the weights, each giving just what it gives alone. Anew where the device is lost meanwhile;
-   * every lane is freed at the end. Throws invalid_argument where `most` is no number of lanes.
-   */
-  lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
-    this.core.checkOpen();
-    return this.core.survive(async (state) => {
-      const lanes = await Lanes.create(this.core, state, most);
-      try {
-        return await work(lanes);
-      } finally {
-        lanes.close();
-      }
-    });
-  }
-
-  /** The filters' file that was installed since loading. */
-  private installed: Uint8Array | undefined;
-  /** Of the model file that the filters in use were made from, where they say so. */
-  private calibratedFor: string | undefined;
-
-  /**
    * Puts a calibration file in use, also for conversations that had to do without; they are read again on
    * their next turn. Throws bad_filters, and changes nothing then; device_lost.
    */
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    await this.core.install(calibration);
-    this.installed = file;
+    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    await this.core.install(calibration, policy);
     this.calibratedFor = calibration.filters.modelSha256;
     // Says again what a policy still lacks.
     this.core.withPolicy(this.options.cache ?? {});
@@ -308,10 +297,32 @@ export class InferenceEngine {
     );
   }
 
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return this.core.lacks(policy);
+  }
+
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
   unnamedConversation(): Conversation {
     this.core.checkOpen();
     return new Conversation(this.core, { policy: "full" });
+  }
+
+  /**
+   * Runs `work` with room for `most` lanes: sequences with caches of their own that step together through
+   * one pass over the weights, each giving just what it gives alone. Anew where the device is lost meanwhile;
+   * every lane is freed at the end. Throws invalid_argument where `most` is no number of lanes.
+   */
+  lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
+    this.core.checkOpen();
+    return this.core.survive(async (state) => {
+      const lanes = await Lanes.create(this.core, state, most);
+      try {
+        return await work(lanes);
+      } finally {
+        lanes.close();
+      }
+    });
   }
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
@@ -326,9 +337,13 @@ export class InferenceEngine {
   }
 
   /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */
-  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncGenerator<CapturedHeads> {
+  async *captureHeads(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    return captureHeads(this.core.state, this.core.config, tokens, signal);
+    const { captureHeads } = await import("./capture.ts");
+    yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Frees everything on the device. */

@@ -5,7 +5,7 @@ import type { ByteSource } from "./byte-source.ts";
 import { type Download, type DownloadOptions, download } from "./download.ts";
 import { JoinedSource, orderParts, partNames } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
+import type { SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
 
 export interface PartedModel {
@@ -134,6 +134,8 @@ async function openCheckpoint(
   // Newer checkpoints keep the template in a file of its own.
   const template = texts.chat_template === undefined ? await find(TEMPLATE) : undefined;
   if (template) texts.chat_template = await readText(template);
+  // Most models are GGUFs: what reads the others comes when it is needed.
+  const { SafetensorsModel } = await import("./safetensors-model.ts");
   return SafetensorsModel.open({
     weights,
     config,

@@ -13,13 +13,20 @@ import {
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
-import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
-import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
+import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
+import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import { globalFrequencies, ropeTables } from "./rope-tables.ts";
-import type { LayerWeights, ModelWeights } from "./weights.ts";
+import type { DraftSteps } from "./draft-steps.ts";
+import {
+  type BindLayers,
+  createLayerLinears,
+  headConfig,
+  type LayerLinears,
+} from "./layer-linears.ts";
+import { globalFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
+import type { ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
 export interface CacheKernels {
@@ -54,16 +61,11 @@ export async function compileCacheKernels(
   return { writeChunk, attendDecode, combine, byWindow: new Map(byWindow) };
 }
 
-interface LayerLinears {
-  qkv: BoundLinear;
-  /** To the residual stream, with the norm after attention where the family has one. */
-  output: BoundLinear;
-  gateUp: BoundLinear;
-  down: BoundLinear;
-}
+/** Most splits of attention that the output product joins by itself. */
+const JOINED_SPLITS = 8;
 
 /** What a layer's dispatches need besides its products. */
-interface LayerParts {
+export interface LayerParts {
   readonly rope: GPUBuffer;
   readonly qkNorm: GPUBuffer | undefined;
   readonly kernels: { readonly append: Kernel; readonly attendPrefill: Kernel };
@@ -112,6 +114,7 @@ export class Transformer {
   /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
   readonly inverseFrequencies: Float64Array;
   private readonly gpu: GpuContext;
+  private readonly weights: ModelWeights;
   private readonly pool: KvPool;
   private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
@@ -128,6 +131,7 @@ export class Transformer {
   private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
   private partials: GPUBuffer;
+  private drafting: Promise<DraftSteps> | undefined;
 
   static async create(
     gpu: GpuContext,
@@ -138,60 +142,37 @@ export class Transformer {
     cacheKernels: Promise<CacheKernels>,
     filters: GPUBuffer,
   ): Promise<Transformer> {
-    const epsilon = config.normEpsilon;
-    const { activation, postNorms, scaledEmbedding } = config.architecture;
-    const toResidual = postNorms ? "store" : "add";
+    const { scaledEmbedding } = config.architecture;
     const makeHead = (rows?: readonly number[]): Promise<Linear> =>
-      createLinear(gpu, {
-        matrix: weights.head,
-        epilogue: "store",
-        norm: { gain: weights.finalNorm, epsilon },
-        ...(rows && { rows }),
-      });
-    const [compressor, kernels, head, embed, residualNorm, ...linears] = await Promise.all([
+      createLinear(gpu, { ...headConfig(config, weights), ...(rows && { rows }) });
+    const [compressor, kernels, head, embed, linears] = await Promise.all([
       compressing,
       cacheKernels,
       makeHead([1]),
       createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
-      postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
-      ...weights.layers.map(async (layer) => {
-        const [qkv, output, gateUp, down] = await Promise.all([
-          createLinear(gpu, {
-            matrix: layer.qkv,
-            epilogue: "store",
-            norm: { gain: layer.attentionNorm, epsilon },
-            ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
-          }),
-          createLinear(gpu, { matrix: layer.output, epilogue: toResidual }),
-          createLinear(gpu, {
-            matrix: layer.gateUp,
-            epilogue: activation === "gelu" ? "geglu" : "swiglu",
-            norm: { gain: layer.mlpNorm, epsilon },
-          }),
-          createLinear(gpu, { matrix: layer.down, epilogue: toResidual }),
-        ]);
-        const { postAttentionNorm, postMlpNorm } = layer;
-        return { qkv, output, gateUp, down, postAttentionNorm, postMlpNorm };
-      }),
+      createLayerLinears(gpu, config, weights),
     ]);
-    const tables = ropeTables(config, weights.ropeFactors).map((table) => {
-      const buffer = gpu.ledger.storage("weights", "rope table", table.byteLength);
-      gpu.write(buffer, table);
-      return buffer;
-    });
+    const tables = new Map(
+      [...ropeTables(config, weights.ropeFactors)].map(([kind, table]) => {
+        const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
+        gpu.write(buffer, table);
+        return [kind, buffer];
+      }),
+    );
+    const kinds = ropeKinds(config);
     const parts = config.windows.map((window, layer) => ({
-      rope: tables[window > 0 ? 1 : 0]!,
+      rope: tables.get(kinds[layer]!)!,
       qkNorm: weights.layers[layer]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     }));
-    const shape = productShapeFor(gpu.adapter);
+    const { row, tile } = productPlan(gpu);
     const [first] = weights.layers;
     const variants = Object.fromEntries(
       Object.entries({ ...first, head: weights.head })
         .filter(
           (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
         )
-        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
+        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${row}, ${tile}`]),
     );
     return new Transformer(
       gpu,
@@ -203,10 +184,10 @@ export class Transformer {
       kernels,
       embed,
       linears,
-      residualNorm,
       head,
       makeHead,
       variants,
+      weights,
       globalFrequencies(config, weights.ropeFactors),
     );
   }
@@ -220,15 +201,15 @@ export class Transformer {
     parts: readonly LayerParts[],
     kernels: CacheKernels,
     embed: Embed,
-    linears: readonly (Record<keyof LayerLinears, Linear> &
-      Pick<LayerWeights, "postAttentionNorm" | "postMlpNorm">)[],
-    residualNorm: RmsNorm | undefined,
+    linears: BindLayers,
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
+    weights: ModelWeights,
     inverseFrequencies: Float64Array,
   ) {
     this.gpu = gpu;
+    this.weights = weights;
     this.config = config;
     this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
@@ -237,22 +218,10 @@ export class Transformer {
     this.parts = parts;
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
-    const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
+    const { rows, batch, headBatch, hidden, normed, logits } = this.buffers;
     this.partials = this.buffers.partials;
     this.embedding = embed.bind({ batch, rows, y: hidden });
-    // A norm before the residual needs the whole row first: it lies in the scratch of the other norms.
-    const toResidual = (linear: Linear, x: GPUBuffer, gain: GPUBuffer | undefined): BoundLinear => {
-      if (!gain) return linear.bind({ batch, x, y: hidden });
-      const product = linear.bind({ batch, x, y: normed });
-      const add = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
-      return { dispatches: (count, alike) => [...product.dispatches(count, alike), add(count)] };
-    };
-    this.linears = linears.map((layer) => ({
-      qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
-      output: toResidual(layer.output, attended, layer.postAttentionNorm),
-      gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
-      down: toResidual(layer.down, mlp, layer.postMlpNorm),
-    }));
+    this.linears = linears(this.buffers);
     const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
     this.headLinear = head.bind(headBuffers);
     this.makeHeads = async () => (await makeHead()).bind(headBuffers);
@@ -274,7 +243,7 @@ export class Transformer {
    */
   decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
-    if (observe) return this.decodePlan(rows, splits, observe);
+    if (observe) return this.decodePlan(rows, splits, false, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -301,10 +270,10 @@ export class Transformer {
    */
   lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
-    if (observe) return this.decodePlan(rows, LANE_SPLITS, observe, true);
+    if (observe) return this.decodePlan(rows, LANE_SPLITS, true, observe);
     let plan = this.lanePlans.get(rows);
     if (!plan) {
-      plan = this.decodePlan(rows, LANE_SPLITS, undefined, true);
+      plan = this.decodePlan(rows, LANE_SPLITS, true);
       this.lanePlans.set(rows, plan);
     }
     return plan;
@@ -366,13 +335,36 @@ export class Transformer {
     return plan;
   }
 
+  /** Compiles what several tokens in one step need, on first use. */
+  prepareDrafts(): Promise<DraftSteps> {
+    this.drafting ??= this.createDrafts();
+    return this.drafting;
+  }
+
+  private async createDrafts(): Promise<DraftSteps> {
+    const { DraftSteps } = await import("./draft-steps.ts");
+    return DraftSteps.create({
+      gpu: this.gpu,
+      config: this.config,
+      weights: this.weights,
+      pool: this.pool,
+      filters: this.filters,
+      buffers: this.buffers,
+      kernels: this.kernels,
+      parts: this.parts,
+      embedding: this.embedding,
+    });
+  }
+
   private decodePlan(
     rows: number,
     splits: number,
-    observe: (layer: number) => Dispatch[] = () => [],
     alike = false,
+    observe?: (layer: number) => Dispatch[],
   ): Dispatch[] {
     const { heads, kvHeads } = this.config;
+    // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
+    const joined = rows === 1 && splits <= JOINED_SPLITS && !observe && !alike;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
       this.partials,
@@ -394,9 +386,17 @@ export class Transformer {
             bindings: cache.attendDecode,
             workgroups: [splits, kvHeads, rows] as const,
           },
-          { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
-          ...observe(layer),
-          ...linear.output.dispatches(rows, alike),
+          ...(joined && linear.outputJoined
+            ? linear.outputJoined.dispatches(rows)
+            : [
+                {
+                  kernel: this.kernels.combine,
+                  bindings: combine,
+                  workgroups: [heads, rows] as const,
+                },
+                ...(observe?.(layer) ?? []),
+                ...linear.output.dispatches(rows, alike),
+              ]),
           ...linear.gateUp.dispatches(rows, alike),
           ...linear.down.dispatches(rows, alike),
         ];

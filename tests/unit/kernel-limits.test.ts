@@ -14,11 +14,13 @@ import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
+import { createKvRestore, createKvSave } from "../../src/kernels/kv-undo.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
 import { createObserve } from "../../src/kernels/observe.ts";
 import { KV_STORAGES } from "../../src/kernels/page-format.ts";
+import { PLANS } from "../../src/kernels/product-plan.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
@@ -77,25 +79,54 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
         norm: { gain, epsilon: 1e-5 },
         bias: gain,
       });
+      for (const shape of [PLANS["split-k"], { row: "rows-int8", tile: "4x4/64" }] as const)
+        await createLinear(gpu, {
+          matrix: matrix(layout, 192, 576),
+          epilogue,
+          shape,
+          asAlone: true,
+        });
     }
+    await createLinear(gpu, {
+      matrix: matrix(layout, 192, 576),
+      epilogue: "add",
+      shape: PLANS["split-k"],
+      joins: { heads: 9, headDim: 64, maxSplits: 32 },
+      rows: [1],
+    });
     await createEmbed(gpu, matrix(layout, 192, 576));
   }
   for (const [headDim, heads, kvHeads] of [
-    [24, 4, 2],
     [64, 9, 3],
     [128, 32, 8],
     [256, 4, 1],
   ] as const)
-    for (const storage of KV_STORAGES)
-      await collectCache(gpu, { layers: 2, heads, kvHeads, headDim, storage });
+    await collectCache(gpu, { layers: 2, heads, kvHeads, headDim });
+  // Of the other storages the shapes that ask for most.
+  for (const storage of KV_STORAGES)
+    for (const [headDim, heads, kvHeads] of [
+      [24, 4, 2],
+      [256, 4, 1],
+    ] as const)
+      await collectPages(gpu, { layers: 2, heads, kvHeads, headDim, storage });
+  for (const storage of KV_STORAGES) {
+    const shape: CacheShape = { layers: 2, heads: 4, kvHeads: 1, headDim: 256, storage };
+    for (const target of [
+      { kind: "block" },
+      { kind: "step", scoring: 3 },
+    ] satisfies ScoreTarget[]) {
+      await createScoreCache(gpu, shape, {}, target);
+      await createObserve(gpu, shape, { pool: 2, accumulate: false }, target);
+    }
+  }
   await createRmsNorm(gpu, { cols: 576, epsilon: 1e-6, add: true });
   await createSample(gpu, { vocabulary: 49152 });
   await createNll(gpu);
   return specs;
 }
 
-/** Every kernel that touches the cache. */
-async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
+/** Every kernel whose code depends on how pages store keys and values, scores aside. */
+async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createAttentionDecode(gpu, shape);
   await createAttentionCombine(gpu, shape);
   await createAttentionPrefill(gpu, shape);
@@ -106,6 +137,16 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
       await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
     }
   await createKvRing(gpu, shape);
+  for (const ring of [false, true]) await createKvSave(gpu, shape, { ring });
+  await createKvRestore(gpu, shape);
+  await createEvictSelect(gpu, shape);
+  await createKvMove(gpu, shape);
+  await createRetention(gpu, shape);
+}
+
+/** Every kernel that touches the cache. */
+async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
+  await collectPages(gpu, shape);
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
       for (const policy of Object.values<Policy>(POLICIES))
@@ -113,9 +154,6 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
     for (const accumulate of [false, true])
       await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);
   }
-  await createEvictSelect(gpu, shape);
-  await createKvMove(gpu, shape);
-  await createRetention(gpu, shape);
   await createClamped(gpu, shape);
 }
 
@@ -127,6 +165,7 @@ test.each(["apple", "swiftshader"])(
     for (const { label, bindings } of specs)
       expect(bindings.filter((type) => type !== "uniform").length, label).toBeLessThanOrEqual(8);
   },
+  240_000,
 );
 
 test("a binding that the WGSL contradicts is refused", async () => {

@@ -16,10 +16,12 @@ const RETRY_MARK = "WINNOW_SWIFTSHADER";
 export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResult> {
   await checkModelName(job.model);
   await findAdapter();
-  const { engine, sha256, close } = await openInNode()(
+  const { engine, sha256, close } = await openInNode(undefined, false)(
     {
       model: job.model,
       cache: job.cache,
+      // What is measured here must not depend on what the machine was doing at the time.
+      tuning: "off",
       ...(job.filters === undefined ? {} : { filters: job.filters }),
     },
     ({ stage, loaded, total }) => hooks.report(stage, loaded, total),

@@ -22,7 +22,8 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     gpu: navigator.gpu,
     // The command line has hashed the file already.
     model: { source, name, sha256, verified: async () => ({ sha256 }) },
-    options: { cache },
+    // What is measured here must not depend on what the machine was doing at the time.
+    options: { cache, tuning: "off" },
     filters: job.filters === undefined ? undefined : fromBase64(job.filters),
     tokenizer: undefined,
     onProgress: ({ stage, loaded, total }) => void winnowReport(stage, loaded, total),
