@@ -1,7 +1,6 @@
 import { create, globals } from "webgpu";
 import { median } from "../../src/cli/bench/statistics.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
-import type { Lane } from "../../src/engine/lanes.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 
