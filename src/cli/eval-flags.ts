@@ -1,4 +1,4 @@
-import { POLICIES, type PolicyName, policyOf } from "../cache/policies/index.ts";
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
@@ -93,30 +93,28 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
 }
 
 /**
- * The policies to run. Of all of them, those whose calibration is missing are left out with a notice; asked
- * for by name they are an error (invalid_argument).
+ * The policies to run. Of all of them, those whose calibration the model `lacks` are left out, with a notice;
+ * asked for by name they are an error (invalid_argument).
  */
 export function policiesFor(
   { policies }: EvalFlags,
-  canRun: (policy: PolicyName) => boolean,
+  lacks: (name: PolicyName) => readonly string[],
 ): { policies: PolicyName[]; notices: string[] } {
+  const needs = (name: PolicyName): boolean => lacks(name).length > 0;
   if (policies) {
-    const lacking = policies.find((name) => !canRun(name));
+    const lacking = policies.find(needs);
     if (lacking === undefined) return { policies, notices: [] };
     throw invalidArgument(
       "--policies",
-      `${lacking} needs ${policyOf(lacking).needs.join(", ")} of this model, which it was not given`,
-      "Give --filters with a file of `winnow calibrate`, or leave it out.",
+      `${lacking} needs ${lacks(lacking).join(" and ")} of this model, which it was not given`,
+      "Give --filters F.safetensors (winnow calibrate makes them), or leave it out.",
     );
   }
   const all = Object.keys(POLICIES) as PolicyName[];
-  const lacking = all.filter((name) => !canRun(name));
+  const lacking = all.filter(needs);
   return {
-    policies: all.filter(canRun),
-    notices: lacking.map(
-      (name) =>
-        `${name} is left out: the model was not given its ${policyOf(name).needs.join(", ")}`,
-    ),
+    policies: all.filter((name) => !needs(name)),
+    notices: lacking.map((name) => `${name} is left out: it needs ${lacks(name).join(" and ")}`),
   };
 }
 

@@ -303,9 +303,9 @@ export class InferenceEngine {
     );
   }
 
-  /** Whether the model has what the policy needs calibrated: else another one steps in. */
-  canRun(policy: PolicyName): boolean {
-    return this.core.lacks(policy).length === 0;
+  /** What the policy needs calibrated and the model has not, in words: else another one steps in. */
+  lacks(policy: PolicyName): string[] {
+    return this.core.lacks(policy);
   }
 
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */

@@ -79,8 +79,7 @@ async function measure(
   agreement: boolean,
   { signal, onTokens }: Progress,
 ): Promise<TextScore[]> {
-  const open: Lane[] = [];
-  for (const cache of caches) open.push(await lanes.add(cache));
+  const open = await Promise.all(caches.map((cache) => lanes.add(cache)));
   const nll = caches.map((): number[] => []);
   const kl = caches.map((): number[] => []);
   const top1 = caches.map((): number[] => []);
@@ -105,6 +104,9 @@ async function measure(
     ...memoryOf(engine, lanes, lane),
   }));
 }
+
+/** In place of an answer's next token. */
+const ENDED = -1;
 
 interface Writing {
   readonly lane: Lane;
@@ -136,9 +138,9 @@ async function answer(
   }
   for (;;) {
     for (const one of writing) {
-      const ended = one.ids.length >= one.most || tokenizer.endTokens.has(one.next);
-      if (!ended) one.ids.push(one.next);
-      else one.next = -1;
+      if (one.next < 0) continue;
+      if (one.ids.length >= one.most || tokenizer.endTokens.has(one.next)) one.next = ENDED;
+      else one.ids.push(one.next);
     }
     const going = writing.filter(({ next, ids, most }) => next >= 0 && ids.length < most);
     if (going.length === 0) break;

@@ -37,10 +37,9 @@ export interface Arm {
   readonly kv: KvStorage;
 }
 
-export const cacheOf = ({ policy, budget, window, sinks, kv }: Arm): CacheRequest => ({
+export const cacheOf = ({ policy, budget, window, sinks }: Arm): CacheRequest => ({
   policy,
   budget,
-  kv,
   ...(window === undefined ? {} : { window }),
   ...(sinks === undefined ? {} : { sinks }),
 });

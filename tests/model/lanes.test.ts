@@ -46,8 +46,7 @@ describe("lanes", () => {
   /** All runs through one group of lanes: losses of each, and the logits after its last token. */
   const together = (runs: readonly Run[]): Promise<Result[]> =>
     engine.lanes(runs.length, async (lanes) => {
-      const open: Lane[] = [];
-      for (const { cache } of runs) open.push(await lanes.add(cache));
+      const open: Lane[] = await Promise.all(runs.map(({ cache }) => lanes.add(cache)));
       const results: Result[] = runs.map(() => ({ losses: [], logits: new Float32Array(0) }));
       const longest = Math.max(...runs.map(({ tokens }) => tokens.length));
       for (let at = 0; at < longest; at += 1) {

@@ -61,7 +61,7 @@ export const evalCommand: Command<Input> = {
   async run(input, { engine, modelSha256, report, append, signal }) {
     const { texts, out, host, command, version } = input;
     const filters = engine.filtersSha256;
-    const { policies, notices } = policiesFor(input, (policy) => engine.canRun(policy));
+    const { policies, notices } = policiesFor(input, (name) => engine.lacks(name));
     const options = { ...input.options, policies };
     const provenance = { version, modelSha256, filtersSha256: filters ?? "" };
     const keep = keepLines((text) => append(`${out}/cells.jsonl`, text));
