@@ -12,6 +12,7 @@ export class LayerStatistics {
   readonly notices: string[] = [];
   private readonly source: QuerySource;
   private readonly mean: Float32Array;
+  private readonly headMeans: Float32Array;
   private readonly abs: Float32Array;
   private readonly covariance: Float32Array | undefined;
   private readonly ageFit: Float32Array;
@@ -23,6 +24,7 @@ export class LayerStatistics {
     const all = layers * kvHeads;
     this.source = source;
     this.mean = new Float32Array(all * headDim);
+    this.headMeans = new Float32Array(layers * source.heads * headDim);
     this.abs = new Float32Array((all * headDim) / 2);
     this.ageFit = new Float32Array(all * 4);
     this.mass = new Float32Array(all * MASS_BUDGETS.length);
@@ -47,6 +49,7 @@ export class LayerStatistics {
     const wanted = this.covariance !== undefined;
     const found = queryStatistics(queries, head, this.source, inverseFrequencies, wanted);
     this.mean.set(found.mean, at * headDim);
+    this.headMeans.set(found.headMeans, at * found.headMeans.length);
     this.abs.set(found.abs, (at * headDim) / 2);
     if (found.covariance) this.covariance?.set(found.covariance, at * headDim * headDim);
     const attention = headAttention(sequences, head, filter, this.source);
@@ -61,6 +64,7 @@ export class LayerStatistics {
     const attention = this.headsWithAttention === layers * kvHeads;
     return {
       queryMean: this.mean,
+      queryHeadMean: this.headMeans,
       queryAbs: this.abs,
       ...(this.covariance ? { queryCovariance: this.covariance } : {}),
       ...(attention

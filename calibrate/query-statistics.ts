@@ -4,6 +4,8 @@ import type { SourceShape } from "./query-source.ts";
 export interface QueryStatistics {
   /** [D] */
   readonly mean: Float64Array;
+  /** [H/G, D]: the mean of each head of the group. */
+  readonly headMeans: Float64Array;
   /** [D/2]: mean length of each rotary pair. */
   readonly abs: Float64Array;
   /** [D, D], about the mean, divided by the number of queries; undefined where it was not asked for. */
@@ -58,13 +60,15 @@ export function queryStatistics(
   const total = count * group;
   const half = headDim / 2;
   const mean = new Float64Array(headDim);
+  const headMeans = new Float64Array(group * headDim);
   const abs = new Float64Array(half);
   const covariance = withCovariance ? new Float64Array(headDim * headDim) : undefined;
   const query = new Float64Array(headDim);
   for (let n = 0; n < count; n++) {
     for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
       turnBack(rows, (n * heads + head) * headDim, positions[n]!, inverseFrequencies, query);
-      for (let i = 0; i < headDim; i++) mean[i]! += query[i]! / total;
+      const own = (head - kvHead * group) * headDim;
+      for (let i = 0; i < headDim; i++) headMeans[own + i]! += query[i]! / count;
       for (let i = 0; i < half; i++) abs[i]! += Math.hypot(query[i]!, query[half + i]!) / total;
       if (!covariance) continue;
       for (let i = 0; i < headDim; i++) {
@@ -73,6 +77,7 @@ export function queryStatistics(
       }
     }
   }
+  for (let i = 0; i < headMeans.length; i++) mean[i % headDim]! += headMeans[i]! / group;
   if (covariance) {
     for (let i = 0; i < headDim; i++)
       for (let j = i; j < headDim; j++) {
@@ -81,5 +86,5 @@ export function queryStatistics(
         covariance[j * headDim + i] = value;
       }
   }
-  return { mean, abs, covariance };
+  return { mean, headMeans, abs, covariance };
 }

@@ -44,6 +44,8 @@ export interface HeadMass {
 export interface HeadStatistics {
   /** [L, G, D]: mean query, over the query group and the samples. */
   readonly queryMean?: Float32Array;
+  /** [L, G, H/G, D]: mean query of each head of the group, over the samples. */
+  readonly queryHeadMean?: Float32Array;
   /** [L, G, D/2]: mean length of the rotary pair (q[i], q[i + D/2]). */
   readonly queryAbs?: Float32Array;
   /** [L, G, D, D]: covariance of the queries about `queryMean`, divided by their number. */
@@ -80,9 +82,13 @@ type Plain = Exclude<keyof HeadStatistics, "headMass">;
 
 /** Names in the file, and the sizes that follow [L, G]. */
 const STATISTICS: Readonly<
-  Record<Plain, { readonly tensor: string; readonly sizes: (headDim: number) => number[] }>
+  Record<
+    Plain,
+    { readonly tensor: string; readonly sizes: (headDim: number, group: number) => number[] }
+  >
 > = {
   queryMean: { tensor: "q_mean", sizes: (d) => [d] },
+  queryHeadMean: { tensor: "q_head_mean", sizes: (d, group) => [group, d] },
   queryAbs: { tensor: "q_abs", sizes: (d) => [d / 2] },
   queryCovariance: { tensor: "q_cov", sizes: (d) => [d, d] },
   ageFit: { tensor: "age_fit", sizes: () => [4] },
@@ -107,7 +113,7 @@ export function writeCalibration(calibration: Calibration): Uint8Array<ArrayBuff
   for (const key of PLAIN) {
     const data = statistics[key];
     const { tensor, sizes } = STATISTICS[key];
-    if (data) put(tensor, sizes(headDim), data);
+    if (data) put(tensor, sizes(headDim, data.length / values.length), data);
   }
   const metadata: Record<string, string> = { version: VERSION };
   if (statistics.headMass) {
@@ -165,7 +171,9 @@ export function readCalibration(bytes: Uint8Array, name = "filters"): Calibratio
   };
   const statistics: { -readonly [K in keyof HeadStatistics]: HeadStatistics[K] } = {};
   for (const key of PLAIN) {
-    const values = take(STATISTICS[key].tensor, STATISTICS[key].sizes(headDim));
+    const { tensor: field, sizes } = STATISTICS[key];
+    // The group's size is not in the filters' shape: it is what the file says.
+    const values = take(field, sizes(headDim, tensors.get(field)?.shape[2] ?? 0));
     if (values) statistics[key] = values;
   }
   const budgets = numbers(metadata.get("head_mass_budgets"));

@@ -25,12 +25,13 @@ def turn(x, positions, sign=1.0):
 
 
 def query_statistics(queries, positions, kv_head):
-    """Post-RoPE queries [N, H, D] -> mean [D], abs [D/2], covariance [D, D] of the pre-RoPE ones of one group."""
+    """Post-RoPE queries [N, H, D] -> mean [D], abs [D/2], covariance [D, D], head means [H/G, D]: pre-RoPE, of one group."""
     group = H // G
     x = turn(queries.double(), positions, -1.0)[:, kv_head * group : (kv_head + 1) * group]
+    head_means = x.mean(0)
     x = x.reshape(-1, D)
     pairs = torch.complex(x[:, : D // 2], x[:, D // 2 :])
-    return x.mean(0), pairs.abs().mean(0), torch.cov(x.T, correction=0)
+    return x.mean(0), pairs.abs().mean(0), torch.cov(x.T, correction=0), head_means
 
 
 def attention(sequence, kv_head):
@@ -130,11 +131,12 @@ def statistics_fixture(folder):
     positions = torch.cat([s["positions"] for s in sequences])
     heads = []
     for g in range(G):
-        mean, length, covariance = query_statistics(rows, positions, g)
+        mean, length, covariance, head_means = query_statistics(rows, positions, g)
         age_fit, mass = head_attention(sequences, g, filters[g])
         heads.append(
             {
                 "mean": mean.tolist(),
+                "headMeans": head_means.flatten().tolist(),
                 "abs": length.tolist(),
                 "covariance": covariance.flatten().tolist(),
                 "ageFit": age_fit,

@@ -105,6 +105,7 @@ describe("calibration file", () => {
     filters: filters({ modelSha256: "ab", seed: 0, samples: 9 }),
     statistics: {
       queryMean: wave(24),
+      queryHeadMean: wave(72),
       queryAbs: wave(12),
       queryCovariance: wave(96),
       ageFit: wave(24),
@@ -126,6 +127,7 @@ describe("calibration file", () => {
     expect(shapes).toEqual({
       q_filters: [2, 3, 4],
       q_mean: [2, 3, 4],
+      q_head_mean: [2, 3, 3, 4],
       q_abs: [2, 3, 2],
       q_cov: [2, 3, 4, 4],
       age_fit: [2, 3, 4],

@@ -58,6 +58,7 @@ describe("statistics against PyTorch", () => {
         for (const [i, value] of values.entries()) expect(value).toBeCloseTo(wanted[i]!, 6);
       };
       near(found.mean, expected.mean);
+      near(found.headMeans, expected.headMeans);
       near(found.abs, expected.abs);
       near(found.covariance!, expected.covariance);
       const without = queryStatistics(sampled, head, shape, shape.inverseFrequencies, false);
@@ -214,7 +215,12 @@ describe("one pass", () => {
       },
     };
     const { statistics } = await calibrate(queriesAlone, { samples: 50 });
-    expect(Object.keys(statistics).sort()).toEqual(["queryAbs", "queryCovariance", "queryMean"]);
+    expect(Object.keys(statistics).sort()).toEqual([
+      "queryAbs",
+      "queryCovariance",
+      "queryHeadMean",
+      "queryMean",
+    ]);
   });
 
   it("leaves a covariance of more than 16 MB out and says so", async () => {
