@@ -208,7 +208,8 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
   var sum = 0.0;
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = turned_back(key_pairs(c, o), last, o);
-    var image: Pairs; // row i of S times k, for the dimensions of k
+    // Row i of S times k, for the dimensions of k. Set to 0 in words: some adapters keep what a loop's last round left.
+    var image = Pairs(Octet(vec4<f32>(), vec4<f32>()), Octet(vec4<f32>(), vec4<f32>()));
     for (var p = 0u; p < HALF_OCTETS; p += 1u) {
       let other = turned_back(key_pairs(c, p), last, p);
       for (var i = 0u; i < 4u; i += 1u) {
@@ -279,7 +280,7 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
   return vec3<f32>(importance, novelty, observed);
 }
 
-// One over the standard deviation of each part over the candidates.
+// One over the standard deviation of each part over the candidates; 0 of a part that is the same of all.
 fn inverse_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
   // Deviations from the first candidate's parts: sums of squares then stay exact enough.
   let origin = parts_of(candidate_at(0u, h.count, h.row, h.kv_head), h, inverse_anchors);
@@ -303,7 +304,9 @@ fn inverse_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> 
   workgroupBarrier();
   let mean = sh_sums[0].xyz / f32(h.total);
   let variance = sh_sums[1].xyz / f32(h.total) - mean * mean;
-  return inverseSqrt(max(variance, vec3<f32>(1e-12)));
+  let level = origin + mean;
+  let varies = variance > 1e-10 * level * level;
+  return select(vec3<f32>(), inverseSqrt(max(variance, vec3<f32>(TINY))), varies);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -89,6 +89,11 @@ export class EngineCore {
     });
   }
 
+  /** What calibration knows of the model, if anything. */
+  get calibration(): Calibration | undefined {
+    return this.inputs.calibration;
+  }
+
   /** How pages hold keys and values. */
   get storage(): KvStorage {
     return this.inputs.storage;

@@ -11,10 +11,10 @@ import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
 const files: CommandFiles = {
   readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
-  readBytes: async () => new TextEncoder().encode(TEXT),
   readIfThere: async () => "",
   version: async () => "0",
   commandLine: "winnow",
+  readBytes: async () => new TextEncoder().encode(TEXT),
 };
 
 const context = (engine: object): CommandContext => ({
@@ -36,11 +36,9 @@ async function run<Input>(
   flags: Record<string, string | boolean>,
   engine: object,
 ) {
-  return command.run(await command.read(flagValues(flags), files), context(engine));
+  const values = Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, [value]]));
+  return command.run(await command.read(values, files), context(engine));
 }
-
-const flagValues = (flags: Record<string, string | boolean>): FlagValues =>
-  Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, [value]]));
 
 /** A fake whose conversation also scores texts: -ln p = position / 10. */
 class ScoringEngine extends FakeEngine {
@@ -179,41 +177,30 @@ describe("winnow needle", () => {
   });
 });
 
-/** Heads that lean on one dimension, another one in each layer. */
-function leaningEngine(sequences: number[][] = []) {
-  const shape = {
-    layers: 2,
-    heads: 4,
-    kvHeads: 2,
-    headDim: 8,
-    inverseFrequencies: new Float64Array(4),
-  };
-  return Object.assign(new FakeEngine(), {
-    contextLength: 500,
-    shape,
-    async *captureHeads(tokens: number[]) {
-      sequences.push(tokens);
-      const wave = (layer: number, heads: number) =>
-        Float32Array.from({ length: tokens.length * heads * shape.headDim }, (_, i) =>
-          i % 8 === layer ? 3 : Math.sin(i),
-        );
-      for (let layer = 0; layer < shape.layers; layer++)
-        yield {
-          layer,
-          rows: tokens.length,
-          start: 0,
-          queries: wave(layer, shape.heads),
-          keys: wave(layer, shape.kvHeads),
-          values: wave(layer, shape.kvHeads),
-        };
-    },
-  });
-}
-
 describe("winnow calibrate", () => {
   it("cuts texts into sequences and writes filters in the published format", async () => {
+    const shape = {
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 8,
+      inverseFrequencies: new Float64Array(4),
+    };
     const sequences: number[][] = [];
-    const engine = leaningEngine(sequences);
+    const engine = Object.assign(new FakeEngine(), {
+      contextLength: 500,
+      shape,
+      async *captureHeads(tokens: number[]) {
+        sequences.push(tokens);
+        const width = shape.heads * shape.headDim;
+        for (let layer = 0; layer < shape.layers; layer++) {
+          const queries = Float32Array.from({ length: tokens.length * width }, (_, i) =>
+            i % 8 === layer ? 3 : Math.sin(i),
+          );
+          yield { layer, rows: tokens.length, start: 0, queries };
+        }
+      },
+    });
     const flags = { text: "f", samples: "700", sequences: "2", out: "o.safetensors" };
     const { json, files: written } = await run(calibrateCommand, flags, engine);
     expect(sequences.map(({ length }) => length)).toEqual([500, 500]);
@@ -227,60 +214,9 @@ describe("winnow calibrate", () => {
       modelSha256: "abc",
       samples: 700,
     });
-    expect(filters).toMatchObject({ seed: 0, modelName: expect.any(String) });
     // Stored with the negative sign: the direction all queries share comes out as -1.
     for (let head = 0; head < 4; head++) {
       expect(filters.values[head * 8 + Math.floor(head / 2)]).toBeLessThan(-0.9);
     }
-  });
-
-  it("writes a report that stands by itself, with another file to compare with", async () => {
-    const engine = leaningEngine();
-    const flags = { text: "f", samples: "400", sequences: "2", out: "o", report: "r.html" };
-    const plain = await run(calibrateCommand, flags, engine);
-    const file = plain.files!.o!;
-    const compare = async (name: string, one: object) => {
-      const values = flagValues({ ...flags, compare: name });
-      const input = await calibrateCommand.read(values, { ...files, readBytes: async () => file });
-      return calibrateCommand.run(input, context(one));
-    };
-    const report = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
-    const page = report(plain.files!["r.html"]);
-    expect(page).not.toMatch(/<script|https?:\/\//);
-    for (const title of [
-      "Explained share",
-      "Two halves",
-      "Convergence",
-      "Importance and age",
-      "Attention kept",
-    ])
-      expect(page).toContain(title);
-    const compared = await compare("<b>.x", engine);
-    const both = report(compared.files!["r.html"]);
-    // Against itself; and a file's name is text, not markup.
-    expect(both).toContain("Against &lt;b&gt;.x");
-    expect(both).toContain("median 1.0000");
-    const smaller = leaningEngine();
-    smaller.shape.layers = 1;
-    await expect(compare("b", smaller)).rejects.toMatchObject({
-      code: "invalid_argument",
-      message: expect.stringContaining("[2, 2, 8]"),
-    });
-  });
-
-  it("gives the same file for the same seed, and another for another", async () => {
-    const flags = { text: "f", samples: "300", sequences: "2", out: "o" };
-    const made = async (seed: string) =>
-      (await run(calibrateCommand, { ...flags, seed }, leaningEngine())).files!.o!;
-    expect(await made("4")).toEqual(await made("4"));
-    expect(await made("5")).not.toEqual(await made("4"));
-  });
-
-  it("refuses flags that contradict each other", async () => {
-    const read = (flags: Record<string, string | boolean>) =>
-      calibrateCommand.read(flagValues({ out: "o", ...flags }), files);
-    await expect(read({ text: "f", "own-text": true })).rejects.toThrow("--own-text");
-    await expect(read({ text: "f", compare: "b" })).rejects.toThrow("--compare");
-    await expect(read({})).rejects.toThrow("--text");
   });
 });
