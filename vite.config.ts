@@ -56,10 +56,28 @@ function compactShaders(): Plugin {
   };
 }
 
+/**
+ * What is loaded when it is needed: other model files than GGUF, steps of several tokens, measuring, tuning. These
+ * chunks share code with the worker, which is therefore in a chunk of its own: a chunk that imported the worker's
+ * file would run it twice under an app's dev server, where the worker has another address.
+ */
+const LATER =
+  /\/(jinja|safetensors-model|hub-config|hub-tokenizer|draft-steps|kv-undo|measure|loss-reader|nll|capture|retention|tune-products)\.ts$|@huggingface\/jinja|\/(kv_save|kv_restore|slot_words|nll|retention)\.wgsl/;
+
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
   plugins: () => [compactShaders()],
-  rolldownOptions: { output: { entryFileNames: WORKER_FILE, chunkFileNames: "[name].js" } },
+  rolldownOptions: {
+    output: {
+      entryFileNames: WORKER_FILE,
+      chunkFileNames: "[name].js",
+      codeSplitting: {
+        groups: [
+          { name: "core", test: (id) => !LATER.test(id) && !id.endsWith("/engine.worker.ts") },
+        ],
+      },
+    },
+  },
 };
 
 /** npm links dist/cli.js once and expects it to stay a program when it is built again. */

@@ -6,11 +6,11 @@
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back.
 //          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
 //   false  a prompt chunk: into the block's scratch, block row b of kv head g at page g * chunk_pages + b / P.
-// Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND dispatch belong to
-// different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and scores a kv head.
+// Needs lib/victim.wgsl too. Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND
+// dispatch belong to different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and
+// scores a kv head.
 
 const HALF_DIM = HEAD_DIM / 2u;
-const NO_SLOT = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
@@ -22,11 +22,9 @@ const NO_SLOT = 0xffffffffu;
 @group(0) @binding(7) var<storage, read> rope_table: array<vec2<f32>>;
 
 var<workgroup> sh_key: array<f32, HEAD_DIM>;
-var<workgroup> sh_a: array<f32, WORKGROUP>; // partial sums, then lowest scores
+var<workgroup> sh_a: array<f32, WORKGROUP>; // partial sums
 var<workgroup> sh_b: array<f32, WORKGROUP>;
 var<workgroup> sh_most: array<vec2<f32>, WORKGROUP>; // largest |key| and |value|, where PAGES_SCALED
-var<workgroup> sh_position: array<u32, WORKGROUP>;
-var<workgroup> sh_slot: array<u32, WORKGROUP>;
 var<workgroup> sh_count: u32;
 var<workgroup> sh_capacity: u32;
 
@@ -63,41 +61,6 @@ fn value_octet(i: u32) -> Octet {
     vec4<f32>(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]),
     vec4<f32>(qkv[i + 4u], qkv[i + 5u], qkv[i + 6u], qkv[i + 7u]),
   );
-}
-
-// The slot with the lowest (score, position) outside sinks and window.
-fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32 {
-  var best_score = 0.0;
-  var best_position = NO_SLOT;
-  var best_slot = NO_SLOT;
-  for (var slot = t; slot < count; slot += WORKGROUP) {
-    let page = tables[table + 2u + slot / PAGE_SLOTS];
-    let p = pages[pages_position_word(page, slot)];
-    if (p < lane.sinks || position - p < lane.window) { continue; }
-    let s = bitcast<f32>(pages[pages_score_word(page, slot)]);
-    if (best_slot == NO_SLOT || s < best_score || (s == best_score && p < best_position)) {
-      best_score = s;
-      best_position = p;
-      best_slot = slot;
-    }
-  }
-  sh_a[t] = best_score;
-  sh_position[t] = best_position;
-  sh_slot[t] = best_slot;
-  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (t < stride && sh_slot[t + stride] != NO_SLOT) {
-      let s = sh_a[t + stride];
-      let p = sh_position[t + stride];
-      if (sh_slot[t] == NO_SLOT || s < sh_a[t] || (s == sh_a[t] && p < sh_position[t])) {
-        sh_a[t] = s;
-        sh_position[t] = p;
-        sh_slot[t] = sh_slot[t + stride];
-      }
-    }
-  }
-  workgroupBarrier();
-  return sh_slot[0];
 }
 
 @compute @workgroup_size(WORKGROUP)

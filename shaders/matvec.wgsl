@@ -1,11 +1,12 @@
-// y = epilogue(norm(x) W^T + bias) for a few rows of x (TILE_M, 1 to 4): K split over 16 lanes, two
+// y = epilogue(norm(x) W^T + bias) for a few rows of x (TILE_M, 1 to 4, a workgroup): K split over 16 lanes, two
 // rows of W a lane, 16 rows a workgroup of 128. x is staged in workgroup memory in tiles of 512, so
 // any K works; NORM multiplies it by the norm's gain on the way in, and the sum of squares gathered
 // there scales the result.
 // Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x a row; 2 flops a weight and row:
 // bound by memory. x from workgroup memory without bank
 // conflicts. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
-// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams, gain_of; const
+// Needs: lib/product, weights_<layout>; batch, shape, y, streams, gain_of, input_vec (x[row][4k .. 4k + 3]: as it
+// lies there, or lib/joined_input); const
 // ROW_BLOCKS (blocks a row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
 
 const LANES = 16u;
@@ -23,11 +24,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = thread % LANES;
   let pair = thread / LANES;
   let first_row = group.x * GROUP_ROWS;
-  let m_count = min(batch.rows, TILE_M);
+  let m0 = group.y * TILE_M;
+  let m_count = min(batch.rows - m0, TILE_M);
   let w0 = min(first_row + 2u * pair, shape.rows - 1u) * ROW_BLOCKS;
   let w1 = min(first_row + 2u * pair + 1u, shape.rows - 1u) * ROW_BLOCKS;
   //: for m
-  let x$m = input_row(min($mu, m_count - 1u)) * COLS4;
+  let x$m = input_row(m0 + min($mu, m_count - 1u));
   var acc$m_0 = 0.0;
   var acc$m_1 = 0.0;
   var squares$m = 0.0;
@@ -37,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let k = tile * TILE4 + thread;
     //: for m
     var s$m = vec4(0.0);
-    if (k < COLS4) { s$m = x[x$m + k]; }
+    if (k < COLS4) { s$m = input_vec(x$m, k); }
     if (NORM) {
       squares$m += dot(s$m, s$m);
       s$m *= gain_of(min(k, COLS4 - 1u));
@@ -95,11 +97,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (SWIGLU) {
     let n = first_row + 2u * r;
     if (n >= shape.rows) { return; }
-    emit_pair(m, n, row_sum(m, 2u * r), row_sum(m, 2u * r + 1u));
+    emit_pair(m0 + m, n, row_sum(m, 2u * r), row_sum(m, 2u * r + 1u));
   } else {
     let n = first_row + r;
     if (n >= shape.rows) { return; }
-    emit(m, n, row_sum(m, r));
+    emit(m0 + m, n, row_sum(m, r));
   }
 }
 

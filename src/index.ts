@@ -2,6 +2,9 @@ export { createEngine } from "./api/create-engine.ts";
 export type {
   CacheOptions,
   CacheUsage,
+  CalibrateOptions,
+  CalibrateProgress,
+  CalibrationResult,
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,

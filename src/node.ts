@@ -17,6 +17,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 export type {
   CacheOptions,
   CacheUsage,
+  CalibrateOptions,
+  CalibrateProgress,
+  CalibrationResult,
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,

@@ -8,6 +8,7 @@ import type {
   Usage,
 } from "../../src/api/types.ts";
 import type { WinnowError } from "../../src/errors.ts";
+import type { CalibrationPhase } from "../state/calibration-store.ts";
 import type { AnswerSettings } from "../state/chat-store.ts";
 import type { KvSample } from "../state/kv-history.ts";
 import { controls } from "../styles/controls.ts";
@@ -15,6 +16,7 @@ import { warnIcon } from "./icons.ts";
 import "./advanced-settings.ts";
 import "./budget-slider.ts";
 import "./cache-figures.ts";
+import "./calibrate-box.ts";
 import "./kv-curve.ts";
 import "./kv-gauge.ts";
 import "./memory-table.ts";
@@ -62,6 +64,10 @@ export class CachePanel extends LitElement {
         display: flex;
         gap: 0.5rem;
       }
+      calibrate-box {
+        display: block;
+        margin-top: 1.1rem;
+      }
       li + li {
         margin-top: 0.5rem;
       }
@@ -82,6 +88,7 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) firstTokenS: number | null = null;
   @property({ attribute: false }) lastAnswer: Usage | null = null;
   @property({ attribute: false }) answerSettings!: AnswerSettings;
+  @property({ attribute: false }) calibration!: CalibrationPhase;
 
   protected override render(): TemplateResult {
     return html`${this.#notices()}
@@ -107,7 +114,10 @@ export class CachePanel extends LitElement {
       </details>
       <details data-testid="advanced">
         <summary>Advanced</summary>
-        <advanced-settings .cache=${this.settings} .answer=${this.answerSettings}></advanced-settings>
+        <div>
+          <advanced-settings .cache=${this.settings} .answer=${this.answerSettings}></advanced-settings>
+          <calibrate-box .phase=${this.calibration}></calibrate-box>
+        </div>
       </details>`;
   }
 

@@ -4,6 +4,7 @@ import type { CacheOptions, Engine, Usage } from "../../src/api/types.ts";
 import { detailOf } from "../events.ts";
 import { Announcer } from "../state/announcer.ts";
 import { CacheStore } from "../state/cache-store.ts";
+import { CalibrationStore } from "../state/calibration-store.ts";
 import { type AnswerSettings, ChatStore } from "../state/chat-store.ts";
 import { EngineStore } from "../state/engine-store.ts";
 import type { ModelChoice } from "../state/models.ts";
@@ -29,6 +30,7 @@ export class ChatApp extends LitElement {
   readonly #engine = new EngineStore();
   readonly #chat = new ChatStore();
   readonly #cache = new CacheStore();
+  readonly #calibration = new CalibrationStore();
   readonly #announcer = new Announcer();
   #attached: Engine | null = null;
   #wasAnswering = false;
@@ -43,6 +45,7 @@ export class ChatApp extends LitElement {
       this.#engine.subscribe(() => this.#onEngine()),
       this.#chat.subscribe(() => this.#onChat()),
       this.#cache.subscribe(update),
+      this.#calibration.subscribe(() => this.#onCalibration()),
     ];
     document.addEventListener("keydown", this.#onKey);
     this.#wide.addEventListener("change", this.#onWide);
@@ -70,6 +73,8 @@ export class ChatApp extends LitElement {
       @retry-answer=${() => this.#chat.retry()}
       @edit-question=${() => this.composer?.write(this.#chat.takeBackQuestion())}
       @cache-request=${(event: Event) => this.#cache.request(detailOf<CacheOptions>(event))}
+      @calibrate=${(event: Event) => void this.#calibration.start(detailOf<string[] | null>(event) ?? undefined)}
+      @cancel-calibration=${() => this.#calibration.cancel()}
       @answer-settings=${(event: Event) => this.#chat.configure(detailOf<Partial<AnswerSettings>>(event))}
     >
       ${this.#header(ready)} ${ready ? this.#conversation() : this.#loading()}
@@ -121,6 +126,7 @@ export class ChatApp extends LitElement {
           .firstTokenS=${this.#chat.entries.at(-1)?.firstTokenS ?? null}
           .lastAnswer=${this.#lastUsage()}
           .answerSettings=${this.#chat.settings}
+          .calibration=${this.#calibration.phase}
         ></cache-panel>
       </aside>`;
   }
@@ -146,8 +152,15 @@ export class ChatApp extends LitElement {
       this.#attached = engine;
       this.#chat.attach(engine);
       this.#cache.attach(engine);
+      this.#calibration.attach(engine);
       if (engine !== null) void this.updateComplete.then(() => this.composer?.focusField());
     }
+    this.requestUpdate();
+  }
+
+  /** The policy may be another one now that the filters are there. */
+  #onCalibration(): void {
+    if (this.#calibration.phase.kind === "done") this.#cache.refresh(this.#chat.answering);
     this.requestUpdate();
   }
 

@@ -72,7 +72,7 @@ export class OwnModel extends LitElement {
       >
         <span>Drop a <code>.gguf</code> file here, or all files of a model</span>
         <button type="button" @click=${() => this.file.click()}>Choose files</button>
-        <input type="file" accept=".gguf,.safetensors,.json" multiple hidden aria-label="Model file" @change=${() => this.#takeFiles(this.file.files)} />
+        <input type="file" accept=".gguf,.safetensors,.json,.jinja" multiple hidden aria-label="Model file" @change=${() => this.#takeFiles(this.file.files)} />
         <span class="small muted">It is read where it is, not uploaded anywhere.</span>
       </div>
       <form @submit=${this.#takeUrl}>
@@ -114,7 +114,7 @@ export class OwnModel extends LitElement {
       return;
     }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    const label = files.find(({ name }) => !name.endsWith(".json"))?.name ?? first.name;
+    const label = files.find(({ name }) => !/\.(json|jinja)$/.test(name))?.name ?? first.name;
     this.#load({ label, source: files.length === 1 ? first : files, bytes });
   }
 

@@ -1,4 +1,6 @@
 import type {
+  CalibrateOptions,
+  CalibrationResult,
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
@@ -60,6 +62,7 @@ class FakeEngine implements Engine {
   readonly #cache: FakeCache;
   #last: string[] = [];
   #requests = 0;
+  #calibrated = false;
   readonly cache: Engine["cache"];
   readonly chat: Engine["chat"];
 
@@ -86,6 +89,25 @@ class FakeEngine implements Engine {
         ? Promise.resolve(this.#stream(request, requestOptions))
         : this.#collect(request, requestOptions);
     this.chat = { completions: { create: create as Engine["chat"]["completions"]["create"] } };
+  }
+
+  async calibrate({ signal, onProgress }: CalibrateOptions = {}): Promise<CalibrationResult> {
+    const stages = [
+      ["writing", 1024],
+      ["queries", 30_720],
+      ["filters", 30],
+      ["install", 1],
+    ] as const;
+    for (const [stage, total] of stages)
+      for (let i = 0; i <= 20; i++) {
+        throwIfAborted(signal);
+        onProgress?.({ stage, loaded: Math.round((total * i) / 20), total });
+        await pause(60);
+      }
+    this.#calibrated = true;
+    const explained = Array.from({ length: 30 }, () => [0.62, 0.55, 0.71]);
+    const shape = { layers: 30, kvHeads: 3, headDim: 64, samples: 1024, tokens: 1100 };
+    return { ...shape, explained, file: new Uint8Array(0), kept: true };
   }
 
   memory(): MemoryReport {
@@ -119,10 +141,19 @@ class FakeEngine implements Engine {
       },
       features: ["subgroups", "shader-f16"],
       kernels: {},
+      tuning: {
+        mode: "off",
+        source: "adapter",
+        plan: { row: "split-k", tile: "8x8/32" },
+        timings: [],
+        seconds: 0,
+      },
+      speculative: "lookup",
       kv: "f16",
-      notices: query.has("notice")
-        ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
-        : [],
+      notices:
+        query.has("notice") && !this.#calibrated
+          ? ["No calibrated filters for this model: q-filters fell back to k-norm."]
+          : [],
     };
   }
 

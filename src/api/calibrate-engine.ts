@@ -15,7 +15,7 @@ import { sha256OfText } from "../formats/sha256.ts";
 /** Sequences read of the texts: as many as the reference takes. */
 export const DEFAULT_SEQUENCES = 16;
 /** Queries a head where the model writes its own text, at a few tokens a second on slow machines. */
-export const OWN_TEXT_SAMPLES = 2048;
+export const OWN_TEXT_SAMPLES = 1024;
 
 export interface EngineCalibrationOptions {
   /** Left out: text that the model writes itself. */

@@ -7,6 +7,7 @@ import type {
   Figures,
   Loaded,
   OnBatch,
+  OnCalibrateProgress,
   OnLoadProgress,
   Outcome,
   WireEngineOptions,
@@ -14,6 +15,8 @@ import type {
 import type {
   CacheOptions,
   CacheUsage,
+  CalibrateOptions,
+  CalibrationResult,
   ConversationOptions,
   Engine,
   EngineInfo,
@@ -21,6 +24,7 @@ import type {
   Retention,
 } from "./types.ts";
 import { checkCacheOptions, checkConversationOptions } from "./validate-cache.ts";
+import { checkCalibrateOptions } from "./validate-calibrate.ts";
 import type { CheckedEngineOptions } from "./validate-engine.ts";
 import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts";
 
@@ -71,7 +75,7 @@ export class EngineClient implements Engine, CompletionPort {
     options: CheckedEngineOptions,
     surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters">,
   ): Promise<EngineClient> {
-    const { model, cache, filters, memoryLimit, onProgress, signal } = options;
+    const { model, cache, filters, memoryLimit, speculative, tuning, onProgress, signal } = options;
     const call = 0;
     const abort = (): void => void connection.port.abort(call);
     try {
@@ -82,6 +86,8 @@ export class EngineClient implements Engine, CompletionPort {
         cache,
         ...(filters === undefined ? {} : { filters }),
         ...(memoryLimit === undefined ? {} : { memoryLimit }),
+        ...(speculative === undefined ? {} : { speculative }),
+        ...(tuning === undefined ? {} : { tuning }),
         ...surroundings,
       };
       const progress = connection.proxy<OnLoadProgress>((value) => {
@@ -136,6 +142,35 @@ export class EngineClient implements Engine, CompletionPort {
       return completion;
     } finally {
       signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async calibrate(options: CalibrateOptions = {}): Promise<CalibrationResult> {
+    const { onProgress, signal, ...wire } = checkCalibrateOptions(options);
+    if (signal?.aborted)
+      throw new WinnowError("aborted", "the calibration was aborted before it began");
+    const call = this.nextCall++;
+    const abort = (): void => void this.connection.port.abort(call);
+    signal?.addEventListener("abort", abort, { once: true });
+    const progress = this.connection.proxy<OnCalibrateProgress>((value) => {
+      try {
+        onProgress?.(value);
+      } catch (error) {
+        // The caller's own error: shown where it belongs, and no reason to stop.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    });
+    try {
+      const { result, ...loaded } = await this.call((port) =>
+        port.calibrate(call, this.lastUsed, wire, progress),
+      );
+      this.keep(loaded.figures);
+      this.lastInfo = loaded.info;
+      return result;
+    } finally {
+      signal?.removeEventListener("abort", abort);
     }
   }
 

@@ -41,7 +41,8 @@ export async function runPrompt(
   model: CompletionModel,
   conversation: string,
   prompt: readonly number[],
-  request: Pick<CheckedRequest, "maxTokens" | "sampling" | "stop">,
+  request: Pick<CheckedRequest, "maxTokens" | "sampling" | "stop"> &
+    Partial<Pick<CheckedRequest, "speculative">>,
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<CompletionResult> {
@@ -58,6 +59,7 @@ export async function runPrompt(
     maxTokens: Math.min(request.maxTokens ?? room, room),
     signal,
     ahead: request.stop.length === 0,
+    ...(request.speculative && { speculative: request.speculative }),
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (_done, total) => {
       cachedTokens = prompt.length - total;

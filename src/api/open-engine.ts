@@ -1,5 +1,8 @@
 import { InferenceEngine } from "../engine/engine.ts";
+import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import type { CalibrationStore } from "../formats/calibration-store.ts";
+import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
@@ -17,9 +20,15 @@ export interface ReadableModel {
 export interface OpenInputs {
   gpu: GPU | undefined;
   model: ReadableModel;
-  options: Pick<WireEngineOptions, "cache" | "memoryLimit">;
+  options: Pick<WireEngineOptions, "cache" | "memoryLimit" | "speculative" | "tuning">;
   filters: Uint8Array | undefined;
   tokenizer: ExternalTokenizer | undefined;
+  /** Where calibrations are kept; undefined: nowhere. One that is kept goes before `ownFilters`. */
+  calibrations?: CalibrationStore;
+  /** Filters that come with the model, where the caller gave none. */
+  ownFilters?: () => Promise<Uint8Array | undefined>;
+  /** Where measured plans are kept. */
+  tuningStore?: TuningStore;
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }
@@ -36,20 +45,57 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     // A hash that fails while the upload still runs is reported by the await below.
     const verified = model.verified();
     verified.catch(() => {});
-    engine = await load(inputs);
-    return { engine, sha256: (await verified).sha256, close };
+    const kept = inputs.filters ? undefined : await findKept(inputs, verified);
+    engine = await loadKept(inputs, kept);
+    const { sha256 } = await verified;
+    engine.checkModel(sha256);
+    const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
+      try {
+        await inputs.calibrations?.save(model.source.size, sha256, file);
+        return inputs.calibrations !== undefined;
+      } catch {
+        // Storage is full or refused: the calibration is in use all the same.
+        return false;
+      }
+    };
+    return { engine, sha256, keepCalibration, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+const findKept = (
+  { model, calibrations }: OpenInputs,
+  verified: Promise<{ sha256: string }>,
+): Promise<Uint8Array | undefined> | undefined =>
+  calibrations?.find(model.source.size, async () => model.sha256 ?? (await verified).sha256);
+
+/** With the calibration that was kept; where that is damaged, as if there were none. */
+async function loadKept(
+  inputs: OpenInputs,
+  kept: Uint8Array | undefined,
+): Promise<InferenceEngine> {
+  if (kept) {
+    try {
+      return await load({ ...inputs, filters: kept });
+    } catch (error) {
+      if (!(error instanceof WinnowError && error.code === "bad_filters")) throw error;
+    }
+  }
+  const filters = inputs.filters ?? (await inputs.ownFilters?.());
+  return load({ ...inputs, filters });
+}
+
 function load(inputs: OpenInputs): Promise<InferenceEngine> {
-  const { gpu, model, options, filters, tokenizer, onProgress, signal } = inputs;
+  const { gpu, model, options, filters, tokenizer, tuningStore, onProgress, signal } = inputs;
   return InferenceEngine.load(gpu, {
     source: model.source,
     name: model.name,
     cache: options.cache,
+    tuning: options.tuning ?? "fast",
+    ...(tuningStore && { tuningStore }),
+    ...(options.speculative === undefined ? {} : { speculative: options.speculative }),
     onProgress,
     signal,
     ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),

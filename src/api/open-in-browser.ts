@@ -1,13 +1,20 @@
 import { WinnowError } from "../errors.ts";
+import { calibrationStore } from "../formats/calibration-store.ts";
 import { readBody, request } from "../formats/http.ts";
+import { fetchHubFile } from "../formats/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
+import { openOpfsFolder } from "../formats/opfs-folder.ts";
 import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
 import { openGpu } from "../gpu/context.ts";
+import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
 import type { WireEngineOptions } from "./protocol.ts";
 import type { OpenEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
+
+/** Of the origin private file system. */
+const CALIBRATIONS = ["winnow", "calibrations"];
 
 /** Checks the adapter and the memory, fetches the model and loads it. For workers and pages. */
 export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenizer): OpenEngine {
@@ -24,9 +31,20 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       signal,
     });
     const entry = resolved.entry ?? (await sameFile(resolved));
-    const filters = await readFilters(options, entry, signal);
+    const filters = await readFilters(options, signal);
     const known = entry?.sha256 ? { ...resolved, sha256: entry.sha256 } : resolved;
-    return openEngine({ gpu, model: known, options, filters, tokenizer, onProgress, signal });
+    return openEngine({
+      gpu,
+      model: known,
+      options,
+      filters,
+      tokenizer,
+      calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
+      ownFilters: () => readOwnFilters(options, entry, signal),
+      tuningStore: browserTuningStore,
+      onProgress,
+      signal,
+    });
   };
 }
 
@@ -39,18 +57,26 @@ async function sameFile(model: ResolvedModel): Promise<ModelEntry | undefined> {
   return (await model.verified()).sha256 === candidate.sha256 ? candidate : undefined;
 }
 
-/** The caller's filters; else the model's own, whose absence is no error (k-norm steps in). */
+/** The caller's filters, if any. */
 async function readFilters(
-  { filters, baseUrl, ownFilters }: WireEngineOptions,
+  { filters, baseUrl }: WireEngineOptions,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  if (filters instanceof ArrayBuffer) return new Uint8Array(filters);
+  return typeof filters === "string" ? fetchFilters(filters, baseUrl, signal) : filters;
+}
+
+/** The model's own filters, whose absence is no error (k-norm steps in). */
+async function readOwnFilters(
+  { baseUrl, ownFilters }: WireEngineOptions,
   entry: ModelEntry | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  if (filters instanceof Uint8Array) return filters;
-  if (filters instanceof ArrayBuffer) return new Uint8Array(filters);
-  if (filters !== undefined) return fetchFilters(filters, baseUrl, signal);
   const own = entry && (ownFilters?.[entry.name] ?? entry.filters);
   if (own === undefined) return undefined;
-  return fetchFilters(own, baseUrl, signal).catch((error: WinnowError) => {
+  const fetching =
+    typeof own === "string" ? fetchFilters(own, baseUrl, signal) : fetchHubFile(own, { signal });
+  return fetching.catch((error: WinnowError) => {
     if (signal.aborted) throw error;
     return undefined;
   });

@@ -2,6 +2,9 @@ import type { WireError } from "../errors.ts";
 import type {
   CacheOptions,
   CacheUsage,
+  CalibrateOptions,
+  CalibrateProgress,
+  CalibrationResult,
   EngineInfo,
   FinishReason,
   LoadProgress,
@@ -25,6 +28,8 @@ export interface WireEngineOptions {
   /** Addresses of the filters that come with the package, by the model's name. */
   ownFilters?: Readonly<Record<string, string>>;
   memoryLimit?: number;
+  speculative?: "off" | "lookup";
+  tuning?: "off" | "fast" | "full";
   /** What relative URLs are relative to: the page, not the worker's script. */
   baseUrl?: string;
 }
@@ -57,6 +62,14 @@ export interface Loaded {
 
 export type OnBatch = (batch: TokenBatch) => void;
 export type OnLoadProgress = (progress: LoadProgress) => void;
+export type OnCalibrateProgress = (progress: CalibrateProgress) => void;
+
+export type WireCalibrateOptions = Omit<CalibrateOptions, "onProgress" | "signal">;
+
+/** A calibration that is in use, and the figures after it. */
+export interface Calibrated extends Loaded {
+  result: CalibrationResult;
+}
 
 /**
  * The worker's side as the page calls it. `call` is an id the page chose; `abort(call)` stops it
@@ -79,5 +92,11 @@ export interface EnginePort {
   retention(conversation: string): Promise<Outcome<Retention>>;
   reset(conversation: string): Promise<Outcome<Figures>>;
   fork(from: string, to: string): Promise<Outcome<Figures>>;
+  calibrate(
+    call: number,
+    conversation: string,
+    options: WireCalibrateOptions,
+    onProgress: OnCalibrateProgress,
+  ): Promise<Outcome<Calibrated>>;
   close(): Promise<Outcome<null>>;
 }

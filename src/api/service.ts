@@ -3,13 +3,16 @@ import { asWinnowError, WinnowError } from "../errors.ts";
 import { runChat } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
 import type {
+  Calibrated,
   Completion,
   EnginePort,
   Figures,
   Loaded,
   OnBatch,
+  OnCalibrateProgress,
   OnLoadProgress,
   Outcome,
+  WireCalibrateOptions,
   WireEngineOptions,
 } from "./protocol.ts";
 import { RequestQueue } from "./request-queue.ts";
@@ -22,6 +25,8 @@ export interface OpenedEngine {
   engine: InferenceEngine;
   /** Of all bytes of the model. */
   sha256: string;
+  /** Keeps a calibration of this model for the next time; false where nothing can be kept. */
+  keepCalibration(file: Uint8Array): Promise<boolean>;
   /** Frees the engine and what it reads from. */
   close(): Promise<void>;
 }
@@ -42,6 +47,7 @@ export class EngineService implements EnginePort {
   private readonly queue = new RequestQueue();
   private readonly calls = new Map<number, AbortController>();
   private opened: OpenedEngine | undefined;
+  private calibrating = false;
 
   constructor(open: OpenEngine) {
     this.open = open;
@@ -125,6 +131,46 @@ export class EngineService implements EnginePort {
     // Always the same order of the two queues: two opposite forks must not wait for each other.
     const [first, second] = from < to ? [from, to] : [to, from];
     return outcome(() => this.queue.run(first, () => this.queue.run(second, job)));
+  }
+
+  calibrate(
+    call: number,
+    conversation: string,
+    options: WireCalibrateOptions,
+    onProgress: OnCalibrateProgress,
+  ): Promise<Outcome<Calibrated>> {
+    const progress = new Delivery(onProgress);
+    const signal = this.begin(call);
+    return outcome(async () => {
+      const { engine } = this;
+      const opened = this.opened!;
+      if (this.calibrating)
+        throw new WinnowError("busy", "a calibration is running already", {
+          hint: "Wait for it, or abort it.",
+        });
+      this.calibrating = true;
+      try {
+        // Loaded when it is first needed: most pages never calibrate.
+        const { calibrateEngine } = await import("./calibrate-engine.ts");
+        const { keep = true, ...rest } = options;
+        const made = await calibrateEngine(engine, {
+          ...rest,
+          modelSha256: opened.sha256,
+          onProgress: (value) => progress.send(value),
+          signal,
+        });
+        progress.send({ stage: "install", loaded: 0, total: 1 });
+        await engine.install(made.file);
+        progress.send({ stage: "install", loaded: 1, total: 1 });
+        const kept = keep && (await opened.keepCalibration(made.file));
+        await progress.received();
+        const { layers, kvHeads, headDim, samples, tokens, explained, file } = made;
+        const result = { layers, kvHeads, headDim, samples, tokens, explained, file, kept };
+        return { ...this.loaded(conversation), result };
+      } finally {
+        this.calibrating = false;
+      }
+    }).finally(() => this.calls.delete(call));
   }
 
   close(): Promise<Outcome<null>> {

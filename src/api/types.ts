@@ -36,7 +36,10 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
-  /** Storage of keys and values, chosen when the engine is made. Default "f16". */
+  /**
+   * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
+   * to make keys or values larger than f16 holds; `info().notices` says so.
+   */
   kv?: KvStorage;
 }
 
@@ -54,6 +57,16 @@ export interface EngineOptions {
   filters?: string | ArrayBuffer | Uint8Array;
   /** GPU bytes that may be used, weights included. Default: what the adapter allows. */
   memoryLimit?: number;
+  /**
+   * "lookup" (default): where an answer repeats what the conversation holds, several tokens are checked in one step;
+   * the answer is the same. "off": one token a step. A request may say otherwise.
+   */
+  speculative?: "off" | "lookup";
+  /**
+   * How kernels are chosen for this adapter: "fast" (default) measures within 2 s at the first load and remembers,
+   * "full" measures more, packed integer products included, within 30 s; "off" goes by the adapter's kind.
+   */
+  tuning?: "off" | "fast" | "full";
   /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */
   tokenizer?: ExternalTokenizer;
   onProgress?: (progress: LoadProgress) => void;
@@ -83,6 +96,8 @@ export interface ChatCompletionRequest {
   /** Same seed, same prompt, same cache settings: same answer on the same adapter. */
   seed?: number;
   stop?: string | string[];
+  /** Default: the engine's. Not of OpenAI's API. */
+  speculative?: "off" | "lookup";
   /** Only `{ include_usage }`; usage is on the last chunk by default. */
   stream_options?: { include_usage?: boolean };
   /** Accepted and echoed. */
@@ -207,10 +222,61 @@ export interface EngineInfo {
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen, and what each took where that was measured. */
+  tuning: {
+    mode: "off" | "fast" | "full";
+    source: "adapter" | "measured" | "remembered";
+    plan: { row: string; tile: string };
+    timings: readonly { variant: string; ms: number }[];
+    seconds: number;
+  };
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: "off" | "lookup";
   /** Storage of keys and values. */
   kv: KvStorage;
   /** Things the user should know, e.g. a fallback policy. */
   notices: string[];
+}
+
+/** What a calibration reads, and what becomes of it. */
+export interface CalibrateOptions {
+  /** Texts of `samples` tokens or more in all. Default: text that the model writes itself, from prompts of ours. */
+  texts?: readonly string[];
+  /** Queries a head. Default 3,000, or 1,024 where the model writes its own text. */
+  samples?: number;
+  /** Of the sampling, and of the model's own text. Default 0. */
+  seed?: number;
+  /** Kept in this browser (in Node: on this disk) and found again by the next createEngine. Default true. */
+  keep?: boolean;
+  onProgress?: (progress: CalibrateProgress) => void;
+  /** Stops within one prompt chunk or one head; nothing changes then. */
+  signal?: AbortSignal;
+}
+
+/**
+ * "writing": tokens of the model's own text; "queries": rows read, summed over layers; "filters": layers
+ * solved; "install": the result is put in use.
+ */
+export interface CalibrateProgress {
+  stage: "writing" | "queries" | "filters" | "install";
+  loaded: number;
+  total: number;
+}
+
+export interface CalibrationResult {
+  /** Layers that the budget governs. */
+  layers: number;
+  kvHeads: number;
+  headDim: number;
+  /** Queries a head that were used, of `tokens` that were read. */
+  samples: number;
+  tokens: number;
+  /** [layers][kvHeads]: the filter's part of the queries' summed squares. */
+  explained: number[][];
+  /** A safetensors file, as `filters` of createEngine and `winnow --filters` take it. */
+  file: Uint8Array<ArrayBuffer>;
+  /** Whether the next createEngine will find it. */
+  kept: boolean;
 }
 
 export interface Engine {
@@ -237,6 +303,11 @@ export interface Engine {
     /** Conversation `to` starts as a copy of `from`; they share pages until they differ. */
     fork(from: string, to: string): Promise<void>;
   };
+  /**
+   * Learns the filters of this model, and what other policies need, and puts them in use: conversations go
+   * on, and are read again on their next turn. Throws invalid_argument (texts too short), aborted, busy.
+   */
+  calibrate(options?: CalibrateOptions): Promise<CalibrationResult>;
   memory(): MemoryReport;
   info(): EngineInfo;
   close(): Promise<void>;

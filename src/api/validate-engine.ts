@@ -3,6 +3,7 @@ import {
   checkFunction,
   checkNames,
   checkNumber,
+  checkOneOf,
   checkRecord,
   checkSignal,
   checkString,
@@ -10,12 +11,15 @@ import {
 } from "./check.ts";
 import type { CacheOptions, EngineOptions, ModelSource } from "./types.ts";
 import { checkCacheOptions } from "./validate-cache.ts";
+import { SPECULATIVE } from "./validate-request.ts";
 
 const ENGINE_FIELDS = [
   "model",
   "cache",
   "filters",
   "memoryLimit",
+  "speculative",
+  "tuning",
   "tokenizer",
   "onProgress",
   "signal",
@@ -39,6 +43,10 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
     const range = { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true };
     checked.memoryLimit = checkNumber("memoryLimit", given.memoryLimit, range);
   }
+  if (given.speculative !== undefined)
+    checked.speculative = checkOneOf("speculative", given.speculative, SPECULATIVE);
+  if (given.tuning !== undefined)
+    checked.tuning = checkOneOf("tuning", given.tuning, ["off", "fast", "full"] as const);
   if (given.tokenizer !== undefined) checked.tokenizer = checkTokenizer(given.tokenizer);
   if (given.onProgress !== undefined) {
     checkFunction("onProgress", given.onProgress);

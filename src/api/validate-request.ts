@@ -1,4 +1,5 @@
 import type { SamplingOptions } from "../engine/conversation.ts";
+import type { Speculative } from "../engine/generate-options.ts";
 import { invalidArgument } from "../errors.ts";
 import type { ChatMessage } from "../text/types.ts";
 import {
@@ -22,6 +23,8 @@ export interface CheckedRequest {
   maxTokens: number | undefined;
   sampling: SamplingOptions;
   stop: string[];
+  /** undefined: the engine's default. */
+  speculative: Speculative | undefined;
   /** What to echo as `model`, where the caller named one. */
   model: string | undefined;
 }
@@ -40,6 +43,7 @@ const REQUEST_FIELDS = [
   "seed",
   "stop",
   "stream_options",
+  "speculative",
   "model",
   "n",
 ];
@@ -58,6 +62,8 @@ const REFUSED: Record<string, string> = {
   signal: "belongs in the second argument: create(request, { signal })",
   conversation: "belongs in the second argument: create(request, { conversation })",
 };
+
+export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
 
 const ROLES = [
   "system",
@@ -105,6 +111,10 @@ export function checkRequest(value: unknown): CheckedRequest {
       seed: number("seed", randomSeed(), 0, 2 ** 32 - 1, true),
     },
     stop: checkStop(given.stop),
+    speculative:
+      given.speculative === undefined
+        ? undefined
+        : checkOneOf("speculative", given.speculative, SPECULATIVE),
     model: given.model === undefined ? undefined : checkString("model", given.model),
   };
 }

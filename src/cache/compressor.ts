@@ -1,6 +1,7 @@
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch } from "../gpu/kernel.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { globalLayers, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { createClamped } from "../kernels/clamped.ts";
 import {
   createEvictSelect,
   EVICTION_WORDS,
@@ -10,7 +11,7 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
 import { chunkFormat } from "../kernels/page-format.ts";
-import { createRetention, type Retention } from "../kernels/retention.ts";
+import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 
@@ -19,6 +20,8 @@ interface Kernels {
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
+  /** Only of f16 pages: the others hold what they are given. */
+  clamped: Kernel | undefined;
 }
 
 /**
@@ -37,12 +40,14 @@ export class Compressor {
 
   static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
-    const [select, move, ring] = await Promise.all([
+    const f16 = (pool.shape.storage ?? "f16") === "f16";
+    const [select, move, ring, clamped] = await Promise.all([
       createEvictSelect(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
       rings ? createKvRing(pool.gpu, pool.shape) : undefined,
+      f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    return new Compressor(pool, { select, move, ring }, blockRows);
+    return new Compressor(pool, { select, move, ring, clamped }, blockRows);
   }
 
   private constructor(pool: KvPool, kernels: Kernels, blockRows: number) {
@@ -111,8 +116,31 @@ export class Compressor {
   }
 
   /** The kernel of `retention`, compiled when it is first needed. */
-  prepareRetention(): Promise<Retention> {
+  async prepareRetention(): Promise<Retention> {
+    const { createRetention } = await import("../kernels/retention.ts");
     return createRetention(this.gpu, this.pool.shape);
+  }
+
+  /** How many of the cached keys and values were cut to what f16 holds; 0 of other storages. */
+  async clamped(sequence: KvSequence): Promise<number> {
+    const { clamped } = this.kernels;
+    if (!clamped || sequence.tokensSeen === 0) return 0;
+    const { ledger } = this.gpu;
+    const count = ledger.storage("staging", "clamped", 4);
+    try {
+      this.target(sequence, 0, sequence.tokensSeen - 1);
+      const { layerShapes, tables, slabs, shape } = this.pool;
+      this.gpu.run(
+        layerShapes.map((layerShape, layer) => ({
+          kernel: clamped,
+          bindings: clamped.bind(layerShape, this.eviction, tables, slabs[layer], count),
+          workgroups: [8, shape.kvHeads] as const,
+        })),
+      );
+      return new Uint32Array(await this.gpu.read(count))[0];
+    } finally {
+      ledger.destroy(count);
+    }
   }
 
   /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */

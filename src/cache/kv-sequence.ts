@@ -30,6 +30,14 @@ export interface SequenceUsage {
   bytes: number;
 }
 
+/** The host's books at one moment. */
+export interface SequenceMark {
+  readonly seen: number;
+  readonly evicted: number;
+  /** [L][G] */
+  readonly counts: readonly (readonly number[])[];
+}
+
 /**
  * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
  * deterministically (count = min(capacity, count + tokens)), so the host knows them without reading back.
@@ -70,9 +78,18 @@ export class KvSequence implements Tenant {
 
   /** Most slots that a head holds: what sizes the decode attention. */
   get longest(): number {
+    return this.longestAfter(0);
+  }
+
+  /** The same once `tokens` more have been run. */
+  longestAfter(tokens: number): number {
     let longest = 0;
     for (const layer of this.heads)
-      for (const head of layer) longest = Math.max(longest, head.count);
+      for (const head of layer)
+        longest = Math.max(
+          longest,
+          tokens > 0 ? Math.min(head.capacity, head.count + tokens) : head.count,
+        );
     return longest;
   }
 
@@ -89,11 +106,7 @@ export class KvSequence implements Tenant {
    * (pages shared with a fork are copied first). Throws out_of_memory with nothing lost.
    */
   reserve(tokens: number): void {
-    let longest = 0;
-    for (const layer of this.heads)
-      for (const head of layer)
-        longest = Math.max(longest, Math.min(head.capacity, head.count + tokens));
-    this.pool.ensureRowLength(pagesFor(longest));
+    this.pool.ensureRowLength(pagesFor(this.longestAfter(tokens)));
     this.heads.forEach((heads, layer) => {
       this.reserveLayer(layer, heads, tokens);
     });
@@ -169,6 +182,33 @@ export class KvSequence implements Tenant {
     return this.global.some((layer) =>
       this.heads[layer].some(({ count, capacity }) => count + tokens > capacity),
     );
+  }
+
+  /** What `rewind` can go back to, as long as nothing but appends comes in between. */
+  mark(): SequenceMark {
+    const counts = this.heads.map((layer) => layer.map(({ count }) => count));
+    return { seen: this.seen, evicted: this.evicted, counts };
+  }
+
+  /**
+   * Books that of the tokens run since `mark` only the first `tokens` are kept; their pairs are put back on the GPU
+   * by the caller. Pages that only the others needed become free.
+   */
+  rewind({ seen, evicted, counts }: SequenceMark, tokens: number): void {
+    const before = this.heads.map((layer) => layer.map(({ count }) => count));
+    this.seen = seen;
+    this.evicted = evicted;
+    this.heads.forEach((heads, layer) => {
+      for (const [g, head] of heads.entries()) head.count = counts[layer][g];
+    });
+    this.advance(tokens);
+    this.heads.forEach((heads, layer) => {
+      for (const [g, head] of heads.entries()) {
+        if (head.count === before[layer][g]) continue;
+        this.releaseBeyond(layer, head, head.count);
+        this.writeRow(layer, g);
+      }
+    });
   }
 
   /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */

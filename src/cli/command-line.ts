@@ -1,8 +1,9 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { packageFile } from "../node/filter-files.ts";
 import { ProgressBar } from "../node/progress-bar.ts";
-import type { CommandResult, FlagValues } from "./command.ts";
+import type { CommandFiles, CommandResult, FlagValues } from "./command.ts";
 import { cacheFlags, isSet, oneOf, optional, required } from "./flags.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
@@ -28,7 +29,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
       const known = COMMANDS.map((one) => one.name).join(", ");
       throw invalidArgument(name, `is no command; there are ${known}`);
     }
-    return await runOne(command, parseFlags(command, rest));
+    return await runOne(command, parseFlags(command, rest), args);
   } catch (thrown) {
     const { message, hint } = asWinnowError(thrown);
     const line = `winnow: ${message}${hint ? ` (${hint})` : ""}`;
@@ -37,29 +38,54 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-async function runOne(command: AnyCommand, flags: FlagValues): Promise<number> {
+async function runOne(
+  command: AnyCommand,
+  flags: FlagValues,
+  args: readonly string[],
+): Promise<number> {
   if (isSet(flags, "help")) {
     await write(process.stdout, `${commandHelp(command)}\n`);
     return 0;
   }
+  const files: CommandFiles = {
+    readText,
+    readBytes,
+    readIfThere,
+    version,
+    commandLine: ["winnow", ...args].map(quoted).join(" "),
+  };
+  const ready = "withoutModel" in command && (await command.withoutModel?.(flags, files));
+  if (ready) return finish(ready, flags);
   const host = oneOf(flags, "host", ["node", "chromium"], "node");
   const modelDefault = "modelDefault" in command ? command.modelDefault : undefined;
   const model = optional(flags, "model") ?? modelDefault ?? required(flags, "model");
   const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
   const filters = optional(flags, "filters");
-  const input = await command.read(flags, { readText, readBytes });
+  const input = await command.read(flags, files);
   const bar = new ProgressBar();
   const report = bar.update.bind(bar);
+  const abortion = new AbortController();
+  const abort = (): void => abortion.abort();
+  if ("abortable" in command && command.abortable) process.once("SIGINT", abort);
   let result: CommandResult;
   try {
     if ("runText" in command) result = await runText(command, input, model, report);
     else {
       const job: Job = { command: command.name, input, model, cache, filters };
-      result = await (host === "chromium" ? runInChromium : runInNode)(job, report);
+      result = await (host === "chromium" ? runInChromium : runInNode)(job, {
+        report,
+        append,
+        signal: abortion.signal,
+      });
     }
   } finally {
+    process.off("SIGINT", abort);
     bar.end();
   }
+  return finish(result, flags);
+}
+
+async function finish(result: CommandResult, flags: FlagValues): Promise<number> {
   for (const [path, bytes] of Object.entries(result.files ?? {})) await writeOut(path, bytes);
   const output = isSet(flags, "json") ? JSON.stringify(result.json) : result.text;
   await write(process.stdout, `${output}\n`);
@@ -76,6 +102,28 @@ async function readBytes(flag: string, path: string): Promise<Uint8Array> {
     throw invalidArgument(`--${flag}`, `${path} could not be read (${(cause as Error).message})`);
   }
 }
+
+async function readIfThere(flag: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw invalidArgument(`--${flag}`, `${path} could not be read (${(cause as Error).message})`);
+  }
+}
+
+async function append(path: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await appendFile(path, text);
+  } catch (cause) {
+    throw invalidArgument("--out", `${path} could not be written (${(cause as Error).message})`);
+  }
+}
+
+/** An argument as a shell takes it. */
+const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
 async function writeOut(path: string, bytes: Uint8Array): Promise<void> {
   try {

@@ -11,6 +11,12 @@ export interface CommandFiles {
   readText(flag: string, path: string): Promise<string>;
   /** Bytes of a file. Throws the same. */
   readBytes(flag: string, path: string): Promise<Uint8Array>;
+  /** Text of a file, or "" where there is none. Throws invalid_argument naming `flag`. */
+  readIfThere(flag: string, path: string): Promise<string>;
+  /** Of the package. */
+  version(): Promise<string>;
+  /** As typed, for reports. */
+  readonly commandLine: string;
 }
 
 export type Report = (label: string, done: number, total: number) => void;
@@ -20,6 +26,10 @@ export interface CommandContext {
   /** SHA-256 of the model's file. */
   modelSha256: string;
   report: Report;
+  /** Adds to a file at once, so that it is there after a kill. Throws invalid_argument. */
+  append(path: string, text: string): Promise<void>;
+  /** Aborts at Ctrl-C, for commands that are `abortable`. */
+  signal: AbortSignal;
 }
 
 export interface CommandResult {
@@ -48,12 +58,19 @@ export interface Command<Input> {
   cacheDefaults?: CacheOptions;
   /** The model where --model is left out; undefined for commands that ask for it. */
   modelDefault?: string;
+  /** Ctrl-C aborts its signal, and a second one ends the process. */
+  abortable?: boolean;
+  /** The result where the flags ask for none that takes a model. */
+  withoutModel?(flags: FlagValues, files: CommandFiles): Promise<CommandResult | undefined>;
   read(flags: FlagValues, files: CommandFiles): Promise<Input>;
   run(input: Input, context: CommandContext): Promise<CommandResult>;
 }
 
 /** A command that needs the model's tokenizer and no GPU. */
 export interface TextCommand<Input>
-  extends Omit<Command<Input>, "run" | "cacheDefaults" | "modelDefault"> {
+  extends Omit<
+    Command<Input>,
+    "run" | "cacheDefaults" | "modelDefault" | "abortable" | "withoutModel"
+  > {
   runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
 }

@@ -1,6 +1,7 @@
 import type { Command, TextCommand } from "./command.ts";
 import { bench } from "./commands/bench.ts";
 import { calibrateCommand } from "./commands/calibrate.ts";
+import { evalCommand } from "./commands/eval.ts";
 import { generate } from "./commands/generate.ts";
 import { logits } from "./commands/logits.ts";
 import { needle } from "./commands/needle.ts";
@@ -29,6 +30,7 @@ const ENGINE_COMMANDS: readonly Command<unknown>[] = [
   erase(ppl),
   erase(needle),
   erase(calibrateCommand),
+  erase(evalCommand),
   erase(bench),
 ];
 

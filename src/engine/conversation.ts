@@ -8,13 +8,18 @@ import { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
+import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { EngineCore } from "./core.ts";
+import { Drafter } from "./drafter.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
-import { type Measured, type MeasureOptions, measureLogits, measureLosses } from "./measure.ts";
+import type { Measured, MeasureOptions } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
 import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
+
+/** Answers never need it. */
+const measuring = () => import("./measure.ts");
 
 /** Times in a row that a device may be lost before a step is given up. */
 const MAX_LOSSES = 3;
@@ -37,6 +42,9 @@ export interface ConversationUsage {
  */
 export class Conversation {
   private readonly core: EngineCore;
+  /** What was asked for. */
+  private asked: CacheRequest;
+  /** What is done: another policy where the model lacks what the asked one needs. */
   private request: CacheRequest;
   private sequence: KvSequence | undefined;
   /** The device the sequence lives on: another one means the cache is gone. */
@@ -47,9 +55,12 @@ export class Conversation {
   /** How many tokens had been seen when it was kept. */
   private lastRowAt = 0;
   private running = false;
+  /** Of the answer that is being generated, where it has guessed. */
+  private drafter: Drafter | undefined;
 
   constructor(core: EngineCore, request: CacheRequest) {
     this.core = core;
+    this.asked = request;
     this.request = core.withPolicy(request);
     resolveCacheSettings(this.request);
   }
@@ -79,7 +90,8 @@ export class Conversation {
     this.core.checkStorage(options.kv);
     await this.settled();
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
-    const request = this.core.withPolicy({ ...this.request, ...Object.fromEntries(said) });
+    const asked = { ...this.asked, ...Object.fromEntries(said) };
+    const request = this.core.withPolicy(asked);
     const settings = resolveCacheSettings(request);
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
@@ -91,6 +103,7 @@ export class Conversation {
     const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;
     if (sequence) {
+      this.drafter?.seal();
       const { runner } = this.core.state;
       // What may fail comes first: copies of pages that are shared with a fork.
       if (rescored) sequence.own();
@@ -99,8 +112,14 @@ export class Conversation {
       if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
       runner.shrink(sequence);
     }
+    this.asked = asked;
     this.request = request;
     return this.usage();
+  }
+
+  /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */
+  askAgain(): void {
+    this.request = this.core.withPolicy(this.asked);
   }
 
   /**
@@ -135,7 +154,7 @@ export class Conversation {
    */
   fork(): Conversation {
     this.checkFree();
-    const copy = new Conversation(this.core, this.request);
+    const copy = new Conversation(this.core, this.asked);
     if (this.alive) {
       copy.settle(this.alive.fork());
       copy.seen = [...this.seen];
@@ -160,6 +179,8 @@ export class Conversation {
     this.checkFree();
     this.running = true;
     let sampler: Sampler | undefined;
+    // Tokens drawn and not yielded: the cache has seen all of them but the last.
+    let drawn: number[] = [];
     try {
       throwIfAborted(options.signal);
       this.checkPrompt(prompt);
@@ -169,29 +190,54 @@ export class Conversation {
       // device when this one is lost.
       const wanted = [...this.seen, ...prompt.slice(cachedTokens)];
       const answer: number[] = [];
+      const guesser = this.core.guesser(wanted, options.speculative);
+      let draft: Promise<number[]> | undefined;
       for (let losses = 0; ; ) {
         const state = this.core.state;
-        let token: number;
         let ahead = false;
+        let cut = 0;
         try {
           if (sampler && !this.alive) {
             // Another conversation found the device lost and replaced it.
             sampler.dispose();
             sampler = undefined;
+            [drawn, draft, this.drafter] = [[], undefined, undefined];
           }
+          const started = sampler === undefined;
           sampler ??= await this.start(state, wanted, prompt, answer, options);
-          ahead = this.runAhead(sampler, answer.length, options);
-          token = await sampler.token();
+          if (draft) {
+            drawn = await draft;
+            draft = undefined;
+            this.seeDraft();
+          } else if (drawn.length === 0) {
+            // Submitted behind the first draw, and read while the GPU runs ahead.
+            const counting = started ? state.runner.compressor.clamped(this.live) : undefined;
+            counting?.catch(() => {});
+            // Guesses go with a token that is known.
+            const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
+            ahead = !guessing && this.runAhead(sampler, answer.length, options);
+            drawn = [await sampler.token()];
+            guesser?.timed(ahead);
+            cut = (await counting) ?? 0;
+          }
           losses = 0;
         } catch (error) {
           sampler?.dispose();
-          sampler = undefined;
+          [sampler, drawn, draft, this.drafter] = [undefined, [], undefined, undefined];
           losses += 1;
           await this.core.recover(state, error, losses < MAX_LOSSES);
           continue;
         }
+        if (await this.core.widen(state, cut, this.settings)) {
+          sampler.dispose();
+          sampler = undefined;
+          drawn = [];
+          continue;
+        }
+        const token = drawn.shift()!;
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
         if (ahead && this.alive) this.seen.push(token);
+        const ran = ahead || drawn.length > 0;
         if (this.core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
         if (answer.length === options.maxTokens) return { finish: "length", ...result };
         yield token;
@@ -201,13 +247,23 @@ export class Conversation {
         answer.push(token);
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
-        if (this.alive && !ahead) {
-          this.run(sampler, token);
-          this.seen.push(token);
+        guesser?.push(token);
+        if (this.alive && !ran) {
+          const room = Math.min(
+            options.maxTokens - answer.length,
+            this.core.config.contextLength - this.seen.length,
+          );
+          const guesses = guesser?.guess(room - 1) ?? [];
+          draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+          if (!draft) {
+            this.run(sampler, token);
+            this.seen.push(token);
+          }
         }
       }
     } finally {
       sampler?.dispose();
+      this.leaveDraft(drawn.length, options.ahead ?? true);
       // A token that ran ahead and could not be read, or a prompt block cut short: what the cache has seen
       // is not known any more.
       if (this.alive && (this.alive.torn || this.alive.tokensSeen !== this.seen.length))
@@ -221,8 +277,8 @@ export class Conversation {
    * path), and returns the logits [V] of the last.
    */
   logits(tokens: readonly number[], signal?: AbortSignal, chunk?: number): Promise<Float32Array> {
-    return this.alone(tokens, (measured) =>
-      measureLogits(measured, tokens, {
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLogits(measured, tokens, {
         ...(chunk === undefined ? {} : { chunk }),
         ...(signal ? { signal } : {}),
       }),
@@ -234,7 +290,9 @@ export class Conversation {
    * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
    */
   nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
-    return this.alone(tokens, (measured) => measureLosses(measured, tokens, options));
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLosses(measured, tokens, options),
+    );
   }
 
   /** The sequence, unless the device it lived on is gone. */
@@ -242,8 +300,9 @@ export class Conversation {
     return this.home === this.core.state ? this.sequence : undefined;
   }
 
-  /** Waits while a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
+  /** Waits while a step of several tokens is not read, or a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
   private async settled(): Promise<void> {
+    while (this.drafter?.inFlight) await this.drafter.settled();
     if (this.alive) await this.core.state.runner.settled(this.alive);
     this.core.checkOpen();
     if (this.alive?.torn) this.forget();
@@ -414,8 +473,56 @@ export class Conversation {
     return true;
   }
 
+  /**
+   * Submits a step of `token` and guesses, or undefined where the kernels for it are still being compiled, or
+   * another conversation's step is in flight.
+   */
+  private runDraft(
+    sampler: Sampler,
+    token: number,
+    guesses: readonly number[],
+  ): Promise<number[]> | undefined {
+    const { runner } = this.core.state;
+    const steps = runner.drafts;
+    if (!steps) {
+      this.core.prepareDrafts();
+      return undefined;
+    }
+    if (!Drafter.free(steps)) return undefined;
+    if (runner.draftRows(this.live, 1 + guesses.length) < 2) return undefined;
+    this.drafter ??= new Drafter(runner, steps, this.core.costs);
+    const drawn = this.drafter.submit(sampler, this.live, token, guesses);
+    drawn.catch(() => {}); // awaited by the next turn of the loop
+    return drawn;
+  }
+
+  /** Books what the cache holds of a step that was read. */
+  private seeDraft(): void {
+    const { drafter } = this;
+    if (!drafter || !this.alive) return;
+    this.seen.push(...drafter.held);
+    if (this.lastRow && drafter.copyRow(this.lastRow)) this.lastRowAt = this.seen.length;
+  }
+
+  /**
+   * At the end of an answer: of the last step of several tokens the cache keeps what was yielded, `left` having
+   * been drawn in vain; without `ahead` not even the token yielded last.
+   */
+  private leaveDraft(left: number, ahead: boolean): void {
+    const { drafter } = this;
+    this.drafter = undefined;
+    if (!drafter || !this.alive) return;
+    const held = drafter.held.length;
+    const taken = held - left;
+    const kept = Math.min(held, ahead ? taken + 1 : Math.max(taken, 1));
+    if (kept >= held || !drafter.keep(kept)) return;
+    this.seen.length -= held - kept;
+    if (this.lastRow && drafter.copyRow(this.lastRow)) this.lastRowAt = this.seen.length;
+  }
+
   /** Submits one token's step and the draw of the next. */
   private run(sampler: Sampler, token: number | TokenSource): void {
+    this.drafter?.seal();
     const { runner } = this.core.state;
     runner.submitToken(
       this.live,
@@ -438,12 +545,17 @@ export class Conversation {
     this.checkPrompt(tokens);
     this.running = true;
     try {
-      return await this.core.survive(async (state) => {
-        await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
-        this.open();
-        const onRun = (run: readonly number[]) => this.seen.push(...run);
-        return work({ state, sequence: this.live, onRun });
-      });
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          this.open();
+          const onRun = (run: readonly number[]) => this.seen.push(...run);
+          const sequence = this.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
     } finally {
       this.running = false;
     }

@@ -1,15 +1,21 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import { POLICIES } from "../cache/policies/index.ts";
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
+import { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -35,9 +41,13 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
+  /** What steps cost on the device. */
+  readonly costs: StepCosts;
   closed = false;
+  /** Whether the user named the storage of pages: then it stays. */
+  private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
-  private readonly inputs: DeviceStateInputs;
+  private inputs: DeviceStateInputs;
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -45,12 +55,36 @@ export class EngineCore {
     inputs: DeviceStateInputs,
     tokenizer: Tokenizer,
     state: DeviceState,
+    storageChosen: boolean,
   ) {
     this.gpu = gpu;
+    this.storageChosen = storageChosen;
     this.inputs = inputs;
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
+  }
+
+  /** What requests do that do not say. */
+  get speculative(): Speculative {
+    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+  }
+
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  guesser(
+    tokens: readonly number[],
+    speculative: Speculative = this.speculative,
+  ): Speculation | undefined {
+    if (speculative === "off" || !draftsPossible(this.config)) return undefined;
+    return new Speculation(tokens, this.costs);
+  }
+
+  /** Begins to compile what steps of several tokens need. */
+  prepareDrafts(): void {
+    this.state.runner.prepareDrafts().catch(() => {
+      // Answers come without; a lost device is found by the next step.
+    });
   }
 
   /** How pages hold keys and values. */
@@ -73,30 +107,72 @@ export class EngineCore {
     return globalLayers(this.config);
   }
 
-  /** Replaces a policy whose calibration the model lacks, and says so once in `notices`. */
+  /**
+   * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
+   * family's keys do to a small budget.
+   */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
     if (!Object.hasOwn(POLICIES, policy)) return request;
+    const { caution } = this.config.architecture;
+    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    const missing = missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
-    const notice = `${policy} needs ${missing.join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
-    if (!this.notices.includes(notice)) this.notices.push(notice);
+    this.notice(
+      `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
+    );
     return { ...request, policy: chosen };
   }
 
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
+  }
+
+  /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
+  private fits(storage: KvStorage, { budget }: CacheSettings): boolean {
+    if (budget === "full") return true;
+    const { kv, total } = this.state.gpu.ledger.report();
+    return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+  }
+
+  private notice(text: string): void {
+    if (!this.notices.includes(text)) this.notices.push(text);
+  }
+
   /** Throws out_of_memory where a full budget would not fit the limit. */
-  checkBudget({ budget }: CacheSettings): void {
+  checkBudget(settings: CacheSettings): void {
+    const { budget } = settings;
+    if (budget === "full" || this.fits(this.storage, settings)) return;
     const { memoryLimit } = this.inputs;
-    if (budget === "full" || !Number.isFinite(memoryLimit)) return;
     const needed = budgetBytes(this.config, this.storage, budget);
     const { kv, total } = this.state.gpu.ledger.report();
-    if (total - kv + needed <= memoryLimit) return;
     throw new WinnowError(
       "out_of_memory",
       `cache.budget: ${budget} pairs a head take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       { hint: "Lower the cache budget.", details: { needed, memoryLimit } },
     );
+  }
+
+  /**
+   * To be called with the number of keys and values on `state` that were cut to what f16 holds. Where the
+   * storage was left to the engine and memory allows, pages become f32: returns true once `state` is replaced
+   * by one that has them, and conversations find their caches gone. Says in `notices` what was done.
+   */
+  async widen(state: DeviceState, cut: number, settings: CacheSettings): Promise<boolean> {
+    if (cut === 0) return false;
+    if (this.state === state && !this.rebuilding) {
+      const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
+      if (this.storageChosen || !this.fits("f32", settings)) {
+        this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
+        return false;
+      }
+      this.notice(`${cuts}: they are stored as f32, in twice the memory; cache.kv "q8" takes less`);
+      this.inputs = { ...this.inputs, storage: "f32" };
+    }
+    if (this.state === state) await this.replaceState();
+    return true;
   }
 
   /** Throws closed once the engine is closed. */
@@ -115,7 +191,18 @@ export class EngineCore {
     if (error instanceof WinnowError || !again) throw asWinnowError(error);
     if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
     this.checkOpen();
-    if (this.state !== state) return;
+    if (this.state === state) await this.replaceState();
+  }
+
+  /**
+   * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
+   * gone, as after the loss of a device, and read what they have seen again on their next turn.
+   */
+  async install(calibration: Calibration): Promise<void> {
+    await this.rebuilding;
+    this.checkOpen();
+    this.inputs = { ...this.inputs, calibration };
+    this.notices.length = 0;
     this.rebuilding ??= this.openAnew().finally(() => {
       this.rebuilding = undefined;
     });
@@ -136,6 +223,14 @@ export class EngineCore {
   close(): void {
     this.closed = true;
     this.state.gpu.destroy();
+  }
+
+  /** A state on a new device; those who ask meanwhile wait for the same one. */
+  private replaceState(): Promise<void> {
+    this.rebuilding ??= this.openAnew().finally(() => {
+      this.rebuilding = undefined;
+    });
+    return this.rebuilding;
   }
 
   /** Waits a little, since work fails before the loss is announced. */

@@ -1,20 +1,24 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
-import { possiblePolicy } from "../cache/head-knowledge.ts";
+import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
+import { startSha256 } from "../formats/sha256.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import { type CapturedHeads, captureHeads } from "./capture.ts";
+import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
+import type { Speculative } from "./generate-options.ts";
+import { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -35,6 +39,11 @@ export interface EngineLoadOptions {
   /** GPU bytes that may be used. Default: no limit but the adapter's. */
   memoryLimit?: number;
   tokenizer?: TokenizerLike;
+  /** Default "lookup". */
+  speculative?: Speculative;
+  /** Default "off". */
+  tuning?: TuningMode;
+  tuningStore?: TuningStore | undefined;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -57,6 +66,10 @@ export interface InferenceEngineInfo {
   };
   features: string[];
   kernels: Record<string, string>;
+  /** How the kernels of the weight products were chosen. */
+  tuning: TuningReport;
+  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  speculative: Speculative;
   /** How pages hold keys and values. */
   kv: KvStorage;
   notices: string[];
@@ -107,7 +120,7 @@ export class InferenceEngine {
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
-    const policy = possiblePolicy(settings.policy, calibration);
+    const { policy } = settings;
     const inputs: DeviceStateInputs = {
       source,
       gguf,
@@ -116,6 +129,8 @@ export class InferenceEngine {
       policy,
       memoryLimit,
       storage,
+      ...(options.speculative && { speculative: options.speculative }),
+      ...(options.tuning && { tuning: options.tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {
@@ -138,11 +153,13 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state);
+    const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
     core.withPolicy(options.cache ?? {});
-    return new InferenceEngine(core, options, parameters, () =>
+    const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );
+    engine.calibratedFor = calibration?.filters.modelSha256;
+    return engine;
   }
 
   private constructor(
@@ -185,6 +202,15 @@ export class InferenceEngine {
     return { layers, heads, kvHeads, headDim, inverseFrequencies };
   }
 
+  /** SHA-256 of the filters' file, or undefined where there are none. */
+  get filtersSha256(): string | undefined {
+    const { filters } = this.options;
+    if (!filters) return undefined;
+    const hash = startSha256();
+    hash.update(filters);
+    return hash.digest();
+  }
+
   info(): InferenceEngineInfo {
     const { config, state, notices } = this.core;
     const { adapter, device } = state.gpu;
@@ -207,6 +233,8 @@ export class InferenceEngine {
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },
+      tuning: state.tuning,
+      speculative: this.core.speculative,
       kv: this.core.storage,
       notices: [...notices],
     };
@@ -238,10 +266,63 @@ export class InferenceEngine {
     return conversation;
   }
 
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
+
+  /**
+   * Puts a calibration file in use, also for conversations that had to do without; they are read again on
+   * their next turn. Throws bad_filters, and changes nothing then; device_lost.
+   */
+  async install(file: Uint8Array): Promise<void> {
+    this.core.checkOpen();
+    const calibration = loadCalibration(file, this.core.config, this.options.sha256);
+    await this.core.install(calibration);
+    this.calibratedFor = calibration.filters.modelSha256;
+    // Says again what a policy still lacks.
+    this.core.withPolicy(this.options.cache ?? {});
+    for (const conversation of this.conversations.values()) conversation.askAgain();
+  }
+
+  /** Throws bad_filters where the filters in use name another model than this one, known by now. */
+  checkModel(sha256: string): void {
+    const found = this.calibratedFor;
+    if (!found || found === sha256) return;
+    throw new WinnowError(
+      "bad_filters",
+      `filters belong to another model file: found model_sha256 ${found}, expected ${sha256}`,
+      {
+        hint: "Use the filters made for this model, or make them: winnow calibrate.",
+        details: { field: "model_sha256", found, expected: sha256 },
+      },
+    );
+  }
+
+  /** What a policy needs calibrated and the model has not, in words. */
+  lacks(policy: PolicyName): string[] {
+    return this.core.lacks(policy);
+  }
+
   /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
   unnamedConversation(): Conversation {
     this.core.checkOpen();
     return new Conversation(this.core, { policy: "full" });
+  }
+
+  /**
+   * Runs `work` with room for `most` lanes: sequences with caches of their own that step together through
+   * one pass over the weights, each giving just what it gives alone. Anew where the device is lost meanwhile;
+   * every lane is freed at the end. Throws invalid_argument where `most` is no number of lanes.
+   */
+  lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
+    this.core.checkOpen();
+    return this.core.survive(async (state) => {
+      const lanes = await Lanes.create(this.core, state, most);
+      try {
+        return await work(lanes);
+      } finally {
+        lanes.close();
+      }
+    });
   }
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */
@@ -256,9 +337,13 @@ export class InferenceEngine {
   }
 
   /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */
-  captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncGenerator<CapturedHeads> {
+  async *captureHeads(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    return captureHeads(this.core.state, this.core.config, tokens, signal);
+    const { captureHeads } = await import("./capture.ts");
+    yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Frees everything on the device. */

@@ -10,6 +10,12 @@ export interface SamplingOptions {
   seed: number;
 }
 
+/**
+ * lookup: what followed the last tokens when they came before is guessed to follow again, and checked in one step
+ * of several tokens wherever that pays on the device; the answer is the same. off: never.
+ */
+export type Speculative = "off" | "lookup";
+
 export interface GenerateOptions {
   sampling: SamplingOptions;
   maxTokens: number;
@@ -20,6 +26,8 @@ export interface GenerateOptions {
    * the next prompt lacks.
    */
   ahead?: boolean;
+  /** Default: the engine's. */
+  speculative?: Speculative;
   /** Prompt tokens run so far, and to run. */
   onPrefill?: (done: number, total: number) => void;
 }

@@ -1,13 +1,14 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
-import { scoringInterval } from "../cache/policies/scoring-id.ts";
+import { scoringId, scoringInterval } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
-import { decodeSplits } from "../kernels/attention.ts";
+import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
+import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
 import { runPromptBlock } from "./prompt-block.ts";
 
@@ -29,6 +30,12 @@ export interface PrefillStep {
   readonly last: boolean;
 }
 
+/** One sequence's part of a step in which several sequences take a token each. */
+export interface LaneToken {
+  readonly sequence: KvSequence;
+  readonly token: number;
+}
+
 /**
  * Puts tokens through the transformer: the one place where a step is written, encoded and submitted.
  * Every method that submits is synchronous from the sequence's `reserve` to its `advance`, so that at any
@@ -39,6 +46,8 @@ export class Runner {
   readonly transformer: Transformer;
   readonly compressor: Compressor;
   readonly scorer: Scorer;
+  /** Steps of several tokens, once `prepareDrafts` has compiled them. */
+  drafts: DraftSteps | undefined;
   private batchKey = "";
   /** Ends when no prompt block is under way: one at a time holds the block's residual stream. */
   private blocks: Promise<void> = Promise.resolve();
@@ -59,9 +68,8 @@ export class Runner {
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
     this.divide(sequence, 1);
-    const { policy, window } = sequence.settings;
-    const every = scoringInterval(policy, window);
-    const due = sequence.tokensSeen % every === 0 && sequence.evictsWith(every);
+    const { policy } = sequence.settings;
+    const due = isDue(sequence);
     sequence.reserve(1);
     // Bound after that: a slab that grows is another buffer.
     const scoring = due ? this.scorer.step(policy, 1) : [];
@@ -82,6 +90,84 @@ export class Runner {
       : undefined;
     const step = this.transformer.decode(1, splits, observe);
     this.submit([...scoring, ...step, ...after], copy, fetch);
+  }
+
+  async prepareDrafts(): Promise<void> {
+    this.drafts = await this.transformer.prepareDrafts();
+  }
+
+  /**
+   * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
+   * cache be scored between them, nor observed, nor heads get budgets of their own.
+   */
+  draftRows(sequence: KvSequence, wanted: number): number {
+    const { observation } = policyOf(sequence.settings.policy);
+    if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
+    const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
+    let rows = 1;
+    while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
+    return rows;
+  }
+
+  /**
+   * Submits several tokens of a sequence as one step, which leaves what as many steps of one token would, then
+   * `after`. At most `draftRows` of them.
+   */
+  submitDraft(
+    steps: DraftSteps,
+    sequence: KvSequence,
+    tokens: readonly number[],
+    after: readonly Dispatch[],
+    copy: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    const scoring = isDue(sequence) ? this.scorer.step(sequence.settings.policy, 1) : [];
+    sequence.reserve(tokens.length);
+    steps.write(tokens, sequence.tokensSeen, sequence.lane);
+    sequence.advance(tokens.length);
+    const splits = decodeSplits(sequence.longest);
+    this.writeBatch(tokens.length, splits);
+    this.writeHead(tokens.length, 0);
+    this.submit([...scoring, ...steps.step(tokens.length, splits), ...after], (encoder) => {
+      copy(encoder);
+      const { hidden } = this.transformer.buffers;
+      encoder.copyBufferToBuffer(hidden, 0, steps.kept, 0, steps.kept.size);
+    });
+  }
+
+  /**
+   * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
+   * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
+   * stream are in this order.
+   */
+  submitLanes(tokens: readonly LaneToken[]): void {
+    for (const { sequence } of tokens) this.divide(sequence, 1);
+    const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
+    const scoring = [...policies].flatMap((policy) =>
+      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence))
+        ? this.scorer.step(policy, tokens.length)
+        : [],
+    );
+    for (const { sequence } of tokens) sequence.reserve(1);
+    const words = tokens.flatMap(({ sequence, token }) => [
+      token,
+      sequence.tokensSeen,
+      sequence.lane,
+      0,
+    ]);
+    this.gpu.write(this.transformer.buffers.rows, new Uint32Array(words));
+    for (const { sequence } of tokens) sequence.advance(1);
+    this.writeBatch(tokens.length, LANE_SPLITS);
+    const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
+    const observe = (layer: number): Dispatch[] =>
+      observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length));
+    const step = this.transformer.lanes(tokens.length, observed.length > 0 ? observe : undefined);
+    this.submit([...scoring, ...step]);
+  }
+
+  /** As `submitHead`, each row with the same bits whatever rows are beside it. */
+  submitLaneHead(rows: number, first: number, after: readonly Dispatch[] = []): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.laneHead(rows), ...after]);
   }
 
   /**
@@ -288,4 +374,15 @@ export class Runner {
   private writeHead(rows: number, first: number): void {
     this.gpu.write(this.transformer.buffers.headBatch, new Uint32Array([rows, first, 0, 0]));
   }
+}
+
+/**
+ * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
+ * by head.
+ */
+function isDue(sequence: KvSequence, more = 0): boolean {
+  const { policy, window } = sequence.settings;
+  if (scoringId(policy) === 0) return false;
+  const every = scoringInterval(policy, window);
+  return (sequence.tokensSeen + more) % every === 0 && sequence.evictsWith(more + every);
 }

@@ -12,6 +12,7 @@ import {
   samplingWords,
 } from "../kernels/sample.ts";
 import type { StepBuffers } from "../model/buffers.ts";
+import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { TokenSource } from "./runner.ts";
 
 /** Draws whose tokens are not read yet: one awaited, one ahead of it. */
@@ -28,6 +29,13 @@ export class Sampler {
   private readonly buffers: GPUBuffer[];
   private readonly sampled: GPUBuffer;
   private readonly readback: readonly GPUBuffer[];
+  /** The host's copy of what the GPU has counted, up to the token read last. [V] */
+  private readonly known: Uint32Array;
+  private readonly counts: GPUBuffer;
+  /** Dispatches that draw from logits row r. */
+  private readonly drawFrom: (row: number) => readonly Dispatch[];
+  private readonly draws: (readonly Dispatch[])[];
+  private draftReadback: GPUBuffer | undefined;
   /** Draws submitted, and read. */
   private step: number;
   private readSteps: number;
@@ -44,11 +52,11 @@ export class Sampler {
   ) {
     this.gpu = gpu;
     const { ledger } = gpu;
-    const words = samplingWords(parameters);
-    const sampling = ledger.uniform("sampling", words);
     const counts = ledger.storage("activations", "token counts", vocabulary * 4);
     const seen = promptCounts(prompt, vocabulary);
-    for (const token of answer) seen[token] = (seen[token] | SEEN) + 1;
+    this.known = seen;
+    this.counts = counts;
+    for (const token of answer) this.count(token);
     gpu.write(counts, seen);
     const scratch = ledger.storage("activations", "sampling scratch", sample.scratchBytes);
     this.sampled = ledger.storage("activations", "sampled", SAMPLED_BYTES);
@@ -63,15 +71,60 @@ export class Sampler {
         GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       ),
     );
-    this.buffers = [sampling, counts, scratch, this.sampled, ...this.readback];
-    this.dispatches = sample.dispatches({
-      sampling,
-      logits,
-      counts,
-      rows,
-      scratch,
-      sampled: this.sampled,
-    });
+    this.buffers = [counts, scratch, this.sampled, ...this.readback];
+    const { sampled } = this;
+    this.drawFrom = (logitsRow) => {
+      const sampling = ledger.uniform("sampling", samplingWords({ ...parameters, logitsRow }));
+      this.buffers.push(sampling);
+      return sample.dispatches({ sampling, logits, counts, rows, scratch, sampled });
+    };
+    this.dispatches = this.drawFrom(0);
+    this.draws = [this.dispatches];
+  }
+
+  /** Dispatches that draw a token from each of the first `rows` rows of the logits, in turn. */
+  draft(rows: number): Dispatch[] {
+    while (this.draws.length < rows) this.draws.push(this.drawFrom(this.draws.length));
+    return this.draws.slice(0, rows).flat();
+  }
+
+  /** Encodes the copies of the `rows` tokens drawn in this command buffer. */
+  copyDraft(encoder: GPUCommandEncoder, rows: number): void {
+    if (!this.draftReadback) {
+      const { MAP_READ, COPY_DST } = GPUBufferUsage;
+      const size = DRAFT_ROWS * SAMPLED_ENTRY_WORDS * 4;
+      this.draftReadback = this.gpu.ledger.create("staging", "draft", size, MAP_READ | COPY_DST);
+      this.buffers.push(this.draftReadback);
+    }
+    const bytes = SAMPLED_ENTRY_WORDS * 4;
+    for (let row = 0; row < rows; row += 1) {
+      const from = entryOffset(this.step + row);
+      encoder.copyBufferToBuffer(this.sampled, from, this.draftReadback, row * bytes, bytes);
+    }
+    this.step += rows;
+  }
+
+  /**
+   * The tokens of a draft's `rows` draws, of which only those up to the first one that `guesses` did not foresee
+   * count: the others were drawn after a wrong token, and are taken back.
+   */
+  async draftTokens(rows: number, guesses: readonly number[]): Promise<number[]> {
+    const readback = this.draftReadback!;
+    await readback.mapAsync(GPUMapMode.READ);
+    const words = new Uint32Array(readback.getMappedRange().slice(0));
+    readback.unmap();
+    const drawn = Array.from({ length: rows }, (_, row) => words[row * SAMPLED_ENTRY_WORDS]!);
+    let right = 1;
+    while (right < rows && drawn[right - 1] === guesses[right - 1]) right += 1;
+    for (const token of drawn.slice(0, right)) this.count(token);
+    this.readSteps += right;
+    this.step = this.readSteps;
+    if (right < rows) {
+      this.gpu.write(this.sampled, new Uint32Array([this.step]));
+      for (const token of drawn.slice(right))
+        this.gpu.write(this.counts, this.known.subarray(token, token + 1), token * 4);
+    }
+    return drawn.slice(0, right);
   }
 
   /** The token drawn last, for a step that runs before it is read. */
@@ -99,7 +152,15 @@ export class Sampler {
     const [token] = new Uint32Array(readback.getMappedRange());
     readback.unmap();
     this.readSteps += 1;
+    this.count(token);
     return token;
+  }
+
+  /** As the shader counts. */
+  private count(token: number): void {
+    const { known } = this;
+    if ((known[token]! & 0xffff) !== 0xffff) known[token]! += 1;
+    known[token]! |= SEEN;
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 import { Compressor } from "../cache/compressor.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { headBudgets } from "../cache/head-budgets.ts";
-import { headKnowledge } from "../cache/head-knowledge.ts";
+import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { Scorer } from "../cache/scorer.ts";
@@ -9,11 +9,14 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
+import { setProductPlan } from "../kernels/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
-import { loadWeights, type UploadHooks } from "../model/weights.ts";
+import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
+import { loadWeights, type ModelWeights, type UploadHooks } from "../model/weights.ts";
+import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
 
 /** Everything that lives on one device, and is lost with it. */
@@ -22,6 +25,8 @@ export interface DeviceState {
   readonly pool: KvPool;
   readonly runner: Runner;
   readonly sample: Sample;
+  /** How the kernels of the weight products were chosen. */
+  readonly tuning: TuningReport;
 }
 
 export interface DeviceStateInputs {
@@ -30,9 +35,14 @@ export interface DeviceStateInputs {
   readonly config: ModelConfig;
   /** Of every layer, or undefined where the model has none. */
   readonly calibration: Calibration | undefined;
-  /** The policy that conversations begin with: compiled while the weights come. */
+  /** The policy that conversations ask for to begin with: prepared at once. */
   readonly policy: PolicyName;
   readonly memoryLimit: number;
+  /** How kernels are chosen. Default "off": by the adapter's kind. */
+  readonly tuning?: TuningMode;
+  readonly tuningStore?: TuningStore | undefined;
+  /** Default of a request's `speculative`. */
+  readonly speculative?: Speculative;
   /** How pages hold keys and values. */
   readonly storage: KvStorage;
 }
@@ -40,7 +50,17 @@ export interface DeviceStateInputs {
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  { source, gguf, config, calibration, policy, memoryLimit, storage }: DeviceStateInputs,
+  {
+    source,
+    gguf,
+    config,
+    calibration,
+    policy,
+    memoryLimit,
+    storage,
+    tuning: mode = "off",
+    tuningStore,
+  }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
   const { layers, kvHeads, headDim, vocabulary } = config;
@@ -52,7 +72,18 @@ export async function createDeviceState(
   const compressing = Compressor.create(pool, blockRows(config));
   const sampling = createSample(gpu, { vocabulary });
   for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
+  const tuner =
+    mode === "off"
+      ? undefined
+      : import("../model/tune-products.ts").then(
+          ({ tuneProducts }) =>
+            (loaded: ModelWeights) =>
+              tuneProducts(gpu, config, loaded, mode, tuningStore),
+        );
+  tuner?.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
+  const tuning = tuner ? await (await tuner)(weights) : untuned(gpu);
+  setProductPlan(gpu, tuning.plan);
   const [transformer, compressor, sample] = await Promise.all([
     Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),
     compressing,
@@ -77,6 +108,6 @@ export async function createDeviceState(
     knowledge: headKnowledge(calibration, pool.shape, transformer.inverseFrequencies),
     stepRows: DECODE_ROWS,
   });
-  await scorer.prepare(policy);
-  return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample };
+  await scorer.prepare(possiblePolicy(policy, calibration));
+  return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };
 }

@@ -18,6 +18,18 @@ export interface HubConfig {
   /** Where newer versions of transformers keep both of the above. */
   readonly rope_parameters?: unknown;
   readonly sliding_window?: unknown;
+  readonly sliding_window_pattern?: unknown;
+  readonly use_sliding_window?: unknown;
+  /** [L] kinds of attention, in newer files. */
+  readonly layer_types?: unknown;
+  readonly rope_local_base_freq?: unknown;
+  readonly query_pre_attn_scalar?: unknown;
+  readonly hidden_act?: unknown;
+  readonly hidden_activation?: unknown;
+  readonly attn_logit_softcapping?: unknown;
+  readonly final_logit_softcapping?: unknown;
+  /** The decoder's part, in checkpoints that also take images. */
+  readonly text_config?: unknown;
   readonly tie_word_embeddings?: unknown;
   readonly bos_token_id?: unknown;
   readonly eos_token_id?: unknown;
@@ -29,7 +41,26 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   qwen2: "qwen2",
   qwen3: "qwen3",
   gemma3_text: "gemma3",
+  gemma3: "gemma3",
 };
+
+/** What a config.json leaves out where it equals the defaults of its configuration class. */
+const DEFAULTS: Readonly<Record<string, HubConfig>> = {
+  gemma3: {
+    vocab_size: 262_208,
+    num_attention_heads: 8,
+    num_key_value_heads: 4,
+    head_dim: 256,
+    max_position_embeddings: 131_072,
+    rms_norm_eps: 1e-6,
+    rope_theta: 1_000_000,
+    sliding_window: 4096,
+    query_pre_attn_scalar: 256,
+    hidden_activation: "gelu_pytorch_tanh",
+  },
+};
+
+const ACTIVATION: Readonly<Record<string, string>> = { gemma3: "gelu_pytorch_tanh" };
 
 const badConfig = (field: string, problem: string): WinnowError =>
   new WinnowError("bad_model_file", `config.json: ${field}: ${problem}`, {
@@ -53,9 +84,8 @@ export interface HubMetadata {
  * @throws unsupported_model for another architecture or RoPE scaling; bad_model_file, naming the
  *   field, for one that is missing or no number.
  */
-export function configMetadata(config: HubConfig): HubMetadata {
-  if (!isObject(config)) throw badConfig("file", "is not an object");
-  const type = String(config.model_type);
+export function configMetadata(file: HubConfig): HubMetadata {
+  const type = String(file?.model_type);
   const architecture = Object.hasOwn(ARCHITECTURE, type) ? ARCHITECTURE[type] : undefined;
   if (architecture === undefined)
     throw new WinnowError(
@@ -66,6 +96,8 @@ export function configMetadata(config: HubConfig): HubMetadata {
         details: { field: "model_type", value: type, supported: Object.keys(ARCHITECTURE) },
       },
     );
+  const config = decoderConfig(file);
+  checkVariant(config, architecture);
   const metadata = new Map<string, GgufValue>();
   const put = (key: string, field: keyof HubConfig, fallback?: number): number | undefined => {
     const value = config[field] ?? fallback;
@@ -88,20 +120,84 @@ export function configMetadata(config: HubConfig): HubMetadata {
   need("attention.layer_norm_rms_epsilon", "rms_norm_eps");
   put("attention.head_count_kv", "num_key_value_heads", heads);
   const headDim = put("attention.key_length", "head_dim", hidden / heads) as number;
-  if (architecture === "gemma3") need("attention.sliding_window", "sliding_window");
-  const { base, scaling } = ropeOf(config);
+  if (architecture === "gemma3") {
+    need("attention.sliding_window", "sliding_window");
+    metadata.set("gemma3.attention.sliding_window_pattern", slidingPattern(config));
+    const { query_pre_attn_scalar: scalar } = config;
+    if (typeof scalar === "number" && scalar !== headDim)
+      metadata.set("gemma3.attention.scale", 1 / Math.sqrt(scalar));
+  }
+  const { base, localBase, scaling } = ropeOf(config);
   if (base !== undefined) metadata.set(`${architecture}.rope.freq_base`, base);
+  if (localBase !== undefined) metadata.set(`${architecture}.rope.freq_base_swa`, localBase);
+  const kind = scaling?.rope_type ?? scaling?.type;
+  if (kind === "linear" && typeof scaling?.factor === "number") {
+    metadata.set(`${architecture}.rope.scaling.type`, "linear");
+    metadata.set(`${architecture}.rope.scaling.factor`, scaling.factor);
+    return { architecture, metadata, ropeFactors: undefined };
+  }
   return { architecture, metadata, ropeFactors: ropeFactors(scaling, base ?? 10000, headDim) };
 }
 
-function ropeOf(config: HubConfig): { base?: number; scaling?: Record<string, unknown> } {
+/** The decoder's part of config.json, with what its configuration class adds. */
+export function decoderConfig(file: HubConfig): HubConfig {
+  if (!isObject(file)) throw badConfig("file", "is not an object");
+  const nested = isObject(file.text_config) ? file.text_config : {};
+  const type = String(file.model_type);
+  const defaults = Object.hasOwn(ARCHITECTURE, type) ? DEFAULTS[ARCHITECTURE[type]!] : {};
+  return { ...defaults, ...file, ...nested };
+}
+
+/** @throws unsupported_model for what changes the arithmetic and has no tensor that would tell. */
+function checkVariant(config: HubConfig, architecture: string): void {
+  const refuse = (field: keyof HubConfig): never => {
+    const value = config[field];
+    throw new WinnowError("unsupported_model", `config.json: ${field}: ${JSON.stringify(value)}`, {
+      hint: "The checkpoint is of a variant that Winnow does not compute.",
+      details: { field, value },
+    });
+  };
+  const activation = ACTIVATION[architecture] ?? "silu";
+  for (const field of ["hidden_act", "hidden_activation"] as const)
+    if (config[field] !== undefined && config[field] !== null && config[field] !== activation)
+      refuse(field);
+  for (const field of ["attn_logit_softcapping", "final_logit_softcapping"] as const)
+    if (typeof config[field] === "number") refuse(field);
+  if (config.use_sliding_window === true) refuse("use_sliding_window");
+}
+
+/** Of so many layers in a row the last is global. */
+function slidingPattern(config: HubConfig): number {
+  const { layer_types: types, sliding_window_pattern: given = 6 } = config;
+  if (!Array.isArray(types)) return given as number;
+  const pattern = types.indexOf("full_attention") + 1 || types.length + 1;
+  const expected = (i: number) =>
+    (i + 1) % pattern === 0 ? "full_attention" : "sliding_attention";
+  if (types.some((type, i) => type !== expected(i)))
+    throw new WinnowError("unsupported_model", "config.json: layer_types: no regular pattern", {
+      hint: "Winnow takes one global layer after each run of layers with a sliding window.",
+      details: { field: "layer_types", value: types },
+    });
+  return pattern;
+}
+
+interface Rope {
+  base?: number;
+  localBase?: number;
+  scaling?: Record<string, unknown>;
+}
+
+function ropeOf(config: HubConfig): Rope {
   const nested = isObject(config.rope_parameters) ? config.rope_parameters : {};
   // Gemma 3 keeps one entry a kind of layer; the global one is what a GGUF calls freq_base.
   const rope = isObject(nested.full_attention) ? nested.full_attention : nested;
-  const base = config.rope_theta ?? rope.rope_theta;
+  const local = isObject(nested.sliding_attention) ? nested.sliding_attention : {};
+  const base = rope.rope_theta ?? config.rope_theta;
+  const localBase = local.rope_theta ?? config.rope_local_base_freq;
   const scaling = config.rope_scaling ?? rope;
   return {
     ...(typeof base === "number" ? { base } : {}),
+    ...(typeof localBase === "number" ? { localBase } : {}),
     ...(isObject(scaling) ? { scaling } : {}),
   };
 }

@@ -75,9 +75,17 @@ export function tokenizerMetadata(
   put("unknown_token_id", idOf(model.unk_token));
   if (typeof named.add_bos_token === "boolean")
     out.set("tokenizer.ggml.add_bos_token", named.add_bos_token);
-  if (typeof named.chat_template === "string")
-    out.set("tokenizer.chat_template", named.chat_template);
+  const template = templateOf(named.chat_template);
+  if (template !== undefined) out.set("tokenizer.chat_template", template);
   return out;
+}
+
+/** Some files list several templates by name. */
+function templateOf(given: unknown): string | undefined {
+  if (typeof given === "string") return given;
+  const list = Array.isArray(given) ? (given as unknown[]).filter(isObject) : [];
+  const { template } = list.find(({ name }) => name === "default") ?? {};
+  return typeof template === "string" ? template : undefined;
 }
 
 function readTokens(model: Json, added: unknown, size: unknown, byteFallback: boolean) {

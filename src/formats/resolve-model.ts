@@ -34,8 +34,6 @@ export interface ResolvedModel {
   readonly name: string;
   /** The hash the bytes must have, where it is known beforehand. */
   readonly sha256?: string;
-  /** Where the model's filters lie, relative to the page, where there are any. */
-  readonly filters?: string;
   /** The registered model this is, if it is one. */
   readonly entry?: ModelEntry;
   /**
@@ -144,7 +142,6 @@ async function fromUrls(
       name,
       ...(entry === undefined ? {} : { entry }),
       ...(sha256 === undefined ? {} : { sha256 }),
-      ...(entry?.filters === undefined ? {} : { filters: entry.filters }),
       verified: () => done,
     };
   }

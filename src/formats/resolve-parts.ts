@@ -5,7 +5,7 @@ import type { ByteSource } from "./byte-source.ts";
 import { type Download, type DownloadOptions, download } from "./download.ts";
 import { JoinedSource, orderParts, partNames } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
+import type { SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
 
 export interface PartedModel {
@@ -16,6 +16,9 @@ export interface PartedModel {
 }
 
 const INDEX = "model.safetensors.index.json";
+const TEMPLATE = "chat_template.jinja";
+/** Files that not every checkpoint has. */
+const OPTIONAL: readonly string[] = [INDEX, "tokenizer_config.json", TEMPLATE];
 const SAFETENSORS = /\.safetensors(\.index\.json)?$/i;
 
 export const isSafetensors = (name: string): boolean => SAFETENSORS.test(name.split(/[?#]/, 1)[0]!);
@@ -94,7 +97,7 @@ async function checkpointFrom(url: string, fetcher: PartFetcher): Promise<Parted
       return await fetcher.start(at(name));
     } catch (error) {
       const missing = error instanceof WinnowError && error.code === "model_not_found";
-      if (missing && (name === "tokenizer_config.json" || name === INDEX)) return undefined;
+      if (missing && OPTIONAL.includes(name)) return undefined;
       throw error;
     }
   };
@@ -127,19 +130,34 @@ async function openCheckpoint(
   const [index, tokenizerConfig] = await Promise.all([find(INDEX), find("tokenizer_config.json")]);
   const config = (await need("config.json")) as SafetensorsFiles["config"];
   const tokenizer = await need("tokenizer.json");
+  const texts: Record<string, unknown> = tokenizerConfig ? await readObject(tokenizerConfig) : {};
+  // Newer checkpoints keep the template in a file of its own.
+  const template = texts.chat_template === undefined ? await find(TEMPLATE) : undefined;
+  if (template) texts.chat_template = await readText(template);
+  // Most models are GGUFs: what reads the others comes when it is needed.
+  const { SafetensorsModel } = await import("./safetensors-model.ts");
   return SafetensorsModel.open({
     weights,
     config,
     tokenizer,
     ...(index ? { index: (await readJson(index)) as { weight_map?: Record<string, string> } } : {}),
-    ...(tokenizerConfig ? { tokenizerConfig: await readJson(tokenizerConfig) } : {}),
+    tokenizerConfig: texts,
   });
 }
 
+const readText = async (file: ByteSource): Promise<string> =>
+  new TextDecoder().decode(await file.read(0, file.size));
+
+async function readObject(file: ByteSource): Promise<Record<string, unknown>> {
+  const value = await readJson(file);
+  if (typeof value !== "object" || value === null) throw damaged(file.name, "is not an object");
+  return { ...value };
+}
+
 async function readJson(file: ByteSource): Promise<unknown> {
-  const bytes = await file.read(0, file.size);
+  const text = await readText(file);
   try {
-    return JSON.parse(new TextDecoder().decode(bytes));
+    return JSON.parse(text);
   } catch (cause) {
     throw damaged(file.name, `is not JSON (${(cause as Error).message})`);
   }

@@ -1,7 +1,6 @@
 /**
  * A checkpoint of Hugging Face's `transformers` (safetensors, config.json, tokenizer.json) under the
- * names a GGUF would use, so that nothing above needs to know. Tensor names: llama.cpp's
- * gguf-py/gguf/tensor_mapping.py; config keys: the configuration classes of `transformers`.
+ * names a GGUF would use, so that nothing above needs to know.
  */
 import { WinnowError } from "../errors.ts";
 import { checkRange, MemorySource } from "./blob-source.ts";
@@ -10,7 +9,8 @@ import type { GgmlType } from "./ggml-types.ts";
 import type { Gguf, GgufTensor } from "./gguf.ts";
 import type { GgufValue } from "./gguf-metadata.ts";
 import { JoinedSource } from "./gguf-split.ts";
-import { configMetadata, type HubConfig } from "./hub-config.ts";
+import { configMetadata, decoderConfig, type HubConfig } from "./hub-config.ts";
+import { ggufName, holdsOneLess, PlusOne } from "./hub-tensors.ts";
 import { tokenizerMetadata } from "./hub-tokenizer.ts";
 
 export interface SafetensorsFiles {
@@ -61,44 +61,50 @@ export class SafetensorsModel implements ByteSource {
     checkShards(files);
     const name = files.name ?? files.weights[0]?.name ?? "model.safetensors";
     const { architecture, metadata, ropeFactors } = configMetadata(files.config);
-    const made = ropeFactors ? [new MemorySource(new Uint8Array(ropeFactors.buffer))] : [];
-    const joined = new JoinedSource([...files.weights, ...made], name);
-    if (architecture === "gemma3")
-      throw new WinnowError(
-        "unsupported_model",
-        "config.json: gemma3 in safetensors is not supported",
-        {
-          hint: "Use a GGUF of this model: its norms are stored with the one added that they need.",
-          details: { field: "model_type", value: files.config.model_type },
-        },
-      );
+    const config = decoderConfig(files.config);
+    const shards = new JoinedSource(files.weights, name);
+    const made: ByteSource[] = [];
+    let end = shards.size;
+    const make = (tensor: string, source: ByteSource): GgufTensor => {
+      made.push(source);
+      end += source.size;
+      return {
+        name: tensor,
+        type: "F32",
+        shape: [source.size / 4],
+        offset: end - source.size,
+        byteLength: source.size,
+      };
+    };
     const tensors = new Map<string, GgufTensor>();
     for (const [i, shard] of files.weights.entries()) {
       for (const [key, entry] of await readHeader(shard, signal)) {
-        const mapped = ggufName(key);
+        const mapped = ggufName(key, architecture);
         if (mapped === undefined) continue;
         if (tensors.has(mapped)) throw bad(shard.name, key, "is there twice");
         const { type, shape, begin, end } = entry;
-        const offset = (joined.starts[i] as number) + begin;
+        if (holdsOneLess(mapped, architecture)) {
+          const count = shape.reduce((product, n) => product * n, 1);
+          tensors.set(mapped, make(mapped, new PlusOne(shard, key, { type, begin, count })));
+          continue;
+        }
+        const offset = (shards.starts[i] as number) + begin;
         tensors.set(mapped, { name: mapped, type, shape, offset, byteLength: end - begin });
       }
     }
-    if (files.config.tie_word_embeddings === true) tensors.delete("output.weight");
-    if (ropeFactors !== undefined)
-      tensors.set("rope_freqs.weight", {
-        name: "rope_freqs.weight",
-        type: "F32",
-        shape: [ropeFactors.length],
-        offset: joined.starts.at(-1) as number,
-        byteLength: ropeFactors.byteLength,
-      });
+    if (config.tie_word_embeddings === true) tensors.delete("output.weight");
+    if (ropeFactors !== undefined) {
+      const factors = new MemorySource(new Uint8Array(ropeFactors.buffer));
+      tensors.set("rope_freqs.weight", make("rope_freqs.weight", factors));
+    }
+    const joined = new JoinedSource([...files.weights, ...made], name);
     const all = new Map<string, GgufValue>([
       ["general.name", name],
       ...metadata,
-      ...tokenizerMetadata(files.tokenizer, files.tokenizerConfig, files.config),
+      ...tokenizerMetadata(files.tokenizer, files.tokenizerConfig, config),
     ]);
     all.set("general.architecture", architecture);
-    checkShapes(files.config, tensors);
+    checkShapes(config, tensors);
     const gguf = { version: 3, metadata: all, tensors, alignment: 1, dataOffset: 0 };
     const headDim = metadata.get(`${architecture}.attention.key_length`) as number;
     const turned =
@@ -223,37 +229,6 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
     });
   }
   return entries;
-}
-
-const TOP: Readonly<Record<string, string>> = {
-  "model.embed_tokens.weight": "token_embd.weight",
-  "model.norm.weight": "output_norm.weight",
-  "lm_head.weight": "output.weight",
-};
-
-/** Names that are the same in every family; norms are told apart below. */
-const LAYER: Readonly<Record<string, string>> = {
-  "self_attn.q_proj": "attn_q",
-  "self_attn.k_proj": "attn_k",
-  "self_attn.v_proj": "attn_v",
-  "self_attn.o_proj": "attn_output",
-  "self_attn.q_norm": "attn_q_norm",
-  "self_attn.k_norm": "attn_k_norm",
-  "mlp.gate_proj": "ffn_gate",
-  "mlp.up_proj": "ffn_up",
-  "mlp.down_proj": "ffn_down",
-  input_layernorm: "attn_norm",
-  post_attention_layernorm: "ffn_norm",
-};
-
-/** undefined for what a decoder does not need (e.g. stored inverse frequencies). */
-function ggufName(key: string): string | undefined {
-  if (Object.hasOwn(TOP, key)) return TOP[key];
-  const match = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(key);
-  if (match === null) return undefined;
-  const [, layer, part = "", kind] = match;
-  const name = Object.hasOwn(LAYER, part) ? LAYER[part] : undefined;
-  return name === undefined ? undefined : `blk.${layer}.${name}.${kind}`;
 }
 
 /** config.json against the embedding: what everything else is measured by. */

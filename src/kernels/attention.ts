@@ -14,6 +14,11 @@ import { unroll } from "./unroll.ts";
 
 /** Most workgroups that share the keys of one kv head while decoding. */
 export const MAX_SPLITS = 32;
+/**
+ * Splits where several lanes decode at once: fixed, since how keys are split decides the order in which a
+ * lane's sums are taken, and that must not depend on the lanes beside it.
+ */
+export const LANE_SPLITS = 8;
 /** Slots a decode workgroup takes at a time. */
 const DECODE_TILE = 64;
 /** (row, query head) pairs of a kv head that a prefill workgroup takes. */

@@ -1,6 +1,7 @@
 import code from "../../shaders/kv_write.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
+import victim from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
@@ -52,6 +53,7 @@ export function createKvWrite(
       pageCode("pages", mode === "append" ? shape : chunkFormat(shape), "write words"),
       rope,
       score,
+      victim,
       code,
     ],
     bindings: [

@@ -5,11 +5,18 @@
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import { createMatmul, type MatmulTile } from "./matmul.ts";
-import { createMatvec } from "./matvec.ts";
+import { createMatvec, type Joins } from "./matvec.ts";
 import { type Epilogue, type ProductBuffers, productShape } from "./product.ts";
+import {
+  PLANS,
+  type ProductPlan,
+  type ProductShapeName,
+  productPlan,
+  TILES,
+} from "./product-plan.ts";
 import { createRmsNorm } from "./rms-norm.ts";
+import { integerDot } from "./weight-layouts.ts";
 import type { WeightMatrix, WeightPart } from "./weights.ts";
 
 /**
@@ -21,9 +28,6 @@ export type LinearEpilogue = "store" | "add" | "swiglu" | "geglu";
 const isGated = (epilogue: LinearEpilogue): boolean =>
   epilogue === "swiglu" || epilogue === "geglu";
 
-/** How products are computed: see `isCpuAdapter`. */
-export type ProductShapeName = "split-k" | "row-tiles";
-
 export interface LinearConfig {
   readonly matrix: WeightMatrix;
   readonly epilogue: LinearEpilogue;
@@ -31,10 +35,17 @@ export interface LinearConfig {
   readonly norm?: { readonly gain: GPUBuffer; readonly epsilon: number };
   /** f32 [N], in the matrix's row order (gate and up in turns only if matrix.interleaved). */
   readonly bias?: GPUBuffer;
-  /** Default: by the adapter. */
-  readonly shape?: ProductShapeName;
+  /** Default: the device's plan. */
+  readonly shape?: ProductShapeName | ProductPlan;
   /** The only M that will be asked for, so that no other kernel is compiled. Default: any. */
   readonly rows?: readonly number[];
+  /** x is the splits of attention, one row: they are joined on the way in. Where the plan has split-k only. */
+  readonly joins?: Joins;
+  /**
+   * For tokens that are checked together: each row is computed by the same operations in the same order as a row
+   * that runs alone, so that it has the same bits (where the driver's compiler does not fuse what it fused there).
+   */
+  readonly asAlone?: boolean;
 }
 
 export interface LinearBuffers {
@@ -49,8 +60,12 @@ export interface LinearBuffers {
 }
 
 export interface BoundLinear {
-  /** The dispatches, in order, for M rows. Bind groups are prebuilt, the list is new: cache it by M. */
-  dispatches(rows: number): Dispatch[];
+  /**
+   * The dispatches, in order, for M rows. Bind groups are prebuilt, the list is new: cache it by M.
+   * `alike`: the kernel that takes any M, whatever M is, so that a row's result does not depend on how many
+   * rows there are; else the fastest one for M.
+   */
+  dispatches(rows: number, alike?: boolean): Dispatch[];
 }
 
 export interface Linear {
@@ -66,14 +81,11 @@ interface Variant {
   bind(buffers: ProductBuffers): Bound;
 }
 
-/** Which shape of product suits the adapter. */
-export const productShapeFor = (adapter: GPUAdapter): ProductShapeName =>
-  isCpuAdapter(adapter.info) ? "row-tiles" : "split-k";
-
 /** Compiles the kernels of one matrix; pipelines are shared by matrices of one width and layout. */
 export async function createLinear(gpu: GpuContext, config: LinearConfig): Promise<Linear> {
   const { matrix, norm, bias } = config;
-  const shape = config.shape ?? productShapeFor(gpu.adapter);
+  const plan =
+    typeof config.shape === "string" ? PLANS[config.shape] : (config.shape ?? productPlan(gpu));
   const yStride = isGated(config.epilogue) ? matrix.rows / 2 : matrix.rows;
   const parts = await Promise.all(
     matrix.parts.map(async (part) => {
@@ -81,7 +93,7 @@ export async function createLinear(gpu: GpuContext, config: LinearConfig): Promi
       return {
         part,
         shape: productShape(gpu, part, yStride, column),
-        variants: await createVariants(gpu, config, part, epilogue, shape),
+        variants: await createVariants(gpu, config, part, epilogue, plan),
       };
     }),
   );
@@ -101,8 +113,10 @@ export async function createLinear(gpu: GpuContext, config: LinearConfig): Promi
         }),
       );
       return {
-        dispatches(rows) {
-          const chosen = bound.map((list) => list.find(({ maxRows }) => rows <= maxRows)!);
+        dispatches(rows, alike = false) {
+          const chosen = bound.map((list) =>
+            alike ? list.at(-1)! : list.find(({ maxRows }) => rows <= maxRows)!,
+          );
           const first = normalise && chosen[0]!.apart ? [normalise(rows)] : [];
           return [...first, ...chosen.map(({ dispatch }) => dispatch(rows))];
         },
@@ -126,17 +140,16 @@ function partEpilogue(
 }
 
 // Measured by tests/bench/matmul.mjs on SwiftShader.
-const CPU_ROW: MatmulTile = { m: 1, n: 12, group: 8 };
-const CPU_TILE: MatmulTile = { m: 8, n: 8, group: 8 };
-const GPU_TILE: MatmulTile = { m: 8, n: 8, group: 32 };
+const ROW: MatmulTile = { m: 1, n: 12, group: 8, loop: "blocks" };
+const TWO_ROWS: MatmulTile = { m: 2, n: 12, group: 8, loop: "blocks" };
 
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(
   gpu: GpuContext,
-  { matrix, epilogue: whole, norm, bias, rows }: LinearConfig,
+  { matrix, epilogue: whole, norm, bias, rows, joins, asAlone }: LinearConfig,
   part: WeightPart,
   epilogue: Epilogue,
-  shape: ProductShapeName,
+  plan: ProductPlan,
 ): Promise<Variant[]> {
   const common = {
     layout: part.layout,
@@ -145,26 +158,41 @@ async function createVariants(
     gelu: whole === "geglu",
     bias: bias !== undefined,
   };
-  const matvec = (maxRows: 1 | 4) => async (): Promise<Variant> => {
-    const config = { ...common, first: true, maxRows, normEpsilon: norm?.epsilon };
+  const matvec = (maxRows: number, tile: 1 | 4) => async (): Promise<Variant> => {
+    const config = {
+      ...common,
+      first: true,
+      maxRows: tile,
+      normEpsilon: norm?.epsilon,
+      joins,
+      scalarInput: joins !== undefined,
+    };
     return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
   };
+  const integer = plan.row === "rows-int8" ? integerDot(part.layout) : undefined;
   const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
-    const { bind } = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
+    const layout = tile.loop === "blocks" ? (integer ?? part.layout) : part.layout;
+    const { bind } = await createMatmul(
+      gpu,
+      { ...common, layout, first: norm === undefined },
+      tile,
+    );
     return { maxRows, foldsNorm: false, bind };
   };
   const any = Number.POSITIVE_INFINITY;
+  const split = plan.row === "split-k";
   const ladder: readonly { maxRows: number; create: () => Promise<Variant> }[] =
-    shape === "split-k"
-      ? [
-          { maxRows: 1, create: matvec(1) },
-          { maxRows: 4, create: matvec(4) },
-          { maxRows: any, create: matmul(any, GPU_TILE) },
-        ]
+    asAlone === true
+      ? [{ maxRows: any, create: split ? matvec(any, 4) : matmul(any, TWO_ROWS) }]
       : [
-          // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
-          { maxRows: 3, create: matmul(3, CPU_ROW) },
-          { maxRows: any, create: matmul(any, CPU_TILE) },
+          ...(split
+            ? [
+                { maxRows: 1, create: matvec(1, 1) },
+                { maxRows: 4, create: matvec(4, 4) },
+              ]
+            : // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
+              [{ maxRows: 3, create: matmul(3, ROW) }]),
+          { maxRows: any, create: matmul(any, TILES[plan.tile]) },
         ];
   const needed = (step: { maxRows: number }): boolean =>
     rows === undefined ||

@@ -11,6 +11,11 @@ export interface MatmulTile {
   readonly n: number;
   /** Invocations a workgroup, along N. */
   readonly group: number;
+  /**
+   * How K is gone through: "blocks" of 32 with `block_dot`, written out, for one or two rows; or "columns", four
+   * at a time, with `block_vec`. A row's sums are the same for any `m` of "blocks", and for any of "columns".
+   */
+  readonly loop: "blocks" | "columns";
 }
 
 export interface Matmul {
@@ -21,7 +26,7 @@ export interface Matmul {
 
 /**
  * y = epilogue(x W^T + bias) for any M, from a register tile an invocation. Also the matvec of CPU
- * adapters, with a tile one row high.
+ * adapters, with a tile one row high, or two.
  */
 export async function createMatmul(
   gpu: GpuContext,
@@ -31,7 +36,7 @@ export async function createMatmul(
   const kernel = await productKernel(
     gpu,
     `matmul ${tile.m}x${tile.n}`,
-    tile.m === 1 ? rowsCode : code,
+    tile.loop === "blocks" ? rowsCode : code,
     config,
     { TILE_M: tile.m, TILE_N: tile.n, GROUP: tile.group },
     { m: tile.m, n: tile.n, pair: tile.n / 2 },

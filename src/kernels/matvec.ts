@@ -1,3 +1,4 @@
+import joinedInput from "../../shaders/lib/joined_input.wgsl?raw";
 import code from "../../shaders/matvec.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
@@ -5,36 +6,54 @@ import { reads } from "./bindings.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
 import { wgslFloat } from "./rms-norm.ts";
 
+const PLAIN_INPUT = "fn input_vec(row: u32, k: u32) -> vec4<f32> { return x[row * COLS4 + k]; }";
+
 /** Rows of W a workgroup, as in the shader. */
 const GROUP_ROWS = 16;
+
+/** The shape of attention whose splits a product joins. */
+export interface Joins {
+  /** H */
+  readonly heads: number;
+  /** D */
+  readonly headDim: number;
+  readonly maxSplits: number;
+}
 
 export interface MatvecConfig extends ProductConfig {
   /** RMSNorm folded into the product: its epsilon; the gain comes with the buffers. */
   readonly normEpsilon?: number | undefined;
-  /** Most rows of x: 1, 2 or 4. */
+  /** x is not [M, K] but the splits of attention [M, H, MAX_SPLITS, D + 2], to be joined; K = H D. */
+  readonly joins?: Joins | undefined;
+  /** Rows of x a workgroup: 1, 2 or 4. */
   readonly maxRows: 1 | 2 | 4;
 }
 
 export interface Matvec {
   readonly maxRows: number;
-  /** A dispatch for M <= maxRows rows over one part. */
+  /** A dispatch for M rows over one part; W is read once for each `maxRows` of them. */
   bind(buffers: ProductBuffers): (rows: number) => Dispatch;
 }
 
 /** y = epilogue(norm(x) W^T + bias) for a few rows, K split over the lanes of a workgroup. */
 export async function createMatvec(gpu: GpuContext, config: MatvecConfig): Promise<Matvec> {
-  const { normEpsilon, maxRows } = config;
+  const { normEpsilon, maxRows, joins } = config;
   const norm = normEpsilon !== undefined;
   const kernel = await productKernel(
     gpu,
-    `matvec ${maxRows}`,
+    `matvec ${maxRows}${joins ? " joined" : ""}`,
     code,
     config,
-    { NORM: norm, TILE_M: maxRows },
+    {
+      NORM: norm,
+      TILE_M: maxRows,
+      ...(joins && { HEADS: joins.heads, HEAD_DIM: joins.headDim, MAX_SPLITS: joins.maxSplits }),
+    },
     { m: maxRows },
     norm ? [reads("gain", "array<vec4<f32>>")] : [],
     [
       `const EPSILON = ${wgslFloat(normEpsilon ?? 0)};`,
+      joins ? joinedInput : PLAIN_INPUT,
       `fn gain_of(k: u32) -> vec4<f32> { return ${norm ? "gain[k]" : "vec4(1.0)"}; }`,
     ],
   );
@@ -42,12 +61,8 @@ export async function createMatvec(gpu: GpuContext, config: MatvecConfig): Promi
     maxRows,
     bind(buffers) {
       const bindings = bindProduct(kernel, buffers);
-      const dispatch: Dispatch = {
-        kernel,
-        bindings,
-        workgroups: [Math.ceil(buffers.part.rows / GROUP_ROWS)],
-      };
-      return () => dispatch;
+      const groups = Math.ceil(buffers.part.rows / GROUP_ROWS);
+      return (rows) => ({ kernel, bindings, workgroups: [groups, Math.ceil(rows / maxRows)] });
     },
   };
 }

@@ -22,6 +22,8 @@ export interface ProductConfig {
   /** GELU (tanh form) in place of silu. */
   readonly gelu: boolean;
   readonly bias: boolean;
+  /** x is an array of f32, read by a function of the kernel's own. Default: of vec4<f32>. */
+  readonly scalarInput?: boolean | undefined;
   /** x starts at row batch.first (else at 0). */
   readonly first: boolean;
 }
@@ -65,7 +67,7 @@ export async function productKernel(
   const bindings = [
     uniform("batch", "Batch"),
     uniform("shape", "ProductShape"),
-    reads("x", "array<vec4<f32>>"),
+    reads("x", config.scalarInput ? "array<f32>" : "array<vec4<f32>>"),
     writes("y", "array<f32>"),
     ...layout.streams.map(({ name, type }) => reads(name, type)),
     ...(bias ? [reads("bias", "array<f32>")] : []),

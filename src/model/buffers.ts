@@ -11,7 +11,7 @@ const BLOCK_ROWS = 2048;
 /** Rows of a model's largest prompt block: whole chunks, and no more than its positions need. */
 export const blockRows = ({ contextLength }: Pick<ModelConfig, "contextLength">): number =>
   Math.min(BLOCK_ROWS, Math.ceil(contextLength / CHUNK_ROWS) * CHUNK_ROWS);
-/** Rows that decode at once, each in a lane of its own. */
+/** Rows that decode at once, each in a lane of its own; `Transformer.prepareLanes` makes room for more. */
 export const DECODE_ROWS = 1;
 /** Rows whose logits are held at once. */
 export const LOGIT_ROWS = 16;
@@ -32,7 +32,7 @@ export interface StepBuffers {
   readonly qkv: GPUBuffer;
   /** f32 [M, H, D] */
   readonly attended: GPUBuffer;
-  /** f32 [DECODE_ROWS, H, MAX_SPLITS, D + 2] */
+  /** f32 [DECODE_ROWS, H, MAX_SPLITS, D + 2], until lanes need more */
   readonly partials: GPUBuffer;
   /** f32 [M, F] */
   readonly mlp: GPUBuffer;
@@ -56,13 +56,19 @@ export function stepBufferBytes(
     normed: CHUNK_ROWS * Math.max(hidden, heads * headDim) * f32,
     qkv: CHUNK_ROWS * (heads + 2 * kvHeads) * headDim * f32,
     attended: CHUNK_ROWS * heads * headDim * f32,
-    partials: DECODE_ROWS * heads * MAX_SPLITS * (headDim + 2) * f32,
+    partials: partialsBytes(config, DECODE_ROWS),
     mlp: CHUNK_ROWS * mlp * f32,
     logits: LOGIT_ROWS * vocabulary * f32,
     blockRows: blockRows(config) * ROW_WORDS * 4,
     blockHidden: blockRows(config) * hidden * f32,
   };
 }
+
+/** Bytes of the attention partials of `rows` rows that decode at once. */
+export const partialsBytes = (
+  { heads, headDim }: Pick<ModelConfig, "heads" | "headDim">,
+  rows: number,
+): number => rows * heads * MAX_SPLITS * (headDim + 2) * 4;
 
 export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): StepBuffers {
   const bytes = stepBufferBytes(config);

@@ -7,18 +7,26 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
+  LANE_SPLITS,
   prefillWorkgroups,
 } from "../kernels/attention.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
-import { type BoundLinear, createLinear, type Linear, productShapeFor } from "../kernels/linear.ts";
-import { createRmsNorm, type RmsNorm } from "../kernels/rms-norm.ts";
+import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
+import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
-import { createStepBuffers, type StepBuffers } from "./buffers.ts";
+import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
+import type { DraftSteps } from "./draft-steps.ts";
+import {
+  type BindLayers,
+  createLayerLinears,
+  headConfig,
+  type LayerLinears,
+} from "./layer-linears.ts";
 import { globalFrequencies, ropeTables } from "./rope-tables.ts";
-import type { LayerWeights, ModelWeights } from "./weights.ts";
+import type { ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
 export interface CacheKernels {
@@ -53,16 +61,11 @@ export async function compileCacheKernels(
   return { writeChunk, attendDecode, combine, byWindow: new Map(byWindow) };
 }
 
-interface LayerLinears {
-  qkv: BoundLinear;
-  /** To the residual stream, with the norm after attention where the family has one. */
-  output: BoundLinear;
-  gateUp: BoundLinear;
-  down: BoundLinear;
-}
+/** Most splits of attention that the output product joins by itself. */
+const JOINED_SPLITS = 8;
 
 /** What a layer's dispatches need besides its products. */
-interface LayerParts {
+export interface LayerParts {
   readonly rope: GPUBuffer;
   readonly qkNorm: GPUBuffer | undefined;
   readonly kernels: { readonly append: Kernel; readonly attendPrefill: Kernel };
@@ -110,6 +113,8 @@ export class Transformer {
   readonly variants: Readonly<Record<string, string>>;
   /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
   readonly inverseFrequencies: Float64Array;
+  private readonly gpu: GpuContext;
+  private readonly weights: ModelWeights;
   private readonly pool: KvPool;
   private readonly block: GPUBuffer;
   private readonly filters: GPUBuffer;
@@ -123,7 +128,10 @@ export class Transformer {
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
+  private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
+  private partials: GPUBuffer;
+  private drafting: Promise<DraftSteps> | undefined;
 
   static async create(
     gpu: GpuContext,
@@ -134,41 +142,15 @@ export class Transformer {
     cacheKernels: Promise<CacheKernels>,
     filters: GPUBuffer,
   ): Promise<Transformer> {
-    const epsilon = config.normEpsilon;
-    const { activation, postNorms, scaledEmbedding } = config.architecture;
-    const toResidual = postNorms ? "store" : "add";
+    const { scaledEmbedding } = config.architecture;
     const makeHead = (rows?: readonly number[]): Promise<Linear> =>
-      createLinear(gpu, {
-        matrix: weights.head,
-        epilogue: "store",
-        norm: { gain: weights.finalNorm, epsilon },
-        ...(rows && { rows }),
-      });
-    const [compressor, kernels, head, embed, residualNorm, ...linears] = await Promise.all([
+      createLinear(gpu, { ...headConfig(config, weights), ...(rows && { rows }) });
+    const [compressor, kernels, head, embed, linears] = await Promise.all([
       compressing,
       cacheKernels,
       makeHead([1]),
       createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
-      postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
-      ...weights.layers.map(async (layer) => {
-        const [qkv, output, gateUp, down] = await Promise.all([
-          createLinear(gpu, {
-            matrix: layer.qkv,
-            epilogue: "store",
-            norm: { gain: layer.attentionNorm, epsilon },
-            ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
-          }),
-          createLinear(gpu, { matrix: layer.output, epilogue: toResidual }),
-          createLinear(gpu, {
-            matrix: layer.gateUp,
-            epilogue: activation === "gelu" ? "geglu" : "swiglu",
-            norm: { gain: layer.mlpNorm, epsilon },
-          }),
-          createLinear(gpu, { matrix: layer.down, epilogue: toResidual }),
-        ]);
-        const { postAttentionNorm, postMlpNorm } = layer;
-        return { qkv, output, gateUp, down, postAttentionNorm, postMlpNorm };
-      }),
+      createLayerLinears(gpu, config, weights),
     ]);
     const tables = ropeTables(config, weights.ropeFactors).map((table) => {
       const buffer = gpu.ledger.storage("weights", "rope table", table.byteLength);
@@ -180,14 +162,14 @@ export class Transformer {
       qkNorm: weights.layers[layer]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     }));
-    const shape = productShapeFor(gpu.adapter);
+    const { row, tile } = productPlan(gpu);
     const [first] = weights.layers;
     const variants = Object.fromEntries(
       Object.entries({ ...first, head: weights.head })
         .filter(
           (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
         )
-        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${shape}`]),
+        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${row}, ${tile}`]),
     );
     return new Transformer(
       gpu,
@@ -199,10 +181,10 @@ export class Transformer {
       kernels,
       embed,
       linears,
-      residualNorm,
       head,
       makeHead,
       variants,
+      weights,
       globalFrequencies(config, weights.ropeFactors),
     );
   }
@@ -216,14 +198,15 @@ export class Transformer {
     parts: readonly LayerParts[],
     kernels: CacheKernels,
     embed: Embed,
-    linears: readonly (Record<keyof LayerLinears, Linear> &
-      Pick<LayerWeights, "postAttentionNorm" | "postMlpNorm">)[],
-    residualNorm: RmsNorm | undefined,
+    linears: BindLayers,
     head: Linear,
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
+    weights: ModelWeights,
     inverseFrequencies: Float64Array,
   ) {
+    this.gpu = gpu;
+    this.weights = weights;
     this.config = config;
     this.inverseFrequencies = inverseFrequencies;
     this.pool = pool;
@@ -232,21 +215,10 @@ export class Transformer {
     this.parts = parts;
     this.kernels = kernels;
     this.buffers = createStepBuffers(gpu, config);
-    const { rows, batch, headBatch, hidden, normed, qkv, attended, mlp, logits } = this.buffers;
+    const { rows, batch, headBatch, hidden, normed, logits } = this.buffers;
+    this.partials = this.buffers.partials;
     this.embedding = embed.bind({ batch, rows, y: hidden });
-    // A norm before the residual needs the whole row first: it lies in the scratch of the other norms.
-    const toResidual = (linear: Linear, x: GPUBuffer, gain: GPUBuffer | undefined): BoundLinear => {
-      if (!gain) return linear.bind({ batch, x, y: hidden });
-      const product = linear.bind({ batch, x, y: normed });
-      const add = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
-      return { dispatches: (count) => [...product.dispatches(count), add(count)] };
-    };
-    this.linears = linears.map((layer) => ({
-      qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
-      output: toResidual(layer.output, attended, layer.postAttentionNorm),
-      gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
-      down: toResidual(layer.down, mlp, layer.postMlpNorm),
-    }));
+    this.linears = linears(this.buffers);
     const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
     this.headLinear = head.bind(headBuffers);
     this.makeHeads = async () => (await makeHead()).bind(headBuffers);
@@ -268,7 +240,7 @@ export class Transformer {
    */
   decode(rows: number, splits: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
-    if (observe) return this.decodePlan(rows, splits, observe);
+    if (observe) return this.decodePlan(rows, splits, false, observe);
     const key = rows * 1024 + splits;
     let plan = this.decodePlans.get(key);
     if (!plan) {
@@ -276,6 +248,38 @@ export class Transformer {
       this.decodePlans.set(key, plan);
     }
     return plan;
+  }
+
+  /** Makes room for `rows` rows that decode at once, and compiles the head for them. */
+  async prepareLanes(rows: number): Promise<void> {
+    await this.prepareHeads();
+    const bytes = partialsBytes(this.config, rows);
+    if (this.partials.size >= bytes) return;
+    const { ledger } = this.gpu;
+    ledger.destroy(this.partials);
+    this.partials = ledger.storage("activations", "partials", bytes);
+    this.generation = -1;
+  }
+
+  /**
+   * As `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
+   * splits do not depend on them. After `prepareLanes` only.
+   */
+  lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
+    this.refresh();
+    if (observe) return this.decodePlan(rows, LANE_SPLITS, true, observe);
+    let plan = this.lanePlans.get(rows);
+    if (!plan) {
+      plan = this.decodePlan(rows, LANE_SPLITS, true);
+      this.lanePlans.set(rows, plan);
+    }
+    return plan;
+  }
+
+  /** As `head` for `rows` rows, each with the same bits whatever rows are beside it. After `prepareLanes`. */
+  laneHead(rows: number): Dispatch[] {
+    if (!this.headsLinear) throw new WinnowError("internal", "the head is not prepared for lanes");
+    return this.headsLinear.dispatches(rows, true);
   }
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
@@ -328,15 +332,39 @@ export class Transformer {
     return plan;
   }
 
+  /** Compiles what several tokens in one step need, on first use. */
+  prepareDrafts(): Promise<DraftSteps> {
+    this.drafting ??= this.createDrafts();
+    return this.drafting;
+  }
+
+  private async createDrafts(): Promise<DraftSteps> {
+    const { DraftSteps } = await import("./draft-steps.ts");
+    return DraftSteps.create({
+      gpu: this.gpu,
+      config: this.config,
+      weights: this.weights,
+      pool: this.pool,
+      filters: this.filters,
+      buffers: this.buffers,
+      kernels: this.kernels,
+      parts: this.parts,
+      embedding: this.embedding,
+    });
+  }
+
   private decodePlan(
     rows: number,
     splits: number,
-    observe: (layer: number) => Dispatch[] = () => [],
+    alike = false,
+    observe?: (layer: number) => Dispatch[],
   ): Dispatch[] {
     const { heads, kvHeads } = this.config;
+    // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
+    const joined = rows === 1 && splits <= JOINED_SPLITS && !observe && !alike;
     const combine = this.kernels.combine.bind(
       this.buffers.batch,
-      this.buffers.partials,
+      this.partials,
       this.buffers.attended,
     );
     return [
@@ -344,7 +372,7 @@ export class Transformer {
       ...this.cacheDispatches.flatMap((cache, layer) => {
         const linear = this.linears[layer];
         return [
-          ...linear.qkv.dispatches(rows),
+          ...linear.qkv.dispatches(rows, alike),
           {
             kernel: this.parts[layer].kernels.append,
             bindings: cache.append,
@@ -355,11 +383,19 @@ export class Transformer {
             bindings: cache.attendDecode,
             workgroups: [splits, kvHeads, rows] as const,
           },
-          { kernel: this.kernels.combine, bindings: combine, workgroups: [heads, rows] as const },
-          ...observe(layer),
-          ...linear.output.dispatches(rows),
-          ...linear.gateUp.dispatches(rows),
-          ...linear.down.dispatches(rows),
+          ...(joined && linear.outputJoined
+            ? linear.outputJoined.dispatches(rows)
+            : [
+                {
+                  kernel: this.kernels.combine,
+                  bindings: combine,
+                  workgroups: [heads, rows] as const,
+                },
+                ...(observe?.(layer) ?? []),
+                ...linear.output.dispatches(rows, alike),
+              ]),
+          ...linear.gateUp.dispatches(rows, alike),
+          ...linear.down.dispatches(rows, alike),
         ];
       }),
     ];
@@ -376,7 +412,9 @@ export class Transformer {
     if (this.generation === this.pool.generation) return;
     this.generation = this.pool.generation;
     this.decodePlans.clear();
-    const { rows, batch, qkv, attended, partials } = this.buffers;
+    this.lanePlans.clear();
+    const { partials } = this;
+    const { rows, batch, qkv, attended } = this.buffers;
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {

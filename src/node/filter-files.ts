@@ -3,17 +3,30 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
+import { hubUrl } from "../formats/http.ts";
 import type { ModelEntry } from "../formats/model-registry.ts";
+import { fetchOnce } from "./model-files.ts";
 
-/** The caller's filters (bytes, path or URL), else the model's own; undefined where it has none. */
-export async function readNodeFilters(
+/** The caller's filters: bytes, a path or a URL. */
+export async function readGivenFilters(
   given: string | ArrayBuffer | Uint8Array | undefined,
+): Promise<Uint8Array | undefined> {
+  if (given instanceof ArrayBuffer) return new Uint8Array(given);
+  return typeof given === "string" ? readNamed(given) : given;
+}
+
+/** The filters that come with a registered model; undefined where it has none. */
+export async function readOwnFilters(
   entry: ModelEntry | undefined,
 ): Promise<Uint8Array | undefined> {
-  if (given instanceof Uint8Array) return given;
-  if (given instanceof ArrayBuffer) return new Uint8Array(given);
-  if (given !== undefined) return readNamed(given);
-  const own = entry?.filters && packageFile(join("public", entry.filters));
+  const { filters } = entry ?? {};
+  if (filters === undefined) return undefined;
+  if (typeof filters !== "string") {
+    // Where they cannot be had, k-norm steps in and says so.
+    const file = await fetchOnce(hubUrl(filters), () => {}).catch(() => undefined);
+    return file === undefined ? undefined : readBytes(file);
+  }
+  const own = packageFile(join("public", filters));
   return own ? readBytes(own) : undefined;
 }
 

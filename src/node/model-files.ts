@@ -166,7 +166,7 @@ async function fromSources(files: readonly (NodeFileSource | BlobSource)[]): Pro
 }
 
 /** A URL's file in the cache folder; the name keeps two URLs with one file name apart. */
-async function fetchOnce(
+export async function fetchOnce(
   url: string,
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,

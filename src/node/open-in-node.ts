@@ -1,12 +1,21 @@
+import { join } from "node:path";
 import { checkMemory } from "../api/check-memory.ts";
 import { openEngine } from "../api/open-engine.ts";
 import type { OpenEngine } from "../api/service.ts";
 import type { ExternalTokenizer } from "../api/types.ts";
+import { type CalibrationStore, calibrationStore } from "../formats/calibration-store.ts";
 import { findModel, MODELS } from "../formats/model-registry.ts";
 import { openGpu } from "../gpu/context.ts";
 import { nodeGpu, requireAdapter } from "./dawn.ts";
-import { readNodeFilters } from "./filter-files.ts";
+import { diskFolder } from "./disk-folder.ts";
+import { readGivenFilters, readOwnFilters } from "./filter-files.ts";
+import { modelCacheFolder } from "./model-cache.ts";
 import { resolveNodeModel } from "./model-files.ts";
+import { tuningFile } from "./tuning-file.ts";
+
+/** Calibrations that were kept on this disk, beside the models. */
+const nodeCalibrations = (): CalibrationStore =>
+  calibrationStore(async () => diskFolder(join(modelCacheFolder(), "calibrations")));
 
 /** Checks the adapter and the memory, finds the model and loads it. */
 export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
@@ -19,10 +28,21 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
       checkMemory(findModel(model), cache, memoryLimit);
     }
     const resolved = await resolveNodeModel(model, onProgress, signal);
-    const filters = await readNodeFilters(options.filters, resolved.entry).catch(async (error) => {
+    const filters = await readGivenFilters(options.filters).catch(async (error) => {
       await resolved.close();
       throw error;
     });
-    return openEngine({ gpu, model: resolved, options, filters, tokenizer, onProgress, signal });
+    return openEngine({
+      gpu,
+      model: resolved,
+      options,
+      filters,
+      tokenizer,
+      calibrations: nodeCalibrations(),
+      ownFilters: () => readOwnFilters(resolved.entry),
+      tuningStore: tuningFile(modelCacheFolder()),
+      onProgress,
+      signal,
+    });
   };
 }

@@ -2,12 +2,8 @@ import { create, globals } from "webgpu";
 import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import { type GpuContext, openGpu } from "../../src/gpu/context.ts";
 import type { Dispatch } from "../../src/gpu/kernel.ts";
-import {
-  createLinear,
-  type LinearEpilogue,
-  type ProductShapeName,
-  productShapeFor,
-} from "../../src/kernels/linear.ts";
+import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
+import { type ProductShapeName, productShapeFor } from "../../src/kernels/product-plan.ts";
 import { destroyMatrix, uploadMatrix } from "../../src/kernels/weights.ts";
 import { randomTensor } from "../kernels/random-tensor.ts";
 

@@ -137,6 +137,19 @@ const SHAPES: Record<AttentionVariant, [number, number][]> = {
   ],
 };
 
+/** Of q8 and f32 fewer: what differs from f16 are the loads. */
+const shapesOf = (kind: AttentionVariant, stored: KvStorage): [number, number][] =>
+  stored === "f16"
+    ? SHAPES[kind]
+    : [
+        [24, 3],
+        [32, 4],
+        [64, 3],
+        [96, 1],
+        [128, 2],
+        [256, 1],
+      ];
+
 const KINDS = (["tiles", "serial"] as const).flatMap((kind) =>
   KV_STORAGES.map((stored) => [kind, stored] as const),
 );
@@ -147,7 +160,7 @@ describe.each(KINDS)("attention_prefill, %s, %s", (kind, stored) => {
     storage = stored;
   });
 
-  test.each(SHAPES[kind])("D %i, %i heads a kv head", async (headDim, group) => {
+  test.each(shapesOf(kind, stored))("D %i, %i heads a kv head", async (headDim, group) => {
     const found = await difference(shapeOf(headDim, group), { cached: 40, rows: 33 });
     expect(found).toBeLessThan(1e-5);
   });

@@ -4,7 +4,7 @@ import { createEmbed } from "../../src/kernels/embed.ts";
 import { destroyMatrix, uploadMatrix, type WeightMatrix } from "../../src/kernels/weights.ts";
 import { embed } from "../reference/embed.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
-import { ALL_TYPES, randomTensor } from "./random-tensor.ts";
+import { ALL_TYPES, bindingOf16Rows, randomTensor } from "./random-tensor.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -26,14 +26,22 @@ async function lookUp(matrix: WeightMatrix, tokens: readonly number[], first = 0
 const plusZero = (values: Float32Array) => values.map((value) => value + 0);
 
 describe("embed", () => {
-  it.each(ALL_TYPES)("gives the weights of %s bit for bit", async (type) => {
-    const { source, values } = randomTensor(type, 37, 768, 11);
-    const matrix = await uploadMatrix(gpu, type, [source]);
-    const tokens = Array.from({ length: 37 }, (_, i) => (i * 23) % 37);
-    const y = await lookUp(matrix, tokens);
-    expect(plusZero(y)).toEqual(plusZero(embed(values, 768, tokens)));
-    destroyMatrix(gpu, matrix);
-  });
+  it.each(ALL_TYPES)(
+    "gives the weights of %s bit for bit, in parts that a binding holds",
+    async (type) => {
+      const { source, values } = randomTensor(type, 37, 768, 11);
+      const maxBindingBytes = bindingOf16Rows(type, 768);
+      const matrix = await uploadMatrix(gpu, type, [source], "stack", {
+        maxBindingBytes,
+        wideScales: true,
+      });
+      expect(matrix.parts.map(({ rows }) => rows)).toEqual([16, 16, 5]);
+      const tokens = Array.from({ length: 37 }, (_, i) => (i * 23) % 37);
+      const y = await lookUp(matrix, tokens);
+      expect(plusZero(y)).toEqual(plusZero(embed(values, 768, tokens)));
+      destroyMatrix(gpu, matrix);
+    },
+  );
 
   it("takes widths that are no multiple of 32", async () => {
     for (const type of ["F32", "F16", "BF16"] as const)

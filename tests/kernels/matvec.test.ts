@@ -3,7 +3,7 @@ import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { testGpu } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
-import { ALL_TYPES, gateUp, randomTensor } from "./random-tensor.ts";
+import { ALL_TYPES, bindingOf16Rows, gateUp, randomTensor } from "./random-tensor.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -17,10 +17,15 @@ const product = (n: number, k: number, type: GgmlType = "Q4_1") => {
 };
 
 describe.each(["row-tiles", "split-k"] as const)("matvec, %s", (shape) => {
-  it.each(ALL_TYPES)("multiplies by %s, a row and three", async (type) => {
-    for (const rows of [1, 3])
-      await checkProduct(gpu, { ...product(45, 768, type), rows, shape, wideScales: false });
-  });
+  it.each(ALL_TYPES)(
+    "multiplies by %s: a row, in parts that a binding holds, and three",
+    async (type) => {
+      const upload = { maxBindingBytes: bindingOf16Rows(type, 768, false) };
+      const test = { ...product(45, 768, type), shape, wideScales: false };
+      await checkProduct(gpu, { ...test, rows: 1, upload });
+      await checkProduct(gpu, { ...test, rows: 3 });
+    },
+  );
 
   it.each(["Q4_0", "Q5_1"] as const)("multiplies by %s with f32 scales", async (type) => {
     await checkProduct(gpu, { ...product(45, 96, type), rows: 1, shape, wideScales: true });

@@ -1,6 +1,7 @@
 import { dequantize } from "../../src/formats/dequantize.ts";
 import { f32ToF16 } from "../../src/formats/float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
+import { layoutOfType } from "../../src/kernels/weight-layouts.ts";
 import type { TensorSource } from "../../src/kernels/weights.ts";
 
 export const ALL_TYPES = Object.keys(GGML_TYPES) as GgmlType[];
@@ -95,3 +96,9 @@ export function gateUp(n: number, k: number, ...types: readonly [GgmlType, GgmlT
   }
   return { sources: [gate!.source, up!.source], weights };
 }
+
+/** A limit of bytes a binding that cuts a matrix of this type into parts of 16 rows. */
+export const bindingOf16Rows = (type: GgmlType, cols: number, wide = true): number => {
+  const widest = Math.max(...layoutOfType(type, wide).streams.map(({ words }) => words));
+  return 16 * Math.ceil(cols / 32) * widest * 4;
+};

@@ -27,6 +27,8 @@ def score(policy, k, positions, f):
         return -torch.einsum("gmd,gd->gm", k, f)
     if policy == "k-norm":
         return -k.norm(dim=-1)
+    if policy == "random":
+        return ((positions * 2654435761) % 2**32 * 40503 % 2**16).float().expand(k.shape[0], -1)
     return positions.float().expand(k.shape[0], -1)
 
 

@@ -41,6 +41,8 @@ class Masked:
     """An attention function for transformers; `run` None attends as the model would."""
 
     run = filters = budget = step = None
+    #: Keys and values as pages hold them.
+    half = False
 
     def __call__(self, module, query, key, value, attention_mask, scaling, **_):
         G = key.shape[1]
@@ -51,6 +53,8 @@ class Masked:
             filters = self.filters[module.layer_idx]
             mask = mask & seen_rows(self.run, key[0], filters, self.budget, self.step)
         mask = mask.repeat_interleave(group, 0)[None]
+        if self.half:
+            key, value = key.half().float(), value.half().float()
         k, v = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
         logits = (query @ k.transpose(2, 3) * scaling).masked_fill(~mask, float("-inf"))
         return (logits.softmax(-1) @ v).transpose(1, 2).contiguous(), None
@@ -95,6 +99,16 @@ def losses(model, ids, run=None, filters=None, budget=None, step=None):
     logits = model(torch.tensor([ids]), use_cache=False).logits[0].double()
     MASKED.run = None
     return -logits.log_softmax(-1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
+
+
+@torch.no_grad()
+def logits_of_half_pages(model, ids):
+    """[T, V] with keys and values rounded to f16 after RoPE: what remains to differ is the order of sums."""
+    use_masked(model)
+    MASKED.half = True
+    logits = model(torch.tensor([ids]), use_cache=False).logits[0]
+    MASKED.half = False
+    return logits
 
 
 def simulate_masked(model, ids, filters, runs, budget, step):

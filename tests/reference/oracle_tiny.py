@@ -8,7 +8,7 @@ import tempfile
 import torch
 
 from oracle_eviction import POLICIES, full_loss, simulate
-from oracle_families import load_family, losses, simulate_masked, use_masked
+from oracle_families import load_family, logits_of_half_pages, losses, simulate_masked, use_masked
 from oracle_logits import describe
 from oracle_model import check, load
 
@@ -23,8 +23,23 @@ def sequence(vocab):
     return [(i * 37 + 5 * (i // 7) + 3) % vocab for i in range(TOKENS)]
 
 
+def types_fixture(path, family, sha256):
+    """Matrices of every weight type: logits alone, with keys and values as f16 pages hold them."""
+    model = load_family(path, family)
+    ids = sequence(model.config.vocab_size)[:25]
+    with torch.no_grad():
+        exact = model(torch.tensor([ids])).logits[0]
+    logits = logits_of_half_pages(model, ids)
+    print(family, "f16 keys and values change logits by", (logits - exact).abs().max().item())
+    rounded = {p: [round(x, 5) for x in logits[p].tolist()] for p in (5, 24)}
+    return {"gguf_sha256": sha256, "tokens": ids, "logits": rounded}
+
+
 def tiny_fixture(path):
     name = os.path.basename(path).removeprefix("tiny-").removesuffix(".gguf")
+    sha256 = hashlib.sha256(open(path, "rb").read()).hexdigest()
+    if name.startswith("types-"):
+        return types_fixture(path, name.removeprefix("types-"), sha256)
     family = name in FAMILIES
     model = load_family(path, name) if family else load(path)
     ids = sequence(model.config.vocab_size)
@@ -50,7 +65,7 @@ def tiny_fixture(path):
         return simulate(model, ids, filters, runs, BUDGET, step, range(shape[0]))
 
     return {
-        "gguf_sha256": hashlib.sha256(open(path, "rb").read()).hexdigest(),
+        "gguf_sha256": sha256,
         "tokens": ids,
         "logits": {p: [round(x, 5) for x in logits[p].tolist()] for p in POSITIONS},
         "nll": [round(x, 5) for x in nll.tolist()],

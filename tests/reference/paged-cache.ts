@@ -1,6 +1,13 @@
 import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import { type CacheShape, PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
-import { type Pair, readPair, type SlabFormat, writePair } from "./paged-slab.ts";
+import {
+  copyPair,
+  type Pair,
+  readPair,
+  type SlabFormat,
+  scoreWord,
+  writePair,
+} from "./paged-slab.ts";
 
 export type { Pair } from "./paged-slab.ts";
 
@@ -134,6 +141,16 @@ export class PagedCache {
     return this.getIn(this.page(lane, kvHead, slot), slot);
   }
 
+  /** Takes a slot of a clone as it is stored: what is read of q8 need not be stored the same way again. */
+  copy(lane: number, kvHead: number, slot: number, from: PagedCache): void {
+    this.copyIn(this.page(lane, kvHead, slot), slot, from);
+  }
+
+  setScore(lane: number, kvHead: number, slot: number, score: number): void {
+    const word = scoreWord(this.format, this.page(lane, kvHead, slot), slot);
+    new Float32Array(this.pages.buffer)[word] = score;
+  }
+
   /** All pairs of a head, by slot. */
   pairs(lane: number, kvHead: number): Pair[] {
     return Array.from({ length: this.count(lane, kvHead) }, (_, s) => this.get(lane, kvHead, s));
@@ -146,6 +163,12 @@ export class PagedCache {
 
   getIn(page: number, slot: number): Pair {
     return readPair(this.format, { words: this.pages, page, slot });
+  }
+
+  /** Takes a slot of another cache of the same layout as it is stored. */
+  copyIn(page: number, slot: number, from: PagedCache): void {
+    const place = { page, slot };
+    copyPair(this.format, { ...place, words: from.pages }, { ...place, words: this.pages });
   }
 
   private get format(): SlabFormat {

@@ -23,6 +23,8 @@ export interface TinyShape {
   tied: boolean;
   ropeBase: number;
   types: Record<"embed" | "q" | "k" | "v" | "o" | "gate" | "up" | "down" | "head", TinyType>;
+  /** Matrices of the first layers in turns of MATRIX_TYPES, from this one on, whatever `types` says. */
+  mixedFrom?: number;
 }
 
 const same = (type: TinyType): TinyShape["types"] => ({
@@ -35,6 +37,35 @@ const same = (type: TinyType): TinyShape["types"] => ({
   up: type,
   down: type,
   head: type,
+});
+
+/** Every type a matrix may have; blocks of K-quants ask for sides that are multiples of 256. */
+export const MATRIX_TYPES = [
+  "F32",
+  "F16",
+  "BF16",
+  "Q4_0",
+  "Q4_1",
+  "Q5_0",
+  "Q5_1",
+  "Q8_0",
+  "Q4_K",
+  "Q5_K",
+  "Q6_K",
+] as const satisfies readonly TinyType[];
+
+/** The 14 matrices of the first two layers have every type; embedding and head others in each family. */
+const ofEveryType = (mixedFrom: number, embed: TinyType, head?: TinyType) => ({
+  mixedFrom,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 64,
+  hidden: 256,
+  mlp: 256,
+  tied: head === undefined,
+  ropeBase: 10000,
+  types: { ...same("F32"), embed, head: head ?? "F32" },
 });
 
 export const TINY_MODELS = {
@@ -146,6 +177,27 @@ export const TINY_MODELS = {
     window: 13,
     types: { ...same("F32"), v: "Q8_0", gate: "Q4_1", up: "Q8_0" },
   },
+  "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
+  "types-llama3": {
+    ...ofEveryType(3, "Q4_1", "Q4_K"),
+    heads: 2,
+    kvHeads: 1,
+    headDim: 128,
+    ropeBase: 500000,
+    ropeScaling: [8, 1, 4, 64],
+  },
+  "types-qwen2": { ...ofEveryType(6, "Q5_K", "BF16"), family: "qwen2" },
+  "types-qwen3": { ...ofEveryType(9, "Q5_1", "F16"), family: "qwen3", heads: 8 },
+  "types-gemma3": {
+    ...ofEveryType(1, "Q6_K"),
+    family: "gemma3",
+    layers: 7,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 256,
+    window: 13,
+    ropeBase: 1000000,
+  },
 } satisfies Record<string, TinyShape>;
 
 type Metadata = Record<string, MetadataInput>;
@@ -210,7 +262,7 @@ function shapeMetadata(name: string, shape: TinyShape): Metadata {
 }
 
 function tensors(shape: TinyShape, draw: Random): TensorInput[] {
-  const { hidden: E, mlp: F, types } = shape;
+  const { hidden: E, mlp: F } = shape;
   const qRows = shape.heads * shape.headDim;
   const kvRows = shape.kvHeads * shape.headDim;
   const weight = (name: string, type: TinyType, columns: number, rows: number): TensorInput => ({
@@ -233,8 +285,9 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
       Float32Array.from({ length }, () => scale * (draw() - 0.5)),
     );
   const { family = "llama" } = shape;
-  const list = [weight("token_embd.weight", types.embed, E, TINY_VOCAB)];
+  const list = [weight("token_embd.weight", shape.types.embed, E, TINY_VOCAB)];
   for (let layer = 0; layer < shape.layers; layer++) {
+    const types = mixedTypes(shape, layer) ?? shape.types;
     const p = `blk.${layer}.`;
     list.push(
       norm(`${p}attn_norm.weight`),
@@ -265,9 +318,22 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
     );
   }
   list.push(norm("output_norm.weight"));
-  if (!shape.tied) list.push(weight("output.weight", types.head, E, TINY_VOCAB));
+  if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, TINY_VOCAB));
   if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
   return list;
+}
+
+const ROLES = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+
+/** The types of layer 0 or 1 of a model with all of them. */
+function mixedTypes(
+  { mixedFrom, types }: TinyShape,
+  layer: number,
+): TinyShape["types"] | undefined {
+  if (mixedFrom === undefined || layer > 1) return undefined;
+  const turn = (role: number) =>
+    MATRIX_TYPES[(mixedFrom + 7 * layer + role) % MATRIX_TYPES.length]!;
+  return { ...types, ...Object.fromEntries(ROLES.map((role, i) => [role, turn(i)])) };
 }
 
 /** What the frequencies of Llama 3 are divided by, as its converter writes it. */

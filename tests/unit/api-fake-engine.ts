@@ -37,7 +37,46 @@ export class FakeEngine {
   readonly log: string[] = [];
   /** Thrown in place of the next answer's third token. */
   failure: Error | undefined;
+  /** Calibrations that were to be kept, and those that were put in use. */
+  readonly kept: Uint8Array[] = [];
+  readonly installed: Uint8Array[] = [];
+  readonly shape = {
+    layers: 2,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 4,
+    inverseFrequencies: new Float64Array(2),
+  };
   private readonly conversations = new Map<string, FakeConversation>();
+
+  async install(file: Uint8Array): Promise<void> {
+    this.installed.push(file);
+  }
+
+  unnamedConversation(): FakeConversation {
+    return new FakeConversation(this, "unnamed");
+  }
+
+  /** Heads that lean on one dimension, chunk by chunk. */
+  async *captureHeads(tokens: readonly number[], signal?: AbortSignal) {
+    const { layers, heads, kvHeads, headDim } = this.shape;
+    const wave = (count: number) =>
+      Float32Array.from({ length: count }, (_, i) => Math.sin(i * 1.7) + (i % headDim ? 0 : 3));
+    for (let start = 0; start < tokens.length; start += 128) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      throwIfAborted(signal);
+      const rows = Math.min(128, tokens.length - start);
+      for (let layer = 0; layer < layers; layer++)
+        yield {
+          layer,
+          rows,
+          start,
+          queries: wave(rows * heads * headDim),
+          keys: wave(rows * kvHeads * headDim),
+          values: wave(rows * kvHeads * headDim),
+        };
+    }
+  }
 
   conversation(id: string): FakeConversation {
     let found = this.conversations.get(id);
@@ -157,6 +196,10 @@ const opening =
     return {
       engine: fake as unknown as InferenceEngine,
       sha256: "abc",
+      keepCalibration: async (file) => {
+        fake.kept.push(file);
+        return true;
+      },
       close: () => fake.close(),
     };
   };

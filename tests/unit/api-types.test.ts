@@ -19,7 +19,7 @@ describe("types", () => {
     type Theirs = OpenAI.ChatCompletionCreateParams;
     type Shared = Omit<
       ChatCompletionRequest,
-      "messages" | "top_k" | "min_p" | "repetition_penalty" | "stream"
+      "messages" | "top_k" | "min_p" | "repetition_penalty" | "speculative" | "stream"
     >;
     expectTypeOf<Shared>().toExtend<Partial<Omit<Theirs, "messages" | "stream">>>();
     type Plain = Extract<OpenAI.ChatCompletionMessageParam, { role: "system" | "user" }>["role"];

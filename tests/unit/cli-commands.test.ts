@@ -12,12 +12,17 @@ const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
 const files: CommandFiles = {
   readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
   readBytes: async () => new TextEncoder().encode(TEXT),
+  readIfThere: async () => "",
+  version: async () => "0",
+  commandLine: "winnow",
 };
 
 const context = (engine: object): CommandContext => ({
   engine: engine as CommandContext["engine"],
   modelSha256: "abc",
   report: () => {},
+  append: async () => {},
+  signal: new AbortController().signal,
 });
 
 async function run<Input>(

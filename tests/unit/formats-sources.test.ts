@@ -208,7 +208,7 @@ describe("resolveModel", () => {
   it("takes a named model from beside the page, then from the store", async () => {
     const store = new MemoryStore();
     const model = await resolve("tiny", fetch, store);
-    expect(model).toMatchObject({ name: "tiny", sha256: HASH, filters: entry.filters, entry });
+    expect(model).toMatchObject({ name: "tiny", sha256: HASH, entry });
     expect(await model.verified()).toEqual({ sha256: HASH });
     const again = await resolve("tiny", () => Promise.reject(new Error("offline")), store);
     expect(await again.verified()).toEqual({ sha256: HASH });

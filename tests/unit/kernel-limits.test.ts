@@ -9,15 +9,18 @@ import {
   createAttentionPrefill,
 } from "../../src/kernels/attention.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import { createClamped } from "../../src/kernels/clamped.ts";
 import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
+import { createKvRestore, createKvSave } from "../../src/kernels/kv-undo.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
 import { createObserve } from "../../src/kernels/observe.ts";
 import { KV_STORAGES } from "../../src/kernels/page-format.ts";
+import { PLANS } from "../../src/kernels/product-plan.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
@@ -76,7 +79,21 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
         norm: { gain, epsilon: 1e-5 },
         bias: gain,
       });
+      for (const shape of [PLANS["split-k"], { row: "rows-int8", tile: "4x4/64" }] as const)
+        await createLinear(gpu, {
+          matrix: matrix(layout, 192, 576),
+          epilogue,
+          shape,
+          asAlone: true,
+        });
     }
+    await createLinear(gpu, {
+      matrix: matrix(layout, 192, 576),
+      epilogue: "add",
+      shape: PLANS["split-k"],
+      joins: { heads: 9, headDim: 64, maxSplits: 32 },
+      rows: [1],
+    });
     await createEmbed(gpu, matrix(layout, 192, 576));
   }
   for (const [headDim, heads, kvHeads] of [
@@ -105,6 +122,8 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
       await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
     }
   await createKvRing(gpu, shape);
+  for (const ring of [false, true]) await createKvSave(gpu, shape, { ring });
+  await createKvRestore(gpu, shape);
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
       for (const policy of Object.values<Policy>(POLICIES))
@@ -115,6 +134,7 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createEvictSelect(gpu, shape);
   await createKvMove(gpu, shape);
   await createRetention(gpu, shape);
+  await createClamped(gpu, shape);
 }
 
 test.each(["apple", "swiftshader"])(
@@ -125,6 +145,7 @@ test.each(["apple", "swiftshader"])(
     for (const { label, bindings } of specs)
       expect(bindings.filter((type) => type !== "uniform").length, label).toBeLessThanOrEqual(8);
   },
+  240_000,
 );
 
 test("a binding that the WGSL contradicts is refused", async () => {

@@ -1,9 +1,9 @@
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { invalidArgument } from "../../errors.ts";
+import { seededRandom } from "../../eval/random.ts";
 import type { Command } from "../command.ts";
 import { CONVERSATION, GREEDY } from "../defaults.ts";
 import { CACHE_FLAGS, CACHE_USAGE, oneOf, required, wholeNumber } from "../flags.ts";
-import { seededRandom } from "../random.ts";
 
 interface Input {
   text: string;

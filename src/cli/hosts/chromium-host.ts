@@ -1,15 +1,18 @@
 import type { Page } from "playwright";
 import { WinnowError } from "../../errors.ts";
 import { CHROMIUM_FLAGS, findChromium } from "../../node/chromium.ts";
-import { packageFile, readNodeFilters } from "../../node/filter-files.ts";
+import { packageFile, readGivenFilters, readOwnFilters } from "../../node/filter-files.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { serveStatic } from "../../node/static-server.ts";
-import type { CommandResult, Report } from "../command.ts";
-import type { Job } from "../job.ts";
+import type { CommandResult } from "../command.ts";
+import type { Job, JobHooks } from "../job.ts";
 import type { PageJob, PageOutcome } from "../page/page-protocol.ts";
 
 /** Runs a job in headless Chromium: the same command code, with the engine in a page. */
-export async function runInChromium(job: Job, report: Report): Promise<CommandResult> {
+export async function runInChromium(
+  job: Job,
+  { report, append, signal }: JobHooks,
+): Promise<CommandResult> {
   const script = packageFile("dist/cli-page.js");
   if (!script)
     throw new WinnowError("internal", "dist/cli-page.js is missing", {
@@ -18,7 +21,7 @@ export async function runInChromium(job: Job, report: Report): Promise<CommandRe
   const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) =>
     report(stage, loaded, total),
   );
-  const filters = await readNodeFilters(job.filters, model.entry);
+  const filters = (await readGivenFilters(job.filters)) ?? (await readOwnFilters(model.entry));
   const { sha256 } = await model.verified();
   await model.close();
   const server = await serveStatic(
@@ -28,6 +31,7 @@ export async function runInChromium(job: Job, report: Report): Promise<CommandRe
   try {
     return await withPage(async (page) => {
       await page.exposeFunction("winnowReport", report);
+      await page.exposeFunction("winnowAppend", append);
       await page.route(server.url, (route) =>
         route.fulfill({ contentType: "text/html", body: "<!doctype html><title>winnow</title>" }),
       );
@@ -43,6 +47,8 @@ export async function runInChromium(job: Job, report: Report): Promise<CommandRe
         sha256,
         ...(filters ? { filters: Buffer.from(filters).toString("base64") } : {}),
       };
+      const abort = (): void => void page.evaluate(() => globalThis.winnowAbort());
+      signal.addEventListener("abort", abort);
       const outcome = await page.evaluate((sent) => globalThis.winnowRun(sent), pageJob);
       return unpack(outcome);
     });

@@ -6,29 +6,35 @@ import { openInNode } from "../../node/open-in-node.ts";
 import { mayHaveVulkanDriver, swiftShaderEnvironment } from "../../node/vulkan.ts";
 import { createGgufTokenizer } from "../../text/gguf-tokenizer.ts";
 import type { CommandResult, Report, TextCommand } from "../command.ts";
-import type { Job } from "../job.ts";
+import type { Job, JobHooks } from "../job.ts";
 import { findEngineCommand } from "../registry.ts";
 
 /** Set for the second try, so that there is no third. */
 const RETRY_MARK = "WINNOW_SWIFTSHADER";
 
 /** Runs a job on Dawn in this process. */
-export async function runInNode(job: Job, report: Report): Promise<CommandResult> {
+export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResult> {
   await checkModelName(job.model);
   await findAdapter();
   const { engine, sha256, close } = await openInNode()(
     {
       model: job.model,
       cache: job.cache,
+      // What is measured here must not depend on what the machine was doing at the time.
+      tuning: "off",
       ...(job.filters === undefined ? {} : { filters: job.filters }),
     },
-    ({ stage, loaded, total }) => report(stage, loaded, total),
-    new AbortController().signal,
+    ({ stage, loaded, total }) => hooks.report(stage, loaded, total),
+    hooks.signal,
   );
   try {
-    for (const notice of engine.info().notices) console.error(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.error(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
-    return await command.run(job.input, { engine, modelSha256: sha256, report });
+    const result = await command.run(job.input, { engine, modelSha256: sha256, ...hooks });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.error(`winnow: ${notice}`);
+    return result;
   } finally {
     await close();
   }

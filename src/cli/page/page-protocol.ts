@@ -21,5 +21,7 @@ export type PageOutcome =
 
 declare global {
   function winnowRun(job: PageJob): Promise<PageOutcome>;
+  function winnowAbort(): void;
+  function winnowAppend(path: string, text: string): Promise<void>;
   function winnowReport(label: string, done: number, total: number): Promise<void>;
 }

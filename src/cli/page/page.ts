@@ -4,6 +4,9 @@ import { HttpSource } from "../../formats/http-source.ts";
 import { findEngineCommand } from "../registry.ts";
 import type { PageJob, PageOutcome } from "./page-protocol.ts";
 
+const abortion = new AbortController();
+globalThis.winnowAbort = () => abortion.abort();
+
 globalThis.winnowRun = async (job: PageJob): Promise<PageOutcome> => {
   try {
     return { ok: true, result: await run(job) };
@@ -19,14 +22,16 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     gpu: navigator.gpu,
     // The command line has hashed the file already.
     model: { source, name, sha256, verified: async () => ({ sha256 }) },
-    options: { cache },
+    // What is measured here must not depend on what the machine was doing at the time.
+    options: { cache, tuning: "off" },
     filters: job.filters === undefined ? undefined : fromBase64(job.filters),
     tokenizer: undefined,
     onProgress: ({ stage, loaded, total }) => void winnowReport(stage, loaded, total),
-    signal: new AbortController().signal,
+    signal: abortion.signal,
   });
   try {
-    for (const notice of engine.info().notices) console.log(`winnow: ${notice}`);
+    const before = engine.info().notices;
+    for (const notice of before) console.log(`winnow: ${notice}`);
     const command = findEngineCommand(job.command)!;
     const {
       json,
@@ -36,7 +41,11 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
       engine,
       modelSha256: sha256,
       report: (label, done, total) => void winnowReport(label, done, total),
+      append: winnowAppend,
+      signal: abortion.signal,
     });
+    for (const notice of engine.info().notices.slice(before.length))
+      console.log(`winnow: ${notice}`);
     const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
     return { json, text, files: Object.fromEntries(packed) };
   } finally {

@@ -1,0 +1,135 @@
+import { invalidArgument, WinnowError } from "../../errors.ts";
+import { evaluate } from "../../eval/evaluate.ts";
+import { htmlReport } from "../../eval/html/page.ts";
+import { readKept } from "../../eval/kept.ts";
+import { engineModel } from "../../eval/model.ts";
+import { type EvalReport, SCHEMA } from "../../eval/report.ts";
+import { resultsOf } from "../../eval/results.ts";
+import { markdownTables } from "../../eval/table.ts";
+import type { EvalText } from "../../eval/types.ts";
+import { sha256OfText } from "../../formats/sha256.ts";
+import type { Command, CommandFiles, CommandResult, FlagValues } from "../command.ts";
+import {
+  EVAL_FLAGS,
+  EVAL_USAGE,
+  type EvalFlags,
+  policiesFor,
+  readEvalFlags,
+} from "../eval-flags.ts";
+import { optional } from "../flags.ts";
+
+interface Input extends EvalFlags {
+  texts: EvalText[];
+  out: string;
+  host: string;
+  command: string;
+  version: string;
+  /** Contents of the cells that an earlier run kept. */
+  kept: string;
+}
+
+/** Policies against each other on tasks people know, in one report. */
+export const evalCommand: Command<Input> = {
+  name: "eval",
+  summary: "evaluate eviction policies: perplexity, agreement, needles, RULER-like tasks",
+  usage: EVAL_USAGE,
+  flags: EVAL_FLAGS,
+  listFlag: "text",
+  modelDefault: "smollm2-135m-instruct",
+  cacheDefaults: { policy: "full" },
+  abortable: true,
+  async withoutModel(flags, files) {
+    const path = optional(flags, "table");
+    if (path === undefined) return undefined;
+    const report = parseReport(path, await files.readText("table", path));
+    return { json: { ...report }, text: markdownTables(report) };
+  },
+  async read(flags, files) {
+    const options = readEvalFlags(flags);
+    const out = optional(flags, "out") ?? "winnow-eval";
+    const texts = await readTexts(flags, files);
+    return {
+      ...options,
+      texts,
+      out,
+      host: optional(flags, "host") ?? "node",
+      command: files.commandLine,
+      version: await files.version(),
+      kept: flags.fresh ? "" : await files.readIfThere("out", `${out}/cells.jsonl`),
+    };
+  },
+  async run(input, { engine, modelSha256, report, append, signal }) {
+    const { texts, out, host, command, version } = input;
+    const filters = engine.filtersSha256;
+    const { policies, notices } = policiesFor(input, (name) => engine.lacks(name));
+    const options = { ...input.options, policies };
+    const provenance = { version, modelSha256, filtersSha256: filters ?? "" };
+    let finished = 0;
+    const done = await evaluate(engineModel(engine), options, texts, provenance, {
+      kept: readKept(input.kept),
+      keep: async (cell) => {
+        await append(`${out}/cells.jsonl`, `${JSON.stringify(cell)}\n`);
+        finished += 1;
+      },
+      note: (line) => console.error(`winnow: ${line}`),
+      report,
+      signal,
+    }).catch((error: unknown) => {
+      throw stopped(error, finished, out);
+    });
+    const from = options.from ?? Math.min(...options.budgets);
+    const { model, adapter } = engine.info();
+    const result: EvalReport = {
+      schema: SCHEMA,
+      date: new Date().toISOString(),
+      command,
+      provenance,
+      model: { name: model.name, architecture: model.architecture, parameters: model.parameters },
+      adapter: { description: adapter.description },
+      host,
+      options,
+      from,
+      texts: texts.map(({ name, sha256 }) => ({ name, sha256 })),
+      cells: done.cells.length,
+      seconds: done.cells.reduce((sum, { seconds }) => sum + seconds, 0),
+      ...resultsOf(done.cells, from),
+      notices,
+    };
+    const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+    return {
+      json: { ...result },
+      text: `${markdownTables(result)}\n\n${out}/report.html and ${out}/report.json are written`,
+      files: {
+        [`${out}/report.json`]: bytes(`${JSON.stringify(result, null, 1)}\n`),
+        [`${out}/report.html`]: bytes(htmlReport(result)),
+      },
+    } satisfies CommandResult;
+  },
+};
+
+async function readTexts(flags: FlagValues, files: CommandFiles): Promise<EvalText[]> {
+  const texts: EvalText[] = [];
+  for (const path of (flags.text ?? []) as string[]) {
+    const text = await files.readText("text", path);
+    texts.push({ name: path.split("/").at(-1)!, sha256: sha256OfText(text), text });
+  }
+  return texts;
+}
+
+function parseReport(path: string, text: string): EvalReport {
+  try {
+    const report = JSON.parse(text) as Partial<EvalReport> | null;
+    if (report?.schema === SCHEMA && Array.isArray(report.rows)) return report as EvalReport;
+  } catch {
+    // Said below.
+  }
+  throw invalidArgument("--table", `${path} is no report of this version of winnow eval`);
+}
+
+/** An abort, in words of what was kept. */
+function stopped(error: unknown, cells: number, out: string): unknown {
+  if (!(error instanceof WinnowError) || error.code !== "aborted") return error;
+  return new WinnowError("aborted", `stopped; ${cells} cells of this run are kept in ${out}`, {
+    hint: "The same command goes on from there.",
+  });
+}

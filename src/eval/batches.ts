@@ -1,0 +1,49 @@
+import type { Cell, PromptCell, TextCell } from "./types.ts";
+
+/** Cells that run together; each is kept on its own. */
+export type Batch =
+  | { readonly kind: "text"; readonly cells: readonly TextCell[] }
+  | { readonly kind: "prompt"; readonly cells: readonly PromptCell[] };
+
+const passageKey = ({ text, offset, tokens, passage }: TextCell): string =>
+  JSON.stringify([text, offset, tokens, passage]);
+
+/** Cells of one passage, in the order of the first. */
+function byPassage(cells: readonly TextCell[]): TextCell[][] {
+  const groups = new Map<string, TextCell[]>();
+  for (const cell of cells) {
+    const key = passageKey(cell);
+    groups.set(key, [...(groups.get(key) ?? []), cell]);
+  }
+  return [...groups.values()];
+}
+
+export function slices<T>(list: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < list.length; i += size) parts.push(list.slice(i, i + size));
+  return parts;
+}
+
+/** Whether the uncompressed run must go along, for a batch that does not hold it. */
+export const needsReference = ({ cells: [first] }: Batch & { kind: "text" }): boolean =>
+  first!.agreement && first!.arm.policy !== "full";
+
+/** The cells that are left, in groups of at most `lanes` sequences. */
+export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {
+  const batches: Batch[] = [];
+  const text = cells.filter((cell): cell is TextCell => cell.kind === "text");
+  for (const group of byPassage(text)) {
+    // The ceiling leads where it is among them; else a place is left for it.
+    const sorted = [...group].sort(
+      (a, b) => Number(b.arm.policy === "full") - Number(a.arm.policy === "full"),
+    );
+    const led = sorted[0]!.arm.policy === "full" ? 1 : 0;
+    const room = sorted[0]!.agreement ? Math.max(1, lanes - 1) : lanes;
+    const first = sorted.slice(0, sorted[0]!.agreement ? room + led : room);
+    for (const cells of [first, ...slices(sorted.slice(first.length), room)])
+      batches.push({ kind: "text", cells });
+  }
+  const prompts = cells.filter((cell): cell is PromptCell => cell.kind === "prompt");
+  for (const cells of slices(prompts, lanes)) batches.push({ kind: "prompt", cells });
+  return batches;
+}

@@ -1,0 +1,140 @@
+import { resolveCacheSettings } from "../cache/budget.ts";
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { invalidArgument } from "../errors.ts";
+import {
+  type Arm,
+  type Ask,
+  type Cell,
+  cacheOf,
+  type EvalOptions,
+  type EvalText,
+  PROMPT_TASKS,
+  type PromptCell,
+  type PromptTask,
+  type TextCell,
+} from "./types.ts";
+
+/** A text as token ids. */
+export interface Tokenised extends EvalText {
+  readonly tokens: readonly number[];
+}
+
+export const isPromptTask = (task: string): task is PromptTask =>
+  (PROMPT_TASKS as readonly string[]).includes(task);
+
+/** The uncompressed run that every score is compared with. */
+const ceiling = ({ kv }: EvalOptions): Arm => ({ policy: "full", budget: "full", kv });
+
+/** The ceiling, then every policy under every budget. Throws invalid_argument for a window that does not fit. */
+export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] {
+  const { policies, window, sinks, kv } = options;
+  const arms = policies
+    .filter((policy) => POLICIES[policy].evicts)
+    .flatMap((policy) =>
+      [...budgets]
+        .sort((a, b) => a - b)
+        .map((budget): Arm => {
+          const asked = {
+            policy,
+            budget,
+            kv,
+            ...(window === undefined ? {} : { window }),
+            ...(sinks === undefined ? {} : { sinks }),
+          };
+          resolveCacheSettings(cacheOf(asked));
+          return asked;
+        }),
+    );
+  return [ceiling(options), ...arms];
+}
+
+interface Passage {
+  readonly text: string;
+  readonly sha256: string;
+  readonly passage: number;
+  readonly offset: number;
+  readonly tokens: number;
+}
+
+/**
+ * Passages spread over the texts in turns; those of one text are the beginnings of equal parts of it.
+ * Throws invalid_argument where a text is too short.
+ */
+export function passagesOf(
+  { passages, tokens }: Pick<EvalOptions, "passages" | "tokens">,
+  texts: readonly Tokenised[],
+): Passage[] {
+  if (texts.length === 0) throw invalidArgument("--text", "is required for tasks over passages");
+  return Array.from({ length: passages }, (_, passage) => {
+    const which = passage % texts.length;
+    const { name, sha256, tokens: ids } = texts[which]!;
+    const share = Math.ceil((passages - which) / texts.length);
+    const part = Math.floor(ids.length / share);
+    if (part < tokens)
+      throw invalidArgument(
+        "--text",
+        `${name} has ${ids.length} tokens; ${share} passages of ${tokens} need ${share * tokens}`,
+        "Give more or longer texts, or ask for fewer --passages or --tokens.",
+      );
+    return {
+      text: name,
+      sha256,
+      passage,
+      offset: Math.floor(passage / texts.length) * part,
+      tokens,
+    };
+  });
+}
+
+/** Every cell that the options ask for, those that run together beside each other. */
+export function planCells(options: EvalOptions, texts: readonly Tokenised[], hay: string): Cell[] {
+  const { tasks, budgets } = options;
+  const agreement = tasks.includes("agreement");
+  const wantsText = agreement || tasks.includes("ppl");
+  const passages = wantsText ? passagesOf(options, texts) : [];
+  const arms = wantsText ? armsOf(options, budgets) : [];
+  return [
+    ...passages.flatMap((passage) =>
+      arms.map((arm): TextCell => ({ kind: "text", ...passage, agreement, arm })),
+    ),
+    ...tasks.filter(isPromptTask).flatMap((task) => promptCells(options, task, hay)),
+  ];
+}
+
+function promptCells(options: EvalOptions, task: PromptTask, hay: string): PromptCell[] {
+  const { lengths, ratios, depths, asks, trials, seed } = options;
+  const cells: PromptCell[] = [];
+  const places: readonly (number | undefined)[] = task === "needle" ? depths : [undefined];
+  const each = (length: number, ask: Ask, depth: number | undefined, trial: number): void => {
+    const budgets = [...new Set(ratios.map((ratio) => Math.round(length / ratio)))];
+    for (const arm of armsOf(options, budgets))
+      cells.push({
+        kind: "prompt",
+        task,
+        length,
+        ...(depth === undefined ? {} : { depth }),
+        ask,
+        trial,
+        seed,
+        hay,
+        arm,
+      });
+  };
+  for (const length of lengths)
+    for (const ask of asks)
+      for (const depth of places)
+        for (let trial = 0; trial < trials; trial += 1) each(length, ask, depth, trial);
+  return cells;
+}
+
+/** Throws invalid_argument for a name that is no policy. */
+export function checkPolicies(names: readonly string[]): PolicyName[] {
+  return names.map((name) => {
+    if (Object.hasOwn(POLICIES, name)) return name as PolicyName;
+    throw invalidArgument(
+      "--policies",
+      `unknown policy "${name}"`,
+      `Use some of ${Object.keys(POLICIES).join(", ")}, or all.`,
+    );
+  });
+}

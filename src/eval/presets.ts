@@ -1,0 +1,55 @@
+import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { type EvalOptions, TASKS } from "./types.ts";
+
+const everyPolicy = Object.keys(POLICIES) as PolicyName[];
+
+const common = {
+  lengths: [1024],
+  depths: [0, 0.25, 0.5, 0.75, 1],
+  asks: ["in", "after"],
+  tokens: 1280,
+  passages: 4,
+  trials: 10,
+  seed: 1,
+  kv: "f16",
+  lanes: 16,
+} as const;
+
+/** What --preset sets; each flag changes one of them. */
+export const PRESETS = {
+  /** Minutes on a software adapter: does the harness work here, and roughly how well? */
+  quick: {
+    ...common,
+    tasks: ["ppl", "needle"],
+    policies: ["full", "q-filters", "streaming-llm", "random"],
+    budgets: [64],
+    ratios: [4],
+    lengths: [384],
+    depths: [0.5],
+    asks: ["in"],
+    tokens: 192,
+    passages: 1,
+    trials: 1,
+    lanes: 8,
+  },
+  /** Policies against each other: losses, agreement and needles. */
+  policies: {
+    ...common,
+    tasks: ["ppl", "agreement", "needle"],
+    policies: everyPolicy,
+    budgets: [64, 128, 256, 512],
+    ratios: [4],
+    trials: 4,
+  },
+  /** Everything, as in the papers. */
+  full: {
+    ...common,
+    tasks: TASKS,
+    policies: everyPolicy,
+    budgets: [64, 128, 256, 512, 1024],
+    ratios: [2, 4, 8, 16, 32],
+    lengths: [512, 1024, 2048],
+  },
+} as const satisfies Record<string, EvalOptions>;
+
+export type PresetName = keyof typeof PRESETS;

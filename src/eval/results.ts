@@ -1,0 +1,201 @@
+import { taskOf } from "./evaluate.ts";
+import { canonical } from "./kept.ts";
+import { type Estimate, mean, scores, student } from "./statistics.ts";
+import type { Arm, Cell, KeptCell, PromptScore, TextCell, TextScore } from "./types.ts";
+
+/** What was run under, besides the arm. */
+export interface Condition {
+  readonly tokens?: number;
+  readonly length?: number;
+  readonly depth?: number;
+  readonly ask?: string;
+}
+
+/** One figure: a metric of a task under one arm. */
+export interface Row extends Estimate {
+  readonly task: string;
+  readonly metric: Metric;
+  readonly better: "lower" | "higher";
+  readonly condition: Condition;
+  readonly arm: Arm;
+  /** Passages or trials. */
+  readonly n: number;
+  /** The uncompressed run's value. */
+  readonly ceiling: number;
+  /** Mean bytes of the cache at the end, and of the uncompressed one. */
+  readonly bytes: number;
+  readonly bytesFull: number;
+  /** Mean pairs a kv head at the end. */
+  readonly pairs: number;
+}
+
+export const METRICS = {
+  perplexity: "lower",
+  "perplexity ratio": "lower",
+  "top-1 agreement": "higher",
+  "KL (nats)": "lower",
+  score: "higher",
+} as const;
+export type Metric = keyof typeof METRICS;
+
+/** Extra loss over position against the uncompressed run, mean over passages. */
+export interface Curve {
+  readonly arm: Arm;
+  readonly tokens: number;
+  readonly points: readonly { readonly position: number; readonly nats: number }[];
+}
+
+export interface Results {
+  readonly rows: readonly Row[];
+  readonly curves: readonly Curve[];
+}
+
+/** Positions a point of a curve stands for. */
+const BIN = 32;
+
+interface Group {
+  readonly cells: readonly KeptCell[];
+  readonly full: readonly KeptCell[];
+  readonly condition: Condition;
+  readonly arm: Arm;
+}
+
+const conditionOf = (cell: Cell): Condition =>
+  cell.kind === "prompt"
+    ? {
+        length: cell.length,
+        ...(cell.depth === undefined ? {} : { depth: cell.depth }),
+        ask: cell.ask,
+      }
+    : { tokens: cell.tokens };
+
+/** What must be equal for two cells to differ in nothing but their arm. */
+const problemOf = ({ arm: _, ...rest }: Cell): string => canonical(rest);
+
+/** Cells by task, condition and arm, each with the uncompressed cells of the same problems. */
+function groupsOf(cells: readonly KeptCell[]): Map<string, Group[]> {
+  const full = new Map<string, KeptCell>();
+  for (const one of cells) if (one.cell.arm.policy === "full") full.set(problemOf(one.cell), one);
+  const groups = new Map<string, { task: string; cells: KeptCell[] }>();
+  for (const one of cells) {
+    const task = taskOf(one.cell);
+    const key = canonical([task, conditionOf(one.cell), one.cell.arm]);
+    const group = groups.get(key) ?? { task, cells: [] };
+    group.cells.push(one);
+    groups.set(key, group);
+  }
+  const byTask = new Map<string, Group[]>();
+  for (const { task, cells } of groups.values()) {
+    const list = byTask.get(task) ?? [];
+    const { cell } = cells[0]!;
+    list.push({
+      cells,
+      full: cells.map((one) => full.get(problemOf(one.cell))!),
+      condition: conditionOf(cell),
+      arm: cell.arm,
+    });
+    byTask.set(task, list);
+  }
+  return byTask;
+}
+
+function row(
+  task: string,
+  metric: Metric,
+  { cells, full, condition, arm }: Group,
+  estimate: Estimate,
+  ceiling: number,
+): Row {
+  return {
+    task,
+    metric,
+    better: METRICS[metric],
+    condition,
+    arm,
+    n: cells.length,
+    ...estimate,
+    ceiling,
+    bytes: mean(cells.map(({ score }) => score.bytes)),
+    bytesFull: mean(full.map(({ score }) => score.bytes)),
+    pairs: mean(cells.map(({ score }) => score.pairs)),
+  };
+}
+
+/** Mean loss from position `from` on; loss i is that of token i + 1. */
+const lossFrom = ({ score }: KeptCell, from: number): number =>
+  mean((score as TextScore).nll.slice(from));
+
+const exp = ({ value, low, high }: Estimate): Estimate => ({
+  value: Math.exp(value),
+  ...(low === undefined ? {} : { low: Math.exp(low) }),
+  ...(high === undefined ? {} : { high: Math.exp(high) }),
+});
+
+/** An interval of something that lies between 0 and `most`. */
+const within = ({ value, low, high }: Estimate, most: number): Estimate => ({
+  value,
+  ...(low === undefined ? {} : { low: Math.max(0, low) }),
+  ...(high === undefined ? {} : { high: Math.min(most, high) }),
+});
+
+function textRows(group: Group, from: number, agreement: boolean): Row[] {
+  const { cells, full } = group;
+  const losses = cells.map((one) => lossFrom(one, from));
+  const ceilings = full.map((one) => lossFrom(one, from));
+  const extra = student(losses.map((loss, i) => loss - ceilings[i]!));
+  const ceiling = Math.exp(mean(ceilings));
+  const rows = [
+    row("ppl", "perplexity", group, exp(student(losses)), ceiling),
+    row("ppl", "perplexity ratio", group, exp(extra), 1),
+  ];
+  if (!agreement) return rows;
+  const over = (pickValues: (score: TextScore) => readonly number[]): Estimate =>
+    student(cells.map(({ score }) => mean(pickValues(score as TextScore).slice(from))));
+  const shares = over(({ top1 }) => top1!);
+  return [
+    ...rows,
+    row("agreement", "top-1 agreement", group, within(shares, 1), 1),
+    row(
+      "agreement",
+      "KL (nats)",
+      group,
+      over(({ kl }) => kl!),
+      0,
+    ),
+  ];
+}
+
+function curveOf({ cells, full, arm }: Group): Curve {
+  const { tokens } = cells[0]!.cell as TextCell;
+  const points: { position: number; nats: number }[] = [];
+  for (let start = 0; start < tokens - 1; start += BIN) {
+    const end = Math.min(start + BIN, tokens - 1);
+    const extra = cells.map(({ score }, i) => {
+      const own = (score as TextScore).nll.slice(start, end);
+      const free = (full[i]!.score as TextScore).nll.slice(start, end);
+      return mean(own) - mean(free);
+    });
+    points.push({ position: (start + end) / 2, nats: mean(extra) });
+  }
+  return { arm, tokens, points };
+}
+
+/** Figures and curves of cells; `from`: the position from which losses count. */
+export function resultsOf(cells: readonly KeptCell[], from: number): Results {
+  const rows: Row[] = [];
+  const curves: Curve[] = [];
+  for (const [task, groups] of groupsOf(cells)) {
+    for (const group of groups) {
+      const [{ cell }] = group.cells as readonly [KeptCell];
+      if (cell.kind === "text") {
+        rows.push(...textRows(group, from, cell.agreement));
+        if (cell.arm.policy !== "full") curves.push(curveOf(group));
+      } else {
+        const values = group.cells.map(({ score }) => (score as PromptScore).score);
+        const free = group.full.map(({ score }) => (score as PromptScore).score);
+        rows.push(row(task, "score", group, scores(values), mean(free)));
+      }
+    }
+  }
+  return { rows, curves };
+}

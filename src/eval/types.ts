@@ -1,0 +1,145 @@
+import type { CacheRequest } from "../cache/budget.ts";
+import type { PolicyName } from "../cache/policies/index.ts";
+
+/** Tasks over running text: a passage, token by token. */
+export const TEXT_TASKS = ["ppl", "agreement"] as const;
+/** Tasks as RULER defines them (arXiv 2404.06654). */
+export const RULER_TASKS = [
+  "niah-single",
+  "niah-multikey",
+  "niah-multivalue",
+  "niah-multiquery",
+  "variables",
+  "common-words",
+  "frequent-words",
+  "qa",
+] as const;
+/** Tasks with a prompt, a question and an answer. `needle` is the grid of length and depth. */
+export const PROMPT_TASKS = ["needle", ...RULER_TASKS] as const;
+
+export type TextTask = (typeof TEXT_TASKS)[number];
+export type PromptTask = (typeof PROMPT_TASKS)[number];
+export type TaskName = TextTask | PromptTask;
+
+export const TASKS: readonly TaskName[] = [...TEXT_TASKS, ...PROMPT_TASKS];
+
+/** `in`: the question is part of the prompt that is compressed; `after`: it comes once the cache is compressed. */
+export type Ask = "in" | "after";
+
+export type KvStorage = "f16" | "q8";
+
+/** The cache a cell runs under. */
+export interface Arm {
+  readonly policy: PolicyName;
+  /** Pairs a kv head, or "full": the uncompressed ceiling. */
+  readonly budget: number | "full";
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly kv: KvStorage;
+}
+
+export const cacheOf = ({ policy, budget, window, sinks }: Arm): CacheRequest => ({
+  policy,
+  budget,
+  ...(window === undefined ? {} : { window }),
+  ...(sinks === undefined ? {} : { sinks }),
+});
+
+/** The smallest thing that is run and kept: one passage under one arm. */
+export interface TextCell {
+  readonly kind: "text";
+  /** Name and SHA-256 of the text's file. */
+  readonly text: string;
+  readonly sha256: string;
+  readonly passage: number;
+  /** Tokens [offset, offset + tokens) of the text. */
+  readonly offset: number;
+  readonly tokens: number;
+  /** Whether the next token's distribution is compared with the uncompressed one. */
+  readonly agreement: boolean;
+  readonly arm: Arm;
+}
+
+/** One trial of a task with a prompt under one arm. */
+export interface PromptCell {
+  readonly kind: "prompt";
+  readonly task: PromptTask;
+  /** Most tokens of the prompt, question and template included. */
+  readonly length: number;
+  /** Where the needle lies, 0 to 1; `needle` only. */
+  readonly depth?: number;
+  readonly ask: Ask;
+  readonly trial: number;
+  readonly seed: number;
+  /** "noise", or the SHA-256 of the text that sentences come from. */
+  readonly hay: string;
+  readonly arm: Arm;
+}
+
+export type Cell = TextCell | PromptCell;
+
+/** What a cache held when its cell ended. */
+export interface CellMemory {
+  readonly bytes: number;
+  /** Mean pairs a kv head of the layers that the budget governs. */
+  readonly pairs: number;
+}
+
+export interface TextScore extends CellMemory {
+  /** -ln p of tokens 1, 2, ... of the passage. */
+  readonly nll: readonly number[];
+  /** KL(uncompressed || arm) of the next token's distribution after tokens 0, 1, ... */
+  readonly kl?: readonly number[];
+  /** 1 where the most likely next token is that of the uncompressed run. */
+  readonly top1?: readonly number[];
+}
+
+export interface PromptScore extends CellMemory {
+  /** Share of the expected answers that were given; 0 or 1 where any one suffices. */
+  readonly score: number;
+  readonly answer: string;
+  readonly expected: readonly string[];
+  readonly promptTokens: number;
+}
+
+export type Score = TextScore | PromptScore;
+
+/** A line of cells.jsonl. */
+export interface KeptCell {
+  /** Hash of the cell's whole definition, the model and the version. */
+  readonly key: string;
+  readonly cell: Cell;
+  readonly score: Score;
+  readonly seconds: number;
+}
+
+export interface EvalOptions {
+  readonly tasks: readonly TaskName[];
+  readonly policies: readonly PolicyName[];
+  /** Budgets of text tasks. */
+  readonly budgets: readonly number[];
+  /** Prompt tasks: the budget is length / ratio. */
+  readonly ratios: readonly number[];
+  readonly lengths: readonly number[];
+  /** Of `needle`, 0 to 1. */
+  readonly depths: readonly number[];
+  readonly asks: readonly Ask[];
+  /** Tokens of a passage. */
+  readonly tokens: number;
+  readonly passages: number;
+  readonly trials: number;
+  readonly seed: number;
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly kv: KvStorage;
+  /** Losses count from this position on; default: the smallest budget, where eviction begins. */
+  readonly from?: number;
+  /** Sequences that step together. */
+  readonly lanes: number;
+}
+
+export interface EvalText {
+  readonly name: string;
+  readonly sha256: string;
+  readonly text: string;
+}

@@ -1,0 +1,77 @@
+/** Taking back what kv_write appended: kv_save notes it before, kv_restore puts it back. */
+import restoreCode from "../../shaders/kv_restore.wgsl?raw";
+import saveCode from "../../shaders/kv_save.wgsl?raw";
+import slotWords from "../../shaders/lib/slot_words.wgsl?raw";
+import victim from "../../shaders/lib/victim.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
+import { isCpuAdapter } from "./adapter-kind.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+import { slotBytes } from "./page-format.ts";
+
+/** Words of the uniform { lane, first row to take back, rows in the log, 0 }. */
+export const TAKEN_WORDS = 4;
+
+/** Bytes that one row's log takes for all layers and kv heads; a multiple of 256, so that it can be bound alone. */
+export const logRowBytes = (shape: CacheShape): number =>
+  Math.ceil((shape.layers * shape.kvHeads * (4 + slotBytes(shape))) / 256) * 256;
+
+/** Bindings: LayerShape, the row, pages, tables, lanes, the row's log. Workgroups: (G). */
+export function createKvSave(
+  gpu: GpuContext,
+  shape: CacheShape,
+  { ring, workgroup = workgroupFor(gpu) }: { ring: boolean; workgroup?: number },
+): Promise<Kernel> {
+  return gpu.kernel({
+    label: `kv_save${ring ? " ring" : ""}`,
+    code: [
+      pagedCode(shape, { WORKGROUP: workgroup, RING: ring }),
+      pageCode("pages", shape, "read words"),
+      victim,
+      slotWords,
+      saveCode,
+    ],
+    bindings: ["uniform", "read", "read", "read", "read", "write"],
+  });
+}
+
+export interface KvRestoreBuffers {
+  /** Uniform LayerShape. */
+  readonly shape: BufferBinding;
+  /** Uniform of TAKEN_WORDS. */
+  readonly taken: BufferBinding;
+  readonly tables: BufferBinding;
+  /** `logRowBytes` a row. */
+  readonly log: BufferBinding;
+  /** The layer's slab. */
+  readonly pages: BufferBinding;
+}
+
+/** A dispatch for one layer; counts in the page tables are left to the host. */
+export async function createKvRestore(
+  gpu: GpuContext,
+  shape: CacheShape,
+): Promise<(buffers: KvRestoreBuffers) => Dispatch> {
+  const kernel = await gpu.kernel({
+    label: "kv_restore",
+    code: [
+      pagedCode(shape, {
+        WORKGROUP: workgroupFor(gpu),
+        LOG_STRIDE: logRowBytes(shape) / 4,
+      }),
+      pageCode("pages", shape, "write words"),
+      slotWords,
+      restoreCode,
+    ],
+    bindings: ["uniform", "uniform", "read", "read", "write"],
+  });
+  return (b) => ({
+    kernel,
+    bindings: kernel.bind(b.shape, b.taken, b.tables, b.log, b.pages),
+    workgroups: [shape.kvHeads],
+  });
+}
+
+/** Barriers cost software adapters more than they save. */
+const workgroupFor = (gpu: GpuContext): number => (isCpuAdapter(gpu.adapter.info) ? 4 : 64);

@@ -1,0 +1,64 @@
+/** Which kernels compute the weight products on a device: measured by src/model/tuning.ts, or by the adapter's kind. */
+import matmulCode from "../../shaders/matmul.wgsl?raw";
+import matvecCode from "../../shaders/matvec.wgsl?raw";
+import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { isCpuAdapter } from "./adapter-kind.ts";
+import type { MatmulTile } from "./matmul.ts";
+
+/**
+ * One row of x. split-k: K over the lanes of a workgroup, coalesced. rows: a run of rows of W an invocation, read front
+ * to back. rows-int8: the same with packed integer dot products where the weights have them; x is rounded, see
+ * shaders/lib/weights_q4_int8.wgsl.
+ */
+export type RowVariant = "split-k" | "rows" | "rows-int8";
+
+/** Many rows of x: register tiles, by rows of x times rows of W, and invocations a workgroup. */
+export const TILES = {
+  "8x8/8": { m: 8, n: 8, group: 8, loop: "columns" },
+  "8x8/32": { m: 8, n: 8, group: 32, loop: "columns" },
+  "4x8/32": { m: 4, n: 8, group: 32, loop: "columns" },
+  "4x4/64": { m: 4, n: 4, group: 64, loop: "columns" },
+} as const satisfies Record<string, MatmulTile>;
+export type TileVariant = keyof typeof TILES;
+
+export interface ProductPlan {
+  readonly row: RowVariant;
+  readonly tile: TileVariant;
+}
+
+/** Measured by tests/bench/matmul.mjs on SwiftShader; a GPU's by bytes and flops in the shaders' headers. */
+export const PLANS = {
+  "row-tiles": { row: "rows", tile: "8x8/8" },
+  "split-k": { row: "split-k", tile: "8x8/32" },
+} as const satisfies Record<string, ProductPlan>;
+
+/** How products are computed where nothing was measured: see `isCpuAdapter`. */
+export type ProductShapeName = keyof typeof PLANS;
+
+/** Which shape of product suits the adapter. */
+export const productShapeFor = (adapter: GPUAdapter): ProductShapeName =>
+  isCpuAdapter(adapter.info) ? "row-tiles" : "split-k";
+
+const measured = new WeakMap<GpuContext, ProductPlan>();
+
+/** Products that are made from here on follow `plan`. */
+export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
+  measured.set(gpu, plan);
+};
+
+export const productPlan = (gpu: GpuContext): ProductPlan =>
+  measured.get(gpu) ?? PLANS[productShapeFor(gpu.adapter)];
+
+/** Whether WGSL has packed integer dot products here. */
+export const hasIntegerDot = ({ gpu }: GpuContext): boolean =>
+  gpu.wgslLanguageFeatures?.has("packed_4x8_integer_dot_product") ?? false;
+
+/** Changes whenever a kernel does that was measured: FNV-1a of their sources. */
+export function productVersion(): string {
+  let hash = 0x811c9dc5;
+  for (const code of [matvecCode, rowsCode, matmulCode])
+    for (let i = 0; i < code.length; i += 1)
+      hash = Math.imul(hash ^ code.charCodeAt(i), 0x01000193) >>> 0;
+  return hash.toString(16);
+}

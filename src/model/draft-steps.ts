@@ -1,0 +1,209 @@
+import type { KvPool } from "../cache/kv-pool.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import { MAX_SPLITS } from "../kernels/attention.ts";
+import {
+  createKvRestore,
+  createKvSave,
+  type KvRestoreBuffers,
+  logRowBytes,
+  TAKEN_WORDS,
+} from "../kernels/kv-undo.ts";
+import { type BoundLinear, createLinear } from "../kernels/linear.ts";
+import type { StepBuffers } from "./buffers.ts";
+import type { ModelConfig } from "./config.ts";
+import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
+import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
+import type { CacheKernels, LayerParts } from "./transformer.ts";
+import type { ModelWeights } from "./weights.ts";
+
+export interface DraftParts {
+  readonly gpu: GpuContext;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+  readonly pool: KvPool;
+  readonly filters: GPUBuffer;
+  readonly buffers: StepBuffers;
+  readonly kernels: CacheKernels;
+  readonly parts: readonly LayerParts[];
+  readonly embedding: { dispatches(rows: number): Dispatch[] };
+}
+
+/**
+ * Steps of several tokens of one sequence that give, for each token, the very bits that decoding it alone
+ * would: products over all rows, but in each layer the rows append, evict and attend one after another. What
+ * every append overwrites is noted, so that the last ones can be taken back.
+ */
+export class DraftSteps {
+  /** f32 [DRAFT_ROWS, E]: the residual stream after the last draft step. */
+  readonly kept: GPUBuffer;
+  /** One struct Row each `ROW_ALIGNMENT` bytes. */
+  readonly rows: GPUBuffer;
+  private readonly parts: DraftParts;
+  private readonly saves: ReadonlyMap<number, Kernel>;
+  private readonly restore: (buffers: KvRestoreBuffers) => Dispatch;
+  private readonly linears: readonly LayerLinears[];
+  private readonly head: BoundLinear;
+  private readonly partials: GPUBuffer;
+  private readonly log: GPUBuffer;
+  private readonly taken: GPUBuffer;
+  private readonly plans = new Map<number, Dispatch[]>();
+  private restores: Dispatch[] = [];
+  private generation = -1;
+
+  static async create(parts: DraftParts): Promise<DraftSteps> {
+    const { gpu, config, weights, pool, buffers } = parts;
+    const [saves, restore, linears, head] = await Promise.all([
+      Promise.all(
+        [...new Set(config.windows)].map(async (window) => {
+          const kernel = await createKvSave(gpu, pool.shape, { ring: window > 0 });
+          return [window, kernel] as const;
+        }),
+      ),
+      createKvRestore(gpu, pool.shape),
+      createLayerLinears(gpu, config, weights, true),
+      createLinear(gpu, { ...headConfig(config, weights), asAlone: true }),
+    ]);
+    const { headBatch, hidden, logits, normed } = buffers;
+    const bound = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
+    return new DraftSteps(parts, new Map(saves), restore, linears(buffers), bound);
+  }
+
+  private constructor(
+    parts: DraftParts,
+    saves: ReadonlyMap<number, Kernel>,
+    restore: (buffers: KvRestoreBuffers) => Dispatch,
+    linears: readonly LayerLinears[],
+    head: BoundLinear,
+  ) {
+    this.parts = parts;
+    this.saves = saves;
+    this.restore = restore;
+    this.linears = linears;
+    this.head = head;
+    const { heads, headDim, hidden } = parts.config;
+    const { ledger } = parts.gpu;
+    const storage = (name: string, rowBytes: number): GPUBuffer =>
+      ledger.storage("activations", `draft ${name}`, DRAFT_ROWS * rowBytes);
+    this.kept = storage("hidden", hidden * 4);
+    this.rows = storage("rows", ROW_ALIGNMENT);
+    this.partials = storage("partials", heads * MAX_SPLITS * (headDim + 2) * 4);
+    this.log = storage("log", logRowBytes(parts.pool.shape));
+    this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN_WORDS));
+  }
+
+  /** Writes tokens at `position` and after where the step reads them. */
+  write(tokens: readonly number[], position: number, lane: number): void {
+    const words = tokens.map((token, r) => [token, position + r, lane, 0]);
+    const { gpu, buffers } = this.parts;
+    gpu.write(buffers.rows, new Uint32Array(words.flat()));
+    const apart = new Uint32Array((tokens.length * ROW_ALIGNMENT) / 4);
+    for (const [r, row] of words.entries()) apart.set(row, (r * ROW_ALIGNMENT) / 4);
+    gpu.write(this.rows, apart);
+  }
+
+  /** Dispatches up to the logits [rows, V], with attention in `splits` parts. */
+  step(rows: number, splits: number): Dispatch[] {
+    this.refresh();
+    const key = rows * 1024 + splits;
+    let plan = this.plans.get(key);
+    if (!plan) {
+      plan = this.plan(rows, splits);
+      this.plans.set(key, plan);
+    }
+    return plan;
+  }
+
+  /**
+   * Takes the tokens from index `first` of the `rows` of the last step out of the cache again. Counts are the
+   * host's to set. The cache must not have changed since in any other way.
+   */
+  takeBack(lane: number, first: number, rows: number): Dispatch[] {
+    this.refresh();
+    this.parts.gpu.write(this.taken, new Uint32Array([lane, first, rows, 0]));
+    return this.restores;
+  }
+
+  private plan(rows: number, splits: number): Dispatch[] {
+    const { config, pool, buffers, kernels, parts, embedding, filters } = this.parts;
+    const { heads, kvHeads, headDim } = config;
+    const rowOf = (buffer: GPUBuffer, r: number, bytes: number): GPUBufferBinding => ({
+      buffer,
+      offset: r * bytes,
+      size: bytes,
+    });
+    const qkvBytes = (heads + 2 * kvHeads) * headDim * 4;
+    const partialBytes = heads * MAX_SPLITS * (headDim + 2) * 4;
+    const combine: Dispatch = {
+      kernel: kernels.combine,
+      bindings: kernels.combine.bind(buffers.batch, this.partials, buffers.attended),
+      workgroups: [heads, rows],
+    };
+    const { tables, lanes } = pool;
+    const one = (layer: number, r: number): Dispatch[] => {
+      const shape = pool.layerShapes[layer]!;
+      const pages = pool.slabs[layer]!;
+      const { rope, qkNorm, kernels: own } = parts[layer]!;
+      const row = rowOf(this.rows, r, ROW_ALIGNMENT);
+      const qkv = rowOf(buffers.qkv, r, qkvBytes);
+      const log = rowOf(this.log, r, logRowBytes(pool.shape));
+      const save = this.saves.get(config.windows[layer]!)!;
+      const gains = qkNorm ? [qkNorm] : [];
+      const { attendDecode } = kernels;
+      return [
+        {
+          kernel: save,
+          bindings: save.bind(shape, row, pages, tables, lanes, log),
+          workgroups: [kvHeads],
+        },
+        {
+          kernel: own.append,
+          bindings: own.append.bind(shape, row, qkv, pages, tables, lanes, filters, rope, ...gains),
+          workgroups: [heads + kvHeads],
+        },
+        {
+          kernel: attendDecode,
+          bindings: attendDecode.bind(
+            shape,
+            row,
+            qkv,
+            pages,
+            tables,
+            rowOf(this.partials, r, partialBytes),
+          ),
+          workgroups: [splits, kvHeads],
+        },
+      ];
+    };
+    const range = Array.from({ length: rows }, (_, r) => r);
+    return [
+      ...embedding.dispatches(rows),
+      ...this.linears.flatMap((linear, layer) => [
+        ...linear.qkv.dispatches(rows),
+        ...range.flatMap((r) => one(layer, r)),
+        combine,
+        ...linear.output.dispatches(rows),
+        ...linear.gateUp.dispatches(rows),
+        ...linear.down.dispatches(rows),
+      ]),
+      ...this.head.dispatches(rows),
+    ];
+  }
+
+  /** Bind groups that hold pages or page tables are made anew when the pool has changed a buffer. */
+  private refresh(): void {
+    const { pool } = this.parts;
+    if (this.generation === pool.generation) return;
+    this.generation = pool.generation;
+    this.plans.clear();
+    this.restores = pool.slabs.map((pages, layer) =>
+      this.restore({
+        shape: pool.layerShapes[layer]!,
+        taken: this.taken,
+        tables: pool.tables,
+        log: this.log,
+        pages,
+      }),
+    );
+  }
+}

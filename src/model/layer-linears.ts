@@ -1,0 +1,93 @@
+/** The weight products of the layers and of the head: which epilogue, norm and bias each has. */
+import type { GpuContext } from "../gpu/context.ts";
+import { MAX_SPLITS } from "../kernels/attention.ts";
+import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/linear.ts";
+import { productPlan } from "../kernels/product-plan.ts";
+import { createRmsNorm } from "../kernels/rms-norm.ts";
+import type { StepBuffers } from "./buffers.ts";
+import type { ModelConfig } from "./config.ts";
+import type { ModelWeights } from "./weights.ts";
+
+/** The products of one layer. */
+export interface LayerLinears {
+  qkv: BoundLinear;
+  /** To the residual stream, with the norm after attention where the family has one. */
+  output: BoundLinear;
+  /** The same from the splits of attention, for one row: saves the dispatch that joins them. Where kernels can. */
+  outputJoined: BoundLinear | undefined;
+  gateUp: BoundLinear;
+  down: BoundLinear;
+}
+
+/** Gives the products of every layer the buffers of a step. */
+export type BindLayers = (buffers: StepBuffers) => LayerLinears[];
+
+/** The head's product. */
+export const headConfig = (config: ModelConfig, weights: ModelWeights): LinearConfig => ({
+  matrix: weights.head,
+  epilogue: "store",
+  norm: { gain: weights.finalNorm, epsilon: config.normEpsilon },
+});
+
+/** Compiles the products of all layers; `asAlone` as in LinearConfig. */
+export async function createLayerLinears(
+  gpu: GpuContext,
+  config: ModelConfig,
+  weights: ModelWeights,
+  asAlone = false,
+): Promise<BindLayers> {
+  const { heads, headDim } = config;
+  const joined = !asAlone && productPlan(gpu).row === "split-k";
+  const joins = { heads, headDim, maxSplits: MAX_SPLITS };
+  const epsilon = config.normEpsilon;
+  const { activation, postNorms } = config.architecture;
+  const toResidual = postNorms ? "store" : "add";
+  const [residualNorm, ...linears] = await Promise.all([
+    postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
+    ...weights.layers.map(async (layer) => {
+      const [qkv, output, outputJoined, gateUp, down] = await Promise.all([
+        createLinear(gpu, {
+          matrix: layer.qkv,
+          epilogue: "store",
+          norm: { gain: layer.attentionNorm, epsilon },
+          ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
+          asAlone,
+        }),
+        createLinear(gpu, { matrix: layer.output, epilogue: toResidual, asAlone }),
+        joined
+          ? createLinear(gpu, { matrix: layer.output, epilogue: toResidual, joins, rows: [1] })
+          : undefined,
+        createLinear(gpu, {
+          matrix: layer.gateUp,
+          epilogue: activation === "gelu" ? "geglu" : "swiglu",
+          norm: { gain: layer.mlpNorm, epsilon },
+          asAlone,
+        }),
+        createLinear(gpu, { matrix: layer.down, epilogue: toResidual, asAlone }),
+      ]);
+      const { postAttentionNorm, postMlpNorm } = layer;
+      return { qkv, output, outputJoined, gateUp, down, postAttentionNorm, postMlpNorm };
+    }),
+  ]);
+  return ({ batch, hidden, normed, qkv, attended, partials, mlp }) => {
+    // A norm before the residual needs the whole row first: it lies in the scratch of the other norms.
+    const add = (
+      linear: (typeof linears)[number]["output"],
+      x: GPUBuffer,
+      gain: GPUBuffer | undefined,
+    ): BoundLinear => {
+      if (!gain) return linear.bind({ batch, x, y: hidden });
+      const product = linear.bind({ batch, x, y: normed });
+      const norm = residualNorm!.bind({ batch, x: normed, gain, y: hidden });
+      return { dispatches: (count, alike) => [...product.dispatches(count, alike), norm(count)] };
+    };
+    return linears.map((layer) => ({
+      qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
+      output: add(layer.output, attended, layer.postAttentionNorm),
+      outputJoined:
+        layer.outputJoined && add(layer.outputJoined, partials, layer.postAttentionNorm),
+      gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),
+      down: add(layer.down, mlp, layer.postMlpNorm),
+    }));
+  };
+}

@@ -1,0 +1,166 @@
+import { WinnowError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import { dequantize } from "../formats/dequantize.ts";
+import type { Gguf, GgufTensor } from "../formats/gguf.ts";
+import type { TensorSource } from "../kernels/weights.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Half-split row i of each head is interleaved row 2i (first half) or 2(i - D/2) + 1. */
+export const halfSplitRow =
+  (headDim: number) =>
+  (row: number): number => {
+    const i = row % headDim;
+    const half = headDim / 2;
+    return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
+  };
+
+/** Looks tensors up by name and checks their shapes, so that a damaged file fails before any upload. */
+class TensorReader {
+  private readonly source: ByteSource;
+  private readonly gguf: Gguf;
+  private readonly signal: AbortSignal | undefined;
+  private readonly used = new Set<string>();
+
+  constructor(source: ByteSource, gguf: Gguf, signal: AbortSignal | undefined) {
+    this.source = source;
+    this.gguf = gguf;
+    this.signal = signal;
+  }
+
+  tensor(name: string, ...shape: number[]): GgufTensor {
+    const tensor = this.gguf.tensors.get(name);
+    const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
+    if (!tensor || shape.some((n, i) => n !== (tensor.shape[i] ?? 1))) {
+      throw new WinnowError(
+        "bad_model_file",
+        `tensor ${name}: needed [${shape.join(", ")}], found ${found}`,
+        {
+          hint: "The file's tensors contradict its metadata; download or convert it again.",
+          details: { field: name, needed: shape, found: tensor?.shape },
+        },
+      );
+    }
+    this.used.add(name);
+    return tensor;
+  }
+
+  /** Throws unsupported_model where the file has a layer's tensor that the schedule would leave out. */
+  checkAllUsed(): void {
+    for (const name of this.gguf.tensors.keys()) {
+      if (this.used.has(name) || !/^blk\.\d+\.|^output/.test(name) || /rot_embd/.test(name))
+        continue;
+      throw new WinnowError("unsupported_model", `tensor ${name}: not known in this architecture`, {
+        hint: "The file is of a variant that Winnow does not compute.",
+        details: { field: name },
+      });
+    }
+  }
+
+  /** W [rows, cols] as it lies in the file: ggml's first dimension is cols. */
+  matrix(
+    name: string,
+    rows: number,
+    cols: number,
+    rowOrder?: (row: number) => number,
+  ): TensorSource {
+    const tensor = this.tensor(name, cols, rows);
+    return {
+      name,
+      type: tensor.type,
+      rows,
+      cols,
+      read: (offset, length) => this.source.read(tensor.offset + offset, length, this.signal),
+      ...(rowOrder ? { rowOrder } : {}),
+    };
+  }
+
+  /** Looked up now, read when it is called. */
+  vector(name: string, length: number): Vector {
+    const { type, offset, byteLength } = this.tensor(name, length);
+    return async () =>
+      dequantize(type, await this.source.read(offset, byteLength, this.signal), length);
+  }
+}
+
+/** f32 values, read from the file when asked for. */
+export type Vector = () => Promise<Float32Array>;
+
+/** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
+interface LayerTensors {
+  readonly attentionNorm: Vector;
+  readonly qkv: readonly TensorSource[];
+  /** Of Q, K and V. */
+  readonly qkvBias: readonly [Vector, Vector, Vector] | undefined;
+  /** Gains of queries and keys. */
+  readonly qkNorm: readonly [Vector, Vector] | undefined;
+  readonly output: TensorSource;
+  readonly postAttentionNorm: Vector | undefined;
+  readonly mlpNorm: Vector;
+  readonly gateUp: readonly TensorSource[];
+  readonly down: TensorSource;
+  readonly postMlpNorm: Vector | undefined;
+}
+
+interface ModelTensors {
+  readonly embedding: TensorSource;
+  readonly layers: readonly LayerTensors[];
+  readonly finalNorm: Vector;
+  readonly head: TensorSource | undefined;
+  readonly ropeFactors: Vector | undefined;
+}
+
+/**
+ * Finds every tensor the configuration asks for and checks its shape; reads nothing.
+ * @throws bad_model_file naming a tensor that is missing or of another shape; unsupported_model naming one
+ *   that would be left out.
+ */
+export function findTensors(
+  source: ByteSource,
+  gguf: Gguf,
+  config: ModelConfig,
+  signal?: AbortSignal,
+): ModelTensors {
+  const { hidden: E, heads: H, kvHeads: G, headDim: D, mlp: F, vocabulary: V } = config;
+  const { interleavedRope, qkvBias, qkNorm, postNorms } = config.architecture;
+  const reader = new TensorReader(source, gguf, signal);
+  const rope = interleavedRope ? halfSplitRow(D) : undefined;
+  const layer = (index: number): LayerTensors => {
+    const at = (part: string, kind = "weight"): string => `blk.${index}.${part}.${kind}`;
+    const post = (part: string) => (postNorms ? reader.vector(at(part), E) : undefined);
+    return {
+      attentionNorm: reader.vector(at("attn_norm"), E),
+      qkv: [
+        reader.matrix(at("attn_q"), H * D, E, rope),
+        reader.matrix(at("attn_k"), G * D, E, rope),
+        reader.matrix(at("attn_v"), G * D, E),
+      ],
+      qkvBias: qkvBias
+        ? [
+            reader.vector(at("attn_q", "bias"), H * D),
+            reader.vector(at("attn_k", "bias"), G * D),
+            reader.vector(at("attn_v", "bias"), G * D),
+          ]
+        : undefined,
+      qkNorm: qkNorm
+        ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
+        : undefined,
+      output: reader.matrix(at("attn_output"), E, H * D),
+      postAttentionNorm: post("post_attention_norm"),
+      mlpNorm: reader.vector(at("ffn_norm"), E),
+      gateUp: [reader.matrix(at("ffn_gate"), F, E), reader.matrix(at("ffn_up"), F, E)],
+      down: reader.matrix(at("ffn_down"), E, F),
+      postMlpNorm: post("post_ffw_norm"),
+    };
+  };
+  const found: ModelTensors = {
+    embedding: reader.matrix("token_embd.weight", V, E),
+    layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
+    finalNorm: reader.vector("output_norm.weight", E),
+    head: config.tiedHead ? undefined : reader.matrix("output.weight", V, E),
+    ropeFactors: gguf.tensors.has("rope_freqs.weight")
+      ? reader.vector("rope_freqs.weight", D / 2)
+      : undefined,
+  };
+  reader.checkAllUsed();
+  return found;
+}

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import { createLinear } from "../../src/kernels/linear.ts";
+import { hasIntegerDot, PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
+import { uploadMatrix } from "../../src/kernels/weights.ts";
+import { readF32, testGpu, upload } from "./gpu.ts";
+import { checkProduct } from "./product-case.ts";
+import { randomFloats, randomTensor } from "./random-tensor.ts";
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+const product = (n: number, k: number, type: "Q4_0" | "Q4_1" | "Q8_0" = "Q4_1") => {
+  const { source, values } = randomTensor(type, n, k, n + k);
+  return { sources: [source], weights: values };
+};
+
+describe("every variant that a plan may name", () => {
+  it.each(Object.keys(TILES) as TileVariant[])("tiles of %s", async (tile) => {
+    await checkProduct(gpu, { ...product(45, 576), rows: 13, shape: { row: "rows", tile } });
+  });
+
+  it.each(["Q4_0", "Q4_1"] as const)("packed integer dot products: %s", async (type) => {
+    expect(hasIntegerDot(gpu)).toBe(true);
+    const shape = { row: "rows-int8", tile: "8x8/8" } as const;
+    for (const wideScales of [false, true])
+      await checkProduct(gpu, {
+        ...product(45, 576, type),
+        rows: 1,
+        shape,
+        wideScales,
+        integer: true,
+      });
+    await checkProduct(gpu, { ...product(20, 64, type), rows: 3, shape, integer: true });
+    // Other layouts stay in f32.
+    await checkProduct(gpu, { ...product(45, 576, "Q8_0"), rows: 1, shape });
+  });
+});
+
+describe.each(["row-tiles", "split-k"] as const)("rows as alone, %s", (name) => {
+  it.each(["Q4_1", "Q8_0"] as const)("%s: each row has the bits of a row alone", async (type) => {
+    const [n, k, rows] = [45, 576, 5];
+    const matrix = await uploadMatrix(gpu, "W", product(n, k, type).sources);
+    const norm = { gain: upload(gpu, randomFloats(k, 5, 2)), epsilon: 1e-5 };
+    const config = { matrix, epilogue: "store", norm, shape: PLANS[name] } as const;
+    const x = randomFloats(rows * k, 3);
+    const run = async (asAlone: boolean, count: number, input: Float32Array) => {
+      const linear = await createLinear(gpu, { ...config, asAlone, rows: [count] });
+      const y = upload(gpu, new Float32Array(count * n));
+      const normed = gpu.ledger.storage("activations", "normed", count * k * 4);
+      const batch = gpu.ledger.uniform("batch", new Uint32Array([count, 0, 0, 0]));
+      gpu.run(linear.bind({ batch, x: upload(gpu, input), y, normed }).dispatches(count));
+      return readF32(gpu, y);
+    };
+    const together = await run(true, rows, x);
+    for (let m = 0; m < rows; m += 1) {
+      const alone = await run(false, 1, x.slice(m * k, (m + 1) * k));
+      expect(together.slice(m * n, (m + 1) * n)).toEqual(alone);
+    }
+    gpu.ledger.destroyAll();
+  });
+
+  it("equals the twin, gates and adds", async () => {
+    const common = { shape: PLANS[name], asAlone: true } as const;
+    await checkProduct(gpu, { ...product(45, 576), ...common, rows: 5, norm: true, first: 2 });
+    await checkProduct(gpu, { ...product(45, 576), ...common, rows: 7, epilogue: "add" });
+  });
+});

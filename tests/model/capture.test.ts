@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { create, globals } from "webgpu";
+import type { CapturedHeads } from "../../src/engine/capture.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { tinyModel } from "../reference/tiny-model.ts";
+import fixture from "./fixtures/tiny-heads.json" with { type: "json" };
+
+Object.assign(globalThis, globals);
+
+const FAMILIES = ["llama3", "qwen2", "qwen3", "gemma3"] as const;
+
+/** Row of a position [heads D] in what was captured. */
+function rowOf(
+  captured: readonly CapturedHeads[],
+  layer: number,
+  position: number,
+  field: "queries" | "keys" | "values",
+): Float32Array {
+  const one = captured.find(
+    ({ layer: l, start, rows }) => l === layer && position >= start && position < start + rows,
+  )!;
+  const width = one[field].length / one.rows;
+  return one[field].subarray((position - one.start) * width, (position - one.start + 1) * width);
+}
+
+describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
+  const { tokens, layer, rows } = fixture[name];
+  let engine: InferenceEngine;
+  beforeAll(async () => {
+    const source = new MemorySource(tinyModel(name), "tiny.gguf");
+    engine = await InferenceEngine.load(create([]), { source, name, cache: { policy: "k-norm" } });
+  });
+  afterAll(() => engine?.close());
+
+  test("queries, keys and values are transformers'", async () => {
+    const captured: CapturedHeads[] = [];
+    // A second chunk: positions go on, and what came before stays in the cache.
+    for await (const heads of engine.captureHeads([...tokens, ...tokens, ...tokens]))
+      captured.push(heads);
+    expect(new Set(captured.map(({ start }) => start))).toEqual(new Set([0, 128]));
+    expect(engine.shape.layers).toBe(layer + 1);
+    for (const { position, q, k, v } of rows)
+      for (const [field, expected] of [
+        ["queries", q],
+        ["keys", k],
+        ["values", v],
+      ] as const) {
+        const found = rowOf(captured, layer, position, field);
+        expect(found).toHaveLength(expected.length);
+        for (const [i, x] of found.entries())
+          expect(Math.abs(x - expected[i]!), `${field} at ${position}`).toBeLessThan(1e-2);
+      }
+  });
+});

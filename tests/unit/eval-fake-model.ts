@@ -1,0 +1,80 @@
+import type { CacheRequest } from "../../src/cache/budget.ts";
+import { throwIfAborted } from "../../src/errors.ts";
+import type { Answer, AnswerRun, EvalModel, Progress } from "../../src/eval/model.ts";
+import type { EvalOptions, TextScore } from "../../src/eval/types.ts";
+import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
+
+/** A model whose loss falls with the budget and which remembers only the end of a prompt. */
+export class FakeModel implements EvalModel {
+  readonly tokenizer = byteTokenizer;
+  readonly template = new FakeEngine().template;
+  contextLength = 10_000;
+  /** Each call: "losses full,random 40" or "answers 3". */
+  readonly log: string[] = [];
+  /** Calls that run before one is aborted. */
+  abortAfter = Number.POSITIVE_INFINITY;
+  readonly abortion = new AbortController();
+
+  async losses(
+    tokens: readonly number[],
+    caches: readonly CacheRequest[],
+    agreement: boolean,
+    progress: Progress = {},
+  ): Promise<TextScore[]> {
+    this.called(
+      `losses ${caches.map(({ policy, budget }) => `${policy} ${budget ?? "full"}`).join(", ")}`,
+      progress,
+    );
+    return caches.map(({ budget }) => {
+      const pairs = typeof budget === "number" ? Math.min(budget, tokens.length) : tokens.length;
+      const nll = tokens.slice(1).map((token, i) => {
+        const lost = i >= pairs ? 10 / pairs : 0;
+        return 1 + (token % 7) / 10 + lost;
+      });
+      const same = nll.map((_, i) => (i >= pairs && i % 4 === 0 ? 0 : 1));
+      return {
+        nll,
+        ...(agreement ? { kl: nll.map((_, i) => (i >= pairs ? 1 / pairs : 0)), top1: same } : {}),
+        bytes: pairs * 100,
+        pairs,
+      };
+    });
+  }
+
+  async answers(runs: readonly AnswerRun[], progress: Progress = {}): Promise<Answer[]> {
+    this.called(`answers ${runs.length}`, progress);
+    return runs.map(({ cache: { budget }, parts }) => {
+      const prompt = parts.flat();
+      const pairs = typeof budget === "number" ? Math.min(budget, prompt.length) : prompt.length;
+      const remembered = this.tokenizer.decode(prompt.slice(-pairs));
+      return { text: (remembered.match(/\d{5,}/g) ?? []).join(" "), bytes: pairs * 100, pairs };
+    });
+  }
+
+  private called(what: string, { signal, onTokens }: Progress): void {
+    if (this.log.length >= this.abortAfter) this.abortion.abort();
+    throwIfAborted(signal);
+    this.log.push(what);
+    onTokens?.(1);
+  }
+}
+
+export const OPTIONS: EvalOptions = {
+  tasks: ["ppl", "agreement", "needle", "niah-multikey"],
+  policies: ["full", "random", "streaming-llm"],
+  budgets: [32, 64],
+  ratios: [2, 8],
+  lengths: [600],
+  depths: [0, 1],
+  asks: ["in", "after"],
+  tokens: 120,
+  passages: 3,
+  trials: 2,
+  seed: 1,
+  kv: "f16",
+  lanes: 4,
+};
+
+export const TEXT = "Call me Ishmael. Some years ago, never mind how long, I went to sea. ".repeat(
+  12,
+);

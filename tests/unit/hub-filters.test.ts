@@ -1,0 +1,82 @@
+/** Published filters: from the hub, once, and refused where they are of another model. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { writeFilters } from "../../src/cache/filters-file.ts";
+import { loadCalibration } from "../../src/engine/load-filters.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { parseGguf } from "../../src/formats/gguf.ts";
+import { hubUrl } from "../../src/formats/http.ts";
+import { fetchHubFile } from "../../src/formats/hub-file.ts";
+import { MemoryStore } from "../../src/formats/memory-store.ts";
+import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-registry.ts";
+import { readConfig } from "../../src/model/config.ts";
+import { readOwnFilters } from "../../src/node/filter-files.ts";
+import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+import { startServer, type TestServer } from "./formats-test-server.ts";
+
+const { layers, kvHeads, headDim } = TINY_MODELS.llama3;
+const values = Float32Array.from({ length: layers * kvHeads * headDim }, (_, i) => i - 9);
+const HUB = { repo: "someone/model_qfilt", file: "model.safetensors", revision: "main" };
+const entry: ModelEntry = { ...findModel("llama-3.2-1b-instruct"), filters: HUB };
+
+let server: TestServer;
+let cache: string;
+const real = globalThis.fetch;
+/** The hub, here. */
+const fetch: typeof globalThis.fetch = (input, options) => {
+  expect(String(input)).toBe(hubUrl(HUB));
+  return real(server.url, options);
+};
+beforeEach(async () => {
+  server = await startServer(writeFilters({ values, layers, kvHeads, headDim }));
+  cache = mkdtempSync(join(tmpdir(), "winnow-filters-"));
+});
+afterEach(async () => {
+  vi.unstubAllGlobals();
+  vi.unstubAllEnvs();
+  await server.close();
+  rmSync(cache, { recursive: true });
+});
+
+const configOf = async (name: "llama3" | "qwen3") =>
+  readConfig(await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
+
+describe("published filters", () => {
+  it("come once, and fit the model they are for", async () => {
+    const store = new MemoryStore();
+    const first = await fetchHubFile(HUB, { store, fetch });
+    expect(await fetchHubFile(HUB, { store, fetch })).toEqual(first);
+    expect(server.requests).toHaveLength(1);
+    expect(loadCalibration(first, await configOf("llama3")).filters.values).toEqual(values);
+  });
+
+  it("of another shape are refused, naming both", async () => {
+    const bytes = await fetchHubFile(HUB, { store: new MemoryStore(), fetch });
+    const config = await configOf("qwen3");
+    expect(() => loadCalibration(bytes, config)).toThrow(
+      expect.objectContaining({
+        code: "bad_filters",
+        message: expect.stringMatching(/found \[2, 1, 128\].*needs \[2, 2, 32\]/),
+      }),
+    );
+  });
+
+  it("come once in Node too; where they cannot be had, none are used", async () => {
+    vi.stubGlobal("fetch", fetch);
+    vi.stubEnv("WINNOW_CACHE", cache);
+    server.statuses.push(404);
+    expect(await readOwnFilters(entry)).toBeUndefined();
+    for (let round = 0; round < 2; round++)
+      expect(await readOwnFilters(entry)).toEqual(server.body);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it("are named where someone published them for a model of the list", () => {
+    const hub = MODELS.filter(({ filters }) => typeof filters === "object");
+    expect(hub.map(({ name }) => name)).toEqual(["llama-3.2-1b-instruct", "llama-3.2-3b-instruct"]);
+    for (const { filters } of hub)
+      expect(filters).toMatchObject({ repo: expect.stringMatching(/^nthngdy\/.*_qfilt$/) });
+  });
+});
