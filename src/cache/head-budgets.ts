@@ -43,7 +43,8 @@ export function headBudgets(
     for (const head of heads) {
       if (head.pairs + step > most) continue;
       const more = head.kept(head.pairs + step) - head.kept(head.pairs);
-      if (more > gain) [best, gain] = [head, more];
+      // Where nothing is gained any more, heads grow alike.
+      if (more > gain || (more === gain && head.pairs < best.pairs)) [best, gain] = [head, more];
     }
     best.pairs += step;
     left -= step;

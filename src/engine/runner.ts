@@ -71,7 +71,7 @@ export class Runner {
     const { policy } = sequence.settings;
     const due = isDue(sequence);
     sequence.reserve(1);
-    // Bound after that: a slab that grows is another buffer.
+    // Bound after that: a slab that grows is another buffer. So in every step below.
     const scoring = due ? this.scorer.step(policy, 1) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
@@ -120,8 +120,9 @@ export class Runner {
     after: readonly Dispatch[],
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
-    const scoring = isDue(sequence) ? this.scorer.step(sequence.settings.policy, 1) : [];
+    const due = isDue(sequence);
     sequence.reserve(tokens.length);
+    const scoring = due ? this.scorer.step(sequence.settings.policy, 1) : [];
     steps.write(tokens, sequence.tokensSeen, sequence.lane);
     sequence.advance(tokens.length);
     const splits = decodeSplits(sequence.longest);
@@ -142,12 +143,9 @@ export class Runner {
   submitLanes(tokens: readonly LaneToken[]): void {
     for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
-    const scoring = [...policies].flatMap((policy) =>
-      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence))
-        ? this.scorer.step(policy, tokens.length)
-        : [],
-    );
+    const due = new Set(tokens.flatMap(({ sequence: s }) => (isDue(s) ? [s.settings.policy] : [])));
     for (const { sequence } of tokens) sequence.reserve(1);
+    const scoring = [...due].flatMap((policy) => this.scorer.step(policy, tokens.length));
     const words = tokens.flatMap(({ sequence, token }) => [
       token,
       sequence.tokensSeen,
