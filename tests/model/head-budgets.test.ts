@@ -18,6 +18,9 @@ const [WINDOW, SINKS] = [16, 4];
 const TOKENS = Array.from({ length: 400 }, (_, i) => (i * 37 + 5 * (i % 11) + 3) % 260);
 
 const bytes = readFileSync(new URL("fixtures/policies-tiny.safetensors", import.meta.url));
+const fixture = JSON.parse(
+  readFileSync(new URL("fixtures/policies-tiny.json", import.meta.url), "utf8"),
+) as { head_budgets: { budget: number; window: number; sinks: number; heads: number[][] }[] };
 const mass = readCalibration(bytes).statistics.headMass!;
 /** [L][G] */
 const ownBudgets = (budget: number): number[][] =>
@@ -49,12 +52,11 @@ const counts = async (sequence: KvSequence): Promise<number[][]> => {
 const atMost = (budgets: readonly number[][], tokens: number): number[][] =>
   budgets.map((heads) => heads.map((own) => Math.min(own, tokens)));
 
-test("the calibration divides budgets unevenly, and exactly", () => {
-  for (const budget of [BUDGET, 96]) {
-    const own = ownBudgets(budget).flat();
-    expect(own.reduce((a, b) => a + b, 0)).toBe(4 * budget);
-    expect(new Set(own).size).toBeGreaterThan(1);
-  }
+test.each(fixture.head_budgets)("budget $budget is divided as by PyTorch", (run) => {
+  const { budget, window, sinks, heads } = run;
+  const request = { budget, least: window + sinks + 1, governed: [true, true] };
+  expect(headBudgets(mass, 2, request)).toEqual(heads);
+  expect(new Set(heads.flat()).size).toBeGreaterThan(1);
 });
 
 describe.each(NAMES.length > 0 ? NAMES : [STAND_IN])("%s", (policy) => {
