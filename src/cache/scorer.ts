@@ -2,8 +2,9 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { globalLayers } from "../kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
-import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
-import { createScoreCache, type ScoreFeatures } from "../kernels/score-cache.ts";
+import type { ObserveKernels } from "../kernels/observe.ts";
+import { OBSERVE_TILES } from "../kernels/observe-tiles.ts";
+import type { ScoreFeatures } from "../kernels/score-cache.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Policy } from "./policies/policy.ts";
@@ -132,6 +133,11 @@ export class Scorer {
     const features: ScoreFeatures = scoring?.features ?? {};
     const block = { kind: "block" } as const;
     const step = { kind: "step", scoring: scoringId(name) } as const;
+    // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
+    const [{ createObserve }, { createScoreCache }] = await Promise.all([
+      import("../kernels/observe.ts"),
+      import("../kernels/score-cache.ts"),
+    ]);
     const [scoreBlock, scoreStep, observeBlock, observeStep] = await Promise.all([
       createScoreCache(gpu, shape, features, block),
       scoring && createScoreCache(gpu, shape, features, step),

@@ -1,8 +1,9 @@
-import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { POLICIES, type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
 import { type Ask, type EvalOptions, RULER_TASKS, TASKS, type TaskName } from "../eval/types.ts";
+import { KV_STORAGES } from "../kernels/page-format.ts";
 import type { FlagValues } from "./command.ts";
 import { isSet, oneOf, optional, wholeNumber } from "./flags.ts";
 
@@ -37,7 +38,7 @@ export const EVAL_USAGE =
   "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,needle,ruler|all]" +
   " [--policies a,b|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S]" +
-  " [--kv f16] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
+  " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
 
 export interface EvalFlags {
@@ -75,7 +76,7 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     seed: whole("seed", 0),
     ...part("window", 1),
     ...part("sinks", 0),
-    kv: oneOf(flags, "kv", ["f16", "q8"], preset.kv),
+    kv: oneOf(flags, "kv", KV_STORAGES, preset.kv),
     ...part("from", 0),
     lanes: whole("lanes", 1),
   };
@@ -92,28 +93,30 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
 }
 
 /**
- * The policies to run. Of all of them, those whose calibration the model `lacks` are left out, with a notice;
- * asked for by name they are an error (invalid_argument).
+ * The policies to run. Of all of them, those whose calibration is missing are left out with a notice; asked
+ * for by name they are an error (invalid_argument).
  */
 export function policiesFor(
   { policies }: EvalFlags,
-  lacks: (name: PolicyName) => readonly string[],
+  canRun: (policy: PolicyName) => boolean,
 ): { policies: PolicyName[]; notices: string[] } {
-  const needs = (name: PolicyName): boolean => lacks(name).length > 0;
   if (policies) {
-    const lacking = policies.find(needs);
+    const lacking = policies.find((name) => !canRun(name));
     if (lacking === undefined) return { policies, notices: [] };
     throw invalidArgument(
       "--policies",
-      `${lacking} needs ${lacks(lacking).join(" and ")} of this model, which it was not given`,
-      "Give --filters F.safetensors (winnow calibrate makes them), or leave it out.",
+      `${lacking} needs ${policyOf(lacking).needs.join(", ")} of this model, which it was not given`,
+      "Give --filters with a file of `winnow calibrate`, or leave it out.",
     );
   }
   const all = Object.keys(POLICIES) as PolicyName[];
-  const lacking = all.filter(needs);
+  const lacking = all.filter((name) => !canRun(name));
   return {
-    policies: all.filter((name) => !needs(name)),
-    notices: lacking.map((name) => `${name} is left out: it needs ${lacks(name).join(" and ")}`),
+    policies: all.filter(canRun),
+    notices: lacking.map(
+      (name) =>
+        `${name} is left out: the model was not given its ${policyOf(name).needs.join(", ")}`,
+    ),
   };
 }
 

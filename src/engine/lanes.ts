@@ -5,6 +5,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import type { EngineCore } from "./core.ts";
+import type { PrefillStep } from "./runner.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Most lanes of a step: the rows that the activations have room for. */
@@ -66,8 +67,12 @@ export class Lanes {
     this.bindings = kernel.bind(this.params, logits, this.targets, this.losses);
   }
 
-  /** A lane with an empty cache; another policy steps in where one lacks its calibration. Throws invalid_argument. */
+  /**
+   * A lane with an empty cache; another policy in place of one whose calibration is missing, as in a
+   * conversation. Throws invalid_argument.
+   */
   async add(cache: CacheRequest): Promise<Lane> {
+    this.core.checkStorage(cache.kv);
     const settings = resolveCacheSettings(this.core.withPolicy(cache));
     await this.state.runner.scorer.prepare(settings.policy);
     const lane = { sequence: new KvSequence(this.state.pool, settings) };
@@ -85,7 +90,7 @@ export class Lanes {
   }
 
   /**
-   * Runs a part of a prompt in one lane, by the prompt's path (chunks, evicting as they come), and returns
+   * Runs a part of a prompt in one lane, by the prompt's path, and returns
    * the logits [V] after its last token.
    */
   async prefill(
@@ -97,17 +102,13 @@ export class Lanes {
     if (tokens.length === 0) throw new WinnowError("internal", "a lane's prompt has no tokens");
     const { gpu, runner } = this.state;
     let bytes: Promise<ArrayBuffer> | undefined;
-    await runner.prefill(
-      lane.sequence,
-      tokens,
-      ({ taken, row, last }) => {
-        onRun(taken.length);
-        if (!last || row === undefined) return;
-        runner.submitHead(1, row);
-        bytes = gpu.read(runner.transformer.buffers.logits, 0, this.vocabulary * 4);
-      },
-      signal,
-    );
+    const onStep = ({ taken, row, last }: PrefillStep): void => {
+      onRun(taken.length);
+      if (!last || row === undefined) return;
+      runner.submitHead(1, row);
+      bytes = gpu.read(runner.transformer.buffers.logits, 0, this.vocabulary * 4);
+    };
+    await runner.prefill(lane.sequence, tokens, onStep, signal);
     return new Float32Array(await (bytes as Promise<ArrayBuffer>));
   }
 

@@ -47,7 +47,8 @@ export function planMemory(
   const { scoring } = policyOf(policy);
   const stride = scoring ? headStride(headDim, scoring.features.quadratic === true) : 0;
   const heads = layers * kvHeads * (headDim + stride) * 4;
-  const rope = ropeTables(config).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const tables = [...ropeTables(config).values()];
+  const rope = tables.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const weights = repackedBytes(gguf) + heads + rope;
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
   const rows = blockRows(config);

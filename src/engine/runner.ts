@@ -71,7 +71,7 @@ export class Runner {
     const { policy } = sequence.settings;
     const due = isDue(sequence);
     sequence.reserve(1);
-    // Bound after that: a slab that grows is another buffer. So in every step below.
+    // Bound after that: a slab that grows is another buffer.
     const scoring = due ? this.scorer.step(policy, 1) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
@@ -143,9 +143,11 @@ export class Runner {
   submitLanes(tokens: readonly LaneToken[]): void {
     for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
-    const due = new Set(tokens.flatMap(({ sequence: s }) => (isDue(s) ? [s.settings.policy] : [])));
+    const due = [...policies].filter((policy) =>
+      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence)),
+    );
     for (const { sequence } of tokens) sequence.reserve(1);
-    const scoring = [...due].flatMap((policy) => this.scorer.step(policy, tokens.length));
+    const scoring = due.flatMap((policy) => this.scorer.step(policy, tokens.length));
     const words = tokens.flatMap(({ sequence, token }) => [
       token,
       sequence.tokensSeen,

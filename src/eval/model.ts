@@ -79,7 +79,8 @@ async function measure(
   agreement: boolean,
   { signal, onTokens }: Progress,
 ): Promise<TextScore[]> {
-  const open = await Promise.all(caches.map((cache) => lanes.add(cache)));
+  const open: Lane[] = [];
+  for (const cache of caches) open.push(await lanes.add(cache));
   const nll = caches.map((): number[] => []);
   const kl = caches.map((): number[] => []);
   const top1 = caches.map((): number[] => []);

@@ -8,8 +8,6 @@ import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
 const WORKGROUP = 64;
-/** Workgroups that share the candidates of a kv head. */
-export const OBSERVE_TILES = 16;
 
 export interface Observation {
   /** Rows of the block on either side that a row's attention is averaged over. */

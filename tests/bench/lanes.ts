@@ -1,6 +1,7 @@
 import { create, globals } from "webgpu";
 import { median } from "../../src/cli/bench/statistics.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
+import type { Lane } from "../../src/engine/lanes.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 
@@ -22,6 +23,7 @@ export async function main([path, counts = "1,4,8,16", steps = "4", rounds = "5"
       const rate = await tokensPerSecond(engine, count, Number(steps));
       // The first round compiles.
       if (round >= 0) rates.get(count)!.push(rate);
+      console.error(`round ${round}: ${count} lanes, ${rate.toFixed(2)} tokens/s`);
     }
   const one = median(rates.get(lanes[0]!)!);
   for (const [count, samples] of rates)
@@ -34,9 +36,8 @@ export async function main([path, counts = "1,4,8,16", steps = "4", rounds = "5"
 
 const tokensPerSecond = (engine: InferenceEngine, count: number, steps: number): Promise<number> =>
   engine.lanes(count, async (group) => {
-    const open = await Promise.all(
-      Array.from({ length: count }, () => group.add({ policy: "full" })),
-    );
+    const open: Lane[] = [];
+    while (open.length < count) open.push(await group.add({ policy: "full" }));
     const step = (at: number) =>
       group.step(open.map((lane, i) => ({ lane, token: 100 + 7 * i + at, target: 200 + at })));
     await step(0);

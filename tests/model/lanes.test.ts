@@ -23,10 +23,14 @@ const CACHES: CacheRequest[] = [
   { policy: "streaming-llm", budget: 64, window: 32 },
   { policy: "random", budget: 24, window: 4 },
   { policy: "random", budget: 96, window: 16 },
+  // Scored anew now and then, each on its own turn.
+  { policy: "keydiff", budget: 36, window: 12 },
+  { policy: "keydiff", budget: 50, window: 7 },
+  { policy: "h2o", budget: 30, window: 8 },
 ];
 
 /** Runs of 70 to 190 tokens: lanes leave at different times. */
-const RUNS: Run[] = Array.from({ length: 19 }, (_, i) => ({
+const RUNS: Run[] = Array.from({ length: 18 }, (_, i) => ({
   cache: CACHES[i % CACHES.length]!,
   tokens: someTokens(70 + ((i * 53) % 120), i + 1),
 }));
@@ -42,7 +46,8 @@ describe("lanes", () => {
   /** All runs through one group of lanes: losses of each, and the logits after its last token. */
   const together = (runs: readonly Run[]): Promise<Result[]> =>
     engine.lanes(runs.length, async (lanes) => {
-      const open: Lane[] = await Promise.all(runs.map(({ cache }) => lanes.add(cache)));
+      const open: Lane[] = [];
+      for (const { cache } of runs) open.push(await lanes.add(cache));
       const results: Result[] = runs.map(() => ({ losses: [], logits: new Float32Array(0) }));
       const longest = Math.max(...runs.map(({ tokens }) => tokens.length));
       for (let at = 0; at < longest; at += 1) {

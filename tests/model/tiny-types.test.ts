@@ -14,7 +14,7 @@ import { MATRIX_TYPES, tinyModel } from "../reference/tiny-model.ts";
 
 Object.assign(globalThis, globals);
 
-const FAMILIES = ["llama", "llama3", "qwen2", "qwen3", "gemma3"] as const;
+const FAMILIES = ["llama", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
 const TOLERANCE = 1e-3;
 
 // Each compiles some 40 kernels, half a minute of CPU on a software adapter.

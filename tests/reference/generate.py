@@ -43,8 +43,8 @@ def provenance():
 
 def main():
     parser = argparse.ArgumentParser()
-    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics"]
-    whats += ["tiny", "heads", "policies", "all"]
+    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "heads"]
+    whats += ["policies", "all"]
     parser.add_argument("what", choices=whats)
     gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--model", default=gguf)
@@ -64,14 +64,14 @@ def main():
         from oracle_tiny import tiny_fixtures
 
         tiny_fixtures(ROOT, write)
-    if wanted("policies"):
-        from oracle_policies import policies_fixture
-
-        policies_fixture(ROOT, OUT, {"torch": torch.__version__}, write)
     if wanted("heads"):
         from oracle_heads import heads_fixture
 
         heads_fixture(ROOT, write)
+    if wanted("policies"):
+        from oracle_policies import policies_fixture
+
+        policies_fixture(ROOT, OUT, {"torch": torch.__version__}, write)
     if wanted("calibrate"):
         from oracle_calibrate import calibrate_fixture
 

@@ -78,6 +78,12 @@ const OPTIONS: Case[] = [
     /^cache.window: must be an integer/,
   ],
   [
+    "an unknown storage of pages",
+    { model: "m", cache: { kv: "q4" } },
+    "invalid_argument",
+    /^cache.kv: must be one of "f16", "q8", "f32", not "q4"/,
+  ],
+  [
     "an unknown policy",
     { model: "m", cache: { policy: "lru" } },
     "invalid_argument",
@@ -432,9 +438,9 @@ describe("bad command lines: status 1, one line on stderr, nothing on stdout", (
       /--policy: must be one of/,
     ],
     [
-      "q8 pages",
-      () => ["ppl", "--model", model, "--text", text, "--tokens", "3", "--kv", "q8"],
-      /--kv: q8 is not supported yet; use f16/,
+      "an unknown storage of pages",
+      () => ["ppl", "--model", model, "--text", text, "--tokens", "3", "--kv", "q4"],
+      /--kv: must be one of "f16", "q8", "f32", not "q4"/,
     ],
     [
       "an unknown host",
