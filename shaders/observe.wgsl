@@ -3,7 +3,8 @@
 // 2306.14048).
 // With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
 // PEAKS it is the most instead of the mean, of the group's heads and of the rows.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit, and `leave`,
+// which takes the result.
 // Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from observe_lse.
 // Bytes: a key a candidate and query head, cached after the first; 2 D flops each and an exp.
 
@@ -59,7 +60,7 @@ fn main(
         if (!PEAKS) { sum /= f32(2u * POOL + 1u); }
       }
       if (ACCUMULATE) { sum += candidate_score(c); }
-      set_candidate_score(c, sum);
+      leave(kv_head, i, c, sum);
     }
     workgroupBarrier();
   }

@@ -231,8 +231,7 @@ export class Conversation {
         }
         if (await this.core.widen(state, cut, this.settings)) {
           sampler.dispose();
-          sampler = undefined;
-          drawn = [];
+          [sampler, drawn, draft, this.drafter] = [undefined, [], undefined, undefined];
           continue;
         }
         const token = drawn.shift()!;

@@ -5,6 +5,7 @@ import type { Gguf } from "../formats/gguf.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
 import { headStride } from "../kernels/head-data.ts";
+import { headDataShape } from "../kernels/score-features.ts";
 import { chunkFormat, type KvStorage } from "../kernels/page-format.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
 import { blockRows, stepBufferBytes } from "../model/buffers.ts";
@@ -45,7 +46,7 @@ export function planMemory(
   const { layers, kvHeads, headDim, vocabulary } = config;
   const kv = budgetBytes(config, storage, budget === "full" ? 1 : budget);
   const { scoring } = policyOf(policy);
-  const stride = scoring ? headStride(headDim, scoring.features.quadratic === true) : 0;
+  const stride = scoring ? headStride(headDataShape(config, scoring.features)) : 0;
   const heads = layers * kvHeads * (headDim + stride) * 4;
   const tables = [...ropeTables(config).values()];
   const rope = tables.reduce((sum, { byteLength }) => sum + byteLength, 0);

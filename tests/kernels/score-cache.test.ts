@@ -6,11 +6,8 @@ import type { CacheShape } from "../../src/kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../../src/kernels/head-data.ts";
 import type { KvStorage } from "../../src/kernels/page-format.ts";
 import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
-import {
-  createScoreCache,
-  type ScoreFeatures,
-  type ScoreTarget,
-} from "../../src/kernels/score-cache.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
+import { headDataShape, type ScoreFeatures } from "../../src/kernels/score-features.ts";
 import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
 import { scoreCache } from "../reference/score-cache.ts";
 import { testGpu } from "./gpu.ts";
@@ -90,14 +87,15 @@ async function prepare(
   heads: readonly HeadScore[],
 ): Promise<Scored> {
   const { headDim, layers } = shape;
-  const stride = headStride(headDim, features.quadratic === true);
+  const dataShape = headDataShape(shape, features);
+  const stride = headStride(dataShape);
   // Other layers hold what would show.
   const words = new Float32Array(layers * G * stride).fill(1e9);
   heads.forEach((head, g) => {
     const at = (LAYER * G + g) * stride;
     const { covariance, ...others } = head;
     const own = features.quadratic && covariance ? head : others;
-    writeHeadScore(own, headDim, words.subarray(at, at + stride));
+    writeHeadScore(own, dataShape, words.subarray(at, at + stride));
   });
   const data = gpu.ledger.storage("weights", "head data", words.byteLength);
   gpu.write(data, words);

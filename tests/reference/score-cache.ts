@@ -1,5 +1,5 @@
 import type { HeadScore } from "../../src/kernels/head-data.ts";
-import type { ScoreFeatures } from "../../src/kernels/score-cache.ts";
+import type { ScoreFeatures } from "../../src/kernels/score-features.ts";
 import { positionHash } from "./kv-write.ts";
 import type { Pair } from "./paged-slab.ts";
 import { rotate } from "./rope.ts";
