@@ -1,16 +1,23 @@
 import type { LayerSequence } from "./attention-sample.ts";
+import { headOf } from "./head-sequence.ts";
 import type { SourceShape } from "./query-source.ts";
 
 /** Attention of one kv head at one query position, the mean of its query group. */
-export interface AttentionRow {
+interface AttentionRow {
   readonly sequence: number;
   readonly position: number;
   /** [position + 1], sums to 1. Reused for the next row. */
   readonly weights: Float64Array;
 }
 
+/** A row that stays. */
+export type KeptRow = Omit<AttentionRow, "weights"> & { readonly weights: Float32Array };
+
+export const keptRows = (...of: Parameters<typeof attentionRows>): KeptRow[] =>
+  Array.from(attentionRows(...of), (row) => ({ ...row, weights: Float32Array.from(row.weights) }));
+
 /** Attention of kv head `kvHead` at each sampled query, causal and over everything before it. */
-export function* attentionRows(
+function* attentionRows(
   sequences: readonly LayerSequence[],
   kvHead: number,
   { heads, kvHeads, headDim }: SourceShape,
@@ -43,20 +50,4 @@ export function* attentionRows(
       yield { sequence, position, weights: mean.subarray(0, position + 1) };
     }
   }
-}
-
-/** One head's vectors [T, D] of [T, G, D]. */
-export function headOf(
-  vectors: Float32Array,
-  tokens: number,
-  head: number,
-  heads: number,
-  dim: number,
-): Float32Array {
-  const out = new Float32Array(tokens * dim);
-  for (let t = 0; t < tokens; t++) {
-    const at = (t * heads + head) * dim;
-    out.set(vectors.subarray(at, at + dim), t * dim);
-  }
-  return out;
 }

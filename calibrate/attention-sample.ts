@@ -4,10 +4,10 @@ import { seededRandom } from "./sampling.ts";
 /** Sequences whose attention is looked at. */
 const SEQUENCES = 4;
 /** Tokens of each, from its beginning. */
-const TOKENS = 2048;
+const TOKENS = 1280;
 /** One query of so many consecutive ones. */
 const QUERY_STRIDE = 16;
-/** What the kept keys may take; at least one sequence is kept. */
+/** What the kept keys and values may take; at least one sequence is kept. */
 const MAX_BYTES = 256 * 2 ** 20;
 
 /** One sequence in one layer: every key, and the queries of some positions. */
@@ -16,8 +16,10 @@ export interface LayerSequence {
   readonly tokens: number;
   /** [T, G, D], after RoPE. */
   readonly keys: Float32Array;
-  /** [T, G]: |v|. */
-  readonly valueNorms: Float32Array;
+  /** [T, G, D] */
+  readonly values: Float32Array;
+  /** [T]: lengths of the residual stream that enters the layer; of none where the source has none. */
+  readonly residual: Float32Array;
   /** [N, H, D], after RoPE. */
   readonly queries: Float32Array;
   /** [N], ascending positions of the queries. */
@@ -26,7 +28,8 @@ export interface LayerSequence {
 
 interface Kept {
   keys: Float32Array[];
-  valueNorms: Float32Array[];
+  values: Float32Array[];
+  residual: Float32Array[];
   queries: Float32Array[];
   positions: number[];
   tokens: number;
@@ -34,7 +37,7 @@ interface Kept {
 
 /**
  * A sample of sequences (Vitter's algorithm R over whole sequences, seeded) with what attention needs:
- * L x T x G x D values a sequence, bounded whatever the length of the texts. Layers share the choice.
+ * 2 x L x T x G x D values a sequence, bounded whatever the length of the texts. Layers share the choice.
  */
 export class AttentionSample {
   private readonly shape: SourceShape;
@@ -52,14 +55,14 @@ export class AttentionSample {
     this.shape = shape;
     this.seed = seed;
     this.random = seededRandom(seed);
-    const bytes = shape.layers * TOKENS * shape.kvHeads * shape.headDim * 4;
+    const bytes = 2 * shape.layers * TOKENS * shape.kvHeads * shape.headDim * 4;
     this.capacity = Math.max(1, Math.min(SEQUENCES, Math.floor(MAX_BYTES / bytes)));
     this.current = new Array<number>(shape.layers).fill(-1);
     this.kept = Array.from({ length: shape.layers }, () => []);
   }
 
   /** Takes what it wants of a batch; what is kept is copied. */
-  offer({ layer, rows, start, queries, keys, values }: QueryBatch): void {
+  offer({ layer, rows, start, queries, keys, values, residual }: QueryBatch): void {
     if (start === 0) this.current[layer]! += 1;
     const sequence = this.current[layer]!;
     if (sequence < 0 || !keys || !values || start >= TOKENS) return;
@@ -67,12 +70,13 @@ export class AttentionSample {
     if (place < 0) return;
     const kept = this.kept[layer]!;
     if (start === 0)
-      kept[place] = { keys: [], valueNorms: [], queries: [], positions: [], tokens: 0 };
+      kept[place] = { keys: [], values: [], residual: [], queries: [], positions: [], tokens: 0 };
     const one = kept[place]!;
     const count = Math.min(rows, TOKENS - start);
     const { heads, kvHeads, headDim } = this.shape;
     one.keys.push(keys.slice(0, count * kvHeads * headDim));
-    one.valueNorms.push(normsOf(values, count * kvHeads, headDim));
+    one.values.push(values.slice(0, count * kvHeads * headDim));
+    if (residual) one.residual.push(residual.slice(0, count));
     for (let row = 0; row < count; row++) {
       if (!this.wants(sequence, start + row)) continue;
       one.positions.push(start + row);
@@ -91,7 +95,8 @@ export class AttentionSample {
             {
               tokens: one.tokens,
               keys: joined(one.keys),
-              valueNorms: joined(one.valueNorms),
+              values: joined(one.values),
+              residual: joined(one.residual),
               queries: joined(one.queries),
               positions: Uint32Array.from(one.positions),
             },

@@ -25,6 +25,8 @@ export interface CalibrationOptions {
   seed?: number;
   /** Also measures how far filters depend on the sample. Default false. */
   agreement?: boolean;
+  /** Also the queries' covariances, D x D values a head. Default true. */
+  covariance?: boolean;
   onProgress?: (progress: CalibrationProgress) => void;
   signal?: AbortSignal;
 }
@@ -64,20 +66,20 @@ function checkSource({ layers, heads, kvHeads, headDim, inverseFrequencies }: Qu
 }
 
 function checkBatch(batch: QueryBatch, source: QuerySource): void {
-  const { layer, rows, queries, keys, values } = batch;
+  const { layer, rows, queries, keys, values, residual } = batch;
   if (!(Number.isInteger(layer) && layer >= 0 && layer < source.layers))
     throw new WinnowError("internal", `captured queries name layer ${layer} of ${source.layers}`);
-  const check = (name: string, found: Float32Array | undefined, heads: number): void => {
-    const expected = rows * heads * source.headDim;
+  const check = (name: string, found: Float32Array | undefined, expected: number): void => {
     if (found && !(rows >= 0 && found.length >= expected))
       throw new WinnowError(
         "internal",
         `captured ${name} of layer ${layer}: ${found.length} values for ${rows} rows, need ${expected}`,
       );
   };
-  check("queries", queries, source.heads);
-  check("keys", keys, source.kvHeads);
-  check("values", values, source.kvHeads);
+  check("queries", queries, rows * source.heads * source.headDim);
+  check("keys", keys, rows * source.kvHeads * source.headDim);
+  check("values", values, rows * source.kvHeads * source.headDim);
+  check("residual", residual, rows);
 }
 
 function tooShort(rows: number, samples: number): WinnowError {
@@ -94,7 +96,7 @@ const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 /**
  * Filters and statistics of every kv head, from one pass over a model's queries, keys and values. Holds
  * L x samples x H x D x 4 bytes of queries (207 MB for SmolLM2-135M: the orientation needs the queries
- * themselves, not only their Gram matrix) and at most 256 MB of keys of a few sequences, however long
+ * themselves, not only their Gram matrix) and at most 256 MB of keys and values of a few sequences, however long
  * the texts.
  * @throws invalid_argument for bad options or texts with fewer tokens than samples; aborted
  */
@@ -133,7 +135,7 @@ export async function calibrate(
 
   const filters = new Float32Array(layers * kvHeads * headDim);
   const explained: number[][] = [];
-  const statistics = new LayerStatistics(source);
+  const statistics = new LayerStatistics(source, options.covariance ?? true);
   const agreement = options.agreement ? new SampleAgreement(source, samples, seed) : undefined;
   for (const [layer, reservoir] of reservoirs.entries()) {
     await pause();
@@ -146,11 +148,14 @@ export async function calibrate(
     explained.push(solved.explained);
     const queries = { rows: reservoir.rows, positions: reservoir.positions, count: samples };
     const sequences = attention.take(layer);
+    const output = sequences.length > 0 ? await source.outputMatrix?.(layer) : undefined;
+    if (output && output.length % (heads * headDim))
+      throw new WinnowError("internal", `output matrix of layer ${layer}: ${output.length} values`);
     for (let head = 0; head < kvHeads; head++) {
       await pause();
       throwIfAborted(signal);
       const filter = solved.filters.subarray(head * headDim, (head + 1) * headDim);
-      statistics.add(layer, head, queries, sequences, filter);
+      statistics.add(layer, head, queries, { sequences, output }, filter);
     }
     agreement?.add(reservoir.rows, solved.filters);
     reservoir.release();

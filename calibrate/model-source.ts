@@ -13,6 +13,8 @@ export interface CalibrationModel {
   >;
   readonly tokenizer: { encode(text: string): number[]; readonly prefix: readonly number[] };
   captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncIterable<QueryBatch>;
+  /** [E, H D] */
+  outputMatrix(layer: number): Promise<Float32Array>;
 }
 
 /** A sequence to calibrate on, and the text that it is part of. */
@@ -64,6 +66,7 @@ export function modelSource(model: CalibrationModel, pieces: readonly Piece[]): 
   return {
     ...model.shape,
     rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
+    outputMatrix: (layer) => model.outputMatrix(layer),
     async *batches(signal) {
       for (const { tokens } of pieces) yield* model.captureHeads(tokens, signal);
     },

@@ -17,6 +17,8 @@ export interface QueryBatch {
    */
   readonly keys?: Float32Array;
   readonly values?: Float32Array;
+  /** [rows]: lengths of the residual stream that enters the layer. */
+  readonly residual?: Float32Array;
 }
 
 /** Where calibration gets its queries: the engine's forward pass over texts, or a test's array. */
@@ -33,6 +35,8 @@ export interface QuerySource {
   readonly inverseFrequencies: ArrayLike<number>;
   /** Rows a layer that `batches` will yield, where known: for progress, and to refuse short texts early. */
   readonly rows?: number;
+  /** Attention's output matrix [E, H D] of a layer; without it, head budgets cannot be made. */
+  outputMatrix?(layer: number): Promise<Float32Array>;
   /** Any order of layers; the rows of one layer come in text order. */
   batches(signal?: AbortSignal): AsyncIterable<QueryBatch>;
 }

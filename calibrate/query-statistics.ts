@@ -1,12 +1,13 @@
+import { groupMean } from "../src/cache/head-knowledge.ts";
 import type { SourceShape } from "./query-source.ts";
 
 /** What one kv head's queries have in common before RoPE turns them. */
 export interface QueryStatistics {
-  /** [D] */
-  readonly mean: Float64Array;
-  /** [D/2]: mean length of each rotary pair. */
+  /** [r, D]: of each query head of the group. */
+  readonly means: Float64Array;
+  /** [D/2]: mean length of each rotary pair, over the group. */
   readonly abs: Float64Array;
-  /** [D, D], about the mean, divided by the number of queries; undefined where it was not asked for. */
+  /** [D, D], about the group's mean, divided by the number of queries; undefined where it was not asked for. */
   readonly covariance: Float64Array | undefined;
 }
 
@@ -43,8 +44,8 @@ export function turnBack(
 }
 
 /**
- * Statistics of the pre-RoPE queries of kv head `kvHead`, over its query group and the samples: the mean and
- * the covariance of Expected Attention (arXiv 2510.00636), the mean and the mean lengths of TriAttention
+ * Statistics of the pre-RoPE queries of kv head `kvHead`, over its query group and the samples: the means
+ * and the covariance of Expected Attention (arXiv 2510.00636), the means and the mean lengths of TriAttention
  * (arXiv 2604.04921).
  */
 export function queryStatistics(
@@ -57,14 +58,15 @@ export function queryStatistics(
   const group = heads / kvHeads;
   const total = count * group;
   const half = headDim / 2;
-  const mean = new Float64Array(headDim);
+  const means = new Float64Array(group * headDim);
   const abs = new Float64Array(half);
   const covariance = withCovariance ? new Float64Array(headDim * headDim) : undefined;
   const query = new Float64Array(headDim);
   for (let n = 0; n < count; n++) {
-    for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
-      turnBack(rows, (n * heads + head) * headDim, positions[n]!, inverseFrequencies, query);
-      for (let i = 0; i < headDim; i++) mean[i]! += query[i]! / total;
+    for (let h = 0; h < group; h++) {
+      const at = (n * heads + kvHead * group + h) * headDim;
+      turnBack(rows, at, positions[n]!, inverseFrequencies, query);
+      for (let i = 0; i < headDim; i++) means[h * headDim + i]! += query[i]! / count;
       for (let i = 0; i < half; i++) abs[i]! += Math.hypot(query[i]!, query[half + i]!) / total;
       if (!covariance) continue;
       for (let i = 0; i < headDim; i++) {
@@ -74,6 +76,7 @@ export function queryStatistics(
     }
   }
   if (covariance) {
+    const mean = groupMean(means, headDim);
     for (let i = 0; i < headDim; i++)
       for (let j = i; j < headDim; j++) {
         const value = covariance[i * headDim + j]! - mean[i]! * mean[j]!;
@@ -81,5 +84,5 @@ export function queryStatistics(
         covariance[j * headDim + i] = value;
       }
   }
-  return { mean, abs, covariance };
+  return { means, abs, covariance };
 }

@@ -1,4 +1,4 @@
-import type { Calibration } from "../src/cache/filters-file.ts";
+import { type Calibration, type HeadLoss, SCORE_WEIGHTS } from "../src/cache/filters-file.ts";
 import { cosines } from "./agreement.ts";
 import type { CalibratedFilters } from "./calibrate.ts";
 import { bandChart, escapeHtml, headGrid, lineChart, scatterChart } from "./report-charts.ts";
@@ -28,7 +28,8 @@ export function calibrationReport(result: CalibratedFilters, context: ReportCont
     ...(result.agreement ? [halvesPart(result), convergencePart(result)] : []),
     ...(context.compare ? [comparePart(result, context.compare)] : []),
     ...(result.statistics.ageFit ? [agePart(result.statistics.ageFit)] : []),
-    ...(result.statistics.headMass ? [massPart(result.statistics.headMass)] : []),
+    ...(result.statistics.scoreFit ? [scorePart(result.statistics.scoreFit)] : []),
+    ...(result.statistics.headLoss ? [lossPart(result.statistics.headLoss)] : []),
   ];
   return `<!doctype html>
 <html lang="en">
@@ -120,24 +121,49 @@ function agePart(ageFit: Float32Array): string {
   );
 }
 
-function massPart({ budgets, values }: { budgets: readonly number[]; values: Float32Array }) {
+function scorePart(scoreFit: Float32Array): string {
+  const lines = SCORE_NAMES.map((name, i) => {
+    const weights: number[] = [];
+    for (let at = i; at < scoreFit.length; at += SCORE_WEIGHTS) weights.push(scoreFit[at]!);
+    return `${name}: ${summary(weights, fixed)}`;
+  });
+  return section(
+    "The fitted score",
+    lines.join("<br>"),
+    "Weights of what the score of a pair adds up, fitted a kv head to the attention that the next queries give, times the length of the value.",
+    "",
+  );
+}
+
+function lossPart({ budgets, values }: HeadLoss): string {
   const bands = budgets.map((budget, i) => {
-    const shares: number[] = [];
-    for (let at = i; at < values.length; at += budgets.length) shares.push(values[at]!);
+    const losses: number[] = [];
+    for (let at = i; at < values.length; at += budgets.length) losses.push(values[at]!);
     return {
       x: budget,
-      low: quantile(shares, 0.05),
-      middle: quantile(shares, 0.5),
-      high: quantile(shares, 0.95),
+      low: quantile(losses, 0.05),
+      middle: quantile(losses, 0.5),
+      high: quantile(losses, 0.95),
     };
   });
   return section(
-    "Attention kept at a budget",
+    "Error of the output at a budget",
     bands.map(({ x, middle }) => `${x}: ${percent(middle)}`).join(" · "),
-    "Share of the value-weighted attention that a head keeps with so many pairs, its best by the age-aware score: the median head, and from the 5th to the 95th of a hundred. A wide band is what head-wise budgets can use.",
-    bandChart(bands, { x: "pairs a kv head", y: "share kept" }),
+    "What a head's evictions add to the layer's output, as a part of the residual stream's length, with so many pairs kept, its best by the fitted score: the median head, and from the 5th to the 95th of a hundred. A wide band is what head-wise budgets can use.",
+    bandChart(bands, { x: "pairs a kv head", y: "error" }),
   );
 }
+
+/** Of the weights that are fitted. */
+const SCORE_NAMES = [
+  "expected logit",
+  "unexplained length",
+  "ln |v|",
+  "ln(age + 1)",
+  "likeness to other keys",
+  "filter",
+  "|k|",
+];
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const cosineText = (cosine: number): string => cosine.toFixed(4);

@@ -24,6 +24,8 @@ export interface EngineCalibrationOptions {
   sequences?: number;
   seed?: number;
   agreement?: boolean;
+  /** Default true. */
+  covariance?: boolean;
   modelSha256: string;
   onProgress?: (progress: EngineCalibrationProgress) => void;
   signal?: AbortSignal;
@@ -44,7 +46,7 @@ export interface EngineCalibration extends CalibratedFilters {
 /** The parts of an InferenceEngine that calibration uses. */
 export type CalibratableEngine = Pick<
   InferenceEngine,
-  "tokenizer" | "template" | "contextLength" | "shape" | "captureHeads" | "info"
+  "tokenizer" | "template" | "contextLength" | "shape" | "captureHeads" | "outputMatrix" | "info"
 > & { unnamedConversation(): Pick<Conversation, "generate" | "reset"> };
 
 /**
@@ -64,6 +66,7 @@ export async function calibrateEngine(
     samples,
     seed,
     agreement: options.agreement ?? false,
+    covariance: options.covariance ?? true,
     ...(onProgress ? { onProgress } : {}),
     ...(signal ? { signal } : {}),
   });

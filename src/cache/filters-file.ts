@@ -7,8 +7,11 @@ import {
 
 /** The tensor's name in published files (`nthngdy/<model>_qfilt`). */
 const TENSOR = "q_filters";
-/** Of the metadata we write; published files have none. Version 1 had filters alone. */
-const VERSION = "2";
+/**
+ * Of the metadata we write; published files have none. Version 1 had filters alone, version 2 the mean query of
+ * a whole group and no fitted score: both can be read, and policies do without what is missing.
+ */
+const VERSION = "3";
 
 /** Q-Filters of one model, as a file holds them. */
 export interface Filters {
@@ -29,11 +32,14 @@ export interface Filters {
   readonly seed?: number;
 }
 
-/** Share of the value-weighted attention a head keeps at each budget, its best pairs kept. */
-export interface HeadMass {
+/**
+ * What a head's evictions cost at each budget, its best pairs by the fitted score kept: the mean length of the
+ * error in the layer's output, as a part of the residual stream's length there.
+ */
+export interface HeadLoss {
   /** [B], pairs a kv head, ascending. */
   readonly budgets: readonly number[];
-  /** [L, G, B], in [0, 1]. */
+  /** [L, G, B] */
   readonly values: Float32Array;
 }
 
@@ -42,17 +48,23 @@ export interface HeadMass {
  * none. Queries are those before RoPE (after a query norm), in half-split order, as many as `samples`.
  */
 export interface HeadStatistics {
-  /** [L, G, D]: mean query, over the query group and the samples. */
+  /** [L, G, r, D]: mean query of each of the group's r heads, over the samples. */
   readonly queryMean?: Float32Array;
-  /** [L, G, D/2]: mean length of the rotary pair (q[i], q[i + D/2]). */
+  /** [L, G, D/2]: mean length of the rotary pair (q[i], q[i + D/2]), over the group. */
   readonly queryAbs?: Float32Array;
-  /** [L, G, D, D]: covariance of the queries about `queryMean`, divided by their number. */
+  /** [L, G, D, D]: covariance of the group's queries about their mean, divided by their number. */
   readonly queryCovariance?: Float32Array;
   /** [L, G, 4]: a, b, mean, std of attention = exp(c + a (score - mean) / std + b ln(age + 1)). */
   readonly ageFit?: Float32Array;
   /** [L, G, 4]: mean and std of |k|, mean and std of ln |v|. */
   readonly keyValueNorms?: Float32Array;
-  readonly headMass?: HeadMass;
+  /**
+   * [L, G, 8]: weights of the features of a pair, whose sum is the score, higher = keep: ln sum over the group's
+   * heads of exp(k . mean future query / sqrt D); sum over rotary pairs of |k_j| (abs_j - |mean_j|) / sqrt D;
+   * ln |v|; ln(age + 1); the cosine of k and the mean unit key; k . filter; |k|; the last is 0.
+   */
+  readonly scoreFit?: Float32Array;
+  readonly headLoss?: HeadLoss;
 }
 
 /** A calibration file: filters, and what else was learned of the heads. */
@@ -76,20 +88,24 @@ const badFilters = (message: string, details: Record<string, unknown>): WinnowEr
     details,
   });
 
-type Plain = Exclude<keyof HeadStatistics, "headMass">;
+/** Weights a head of the fitted score. */
+export const SCORE_WEIGHTS = 8;
 
-/** Names in the file, and the sizes that follow [L, G]. */
+type Plain = Exclude<keyof HeadStatistics, "headLoss">;
+
+/** Names in the file, and the sizes that follow [L, G]; r query heads a kv head. */
 const STATISTICS: Readonly<
-  Record<Plain, { readonly tensor: string; readonly sizes: (headDim: number) => number[] }>
+  Record<Plain, { readonly tensor: string; readonly sizes: (d: number, r: number) => number[] }>
 > = {
-  queryMean: { tensor: "q_mean", sizes: (d) => [d] },
+  queryMean: { tensor: "q_mean", sizes: (d, r) => [r, d] },
   queryAbs: { tensor: "q_abs", sizes: (d) => [d / 2] },
   queryCovariance: { tensor: "q_cov", sizes: (d) => [d, d] },
   ageFit: { tensor: "age_fit", sizes: () => [4] },
   keyValueNorms: { tensor: "k_stats", sizes: () => [4] },
+  scoreFit: { tensor: "score_fit", sizes: () => [SCORE_WEIGHTS] },
 };
 const PLAIN = Object.keys(STATISTICS) as Plain[];
-const HEAD_MASS = "head_mass";
+const HEAD_LOSS = "head_loss";
 
 /** A safetensors file with one tensor `q_filters` [L, G, D] F32; the inverse of `readFilters`. */
 export const writeFilters = (filters: Filters): Uint8Array<ArrayBuffer> =>
@@ -107,13 +123,13 @@ export function writeCalibration(calibration: Calibration): Uint8Array<ArrayBuff
   for (const key of PLAIN) {
     const data = statistics[key];
     const { tensor, sizes } = STATISTICS[key];
-    if (data) put(tensor, sizes(headDim), data);
+    if (data) put(tensor, sizes(headDim, data.length / values.length), data);
   }
   const metadata: Record<string, string> = { version: VERSION };
-  if (statistics.headMass) {
-    const { budgets, values: mass } = statistics.headMass;
-    put(HEAD_MASS, [budgets.length], mass);
-    metadata.head_mass_budgets = budgets.join(" ");
+  if (statistics.headLoss) {
+    const { budgets, values: loss } = statistics.headLoss;
+    put(HEAD_LOSS, [budgets.length], loss);
+    metadata.head_loss_budgets = budgets.join(" ");
   }
   if (filters.modelSha256) metadata.model_sha256 = filters.modelSha256;
   if (filters.modelName) metadata.model_name = filters.modelName;
@@ -165,12 +181,17 @@ export function readCalibration(bytes: Uint8Array, name = "filters"): Calibratio
   };
   const statistics: { -readonly [K in keyof HeadStatistics]: HeadStatistics[K] } = {};
   for (const key of PLAIN) {
-    const values = take(STATISTICS[key].tensor, STATISTICS[key].sizes(headDim));
+    const { tensor: field, sizes } = STATISTICS[key];
+    const shape = tensors.get(field)?.shape;
+    // Version 2 has one mean query for the whole group.
+    const wanted =
+      field === "q_mean" && shape?.length === 3 ? [headDim] : sizes(headDim, shape?.[2] ?? 1);
+    const values = take(field, wanted);
     if (values) statistics[key] = values;
   }
-  const budgets = numbers(metadata.get("head_mass_budgets"));
-  const mass = take(HEAD_MASS, [budgets.length]);
-  if (mass) statistics.headMass = { budgets, values: mass };
+  const budgets = numbers(metadata.get("head_loss_budgets"));
+  const loss = take(HEAD_LOSS, [budgets.length]);
+  if (loss) statistics.headLoss = { budgets, values: loss };
   const filters = { values: tensor.values, layers, kvHeads, headDim, ...provenance(metadata) };
   return { filters, statistics };
 }
@@ -253,7 +274,7 @@ export function spreadLayers(
     const values = statistics[key];
     if (values) wide[key] = spread(values);
   }
-  if (statistics.headMass)
-    wide.headMass = { ...statistics.headMass, values: spread(statistics.headMass.values) };
+  if (statistics.headLoss)
+    wide.headLoss = { ...statistics.headLoss, values: spread(statistics.headLoss.values) };
   return { filters: { ...filters, layers, values: spread(filters.values) }, statistics: wide };
 }

@@ -1,9 +1,9 @@
-import type { HeadMass } from "./filters-file.ts";
+import type { HeadLoss } from "./filters-file.ts";
 
 /** Pairs by which budgets differ: a page. */
 const STEP = 32;
 /** No head gets more than so many times the mean. */
-const MOST = 4;
+const MOST = 8;
 
 /** What a head budget is made for. */
 export interface HeadBudgetRequest {
@@ -16,62 +16,71 @@ export interface HeadBudgetRequest {
 }
 
 /**
- * Budgets of each head [L][G] that add up to `budget` a head of the governed layers: pages go, one after the
- * other, to the head whose attention gains most by another, as measured at calibration.
+ * Budgets of each head [L][G] that add up to `budget` a head of the governed layers: after a page or `least` for
+ * each, pages go where they lower the error of the layer's output most, as measured at calibration. None gets
+ * more than the largest budget measured; of a mean beyond it, all get the same.
  */
 export function headBudgets(
-  mass: HeadMass,
+  { budgets, values }: HeadLoss,
   kvHeads: number,
   { budget, least, governed }: HeadBudgetRequest,
 ): number[][] {
-  const { budgets, values } = mass;
-  const size = budgets.length;
-  const layers = governed.flatMap((is, layer) => (is ? [layer] : []));
-  const heads = layers.flatMap((layer) =>
-    Array.from({ length: kvHeads }, (_, g) => {
-      const at = (layer * kvHeads + g) * size;
-      const kept = concave(budgets, Array.from(values.subarray(at, at + size)));
-      return { layer, g, kept, pairs: Math.min(budget, Math.max(STEP, least)) };
-    }),
-  );
-  let left = budget * heads.length - heads.reduce((sum, { pairs }) => sum + pairs, 0);
-  const most = budget * MOST;
-  while (left > 0) {
-    const step = Math.min(STEP, left);
-    let best = heads[0]!;
-    let gain = -1;
-    for (const head of heads) {
-      if (head.pairs + step > most) continue;
-      const more = head.kept(head.pairs + step) - head.kept(head.pairs);
-      // Where nothing is gained any more, heads grow alike.
-      if (more > gain || (more === gain && head.pairs < best.pairs)) [best, gain] = [head, more];
-    }
-    best.pairs += step;
-    left -= step;
-  }
   const out = governed.map(() => new Array<number>(kvHeads).fill(budget));
-  for (const { layer, g, pairs } of heads) out[layer]![g] = pairs;
+  const measured = budgets[budgets.length - 1] ?? 0;
+  const floor = STEP * Math.ceil(Math.max(STEP, least) / STEP);
+  const most = Math.min(STEP * Math.floor((MOST * budget) / STEP), measured);
+  if (floor >= budget || budget >= most) return out;
+  const stretches: (Stretch & { readonly layer: number; readonly g: number })[] = [];
+  let left = 0;
+  for (const [layer, is] of governed.entries()) {
+    if (!is) continue;
+    for (let g = 0; g < kvHeads; g++) {
+      const at = (layer * kvHeads + g) * budgets.length;
+      const losses = values.subarray(at, at + budgets.length);
+      for (const stretch of convexHull(budgets, losses, floor, most))
+        stretches.push({ ...stretch, layer, g });
+      out[layer]![g] = floor;
+      left += budget - floor;
+    }
+  }
+  // Of one head the gains only fall, so its stretches come in order; a stable sort keeps equal ones so, too.
+  stretches.sort((a, b) => b.gain - a.gain);
+  for (const { layer, g, pairs } of stretches) {
+    const taken = Math.min(pairs, left);
+    out[layer]![g]! += taken;
+    left -= taken;
+  }
   return out;
 }
 
-/** The least concave function above the measured points: what noise would starve a head is smoothed. */
-function concave(x: readonly number[], y: readonly number[]): (at: number) => number {
-  const hull: [number, number][] = [[0, 0]];
+/** Pairs from one budget to a larger one, of which each lowers the error alike. */
+interface Stretch {
+  readonly pairs: number;
+  /** Error less for one pair more. */
+  readonly gain: number;
+}
+
+/** The largest convex function below the measured points, from `floor` to `most`: noise would starve a head. */
+function convexHull(
+  x: readonly number[],
+  y: ArrayLike<number>,
+  floor: number,
+  most: number,
+): Stretch[] {
+  const hull: [number, number][] = [];
   const slope = ([ax, ay]: [number, number], [bx, by]: [number, number]) => (by - ay) / (bx - ax);
-  x.forEach((_, i) => {
-    const point: [number, number] = [x[i]!, y[i]!];
+  for (const [i, budget] of x.entries()) {
+    const point: [number, number] = [budget, y[i]!];
     while (
       hull.length > 1 &&
-      slope(hull[hull.length - 2]!, hull[hull.length - 1]!) <= slope(hull[hull.length - 1]!, point)
+      slope(hull[hull.length - 2]!, hull[hull.length - 1]!) >= slope(hull[hull.length - 1]!, point)
     )
       hull.pop();
     hull.push(point);
+  }
+  return hull.slice(1).flatMap((end, i) => {
+    const start = hull[i]!;
+    const pairs = Math.min(end[0], most) - Math.max(start[0], floor);
+    return pairs > 0 ? [{ pairs, gain: -slope(start, end) }] : [];
   });
-  return (at) => {
-    const next = hull.findIndex(([px]) => px >= at);
-    if (next < 0) return hull[hull.length - 1]![1];
-    if (next === 0) return hull[0]![1];
-    const [a, b] = [hull[next - 1]!, hull[next]!];
-    return a[1] + slope(a, b) * (at - a[0]);
-  };
 }

@@ -17,17 +17,44 @@ export function headKnowledge(
   return Array.from({ length: layers }, (_, layer) =>
     Array.from({ length: kvHeads }, (_, g) => {
       const index = layer * kvHeads + g;
+      const queryMeans = part(statistics.queryMean, index);
+      const queryAbs = part(statistics.queryAbs, index);
       return {
         headDim,
         frequencies,
         filter: part(calibration?.filters.values, index),
-        queryMean: part(statistics.queryMean, index),
-        queryAbs: part(statistics.queryAbs, index),
+        queryMeans,
+        queryMean: queryMeans && Float32Array.from(groupMean(queryMeans, headDim)),
+        queryAbs,
+        unexplained: queryMeans && queryAbs && unexplained(queryMeans, queryAbs),
         queryCovariance: part(statistics.queryCovariance, index),
         ageFit: part(statistics.ageFit, index),
+        scoreFit: part(statistics.scoreFit, index),
       };
     }),
   );
+}
+
+/** Mean of `vectors` [r, D] over r. */
+export function groupMean(vectors: ArrayLike<number>, dim: number): Float64Array {
+  const count = vectors.length / dim;
+  return Float64Array.from({ length: dim }, (_, i) => {
+    let sum = 0;
+    for (let at = i; at < vectors.length; at += dim) sum += vectors[at]!;
+    return sum / count;
+  });
+}
+
+/** What of the mean lengths `abs` [D/2] of rotary pairs the mean queries [r, D] do not explain. */
+export function unexplained(means: ArrayLike<number>, abs: ArrayLike<number>): Float32Array {
+  const half = abs.length;
+  const count = means.length / (2 * half);
+  return Float32Array.from({ length: half }, (_, j) => {
+    let explained = 0;
+    for (let at = j; at < means.length; at += 2 * half)
+      explained += Math.hypot(means[at]!, means[at + half]!);
+    return abs[j]! - explained / count;
+  });
 }
 
 const isKnown = (need: Need, calibration: Calibration | undefined): boolean =>

@@ -19,6 +19,8 @@ export interface CapturedHeads {
   readonly keys: Float32Array;
   /** [rows, G, D] */
   readonly values: Float32Array;
+  /** [rows]: lengths of the residual stream that enters the layer. */
+  readonly residual: Float32Array;
 }
 
 /**
@@ -31,9 +33,10 @@ export async function* captureHeads(
   tokens: readonly number[],
   signal?: AbortSignal,
 ): AsyncGenerator<CapturedHeads> {
-  const { heads, kvHeads, headDim, layers } = config;
+  const { heads, kvHeads, headDim, layers, hidden } = config;
   const width = (heads + 2 * kvHeads) * headDim;
-  const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * width * 4);
+  const each = hidden + width;
+  const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * each * 4);
   const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
   const governed = globalLayers(config);
   const { inverseFrequencies } = runner.transformer;
@@ -46,10 +49,17 @@ export async function* captureHeads(
       const chunk = tokens.slice(start, start + CHUNK_ROWS);
       const rows = chunk.length;
       runner.submitChunk(sequence, chunk, capture);
-      const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * width * 4));
+      const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * each * 4));
       const angles = anglesOf(start, rows, inverseFrequencies);
       for (const [index, layer] of governed.entries()) {
-        const qkv = captured.subarray(layer * rows * width, (layer + 1) * rows * width);
+        const entering = captured.subarray(
+          layer * rows * each,
+          layer * rows * each + rows * hidden,
+        );
+        const qkv = captured.subarray(
+          layer * rows * each + rows * hidden,
+          (layer + 1) * rows * each,
+        );
         const keys = columns(qkv, rows, width, heads * headDim, kvHeads * headDim);
         // The kernel turns queries where they lie; turned keys go to the cache alone.
         const gain = gains[index];
@@ -62,6 +72,7 @@ export async function* captureHeads(
           queries: columns(qkv, rows, width, 0, heads * headDim),
           keys,
           values: columns(qkv, rows, width, (heads + kvHeads) * headDim, kvHeads * headDim),
+          residual: lengths(entering, rows),
         };
       }
     }
@@ -85,6 +96,16 @@ function columns(
     out.set(matrix.subarray(at, at + count), row * count);
   }
   return out;
+}
+
+/** Lengths of the rows of a matrix [rows, E]. */
+function lengths(matrix: Float32Array, rows: number): Float32Array {
+  const width = matrix.length / rows;
+  return Float32Array.from({ length: rows }, (_, row) => {
+    let squares = 0;
+    for (let i = row * width; i < (row + 1) * width; i++) squares += matrix[i]! * matrix[i]!;
+    return Math.sqrt(squares);
+  });
 }
 
 /** RMSNorm of each head [D] in place. */

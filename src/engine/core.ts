@@ -27,6 +27,7 @@ const NEED_NAMES: Readonly<Record<Need, string>> = {
   queryAbs: "the queries' lengths",
   queryCovariance: "the queries' covariance",
   ageFit: "the fit of age",
+  scoreFit: "the fitted score",
 };
 
 /**
@@ -89,9 +90,9 @@ export class EngineCore {
     });
   }
 
-  /** What calibration knows of the model, if anything. */
-  get calibration(): Calibration | undefined {
-    return this.inputs.calibration;
+  /** The model's file and what its header says. */
+  get model(): Pick<DeviceStateInputs, "source" | "gguf" | "config"> {
+    return this.inputs;
   }
 
   /** How pages hold keys and values. */

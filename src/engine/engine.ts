@@ -353,6 +353,13 @@ export class InferenceEngine {
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
+  /** Attention's output matrix [E, H D] of the layer-th of those that the budget governs, from the file. */
+  async outputMatrix(layer: number): Promise<Float32Array> {
+    this.core.checkOpen();
+    const { readOutputMatrix } = await import("./output-matrix.ts");
+    return readOutputMatrix(this.core.model, this.core.globalLayers[layer]!);
+  }
+
   /** Frees everything on the device. */
   async close(): Promise<void> {
     this.core.close();

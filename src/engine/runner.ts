@@ -171,15 +171,16 @@ export class Runner {
   }
 
   /**
-   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. With `capture` the qkv rows
-   * [M, (H + 2G) D] of layer l, queries rotated, are copied to it at l * M * (H + 2G) * D * 4.
+   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. With `capture` the residual
+   * stream [M, E] that enters layer l and its qkv rows [M, (H + 2G) D], queries rotated, are copied to it, one
+   * after the other, at l * M * (E + (H + 2G) D) * 4.
    */
   submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
     const count = tokens.length;
     this.divide(sequence, count);
     sequence.reserve(count);
     const start = sequence.tokensSeen;
-    const { rows, qkv } = this.transformer.buffers;
+    const { rows, qkv, hidden } = this.transformer.buffers;
     this.gpu.write(
       rows,
       new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
@@ -191,8 +192,9 @@ export class Runner {
       queries,
       firstQuery: count - queries,
     });
+    const scored = this.scores(sequence, count);
     const absorb = (layer: number): Dispatch[] => [
-      ...this.scorer.block(policy, layer, queries),
+      ...(scored ? this.scorer.block(policy, layer, queries) : []),
       ...this.compressor.absorb(layer),
     ];
     const { embed, layers } = this.transformer.chunk(count);
@@ -202,13 +204,16 @@ export class Runner {
         ...layers.flatMap(({ project, attend }, l) => [...project, ...attend, ...absorb(l)]),
       ]);
     } else {
-      const { heads, kvHeads, headDim } = this.transformer.config;
+      const { heads, kvHeads, headDim, hidden: width } = this.transformer.config;
+      const entering = count * width * 4;
       const bytes = count * (heads + 2 * kvHeads) * headDim * 4;
       const encoder = this.gpu.device.createCommandEncoder();
       this.encodePass(encoder, embed);
       layers.forEach(({ project, attend }, layer) => {
+        const at = layer * (entering + bytes);
+        encoder.copyBufferToBuffer(hidden, 0, capture, at, entering);
         this.encodePass(encoder, project);
-        encoder.copyBufferToBuffer(qkv, 0, capture, layer * bytes, bytes);
+        encoder.copyBufferToBuffer(qkv, 0, capture, at + entering, bytes);
         this.encodePass(encoder, [...attend, ...absorb(layer)]);
       });
       this.gpu.device.queue.submit([encoder.finish()]);
@@ -261,6 +266,14 @@ export class Runner {
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
   async settled(sequence: KvSequence): Promise<void> {
     while (this.inBlock.has(sequence)) await this.blocks;
+  }
+
+  /** Whether a chunk is to be scored: not before something has to go, where only that counts. */
+  private scores(sequence: KvSequence, tokens: number): boolean {
+    const { policy, window } = sequence.settings;
+    const { observation } = policyOf(policy);
+    if (observation && !observation.apart) return true;
+    return sequence.evictsWith(tokens + scoringInterval(policy, window));
   }
 
   /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */

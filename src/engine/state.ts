@@ -89,12 +89,12 @@ export async function createDeviceState(
     compressing,
     sampling,
   ]);
-  const mass = calibration?.statistics.headMass;
-  if (mass)
+  const loss = calibration?.statistics.headLoss;
+  if (loss)
     pool.headBudgets = ({ budget, window, sinks }) =>
       budget === "full"
         ? undefined
-        : headBudgets(mass, kvHeads, {
+        : headBudgets(loss, kvHeads, {
             budget,
             least: window + sinks + 1,
             governed: config.windows.map((span) => span === 0),

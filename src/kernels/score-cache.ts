@@ -10,9 +10,9 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { headStride } from "./head-data.ts";
-import { headDataShape, type ScoreFeatures } from "./score-features.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { headDataShape, type ScoreFeatures } from "./score-features.ts";
 
 /** Invocations of a workgroup. */
 export const SCORE_WORKGROUP = 64;

@@ -78,6 +78,11 @@ export class FakeEngine {
     }
   }
 
+  async outputMatrix(): Promise<Float32Array> {
+    const { heads, headDim } = this.shape;
+    return Float32Array.from({ length: 6 * heads * headDim }, (_, i) => Math.sin(i));
+  }
+
   conversation(id: string): FakeConversation {
     let found = this.conversations.get(id);
     if (!found) {

@@ -113,6 +113,13 @@ const OPTIONS: Case[] = [
     "invalid_argument",
     /^memoryLimit: must be an integer of at least 1/,
   ],
+  ["a tuning that there is not", { model: "m", tuning: "slow" }, "invalid_argument", /^tuning: /],
+  [
+    "speculation by a model",
+    { model: "m", speculative: "draft" },
+    "invalid_argument",
+    /^speculative: /,
+  ],
   [
     "a progress that is no function",
     { model: "m", onProgress: true },
@@ -186,6 +193,7 @@ const REQUESTS: Case[] = [
     "invalid_argument",
     /^top_p: must be a number from 0 to 1, not NaN/,
   ],
+  ["speculation that is on", { messages, speculative: true }, "invalid_argument", /^speculative: /],
   [
     "a fractional top_k",
     { messages, top_k: 1.5 },

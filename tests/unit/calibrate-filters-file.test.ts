@@ -104,12 +104,13 @@ describe("calibration file", () => {
   const whole = (): Calibration => ({
     filters: filters({ modelSha256: "ab", seed: 0, samples: 9 }),
     statistics: {
-      queryMean: wave(24),
+      queryMean: wave(48),
       queryAbs: wave(12),
       queryCovariance: wave(96),
       ageFit: wave(24),
       keyValueNorms: wave(24),
-      headMass: { budgets: [16, 64, 128], values: wave(18) },
+      scoreFit: wave(48),
+      headLoss: { budgets: [32, 64, 128], values: wave(18) },
     },
   });
 
@@ -125,19 +126,20 @@ describe("calibration file", () => {
     const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
     expect(shapes).toEqual({
       q_filters: [2, 3, 4],
-      q_mean: [2, 3, 4],
+      q_mean: [2, 3, 2, 4],
       q_abs: [2, 3, 2],
       q_cov: [2, 3, 4, 4],
       age_fit: [2, 3, 4],
       k_stats: [2, 3, 4],
-      head_mass: [2, 3, 3],
+      score_fit: [2, 3, 8],
+      head_loss: [2, 3, 3],
     });
     expect(Object.fromEntries(metadata)).toEqual({
-      version: "2",
+      version: "3",
       model_sha256: "ab",
       samples: "9",
       seed: "0",
-      head_mass_budgets: "16 64 128",
+      head_loss_budgets: "32 64 128",
     });
   });
 
@@ -152,15 +154,35 @@ describe("calibration file", () => {
       readCalibration(writeSafetensors({ tensors: { ...base, q_mean: tensor([2, 3, 5]) } }), "f"),
     ).toThrow(bad("f: q_mean has shape [2, 3, 5], expected [2, 3, 4]"));
     expect(() =>
-      readCalibration(writeSafetensors({ tensors: { ...base, head_mass: tensor([2, 3, 5]) } })),
-    ).toThrow(bad("head_mass has shape [2, 3, 5], expected [2, 3, 0]"));
+      readCalibration(writeSafetensors({ tensors: { ...base, head_loss: tensor([2, 3, 5]) } })),
+    ).toThrow(bad("head_loss has shape [2, 3, 5], expected [2, 3, 0]"));
     const poisoned = whole();
     poisoned.statistics.ageFit![5] = Number.NaN;
     expect(() => readCalibration(writeCalibration(poisoned))).toThrow(
       bad("age_fit holds values that are not finite"),
     );
+    expect(() =>
+      readCalibration(writeSafetensors({ tensors: { ...base, q_mean: tensor([2, 3, 2, 5]) } })),
+    ).toThrow(bad("q_mean has shape [2, 3, 2, 5], expected [2, 3, 2, 4]"));
     const others = { ...base, something_else: tensor([7]) };
     expect(readCalibration(writeSafetensors({ tensors: others })).statistics).toEqual({});
+  });
+
+  it("reads files of version 2, with one mean query a group", () => {
+    const tensor = (shape: number[], values: Float32Array) => ({
+      dtype: "F32" as const,
+      shape,
+      values,
+    });
+    const file = writeSafetensors({
+      metadata: { version: "2", head_mass_budgets: "16 64" },
+      tensors: {
+        q_filters: tensor([2, 3, 4], wave(24)),
+        q_mean: tensor([2, 3, 4], wave(24)),
+        head_mass: tensor([2, 3, 2], wave(12)),
+      },
+    });
+    expect(readCalibration(file).statistics).toEqual({ queryMean: wave(24) });
   });
 
   it("spreads the layers under the budget over all of a model's", () => {
@@ -169,7 +191,7 @@ describe("calibration file", () => {
     for (const [narrow, spread] of [
       [whole().filters.values, wide.filters.values],
       [whole().statistics.queryAbs!, wide.statistics.queryAbs!],
-      [whole().statistics.headMass!.values, wide.statistics.headMass!.values],
+      [whole().statistics.headLoss!.values, wide.statistics.headLoss!.values],
     ] as const) {
       const size = narrow.length / 2;
       expect(spread).toHaveLength(5 * size);

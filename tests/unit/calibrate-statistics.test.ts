@@ -3,19 +3,24 @@ import { describe, expect, it } from "vitest";
 import type { LayerSequence } from "../../calibrate/attention-sample.ts";
 import { AttentionSample } from "../../calibrate/attention-sample.ts";
 import { calibrate } from "../../calibrate/calibrate.ts";
-import { headAttention, MASS_BUDGETS } from "../../calibrate/head-attention.ts";
+import { LayerStatistics } from "../../calibrate/layer-statistics.ts";
 import { NormStatistics } from "../../calibrate/norm-statistics.ts";
 import { fitPoisson } from "../../calibrate/poisson.ts";
 import type { QueryBatch, QuerySource } from "../../calibrate/query-source.ts";
-import { queryStatistics } from "../../calibrate/query-statistics.ts";
 import { seededRandom } from "../../calibrate/sampling.ts";
+import { rankingTimes } from "../../calibrate/score-fit.ts";
+import type { HeadStatistics } from "../../src/cache/filters-file.ts";
 import { rotate } from "../reference/rope.ts";
 import fixture from "./fixtures/statistics.json" with { type: "json" };
 
 const { heads, kvHeads, headDim } = fixture.shape;
 
-/** What the fixture's binary holds: filters [G, D], then queries, keys and norms of each sequence. */
-function readFixture(): { filters: Float32Array; sequences: LayerSequence[] } {
+/** What the fixture's binary holds: filters [G, D], output [E, H D], then queries, keys, values and lengths of each sequence. */
+function readFixture(): {
+  filters: Float32Array;
+  output: Float32Array;
+  sequences: LayerSequence[];
+} {
   const bytes = readFileSync(new URL("fixtures/statistics.bin", import.meta.url));
   const values = new Float32Array(new Uint8Array(bytes).buffer);
   let at = 0;
@@ -24,69 +29,133 @@ function readFixture(): { filters: Float32Array; sequences: LayerSequence[] } {
     return values.slice(at - count, at);
   };
   const filters = take(kvHeads * headDim);
+  const output = take(fixture.hidden * heads * headDim);
   const sequences = fixture.sequences.map(({ tokens, positions }) => ({
     tokens,
     positions: Uint32Array.from(positions),
     queries: take(positions.length * heads * headDim),
     keys: take(tokens * kvHeads * headDim),
-    valueNorms: take(tokens * kvHeads),
+    values: take(tokens * kvHeads * headDim),
+    residual: take(tokens),
   }));
   expect(at).toBe(values.length);
-  return { filters, sequences };
+  return { filters, output, sequences };
 }
 
-const { filters, sequences } = readFixture();
+const { filters, output, sequences } = readFixture();
 const shape = { ...fixture.shape, inverseFrequencies: fixture.inverseFrequencies };
 
+/** All statistics of the fixture's layer. */
+function layerStatistics(
+  parts: { sequences: readonly LayerSequence[]; output: Float32Array | undefined },
+  withCovariance = true,
+  filter = filters,
+): HeadStatistics {
+  const count = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
+  const rows = new Float32Array(count * heads * headDim);
+  const positions = new Uint32Array(count);
+  let at = 0;
+  for (const one of sequences) {
+    rows.set(one.queries, at * heads * headDim);
+    positions.set(one.positions, at);
+    at += one.positions.length;
+  }
+  const statistics = new LayerStatistics({ ...shape, async *batches() {} }, withCovariance);
+  for (let head = 0; head < kvHeads; head++) {
+    const own = filter.subarray(head * headDim, (head + 1) * headDim);
+    statistics.add(0, head, { rows, positions, count }, parts, own);
+  }
+  return statistics.result();
+}
+
 describe("statistics against PyTorch", () => {
-  it.each(fixture.heads.map((expected, head) => ({ head, expected })))(
-    "queries before RoPE: mean, pair lengths, covariance, kv head $head",
-    ({ head, expected }) => {
-      const count = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
-      const rows = new Float32Array(count * heads * headDim);
-      const positions = new Uint32Array(count);
-      let at = 0;
-      for (const one of sequences) {
-        rows.set(one.queries, at * heads * headDim);
-        positions.set(one.positions, at);
-        at += one.positions.length;
-      }
-      const sampled = { rows, positions, count };
-      const found = queryStatistics(sampled, head, shape, shape.inverseFrequencies, true);
-      const near = (values: Float64Array, wanted: number[]) => {
-        expect(values.length).toBe(wanted.length);
-        for (const [i, value] of values.entries()) expect(value).toBeCloseTo(wanted[i]!, 6);
-      };
-      near(found.mean, expected.mean);
-      near(found.abs, expected.abs);
-      near(found.covariance!, expected.covariance);
-      const without = queryStatistics(sampled, head, shape, shape.inverseFrequencies, false);
-      expect(without.covariance).toBeUndefined();
-      near(without.mean, expected.mean);
-    },
-  );
+  const found = layerStatistics({ sequences, output });
+  const near = (values: Float32Array, wanted: readonly number[][], digits: number) => {
+    const all = wanted.flat();
+    expect(values.length).toBe(all.length);
+    for (const [i, value] of values.entries())
+      expect(value, `value ${i}`).toBeCloseTo(all[i]!, digits);
+  };
 
-  it.each(fixture.heads.map((expected, head) => ({ head, expected })))(
-    "attention: age fit and kept mass, kv head $head",
-    ({ head, expected }) => {
-      expect(MASS_BUDGETS).toEqual(fixture.budgets);
-      const filter = filters.subarray(head * headDim, (head + 1) * headDim);
-      const { ageFit, mass } = headAttention(sequences, head, filter, shape)!;
-      for (const [i, value] of ageFit.entries()) expect(value).toBeCloseTo(expected.ageFit[i]!, 4);
-      for (const [i, share] of mass.entries()) expect(share).toBeCloseTo(expected.mass[i]!, 4);
-      // Of another head's filter it is another fit: the comparison can fail.
-      const other = headAttention(
-        sequences,
-        head,
-        filter.map((x, i) => (i ? -x : x)),
-        shape,
-      )!;
-      expect(Math.abs(other.ageFit[0] - ageFit[0])).toBeGreaterThan(0.01);
-    },
-  );
+  it("queries before RoPE: means, pair lengths, covariance", () => {
+    const expected = fixture.heads;
+    near(
+      found.queryMean!,
+      expected.map(({ means }) => means),
+      6,
+    );
+    near(
+      found.queryAbs!,
+      expected.map(({ abs }) => abs),
+      6,
+    );
+    near(
+      found.queryCovariance!,
+      expected.map(({ covariance }) => covariance),
+      6,
+    );
+    const without = layerStatistics({ sequences, output }, false);
+    expect(without.queryCovariance).toBeUndefined();
+    expect(without.queryMean).toEqual(found.queryMean);
+  });
 
-  it("leaves attention out where there is none", () => {
-    expect(headAttention([], 0, filters, shape)).toBeUndefined();
+  it("attention: age fit and fitted score", () => {
+    near(
+      found.ageFit!,
+      fixture.heads.map(({ ageFit }) => ageFit),
+      4,
+    );
+    near(
+      found.scoreFit!,
+      fixture.heads.map(({ scoreFit }) => [...scoreFit, 0]),
+      4,
+    );
+    // With other filters it is another fit: the comparison can fail.
+    const other = layerStatistics(
+      { sequences, output },
+      false,
+      filters.map((x, i) => (i % headDim ? -x : x)),
+    );
+    for (const i of [0, 1]) {
+      expect(Math.abs(other.ageFit![4 * i]! - found.ageFit![4 * i]!)).toBeGreaterThan(0.01);
+      expect(Math.abs(other.scoreFit![8 * i + 5]! - found.scoreFit![8 * i + 5]!)).toBeGreaterThan(
+        0.01,
+      );
+    }
+  });
+
+  it("error of the output at each budget", () => {
+    expect(found.headLoss!.budgets).toEqual(fixture.budgets);
+    near(
+      found.headLoss!.values,
+      fixture.heads.map(({ loss }) => loss),
+      5,
+    );
+  });
+
+  it("leaves out what its source does not tell", () => {
+    const none = layerStatistics({ sequences: [], output });
+    expect(Object.keys(none).sort()).toEqual(["queryAbs", "queryCovariance", "queryMean"]);
+    const { headLoss, ...rest } = found;
+    expect(layerStatistics({ sequences, output: undefined })).toEqual(rest);
+    const dry = sequences.map((one) => ({ ...one, residual: new Float32Array(0) }));
+    expect(layerStatistics({ sequences: dry, output })).toEqual(rest);
+    // Too short to have a time of ranking.
+    const { scoreFit, ...age } = rest;
+    const [{ queries, keys, values, positions }] = sequences as [LayerSequence];
+    const short = { tokens: 200, queries, keys, values, residual: new Float32Array(200) };
+    const cut = { ...short, positions: positions.filter((position) => position < 200) };
+    expect(Object.keys(layerStatistics({ sequences: [cut], output }))).toEqual(Object.keys(age));
+  });
+});
+
+describe("rankingTimes", () => {
+  it("leaves a horizon after each, or half of a short sequence", () => {
+    expect(rankingTimes(2048)).toEqual([192, 320, 448, 576, 704, 832, 960, 1088]);
+    expect(rankingTimes(1279)).toEqual([192, 320, 448, 576, 704, 832, 960]);
+    expect(rankingTimes(384)).toEqual([192]);
+    expect(rankingTimes(300)).toEqual([150]);
+    expect(rankingTimes(255)).toEqual([]);
   });
 });
 
@@ -97,24 +166,29 @@ describe("fitPoisson", () => {
   };
 
   it("recovers the coefficients of data without noise", () => {
-    const both = draw(1000);
-    const x1 = both.slice(0, 500);
-    const x2 = both.slice(500);
-    const y = x1.map((u, i) => Math.exp(-6 + 1.5 * u - 0.7 * x2[i]!));
-    const { coefficients, converged } = fitPoisson({ y, x1, x2, count: 500 });
+    const x = draw(1500);
+    const y = Float32Array.from({ length: 500 }, (_, n) =>
+      Math.exp(-6 + 1.5 * x[3 * n]! - 0.7 * x[3 * n + 1]! + 0.2 * x[3 * n + 2]!),
+    );
+    const { constant, weights, converged } = fitPoisson({ y, x, covariates: 3 });
     expect(converged).toBe(true);
-    for (const [i, wanted] of [-6, 1.5, -0.7].entries())
-      expect(coefficients[i]).toBeCloseTo(wanted, 5);
+    for (const [i, wanted] of [-6, 1.5, -0.7, 0.2].entries())
+      expect([constant, ...weights][i]).toBeCloseTo(wanted, 5);
+    // A ridge draws everything towards 0.
+    const drawn = fitPoisson({ y, x, covariates: 3 }, 1e-3).weights;
+    for (const [i, weight] of drawn.entries())
+      expect(Math.abs(weight)).toBeLessThan(Math.abs(weights[i]!));
   });
 
   it("gives 0 to a covariate without variance, and to data without events", () => {
-    const x1 = draw(100);
-    const x2 = new Float32Array(100);
-    const y = x1.map((u) => Math.exp(u));
-    const flat = fitPoisson({ y, x1, x2, count: 100 }).coefficients;
-    expect(flat[1]).toBeCloseTo(1, 5);
-    expect(flat[2]).toBe(0);
-    expect(fitPoisson({ y: x2, x1, x2, count: 100 }).coefficients).toEqual([0, 0, 0]);
+    const values = draw(100);
+    const x = Float32Array.from({ length: 200 }, (_, i) => (i % 2 ? 0 : values[i >> 1]!));
+    const y = values.map((u) => Math.exp(u));
+    const flat = fitPoisson({ y, x, covariates: 2 });
+    expect(flat.weights[0]).toBeCloseTo(1, 5);
+    expect(flat.weights[1]).toBe(0);
+    const none = fitPoisson({ y: new Float32Array(100), x, covariates: 2 });
+    expect(none).toEqual({ constant: 0, weights: [0, 0], converged: false });
   });
 });
 
@@ -149,6 +223,8 @@ function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource 
     ...shape,
     layers,
     rows: lengths.reduce((sum, length) => sum + length, 0),
+    outputMatrix: async (layer) =>
+      Float32Array.from({ length: 6 * heads * headDim }, (_, i) => Math.sin(i * i + layer)),
     async *batches() {
       for (const [sequence, length] of lengths.entries())
         for (let start = 0; start < length; start += rows) {
@@ -161,6 +237,7 @@ function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource 
               queries: block(0, layer, sequence, start, count, heads, true),
               keys: block(10, layer, sequence, start, count, kvHeads, true),
               values: block(20, layer, sequence, start, count, kvHeads, false),
+              residual: Float32Array.from({ length: count }, (_, n) => 2 + Math.sin(start + n)),
             };
           }
         }
@@ -170,34 +247,33 @@ function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource 
 
 describe("one pass", () => {
   it("gathers everything, the same for the same seed and any chunks", async () => {
-    const first = await calibrate(source([200, 150]), { samples: 300, seed: 3, agreement: true });
-    const again = await calibrate(source([200, 150], 2, 64), {
+    const first = await calibrate(source([300, 150]), { samples: 300, seed: 3, agreement: true });
+    const again = await calibrate(source([300, 150], 2, 64), {
       samples: 300,
       seed: 3,
       agreement: true,
     });
     expect(again).toEqual(first);
-    const other = await calibrate(source([200, 150]), { samples: 300, seed: 4 });
+    const other = await calibrate(source([300, 150]), { samples: 300, seed: 4 });
     expect(other.statistics.queryMean).not.toEqual(first.statistics.queryMean);
-    const { queryMean, queryAbs, queryCovariance, ageFit, headMass, keyValueNorms } =
+    const { queryMean, queryAbs, queryCovariance, ageFit, scoreFit, headLoss, keyValueNorms } =
       first.statistics;
     const all = 2 * kvHeads;
-    expect(queryMean).toHaveLength(all * headDim);
+    expect(queryMean).toHaveLength(2 * heads * headDim);
     expect(queryAbs).toHaveLength((all * headDim) / 2);
     expect(queryCovariance).toHaveLength(all * headDim * headDim);
     expect(ageFit).toHaveLength(all * 4);
     expect(keyValueNorms).toHaveLength(all * 4);
-    expect(headMass!.values).toHaveLength(all * MASS_BUDGETS.length);
+    expect(scoreFit).toHaveLength(all * 8);
+    expect(headLoss!.values).toHaveLength(all * headLoss!.budgets.length);
     // The first dimension's mean of 2 is there before RoPE, and would not be after it.
+    for (let at = 0; at < queryMean!.length; at += headDim)
+      expect(queryMean![at]).toBeGreaterThan(1.5);
     for (let head = 0; head < all; head++) {
-      expect(queryMean![head * headDim]).toBeGreaterThan(1.5);
-      const shares = headMass!.values.subarray(
-        head * MASS_BUDGETS.length,
-        (head + 1) * MASS_BUDGETS.length,
-      );
-      for (const [i, share] of shares.entries())
-        expect(share).toBeGreaterThanOrEqual(i ? shares[i - 1]! - 1e-6 : 0);
-      expect(shares.at(-1)).toBe(1);
+      const size = headLoss!.budgets.length;
+      const losses = headLoss!.values.subarray(head * size, (head + 1) * size);
+      expect(losses[0]).toBeGreaterThan(losses[2]!);
+      expect(losses.at(-1)).toBe(0);
     }
     expect(first.agreement!.halves.flat()).toHaveLength(all);
     for (const cosine of first.agreement!.halves.flat()) expect(cosine).toBeGreaterThan(0.9);
@@ -261,6 +337,7 @@ describe("AttentionSample", () => {
     ),
     keys: Float32Array.from({ length: rows * 2 }, (_, i) => sequence * 1000 + start + (i >> 1)),
     values: new Float32Array(rows * 2).fill(3),
+    residual: new Float32Array(rows).fill(7),
   });
 
   it("keeps whole sequences, the same in all layers, and one query of each stride", () => {
@@ -279,7 +356,8 @@ describe("AttentionSample", () => {
       expect(Array.from(one.keys)).toEqual(
         Array.from({ length: 128 }, (_, n) => names[i]! * 1000 + (n >> 1)),
       );
-      for (const norm of one.valueNorms) expect(norm).toBeCloseTo(Math.sqrt(18), 5);
+      expect(one.values).toEqual(new Float32Array(128).fill(3));
+      expect(one.residual).toEqual(new Float32Array(64).fill(7));
       expect(Array.from(one.positions, (p) => Math.floor(p / 16))).toEqual([0, 1, 2, 3]);
       for (const [n, position] of one.positions.entries())
         expect(one.queries[n * 4]).toBe(names[i]! * 1000 + position);

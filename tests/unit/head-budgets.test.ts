@@ -1,143 +1,103 @@
-import { describe, expect, test } from "vitest";
-import type { HeadMass } from "../../src/cache/filters-file.ts";
-import { headBudgets } from "../../src/cache/head-budgets.ts";
-import { uniform } from "../reference/paged-cache.ts";
+import { describe, expect, it } from "vitest";
+import { type HeadBudgetRequest, headBudgets } from "../../src/cache/head-budgets.ts";
+import { headKnowledge } from "../../src/cache/head-knowledge.ts";
 
-const BUDGETS = [16, 32, 64, 96, 128, 192, 256, 384, 512, 1024];
-const KV_HEADS = 3;
-const ALL = [true, true, true];
+const BUDGETS = [32, 64, 96, 128, 192, 256, 512, 1024];
 
-const massOf = (values: readonly number[], budgets: readonly number[] = BUDGETS): HeadMass => ({
-  budgets,
-  values: Float32Array.from(values),
+/** Errors that fall as scale * (32 / budget)^power. */
+const curve = (scale: number, power: number): number[] =>
+  BUDGETS.map((budget) => scale * (32 / budget) ** power);
+
+const divide = (curves: readonly number[][], kvHeads: number, request: HeadBudgetRequest) =>
+  headBudgets({ budgets: BUDGETS, values: Float32Array.from(curves.flat()) }, kvHeads, request);
+
+const sum = (budgets: readonly number[][]) => budgets.flat().reduce((all, one) => all + one, 0);
+
+describe("head budgets", () => {
+  const governed = [true, true];
+  const curves = [curve(1, 1), curve(4, 1), curve(0.01, 1), curve(1, 0.2)];
+
+  it("give pages where they lower the error most, and add up", () => {
+    const found = divide(curves, 2, { budget: 128, least: 20, governed });
+    expect(sum(found)).toBe(4 * 128);
+    expect(found[1]![0]).toBe(32);
+    expect(found[0]![1]).toBe(Math.max(...found.flat()));
+    for (const pairs of found.flat()) expect(pairs % 32).toBe(0);
+    // No page could move to another head and lower the error: those given gain more than those not given.
+    const gain = (head: number, from: number) => {
+      const at = (x: number) => {
+        const next = BUDGETS.findIndex((budget) => budget >= x);
+        const [a, b] = [BUDGETS[Math.max(0, next - 1)]!, BUDGETS[next]!];
+        const [ya, yb] = [curves[head]![Math.max(0, next - 1)]!, curves[head]![next]!];
+        return a === b ? yb : ya + ((yb - ya) * (x - a)) / (b - a);
+      };
+      return at(from) - at(from + 32);
+    };
+    const given = found
+      .flat()
+      .flatMap((pairs, head) => (pairs > 32 ? [gain(head, pairs - 32)] : []));
+    const open = found.flat().map((pairs, head) => gain(head, pairs));
+    expect(Math.min(...given)).toBeGreaterThanOrEqual(Math.max(...open) - 1e-9);
+  });
+
+  it("never go below what is protected, nor above the largest that was measured", () => {
+    const greedy = [curve(1000, 1), ...curves.slice(1).map(() => curve(1e-9, 1))];
+    const most = divide(greedy, 2, { budget: 500, least: 37, governed });
+    expect(most[0]![0]).toBe(1024);
+    expect(Math.min(...most.flat())).toBeGreaterThanOrEqual(64);
+    expect(sum(most)).toBe(2000);
+    const eight = divide(greedy, 2, { budget: 100, least: 37, governed });
+    expect(Math.max(...eight.flat())).toBe(400 - 3 * 64);
+    expect(sum(eight)).toBe(400);
+    const many = Array.from({ length: 16 }, (_, i) => curve(i ? 1e-9 : 1000, 1));
+    const capped = divide(many, 8, { budget: 72, least: 37, governed });
+    expect(sum(capped)).toBe(16 * 72);
+    expect(Math.max(...capped.flat())).toBe(64 + 16 * 8);
+  });
+
+  it("are the same for all where pages cannot be moved", () => {
+    for (const budget of [40, 64, 1024, 3000])
+      expect(divide(curves, 2, { budget, least: 37, governed })).toEqual([
+        [budget, budget],
+        [budget, budget],
+      ]);
+  });
+
+  it("leave layers alone that the budget does not govern", () => {
+    const found = divide(curves, 2, { budget: 128, least: 37, governed: [false, true] });
+    expect(found[0]).toEqual([128, 128]);
+    expect(sum(found.slice(1))).toBe(256);
+    expect(found[1]![0]).not.toBe(found[1]![1]);
+  });
+
+  it("are not led astray by noise: a step that gains nothing before one that gains much", () => {
+    const stairs = [8, 8, 8, 0, 0, 0, 0, 0];
+    const flat = BUDGETS.map(() => 0);
+    const [found] = divide([stairs, flat], 2, { budget: 80, least: 1, governed: [true] });
+    expect(found).toEqual([128, 32]);
+  });
 });
 
-/** Heads that need few pairs or many, with noise: 1 - exp(-budget / scale). [L, G, B] */
-function randomMass(layers: number, seed: number): HeadMass {
-  const random = uniform(seed);
-  const heads = Array.from({ length: layers * KV_HEADS }, () => 20 * 40 ** random());
-  return massOf(
-    heads.flatMap((scale) => BUDGETS.map((b) => 1 - Math.exp(-b / scale) + 0.02 * random())),
-  );
-}
-
-const sum = (budgets: readonly (readonly number[])[]) => budgets.flat().reduce((a, b) => a + b, 0);
-
-describe("headBudgets", () => {
-  test.each([40, 41, 64, 65, 96, 100, 127, 128, 200, 256, 333, 512, 777, 1023, 1024])(
-    "budget %i: the sum is exact, between what every head must have and four times the mean",
-    (budget) => {
-      for (const seed of [1, 2, 3])
-        for (const least of [1, 33, budget]) {
-          const found = headBudgets(randomMass(3, seed), KV_HEADS, {
-            budget,
-            least,
-            governed: ALL,
-          });
-          expect(sum(found)).toBe(9 * budget);
-          for (const pairs of found.flat()) {
-            expect(Number.isInteger(pairs)).toBe(true);
-            expect(pairs).toBeGreaterThanOrEqual(Math.min(budget, Math.max(32, least)));
-            expect(pairs).toBeLessThanOrEqual(4 * budget);
-          }
-        }
-    },
-  );
-
-  test("no room to choose: everyone has the mean", () => {
-    for (const [budget, least] of [
-      [96, 96],
-      [96, 200],
-      [20, 5],
-      [1, 1],
-    ] as const)
-      expect(headBudgets(randomMass(3, 1), KV_HEADS, { budget, least, governed: ALL })).toEqual(
-        ALL.map(() => [budget, budget, budget]),
-      );
-  });
-
-  test("layers with a window are left out, and do not count", () => {
-    const mass = randomMass(3, 4);
-    const request = { budget: 128, least: 21 };
-    const found = headBudgets(mass, KV_HEADS, { ...request, governed: [true, false, true] });
-    expect(found[1]).toEqual([128, 128, 128]);
-    expect(sum([found[0]!, found[2]!])).toBe(6 * 128);
-    // As if the layer were not there.
-    const size = KV_HEADS * BUDGETS.length;
-    const values = [...mass.values.subarray(0, size), ...mass.values.subarray(2 * size)];
-    const without = headBudgets(massOf(values), KV_HEADS, { ...request, governed: [true, true] });
-    expect([found[0], found[2]]).toEqual(without);
-    expect(headBudgets(mass, KV_HEADS, { ...request, governed: [false, false, false] })).toEqual(
-      ALL.map(() => [128, 128, 128]),
-    );
-  });
-
-  test("heads that are alike get alike; where all is kept, no head gets everything", () => {
-    const flat = massOf(Array.from({ length: 6 * BUDGETS.length }, () => 1));
-    for (const values of [flat, massOf(BUDGETS.flatMap(() => [0, 0, 0, 0, 0, 0]))]) {
-      const found = headBudgets(values, KV_HEADS, {
-        budget: 128,
-        least: 21,
-        governed: [true, true],
-      });
-      expect(found).toEqual([
-        [128, 128, 128],
-        [128, 128, 128],
-      ]);
-    }
-  });
-
-  test("the head that needs more gets more, and one that needs little the least", () => {
-    const [needy, content] = [400, 8];
-    const scales = [content, needy, content, content, needy, content];
-    const values = scales.flatMap((scale) => BUDGETS.map((b) => 1 - Math.exp(-b / scale)));
-    const found = headBudgets(massOf(values), KV_HEADS, {
-      budget: 128,
-      least: 21,
-      governed: [true, true],
-    });
-    for (const layer of found) {
-      expect(layer[1]).toBeGreaterThan(250);
-      expect(layer[0]).toBeLessThan(100);
-    }
-  });
-
-  test("no other division into pages keeps more attention", () => {
-    const points = [32, 64, 96, 128];
-    const random = uniform(9);
-    for (let round = 0; round < 20; round += 1) {
-      const curves = Array.from({ length: 3 }, () => {
-        // Concave: each further page brings less.
-        const steps = points.map(() => random()).sort((a, b) => b - a);
-        return steps.map((_, i) => steps.slice(0, i + 1).reduce((a, b) => a + b, 0));
-      });
-      const kept = (budgets: readonly number[]) =>
-        budgets.reduce((total, pairs, g) => total + curves[g]![points.indexOf(pairs)]!, 0);
-      const [found] = headBudgets(massOf(curves.flat(), points), KV_HEADS, {
-        budget: 64,
-        least: 1,
-        governed: [true],
-      });
-      let best = 0;
-      for (const a of points)
-        for (const b of points) {
-          const c = 192 - a - b;
-          if (points.includes(c)) best = Math.max(best, kept([a, b, c]));
-        }
-      expect(kept(found!)).toBeCloseTo(best, 5);
-    }
-  });
-
-  test("a dip in a measured curve does not starve its head", () => {
-    // The second page brings nothing, the third a lot: by single steps it would never be reached.
-    const points = [32, 64, 96, 128];
-    const dented = [0.1, 0.1, 0.9, 0.9];
-    const weak = [0.1, 0.2, 0.22, 0.22];
-    const [found] = headBudgets(massOf([...dented, ...weak, ...weak], points), KV_HEADS, {
-      budget: 64,
-      least: 1,
-      governed: [true],
-    });
-    expect(found).toEqual([96, 64, 32]);
+describe("head knowledge", () => {
+  it("derives the group's mean query and what the means leave unexplained", () => {
+    const queryMean = Float32Array.of(3, 0, 4, 2, 1, 6, 0, 2); // [2, D = 4]: pairs (3, 4) (0, 2); (1, 0) (6, 2)
+    const [[known]] = headKnowledge(
+      {
+        filters: { values: new Float32Array(4), layers: 1, kvHeads: 1, headDim: 4 },
+        statistics: {
+          queryMean,
+          queryAbs: Float32Array.of(7, 9),
+          scoreFit: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 0),
+        },
+      },
+      { layers: 1, heads: 2, kvHeads: 1, headDim: 4, windows: [0], storage: "f16" },
+      new Float64Array(2),
+    ) as [[ReturnType<typeof headKnowledge>[0][0]]];
+    expect(known.queryMeans).toEqual(queryMean);
+    expect(known.queryMean).toEqual(Float32Array.of(2, 3, 2, 2));
+    const lengths = [(5 + 1) / 2, (2 + Math.hypot(6, 2)) / 2];
+    for (const [j, abs] of [7, 9].entries())
+      expect(known.unexplained![j]).toBeCloseTo(abs - lengths[j]!, 6);
+    expect(known.scoreFit?.[4]).toBe(5);
   });
 });

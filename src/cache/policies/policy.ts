@@ -7,20 +7,26 @@ export interface HeadKnowledge {
   readonly headDim: number;
   /** [D], negative as published: high scores have a low key . filter. */
   readonly filter: Float32Array | undefined;
-  /** [D], before RoPE: mean over the query group and the calibration text. */
+  /** [r, D], before RoPE: mean of each query head of the group over the calibration text. */
+  readonly queryMeans: Float32Array | undefined;
+  /** [D]: the group's mean of these. */
   readonly queryMean: Float32Array | undefined;
   /** [D/2]: mean length of each rotary pair of the query. */
   readonly queryAbs: Float32Array | undefined;
+  /** [D/2]: what of that length the group's mean queries do not explain, E|q_j| - mean over heads |E q_j|. */
+  readonly unexplained: Float32Array | undefined;
   /** [D, D]: covariance of the queries before RoPE. */
   readonly queryCovariance: Float32Array | undefined;
   /** a, b, mean, std: attention = exp(c + a (score - mean) / std + b ln(age + 1)). */
   readonly ageFit: Float32Array | undefined;
+  /** [8]: weights of the fitted score's features, in the order of `SCORE_FEATURES`. */
+  readonly scoreFit: Float32Array | undefined;
   /** Angle of each rotary pair a token, [D/2]. */
   readonly frequencies: Float64Array;
 }
 
 /** Names of what a policy needs calibrated. */
-export type Need = "filters" | "queryMean" | "queryAbs" | "queryCovariance" | "ageFit";
+export type Need = "filters" | "queryMean" | "queryAbs" | "queryCovariance" | "ageFit" | "scoreFit";
 
 /** The score of a key as its pair is written, evaluated by shaders/lib/score.wgsl; higher = keep. */
 export interface InsertionScore {
@@ -73,6 +79,8 @@ export interface Policy {
   readonly score: InsertionScore;
   readonly scoring?: Scoring;
   readonly observation?: ObservationPlan;
+  /** Most recent tokens that are never evicted, where nothing else is asked for. Default 64. */
+  readonly window?: number;
   /** Whether heads get budgets of their own where calibration has measured what each loses. */
   readonly headBudgets?: boolean;
 }

@@ -19,16 +19,11 @@ export const triAttention: Policy = {
   scoring: {
     every: 16,
     features: { moving: true, pairNorm: true },
-    head: ({ queryMean, queryAbs, frequencies }) => ({
+    head: ({ queryMean, unexplained, frequencies }) => ({
       moving: 1,
       pairNorm: 1,
       expectedQuery: expectedQuery(queryMean!, frequencies, OFFSETS),
-      pairWeights: unexplained(queryMean!, queryAbs!),
+      pairWeights: unexplained!,
     }),
   },
 };
-
-/** E|q_j| - |E q_j| of each rotary pair, [D/2]. */
-export function unexplained(mean: ArrayLike<number>, abs: Float32Array): Float32Array {
-  return abs.map((length, j) => length - Math.hypot(mean[j]!, mean[j + abs.length]!));
-}

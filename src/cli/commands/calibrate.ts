@@ -16,6 +16,7 @@ interface Input {
   samples: number;
   sequences: number;
   seed: number;
+  covariance: boolean;
   out: string;
   report: string | undefined;
   /** A calibration file to compare with, as base64. */
@@ -27,13 +28,14 @@ export const calibrateCommand: Command<Input> = {
   summary: "make the Q-Filters of a model, and what other policies need, from texts",
   usage:
     `(--text FILE... | --own-text) [--samples ${DEFAULT_SAMPLES}] [--sequences ${DEFAULT_SEQUENCES}]` +
-    " [--seed 0] --out F.safetensors [--report FILE.html [--compare OTHER.safetensors]]",
+    " [--seed 0] [--no-covariance] --out F.safetensors [--report FILE.html [--compare OTHER.safetensors]]",
   flags: {
     text: "string",
     "own-text": "boolean",
     samples: "string",
     sequences: "string",
     seed: "string",
+    "no-covariance": "boolean",
     out: "string",
     report: "string",
     compare: "string",
@@ -54,6 +56,7 @@ export const calibrateCommand: Command<Input> = {
       fallback: DEFAULT_SEQUENCES,
     });
     const seed = wholeNumber(flags, "seed", { min: 0, fallback: 0 });
+    const covariance = !isSet(flags, "no-covariance");
     const report = optional(flags, "report");
     const compared = optional(flags, "compare");
     if (compared !== undefined && report === undefined)
@@ -62,13 +65,14 @@ export const calibrateCommand: Command<Input> = {
       compared === undefined
         ? undefined
         : { name: compared, base64: toBase64(await files.readBytes("compare", compared)) };
-    if (own) return { texts: undefined, samples, sequences, seed, out, report, compare };
+    if (own)
+      return { texts: undefined, samples, sequences, seed, covariance, out, report, compare };
     const texts: string[] = [];
     for (const path of list(flags, "text")) texts.push(await files.readText("text", path));
-    return { texts, samples, sequences, seed, out, report, compare };
+    return { texts, samples, sequences, seed, covariance, out, report, compare };
   },
   async run(
-    { texts, samples, sequences, seed, out, report, compare },
+    { texts, samples, sequences, seed, covariance, out, report, compare },
     { engine, modelSha256, report: progress },
   ) {
     const other = compare && readOther(compare, engine.shape);
@@ -77,6 +81,7 @@ export const calibrateCommand: Command<Input> = {
       samples,
       sequences,
       seed,
+      covariance,
       agreement: report !== undefined,
       modelSha256,
       onProgress: ({ stage, loaded, total }) => progress(stage, loaded, total),
