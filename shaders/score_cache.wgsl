@@ -398,5 +398,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     pool_block(t, h);
   }
+  // All threads read the first candidate's score.
+  storageBarrier();
+  workgroupBarrier();
   if (OBSERVED) { add_observed(t, h, head_data[base + PART_WEIGHTS + 2u]); }
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, test } from "vitest";
 import { UNLIMITED } from "../../src/cache/budget.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";
@@ -10,7 +10,7 @@ import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cach
 import { headDataShape, type ScoreFeatures } from "../../src/kernels/score-features.ts";
 import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
 import { scoreCache } from "../reference/score-cache.ts";
-import { testGpu } from "./gpu.ts";
+import { testGpu, upload } from "./gpu.ts";
 import {
   candidatesOf,
   expectScores,
@@ -115,7 +115,11 @@ async function expectTwin(
   tolerance = 2e-5,
 ): Promise<void> {
   const { kernel, data, rope, features, heads, shape } = scored;
-  const after = await runScene(gpu, scene, target, [data, rope], [{ kernel, workgroups: [1, G] }]);
+  const room = 1000;
+  const observed = normals(uniform(8), G * room, 0.01).map(Math.abs);
+  const last = features.observed && "lane" in target ? [upload(gpu, observed)] : [];
+  const runs = [{ kernel, workgroups: [1, G] as const }];
+  const after = await runScene(gpu, scene, target, [data, rope], runs, last);
   const lanes =
     "rows" in target
       ? target.rows.map(({ lane, position }) => ({ lane, last: position - 1 }))
@@ -129,6 +133,8 @@ async function expectTwin(
         index: LAYER * G + g,
         seed: scene.lanes[lane]!.seed,
         last,
+        count: scene.cache.count(lane, g),
+        observed: observed.subarray(g * room),
         inverseFrequencies: inverseFrequencies(shape.headDim, 10000),
       });
       return [{ lane, g, scores }];
@@ -162,7 +168,8 @@ describe("score_cache: each feature alone against its twin", () => {
     ["value", { value: true }, () => ({ logValue: 1 })],
     ["novelty", { novelty: true }, () => ({ novelty: 1 })],
     ["plainNovelty", { plainNovelty: true }, () => ({ plainNovelty: 1 })],
-    ["observed", { observed: true }, () => ({})],
+    ["observed", { observed: true }, () => ({ norm: 1 })],
+    ["pool", { pool: 2 }, () => ({ norm: 1 })],
   ];
   test.each(alone)("%s", async (_name, features, part) => {
     const heads = [1, 2].map((seed) => {
@@ -297,47 +304,5 @@ describe("score_cache: which heads are scored", () => {
     });
     const rows = [0, 1].map((lane) => ({ lane, position: 640 * lane }));
     await expectTwin(scored, scene, { rows }, (lane, g) => lane === 1 && g === 0);
-  });
-});
-
-describe("score_cache: parts of different units", () => {
-  test("a part that is the same of all candidates leaves the others as they are", async () => {
-    const shape = shapeOf(16, "f32");
-    const heads = [1, 2].map((seed) =>
-      only(randomHead(16, seed, false), { novelty: 1, weights: [1, 1, 1] }),
-    );
-    const scored = await prepare(
-      shape,
-      { novelty: true, observed: true, standardise: true },
-      BLOCK,
-      heads,
-    );
-    const scene = blockScene(shape, 60, 5);
-    for (const g of [0, 1]) {
-      scene.cache.pairs(1, g).forEach((pair, slot) => {
-        scene.cache.set(1, g, slot, { ...pair, score: 0.37 });
-      });
-      for (let r = 0; r < 5; r += 1) {
-        const pair = scene.chunk.getIn(g * scene.chunkPages, r);
-        scene.chunk.setIn(g * scene.chunkPages, r, { ...pair, score: Math.fround(0.37) });
-      }
-    }
-    await expectTwin(scored, scene, { lane: 1, last: 5004, all: true }, () => true);
-    expect(candidatesOf(scene, 1, 0)).toHaveLength(65);
-  });
-
-  test("small differences of a part count as much as large ones of another", async () => {
-    const shape = shapeOf(16, "f32");
-    const heads = [1, 2].map((seed) =>
-      only(randomHead(16, seed, false), { position: 1000, weights: [1, 1, 1] }),
-    );
-    const scored = await prepare(shape, { observed: true, standardise: true }, BLOCK, heads);
-    const scene = blockScene(shape, 60, 0);
-    for (const g of [0, 1])
-      scene.cache.pairs(1, g).forEach((pair, slot) => {
-        const score = Math.fround(3e-4 + 1e-7 * pair.score);
-        scene.cache.set(1, g, slot, { ...pair, score });
-      });
-    await expectTwin(scored, scene, { lane: 1, last: 200, all: true }, () => true, 5e-4);
   });
 });

@@ -102,13 +102,15 @@ export interface SceneRun {
   workgroups: readonly [number, number];
 }
 
-/** Runs kernels one after the other, `own` being the bindings between lanes and pages; the scene after. */
+/** Runs kernels one after the other, `own` being the bindings between lanes and pages, `last` those
+ * at the end; the scene after. */
 export async function runScene(
   gpu: GpuContext,
   scene: Scene,
   target: SceneTarget,
   own: readonly GPUBuffer[],
   kernels: readonly SceneRun[],
+  last: readonly GPUBuffer[] = [],
 ): Promise<Scene> {
   const { shape, cache, chunk, chunkPages, rows, lanes } = scene;
   const buffers = {
@@ -127,6 +129,7 @@ export async function runScene(
       bindings: kernel.bind(
         ...[buffers.shape, buffers.work, buffers.tables, buffers.lanes, ...own, buffers.pages],
         ...(inBlock ? [buffers.chunk] : []),
+        ...last,
       ),
       workgroups: [...workgroups, z],
     })),

@@ -1,6 +1,6 @@
 /**
  * Every policy against a simulation in fp32 PyTorch (oracle_policies.py): what each kv head keeps of a prompt
- * that goes through as one block, what it keeps after a hundred tokens decoded, and the losses of those.
+ * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those.
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -3,8 +3,7 @@
     python tests/reference/generate.py WHAT --model .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, heads, policies, or all. `tiny`, `heads`,
-`policies`,
-`calibrate` and `statistics` need no model.
+`policies`, `calibrate` and `statistics` need no model.
 Made with torch 2.13, transformers 5.24, gguf 0.19, safetensors 0.8 (pip install "torch==2.13.*"
 "transformers==5.24.*" "gguf==0.19.*" accelerate safetensors); one thread, so that sums run in one
 order. `npm test` needs none of this.

@@ -14,6 +14,10 @@ export interface ScoreCase {
   last: number;
   /** [D/2]. */
   inverseFrequencies: ArrayLike<number>;
+  /** Candidates that are cached: the others are rows of a block, which alone are pooled. */
+  count: number;
+  /** Attention that was seen of each candidate, where the features ask for it. */
+  observed: ArrayLike<number>;
 }
 
 type Vector = ArrayLike<number>;
@@ -31,8 +35,11 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
   const anchor = anchorOf(candidates.map(({ key }) => key));
   const plain = candidates.map(({ key, position }) => turnedBack(key, position));
   const plainAnchor = anchorOf(plain);
-  const query = head.expectedQuery && rotate(head.expectedQuery, c.last, frequencies);
-  const parts = candidates.map(({ key, value, position, score }, i) => {
+  const D = 2 * frequencies.length;
+  const queries = Array.from({ length: (head.expectedQuery?.length ?? 0) / D }, (_, q) =>
+    rotate(Array.from(head.expectedQuery!).slice(q * D, (q + 1) * D), c.last, frequencies),
+  );
+  const parts = candidates.map(({ key, value, position }, i) => {
     const norm = length(key);
     let importance =
       (head.dot ?? 0) * dot(key, head.filter ?? new Float64Array(key.length)) +
@@ -40,7 +47,7 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
       (head.position ?? 0) * position +
       (head.random ?? 0) * positionHash(position, c.index, c.seed) +
       (head.logAge ?? 0) * Math.log(Math.max(0, c.last - position) + 1);
-    if (features.moving) importance += head.moving! * dot(key, query!);
+    if (features.moving) importance += head.moving! * logSumExp(queries.map((q) => dot(key, q)));
     if (features.pairNorm)
       for (let j = 0; j < key.length / 2; j += 1) {
         const pair = Math.hypot(key[j]!, key[j + key.length / 2]!);
@@ -49,16 +56,32 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
     if (features.quadratic)
       importance += head.quadratic! * quadraticForm(turnedBack(key, c.last), head.covariance!);
     if (features.value) importance += head.logValue! * Math.log(Math.max(1e-6, length(value)));
+    if (features.novelty) importance -= (head.novelty! * dot(key, anchor)) / norm;
     let novelty = 0;
-    if (features.novelty) novelty -= (head.novelty! * dot(key, anchor)) / norm;
     if (features.plainNovelty) novelty -= (head.plainNovelty! * dot(plain[i]!, plainAnchor)) / norm;
-    return [importance, novelty, features.observed ? score : 0];
+    return [importance, novelty];
   });
-  const weights = (head.weights ?? [1, 1, 0]).map(
+  const [ofImportance, ofNovelty, ofObserved] = head.weights ?? [1, 1, 0];
+  const weights = [ofImportance, ofNovelty].map(
     (weight, p) => weight * (features.standardise ? inverseDeviation(parts.map((x) => x[p]!)) : 1),
   );
-  return parts.map((part) => dot(part, weights));
+  const { pool = 0 } = features;
+  const scores = parts.map((part) => dot(part, weights));
+  const pooled = scores.map((score, i) =>
+    i < c.count || pool === 0
+      ? score
+      : Math.max(...scores.slice(Math.max(c.count, i - pool), i + pool + 1)),
+  );
+  if (!features.observed) return pooled;
+  const seen = candidates.map((_, i) => Math.log(c.observed[i]! + 1e-6));
+  const [own, theirs] = [inverseDeviation(pooled), ofObserved * inverseDeviation(seen)];
+  return pooled.map((score, i) => score * own + seen[i]! * theirs);
 }
+
+const logSumExp = (x: readonly number[]): number => {
+  const most = Math.max(...x);
+  return most + Math.log(x.reduce((sum, y) => sum + Math.exp(y - most), 0));
+};
 
 /** The direction of the mean unit vector. */
 function anchorOf(keys: readonly Vector[]): Float64Array {
