@@ -61,8 +61,14 @@ function compactShaders(): Plugin {
  * chunks share code with the worker, which is therefore in a chunk of its own: a chunk that imported the worker's
  * file would run it twice under an app's dev server, where the worker has another address.
  */
-const LATER =
-  /\/(jinja|safetensors-model|hub-config|hub-tokenizer|draft-steps|kv-undo|measure|loss-reader|nll|capture|retention|tune-products)\.ts$|@huggingface\/jinja|\/(kv_save|kv_restore|slot_words|nll|retention)\.wgsl/;
+const LATER = new RegExp(
+  [
+    "/(jinja|safetensors-model|hub-config|hub-tokenizer|external-tokenizer|draft-steps|kv-undo|kv-ring|lanes|measure",
+    "|loss-reader|nll|capture|retention|observe|score-cache|tune-products|calibrate-engine).ts$",
+    "|@huggingface/jinja|ml-matrix|/calibrate/",
+    "|/(kv_save|kv_restore|kv_ring|slot_words|nll|retention|observe|observe_lse|score_cache|candidates_w+).wgsl",
+  ].join(""),
+);
 
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",

@@ -1,8 +1,10 @@
 // The attention that each candidate of an eviction gets from the observed queries, mean over them and over the
-// query group, as its score (SnapKV, arXiv 2404.14469), or added to it (ACCUMULATE: H2O, arXiv 2306.14048).
+// query group, as its score (SnapKV, arXiv 2404.14469), or with ACCUMULATE their sum added to it (H2O, arXiv
+// 2306.14048).
 // With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
 // PEAKS it is the most instead of the mean, of the group's heads and of the rows.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit, and `leave`,
+// which takes the result.
 // Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from observe_lse.
 // Bytes: a key a candidate and query head, cached after the first; 2 D flops each and an exp.
 
@@ -40,7 +42,7 @@ fn main(
           if (i >= count && i - count >= query.sees) { continue; }
           of_head += exp(logit(c, query.row, h) - lse[query.index * shape.heads + h]);
         }
-        of_head /= f32(queries);
+        if (!ACCUMULATE) { of_head /= f32(queries); }
         if (PEAKS) { mass = max(mass, of_head); } else { mass += of_head / f32(GROUP); }
       }
     }
@@ -58,7 +60,7 @@ fn main(
         if (!PEAKS) { sum /= f32(2u * POOL + 1u); }
       }
       if (ACCUMULATE) { sum += candidate_score(c); }
-      set_candidate_score(c, sum);
+      leave(kv_head, i, c, sum);
     }
     workgroupBarrier();
   }

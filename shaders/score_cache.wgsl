@@ -1,15 +1,18 @@
 // Scores of all candidates of an eviction anew: scores that change with time, with what else is cached, or
 // with the policy. One workgroup a kv head (and row of a step); scores are left where the candidates are.
 //
-// A score is the sum of three parts, each a sum of features times the head's coefficients (cache/policies):
-//   importance  what queries will look for: dot products with the head's calibrated vectors, norms, age
-//   novelty     -cos(key, mean of the unit keys of all candidates), KeyDiff (arXiv 2504.15364)
-//   observed    what the score was before: attention seen in a prompt
+// A score is the sum of two parts, each a sum of features times the head's coefficients (cache/policies):
+//   importance  what queries will look for: dot products with the head's calibrated vectors, norms, age, and
+//               -cos(key, mean of the unit keys of all candidates), KeyDiff (arXiv 2504.15364)
+//   novelty     the same of keys as before RoPE
 // With STANDARDISE each part is divided by its standard deviation over the candidates, so that parts of
-// different units add up; a constant shift changes no choice.
+// different units add up; a constant shift changes no choice. With POOL rows of a prompt block then take the
+// highest score among POOL rows on either side: what is kept is kept with its surroundings. With OBSERVED
+// ln(attention that was observed) is added, both divided by their deviations.
 //
-// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64), HEAD_STRIDE; what is used: MOVING, PAIR_NORM,
-// QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY (of keys before RoPE), OBSERVED, STANDARDISE; lib/candidates_*, lib/rope,
+// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64), HEAD_STRIDE, QUERIES (expected queries a head,
+// at least 1); what is used: MOVING, PAIR_NORM,
+// QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY, STANDARDISE, POOL, OBSERVED; lib/candidates_*, lib/rope,
 // lib/score. Workgroups: (1, G, rows of a step, or 1).
 // Bytes: a key (and value) a candidate, read once for each of anchor, deviations, scores. Flops: 2 D a feature
 // and candidate (D^2 for QUADRATIC). Workgroup memory: 16 WORKGROUP + 3 D f32 (7 KiB at D 256).
@@ -19,8 +22,9 @@ const QUADS = HEAD_DIM / 4u;
 const HALF_OCTETS = OCTETS_A_VECTOR / 2u; // threads that share a key
 const SHARES = WORKGROUP / HALF_OCTETS;   // keys at a time, where threads share them
 const TINY = 1e-30;
+const LOWEST = -3.0e38;
 
-// @binding(1) is in lib/candidates_*.
+// @binding(1), (6) and (7) are in lib/candidates_*; with OBSERVED (8) is the attention that was observed.
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
@@ -39,17 +43,18 @@ const LOG_VALUE = 7u;
 const LOG_AGE = 8u;
 const NOVEL = 9u;
 const PLAIN_NOVEL = 10u;
-const PART_WEIGHTS = 12u; // of importance, novelty, observed
+const PART_WEIGHTS = 12u; // of importance, novelty, observed attention
 const FILTER = 16u;                       // [D]
-const EXPECTED_QUERY = FILTER + HEAD_DIM; // [D], before RoPE
-const PAIR_WEIGHTS = EXPECTED_QUERY + HEAD_DIM; // [D/2]
+const EXPECTED_QUERY = FILTER + HEAD_DIM; // [QUERIES, D], before RoPE
+const PAIR_WEIGHTS = EXPECTED_QUERY + QUERIES * HEAD_DIM; // [D/2]
 const COVARIANCE = PAIR_WEIGHTS + HALF_DIM;     // [D, D], before RoPE, where QUADRATIC
 
-var<workgroup> sh_moving: array<vec4<f32>, QUADS>; // the expected query, turned to the present
+var<workgroup> sh_moving: array<vec4<f32>, QUERIES * QUADS>; // the expected queries, turned to the present
 var<workgroup> sh_anchor: array<vec4<f32>, QUADS>; // of unit length
 var<workgroup> sh_plain_anchor: array<vec4<f32>, QUADS>;
 var<workgroup> sh_inverse: array<f32, WORKGROUP>;
 var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP * 4u>;
+var<workgroup> sh_pool: array<f32, WORKGROUP + 2u * POOL>;
 
 // Dimensions [8 o, 8 o + 8) of a key and their partners D/2 further on: what RoPE turns together.
 struct Pairs { low: Octet, high: Octet }
@@ -108,14 +113,17 @@ fn add_scaled(sum: Pairs, k: Pairs, x: f32) -> Pairs {
   );
 }
 
-// The expected query as it will be at position `last`.
-fn turn_expected_query(t: u32, base: u32, last: u32) {
-  for (var q = t; q < QUADS / 2u; q += WORKGROUP) {
-    let low = head_quad(base + EXPECTED_QUERY + 4u * q);
-    let high = head_quad(base + EXPECTED_QUERY + HALF_DIM + 4u * q);
+// The expected queries as they will be at position `last`.
+fn turn_expected_queries(t: u32, base: u32, last: u32) {
+  for (var i = t; i < QUERIES * QUADS / 2u; i += WORKGROUP) {
+    let query = i / (QUADS / 2u);
+    let q = i % (QUADS / 2u);
+    let first = base + EXPECTED_QUERY + query * HEAD_DIM;
+    let low = head_quad(first + 4u * q);
+    let high = head_quad(first + HALF_DIM + 4u * q);
     let a = angles(last, 4u * q);
-    sh_moving[q] = low * a[0] - high * a[1];
-    sh_moving[q + QUADS / 2u] = high * a[0] + low * a[1];
+    sh_moving[query * QUADS + q] = low * a[0] - high * a[1];
+    sh_moving[query * QUADS + q + QUADS / 2u] = high * a[0] + low * a[1];
   }
 }
 
@@ -183,8 +191,8 @@ fn inverse_lengths() -> vec2<f32> {
   return inverseSqrt(max(squares, vec2<f32>(TINY)));
 }
 
-fn moving_pairs(o: u32) -> Pairs {
-  let q = 2u * o;
+fn moving_pairs(query: u32, o: u32) -> Pairs {
+  let q = query * QUADS + 2u * o;
   return Pairs(
     Octet(sh_moving[q], sh_moving[q + 1u]), Octet(sh_moving[q + QUADS / 2u], sh_moving[q + QUADS / 2u + 1u]),
   );
@@ -208,7 +216,8 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
   var sum = 0.0;
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = turned_back(key_pairs(c, o), last, o);
-    var image: Pairs; // row i of S times k, for the dimensions of k
+    // Row i of S times k, for the dimensions of k. Set to 0 in words: some adapters keep what a loop's last round left.
+    var image = Pairs(Octet(vec4<f32>(), vec4<f32>()), Octet(vec4<f32>(), vec4<f32>()));
     for (var p = 0u; p < HALF_OCTETS; p += 1u) {
       let other = turned_back(key_pairs(c, p), last, p);
       for (var i = 0u; i < 4u; i += 1u) {
@@ -233,20 +242,32 @@ fn log_value_norm(c: Candidate, scale: f32) -> f32 {
   return log(max(scale * sqrt(square), 1e-6));
 }
 
-// Importance, novelty and what was observed, unweighted.
-fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
+// ln of the sum of exp(key . query) over the expected queries; of one, the dot product itself.
+fn expected_logit(dots: array<f32, QUERIES>) -> f32 {
+  var highest = dots[0];
+  for (var i = 1u; i < QUERIES; i += 1u) { highest = max(highest, dots[i]); }
+  if (QUERIES == 1u) { return highest; }
+  var sum = 0.0;
+  for (var i = 0u; i < QUERIES; i += 1u) { sum += exp(dots[i] - highest); }
+  return highest + log(sum);
+}
+
+// Importance and novelty, unweighted.
+fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
   let position = candidate_position(c);
   let scales = candidate_scales(c);
   var square = 0.0;
   var filter_dot = 0.0;
-  var moving = 0.0;
+  var moving = array<f32, QUERIES>();
   var pair_norm = 0.0;
   var anchored = vec2<f32>();
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = key_pairs(c, o);
     square += square_of(k);
     filter_dot += dot_pairs(k, head_pairs(h.base + FILTER, o));
-    if (MOVING) { moving += dot_pairs(k, moving_pairs(o)); }
+    if (MOVING) {
+      for (var i = 0u; i < QUERIES; i += 1u) { moving[i] += scales.x * dot_pairs(k, moving_pairs(i, o)); }
+    }
     if (PAIR_NORM) {
       let first = sqrt(k.low.low * k.low.low + k.high.low * k.high.low);
       let second = sqrt(k.low.high * k.low.high + k.high.high * k.high.high);
@@ -260,8 +281,8 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
   let data = h.base;
   var importance = scales.x * (head_data[data + FILTER_DOT] * filter_dot
     + head_data[data + NORM] * sqrt(square)
-    + head_data[data + MOVING_DOT] * moving
     + head_data[data + PAIR_NORM_DOT] * pair_norm);
+  if (MOVING) { importance += head_data[data + MOVING_DOT] * expected_logit(moving); }
   importance += head_data[data + POSITION] * f32(position)
     + head_data[data + LOG_AGE] * log(f32(h.last - min(h.last, position)) + 1.0);
   if (head_data[data + RANDOM] != 0.0) {
@@ -273,37 +294,82 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
     importance += head_data[data + QUADRATIC_FORM] * scales.x * scales.x * form;
   }
   if (VALUE) { importance += head_data[data + LOG_VALUE] * log_value_norm(c, scales.y); }
-  let novelty = -head_data[data + NOVEL] * anchored.x - head_data[data + PLAIN_NOVEL] * anchored.y;
-  var observed = 0.0;
-  if (OBSERVED) { observed = candidate_score(c); }
-  return vec3<f32>(importance, novelty, observed);
+  if (NOVELTY) { importance -= head_data[data + NOVEL] * anchored.x; }
+  return vec2<f32>(importance, -head_data[data + PLAIN_NOVEL] * anchored.y);
 }
 
-// One over the standard deviation of each part over the candidates.
-fn inverse_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec3<f32> {
-  // Deviations from the first candidate's parts: sums of squares then stay exact enough.
+// One over the standard deviations that two sums and two sums of squares over `total` tell, as deviations from
+// `origin`; 0 of a part that is the same of all. Every thread must call it, with its own sums.
+fn inverse_deviations(t: u32, total: u32, origin: vec2<f32>, sum: vec2<f32>, squares: vec2<f32>) -> vec2<f32> {
+  workgroupBarrier();
+  sh_sums[t] = vec4<f32>(sum, squares);
+  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (t < stride) { sh_sums[t] += sh_sums[t + stride]; }
+  }
+  workgroupBarrier();
+  let mean = sh_sums[0].xy / f32(total);
+  let variance = sh_sums[0].zw / f32(total) - mean * mean;
+  let level = origin + mean;
+  let varies = variance > 1e-10 * level * level;
+  return select(vec2<f32>(), inverseSqrt(max(variance, vec2<f32>(TINY))), varies);
+}
+
+// What parts are multiplied by, for STANDARDISE. Deviations are taken from the first candidate's parts: sums of
+// squares then stay exact enough.
+fn part_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
   let origin = parts_of(candidate_at(0u, h.count, h.row, h.kv_head), h, inverse_anchors);
-  var sum = vec3<f32>();
-  var squares = vec3<f32>();
+  var sum = vec2<f32>();
+  var squares = vec2<f32>();
   for (var i = t; i < h.total; i += WORKGROUP) {
     let x = parts_of(candidate_at(i, h.count, h.row, h.kv_head), h, inverse_anchors) - origin;
     sum += x;
     squares += x * x;
   }
-  workgroupBarrier();
-  sh_sums[2u * t] = vec4<f32>(sum, 0.0);
-  sh_sums[2u * t + 1u] = vec4<f32>(squares, 0.0);
-  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+  return inverse_deviations(t, h.total, origin, sum, squares);
+}
+
+// Gives every row of the block the highest score among POOL rows on either side, tile by tile: `sh_pool` has a
+// tile's scores as they were, with POOL of its neighbours' on either side.
+fn pool_block(t: u32, h: Head) {
+  for (var start = h.count; start < h.total; start += WORKGROUP) {
+    // The last POOL of the tile before are not in the pages any more.
+    var before = 0.0;
+    if (t < POOL) { before = sh_pool[WORKGROUP + t]; }
     workgroupBarrier();
-    if (t < stride) {
-      sh_sums[2u * t] += sh_sums[2u * (t + stride)];
-      sh_sums[2u * t + 1u] += sh_sums[2u * (t + stride) + 1u];
+    if (t < POOL) { sh_pool[t] = select(before, LOWEST, start == h.count); }
+    for (var i = t; i < WORKGROUP + POOL; i += WORKGROUP) {
+      var score = LOWEST;
+      if (start + i < h.total) { score = candidate_score(candidate_at(start + i, h.count, h.row, h.kv_head)); }
+      sh_pool[POOL + i] = score;
     }
+    workgroupBarrier();
+    if (start + t < h.total) {
+      var highest = LOWEST;
+      for (var d = 0u; d <= 2u * POOL; d += 1u) { highest = max(highest, sh_pool[t + d]); }
+      set_candidate_score(candidate_at(start + t, h.count, h.row, h.kv_head), highest);
+    }
+    storageBarrier();
+    workgroupBarrier();
   }
-  workgroupBarrier();
-  let mean = sh_sums[0].xyz / f32(h.total);
-  let variance = sh_sums[1].xyz / f32(h.total) - mean * mean;
-  return inverseSqrt(max(variance, vec3<f32>(1e-12)));
+}
+
+// Adds the logarithm of observed attention, both in units of their deviations.
+fn add_observed(t: u32, h: Head, weight: f32) {
+  var sum = vec2<f32>();
+  var squares = vec2<f32>();
+  let origin = vec2<f32>(candidate_score(candidate_at(0u, h.count, h.row, h.kv_head)), log_observed(h.kv_head, 0u));
+  for (var i = t; i < h.total; i += WORKGROUP) {
+    let score = candidate_score(candidate_at(i, h.count, h.row, h.kv_head));
+    let x = vec2<f32>(score, log_observed(h.kv_head, i)) - origin;
+    sum += x;
+    squares += x * x;
+  }
+  let inverse = inverse_deviations(t, h.total, origin, sum, squares);
+  for (var i = t; i < h.total; i += WORKGROUP) {
+    let c = candidate_at(i, h.count, h.row, h.kv_head);
+    set_candidate_score(c, candidate_score(c) * inverse.x + weight * inverse.y * log_observed(h.kv_head, i));
+  }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -317,19 +383,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (!work.due || total == 0u || total + work.ahead <= tables[row + 1u]) { return; }
   let base = (shape.layer * shape.kv_heads + kv_head) * HEAD_STRIDE;
   let h = Head(work.lane, work.last, total, count, row, kv_head, base);
-  if (MOVING) { turn_expected_query(t, base, work.last); }
+  if (MOVING) { turn_expected_queries(t, base, work.last); }
   if (NOVELTY || PLAIN_NOVELTY) { find_anchors(t, h); }
   workgroupBarrier();
   let inverse_anchors = inverse_lengths();
-  var weights = vec3<f32>(
-    head_data[base + PART_WEIGHTS], head_data[base + PART_WEIGHTS + 1u], head_data[base + PART_WEIGHTS + 2u],
-  );
-  if (STANDARDISE) { weights *= inverse_deviations(t, h, inverse_anchors); }
-  // From here on a thread reads the scores of its own candidates alone.
-  workgroupBarrier();
+  var weights = vec2<f32>(head_data[base + PART_WEIGHTS], head_data[base + PART_WEIGHTS + 1u]);
+  if (STANDARDISE) { weights *= part_deviations(t, h, inverse_anchors); }
   for (var i = t; i < total; i += WORKGROUP) {
     let c = candidate_at(i, count, row, kv_head);
-    let parts = parts_of(c, h, inverse_anchors);
-    set_candidate_score(c, dot(weights, parts));
+    set_candidate_score(c, dot(weights, parts_of(c, h, inverse_anchors)));
   }
+  if (POOL > 0u) {
+    storageBarrier();
+    workgroupBarrier();
+    pool_block(t, h);
+  }
+  // All threads read the first candidate's score.
+  storageBarrier();
+  workgroupBarrier();
+  if (OBSERVED) { add_observed(t, h, head_data[base + PART_WEIGHTS + 2u]); }
 }

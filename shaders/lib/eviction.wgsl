@@ -10,7 +10,7 @@ struct Eviction {
   pad1: u32,
 }
 
-// More tokens than a cache will ever see.
-const EVERYTHING = 0x40000000u;
+// More tokens than any capacity, that of an unlimited cache included.
+const EVERYTHING = 0x80000000u;
 
 const CHUNK_SOURCE = 0x80000000u;

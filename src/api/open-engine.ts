@@ -45,8 +45,8 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     // A hash that fails while the upload still runs is reported by the await below.
     const verified = model.verified();
     verified.catch(() => {});
-    const kept = inputs.filters ? undefined : await findKept(inputs, verified);
-    engine = await loadKept(inputs, kept);
+    const hash = async (): Promise<string> => model.sha256 ?? (await verified).sha256;
+    engine = await loadKept(inputs, hash);
     const { sha256 } = await verified;
     engine.checkModel(sha256);
     const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
@@ -65,22 +65,17 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
   }
 }
 
-const findKept = (
-  { model, calibrations }: OpenInputs,
-  verified: Promise<{ sha256: string }>,
-): Promise<Uint8Array | undefined> | undefined =>
-  calibrations?.find(model.source.size, async () => model.sha256 ?? (await verified).sha256);
-
-/** With the calibration that was kept; where that is damaged, as if there were none. */
-async function loadKept(
-  inputs: OpenInputs,
-  kept: Uint8Array | undefined,
-): Promise<InferenceEngine> {
+/** With the caller's filters, or a calibration that was kept; one that is damaged is forgotten. */
+async function loadKept(inputs: OpenInputs, hash: () => Promise<string>): Promise<InferenceEngine> {
+  const { filters: given, calibrations, model } = inputs;
+  const kept = given ? undefined : await calibrations?.find(model.source.size, hash);
   if (kept) {
     try {
       return await load({ ...inputs, filters: kept });
     } catch (error) {
       if (!(error instanceof WinnowError && error.code === "bad_filters")) throw error;
+      // Where it cannot be removed it is passed over the next time too.
+      await calibrations?.remove(model.source.size, await hash()).catch(() => false);
     }
   }
   const filters = inputs.filters ?? (await inputs.ownFilters?.());

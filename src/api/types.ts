@@ -12,6 +12,7 @@ export type ModelSource =
 
 /** full = never evict. The others keep `budget` pairs a kv head. */
 export type PolicyName =
+  | "winnow"
   | "full"
   | "q-filters"
   | "q-filters-age"

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
-import { POLICIES, type PolicyName } from "./policies/index.ts";
+import { POLICIES, type PolicyName, policyOf } from "./policies/index.ts";
 
 /** What a user may say about a cache; unsaid parts have defaults. */
 export interface CacheRequest {
@@ -23,7 +23,7 @@ export interface CacheSettings {
   readonly sinks: number;
 }
 
-export const DEFAULTS = { budget: 512, policy: "q-filters", window: 64, sinks: 4 } as const;
+export const DEFAULTS = { budget: 512, policy: "winnow", window: 64, sinks: 4 } as const;
 
 /** Slots a head may hold when nothing is ever evicted. */
 export const UNLIMITED = 0x7fffffff;
@@ -49,6 +49,7 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
       `unknown policy "${policy}"`,
       `Use one of ${Object.keys(POLICIES).join(", ")}.`,
     );
+  const usual = policyOf(policy).window ?? DEFAULTS.window;
   const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !POLICIES[policy].evicts) {
@@ -56,14 +57,14 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
     return {
       budget: "full",
       policy,
-      window: count("cache.window", request.window ?? DEFAULTS.window, 1),
+      window: count("cache.window", request.window ?? usual, 1),
       sinks,
     };
   }
   const budget = count("cache.budget", asked, 1);
   const window = count(
     "cache.window",
-    request.window ?? Math.max(1, Math.min(DEFAULTS.window, budget >> 1)),
+    request.window ?? Math.max(1, Math.min(usual, budget >> 1)),
     1,
   );
   if (window + sinks >= budget) {

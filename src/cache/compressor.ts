@@ -9,7 +9,7 @@ import {
   movesBytes,
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
-import { createKvRing, type KvRing } from "../kernels/kv-ring.ts";
+import type { KvRing } from "../kernels/kv-ring.ts";
 import { chunkFormat } from "../kernels/page-format.ts";
 import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
@@ -44,7 +44,11 @@ export class Compressor {
     const [select, move, ring, clamped] = await Promise.all([
       createEvictSelect(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
-      rings ? createKvRing(pool.gpu, pool.shape) : undefined,
+      rings
+        ? import("../kernels/kv-ring.ts").then(({ createKvRing }) =>
+            createKvRing(pool.gpu, pool.shape),
+          )
+        : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
     return new Compressor(pool, { select, move, ring, clamped }, blockRows);
@@ -127,19 +131,21 @@ export class Compressor {
     if (!clamped || sequence.tokensSeen === 0) return 0;
     const { ledger } = this.gpu;
     const count = ledger.storage("staging", "clamped", 4);
+    // Its own, since another conversation's prompt may be between two layers.
+    const lane = ledger.uniform("lane", Uint32Array.of(sequence.lane, 0, 0, 0));
     try {
-      this.target(sequence, 0, sequence.tokensSeen - 1);
       const { layerShapes, tables, slabs, shape } = this.pool;
       this.gpu.run(
         layerShapes.map((layerShape, layer) => ({
           kernel: clamped,
-          bindings: clamped.bind(layerShape, this.eviction, tables, slabs[layer], count),
+          bindings: clamped.bind(layerShape, lane, tables, slabs[layer], count),
           workgroups: [8, shape.kvHeads] as const,
         })),
       );
       return new Uint32Array(await this.gpu.read(count))[0];
     } finally {
       ledger.destroy(count);
+      ledger.destroy(lane);
     }
   }
 

@@ -400,10 +400,13 @@ export class KvSequence implements Tenant {
   }
 
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
+    const ring = windowOf(this.pool.shape, layer) > 0;
+    // Attention that is observed becomes the score of every slot, also while nothing has to go.
+    const observes = !ring && policyOf(this.current.policy).observation !== undefined;
     const allocator = this.pool.allocators[layer];
     const shared: SharedPage[] = [];
     const missing = heads.map((head) => {
-      const full = head.count + Math.max(tokens, this.ahead) > head.capacity;
+      const full = observes || head.count + Math.max(tokens, this.ahead) > head.capacity;
       const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
       for (let index = firstWritten; index < head.pages.length; index += 1)
         if (allocator.referencesOf(head.pages[index]) > 1) shared.push({ head, index });

@@ -1,9 +1,10 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers } from "../kernels/cache-shape.ts";
+import { globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
-import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
-import { createScoreCache, type ScoreFeatures } from "../kernels/score-cache.ts";
+import type { ObserveKernels } from "../kernels/observe.ts";
+import { OBSERVE_TILES } from "../kernels/observe-tiles.ts";
+import { headDataShape, type ScoreFeatures } from "../kernels/score-features.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Policy } from "./policies/policy.ts";
@@ -25,6 +26,8 @@ export interface ScoreSources {
   readonly knowledge: readonly (readonly HeadKnowledge[])[];
   /** Rows that decode at once, at most. */
   readonly stepRows: number;
+  /** Rows of the largest prompt block. */
+  readonly blockRows: number;
 }
 
 /** A policy's kernels, compiled, and what it knows of each head, on the GPU. */
@@ -32,6 +35,8 @@ interface Prepared {
   readonly policy: Policy;
   readonly headData: GPUBuffer;
   readonly scoreBlock: Kernel;
+  /** Of a cache with no block. */
+  readonly scoreWhole: Kernel;
   /** Of policies whose scores change while decoding. */
   readonly scoreStep: Kernel | undefined;
   readonly observeBlock: ObserveKernels | undefined;
@@ -41,6 +46,7 @@ interface Prepared {
 /** A layer's bind groups under one policy. */
 interface Bound {
   readonly scoreBlock: Dispatch;
+  readonly scoreWhole: Dispatch;
   readonly scoreStep: Dispatch | undefined;
   readonly observeBlock: (queries: number) => Dispatch[];
   readonly observeStep: Dispatch[];
@@ -54,6 +60,8 @@ export class Scorer {
   private readonly pool: KvPool;
   private readonly sources: ScoreSources;
   private readonly lse: GPUBuffer;
+  /** f32 [G, slots]: attention that is left beside the scores, one layer at a time. */
+  private apart: GPUBuffer | undefined;
   private readonly preparing = new Map<PolicyName, Promise<void>>();
   private readonly prepared = new Map<PolicyName, Prepared>();
   private bound = new Map<PolicyName, Bound[]>();
@@ -112,7 +120,7 @@ export class Scorer {
 
   /** Scores a whole cache anew, with the eviction's rows 0 and `all` set: after a change of policy. */
   whole(name: PolicyName): Dispatch[] {
-    return this.layers.map((layer) => this.of(name)[layer]!.scoreBlock);
+    return this.layers.map((layer) => this.of(name)[layer]!.scoreWhole);
   }
 
   private get gpu(): GpuContext {
@@ -132,19 +140,26 @@ export class Scorer {
     const features: ScoreFeatures = scoring?.features ?? {};
     const block = { kind: "block" } as const;
     const step = { kind: "step", scoring: scoringId(name) } as const;
-    const [scoreBlock, scoreStep, observeBlock, observeStep] = await Promise.all([
+    // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
+    const [{ createObserve }, { createScoreCache }] = await Promise.all([
+      import("../kernels/observe.ts"),
+      import("../kernels/score-cache.ts"),
+    ]);
+    const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
+      createScoreCache(gpu, shape, { ...features, ...scoring?.inBlock }, block),
       createScoreCache(gpu, shape, features, block),
       scoring && createScoreCache(gpu, shape, features, step),
       observation && createObserve(gpu, shape, observation, block),
       observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
     ]);
     const headData = this.writeHeadData(policy);
-    return { policy, headData, scoreBlock, scoreStep, observeBlock, observeStep };
+    return { policy, headData, scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep };
   }
 
   private writeHeadData({ name, score, scoring }: Policy): GPUBuffer {
-    const { layers, kvHeads, headDim } = this.pool.shape;
-    const stride = headStride(headDim, scoring?.features.quadratic === true);
+    const { layers, kvHeads } = this.pool.shape;
+    const shape = headDataShape(this.pool.shape, scoring?.features ?? {});
+    const stride = headStride(shape);
     const data = new Float32Array(layers * kvHeads * stride);
     for (const layer of this.layers) {
       this.sources.knowledge[layer]!.forEach((knowledge, g) => {
@@ -153,7 +168,7 @@ export class Scorer {
           ...score,
           ...(knowledge.filter ? { filter: knowledge.filter } : {}),
         };
-        writeHeadScore(head, headDim, data.subarray(at, at + stride));
+        writeHeadScore(head, shape, data.subarray(at, at + stride));
       });
     }
     const buffer = this.gpu.ledger.storage("weights", `head data of ${name}`, data.byteLength);
@@ -176,23 +191,40 @@ export class Scorer {
     return bound;
   }
 
+  /** Room for what is observed of every slot and row of a block. */
+  private observedBuffer(): GPUBuffer {
+    const slots = this.pool.maxPages * PAGE_SLOTS + this.sources.blockRows;
+    const bytes = this.pool.shape.kvHeads * slots * 4;
+    if (this.apart && this.apart.size >= bytes) return this.apart;
+    if (this.apart) this.gpu.ledger.destroy(this.apart);
+    this.apart = this.gpu.ledger.storage("activations", "observed", bytes);
+    return this.apart;
+  }
+
   private bind(prepared: Prepared, layer: number): Bound {
     const { heads, kvHeads } = this.pool.shape;
     const { eviction, rows, block, qkv, rope } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
-    const { headData, scoreBlock, scoreStep, observeBlock, observeStep } = prepared;
+    const { policy, headData, scoreBlock, scoreWhole } = prepared;
+    const { scoreStep, observeBlock, observeStep } = prepared;
+    const apart = policy.observation?.apart ? [this.observedBuffer()] : [];
     const scored = [tables, lanes, headData, rope, slab] as const;
     const observed = [tables, lanes, qkv, this.lse, slab] as const;
     const blockBindings = observeBlock && [
-      observeBlock.lse.bind(shape, eviction, ...observed, block),
-      observeBlock.mass.bind(shape, eviction, ...observed, block),
+      observeBlock.lse.bind(shape, eviction, ...observed, block, ...apart),
+      observeBlock.mass.bind(shape, eviction, ...observed, block, ...apart),
     ];
     return {
       scoreBlock: {
         kernel: scoreBlock,
-        bindings: scoreBlock.bind(shape, eviction, ...scored, block),
+        bindings: scoreBlock.bind(shape, eviction, ...scored, block, ...apart),
+        workgroups: [1, kvHeads],
+      },
+      scoreWhole: {
+        kernel: scoreWhole,
+        bindings: scoreWhole.bind(shape, eviction, ...scored, block),
         workgroups: [1, kvHeads],
       },
       scoreStep: scoreStep && {

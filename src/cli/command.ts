@@ -9,14 +9,14 @@ export type FlagValues = Readonly<Record<string, readonly (string | boolean)[] |
 export interface CommandFiles {
   /** Text of a file. Throws invalid_argument naming `flag`. */
   readText(flag: string, path: string): Promise<string>;
-  /** Bytes of a file. Throws the same. */
-  readBytes(flag: string, path: string): Promise<Uint8Array>;
   /** Text of a file, or "" where there is none. Throws invalid_argument naming `flag`. */
   readIfThere(flag: string, path: string): Promise<string>;
   /** Of the package. */
   version(): Promise<string>;
   /** As typed, for reports. */
   readonly commandLine: string;
+  /** Bytes of a file. Throws the same. */
+  readBytes(flag: string, path: string): Promise<Uint8Array>;
 }
 
 export type Report = (label: string, done: number, total: number) => void;

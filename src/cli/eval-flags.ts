@@ -3,6 +3,7 @@ import { invalidArgument } from "../errors.ts";
 import { checkPolicies } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
 import { type Ask, type EvalOptions, RULER_TASKS, TASKS, type TaskName } from "../eval/types.ts";
+import { KV_STORAGES } from "../kernels/page-format.ts";
 import type { FlagValues } from "./command.ts";
 import { isSet, oneOf, optional, wholeNumber } from "./flags.ts";
 
@@ -37,7 +38,7 @@ export const EVAL_USAGE =
   "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,needle,ruler|all]" +
   " [--policies a,b|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S]" +
-  " [--kv f16] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
+  " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
 
 export interface EvalFlags {
@@ -75,7 +76,7 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     seed: whole("seed", 0),
     ...part("window", 1),
     ...part("sinks", 0),
-    kv: oneOf(flags, "kv", ["f16", "q8"], preset.kv),
+    kv: oneOf(flags, "kv", KV_STORAGES, preset.kv),
     ...part("from", 0),
     lanes: whole("lanes", 1),
   };

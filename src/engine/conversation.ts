@@ -217,6 +217,7 @@ export class Conversation {
             const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
             ahead = !guessing && this.runAhead(sampler, answer.length, options);
             drawn = [await sampler.token()];
+            cut = (await counting) ?? 0;
             guesser?.timed(ahead);
             cut = (await counting) ?? 0;
           }
@@ -230,8 +231,7 @@ export class Conversation {
         }
         if (await this.core.widen(state, cut, this.settings)) {
           sampler.dispose();
-          sampler = undefined;
-          drawn = [];
+          [sampler, drawn, draft, this.drafter] = [undefined, [], undefined, undefined];
           continue;
         }
         const token = drawn.shift()!;

@@ -49,6 +49,8 @@ export class EngineCore {
   private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
   private inputs: DeviceStateInputs;
+  /** The notices that a calibration may make untrue. */
+  private readonly lackNotices = new Set<string>();
   private rebuilding: Promise<void> | undefined;
 
   constructor(
@@ -125,9 +127,9 @@ export class EngineCore {
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    this.notice(
-      `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`,
-    );
+    const text = `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
+    this.notice(text);
+    this.lackNotices.add(text);
     return { ...request, policy: chosen };
   }
 
@@ -204,15 +206,14 @@ export class EngineCore {
    * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
    * gone, as after the loss of a device, and read what they have seen again on their next turn.
    */
-  async install(calibration: Calibration): Promise<void> {
+  async install(calibration: Calibration, asked: PolicyName): Promise<void> {
     await this.rebuilding;
     this.checkOpen();
-    this.inputs = { ...this.inputs, calibration };
-    this.notices.length = 0;
-    this.rebuilding ??= this.openAnew().finally(() => {
-      this.rebuilding = undefined;
-    });
-    await this.rebuilding;
+    const policy = possiblePolicy(asked, calibration);
+    this.inputs = { ...this.inputs, calibration, policy };
+    for (const text of this.lackNotices) this.notices.splice(this.notices.indexOf(text), 1);
+    this.lackNotices.clear();
+    await this.replaceState();
   }
 
   /** Runs `work`, and once more where the device is lost meanwhile. */

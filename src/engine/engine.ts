@@ -10,7 +10,7 @@ import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
-import { createExternalTokenizer, type TokenizerLike } from "../text/external-tokenizer.ts";
+import type { TokenizerLike } from "../text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
@@ -18,7 +18,7 @@ import type { CapturedHeads } from "./capture.ts";
 import { Conversation } from "./conversation.ts";
 import { EngineCore } from "./core.ts";
 import type { Speculative } from "./generate-options.ts";
-import { Lanes } from "./lanes.ts";
+import type { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
 import { createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -84,6 +84,10 @@ export class InferenceEngine {
   private readonly parameters: number;
   private readonly conversations = new Map<string, Conversation>();
   private cachedTemplate: ChatTemplate | undefined;
+  /** The filters' file that was installed since loading. */
+  private installed: Uint8Array | undefined;
+  /** Of the model file that the filters in use were made from, where they say so. */
+  private calibratedFor: string | undefined;
 
   /**
    * Opens the adapter, reads the header, checks that the model is supported and fits, then uploads.
@@ -115,7 +119,10 @@ export class InferenceEngine {
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const tokenizer = options.tokenizer
-      ? createExternalTokenizer(options.tokenizer, gguf.metadata)
+      ? (await import("../text/external-tokenizer.ts")).createExternalTokenizer(
+          options.tokenizer,
+          gguf.metadata,
+        )
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
@@ -202,12 +209,12 @@ export class InferenceEngine {
     return { layers, heads, kvHeads, headDim, inverseFrequencies };
   }
 
-  /** SHA-256 of the filters' file, or undefined where there are none. */
+  /** SHA-256 of the filters' file in use, or undefined where there are none. */
   get filtersSha256(): string | undefined {
-    const { filters } = this.options;
-    if (!filters) return undefined;
+    const file = this.installed ?? this.options.filters;
+    if (!file) return undefined;
     const hash = startSha256();
-    hash.update(filters);
+    hash.update(file);
     return hash.digest();
   }
 
@@ -266,9 +273,6 @@ export class InferenceEngine {
     return conversation;
   }
 
-  /** Of the model file that the filters in use were made from, where they say so. */
-  private calibratedFor: string | undefined;
-
   /**
    * Puts a calibration file in use, also for conversations that had to do without; they are read again on
    * their next turn. Throws bad_filters, and changes nothing then; device_lost.
@@ -276,7 +280,9 @@ export class InferenceEngine {
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    await this.core.install(calibration);
+    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    await this.core.install(calibration, policy);
+    this.installed = file;
     this.calibratedFor = calibration.filters.modelSha256;
     // Says again what a policy still lacks.
     this.core.withPolicy(this.options.cache ?? {});
@@ -297,7 +303,7 @@ export class InferenceEngine {
     );
   }
 
-  /** What a policy needs calibrated and the model has not, in words. */
+  /** What the policy needs calibrated and the model has not, in words: else another one steps in. */
   lacks(policy: PolicyName): string[] {
     return this.core.lacks(policy);
   }
@@ -316,6 +322,7 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
+      const { Lanes } = await import("./lanes.ts");
       const lanes = await Lanes.create(this.core, state, most);
       try {
         return await work(lanes);

@@ -69,8 +69,10 @@ export class Runner {
   ): void {
     this.divide(sequence, 1);
     const { policy } = sequence.settings;
-    const scoring = isDue(sequence) ? this.scorer.step(policy, 1) : [];
+    const due = isDue(sequence);
     sequence.reserve(1);
+    // Bound after that: a slab that grows is another buffer.
+    const scoring = due ? this.scorer.step(policy, 1) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
     this.gpu.write(rows, new Uint32Array([known, sequence.tokensSeen, sequence.lane, 0]));
@@ -118,8 +120,9 @@ export class Runner {
     after: readonly Dispatch[],
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
-    const scoring = isDue(sequence) ? this.scorer.step(sequence.settings.policy, 1) : [];
+    const due = isDue(sequence);
     sequence.reserve(tokens.length);
+    const scoring = due ? this.scorer.step(sequence.settings.policy, 1) : [];
     steps.write(tokens, sequence.tokensSeen, sequence.lane);
     sequence.advance(tokens.length);
     const splits = decodeSplits(sequence.longest);
@@ -140,12 +143,11 @@ export class Runner {
   submitLanes(tokens: readonly LaneToken[]): void {
     for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
-    const scoring = [...policies].flatMap((policy) =>
-      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence))
-        ? this.scorer.step(policy, tokens.length)
-        : [],
+    const due = [...policies].filter((policy) =>
+      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence)),
     );
     for (const { sequence } of tokens) sequence.reserve(1);
+    const scoring = due.flatMap((policy) => this.scorer.step(policy, tokens.length));
     const words = tokens.flatMap(({ sequence, token }) => [
       token,
       sequence.tokensSeen,
@@ -190,8 +192,9 @@ export class Runner {
       queries,
       firstQuery: count - queries,
     });
+    const scored = this.scores(sequence, count);
     const absorb = (layer: number): Dispatch[] => [
-      ...this.scorer.block(policy, layer, queries),
+      ...(scored ? this.scorer.block(policy, layer, queries) : []),
       ...this.compressor.absorb(layer),
     ];
     const { embed, layers } = this.transformer.chunk(count);
@@ -263,6 +266,14 @@ export class Runner {
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
   async settled(sequence: KvSequence): Promise<void> {
     while (this.inBlock.has(sequence)) await this.blocks;
+  }
+
+  /** Whether a chunk is to be scored: not before something has to go, where only that counts. */
+  private scores(sequence: KvSequence, tokens: number): boolean {
+    const { policy, window } = sequence.settings;
+    const { observation } = policyOf(policy);
+    if (observation && !observation.apart) return true;
+    return sequence.evictsWith(tokens + scoringInterval(policy, window));
   }
 
   /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */

@@ -107,6 +107,7 @@ export async function createDeviceState(
     rope: transformer.globalRope,
     knowledge: headKnowledge(calibration, pool.shape, transformer.inverseFrequencies),
     stepRows: DECODE_ROWS,
+    blockRows: blockRows(config),
   });
   await scorer.prepare(possiblePolicy(policy, calibration));
   return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };

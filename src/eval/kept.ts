@@ -22,6 +22,19 @@ export const cellKey = (cell: Cell, provenance: Provenance): string =>
   sha256OfText(canonical({ cell, provenance })).slice(0, 32);
 
 /**
+ * Writes cells as lines. The first one of a run begins on a line of its own, whatever a kill left of the last
+ * one before it.
+ */
+export function keepLines(append: (text: string) => Promise<void>) {
+  let first = true;
+  return async (cell: KeptCell): Promise<void> => {
+    const line = `${first ? "\n" : ""}${JSON.stringify(cell)}\n`;
+    first = false;
+    await append(line);
+  };
+}
+
+/**
  * Cells by key from the lines of cells.jsonl. A last line that was cut off by a kill is left out, and so is
  * any other that is damaged: its cell is run again.
  */

@@ -105,6 +105,9 @@ async function measure(
   }));
 }
 
+/** In place of an answer's next token. */
+const ENDED = -1;
+
 interface Writing {
   readonly lane: Lane;
   readonly ids: number[];
@@ -135,9 +138,9 @@ async function answer(
   }
   for (;;) {
     for (const one of writing) {
-      const ended = one.ids.length >= one.most || tokenizer.endTokens.has(one.next);
-      if (!ended) one.ids.push(one.next);
-      else one.next = -1;
+      if (one.next < 0) continue;
+      if (one.ids.length >= one.most || tokenizer.endTokens.has(one.next)) one.next = ENDED;
+      else one.ids.push(one.next);
     }
     const going = writing.filter(({ next, ids, most }) => next >= 0 && ids.length < most);
     if (going.length === 0) break;

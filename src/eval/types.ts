@@ -1,5 +1,6 @@
 import type { CacheRequest } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 
 /** Tasks over running text: a passage, token by token. */
 export const TEXT_TASKS = ["ppl", "agreement"] as const;
@@ -25,8 +26,6 @@ export const TASKS: readonly TaskName[] = [...TEXT_TASKS, ...PROMPT_TASKS];
 
 /** `in`: the question is part of the prompt that is compressed; `after`: it comes once the cache is compressed. */
 export type Ask = "in" | "after";
-
-export type KvStorage = "f16" | "q8";
 
 /** The cache a cell runs under. */
 export interface Arm {

@@ -22,6 +22,8 @@ export interface HubConfig {
   readonly use_sliding_window?: unknown;
   /** [L] kinds of attention, in newer files. */
   readonly layer_types?: unknown;
+  /** [L] of SmolLM 3: 0 for a layer without RoPE. */
+  readonly no_rope_layers?: unknown;
   readonly rope_local_base_freq?: unknown;
   readonly query_pre_attn_scalar?: unknown;
   readonly hidden_act?: unknown;
@@ -38,6 +40,8 @@ export interface HubConfig {
 /** `model_type` of config.json -> `general.architecture`. */
 const ARCHITECTURE: Readonly<Record<string, string>> = {
   llama: "llama",
+  mistral: "llama",
+  smollm3: "smollm3",
   qwen2: "qwen2",
   qwen3: "qwen3",
   gemma3_text: "gemma3",
@@ -164,6 +168,12 @@ function checkVariant(config: HubConfig, architecture: string): void {
   for (const field of ["attn_logit_softcapping", "final_logit_softcapping"] as const)
     if (typeof config[field] === "number") refuse(field);
   if (config.use_sliding_window === true) refuse("use_sliding_window");
+  if (config.model_type === "mistral" && typeof config.sliding_window === "number")
+    refuse("sliding_window");
+  const { no_rope_layers: roped } = config;
+  if (architecture === "smollm3" && Array.isArray(roped))
+    if (roped.some((has, layer) => Boolean(has) !== ((layer + 1) % 4 !== 0)))
+      refuse("no_rope_layers");
 }
 
 /** Of so many layers in a row the last is global. */

@@ -45,6 +45,10 @@ export function ggufName(key: string, architecture: string): string | undefined 
   return Object.hasOwn(parts, part) ? `blk.${layer}.${parts[part]}.${kind}` : undefined;
 }
 
+/** Families whose GGUF has the rows of Q and K in the order of interleaved RoPE. */
+export const isInterleaved = (architecture: string): boolean =>
+  architecture === "llama" || architecture === "smollm3";
+
 /** Gemma's norms multiply by 1 + w; a GGUF holds the sum, in f32. */
 export const holdsOneLess = (ggufName: string, architecture: string): boolean =>
   architecture === "gemma3" && /norm\.weight$/.test(ggufName);

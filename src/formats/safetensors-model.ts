@@ -10,7 +10,7 @@ import type { Gguf, GgufTensor } from "./gguf.ts";
 import type { GgufValue } from "./gguf-metadata.ts";
 import { JoinedSource } from "./gguf-split.ts";
 import { configMetadata, decoderConfig, type HubConfig } from "./hub-config.ts";
-import { ggufName, holdsOneLess, PlusOne } from "./hub-tensors.ts";
+import { ggufName, holdsOneLess, isInterleaved, PlusOne } from "./hub-tensors.ts";
 import { tokenizerMetadata } from "./hub-tokenizer.ts";
 
 export interface SafetensorsFiles {
@@ -107,10 +107,9 @@ export class SafetensorsModel implements ByteSource {
     checkShapes(config, tensors);
     const gguf = { version: 3, metadata: all, tensors, alignment: 1, dataOffset: 0 };
     const headDim = metadata.get(`${architecture}.attention.key_length`) as number;
-    const turned =
-      architecture !== "llama"
-        ? []
-        : [...tensors.values()].filter((tensor) => /attn_[qk]\.weight$/.test(tensor.name));
+    const turned = !isInterleaved(architecture)
+      ? []
+      : [...tensors.values()].filter((tensor) => /attn_[qk]\.weight$/.test(tensor.name));
     return new SafetensorsModel(joined, gguf, name, headDim, turned);
   }
 

@@ -11,7 +11,7 @@ export interface HeadScore {
   readonly position?: number;
   /** Times a hash of the position, in [0, 1). */
   readonly random?: number;
-  /** Times (key . expectedQuery), the query turned to the newest position. */
+  /** Times ln of the sum of exp(key . query) over the expected queries, turned to the newest position. */
   readonly moving?: number;
   /** Times the sum over rotary pairs j of pairWeights[j] |key_j|. */
   readonly pairNorm?: number;
@@ -21,15 +21,15 @@ export interface HeadScore {
   readonly logValue?: number;
   /** Times ln(age + 1), in tokens. */
   readonly logAge?: number;
-  /** Times -cos(key, anchor): KeyDiff. */
+  /** Times -cos(key, anchor): KeyDiff; a part of importance. */
   readonly novelty?: number;
-  /** The same of keys as before RoPE. */
+  /** The same of keys as before RoPE: a part of its own. */
   readonly plainNovelty?: number;
-  /** Weights of importance, novelty and what was observed. Default [1, 1, 0]. */
+  /** Weights of importance, plain novelty and the logarithm of observed attention. Default [1, 1, 0]. */
   readonly weights?: readonly [importance: number, novelty: number, observed: number];
   /** [D] */
   readonly filter?: ArrayLike<number>;
-  /** [D], before RoPE, half-split order. */
+  /** [queries, D], before RoPE, half-split order. */
   readonly expectedQuery?: ArrayLike<number>;
   /** [D/2] */
   readonly pairWeights?: ArrayLike<number>;
@@ -53,12 +53,25 @@ const SCALARS = [
 const WEIGHTS_AT = 12;
 const COEFFICIENTS = 16;
 
+/** What makes a head's part longer or shorter. */
+export interface HeadDataShape {
+  readonly headDim: number;
+  /** Expected queries. Default 1. */
+  readonly queries?: number;
+  /** With a covariance. */
+  readonly quadratic?: boolean;
+}
+
 /** f32 of one head. */
-export const headStride = (headDim: number, quadratic: boolean): number =>
-  COEFFICIENTS + 2.5 * headDim + (quadratic ? headDim * headDim : 0);
+export const headStride = ({ headDim, queries = 1, quadratic = false }: HeadDataShape): number =>
+  COEFFICIENTS + (1.5 + queries) * headDim + (quadratic ? headDim * headDim : 0);
 
 /** Writes a head's part, `headStride` long. */
-export function writeHeadScore(score: HeadScore, headDim: number, out: Float32Array): void {
+export function writeHeadScore(
+  score: HeadScore,
+  { headDim, queries = 1 }: HeadDataShape,
+  out: Float32Array,
+): void {
   SCALARS.forEach((name, i) => {
     out[i] = score[name] ?? 0;
   });
@@ -69,7 +82,7 @@ export function writeHeadScore(score: HeadScore, headDim: number, out: Float32Ar
     at += length;
   };
   vector(score.filter, headDim);
-  vector(score.expectedQuery, headDim);
+  vector(score.expectedQuery, queries * headDim);
   vector(score.pairWeights, headDim / 2);
   vector(score.covariance, headDim * headDim);
 }

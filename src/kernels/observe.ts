@@ -8,8 +8,15 @@ import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
 const WORKGROUP = 64;
-/** Workgroups that share the candidates of a kv head. */
-export const OBSERVE_TILES = 16;
+
+/** Where `observe` leaves the attention of a candidate. */
+const LEAVE_AS_SCORE = `
+fn leave(kv_head: u32, index: u32, c: Candidate, mass: f32) { set_candidate_score(c, mass); }`;
+const LEAVE_APART = `
+@group(0) @binding(8) var<storage, read_write> observed: array<f32>;
+fn leave(kv_head: u32, index: u32, c: Candidate, mass: f32) {
+  observed[kv_head * (arrayLength(&observed) / shape.kv_heads) + index] = mass;
+}`;
 
 export interface Observation {
   /** Rows of the block on either side that a row's attention is averaged over. */
@@ -18,13 +25,15 @@ export interface Observation {
   readonly accumulate: boolean;
   /** The most instead of the mean, of the query group's heads and of the neighbouring rows. */
   readonly peaks?: boolean;
+  /** Leave it beside the scores, in a buffer f32 [G, as many as there is room for], instead of as scores. */
+  readonly apart?: boolean;
 }
 
 /** Two kernels that run one after the other; `lse` is f32 [observed queries, H]. */
 export interface ObserveKernels {
   /**
-   * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch.
-   * Workgroups: (observed queries, H, rows of the step, or 1).
+   * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch and,
+   * with `apart`, where attention is left. Workgroups: (observed queries, H, rows of the step, or 1).
    */
   readonly lse: Kernel;
   /** The same bindings. Workgroups: (OBSERVE_TILES, G, rows of the step, or 1). */
@@ -35,7 +44,7 @@ export interface ObserveKernels {
 export async function createObserve(
   gpu: GpuContext,
   shape: CacheShape,
-  { pool, accumulate, peaks = false }: Observation,
+  { pool, accumulate, peaks = false, apart = false }: Observation,
   target: ScoreTarget,
 ): Promise<ObserveKernels> {
   const inBlock = target.kind === "block";
@@ -46,20 +55,21 @@ export async function createObserve(
     ACCUMULATE: accumulate,
     PEAKS: peaks,
   };
-  const make = (label: string, code: string, lse: "read" | "write"): Promise<Kernel> =>
+  const make = (label: string, code: string[], lse: "read" | "write"): Promise<Kernel> =>
     gpu.kernel({
       label: `${label} ${target.kind}`,
-      code: [pagedCode(shape, constants), ...candidatesCode(shape, target), logit, code],
+      code: [pagedCode(shape, constants), ...candidatesCode(shape, target), logit, ...code],
       bindings: [
         ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read"] as const),
         lse,
         "write",
         ...(inBlock ? (["write"] as const) : []),
+        ...(apart ? (["write"] as const) : []),
       ],
     });
   const [lse, mass] = await Promise.all([
-    make("observe_lse", observeLse, "write"),
-    make("observe", observe, "read"),
+    make("observe_lse", [observeLse], "write"),
+    make("observe", [apart ? LEAVE_APART : LEAVE_AS_SCORE, observe], "read"),
   ]);
   return { lse, mass };
 }

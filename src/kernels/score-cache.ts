@@ -1,31 +1,21 @@
 import block from "../../shaders/lib/candidates_block.wgsl?raw";
 import step from "../../shaders/lib/candidates_step.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
+import observed from "../../shaders/lib/observed.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
 import code from "../../shaders/score_cache.wgsl?raw";
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
+import type { CacheShape } from "./cache-shape.ts";
 import { headStride } from "./head-data.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { headDataShape, type ScoreFeatures } from "./score-features.ts";
 
 /** Invocations of a workgroup. */
 export const SCORE_WORKGROUP = 64;
-
-/** Features that a scoring needs; the others are left out of the kernel. */
-export interface ScoreFeatures {
-  readonly moving?: boolean;
-  readonly pairNorm?: boolean;
-  readonly quadratic?: boolean;
-  readonly value?: boolean;
-  readonly novelty?: boolean;
-  readonly plainNovelty?: boolean;
-  readonly observed?: boolean;
-  /** Divide each part of the score by its standard deviation over the candidates. */
-  readonly standardise?: boolean;
-}
 
 /**
  * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `step`, the
@@ -46,11 +36,12 @@ export const candidatesCode = (format: PageFormat, target: ScoreTarget): string[
 
 /**
  * Bindings: LayerShape, eviction (uniform) or rows, tables, lanes, head data [L, G, stride] (head-data.ts),
- * rope table, pages, and of a block its scratch. Workgroups: (1, G, rows of the step, or 1).
+ * rope table, pages, and of a block its scratch and, with `observed`, what was observed. Workgroups: (1, G, rows
+ * of the step, or 1).
  */
 export function createScoreCache(
   gpu: GpuContext,
-  format: PageFormat,
+  format: CacheShape,
   features: ScoreFeatures,
   target: ScoreTarget,
 ): Promise<Kernel> {
@@ -58,22 +49,27 @@ export function createScoreCache(
   if (headDim % 16 !== 0)
     throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
   const inBlock = target.kind === "block";
+  const data = headDataShape(format, features);
+  const seesObserved = features.observed === true;
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [
       pagedCode(format, {
         WORKGROUP: SCORE_WORKGROUP,
-        HEAD_STRIDE: headStride(headDim, features.quadratic === true),
+        HEAD_STRIDE: headStride(data),
+        QUERIES: data.queries ?? 1,
         MOVING: features.moving === true,
         PAIR_NORM: features.pairNorm === true,
         QUADRATIC: features.quadratic === true,
         VALUE: features.value === true,
         NOVELTY: features.novelty === true,
         PLAIN_NOVELTY: features.plainNovelty === true,
-        OBSERVED: features.observed === true,
         STANDARDISE: features.standardise === true,
+        POOL: features.pool ?? 0,
+        OBSERVED: seesObserved,
       }),
       ...candidatesCode(format, target),
+      seesObserved ? observed : "fn log_observed(kv_head: u32, index: u32) -> f32 { return 0.0; }",
       rope,
       score,
       code,
@@ -82,6 +78,7 @@ export function createScoreCache(
       ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),
       "write",
       ...(inBlock ? (["write"] as const) : []),
+      ...(seesObserved ? (["read"] as const) : []),
     ],
   });
 }

@@ -4,12 +4,13 @@ import { gemma3 } from "./families/gemma3.ts";
 import { llama } from "./families/llama.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
+import { smollm3 } from "./families/smollm3.ts";
 
 export type { Architecture } from "./families/family.ts";
 
 /** Every family by `general.architecture`: a new one is a file in families/ and a line here. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
-  [llama, qwen2, qwen3, gemma3].map((family) => [family.name, family]),
+  [llama, smollm3, qwen2, qwen3, gemma3].map((family) => [family.name, family]),
 );
 
 /** Throws unsupported_model, naming the architecture and those supported. */

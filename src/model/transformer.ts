@@ -25,7 +25,7 @@ import {
   headConfig,
   type LayerLinears,
 } from "./layer-linears.ts";
-import { globalFrequencies, ropeTables } from "./rope-tables.ts";
+import { globalFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -152,13 +152,16 @@ export class Transformer {
       createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
       createLayerLinears(gpu, config, weights),
     ]);
-    const tables = ropeTables(config, weights.ropeFactors).map((table) => {
-      const buffer = gpu.ledger.storage("weights", "rope table", table.byteLength);
-      gpu.write(buffer, table);
-      return buffer;
-    });
+    const tables = new Map(
+      [...ropeTables(config, weights.ropeFactors)].map(([kind, table]) => {
+        const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
+        gpu.write(buffer, table);
+        return [kind, buffer];
+      }),
+    );
+    const kinds = ropeKinds(config);
     const parts = config.windows.map((window, layer) => ({
-      rope: tables[window > 0 ? 1 : 0]!,
+      rope: tables.get(kinds[layer]!)!,
       qkNorm: weights.layers[layer]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     }));

@@ -17,8 +17,11 @@ import { tuningFile } from "./tuning-file.ts";
 const nodeCalibrations = (): CalibrationStore =>
   calibrationStore(async () => diskFolder(join(modelCacheFolder(), "calibrations")));
 
-/** Checks the adapter and the memory, finds the model and loads it. */
-export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
+/**
+ * Checks the adapter and the memory, finds the model and loads it. `kept` false: calibrations that were kept
+ * are left alone, so that a result depends on what was asked for and not on what was done before.
+ */
+export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngine {
   return async (options, onProgress, signal) => {
     const gpu = await nodeGpu();
     await requireAdapter(gpu);
@@ -38,7 +41,7 @@ export function openInNode(tokenizer?: ExternalTokenizer): OpenEngine {
       options,
       filters,
       tokenizer,
-      calibrations: nodeCalibrations(),
+      ...(kept ? { calibrations: nodeCalibrations() } : {}),
       ownFilters: () => readOwnFilters(resolved.entry),
       tuningStore: tuningFile(modelCacheFolder()),
       onProgress,

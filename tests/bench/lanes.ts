@@ -22,6 +22,7 @@ export async function main([path, counts = "1,4,8,16", steps = "4", rounds = "5"
       const rate = await tokensPerSecond(engine, count, Number(steps));
       // The first round compiles.
       if (round >= 0) rates.get(count)!.push(rate);
+      console.error(`round ${round}: ${count} lanes, ${rate.toFixed(2)} tokens/s`);
     }
   const one = median(rates.get(lanes[0]!)!);
   for (const [count, samples] of rates)

@@ -246,6 +246,28 @@ describe("demo page", () => {
     expect(heard.join(" ")).toContain("Imagine you are listening to a very long story.");
   });
 
+  it("calibrates from the advanced settings, shows how far it is, and can be stopped", async () => {
+    await open("rate=150&notice");
+    await demo.load();
+    await demo.at("notices").waitFor();
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("calibrate").click();
+    await demo.at("calibration-stage").waitFor();
+    await demo.at("calibrate-stop").click();
+    await demo.at("calibrate").waitFor();
+    expect(await demo.text(demo.at("calibration-result"))).toBe("");
+    await demo.at("calibrate-texts").setInputFiles({
+      name: "mine.txt",
+      mimeType: "text/plain",
+      buffer: Buffer.from("words of mine"),
+    });
+    await demo.at("calibration-stage").waitFor();
+    await demo.at("calibrate").waitFor({ timeout: 20_000 });
+    const said = await demo.text(demo.at("calibration-result"));
+    expect(said).toMatch(/Done: 1024 queries a head, 63 % .* Kept for the next time/s);
+    await demo.at("notices").waitFor({ state: "detached" });
+  });
+
   it("fits a phone: nothing scrolls sideways, the cache is a sheet that Escape closes", async () => {
     await demo.page.setViewportSize({ width: 360, height: 640 });
     await open("rate=400");

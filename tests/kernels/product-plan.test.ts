@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
+import { createAttentionCombine, MAX_SPLITS } from "../../src/kernels/attention.ts";
 import { createLinear } from "../../src/kernels/linear.ts";
 import { hasIntegerDot, PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
 import { uploadMatrix } from "../../src/kernels/weights.ts";
@@ -38,6 +39,38 @@ describe("every variant that a plan may name", () => {
     // Other layouts stay in f32.
     await checkProduct(gpu, { ...product(45, 576, "Q8_0"), rows: 1, shape });
   });
+});
+
+it("a product that joins attention's splits gives what combine and product give", async () => {
+  const [heads, headDim, n] = [6, 32, 45];
+  const k = heads * headDim;
+  const matrix = await uploadMatrix(gpu, "W", product(n, k).sources);
+  const shape = { layers: 1, heads, kvHeads: 2, headDim };
+  const combine = await createAttentionCombine(gpu, shape, "tiles");
+  const config = { matrix, epilogue: "add", shape: PLANS["split-k"], rows: [1] } as const;
+  const plain = await createLinear(gpu, config);
+  const joins = { heads, headDim, maxSplits: MAX_SPLITS };
+  const joined = await createLinear(gpu, { ...config, joins });
+  for (const splits of [1, 3, 8]) {
+    const partials = randomFloats(heads * MAX_SPLITS * (headDim + 2), splits, 4);
+    // The second of a split's numbers is a sum of exponentials.
+    for (let at = 1; at < partials.length; at += headDim + 2)
+      partials[at] = 1 + Math.abs(partials[at]!);
+    const batch = gpu.ledger.uniform("batch", new Uint32Array([1, 0, splits, 0]));
+    const input = upload(gpu, partials);
+    const attended = upload(gpu, new Float32Array(k));
+    const before = randomFloats(n, 3);
+    const [one, two] = [upload(gpu, before), upload(gpu, before)];
+    gpu.run([
+      { kernel: combine, bindings: combine.bind(batch, input, attended), workgroups: [heads, 1] },
+      ...plain.bind({ batch, x: attended, y: one }).dispatches(1),
+      ...joined.bind({ batch, x: input, y: two }).dispatches(1),
+    ]);
+    const [apart, together] = [await readF32(gpu, one), await readF32(gpu, two)];
+    expect(together).toEqual(apart);
+    expect(apart).not.toEqual(before);
+  }
+  gpu.ledger.destroyAll();
 });
 
 describe.each(["row-tiles", "split-k"] as const)("rows as alone, %s", (name) => {

@@ -121,6 +121,20 @@ describe("the evaluation of a tiny model", () => {
       expect(together[i]!.text).toBe(engine.tokenizer.decode(answer));
     }
     await chat.reset();
+    // One answer ends early, by its third token; the others go on.
+    await chat.configure(caches[0]!);
+    const { answer } = await ask(chat, prompts[0]!, { maxTokens: 8 });
+    await chat.reset();
+    const { endTokens } = engine.tokenizer;
+    const end = answer[2]!;
+    Object.assign(engine.tokenizer, { endTokens: new Set([end]) });
+    try {
+      const [short, ...others] = await model.answers(runs);
+      expect(short!.text).toBe(engine.tokenizer.decode(answer.slice(0, answer.indexOf(end))));
+      expect(others.every(({ text }) => text.length > 0)).toBe(true);
+    } finally {
+      Object.assign(engine.tokenizer, { endTokens });
+    }
     checkCache(engine);
   });
 

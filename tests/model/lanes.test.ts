@@ -23,10 +23,14 @@ const CACHES: CacheRequest[] = [
   { policy: "streaming-llm", budget: 64, window: 32 },
   { policy: "random", budget: 24, window: 4 },
   { policy: "random", budget: 96, window: 16 },
+  // Scored anew now and then, each on its own turn.
+  { policy: "keydiff", budget: 36, window: 12 },
+  { policy: "keydiff", budget: 50, window: 7 },
+  { policy: "h2o", budget: 30, window: 8 },
 ];
 
 /** Runs of 70 to 190 tokens: lanes leave at different times. */
-const RUNS: Run[] = Array.from({ length: 19 }, (_, i) => ({
+const RUNS: Run[] = Array.from({ length: 18 }, (_, i) => ({
   cache: CACHES[i % CACHES.length]!,
   tokens: someTokens(70 + ((i * 53) % 120), i + 1),
 }));

@@ -43,13 +43,18 @@ async function contents(chat: Conversation): Promise<Map<number, string>[]> {
       for (let slot = 0; slot < tables[at]!; slot += 1) {
         const page = tables[at + 2 + Math.floor(slot / PAGE_SLOTS)]! * pageWords(pool.shape);
         const s = slot % PAGE_SLOTS;
-        const half = headDim / 2;
-        const key = pages.subarray(page + s * half, page + (s + 1) * half);
-        const values = page + PAGE_SLOTS * half;
-        const value = pages.subarray(values + s * half, values + (s + 1) * half);
-        const position = pages[page + PAGE_SLOTS * headDim + s]!;
-        const score = pages[page + PAGE_SLOTS * (headDim + 1) + s]!;
-        head.set(position, `${slot}: ${key.join(" ")} | ${value.join(" ")} | ${score}`);
+        const scaled = pool.shape.storage === "q8";
+        const vector = scaled ? headDim / 4 : headDim / 2;
+        const key = pages.subarray(page + s * vector, page + (s + 1) * vector);
+        const values = page + PAGE_SLOTS * vector;
+        const value = pages.subarray(values + s * vector, values + (s + 1) * vector);
+        const rest = page + 2 * PAGE_SLOTS * vector;
+        const words = Array.from(
+          { length: scaled ? 3 : 2 },
+          (_, i) => pages[rest + i * PAGE_SLOTS + s]!,
+        );
+        const position = words.at(-2)!;
+        head.set(position, `${slot}: ${key.join(" ")} | ${value.join(" ")} | ${words.join(" ")}`);
       }
       heads.push(head);
     }
@@ -133,6 +138,36 @@ test.each<[string, CacheRequest, AskOptions]>([
     expect(result).toEqual(plain);
     expect(steps).toBeGreaterThan(right === WRONG ? 15 : 12);
     if (right[0] === 3 && right.length === 1) expect(steps).toBeLessThan(25);
+  }
+});
+
+test("pages of bytes: scales are put back too", async () => {
+  const plain = engine;
+  engine = await loadTinyEngine({ budget: "full", kv: "q8" }, { speculative: "off" });
+  try {
+    Object.assign(engine.tokenizer, { endTokens: new Set() });
+    await engine.internals.state.runner.prepareDrafts();
+    const cache = { budget: 48, policy: "k-norm" } as const;
+    const asked = { maxTokens: 40 };
+    const expected = await outcome(cache, asked);
+    const { result, steps } = await guessing(expected.answer, WRONG, () => outcome(cache, asked));
+    expect(result).toEqual(expected);
+    expect(steps).toBeGreaterThan(10);
+    checkCache(engine);
+  } finally {
+    await engine.close();
+    engine = plain;
+  }
+});
+
+test("policies whose scores change are never guessed under", async () => {
+  const asked = { maxTokens: 12 };
+  for (const policy of ["keydiff", "h2o"] as const) {
+    const cache = { budget: 48, policy };
+    const plain = await outcome(cache, asked);
+    const { result, steps } = await guessing(plain.answer, [3], () => outcome(cache, asked));
+    expect(result).toEqual(plain);
+    expect(steps).toBe(0);
   }
 });
 

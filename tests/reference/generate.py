@@ -2,8 +2,8 @@
 
     python tests/reference/generate.py WHAT --model .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, heads, or all. `tiny`, `heads`,
-`calibrate` and `statistics` need no model.
+WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, heads, policies, or all. `tiny`, `heads`,
+`policies`, `calibrate` and `statistics` need no model.
 Made with torch 2.13, transformers 5.24, gguf 0.19, safetensors 0.8 (pip install "torch==2.13.*"
 "transformers==5.24.*" "gguf==0.19.*" accelerate safetensors); one thread, so that sums run in one
 order. `npm test` needs none of this.
@@ -43,7 +43,8 @@ def provenance():
 
 def main():
     parser = argparse.ArgumentParser()
-    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "heads", "all"]
+    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "heads"]
+    whats += ["policies", "all"]
     parser.add_argument("what", choices=whats)
     gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--model", default=gguf)
@@ -67,6 +68,10 @@ def main():
         from oracle_heads import heads_fixture
 
         heads_fixture(ROOT, write)
+    if wanted("policies"):
+        from oracle_policies import policies_fixture
+
+        policies_fixture(ROOT, OUT, {"torch": torch.__version__}, write)
     if wanted("calibrate"):
         from oracle_calibrate import calibrate_fixture
 

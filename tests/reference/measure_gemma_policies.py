@@ -2,7 +2,7 @@
 
     python tests/reference/measure_gemma_policies.py gemma-3-270m-q4_k_m.gguf [--tokens 1280] [--out FILTERS.safetensors]
 
-Filters from four State of the Union speeches, 2,048 tokens each, as `winnow calibrate` makes them; text: chapters of
+Filters from State of the Union speeches, as `winnow calibrate` makes them; text: chapters of
 Moby Dick. Both begin with <bos>. `winnow ppl --bos` gives the same losses but for its f16 pages.
 """
 
@@ -80,6 +80,8 @@ def main():
     parser.add_argument("--chapters", default="1")
     parser.add_argument("--budget", type=int, default=128)
     parser.add_argument("--window", type=int, default=64)
+    parser.add_argument("--speeches", type=int, default=4)
+    parser.add_argument("--length", type=int, default=2048, help="tokens of each speech")
     parser.add_argument("--out")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -87,7 +89,7 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
     encode = lambda text, n: [tokenizer.bos_token_id] + tokenizer(text, add_special_tokens=False)["input_ids"][:n]
-    filters = calibrated(model, [encode(read("datasets-sotu", "data", f"{s}.txt"), 2047) for s in SPEECHES])
+    filters = calibrated(model, [encode(read("datasets-sotu", "data", f"{s}.txt"), args.length - 1) for s in SPEECHES[: args.speeches]])
     if args.out:
         save_file({"q_filters": torch.stack(list(filters.values()))}, args.out)
     use_masked(model)

@@ -6,8 +6,8 @@ Layers with a sliding window are left as they are.
 """
 
 import torch
-from gguf import GGUFReader
-from transformers import AttentionInterface
+from gguf import GGUFReader, dequantize
+from transformers import AttentionInterface, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from oracle_eviction import score
@@ -63,8 +63,41 @@ class Masked:
 MASKED = Masked()
 
 
+def load_smollm3(path):
+    """transformers has the model, but its GGUF reader does not know it: the weights by the `gguf` package."""
+    reader = GGUFReader(path)
+    key = lambda name: reader.fields[f"smollm3.{name}"].contents()
+    weights = {t.name: torch.tensor(dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    heads, kv_heads, D = key("attention.head_count"), key("attention.head_count_kv"), key("attention.key_length")
+    vocab, hidden = weights["token_embd.weight"].shape
+    config = SmolLM3Config(
+        vocab_size=vocab, hidden_size=hidden, intermediate_size=key("feed_forward_length"), num_hidden_layers=key("block_count"),
+        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096, no_rope_layer_interval=4,
+        rms_norm_eps=key("attention.layer_norm_rms_epsilon"), tie_word_embeddings="output.weight" not in weights,
+        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")}, pad_token_id=None,
+    )
+    assert config.no_rope_layers[:4] == [1, 1, 1, 0] and hidden == heads * D
+    model = SmolLM3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    half_split = lambda w, n: w.view(n, D // 2, 2, -1).transpose(1, 2).reshape(w.shape)
+    names = {
+        "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    }
+    state = {"model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.norm.weight": weights.pop("output_norm.weight")}
+    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
+    for name, tensor in weights.items():
+        _, layer, part, _ = name.split(".")
+        if part in ("attn_q", "attn_k"):
+            tensor = half_split(tensor, heads if part == "attn_q" else kv_heads)
+        state[f"model.layers.{layer}.{names[part]}.weight"] = tensor
+    model.load_state_dict(state)
+    return model
+
+
 def load_family(path, name):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
+    if name == "smollm3":
+        return load_smollm3(path)
     # transformers leaves out Qwen 3's head size, which need not be E / H.
     keys = GGUFReader(path).fields
     head_dim = {"head_dim": keys["qwen3.attention.key_length"].contents()} if name == "qwen3" else {}

@@ -20,6 +20,10 @@ export interface Lane {
   window: number;
   sinks: number;
   seed: number;
+  /** Which scoring anew it needs. Default 0: none. */
+  scoring?: number;
+  /** Tokens from one scoring to the next. */
+  every?: number;
 }
 
 export const PLAIN_LANE: Lane = {
@@ -37,7 +41,8 @@ export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   const floats = new Float32Array(words.buffer);
   lanes.forEach((lane, i) => {
     floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
-    words.set([lane.window, lane.sinks, lane.seed], i * LANE_WORDS + 4);
+    const { window, sinks, seed, scoring = 0, every = 0 } = lane;
+    words.set([window, sinks, seed, scoring, every], i * LANE_WORDS + 4);
   });
   return words;
 }

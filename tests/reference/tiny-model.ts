@@ -8,7 +8,7 @@ import { type Random, random, randomTensor, type TinyType } from "./tiny-weights
 
 export interface TinyShape {
   /** Default llama. */
-  family?: "llama" | "qwen2" | "qwen3" | "gemma3";
+  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3";
   /** Of the layers with a sliding window. */
   window?: number;
   /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
@@ -163,6 +163,19 @@ export const TINY_MODELS = {
     ropeBase: 1000000,
     types: same("F32"),
   },
+  /** Four layers, so that one sees no positions. */
+  smollm3: {
+    family: "smollm3",
+    layers: 4,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 16,
+    hidden: 64,
+    mlp: 96,
+    tied: true,
+    ropeBase: 5000000,
+    types: same("F16"),
+  },
   /** Seven layers, so that one is global; a window smaller than the prompt and than a chunk; D of 256. */
   gemma3: {
     family: "gemma3",
@@ -188,6 +201,7 @@ export const TINY_MODELS = {
   },
   "types-qwen2": { ...ofEveryType(6, "Q5_K", "BF16"), family: "qwen2" },
   "types-qwen3": { ...ofEveryType(9, "Q5_1", "F16"), family: "qwen3", heads: 8 },
+  "types-smollm3": { ...ofEveryType(4, "Q8_0", "Q6_K"), family: "smollm3", layers: 4 },
   "types-gemma3": {
     ...ofEveryType(1, "Q6_K"),
     family: "gemma3",

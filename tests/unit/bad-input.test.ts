@@ -78,6 +78,12 @@ const OPTIONS: Case[] = [
     /^cache.window: must be an integer/,
   ],
   [
+    "an unknown storage of pages",
+    { model: "m", cache: { kv: "q4" } },
+    "invalid_argument",
+    /^cache.kv: must be one of "f16", "q8", "f32", not "q4"/,
+  ],
+  [
     "an unknown policy",
     { model: "m", cache: { policy: "lru" } },
     "invalid_argument",
@@ -106,6 +112,13 @@ const OPTIONS: Case[] = [
     { model: "m", memoryLimit: 0 },
     "invalid_argument",
     /^memoryLimit: must be an integer of at least 1/,
+  ],
+  ["a tuning that there is not", { model: "m", tuning: "slow" }, "invalid_argument", /^tuning: /],
+  [
+    "speculation by a model",
+    { model: "m", speculative: "draft" },
+    "invalid_argument",
+    /^speculative: /,
   ],
   [
     "a progress that is no function",
@@ -180,6 +193,7 @@ const REQUESTS: Case[] = [
     "invalid_argument",
     /^top_p: must be a number from 0 to 1, not NaN/,
   ],
+  ["speculation that is on", { messages, speculative: true }, "invalid_argument", /^speculative: /],
   [
     "a fractional top_k",
     { messages, top_k: 1.5 },
@@ -432,9 +446,9 @@ describe("bad command lines: status 1, one line on stderr, nothing on stdout", (
       /--policy: must be one of/,
     ],
     [
-      "q8 pages",
-      () => ["ppl", "--model", model, "--text", text, "--tokens", "3", "--kv", "q8"],
-      /--kv: q8 is not supported yet; use f16/,
+      "an unknown storage of pages",
+      () => ["ppl", "--model", model, "--text", text, "--tokens", "3", "--kv", "q4"],
+      /--kv: must be one of "f16", "q8", "f32", not "q4"/,
     ],
     [
       "an unknown host",

@@ -10,13 +10,17 @@ import { TINY_MODELS, type TinyName, tinyModel } from "../reference/tiny-model.t
 const noBytes = new MemorySource(new Uint8Array(0), "none");
 const load = (gguf: Gguf) => findTensors(noBytes, gguf, readConfig(gguf));
 
+const parsed = new Map<TinyName, Promise<Gguf>>();
+
 /** A tiny model with keys or tensors changed; undefined takes one away. */
 async function changed(
   name: TinyName,
   keys: Record<string, unknown>,
   tensors: Record<string, number[] | undefined> = {},
 ): Promise<Gguf> {
-  const gguf = await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf"));
+  if (!parsed.has(name))
+    parsed.set(name, parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
+  const gguf = await parsed.get(name)!;
   const metadata = new Map<string, unknown>(gguf.metadata);
   for (const [key, value] of Object.entries(keys))
     if (value === undefined) metadata.delete(key);

@@ -11,10 +11,10 @@ import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
 const files: CommandFiles = {
   readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
-  readBytes: async () => new TextEncoder().encode(TEXT),
   readIfThere: async () => "",
   version: async () => "0",
   commandLine: "winnow",
+  readBytes: async () => new TextEncoder().encode(TEXT),
 };
 
 const context = (engine: object): CommandContext => ({

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { batchesOf, needsReference } from "../../src/eval/batches.ts";
 import { secondsOf, tokensOf } from "../../src/eval/cost.ts";
 import { type Evaluated, evaluate } from "../../src/eval/evaluate.ts";
-import { cellKey, readKept } from "../../src/eval/kept.ts";
+import { cellKey, keepLines, readKept } from "../../src/eval/kept.ts";
 import { passagesOf, planCells, type Tokenised } from "../../src/eval/plan.ts";
 import { resultsOf } from "../../src/eval/results.ts";
 import type { EvalOptions, TextCell } from "../../src/eval/types.ts";
@@ -27,6 +27,7 @@ async function run(
   }: { options?: EvalOptions; kept?: string; version?: string } = {},
 ) {
   const lines: string[] = [];
+  const keep = keepLines(async (text) => void lines.push(text));
   const notes: string[] = [];
   const progress: [number, number][] = [];
   const running = evaluate(
@@ -36,7 +37,7 @@ async function run(
     { ...PROVENANCE, version },
     {
       kept: readKept(kept),
-      keep: async (cell) => void lines.push(`${JSON.stringify(cell)}\n`),
+      keep,
       note: (line) => notes.push(line),
       report: (_, done, total) => progress.push([done, total]),
       signal: model.abortion.signal,
@@ -156,6 +157,8 @@ describe("running", () => {
     const rest = await run(second, { kept });
     expect(rest.lines).toHaveLength(75 - (killed.lines.length - 1));
     expect(rest.outcome).toMatchObject({ resumed: killed.lines.length - 1 });
+    // What is in the file now is whole, but for the line that was cut.
+    expect(readKept(kept + rest.lines.join("")).size).toBe(75);
     const strip = (outcome: unknown) => (outcome as Evaluated).cells;
     expect(strip(rest.outcome)).toEqual(strip(whole.outcome));
     // Nothing is left to do, so nothing runs: not even the probe.

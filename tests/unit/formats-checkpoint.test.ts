@@ -137,6 +137,32 @@ describe("a safetensors checkpoint", () => {
     expect([...plain]).toEqual([...counted(G * D, E).values]);
   });
 
+  it("of Mistral and SmolLM 3 has rows in that order too; what they do not share is refused", async () => {
+    const open = async (changes: object) => {
+      const { source } = await resolveModel(
+        drop({ "config.json": json({ ...config, ...changes }) }),
+      );
+      const { metadata, tensors } = await parseModel(source);
+      const { offset } = tensors.get("blk.0.attn_q.weight")!;
+      const [second] = new Float32Array((await source.read(offset + E * 4, 4)).slice().buffer);
+      return [metadata.get("general.architecture"), second];
+    };
+    // The second row is that of the other half.
+    expect(await open({ model_type: "mistral" })).toEqual(["llama", (D / 2) * E]);
+    expect(await open({ model_type: "smollm3" })).toEqual(["smollm3", (D / 2) * E]);
+    expect(await open({ model_type: "qwen2" })).toEqual(["qwen2", E]);
+    for (const changes of [
+      { model_type: "mistral", sliding_window: 4096 },
+      { model_type: "smollm3", no_rope_layers: [0, 1, 1, 1] },
+      { model_type: "qwen2", use_sliding_window: true },
+      { hidden_act: "relu" },
+    ])
+      await expect(open(changes)).rejects.toMatchObject({
+        code: "unsupported_model",
+        message: expect.stringContaining(Object.keys(changes).at(-1)!),
+      });
+  });
+
   it("has the tokenizer of tokenizer.json", async () => {
     const { metadata } = await parseModel((await resolveModel(drop())).source);
     const mine = createGgufTokenizer(metadata);

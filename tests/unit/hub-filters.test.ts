@@ -40,7 +40,7 @@ afterEach(async () => {
   rmSync(cache, { recursive: true });
 });
 
-const configOf = async (name: "llama3" | "qwen3") =>
+const configOf = async (name: "llama3" | "qwen3" | "gemma3") =>
   readConfig(await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
 
 describe("published filters", () => {
@@ -61,6 +61,17 @@ describe("published filters", () => {
         message: expect.stringMatching(/found \[2, 1, 128\].*needs \[2, 2, 32\]/),
       }),
     );
+  });
+
+  it("of the global layers alone leave the others at zero", async () => {
+    const config = await configOf("gemma3");
+    const given = Float32Array.from({ length: 256 }, (_, i) => i + 1);
+    const bytes = writeFilters({ values: given, layers: 1, kvHeads: 1, headDim: 256 });
+    const { filters } = loadCalibration(bytes, config);
+    expect(filters).toMatchObject({ layers: 7, kvHeads: 1, headDim: 256 });
+    const wanted = new Float32Array(7 * 256);
+    wanted.set(given, 5 * 256);
+    expect(filters.values).toEqual(wanted);
   });
 
   it("come once in Node too; where they cannot be had, none are used", async () => {

@@ -97,21 +97,36 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
     await createEmbed(gpu, matrix(layout, 192, 576));
   }
   for (const [headDim, heads, kvHeads] of [
-    [24, 4, 2],
     [64, 9, 3],
     [128, 32, 8],
     [256, 4, 1],
   ] as const)
-    for (const storage of KV_STORAGES)
-      await collectCache(gpu, { layers: 2, heads, kvHeads, headDim, storage });
+    await collectCache(gpu, { layers: 2, heads, kvHeads, headDim });
+  // Of the other storages the shapes that ask for most.
+  for (const storage of KV_STORAGES)
+    for (const [headDim, heads, kvHeads] of [
+      [24, 4, 2],
+      [256, 4, 1],
+    ] as const)
+      await collectPages(gpu, { layers: 2, heads, kvHeads, headDim, storage });
+  for (const storage of KV_STORAGES) {
+    const shape: CacheShape = { layers: 2, heads: 4, kvHeads: 1, headDim: 256, storage };
+    for (const target of [
+      { kind: "block" },
+      { kind: "step", scoring: 3 },
+    ] satisfies ScoreTarget[]) {
+      await createScoreCache(gpu, shape, {}, target);
+      await createObserve(gpu, shape, { pool: 2, accumulate: false }, target);
+    }
+  }
   await createRmsNorm(gpu, { cols: 576, epsilon: 1e-6, add: true });
   await createSample(gpu, { vocabulary: 49152 });
   await createNll(gpu);
   return specs;
 }
 
-/** Every kernel that touches the cache. */
-async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
+/** Every kernel whose code depends on how pages store keys and values, scores aside. */
+async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createAttentionDecode(gpu, shape);
   await createAttentionCombine(gpu, shape);
   await createAttentionPrefill(gpu, shape);
@@ -124,6 +139,14 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createKvRing(gpu, shape);
   for (const ring of [false, true]) await createKvSave(gpu, shape, { ring });
   await createKvRestore(gpu, shape);
+  await createEvictSelect(gpu, shape);
+  await createKvMove(gpu, shape);
+  await createRetention(gpu, shape);
+}
+
+/** Every kernel that touches the cache. */
+async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
+  await collectPages(gpu, shape);
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
       for (const policy of Object.values<Policy>(POLICIES))
@@ -131,9 +154,6 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
     for (const accumulate of [false, true])
       await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);
   }
-  await createEvictSelect(gpu, shape);
-  await createKvMove(gpu, shape);
-  await createRetention(gpu, shape);
   await createClamped(gpu, shape);
 }
 

@@ -10,11 +10,13 @@ import { random } from "./random.ts";
 import { snapkv } from "./snapkv.ts";
 import { streamingLlm } from "./streaming-llm.ts";
 import { triAttention } from "./tri-attention.ts";
+import { winnow } from "./winnow.ts";
 
 export type { Policy } from "./policy.ts";
 
 /** Every policy by name: a new one is a file beside these and a line here. */
 export const POLICIES = {
+  winnow,
   full,
   "q-filters": qFilters,
   "q-filters-age": qFiltersAge,

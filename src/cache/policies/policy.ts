@@ -1,5 +1,5 @@
 import type { HeadScore } from "../../kernels/head-data.ts";
-import type { ScoreFeatures } from "../../kernels/score-cache.ts";
+import type { ScoreFeatures } from "../../kernels/score-features.ts";
 
 /** What calibration knows of one kv head; each part is there or not. */
 export interface HeadKnowledge {
@@ -46,6 +46,8 @@ export interface Scoring {
   /** Tokens from one scoring to the next while decoding; never more than the window. */
   readonly every: number;
   readonly features: ScoreFeatures;
+  /** What is added, or another, where a prompt block is taken in. */
+  readonly inBlock?: ScoreFeatures;
   head(knowledge: HeadKnowledge): HeadScore;
 }
 
@@ -57,6 +59,8 @@ export interface ObservationPlan {
   readonly pool: number;
   /** Take the most, not the mean, of neighbours and of the query group. */
   readonly peaks?: boolean;
+  /** A part of the score (`observed` of ScoreFeatures), not the score itself. */
+  readonly apart?: boolean;
   /** Add up over all queries of prompts and answers: slow. */
   readonly accumulate: boolean;
 }
@@ -75,6 +79,8 @@ export interface Policy {
   readonly score: InsertionScore;
   readonly scoring?: Scoring;
   readonly observation?: ObservationPlan;
+  /** Most recent tokens that are never evicted, where nothing else is asked for. Default 64. */
+  readonly window?: number;
   /** Whether heads get budgets of their own where calibration has measured what each loses. */
   readonly headBudgets?: boolean;
 }

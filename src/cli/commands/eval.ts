@@ -1,7 +1,7 @@
 import { invalidArgument, WinnowError } from "../../errors.ts";
 import { evaluate } from "../../eval/evaluate.ts";
 import { htmlReport } from "../../eval/html/page.ts";
-import { readKept } from "../../eval/kept.ts";
+import { keepLines, readKept } from "../../eval/kept.ts";
 import { engineModel } from "../../eval/model.ts";
 import { type EvalReport, SCHEMA } from "../../eval/report.ts";
 import { resultsOf } from "../../eval/results.ts";
@@ -64,11 +64,12 @@ export const evalCommand: Command<Input> = {
     const { policies, notices } = policiesFor(input, (name) => engine.lacks(name));
     const options = { ...input.options, policies };
     const provenance = { version, modelSha256, filtersSha256: filters ?? "" };
+    const keep = keepLines((text) => append(`${out}/cells.jsonl`, text));
     let finished = 0;
     const done = await evaluate(engineModel(engine), options, texts, provenance, {
       kept: readKept(input.kept),
       keep: async (cell) => {
-        await append(`${out}/cells.jsonl`, `${JSON.stringify(cell)}\n`);
+        await keep(cell);
         finished += 1;
       },
       note: (line) => console.error(`winnow: ${line}`),

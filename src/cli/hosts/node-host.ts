@@ -16,7 +16,7 @@ const RETRY_MARK = "WINNOW_SWIFTSHADER";
 export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResult> {
   await checkModelName(job.model);
   await findAdapter();
-  const { engine, sha256, close } = await openInNode()(
+  const { engine, sha256, close } = await openInNode(undefined, false)(
     {
       model: job.model,
       cache: job.cache,

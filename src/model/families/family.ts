@@ -16,6 +16,8 @@ export interface Architecture {
   readonly scaledEmbedding: boolean;
   /** Most layers see only the last tokens (a sliding window). */
   readonly sliding?: SlidingLayers;
+  /** Of so many layers in a row the last has no RoPE. */
+  readonly ropelessEvery?: number;
   /** What users of a small cache budget should know; shown as a notice. */
   readonly caution?: string;
 }

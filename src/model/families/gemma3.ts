@@ -11,4 +11,6 @@ export const gemma3: Architecture = {
   activation: "gelu",
   scaledEmbedding: true,
   sliding: { pattern: 6, ropeBase: 10_000 },
+  caution:
+    "Gemma 3 normalises its keys (QK-norm), and five layers of six keep a fixed window: the budget saves memory on the others alone, and policies differ little.",
 };

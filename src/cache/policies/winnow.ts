@@ -1,0 +1,69 @@
+import { expectedQuery } from "./expected-query.ts";
+import { type Policy, UNSCORED } from "./policy.ts";
+import { OFFSETS } from "./tri-attention.ts";
+
+/**
+ * Winnow, the default. Three things that add up (ARCHITECTURE.md has what each is worth):
+ *
+ * - Each kv head weighs for itself what tells future attention, by a fit made at calibration: the logit of the
+ *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
+ *   keys (KeyDiff), the Q-Filter. While decoding that is the score.
+ * - A prompt is read in full before anything is dropped. Then what sets a key apart counts as much as the fit,
+ *   rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
+ *   side, counts too: where a question is, is what it asks for.
+ * - Heads get budgets by how much the layer's output suffers without the pages.
+ */
+export const winnow: Policy = {
+  name: "winnow",
+  summary:
+    "Fitted importance and novelty, a budget for each head; the question of a prompt is heeded",
+  needs: ["filters", "queryMean", "queryAbs", "scoreFit"],
+  fallback: "q-filters",
+  evicts: true,
+  headBudgets: true,
+  // With 4 sinks a head can do with a single page.
+  window: 24,
+  score: UNSCORED,
+  scoring: {
+    every: 16,
+    features: { moving: true, ofEachHead: true, pairNorm: true, value: true, novelty: true },
+    inBlock: { plainNovelty: true, standardise: true, pool: 4, observed: true },
+    head: ({ headDim, filter, queryMeans, unexplained, scoreFit, frequencies }) => {
+      const [tri, norm, value, age, likeness, dot, length] = scoreFit as Float32Array;
+      const scale = 1 / Math.sqrt(headDim);
+      return {
+        moving: tri!,
+        pairNorm: norm! * scale,
+        logValue: value!,
+        logAge: age!,
+        novelty: -likeness!,
+        dot: dot!,
+        norm: length!,
+        plainNovelty: 1,
+        weights: [1, 1, 0.25],
+        filter: filter!,
+        expectedQuery: ofEachHead(queryMeans!, frequencies, scale),
+        pairWeights: unexplained!,
+      };
+    },
+  },
+  observation: { queries: 32, pool: 10, accumulate: false, peaks: true, apart: true },
+};
+
+/** The expected queries of the group's heads [r, D], times `scale`. */
+function ofEachHead(
+  means: Float32Array,
+  frequencies: ArrayLike<number>,
+  scale: number,
+): Float32Array {
+  const dim = 2 * frequencies.length;
+  const out = new Float32Array(means.length);
+  for (let at = 0; at < means.length; at += dim) {
+    const query = expectedQuery(means.subarray(at, at + dim), frequencies, OFFSETS);
+    out.set(
+      query.map((x) => x * scale),
+      at,
+    );
+  }
+  return out;
+}

@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import { createObserve, type Observation } from "../../src/kernels/observe.ts";
+import { OBSERVE_TILES } from "../../src/kernels/observe-tiles.ts";
+import type { KvStorage } from "../../src/kernels/page-format.ts";
+import type { ScoreTarget } from "../../src/kernels/score-cache.ts";
+import { observe } from "../reference/observe.ts";
+import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
+import { readF32, testGpu, upload } from "./gpu.ts";
+import {
+  candidatesOf,
+  expectScores,
+  makeScene,
+  runScene,
+  type Scene,
+  type SceneTarget,
+} from "./score-scene.ts";
+
+const G = 2;
+const SCORING = 3;
+const LANE = { ...PLAIN_LANE, scoring: SCORING, every: 1 };
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+const shapeOf = (headDim: number, storage: KvStorage = "f16", group = 2): CacheShape => ({
+  layers: 2,
+  heads: group * G,
+  kvHeads: G,
+  headDim,
+  storage,
+});
+
+/** Which query of which lane is seen, at what row of qkv, and how many candidates of a head it sees. */
+interface Seen {
+  lane: number;
+  row: number;
+  sees: (count: number) => number;
+}
+
+/** Runs both kernels; expects the twin's scores in the lanes of `seen` and no others. */
+async function expectTwin(
+  scene: Scene,
+  target: SceneTarget,
+  observation: Observation,
+  seen: readonly Seen[],
+  tolerance = 1e-4,
+): Promise<void> {
+  const { shape } = scene;
+  const { heads, kvHeads, headDim } = shape;
+  const step: ScoreTarget = { kind: "step", scoring: SCORING };
+  const { lse, mass } = await createObserve(
+    gpu,
+    shape,
+    observation,
+    "rows" in target ? step : { kind: "block" },
+  );
+  const rows = "rows" in target ? target.rows.length : 140;
+  const queries = "rows" in target ? 1 : target.queries!;
+  const width = (heads + 2 * kvHeads) * headDim;
+  const qkv = normals(uniform(3), rows * width, 1.5);
+  const buffers = [
+    upload(gpu, qkv),
+    upload(gpu, new Float32Array(Math.max(rows, queries) * heads).fill(Number.NaN)),
+  ];
+  const after = await runScene(gpu, scene, target, buffers, [
+    { kernel: lse, workgroups: [queries, heads] },
+    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] },
+  ]);
+  expect(await readF32(gpu, buffers[0]!)).toEqual(qkv);
+  const group = heads / kvHeads;
+  const query = (row: number, g: number) =>
+    Array.from({ length: group }, (_, h) => {
+      const at = row * width + (g * group + h) * headDim;
+      return qkv.subarray(at, at + headDim);
+    });
+  const lanes = [...new Set(seen.map(({ lane }) => lane))];
+  const expected = lanes.flatMap((lane) =>
+    Array.from({ length: kvHeads }, (_, g) => {
+      const count = scene.cache.count(lane, g);
+      const own = seen
+        .filter((s) => s.lane === lane)
+        .map(({ row, sees }) => ({ heads: query(row, g), sees: sees(count) }));
+      const scores = observe(candidatesOf(scene, lane, g), count, own, observation);
+      return { lane, g, scores };
+    }),
+  );
+  expectScores(scene, after, expected, tolerance);
+}
+
+/** A block of `rows` on lane 1, whose last `queries` rows are observed. */
+function expectBlock(
+  shape: CacheShape,
+  [count, rows, queries]: readonly [number, number, number],
+  observation: Observation,
+): Promise<void> {
+  const scene = makeScene({
+    shape,
+    lanes: [LANE, LANE],
+    fill: (_, g) => ({ count: count + 3 * g }),
+    rows,
+    seed: count + rows,
+  });
+  const firstQuery = 140 - queries;
+  const seen = Array.from({ length: queries }, (_, q) => ({
+    lane: 1,
+    row: firstQuery + q,
+    sees: (cached: number) => cached + rows - queries + q + 1,
+  }));
+  const target = { lane: 1, last: 0, queries, firstQuery };
+  return expectTwin(scene, target, observation, seen);
+}
+
+test.each([
+  [16, "f16"],
+  [64, "q8"],
+  [80, "f32"],
+  [256, "f16"],
+] as const)("block: attention of its last rows, D %i, %s", async (headDim, storage) => {
+  const shape = shapeOf(headDim, storage);
+  const plain = { pool: 0, accumulate: false };
+  await expectBlock(shape, [33, 31, 5], plain);
+  if (headDim === 16)
+    for (const size of [
+      [0, 1, 1],
+      [0, 130, 64],
+      [500, 33, 33],
+      [1, 100, 7],
+    ] as const)
+      await expectBlock(shape, size, plain);
+});
+
+test.each([
+  [2, false],
+  [2, true],
+  [10, false],
+  [10, true],
+] as const)("block: pooled over %i neighbours, peaks %s", async (pool, peaks) => {
+  const observation = { pool, peaks, accumulate: false };
+  // More rows than the tiles take at once, all rows observed, and fewer rows than neighbours.
+  for (const size of [
+    [40, 130, 9],
+    [0, 70, 70],
+    [5, 3, 2],
+  ] as const)
+    await expectBlock(shapeOf(16), size, observation);
+});
+
+test("block: tiles come round where there are many candidates", async () => {
+  await expectBlock(shapeOf(16), [900, 300, 2], { pool: 10, accumulate: false });
+});
+
+test("block: peaks of a query group without neighbours; a group of one", async () => {
+  await expectBlock(shapeOf(16, "f16", 3), [33, 31, 5], {
+    pool: 0,
+    peaks: true,
+    accumulate: false,
+  });
+  await expectBlock(shapeOf(16, "f16", 1), [33, 31, 5], { pool: 2, accumulate: false });
+});
+
+test("block: sums over all queries are added to the scores", async () => {
+  for (const size of [
+    [33, 31, 31],
+    [0, 130, 128],
+  ] as const)
+    await expectBlock(shapeOf(16), size, { pool: 0, accumulate: true });
+});
+
+test("step: each lane of this scoring gets its own query's attention", async () => {
+  const shape = shapeOf(64, "q8");
+  const counts = [100, 1, 33, 500];
+  const lanes = [LANE, LANE, { ...LANE, scoring: 0 }, LANE];
+  const scene = makeScene({ shape, lanes, fill: (lane, g) => ({ count: counts[lane]! + g }) });
+  const order = [3, 2, 0, 1];
+  const rows = order.map((lane) => ({ lane, position: 700 + lane }));
+  const seen = order.flatMap((lane, row) =>
+    lane === 2 ? [] : [{ lane, row, sees: (count: number) => count }],
+  );
+  await expectTwin(scene, { rows }, { pool: 0, accumulate: true }, seen);
+});

@@ -1,0 +1,308 @@
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { UNLIMITED } from "../../src/cache/budget.ts";
+import type { GpuContext } from "../../src/gpu/context.ts";
+import type { Kernel } from "../../src/gpu/kernel.ts";
+import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import { type HeadScore, headStride, writeHeadScore } from "../../src/kernels/head-data.ts";
+import type { KvStorage } from "../../src/kernels/page-format.ts";
+import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
+import { headDataShape, type ScoreFeatures } from "../../src/kernels/score-features.ts";
+import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
+import { scoreCache } from "../reference/score-cache.ts";
+import { testGpu, upload } from "./gpu.ts";
+import {
+  candidatesOf,
+  expectScores,
+  makeScene,
+  runScene,
+  type Scene,
+  type SceneTarget,
+} from "./score-scene.ts";
+
+const CONTEXT = 8192;
+const G = 2;
+const LAYER = 1;
+const SCORING = 5;
+const LANE = { ...PLAIN_LANE, seed: 7, scoring: SCORING, every: 8 };
+const BLOCK = { kind: "block" } as const;
+const STEP = { kind: "step", scoring: SCORING } as const;
+
+let gpu: GpuContext;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterAll(() => gpu.destroy());
+
+const shapeOf = (headDim: number, storage: KvStorage): CacheShape => ({
+  layers: 2,
+  heads: 2 * G,
+  kvHeads: G,
+  headDim,
+  storage,
+});
+
+/** A head of random vectors, with every coefficient. */
+function randomHead(D: number, seed: number, quadratic = true): Required<HeadScore> {
+  const random = uniform(seed);
+  const rows = quadratic ? Array.from({ length: D }, () => normals(random, D, 0.3)) : [];
+  // S = A A' is symmetric and no less than 0.
+  const covariance = rows.flatMap((a) =>
+    rows.map((b) => Math.fround(a.reduce((sum, x, i) => sum + x * b[i]!, 0))),
+  );
+  return {
+    dot: -0.7,
+    norm: 0.4,
+    position: 1e-3,
+    random: 0.5,
+    moving: 0.6,
+    pairNorm: 0.3,
+    quadratic: 0.05,
+    logValue: 1.5,
+    logAge: -0.8,
+    novelty: 2,
+    plainNovelty: 1.2,
+    weights: [0.9, 1.3, 0.8],
+    filter: normals(random, D, 0.5),
+    expectedQuery: normals(random, D),
+    pairWeights: normals(random, D / 2),
+    covariance,
+  };
+}
+
+/** What scores of one kernel are made from. */
+interface Scored {
+  kernel: Kernel;
+  features: ScoreFeatures;
+  shape: CacheShape;
+  heads: readonly HeadScore[];
+  data: GPUBuffer;
+  rope: GPUBuffer;
+}
+
+async function prepare(
+  shape: CacheShape,
+  features: ScoreFeatures,
+  target: ScoreTarget,
+  heads: readonly HeadScore[],
+): Promise<Scored> {
+  const { headDim, layers } = shape;
+  const dataShape = headDataShape(shape, features);
+  const stride = headStride(dataShape);
+  // Other layers hold what would show.
+  const words = new Float32Array(layers * G * stride).fill(1e9);
+  heads.forEach((head, g) => {
+    const at = (LAYER * G + g) * stride;
+    const { covariance, ...others } = head;
+    const own = features.quadratic && covariance ? head : others;
+    writeHeadScore(own, dataShape, words.subarray(at, at + stride));
+  });
+  const data = gpu.ledger.storage("weights", "head data", words.byteLength);
+  gpu.write(data, words);
+  const table = ropeTable(inverseFrequencies(headDim, 10000), CONTEXT);
+  const rope = gpu.ledger.storage("weights", "rope", table.byteLength);
+  gpu.write(rope, table);
+  const kernel = await createScoreCache(gpu, shape, features, target);
+  return { kernel, features, shape, heads, data, rope };
+}
+
+/** Runs the kernel; expects the scores of `scored` (lane, kv head) and no others to be the twin's. */
+async function expectTwin(
+  scored: Scored,
+  scene: Scene,
+  target: SceneTarget,
+  due: (lane: number, g: number) => boolean,
+  tolerance = 2e-5,
+): Promise<void> {
+  const { kernel, data, rope, features, heads, shape } = scored;
+  const room = 1000;
+  const observed = normals(uniform(8), G * room, 0.01).map(Math.abs);
+  const last = features.observed && "lane" in target ? [upload(gpu, observed)] : [];
+  const runs = [{ kernel, workgroups: [1, G] as const }];
+  const after = await runScene(gpu, scene, target, [data, rope], runs, last);
+  const lanes =
+    "rows" in target
+      ? target.rows.map(({ lane, position }) => ({ lane, last: position - 1 }))
+      : [target];
+  const expected = lanes.flatMap(({ lane, last }) =>
+    heads.flatMap((head, g) => {
+      if (!due(lane, g)) return [];
+      const scores = scoreCache(candidatesOf(scene, lane, g), {
+        features,
+        head,
+        index: LAYER * G + g,
+        seed: scene.lanes[lane]!.seed,
+        last,
+        count: scene.cache.count(lane, g),
+        observed: observed.subarray(g * room),
+        inverseFrequencies: inverseFrequencies(shape.headDim, 10000),
+      });
+      return [{ lane, g, scores }];
+    }),
+  );
+  expectScores(scene, after, expected, tolerance);
+}
+
+/** A block of `rows` on lane 1 of 2, whose heads hold `count` and a bit more. */
+const blockScene = (shape: CacheShape, count: number, rows: number): Scene =>
+  makeScene({
+    shape,
+    lanes: [LANE, LANE],
+    fill: (_, g) => ({ count: count + g }),
+    rows,
+    seed: count + rows + 1,
+  });
+
+/** A zero coefficient but for one. */
+const only = (head: Required<HeadScore>, part: Partial<HeadScore>): HeadScore => {
+  const { filter, expectedQuery, pairWeights, covariance } = head;
+  return { filter, expectedQuery, pairWeights, covariance, weights: [1, 1, 1], ...part };
+};
+
+describe("score_cache: each feature alone against its twin", () => {
+  const shape = shapeOf(64, "f16");
+  const alone: [string, ScoreFeatures, (head: Required<HeadScore>) => Partial<HeadScore>][] = [
+    ["moving", { moving: true }, () => ({ moving: 1 })],
+    ["pairNorm", { pairNorm: true }, () => ({ pairNorm: 1 })],
+    ["quadratic", { quadratic: true }, () => ({ quadratic: 1 })],
+    ["value", { value: true }, () => ({ logValue: 1 })],
+    ["novelty", { novelty: true }, () => ({ novelty: 1 })],
+    ["plainNovelty", { plainNovelty: true }, () => ({ plainNovelty: 1 })],
+    ["observed", { observed: true }, () => ({ norm: 1 })],
+    ["pool", { pool: 2 }, () => ({ norm: 1 })],
+  ];
+  test.each(alone)("%s", async (_name, features, part) => {
+    const heads = [1, 2].map((seed) => {
+      const head = randomHead(64, seed);
+      return only(head, part(head));
+    });
+    const scored = await prepare(shape, features, BLOCK, heads);
+    for (const [count, rows] of [
+      [0, 1],
+      [33, 70],
+    ] as const)
+      await expectTwin(
+        scored,
+        blockScene(shape, count, rows),
+        { lane: 1, last: 5129, all: true },
+        () => true,
+      );
+  });
+
+  test("what needs no feature: dot, norm, position, random, age", async () => {
+    for (const part of [{ dot: 1 }, { norm: -1 }, { position: 1 }, { random: 1 }, { logAge: -1 }]) {
+      const heads = [1, 2].map((seed) => only(randomHead(64, seed, false), part));
+      const scored = await prepare(shape, {}, BLOCK, heads);
+      await expectTwin(
+        scored,
+        blockScene(shape, 33, 31),
+        { lane: 1, last: 5030, all: true },
+        () => true,
+      );
+    }
+  });
+});
+
+const ALL: ScoreFeatures = {
+  moving: true,
+  pairNorm: true,
+  quadratic: true,
+  value: true,
+  novelty: true,
+  plainNovelty: true,
+  observed: true,
+};
+
+describe("score_cache: all features at once", () => {
+  test.each([
+    [16, "f16"],
+    [16, "f32"],
+    [64, "q8"],
+    [80, "f16"],
+    [128, "f32"],
+    [256, "q8"],
+  ] as const)("D %i, %s", async (D, storage) => {
+    const shape = shapeOf(D, storage);
+    const standardise = D !== 80;
+    const heads = [1, 2].map((seed) => randomHead(D, seed));
+    const scored = await prepare(shape, { ...ALL, standardise }, BLOCK, heads);
+    const sizes = [
+      [10, 33],
+      [0, 130],
+      [500, 0],
+    ].slice(0, D === 16 ? 3 : 1);
+    for (const [count, rows] of sizes)
+      await expectTwin(
+        scored,
+        blockScene(shape, count!, rows!),
+        { lane: 1, last: 5200, all: true },
+        () => true,
+        1e-4,
+      );
+  });
+});
+
+describe("score_cache: which heads are scored", () => {
+  const features = { novelty: true, value: true, standardise: true };
+  const heads = [1, 2].map((seed) => randomHead(16, seed, false));
+  const shape = shapeOf(16, "f16");
+
+  test("of a block: those that evict now or within the lane's interval, of that lane alone", async () => {
+    const scored = await prepare(shape, features, BLOCK, heads);
+    const scene = (capacity: number) =>
+      makeScene({
+        shape,
+        lanes: [LANE, LANE],
+        fill: (_, g) => ({ count: 40, capacity: capacity + g }),
+        rows: 20,
+      });
+    const target = { lane: 0, last: 5019 };
+    // 60 candidates and 8 tokens ahead.
+    await expectTwin(scored, scene(50), target, () => true);
+    await expectTwin(scored, scene(67), target, (_, g) => g === 0);
+    await expectTwin(scored, scene(68), target, () => false);
+    await expectTwin(scored, scene(68), { ...target, all: true }, () => true);
+    const unlimited = scene(96);
+    for (const g of [0, 1]) unlimited.cache.tables[unlimited.cache.row(0, g) + 1] = UNLIMITED;
+    await expectTwin(scored, unlimited, { ...target, all: true }, () => true);
+    await expectTwin(
+      scored,
+      makeScene({ ...scene(9), rows: 0, fill: () => ({ count: 0 }) }),
+      target,
+      () => false,
+    );
+  });
+
+  test("of a step: lanes of this scoring at positions of their interval, before they evict", async () => {
+    const scored = await prepare(shape, features, STEP, heads);
+    const lanes = [
+      LANE,
+      { ...LANE, scoring: SCORING + 1 },
+      { ...LANE, every: 5 },
+      { ...LANE, every: 64 },
+      { ...LANE, scoring: 0 },
+    ];
+    const scene = makeScene({
+      shape,
+      lanes,
+      fill: (lane, g) => ({ count: [100, 100, 33, 70, 100][lane]! + g, capacity: 104 }),
+    });
+    const rows = [4, 2, 0, 1, 3].map((lane) => ({ lane, position: 640 }));
+    const due = [true, false, false, true, false];
+    await expectTwin(scored, scene, { rows }, (lane) => due[lane]!);
+    // No multiple of any interval but that of lane 2, which has room.
+    const later = rows.map(({ lane }) => ({ lane, position: 645 }));
+    await expectTwin(scored, scene, { rows: later }, () => false);
+  });
+
+  test("of a step: one whose heads differ in capacity, and an empty one", async () => {
+    const scored = await prepare(shape, features, STEP, heads);
+    const scene = makeScene({
+      shape,
+      lanes: [LANE, LANE],
+      fill: (lane, g) => ({ count: lane * 60, capacity: 67 + g }),
+    });
+    const rows = [0, 1].map((lane) => ({ lane, position: 640 * lane }));
+    await expectTwin(scored, scene, { rows }, (lane, g) => lane === 1 && g === 0);
+  });
+});

@@ -1,0 +1,26 @@
+import type { KvSequence } from "../../src/cache/kv-sequence.ts";
+import type { DeviceState } from "../../src/engine/state.ts";
+import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import { positionWord } from "../reference/paged-slab.ts";
+
+/** Positions that each kv head of a sequence keeps, ascending, read from the GPU. [L][G] */
+export async function keptPositions(
+  { gpu, pool }: DeviceState,
+  { lane }: KvSequence,
+): Promise<number[][][]> {
+  const { layers, kvHeads } = pool.shape;
+  const tables = new Uint32Array(await gpu.read(pool.tables));
+  const format = { ...pool.shape, pageSlots: PAGE_SLOTS };
+  return Promise.all(
+    Array.from({ length: layers }, async (_, layer) => {
+      const words = new Uint32Array(await gpu.read(pool.slabs[layer]!));
+      return Array.from({ length: kvHeads }, (_, g) => {
+        const row = pool.rowWord(lane, layer, g);
+        return Array.from({ length: tables[row]! }, (_, slot) => {
+          const page = tables[row + 2 + Math.floor(slot / PAGE_SLOTS)]!;
+          return words[positionWord(format, page, slot)]!;
+        }).sort((a, b) => a - b);
+      });
+    }),
+  );
+}

@@ -1,0 +1,112 @@
+/**
+ * Every policy against a simulation in fp32 PyTorch (oracle_policies.py): what each kv head keeps of a prompt
+ * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those.
+ */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resolveCacheSettings } from "../../src/cache/budget.ts";
+import { KvSequence } from "../../src/cache/kv-sequence.ts";
+import { POLICIES, type PolicyName } from "../../src/cache/policies/index.ts";
+import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { LossReader } from "../../src/engine/loss-reader.ts";
+import { keptPositions } from "./kept-positions.ts";
+import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
+
+/** [L][G] positions, ascending. */
+type Positions = number[][][];
+
+interface Run {
+  policy: string;
+  budget: number;
+  window: number;
+  sinks: number;
+  /** Kept after the prompt, and at the end. */
+  prompt: Positions;
+  end: Positions;
+  /** Those whose scores were nearly equal to what decided: either may go. */
+  doubtful: Positions;
+  nll: number[];
+}
+interface Fixture {
+  tokens: number[];
+  prompt: number;
+  runs: Run[];
+}
+
+const file = (name: string): Buffer => readFileSync(new URL(`fixtures/${name}`, import.meta.url));
+const fixture = JSON.parse(file("policies-tiny.json").toString()) as Fixture;
+const NAMES = Object.keys(POLICIES) as PolicyName[];
+/** Positions that may differ, of each head. */
+const SWAPS = 2;
+
+let engine: InferenceEngine;
+beforeAll(async () => {
+  engine = await loadTinyEngine({ kv: "f32" }, { filters: file("policies-tiny.safetensors") });
+});
+afterAll(() => engine?.close());
+
+/**
+ * Both sets are equal, but for a few positions that the oracle found doubtful. `cascades`: what a layer above
+ * one that differs takes in is another, so there any few may.
+ */
+function expectKept(
+  found: Positions,
+  { wanted, doubtful, cascades }: { wanted: Positions; doubtful: Positions; cascades: boolean },
+): void {
+  let differs = false;
+  wanted.forEach((heads, layer) => {
+    const free = cascades && differs;
+    heads.forEach((positions, g) => {
+      const kept = found[layer]![g]!;
+      const where = `layer ${layer}, kv head ${g}`;
+      expect(kept.length, where).toBe(positions.length);
+      const different = [
+        ...kept.filter((p) => !positions.includes(p)),
+        ...positions.filter((p) => !kept.includes(p)),
+      ];
+      const sure = different.filter((p) => !doubtful[layer]![g]!.includes(p));
+      if (!free) expect(sure, `${where}: kept by one alone`).toEqual([]);
+      expect(different.length, where).toBeLessThanOrEqual(2 * SWAPS);
+      differs ||= different.length > 0;
+    });
+  });
+}
+
+describe.each(NAMES)("%s against PyTorch", (policy) => {
+  const runs = fixture.runs.filter((run) => run.policy === policy);
+
+  test("has runs of the oracle", () => {
+    expect(runs.map(({ budget }) => budget)).toEqual([64, 96]);
+  });
+
+  test.each(runs)("budget $budget, window $window", async (run) => {
+    const { state } = engine.internals;
+    const { pool, runner } = state;
+    const { tokens, prompt } = fixture;
+    const { budget, window, sinks } = run;
+    await runner.scorer.prepare(policy);
+    const sequence = new KvSequence(pool, resolveCacheSettings({ policy, budget, window, sinks }));
+    const { vocabulary } = runner.transformer.config;
+    const losses = await LossReader.create(state, vocabulary, tokens.length);
+    await runner.prefill(sequence, tokens.slice(0, prompt), ({ last, row }) => {
+      if (last) losses.submit([tokens[prompt]!], row!, 0);
+    });
+    const { doubtful } = run;
+    const taken = await keptPositions(state, sequence);
+    // Every layer reads the prompt in full.
+    expectKept(taken, { wanted: run.prompt, doubtful, cascades: false });
+    tokens.slice(prompt).forEach((token, i) => {
+      runner.submitToken(sequence, token);
+      const next = tokens[prompt + i + 1];
+      if (next !== undefined) losses.submit([next], 0, i + 1);
+    });
+    const nll = await losses.read(run.nll.length);
+    const kept = await keptPositions(state, sequence);
+    expectKept(kept, { wanted: run.end, doubtful, cascades: true });
+    const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
+    expect(worst).toBeLessThan(0.01);
+    losses.dispose();
+    sequence.free();
+    checkCache(engine);
+  });
+});

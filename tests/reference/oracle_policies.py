@@ -1,0 +1,346 @@
+"""policies-tiny.json: what every policy keeps of a prompt and of the tokens decoded after it, in PyTorch.
+
+The tiny f32 model, fp32, all keys and values in memory, masks [G, T] of what each kv head still has.
+A prompt goes through each layer in full before anything is dropped (H2O: by chunks of 128); while decoding a
+policy whose scores change scores everything anew before every 16th position (or window, if less), with the
+token before it as the newest. Then the new pair is taken in, the lowest unprotected score goes, of equal ones
+the lowest position, and only then is attended. Scores are written from the papers, not from our shaders.
+
+Kept sets may differ where scores are nearly equal: `doubtful` are the positions that were within NEAR standard
+deviations of what decided. The calibration, policies-tiny.safetensors, is of the model's own queries.
+"""
+
+import math
+import os
+import subprocess
+import tempfile
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from oracle_filters import filters_of_layer
+from oracle_model import Llama, check, grouped_attention, load
+from oracle_statistics import fit_poisson
+
+PROMPT, DECODED, CHUNK, EVERY, NEAR = 200, 60, 128, 16, 1e-3
+RUNS = [{"budget": 64, "window": 16, "sinks": 4}, {"budget": 96, "window": 32, "sinks": 4}]
+SEED = 1
+MASS_BUDGETS = [16, 32, 48, 64, 96, 128]
+
+
+def sequence(vocab, count, seed):
+    """No token comes twice: its keys in the first layer would be of the same length, a tie for k-norm."""
+    order = torch.randperm(vocab - 3, generator=torch.Generator().manual_seed(seed))
+    return (order[:count] + 3).tolist()
+
+
+class Head:
+    """What a policy may know of one kv head, and what it has cached: keys [N, D] after RoPE, values [N, D]."""
+
+    def __init__(self, llama, known, index):
+        self.llama, self.index = llama, index
+        self.__dict__.update(known)
+
+    def rope(self, x, positions):
+        return self.llama.rope(x[None, None], positions)[0, 0]
+
+
+# Scores: (head, keys, values, positions, last) -> [N], higher = keep.
+
+
+def q_filters(head, k, v, positions, last):
+    return -(k @ head.filter)
+
+
+def q_filters_age(head, k, v, positions, last):
+    a, b, mean, std = head.age_fit.tolist()
+    age = (last - positions).float() + 1
+    return a * (-(k @ head.filter) - mean) / std + v.norm(dim=-1).log() + b * age.log()
+
+
+def tri_attention(head, k, v, positions, last):
+    """Mean of the future logits of the mean query, plus the lengths that the mean does not explain."""
+    ahead = torch.tensor([2**i for i in range(10)])
+    future = head.rope(head.q_mean.expand(len(ahead), -1), last + ahead)
+    half = k.shape[-1] // 2
+    unexplained = head.q_abs - torch.complex(head.q_mean[:half], head.q_mean[half:]).abs()
+    return (k @ future.T).mean(-1) + torch.complex(k[:, :half], k[:, half:]).abs() @ unexplained
+
+
+def expected_attention(head, k, v, positions, last):
+    """softmax(mu k / sqrt(d) + k' S k / 2d) |v|, mu and S turned by the mean of the next 512 rotations."""
+    d = k.shape[-1]
+    rotations = [head.rope(torch.eye(d), torch.full((d,), last + i)) for i in range(1, 513)]
+    turn = torch.stack(rotations).double().mean(0).T
+    mu = turn @ head.q_mean.double()
+    cov = turn @ head.q_cov.double() @ turn.T
+    k = k.double()
+    logits = k @ mu / math.sqrt(d) + torch.einsum("nd,de,ne->n", k, cov, k) / d / 2
+    return (logits.softmax(0) * v.double().norm(dim=-1)).log()
+
+
+def keydiff(head, k, v, positions, last):
+    anchor = F.normalize(k, dim=-1).mean(dim=0, keepdim=True)
+    return -F.cosine_similarity(k, anchor, dim=-1)
+
+
+def k_norm(head, k, v, positions, last):
+    return -k.norm(dim=-1)
+
+
+def streaming_llm(head, k, v, positions, last):
+    return positions.float()
+
+
+def random(head, k, v, positions, last):
+    """PCG-RXS-M-XS-32 (O'Neill 2014), twice."""
+
+    def pcg(state):
+        word = ((state >> ((state >> 28) + 4)) ^ state) * 277803737 & 0xFFFFFFFF
+        return (word >> 22) ^ word
+
+    def draw(position):
+        start = position * 747796405 + head.index * 2891336453 + SEED * 277803737 + 1
+        return pcg(pcg(start & 0xFFFFFFFF) * 747796405 + 2891336453 & 0xFFFFFFFF) >> 8
+
+    return torch.tensor([draw(p) for p in positions.tolist()]).double() / 2**24
+
+
+def nothing(head, k, v, positions, last):
+    return torch.zeros(len(positions))
+
+
+#: `changes`: scored anew every EVERY tokens. `observes`: attention that is seen, see Simulation. `divides`: heads
+#: have budgets of their own, from the start, since the prompt is longer than the budget.
+POLICIES = {
+    "full": {"score": nothing},
+    "q-filters": {"score": q_filters},
+    "q-filters-age": {"score": q_filters_age, "changes": True},
+    "tri-attention": {"score": tri_attention, "changes": True},
+    "expected-attention": {"score": expected_attention, "changes": True},
+    "keydiff": {"score": keydiff, "changes": True},
+    "k-norm": {"score": k_norm},
+    # What comes after the prompt is below all of it, oldest first.
+    "snapkv": {"score": lambda *x: 1e-30 * x[3].double(), "observes": "end of prompt"},
+    "h2o": {"score": nothing, "observes": "sum"},
+    "streaming-llm": {"score": streaming_llm},
+    "random": {"score": random},
+}
+
+
+def snapkv_scores(weights):
+    """weights [R, 64, N] of the query group -> [N], as SnapKV pools them (kernel 5)."""
+    return F.avg_pool1d(weights.mean(1), kernel_size=5, padding=2, stride=1).mean(0)
+
+
+def divided(mass, run):
+    """mass [L, G, B] -> budgets [L, G] of the same mean: pages of 32 go where they keep most attention."""
+    mean, heads = run["budget"], mass.shape[0] * mass.shape[1]
+    curves = [upper_hull([0, *MASS_BUDGETS], [0, *m]) for m in mass.flatten(0, 1).tolist()]
+    pairs = [min(mean, max(32, run["window"] + run["sinks"] + 1))] * heads
+    while (left := mean * heads - sum(pairs)) > 0:
+        page = min(32, left)
+        gains = [
+            c(n + page) - c(n) if n + page <= 4 * mean else -math.inf for c, n in zip(curves, pairs)
+        ]
+        pairs[max(range(heads), key=lambda i: (gains[i], -pairs[i]))] += page
+    return torch.tensor(pairs).view(mass.shape[:2]).tolist()
+
+
+def upper_hull(x, y):
+    """The least concave function above the points: at each place the highest chord over it."""
+
+    def at(t):
+        chords = [y[i] for i in range(len(x)) if x[i] == t or (t > x[-1] and i == len(x) - 1)]
+        for i, a in enumerate(x):
+            for j, b in enumerate(x):
+                if a < t < b:
+                    chords.append(y[i] + (y[j] - y[i]) * (t - a) / (b - a))
+        return max(chords)
+
+    return at
+
+
+class Simulation:
+    def __init__(self, llama, policy, run, heads):
+        self.llama, self.run, self.heads = llama, run, heads
+        self.policy = POLICIES[policy]
+        self.budgets = [[math.inf if policy == "full" else run["budget"]] * llama.G] * llama.L
+        if self.policy.get("divides"):
+            mass = torch.stack([torch.stack([head.head_mass for head in layer]) for layer in heads])
+            self.budgets = divided(mass, run)
+        total = PROMPT + DECODED
+        self.k = torch.zeros(llama.L, llama.G, total, llama.D)
+        self.v = torch.zeros(llama.L, llama.G, total, llama.D)
+        self.scores = torch.zeros(llama.L, llama.G, total, dtype=torch.float64)
+        self.kept = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
+        self.doubtful = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
+
+    def score(self, layer, g, positions, last):
+        k, v = self.k[layer, g, positions], self.v[layer, g, positions]
+        values = self.policy["score"](self.heads[layer][g], k, v, positions, last)
+        self.scores[layer, g, positions] = values.double()
+
+    def evict(self, layer, g, length):
+        kept, scores = self.kept[layer, g], self.scores[layer, g]
+        excess = int(kept.sum()) - self.budgets[layer][g]
+        if excess <= 0:
+            return
+        every = torch.arange(len(kept))
+        free = (every >= self.run["sinks"]) & (every < length - self.run["window"])
+        candidates = torch.nonzero(kept & free).flatten()
+        order = candidates[torch.sort(scores[candidates], stable=True).indices]
+        kept[order[:excess]] = False
+        if excess < len(order):
+            low, high = scores[order[excess - 1]], scores[order[excess]]
+            near = NEAR * scores[candidates].std()
+            if high - low < near:
+                s = scores[candidates]
+                self.doubtful[layer, g, candidates[(s > high - near) & (s < low + near)]] = True
+
+    def weights(self, layer, g, q, positions):
+        """Attention [R, M, N] of queries q [1, H, M, D] to what is kept, N = tokens so far."""
+        n = int(positions[-1]) + 1
+        group = q.shape[1] // self.llama.G
+        k = self.k[layer, g, :n]
+        logits = q[0, g * group : (g + 1) * group] @ k.T / math.sqrt(k.shape[-1])
+        seen = self.kept[layer, g, :n] & (torch.arange(n) <= positions[:, None])
+        return logits.masked_fill(~seen, -math.inf).softmax(-1)
+
+    def observe(self, layer, g, q, positions):
+        n = int(positions[-1]) + 1
+        if self.policy.get("observes") == "sum":
+            self.scores[layer, g, :n] += self.weights(layer, g, q, positions).mean(0).sum(0)
+        elif self.policy.get("observes") and len(positions) > 1:
+            last = self.weights(layer, g, q[:, :, -64:], positions[-64:])
+            self.scores[layer, g, :n] = snapkv_scores(last).double()
+
+    def logits(self, ids, start):
+        """Runs `ids` at once: a prompt, or one token. [M, V]"""
+        positions = torch.arange(start, start + len(ids))
+        end, decodes = start + len(ids), len(ids) == 1
+        interval = min(EVERY, self.run["window"])
+
+        def attend(layer, q, k, v):
+            for g in range(self.llama.G):
+                kept = torch.nonzero(self.kept[layer, g]).flatten()
+                due = decodes and self.policy.get("changes") and start % interval == 0
+                if due and len(kept) + interval > self.budgets[layer][g]:
+                    self.score(layer, g, kept, start - 1)
+                self.k[layer, g, positions], self.v[layer, g, positions] = k[0, g], v[0, g]
+                self.kept[layer, g, positions] = True
+                if not decodes or not self.policy.get("changes"):
+                    self.score(layer, g, positions, end - 1)
+                if decodes:
+                    self.evict(layer, g, end)
+            causal = torch.arange(end) <= positions[:, None]
+            seen = self.kept[layer, :, None, :end] & causal
+            out = grouped_attention(q, self.k[None, layer, :, :end], self.v[None, layer, :, :end], seen[None])
+            for g in range(self.llama.G):
+                self.observe(layer, g, q, positions)
+                if not decodes:
+                    self.evict(layer, g, end)
+            return out
+
+        return self.llama.logits(torch.tensor([ids]), positions, attend)[0]
+
+    def positions(self, mask):
+        return [[torch.nonzero(g).flatten().tolist() for g in layer] for layer in mask]
+
+
+def simulate(llama, policy, run, heads, ids):
+    simulation = Simulation(llama, policy, run, heads)
+    sums = simulation.policy.get("observes") == "sum"
+    step = CHUNK if sums else PROMPT
+    for start in range(0, PROMPT, step):
+        logits = simulation.logits(ids[start : min(start + step, PROMPT)], start)
+    after_prompt = simulation.positions(simulation.kept)
+    nll = []
+    for t in range(PROMPT, PROMPT + DECODED):
+        nll.append(-logits[-1].double().log_softmax(-1)[ids[t]].item())
+        logits = simulation.logits(ids[t : t + 1], t)
+    doubtful = simulation.positions(simulation.doubtful)
+    share = simulation.doubtful.float().mean().item()
+    print(policy, run, "mean loss", sum(nll) / len(nll), "doubtful", share, flush=True)
+    assert share < 0.1
+    return {
+        "policy": policy,
+        **run,
+        "prompt": after_prompt,
+        "end": simulation.positions(simulation.kept),
+        "doubtful": doubtful,
+        "nll": [round(x, 5) for x in nll],
+    }
+
+
+def calibration(llama, ids):
+    """Tensors of a calibration file, [L, G, ...], from the model's own queries on `ids`."""
+    n = len(ids)
+    positions = torch.arange(n)
+    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "head_mass")
+    out = {name: [] for name in names}
+
+    def attend(layer, q, k, v):
+        group = llama.H // llama.G
+        plain = llama.rope(q, -positions)[0]
+        filters, _ = filters_of_layer(q[0], llama.G)
+        for g in range(llama.G):
+            x = plain[g * group : (g + 1) * group].reshape(-1, llama.D)
+            half = llama.D // 2
+            out["q_filters"].append(filters[g])
+            out["q_mean"].append(x.mean(0))
+            out["q_abs"].append(torch.complex(x[:, :half], x[:, half:]).abs().mean(0))
+            out["q_cov"].append(torch.cov(x.T, correction=0))
+            logits = q[0, g * group : (g + 1) * group] @ k[0, g].T / math.sqrt(llama.D)
+            causal = torch.ones(n, n, dtype=torch.bool).tril()
+            weights = logits.masked_fill(~causal, -math.inf).softmax(-1).mean(0)
+            score = -(k[0, g] @ filters[g])
+            mean, std = score[4:].mean(), score[4:].std(correction=0)
+            i, j = torch.nonzero(causal & (positions >= 4), as_tuple=True)
+            x = torch.stack([(score[j] - mean) / std, (i - j + 1).double().log()], dim=1)
+            _, a, b = fit_poisson(weights[i, j].double(), x.double()).tolist()
+            out["age_fit"].append(torch.tensor([a, b, mean, std]))
+            # Heads of a random model are alike: sharpened, each a bit more, they want different budgets.
+            sharp = (logits * (1 + 0.5 * (layer * llama.G + g))).masked_fill(~causal, -math.inf).softmax(-1)
+            mass = sharp.mean(0)[n // 2 :] * v[0, g].norm(dim=-1)
+            shares = [(mass.topk(b, dim=-1).values.sum(-1) / mass.sum(-1)).mean() for b in MASS_BUDGETS]
+            out["head_mass"].append(torch.stack(shares))
+        return grouped_attention(q, k, v, torch.ones(n, n, dtype=torch.bool).tril())
+
+    llama.hidden(torch.tensor([ids]), positions, attend)
+    shape = (llama.L, llama.G)
+    return {k: torch.stack(v).float().unflatten(0, shape).contiguous() for k, v in out.items()}
+
+
+def policies_fixture(root, folder, provenance, write):
+    with tempfile.TemporaryDirectory() as work:
+        script = os.path.join(root, "tests", "reference", "write-tiny.mjs")
+        subprocess.run(["node", script, work], check=True, cwd=root)
+        model = load(os.path.join(work, "tiny-f32.gguf"))
+    vocab = model.config.vocab_size
+    ids = sequence(vocab, PROMPT + DECODED, 1)
+    assert check(model, ids) < 1e-4
+    llama = Llama(model)
+    known = calibration(llama, sequence(vocab, 260, 2))
+    path = os.path.join(folder, "policies-tiny.safetensors")
+    budgets = " ".join(map(str, MASS_BUDGETS))
+    save_file(known, path, metadata={"version": "2", "head_mass_budgets": budgets})
+    os.chmod(path, 0o644)
+    short = {"q_filters": "filter"}
+    heads = [
+        [
+            Head(llama, {short.get(k, k): v[l, g] for k, v in known.items()}, l * llama.G + g)
+            for g in range(llama.G)
+        ]
+        for l in range(llama.L)
+    ]
+    runs = [simulate(llama, p, run, heads, ids) for p in POLICIES for run in RUNS]
+    full = next(r["nll"] for r in runs if r["policy"] == "full")
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0, PROMPT - 1 : -1].double().log_softmax(-1)
+    plain = [-logits[i, ids[PROMPT + i]].item() for i in range(DECODED)]
+    assert max(abs(a - b) for a, b in zip(full, plain)) < 1e-3
+    own = [{**run, "heads": divided(known["head_mass"], run)} for run in RUNS]
+    common = {"tokens": ids, "prompt": PROMPT, "head_budgets": own}
+    write("policies-tiny.json", {**provenance, **common, "runs": runs})
