@@ -21,10 +21,10 @@ const bytes = readFileSync(new URL("fixtures/policies-tiny.safetensors", import.
 const fixture = JSON.parse(
   readFileSync(new URL("fixtures/policies-tiny.json", import.meta.url), "utf8"),
 ) as { head_budgets: { budget: number; window: number; sinks: number; heads: number[][] }[] };
-const mass = readCalibration(bytes).statistics.headMass!;
+const loss = readCalibration(bytes).statistics.headLoss!;
 /** [L][G] */
 const ownBudgets = (budget: number): number[][] =>
-  headBudgets(mass, 2, { budget, least: WINDOW + SINKS + 1, governed: [true, true] });
+  headBudgets(loss, 2, { budget, least: WINDOW + SINKS + 1, governed: [true, true] });
 
 let engine: InferenceEngine;
 beforeAll(async () => {
@@ -55,7 +55,7 @@ const atMost = (budgets: readonly number[][], tokens: number): number[][] =>
 test.each(fixture.head_budgets)("budget $budget is divided as by PyTorch", (run) => {
   const { budget, window, sinks, heads } = run;
   const request = { budget, least: window + sinks + 1, governed: [true, true] };
-  expect(headBudgets(mass, 2, request)).toEqual(heads);
+  expect(headBudgets(loss, 2, request)).toEqual(heads);
   expect(new Set(heads.flat()).size).toBeGreaterThan(1);
 });
 

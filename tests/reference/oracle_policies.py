@@ -26,7 +26,7 @@ from oracle_statistics import fit_poisson
 PROMPT, DECODED, CHUNK, EVERY, NEAR = 200, 60, 128, 16, 1e-3
 RUNS = [{"budget": 64, "window": 16, "sinks": 4}, {"budget": 96, "window": 32, "sinks": 4}]
 SEED = 1
-MASS_BUDGETS = [16, 32, 48, 64, 96, 128]
+LOSS_BUDGETS = [32, 64, 96, 128, 192]
 
 
 def sequence(vocab, count, seed):
@@ -64,7 +64,8 @@ def tri_attention(head, k, v, positions, last):
     ahead = torch.tensor([2**i for i in range(10)])
     future = head.rope(head.q_mean.expand(len(ahead), -1), last + ahead)
     half = k.shape[-1] // 2
-    unexplained = head.q_abs - torch.complex(head.q_mean[:half], head.q_mean[half:]).abs()
+    means = torch.complex(head.q_means[:, :half], head.q_means[:, half:])
+    unexplained = head.q_abs - means.abs().mean(0)
     return (k @ future.T).mean(-1) + torch.complex(k[:, :half], k[:, half:]).abs() @ unexplained
 
 
@@ -134,30 +135,30 @@ def snapkv_scores(weights):
     return F.avg_pool1d(weights.mean(1), kernel_size=5, padding=2, stride=1).mean(0)
 
 
-def divided(mass, run):
-    """mass [L, G, B] -> budgets [L, G] of the same mean: pages of 32 go where they keep most attention."""
-    mean, heads = run["budget"], mass.shape[0] * mass.shape[1]
-    curves = [upper_hull([0, *MASS_BUDGETS], [0, *m]) for m in mass.flatten(0, 1).tolist()]
-    pairs = [min(mean, max(32, run["window"] + run["sinks"] + 1))] * heads
+def divided(loss, run):
+    """loss [L, G, B] -> budgets [L, G] of the same mean: pages of 32 go where they lower the error most."""
+    mean, heads = run["budget"], loss.shape[0] * loss.shape[1]
+    curves = [lower_hull(LOSS_BUDGETS, one) for one in loss.flatten(0, 1).tolist()]
+    floor = 32 * math.ceil(max(32, run["window"] + run["sinks"] + 1) / 32)
+    most = min(8 * mean // 32 * 32, LOSS_BUDGETS[-1])
+    pairs = [floor if floor < mean < most else mean] * heads
     while (left := mean * heads - sum(pairs)) > 0:
         page = min(32, left)
-        gains = [
-            c(n + page) - c(n) if n + page <= 4 * mean else -math.inf for c, n in zip(curves, pairs)
-        ]
+        gains = [c(n) - c(n + page) if n + page <= most else -math.inf for c, n in zip(curves, pairs)]
         pairs[max(range(heads), key=lambda i: (gains[i], -pairs[i]))] += page
-    return torch.tensor(pairs).view(mass.shape[:2]).tolist()
+    return torch.tensor(pairs).view(loss.shape[:2]).tolist()
 
 
-def upper_hull(x, y):
-    """The least concave function above the points: at each place the highest chord over it."""
+def lower_hull(x, y):
+    """The largest convex function below the points: at each place the lowest chord over it."""
 
     def at(t):
-        chords = [y[i] for i in range(len(x)) if x[i] == t or (t > x[-1] and i == len(x) - 1)]
+        chords = [b for a, b in zip(x, y) if a == t]
         for i, a in enumerate(x):
             for j, b in enumerate(x):
                 if a < t < b:
                     chords.append(y[i] + (y[j] - y[i]) * (t - a) / (b - a))
-        return max(chords)
+        return min(chords)
 
     return at
 
@@ -168,8 +169,8 @@ class Simulation:
         self.policy = POLICIES[policy]
         self.budgets = [[math.inf if policy == "full" else run["budget"]] * llama.G] * llama.L
         if self.policy.get("divides"):
-            mass = torch.stack([torch.stack([head.head_mass for head in layer]) for layer in heads])
-            self.budgets = divided(mass, run)
+            loss = torch.stack([torch.stack([head.head_loss for head in layer]) for layer in heads])
+            self.budgets = divided(loss, run)
         total = PROMPT + DECODED
         self.k = torch.zeros(llama.L, llama.G, total, llama.D)
         self.v = torch.zeros(llama.L, llama.G, total, llama.D)
@@ -278,7 +279,7 @@ def calibration(llama, ids):
     """Tensors of a calibration file, [L, G, ...], from the model's own queries on `ids`."""
     n = len(ids)
     positions = torch.arange(n)
-    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "head_mass")
+    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "head_loss")
     out = {name: [] for name in names}
 
     def attend(layer, q, k, v):
@@ -286,10 +287,11 @@ def calibration(llama, ids):
         plain = llama.rope(q, -positions)[0]
         filters, _ = filters_of_layer(q[0], llama.G)
         for g in range(llama.G):
-            x = plain[g * group : (g + 1) * group].reshape(-1, llama.D)
+            queries = plain[g * group : (g + 1) * group]
+            x = queries.reshape(-1, llama.D)
             half = llama.D // 2
             out["q_filters"].append(filters[g])
-            out["q_mean"].append(x.mean(0))
+            out["q_mean"].append(queries.mean(1))
             out["q_abs"].append(torch.complex(x[:, :half], x[:, half:]).abs().mean(0))
             out["q_cov"].append(torch.cov(x.T, correction=0))
             logits = q[0, g * group : (g + 1) * group] @ k[0, g].T / math.sqrt(llama.D)
@@ -304,8 +306,9 @@ def calibration(llama, ids):
             # Heads of a random model are alike: sharpened, each a bit more, they want different budgets.
             sharp = (logits * (1 + 0.5 * (layer * llama.G + g))).masked_fill(~causal, -math.inf).softmax(-1)
             mass = sharp.mean(0)[n // 2 :] * v[0, g].norm(dim=-1)
-            shares = [(mass.topk(b, dim=-1).values.sum(-1) / mass.sum(-1)).mean() for b in MASS_BUDGETS]
-            out["head_mass"].append(torch.stack(shares))
+            # What the best pairs leave of the attention stands in for the error of the output.
+            rest = [1 - (mass.topk(b, dim=-1).values.sum(-1) / mass.sum(-1)).mean() for b in LOSS_BUDGETS]
+            out["head_loss"].append(torch.stack(rest))
         return grouped_attention(q, k, v, torch.ones(n, n, dtype=torch.bool).tril())
 
     llama.hidden(torch.tensor([ids]), positions, attend)
@@ -324,13 +327,18 @@ def policies_fixture(root, folder, provenance, write):
     llama = Llama(model)
     known = calibration(llama, sequence(vocab, 260, 2))
     path = os.path.join(folder, "policies-tiny.safetensors")
-    budgets = " ".join(map(str, MASS_BUDGETS))
-    save_file(known, path, metadata={"version": "2", "head_mass_budgets": budgets})
+    budgets = " ".join(map(str, LOSS_BUDGETS))
+    save_file(known, path, metadata={"version": "3", "head_loss_budgets": budgets})
     os.chmod(path, 0o644)
-    short = {"q_filters": "filter"}
+    short = {"q_filters": "filter", "q_mean": "q_means"}
+    means = known["q_mean"].mean(2)
     heads = [
         [
-            Head(llama, {short.get(k, k): v[l, g] for k, v in known.items()}, l * llama.G + g)
+            Head(
+                llama,
+                {**{short.get(k, k): v[l, g] for k, v in known.items()}, "q_mean": means[l, g]},
+                l * llama.G + g,
+            )
             for g in range(llama.G)
         ]
         for l in range(llama.L)
@@ -341,6 +349,6 @@ def policies_fixture(root, folder, provenance, write):
         logits = model(torch.tensor([ids])).logits[0, PROMPT - 1 : -1].double().log_softmax(-1)
     plain = [-logits[i, ids[PROMPT + i]].item() for i in range(DECODED)]
     assert max(abs(a - b) for a, b in zip(full, plain)) < 1e-3
-    own = [{**run, "heads": divided(known["head_mass"], run)} for run in RUNS]
+    own = [{**run, "heads": divided(known["head_loss"], run)} for run in RUNS]
     common = {"tokens": ids, "prompt": PROMPT, "head_budgets": own}
     write("policies-tiny.json", {**provenance, **common, "runs": runs})
