@@ -279,7 +279,7 @@ def calibration(llama, ids):
     """Tensors of a calibration file, [L, G, ...], from the model's own queries on `ids`."""
     n = len(ids)
     positions = torch.arange(n)
-    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "head_loss")
+    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "score_fit", "head_loss")
     out = {name: [] for name in names}
 
     def attend(layer, q, k, v):
@@ -303,6 +303,8 @@ def calibration(llama, ids):
             x = torch.stack([(score[j] - mean) / std, (i - j + 1).double().log()], dim=1)
             _, a, b = fit_poisson(weights[i, j].double(), x.double()).tolist()
             out["age_fit"].append(torch.tensor([a, b, mean, std]))
+            # As real models have them; fitted to a random model they would say little.
+            out["score_fit"].append(torch.tensor([0.8, 0.1, 1.1, 0.02, -2.5, -0.06, 0.03, 0.0]))
             # Heads of a random model are alike: sharpened, each a bit more, they want different budgets.
             sharp = (logits * (1 + 0.5 * (layer * llama.G + g))).masked_fill(~causal, -math.inf).softmax(-1)
             mass = sharp.mean(0)[n // 2 :] * v[0, g].norm(dim=-1)
