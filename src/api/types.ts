@@ -31,7 +31,7 @@ export type KvStorage = "f16" | "q8" | "f32";
 export interface CacheOptions {
   /** Key-value pairs kept per kv head, or "full". Default 512. */
   budget?: number | "full";
-  /** Default "q-filters"; falls back to "k-norm", and says so in `info().notices`, without filters. */
+  /** Default "winnow"; without what it needs calibrated another steps in, and `info().notices` says so. */
   policy?: PolicyName;
   /** Most recent tokens that are never evicted. Default 64. */
   window?: number;
