@@ -123,7 +123,11 @@ const HOT = { temperature: 2, seed: 5, repetitionPenalty: 1.3, frequencyPenalty:
 test.each<[string, CacheRequest, AskOptions]>([
   ["greedy, uncompressed, over the ends of pages", { budget: "full" }, {}],
   ["greedy, evicting", { budget: 48, policy: "k-norm" }, {}],
-  ["greedy, evicting among filters' scores, hardly a window", { budget: 34, window: 1, policy: "q-filters" }, {}],
+  [
+    "greedy, evicting among filters' scores, hardly a window",
+    { budget: 34, window: 1, policy: "q-filters" },
+    {},
+  ],
   ["greedy, evicting by position", { budget: 40, policy: "streaming-llm", window: 32 }, {}],
   ["greedy, filling up in mid-answer", { budget: 55, policy: "random", window: 2, sinks: 0 }, {}],
   ["sampled, with penalties, evicting", { budget: 48, policy: "k-norm" }, { sampling: HOT }],
