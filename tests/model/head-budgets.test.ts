@@ -11,8 +11,6 @@ import { keptPositions } from "./kept-positions.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 
 const NAMES = (Object.keys(POLICIES) as PolicyName[]).filter((name) => policyOf(name).headBudgets);
-/** Stands in while no policy has budgets of its heads' own. */
-const STAND_IN = "divided-k-norm" as PolicyName;
 const BUDGET = 64;
 const [WINDOW, SINKS] = [16, 4];
 const TOKENS = Array.from({ length: 400 }, (_, i) => (i * 37 + 5 * (i % 11) + 3) % 260);
@@ -21,15 +19,13 @@ const bytes = readFileSync(new URL("fixtures/policies-tiny.safetensors", import.
 const fixture = JSON.parse(
   readFileSync(new URL("fixtures/policies-tiny.json", import.meta.url), "utf8"),
 ) as { head_budgets: { budget: number; window: number; sinks: number; heads: number[][] }[] };
-const mass = readCalibration(bytes).statistics.headMass!;
+const loss = readCalibration(bytes).statistics.headLoss!;
 /** [L][G] */
 const ownBudgets = (budget: number): number[][] =>
-  headBudgets(mass, 2, { budget, least: WINDOW + SINKS + 1, governed: [true, true] });
+  headBudgets(loss, 2, { budget, least: WINDOW + SINKS + 1, governed: [true, true] });
 
 let engine: InferenceEngine;
 beforeAll(async () => {
-  if (NAMES.length === 0)
-    Object.assign(POLICIES, { [STAND_IN]: { ...POLICIES["k-norm"], headBudgets: true } });
   engine = await loadTinyEngine({}, { filters: bytes });
 });
 afterAll(() => engine?.close());
@@ -55,11 +51,11 @@ const atMost = (budgets: readonly number[][], tokens: number): number[][] =>
 test.each(fixture.head_budgets)("budget $budget is divided as by PyTorch", (run) => {
   const { budget, window, sinks, heads } = run;
   const request = { budget, least: window + sinks + 1, governed: [true, true] };
-  expect(headBudgets(mass, 2, request)).toEqual(heads);
+  expect(headBudgets(loss, 2, request)).toEqual(heads);
   expect(new Set(heads.flat()).size).toBeGreaterThan(1);
 });
 
-describe.each(NAMES.length > 0 ? NAMES : [STAND_IN])("%s", (policy) => {
+describe.each(NAMES)("%s", (policy) => {
   const settings = (budget: number | "full") =>
     resolveCacheSettings({ policy, budget, window: WINDOW, sinks: SINKS });
   const start = async (budget: number): Promise<KvSequence> => {
