@@ -286,6 +286,8 @@ export class Runner {
   /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
   private divide(sequence: KvSequence, tokens: number): void {
     if (!sequence.dividesWith(tokens)) return;
+    // What may fail comes first: copies of pages that are shared with a fork.
+    sequence.own();
     sequence.divide();
     this.shrink(sequence);
   }
