@@ -23,7 +23,7 @@ from oracle_filters import filters_of_layer
 from oracle_model import Llama, check, grouped_attention, load
 from oracle_statistics import fit_poisson
 
-PROMPT, DECODED, CHUNK, EVERY, NEAR = 200, 60, 128, 16, 1e-3
+PROMPT, DECODED, SECOND, CHUNK, EVERY, NEAR = 200, 60, 140, 128, 16, 1e-3
 RUNS = [{"budget": 64, "window": 16, "sinks": 4}, {"budget": 96, "window": 32, "sinks": 4}]
 SEED = 1
 LOSS_BUDGETS = [32, 64, 96, 128, 192]
@@ -140,14 +140,15 @@ def winnow(head, k, v, positions, last):
     return winnow_features(head, k, v, positions, last) @ head.score_fit[:7].double()
 
 
-def winnow_prompt(head, k, v, positions, last, weights):
-    """A prompt in one piece; weights [R, M, N] of its last rows."""
+def winnow_prompt(head, k, v, positions, last, weights, cached):
+    """A prompt in one piece, after `cached` pairs of earlier ones; weights [R, M, N] of its last rows."""
 
     def z(x):
         return (x - x.mean()) / x.std(correction=0)
 
     def most_of_neighbours(x, size):
-        return F.max_pool1d(x[None], size, stride=1, padding=size // 2)[0]
+        rows = F.max_pool1d(x[None, cached:], size, stride=1, padding=size // 2)[0]
+        return torch.cat([x[:cached], rows])
 
     plain = head.rope(k, -positions)
     scores = z(winnow(head, k, v, positions, last)) + z(keydiff(head, plain, v, positions, last).double())
@@ -220,7 +221,7 @@ class Simulation:
         if self.policy.get("divides"):
             loss = torch.stack([torch.stack([head.head_loss for head in layer]) for layer in heads])
             self.budgets = divided(loss, run)
-        total = PROMPT + DECODED
+        total = PROMPT + DECODED + SECOND
         self.k = torch.zeros(llama.L, llama.G, total, llama.D)
         self.v = torch.zeros(llama.L, llama.G, total, llama.D)
         self.scores = torch.zeros(llama.L, llama.G, total, dtype=torch.float64)
@@ -264,9 +265,11 @@ class Simulation:
             self.scores[layer, g, :n] += self.weights(layer, g, q, positions).mean(0).sum(0)
         elif self.policy.get("observes") == "prompt" and len(positions) > 1:
             last = self.weights(layer, g, q[:, :, -32:], positions[-32:])
-            k, v = self.k[layer, g, :n], self.v[layer, g, :n]
-            head = self.heads[layer][g]
-            self.scores[layer, g, :n] = winnow_prompt(head, k, v, torch.arange(n), n - 1, last)
+            kept = torch.nonzero(self.kept[layer, g]).flatten()
+            cached = len(kept) - len(positions)
+            k, v, head = self.k[layer, g, kept], self.v[layer, g, kept], self.heads[layer][g]
+            scores = winnow_prompt(head, k, v, kept, n - 1, last[:, :, kept], cached)
+            self.scores[layer, g, kept] = scores
         elif self.policy.get("observes") == "end of prompt" and len(positions) > 1:
             last = self.weights(layer, g, q[:, :, -64:], positions[-64:])
             self.scores[layer, g, :n] = snapkv_scores(last).double()
@@ -315,6 +318,12 @@ def simulate(llama, policy, run, heads, ids):
     for t in range(PROMPT, PROMPT + DECODED):
         nll.append(-logits[-1].double().log_softmax(-1)[ids[t]].item())
         logits = simulation.logits(ids[t : t + 1], t)
+    end = simulation.positions(simulation.kept)
+    # Of the others nothing is new in a second prompt.
+    again = {}
+    if policy == "winnow":
+        simulation.logits(ids[PROMPT + DECODED :], PROMPT + DECODED)
+        again = {"second": simulation.positions(simulation.kept)}
     doubtful = simulation.positions(simulation.doubtful)
     share = simulation.doubtful.float().mean().item()
     print(policy, run, "mean loss", sum(nll) / len(nll), "doubtful", share, flush=True)
@@ -323,7 +332,8 @@ def simulate(llama, policy, run, heads, ids):
         "policy": policy,
         **run,
         "prompt": after_prompt,
-        "end": simulation.positions(simulation.kept),
+        "end": end,
+        **again,
         "doubtful": doubtful,
         "nll": [round(x, 5) for x in nll],
     }
@@ -392,6 +402,7 @@ def policies_fixture(root, folder, provenance, write):
     vocab = model.config.vocab_size
     ids = sequence(vocab, PROMPT + DECODED, 1)
     assert check(model, ids) < 1e-4
+    second = sequence(vocab, SECOND, 4)
     llama = Llama(model)
     known = calibration(llama, sequence(vocab, 260, 2))
     path = os.path.join(folder, "policies-tiny.safetensors")
@@ -406,12 +417,12 @@ def policies_fixture(root, folder, provenance, write):
         ]
         for l in range(llama.L)
     ]
-    runs = [simulate(llama, p, run, heads, ids) for p in POLICIES for run in RUNS]
+    runs = [simulate(llama, p, run, heads, ids + second) for p in POLICIES for run in RUNS]
     full = next(r["nll"] for r in runs if r["policy"] == "full")
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0, PROMPT - 1 : -1].double().log_softmax(-1)
     plain = [-logits[i, ids[PROMPT + i]].item() for i in range(DECODED)]
     assert max(abs(a - b) for a, b in zip(full, plain)) < 1e-3
     own = [{**run, "heads": divided(known["head_loss"], run)} for run in RUNS]
-    common = {"tokens": ids, "prompt": PROMPT, "head_budgets": own}
+    common = {"tokens": ids, "second": second, "prompt": PROMPT, "head_budgets": own}
     write("policies-tiny.json", {**provenance, **common, "runs": runs})
