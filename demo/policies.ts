@@ -9,10 +9,44 @@ export interface PolicyText {
 
 export const POLICIES: readonly PolicyText[] = [
   {
+    name: "winnow",
+    label: "Winnow",
+    explanation:
+      "Each head weighs what it has learned to look at, what is new, and what your question asks for; heads that need more memory get it.",
+  },
+  {
     name: "q-filters",
     label: "Q-Filters",
     explanation:
       "Keeps the keys that future queries are likely to look at, judged by a direction calibrated for each head.",
+  },
+  {
+    name: "q-filters-age",
+    label: "Q-Filters with age",
+    explanation:
+      "Q-Filters weighed against age, as each head does it, times the length of the value.",
+  },
+  {
+    name: "tri-attention",
+    label: "TriAttention",
+    explanation: "Keeps the keys that the average query of the next tokens will look for.",
+  },
+  {
+    name: "expected-attention",
+    label: "Expected attention",
+    explanation:
+      "Keeps the pairs of largest expected attention, from the queries' mean and spread.",
+  },
+  {
+    name: "snapkv",
+    label: "SnapKV",
+    explanation:
+      "Keeps what the end of your message attends to, then the oldest answer tokens go first.",
+  },
+  {
+    name: "keydiff",
+    label: "KeyDiff",
+    explanation: "Keeps the keys that differ most from the rest. Needs no calibration.",
   },
   {
     name: "k-norm",
@@ -24,6 +58,11 @@ export const POLICIES: readonly PolicyText[] = [
     name: "streaming-llm",
     label: "StreamingLLM",
     explanation: "Keeps the first few tokens and the most recent ones, and drops the middle.",
+  },
+  {
+    name: "h2o",
+    label: "H2O (slow)",
+    explanation: "Keeps what has received most attention so far; every token is compared twice.",
   },
   {
     name: "random",

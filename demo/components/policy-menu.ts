@@ -23,7 +23,7 @@ export class PolicyMenu extends LitElement {
     `,
   ];
 
-  @property() policy: PolicyName = "q-filters";
+  @property() policy: PolicyName = "winnow";
 
   protected override render(): TemplateResult {
     const chosen = POLICIES.find(({ name }) => name === this.policy);

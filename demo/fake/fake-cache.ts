@@ -16,7 +16,7 @@ export class FakeCache {
   #evicted = 0;
 
   constructor(options: CacheOptions = {}) {
-    this.options = checked({ budget: 512, policy: "q-filters", window: 64, sinks: 4 }, options);
+    this.options = checked({ budget: 512, policy: "winnow", window: 24, sinks: 4 }, options);
   }
 
   append(text: string): void {

@@ -32,7 +32,7 @@ export class CacheStore extends Store {
   /** Settings that would grant what was refused, or null. */
   remedy: CacheOptions | null = null;
   /** The last settings the engine accepted. */
-  accepted: Settings = { budget: 512, policy: "q-filters", window: 64, sinks: 4 };
+  accepted: Settings = { budget: 512, policy: "winnow", window: 24, sinks: 4 };
   #engine: Engine | null = null;
   #wanted: CacheOptions | null = null;
   #inFlight: CacheOptions | null = null;
@@ -41,7 +41,7 @@ export class CacheStore extends Store {
   #readingRetention = false;
   #retentionDue = 0;
   readonly #rate = new Rate(3000);
-  #evicting: { budget: number; policy: PolicyName } = { budget: 512, policy: "q-filters" };
+  #evicting: { budget: number; policy: PolicyName } = { budget: 512, policy: "winnow" };
 
   /** What the controls show: what was asked for while it is on its way, else what is true. */
   get shown(): Settings {

@@ -88,7 +88,7 @@ function load(inputs: OpenInputs): Promise<InferenceEngine> {
     source: model.source,
     name: model.name,
     cache: options.cache,
-    tuning: options.tuning ?? "fast",
+    ...(options.tuning && { tuning: options.tuning }),
     ...(tuningStore && { tuningStore }),
     ...(options.speculative === undefined ? {} : { speculative: options.speculative }),
     onProgress,

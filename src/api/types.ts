@@ -31,7 +31,7 @@ export type KvStorage = "f16" | "q8" | "f32";
 export interface CacheOptions {
   /** Key-value pairs kept per kv head, or "full". Default 512. */
   budget?: number | "full";
-  /** Default "q-filters"; falls back to "k-norm", and says so in `info().notices`, without filters. */
+  /** Default "winnow"; without what it needs calibrated another steps in, and `info().notices` says so. */
   policy?: PolicyName;
   /** Most recent tokens that are never evicted. Default 64. */
   window?: number;
@@ -64,8 +64,8 @@ export interface EngineOptions {
    */
   speculative?: "off" | "lookup";
   /**
-   * How kernels are chosen for this adapter: "fast" (default) measures within 2 s at the first load and remembers,
-   * "full" measures more, packed integer products included, within 30 s; "off" goes by the adapter's kind.
+   * How kernels are chosen for this adapter: "fast" (default on GPUs) measures within 2 s at the first load and
+   * remembers, "full" measures more within 30 s; "off" (default on software adapters) goes by the adapter's kind.
    */
   tuning?: "off" | "fast" | "full";
   /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */

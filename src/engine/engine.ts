@@ -42,6 +42,7 @@ export interface EngineLoadOptions {
   /** Default "lookup". */
   speculative?: Speculative;
   /** Default "off". */
+  /** Default: "fast" on a GPU where there is a store to remember in, else "off". */
   tuning?: TuningMode;
   tuningStore?: TuningStore | undefined;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
@@ -128,6 +129,9 @@ export class InferenceEngine {
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 
     const { policy } = settings;
+    // On software adapters compiling the variants would cost more than the best of them saves.
+    const measurable = options.tuningStore && !isCpuAdapter(context.adapter.info);
+    const tuning = options.tuning ?? (measurable ? "fast" : undefined);
     const inputs: DeviceStateInputs = {
       source,
       gguf,
@@ -137,7 +141,7 @@ export class InferenceEngine {
       memoryLimit,
       storage,
       ...(options.speculative && { speculative: options.speculative }),
-      ...(options.tuning && { tuning: options.tuning, tuningStore: options.tuningStore }),
+      ...(tuning && { tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
     const state = await createDeviceState(context, inputs, {

@@ -21,7 +21,7 @@ export const PRESETS = {
   quick: {
     ...common,
     tasks: ["ppl", "needle"],
-    policies: ["full", "q-filters", "streaming-llm", "random"],
+    policies: ["full", "winnow", "q-filters", "streaming-llm", "random"],
     budgets: [64],
     ratios: [4],
     lengths: [384],

@@ -8,7 +8,7 @@ import {
 
 describe("resolveCacheSettings", () => {
   it("has the documented defaults", () => {
-    const settings = { budget: 512, policy: "q-filters", window: 64, sinks: 4 };
+    const settings = { budget: 512, policy: "winnow", window: 24, sinks: 4 };
     expect(resolveCacheSettings({})).toEqual(settings);
     expect(capacityOf(resolveCacheSettings({}))).toBe(512);
   });
@@ -21,6 +21,15 @@ describe("resolveCacheSettings", () => {
     [33, 16],
     [9, 4],
   ])("budget %i: a window that was not asked for is %i", (budget, window) => {
+    const settings = resolveCacheSettings({ budget, policy: "q-filters" });
+    expect(settings).toMatchObject({ budget, window, sinks: 4 });
+  });
+
+  it.each([
+    [512, 24],
+    [48, 24],
+    [33, 16],
+  ])("budget %i: winnow's own window is %i", (budget, window) => {
     expect(resolveCacheSettings({ budget })).toMatchObject({ budget, window, sinks: 4 });
   });
 

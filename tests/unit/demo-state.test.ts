@@ -118,14 +118,14 @@ describe("cache settings", () => {
         throw new Error("no");
       }),
     );
-    for (const budget of [384, 256, 64]) store.request({ budget });
-    expect(store.shown.budget).toBe(64);
+    for (const budget of [384, 256, 28]) store.request({ budget });
+    expect(store.shown.budget).toBe(28);
     await vi.runAllTimersAsync();
     vi.useRealTimers();
-    expect(asked).toEqual([{ budget: 64 }]);
+    expect(asked).toEqual([{ budget: 28 }]);
     expect(store.shown.budget).toBe(512);
     expect(store.error?.message).toBe("no");
-    expect(store.remedy).toEqual({ budget: 64, policy: "q-filters", sinks: 4, window: 30 });
+    expect(store.remedy).toEqual({ budget: 28, policy: "q-filters", sinks: 4, window: 12 });
   });
 });
 
