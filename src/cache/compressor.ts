@@ -90,12 +90,13 @@ export class Compressor {
 
   /**
    * Evicts down to the sequence's capacity and gives the memory back. `scoring`: what scores its cache anew
-   * first, where the policy's scores change.
+   * first, where the policy's scores change; asked once the sequence has pages of its own, for which a slab may
+   * grow and be another buffer.
    */
-  shrink(sequence: KvSequence, scoring: readonly Dispatch[]): void {
+  shrink(sequence: KvSequence, scoring: (() => readonly Dispatch[]) | undefined): void {
     if (sequence.overCapacity) {
       // Survivors move down into slots that a fork may still use.
-      if (scoring.length > 0) sequence.own();
+      if (scoring) sequence.own();
       else sequence.ownKept();
       this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
       const { kvHeads } = this.pool.shape;
@@ -105,18 +106,18 @@ export class Compressor {
         movesBytes(kvHeads, sequence.excess),
       );
       const evicting = globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves));
-      this.gpu.run([...scoring, ...evicting]);
+      this.gpu.run([...(scoring?.() ?? []), ...evicting]);
       this.gpu.ledger.destroy(moves);
     }
     sequence.shrink();
     this.pool.trim();
   }
 
-  /** Gives every cached key a score of the sequence's present policy, by `scoring`. */
-  rescore(sequence: KvSequence, scoring: readonly Dispatch[]): void {
+  /** Gives every cached key a score of the sequence's present policy, by `scoring`; see `shrink`. */
+  rescore(sequence: KvSequence, scoring: () => readonly Dispatch[]): void {
     sequence.own();
     this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
-    this.gpu.run(scoring);
+    this.gpu.run(scoring());
   }
 
   /** The kernel of `retention`, compiled when it is first needed. */

@@ -393,7 +393,7 @@ export class KvSequence implements Tenant {
     this.writeAll();
   }
 
-  /** Tokens that will come before the next scoring: from here on it may write to every slot. */
+  /** Tokens that come before the next scoring: what will not fit then is scored now, which writes to every slot. */
   private get ahead(): number {
     const { policy, window } = this.current;
     return scoringId(policy) > 0 ? scoringInterval(policy, window) : 0;
@@ -402,11 +402,12 @@ export class KvSequence implements Tenant {
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
     const ring = windowOf(this.pool.shape, layer) > 0;
     // Attention that is observed becomes the score of every slot, also while nothing has to go.
-    const observes = !ring && policyOf(this.current.policy).observation !== undefined;
+    const { observation } = policyOf(this.current.policy);
+    const observes = !ring && observation !== undefined && !observation.apart;
     const allocator = this.pool.allocators[layer];
     const shared: SharedPage[] = [];
     const missing = heads.map((head) => {
-      const full = observes || head.count + Math.max(tokens, this.ahead) > head.capacity;
+      const full = observes || head.count + tokens + this.ahead > head.capacity;
       const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
       for (let index = firstWritten; index < head.pages.length; index += 1)
         if (allocator.referencesOf(head.pages[index]) > 1) shared.push({ head, index });

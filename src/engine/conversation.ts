@@ -5,6 +5,7 @@ import {
   resolveCacheSettings,
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
+import { policyOf } from "../cache/policies/index.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
@@ -106,8 +107,9 @@ export class Conversation {
       this.drafter?.seal();
       const { runner } = this.core.state;
       // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescored) sequence.own();
-      else if (sequence.longestGlobal > capacityOf(settings)) sequence.own(settings);
+      const scored = rescored || policyOf(settings.policy).scoring !== undefined;
+      const shrinks = sequence.longestGlobal > capacityOf(settings);
+      if (rescored || shrinks) sequence.own(scored ? undefined : settings);
       sequence.setSettings(settings);
       if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
       runner.shrink(sequence);

@@ -255,12 +255,13 @@ export class Runner {
   /** Evicts down to the sequence's capacity and gives the memory back. */
   shrink(sequence: KvSequence): void {
     const { policy } = sequence.settings;
-    this.compressor.shrink(sequence, policyOf(policy).scoring ? this.scorer.whole(policy) : []);
+    const { scoring } = policyOf(policy);
+    this.compressor.shrink(sequence, scoring && (() => this.scorer.whole(policy)));
   }
 
   /** Scores every cached pair by the sequence's present policy, which must be prepared. */
   rescore(sequence: KvSequence): void {
-    this.compressor.rescore(sequence, this.scorer.whole(sequence.settings.policy));
+    this.compressor.rescore(sequence, () => this.scorer.whole(sequence.settings.policy));
   }
 
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
@@ -285,6 +286,8 @@ export class Runner {
   /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
   private divide(sequence: KvSequence, tokens: number): void {
     if (!sequence.dividesWith(tokens)) return;
+    // What may fail comes first: copies of pages that are shared with a fork.
+    sequence.own();
     sequence.divide();
     this.shrink(sequence);
   }

@@ -19,6 +19,8 @@ import {
 
 const G = 2;
 const SCORING = 3;
+/** Candidates of a head whose attention has a place beside the scores. */
+const ROOM = 1000;
 const LANE = { ...PLAIN_LANE, scoring: SCORING, every: 1 };
 
 let gpu: GpuContext;
@@ -67,10 +69,12 @@ async function expectTwin(
     upload(gpu, qkv),
     upload(gpu, new Float32Array(Math.max(rows, queries) * heads).fill(Number.NaN)),
   ];
-  const after = await runScene(gpu, scene, target, buffers, [
-    { kernel: lse, workgroups: [queries, heads] },
-    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] },
-  ]);
+  const beside = observation.apart ? [upload(gpu, new Float32Array(G * ROOM).fill(-1))] : [];
+  const runs = [
+    { kernel: lse, workgroups: [queries, heads] as const },
+    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const },
+  ];
+  const after = await runScene(gpu, scene, target, buffers, runs, beside);
   expect(await readF32(gpu, buffers[0]!)).toEqual(qkv);
   const group = heads / kvHeads;
   const query = (row: number, g: number) =>
@@ -89,7 +93,17 @@ async function expectTwin(
       return { lane, g, scores };
     }),
   );
-  expectScores(scene, after, expected, tolerance);
+  if (!beside[0]) return expectScores(scene, after, expected, tolerance);
+  // No score changes, and nothing is left beyond the candidates.
+  expectScores(scene, after, [], tolerance);
+  const left = await readF32(gpu, beside[0]);
+  for (const { g, scores } of expected) {
+    const own = left.subarray(g * ROOM, (g + 1) * ROOM);
+    const most = Math.max(...scores);
+    const worst = scores.map((score, i) => Math.abs(own[i]! - score) / most);
+    expect(Math.max(...worst), `kv head ${g}`).toBeLessThan(tolerance);
+    expect(own.subarray(scores.length).every((x) => x === -1)).toBe(true);
+  }
 }
 
 /** A block of `rows` on lane 1, whose last `queries` rows are observed. */
@@ -148,6 +162,21 @@ test.each([
     [5, 3, 2],
   ] as const)
     await expectBlock(shapeOf(16), size, observation);
+});
+
+test.each([
+  ["f16", 2],
+  ["q8", 3],
+  ["f32", 4],
+] as const)("block: left beside the scores, %s, %i heads a group", async (storage, group) => {
+  const observation = { pool: 10, peaks: true, accumulate: false, apart: true };
+  for (const size of [
+    [40, 130, 32],
+    [0, 200, 32],
+    [70, 12, 12],
+    [33, 1, 1],
+  ] as const)
+    await expectBlock(shapeOf(64, storage, group), size, observation);
 });
 
 test("block: tiles come round where there are many candidates", async () => {

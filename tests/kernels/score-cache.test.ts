@@ -23,6 +23,8 @@ import {
 const CONTEXT = 8192;
 const G = 2;
 const LAYER = 1;
+/** Candidates of a head whose attention has a place. */
+const ROOM = 1000;
 const SCORING = 5;
 const LANE = { ...PLAIN_LANE, seed: 7, scoring: SCORING, every: 8 };
 const BLOCK = { kind: "block" } as const;
@@ -34,16 +36,16 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.destroy());
 
-const shapeOf = (headDim: number, storage: KvStorage): CacheShape => ({
+const shapeOf = (headDim: number, storage: KvStorage, group = 2): CacheShape => ({
   layers: 2,
-  heads: 2 * G,
+  heads: group * G,
   kvHeads: G,
   headDim,
   storage,
 });
 
 /** A head of random vectors, with every coefficient. */
-function randomHead(D: number, seed: number, quadratic = true): Required<HeadScore> {
+function randomHead(D: number, seed: number, quadratic = true, queries = 1): Required<HeadScore> {
   const random = uniform(seed);
   const rows = quadratic ? Array.from({ length: D }, () => normals(random, D, 0.3)) : [];
   // S = A A' is symmetric and no less than 0.
@@ -64,7 +66,7 @@ function randomHead(D: number, seed: number, quadratic = true): Required<HeadSco
     plainNovelty: 1.2,
     weights: [0.9, 1.3, 0.8],
     filter: normals(random, D, 0.5),
-    expectedQuery: normals(random, D),
+    expectedQuery: normals(random, queries * D),
     pairWeights: normals(random, D / 2),
     covariance,
   };
@@ -113,10 +115,9 @@ async function expectTwin(
   target: SceneTarget,
   due: (lane: number, g: number) => boolean,
   tolerance = 2e-5,
+  observed = normals(uniform(8), G * ROOM, 0.01).map(Math.abs),
 ): Promise<void> {
   const { kernel, data, rope, features, heads, shape } = scored;
-  const room = 1000;
-  const observed = normals(uniform(8), G * room, 0.01).map(Math.abs);
   const last = features.observed && "lane" in target ? [upload(gpu, observed)] : [];
   const runs = [{ kernel, workgroups: [1, G] as const }];
   const after = await runScene(gpu, scene, target, [data, rope], runs, last);
@@ -134,7 +135,7 @@ async function expectTwin(
         seed: scene.lanes[lane]!.seed,
         last,
         count: scene.cache.count(lane, g),
-        observed: observed.subarray(g * room),
+        observed: observed.subarray(g * ROOM),
         inverseFrequencies: inverseFrequencies(shape.headDim, 10000),
       });
       return [{ lane, g, scores }];
@@ -239,6 +240,71 @@ describe("score_cache: all features at once", () => {
         () => true,
         1e-4,
       );
+  });
+});
+
+describe("score_cache: as winnow scores a prompt", () => {
+  const features = (pool: number): ScoreFeatures => ({
+    moving: true,
+    ofEachHead: true,
+    pairNorm: true,
+    value: true,
+    novelty: true,
+    plainNovelty: true,
+    standardise: true,
+    pool,
+    observed: true,
+  });
+  const target = { lane: 1, last: 5200, all: true };
+
+  // A workgroup pools 64 rows at a time: one, several, and as many as fill them; fewer than neighbours.
+  test.each([
+    [1, 64, "f16", 4],
+    [2, 64, "q8", 4],
+    [3, 64, "f32", 4],
+    [4, 128, "f16", 7],
+  ] as const)("%i heads a group, D %i, %s, %i neighbours", async (group, D, storage, pool) => {
+    const shape = shapeOf(D, storage, group);
+    const heads = [1, 2].map((seed) => randomHead(D, seed, false, group));
+    const scored = await prepare(shape, features(pool), BLOCK, heads);
+    for (const [count, rows] of [
+      [40, 130],
+      [0, 200],
+      [70, 128],
+      [5, 3],
+    ] as const)
+      await expectTwin(scored, blockScene(shape, count, rows), target, () => true, 1e-4);
+  });
+
+  test("a part that is the same of all candidates counts for nothing", async () => {
+    const shape = shapeOf(64, "f16");
+    const all = [1, 2].map((seed) => randomHead(64, seed, false, 2));
+    const scene = blockScene(shape, 33, 70);
+    const same = new Float32Array(G * ROOM).fill(0.02);
+    const none = { moving: 0, pairNorm: 0, logValue: 0, novelty: 0 };
+    for (const heads of [
+      // Novelty, then importance.
+      all.map((head) => ({ ...head, plainNovelty: 0 })),
+      all.map((head) => only(head, { ...none, plainNovelty: 1 })),
+    ]) {
+      const scored = await prepare(shape, features(4), BLOCK, heads);
+      await expectTwin(scored, scene, target, () => true, 1e-4);
+      await expectTwin(scored, scene, target, () => true, 1e-4, same);
+    }
+    // Of one candidate all parts are.
+    const scored = await prepare(shape, features(4), BLOCK, all);
+    const one = makeScene({ shape, lanes: [LANE, LANE], fill: () => ({ count: 0 }), rows: 1 });
+    await expectTwin(scored, one, target, () => true);
+  });
+
+  test("a step: every expected query, what is in the cache alone", async () => {
+    const shape = shapeOf(64, "f16", 3);
+    const heads = [1, 2].map((seed) => randomHead(64, seed, false, 3));
+    const step = { moving: true, ofEachHead: true, pairNorm: true, value: true, novelty: true };
+    const scored = await prepare(shape, step, STEP, heads);
+    const scene = makeScene({ shape, lanes: [LANE, LANE], fill: (_, g) => ({ count: 90 + g }) });
+    const rows = [1, 0].map((lane) => ({ lane, position: 640 }));
+    await expectTwin(scored, scene, { rows }, () => true, 1e-4);
   });
 });
 

@@ -1,6 +1,7 @@
 /**
  * Every policy against a simulation in fp32 PyTorch (oracle_policies.py): what each kv head keeps of a prompt
- * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those.
+ * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those; of winnow also
+ * what it keeps of a second prompt.
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -23,12 +24,16 @@ interface Run {
   /** Kept after the prompt, and at the end. */
   prompt: Positions;
   end: Positions;
+  /** Kept after a second prompt. */
+  second?: Positions;
   /** Those whose scores were nearly equal to what decided: either may go. */
   doubtful: Positions;
   nll: number[];
 }
 interface Fixture {
   tokens: number[];
+  /** Tokens of a second prompt. */
+  second: number[];
   prompt: number;
   runs: Run[];
 }
@@ -105,6 +110,11 @@ describe.each(NAMES)("%s against PyTorch", (policy) => {
     expectKept(kept, { wanted: run.end, doubtful, cascades: true });
     const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
     expect(worst).toBeLessThan(0.01);
+    if (run.second) {
+      await runner.prefill(sequence, fixture.second, () => {});
+      const last = await keptPositions(state, sequence);
+      expectKept(last, { wanted: run.second, doubtful, cascades: true });
+    }
     losses.dispose();
     sequence.free();
     checkCache(engine);

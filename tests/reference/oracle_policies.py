@@ -23,10 +23,11 @@ from oracle_filters import filters_of_layer
 from oracle_model import Llama, check, grouped_attention, load
 from oracle_statistics import fit_poisson
 
-PROMPT, DECODED, CHUNK, EVERY, NEAR = 200, 60, 128, 16, 1e-3
+PROMPT, DECODED, SECOND, CHUNK, EVERY, NEAR = 200, 60, 140, 128, 16, 1e-3
 RUNS = [{"budget": 64, "window": 16, "sinks": 4}, {"budget": 96, "window": 32, "sinks": 4}]
 SEED = 1
 LOSS_BUDGETS = [32, 64, 96, 128, 192]
+AHEAD = [2**i for i in range(10)]
 
 
 def sequence(vocab, count, seed):
@@ -45,6 +46,20 @@ class Head:
     def rope(self, x, positions):
         return self.llama.rope(x[None, None], positions)[0, 0]
 
+    @property
+    def group_mean(self):
+        return self.q_mean.mean(0)
+
+    @property
+    def unexplained(self):
+        """[D/2]: of the mean length of each rotary pair, what the heads' mean queries are short of."""
+        return self.q_abs - moduli(self.q_mean).mean(0)
+
+
+def moduli(x):
+    """Lengths of rotary pairs, [..., D] -> [..., D/2]"""
+    return torch.complex(*x.chunk(2, dim=-1)).abs()
+
 
 # Scores: (head, keys, values, positions, last) -> [N], higher = keep.
 
@@ -61,12 +76,8 @@ def q_filters_age(head, k, v, positions, last):
 
 def tri_attention(head, k, v, positions, last):
     """Mean of the future logits of the mean query, plus the lengths that the mean does not explain."""
-    ahead = torch.tensor([2**i for i in range(10)])
-    future = head.rope(head.q_mean.expand(len(ahead), -1), last + ahead)
-    half = k.shape[-1] // 2
-    means = torch.complex(head.q_means[:, :half], head.q_means[:, half:])
-    unexplained = head.q_abs - means.abs().mean(0)
-    return (k @ future.T).mean(-1) + torch.complex(k[:, :half], k[:, half:]).abs() @ unexplained
+    future = head.rope(head.group_mean.expand(len(AHEAD), -1), last + torch.tensor(AHEAD))
+    return (k @ future.T).mean(-1) + moduli(k) @ head.unexplained
 
 
 def expected_attention(head, k, v, positions, last):
@@ -74,7 +85,7 @@ def expected_attention(head, k, v, positions, last):
     d = k.shape[-1]
     rotations = [head.rope(torch.eye(d), torch.full((d,), last + i)) for i in range(1, 513)]
     turn = torch.stack(rotations).double().mean(0).T
-    mu = turn @ head.q_mean.double()
+    mu = turn @ head.group_mean.double()
     cov = turn @ head.q_cov.double() @ turn.T
     k = k.double()
     logits = k @ mu / math.sqrt(d) + torch.einsum("nd,de,ne->n", k, cov, k) / d / 2
@@ -108,6 +119,43 @@ def random(head, k, v, positions, last):
     return torch.tensor([draw(p) for p in positions.tolist()]).double() / 2**24
 
 
+def winnow_features(head, k, v, positions, last):
+    """[N, 7]"""
+    ahead = last + torch.tensor(AHEAD)
+    queries = [head.rope(q.expand(len(AHEAD), -1), ahead).mean(0) for q in head.q_mean]
+    root = math.sqrt(k.shape[-1])
+    columns = [
+        (k @ torch.stack(queries).T / root).logsumexp(-1),
+        moduli(k) @ head.unexplained / root,
+        v.norm(dim=-1).log(),
+        ((last - positions).float() + 1).log(),
+        -keydiff(head, k, v, positions, last),
+        k @ head.filter,
+        k.norm(dim=-1),
+    ]
+    return torch.stack(columns, dim=-1).double()
+
+
+def winnow(head, k, v, positions, last):
+    return winnow_features(head, k, v, positions, last) @ head.score_fit[:7].double()
+
+
+def winnow_prompt(head, k, v, positions, last, weights, cached):
+    """A prompt in one piece, after `cached` pairs of earlier ones; weights [R, M, N] of its last rows."""
+
+    def z(x):
+        return (x - x.mean()) / x.std(correction=0)
+
+    def most_of_neighbours(x, size):
+        rows = F.max_pool1d(x[None, cached:], size, stride=1, padding=size // 2)[0]
+        return torch.cat([x[:cached], rows])
+
+    plain = head.rope(k, -positions)
+    scores = z(winnow(head, k, v, positions, last)) + z(keydiff(head, plain, v, positions, last).double())
+    seen = most_of_neighbours(weights.double().mean(1).amax(0), 21)
+    return z(most_of_neighbours(scores, 9)) + 0.25 * z((seen + 1e-6).log())
+
+
 def nothing(head, k, v, positions, last):
     return torch.zeros(len(positions))
 
@@ -115,6 +163,7 @@ def nothing(head, k, v, positions, last):
 #: `changes`: scored anew every EVERY tokens. `observes`: attention that is seen, see Simulation. `divides`: heads
 #: have budgets of their own, from the start, since the prompt is longer than the budget.
 POLICIES = {
+    "winnow": {"score": winnow, "changes": True, "divides": True, "observes": "prompt"},
     "full": {"score": nothing},
     "q-filters": {"score": q_filters},
     "q-filters-age": {"score": q_filters_age, "changes": True},
@@ -136,16 +185,17 @@ def snapkv_scores(weights):
 
 
 def divided(loss, run):
-    """loss [L, G, B] -> budgets [L, G] of the same mean: pages of 32 go where they lower the error most."""
+    """loss [L, G, B] -> budgets [L, G] of the same mean: one pair after the other goes where it lowers the loss most."""
     mean, heads = run["budget"], loss.shape[0] * loss.shape[1]
-    curves = [lower_hull(LOSS_BUDGETS, one) for one in loss.flatten(0, 1).tolist()]
     floor = 32 * math.ceil(max(32, run["window"] + run["sinks"] + 1) / 32)
-    most = min(8 * mean // 32 * 32, LOSS_BUDGETS[-1])
-    pairs = [floor if floor < mean < most else mean] * heads
-    while (left := mean * heads - sum(pairs)) > 0:
-        page = min(32, left)
-        gains = [c(n) - c(n + page) if n + page <= most else -math.inf for c, n in zip(curves, pairs)]
-        pairs[max(range(heads), key=lambda i: (gains[i], -pairs[i]))] += page
+    most = min(8 * mean, LOSS_BUDGETS[-1])
+    pairs = [mean] * heads
+    if floor < mean < most:
+        curves = [lower_hull(LOSS_BUDGETS, y) for y in loss.flatten(0, 1).tolist()]
+        pairs = [floor] * heads
+        for _ in range((mean - floor) * heads):
+            gains = [c(n) - c(n + 1) if n < most else -math.inf for c, n in zip(curves, pairs)]
+            pairs[gains.index(max(gains))] += 1
     return torch.tensor(pairs).view(loss.shape[:2]).tolist()
 
 
@@ -153,7 +203,7 @@ def lower_hull(x, y):
     """The largest convex function below the points: at each place the lowest chord over it."""
 
     def at(t):
-        chords = [b for a, b in zip(x, y) if a == t]
+        chords = [y[x.index(t)]] if t in x else []
         for i, a in enumerate(x):
             for j, b in enumerate(x):
                 if a < t < b:
@@ -171,7 +221,7 @@ class Simulation:
         if self.policy.get("divides"):
             loss = torch.stack([torch.stack([head.head_loss for head in layer]) for layer in heads])
             self.budgets = divided(loss, run)
-        total = PROMPT + DECODED
+        total = PROMPT + DECODED + SECOND
         self.k = torch.zeros(llama.L, llama.G, total, llama.D)
         self.v = torch.zeros(llama.L, llama.G, total, llama.D)
         self.scores = torch.zeros(llama.L, llama.G, total, dtype=torch.float64)
@@ -213,7 +263,14 @@ class Simulation:
         n = int(positions[-1]) + 1
         if self.policy.get("observes") == "sum":
             self.scores[layer, g, :n] += self.weights(layer, g, q, positions).mean(0).sum(0)
-        elif self.policy.get("observes") and len(positions) > 1:
+        elif self.policy.get("observes") == "prompt" and len(positions) > 1:
+            last = self.weights(layer, g, q[:, :, -32:], positions[-32:])
+            kept = torch.nonzero(self.kept[layer, g]).flatten()
+            cached = len(kept) - len(positions)
+            k, v, head = self.k[layer, g, kept], self.v[layer, g, kept], self.heads[layer][g]
+            scores = winnow_prompt(head, k, v, kept, n - 1, last[:, :, kept], cached)
+            self.scores[layer, g, kept] = scores
+        elif self.policy.get("observes") == "end of prompt" and len(positions) > 1:
             last = self.weights(layer, g, q[:, :, -64:], positions[-64:])
             self.scores[layer, g, :n] = snapkv_scores(last).double()
 
@@ -261,6 +318,12 @@ def simulate(llama, policy, run, heads, ids):
     for t in range(PROMPT, PROMPT + DECODED):
         nll.append(-logits[-1].double().log_softmax(-1)[ids[t]].item())
         logits = simulation.logits(ids[t : t + 1], t)
+    end = simulation.positions(simulation.kept)
+    # Of the others nothing is new in a second prompt.
+    again = {}
+    if policy == "winnow":
+        simulation.logits(ids[PROMPT + DECODED :], PROMPT + DECODED)
+        again = {"second": simulation.positions(simulation.kept)}
     doubtful = simulation.positions(simulation.doubtful)
     share = simulation.doubtful.float().mean().item()
     print(policy, run, "mean loss", sum(nll) / len(nll), "doubtful", share, flush=True)
@@ -269,7 +332,8 @@ def simulate(llama, policy, run, heads, ids):
         "policy": policy,
         **run,
         "prompt": after_prompt,
-        "end": simulation.positions(simulation.kept),
+        "end": end,
+        **again,
         "doubtful": doubtful,
         "nll": [round(x, 5) for x in nll],
     }
@@ -279,20 +343,20 @@ def calibration(llama, ids):
     """Tensors of a calibration file, [L, G, ...], from the model's own queries on `ids`."""
     n = len(ids)
     positions = torch.arange(n)
-    names = ("q_filters", "q_mean", "q_abs", "q_cov", "age_fit", "score_fit", "head_loss")
+    names = "q_filters q_mean q_abs q_cov age_fit score_fit head_loss".split()
     out = {name: [] for name in names}
+    generator = torch.Generator().manual_seed(3)
 
     def attend(layer, q, k, v):
         group = llama.H // llama.G
         plain = llama.rope(q, -positions)[0]
         filters, _ = filters_of_layer(q[0], llama.G)
         for g in range(llama.G):
-            queries = plain[g * group : (g + 1) * group]
-            x = queries.reshape(-1, llama.D)
-            half = llama.D // 2
+            own = plain[g * group : (g + 1) * group]
+            x = own.reshape(-1, llama.D)
             out["q_filters"].append(filters[g])
-            out["q_mean"].append(queries.mean(1))
-            out["q_abs"].append(torch.complex(x[:, :half], x[:, half:]).abs().mean(0))
+            out["q_mean"].append(own.mean(1))
+            out["q_abs"].append(moduli(x).mean(0))
             out["q_cov"].append(torch.cov(x.T, correction=0))
             logits = q[0, g * group : (g + 1) * group] @ k[0, g].T / math.sqrt(llama.D)
             causal = torch.ones(n, n, dtype=torch.bool).tril()
@@ -303,19 +367,31 @@ def calibration(llama, ids):
             x = torch.stack([(score[j] - mean) / std, (i - j + 1).double().log()], dim=1)
             _, a, b = fit_poisson(weights[i, j].double(), x.double()).tolist()
             out["age_fit"].append(torch.tensor([a, b, mean, std]))
-            # As real models have them; fitted to a random model they would say little.
-            out["score_fit"].append(torch.tensor([0.8, 0.1, 1.1, 0.02, -2.5, -0.06, 0.03, 0.0]))
+            # A fit to a random model's attention would be of age alone: drawn, every feature counts.
+            known = {"filter": filters[g], "q_mean": out["q_mean"][-1], "q_abs": out["q_abs"][-1]}
+            features = winnow_features(Head(llama, known, 0), k[0, g], v[0, g], positions, n - 1)
+            drawn = torch.randn(7, generator=generator) / features.std(0)
+            out["score_fit"].append(F.pad(drawn, (0, 1)))
             # Heads of a random model are alike: sharpened, each a bit more, they want different budgets.
             sharp = (logits * (1 + 0.5 * (layer * llama.G + g))).masked_fill(~causal, -math.inf).softmax(-1)
-            mass = sharp.mean(0)[n // 2 :] * v[0, g].norm(dim=-1)
-            # What the best pairs leave of the attention stands in for the error of the output.
-            rest = [1 - (mass.topk(b, dim=-1).values.sum(-1) / mass.sum(-1)).mean() for b in LOSS_BUDGETS]
-            out["head_loss"].append(torch.stack(rest))
+            out["head_loss"].append(losses_of(sharp[:, n // 2 :], v[0, g]))
         return grouped_attention(q, k, v, torch.ones(n, n, dtype=torch.bool).tril())
 
     llama.hidden(torch.tensor([ids]), positions, attend)
     shape = (llama.L, llama.G)
     return {k: torch.stack(v).float().unflatten(0, shape).contiguous() for k, v in out.items()}
+
+
+def losses_of(weights, v):
+    """weights [R, M, N], v [N, D] -> [B]: mean error of the group's output with but the most attended pairs."""
+    order = weights.mean(0).argsort(dim=-1, descending=True)
+    losses = []
+    for budget in LOSS_BUDGETS:
+        kept = torch.zeros(order.shape, dtype=torch.bool).scatter_(1, order[:, :budget], True)
+        part = weights * kept
+        error = part / part.sum(-1, keepdim=True) @ v - weights @ v
+        losses.append(error.square().sum((0, 2)).sqrt().mean())
+    return torch.stack(losses)
 
 
 def policies_fixture(root, folder, provenance, write):
@@ -326,31 +402,27 @@ def policies_fixture(root, folder, provenance, write):
     vocab = model.config.vocab_size
     ids = sequence(vocab, PROMPT + DECODED, 1)
     assert check(model, ids) < 1e-4
+    second = sequence(vocab, SECOND, 4)
     llama = Llama(model)
     known = calibration(llama, sequence(vocab, 260, 2))
     path = os.path.join(folder, "policies-tiny.safetensors")
     budgets = " ".join(map(str, LOSS_BUDGETS))
     save_file(known, path, metadata={"version": "3", "head_loss_budgets": budgets})
     os.chmod(path, 0o644)
-    short = {"q_filters": "filter", "q_mean": "q_means"}
-    means = known["q_mean"].mean(2)
+    short = {"q_filters": "filter"}
     heads = [
         [
-            Head(
-                llama,
-                {**{short.get(k, k): v[l, g] for k, v in known.items()}, "q_mean": means[l, g]},
-                l * llama.G + g,
-            )
+            Head(llama, {short.get(k, k): v[l, g] for k, v in known.items()}, l * llama.G + g)
             for g in range(llama.G)
         ]
         for l in range(llama.L)
     ]
-    runs = [simulate(llama, p, run, heads, ids) for p in POLICIES for run in RUNS]
+    runs = [simulate(llama, p, run, heads, ids + second) for p in POLICIES for run in RUNS]
     full = next(r["nll"] for r in runs if r["policy"] == "full")
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0, PROMPT - 1 : -1].double().log_softmax(-1)
     plain = [-logits[i, ids[PROMPT + i]].item() for i in range(DECODED)]
     assert max(abs(a - b) for a, b in zip(full, plain)) < 1e-3
     own = [{**run, "heads": divided(known["head_loss"], run)} for run in RUNS]
-    common = {"tokens": ids, "prompt": PROMPT, "head_budgets": own}
+    common = {"tokens": ids, "second": second, "prompt": PROMPT, "head_budgets": own}
     write("policies-tiny.json", {**provenance, **common, "runs": runs})
