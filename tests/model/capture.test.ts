@@ -15,7 +15,7 @@ function rowOf(
   captured: readonly CapturedHeads[],
   layer: number,
   position: number,
-  field: "queries" | "keys" | "values",
+  field: "queries" | "keys" | "values" | "residual",
 ): Float32Array {
   const one = captured.find(
     ({ layer: l, start, rows }) => l === layer && position >= start && position < start + rows,
@@ -25,7 +25,7 @@ function rowOf(
 }
 
 describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
-  const { tokens, layer, rows } = fixture[name];
+  const { tokens, layer, rows, output } = fixture[name];
   let engine: InferenceEngine;
   beforeAll(async () => {
     const source = new MemorySource(tinyModel(name), "tiny.gguf");
@@ -33,23 +33,33 @@ describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
   });
   afterAll(() => engine?.close());
 
-  test("queries, keys and values are transformers'", async () => {
+  test("queries, keys, values and the residual stream's length are transformers'", async () => {
     const captured: CapturedHeads[] = [];
     // A second chunk: positions go on, and what came before stays in the cache.
     for await (const heads of engine.captureHeads([...tokens, ...tokens, ...tokens]))
       captured.push(heads);
     expect(new Set(captured.map(({ start }) => start))).toEqual(new Set([0, 128]));
     expect(engine.shape.layers).toBe(layer + 1);
-    for (const { position, q, k, v } of rows)
+    for (const { position, q, k, v, residual } of rows)
       for (const [field, expected] of [
         ["queries", q],
         ["keys", k],
         ["values", v],
+        ["residual", [residual]],
       ] as const) {
         const found = rowOf(captured, layer, position, field);
         expect(found).toHaveLength(expected.length);
         for (const [i, x] of found.entries())
           expect(Math.abs(x - expected[i]!), `${field} at ${position}`).toBeLessThan(1e-2);
       }
+  });
+
+  test("attention's output matrix is transformers'", async () => {
+    const matrix = await engine.outputMatrix(layer);
+    expect(matrix).toHaveLength(output.size);
+    const width = output.row.length;
+    const column = output.column.map((_, i) => matrix[(i + 1) * width - 1]!);
+    for (const [i, x] of [...matrix.slice(-width), ...column].entries())
+      expect(Math.abs(x - [...output.row, ...output.column][i]!)).toBeLessThan(1e-5);
   });
 });

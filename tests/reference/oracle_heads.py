@@ -14,24 +14,35 @@ POSITIONS = (0, 17, 49)
 
 
 def heads_of(path, name):
-    """Queries and keys after norm and RoPE, and values, of the last global layer."""
+    """Of the last global layer: queries and keys after norm and RoPE, values, the length of what enters, and Wo."""
     model = load_family(path, name)
     ids = sequence(model.config.vocab_size)
     use_masked(model)
-    layers = []
+    layers, entering = [], []
+    for layer in model.model.layers:
+        layer.register_forward_pre_hook(
+            lambda _, inputs: entering.append(inputs[0][0, list(POSITIONS)])
+        )
 
     def record(module, query, key, value, *rest, **more):
         if not getattr(module, "is_sliding", False):
-            layers.append([x[0, :, list(POSITIONS)].transpose(0, 1) for x in (query, key, value)])
+            heads = [x[0, :, list(POSITIONS)].transpose(0, 1) for x in (query, key, value)]
+            layers.append((heads, entering[-1].norm(dim=-1), module.o_proj.weight))
         return MASKED(module, query, key, value, *rest, **more)
 
     AttentionInterface.register("masked", record)
     with torch.no_grad():
         model(torch.tensor([ids]), use_cache=False)
-    rounded = [[[round(v, 5) for v in row.flatten().tolist()] for row in x] for x in layers[-1]]
-    q, k, v = rounded
-    rows = [{"position": p, "q": q[i], "k": k[i], "v": v[i]} for i, p in enumerate(POSITIONS)]
-    return {"tokens": ids, "layer": len(layers) - 1, "rows": rows}
+    heads, lengths, output = layers[-1]
+    rounded = lambda x: [round(v, 5) for v in x.flatten().tolist()]
+    q, k, v = [[rounded(row) for row in x] for x in heads]
+    rows = [
+        {"position": p, "q": q[i], "k": k[i], "v": v[i], "residual": round(lengths[i].item(), 5)}
+        for i, p in enumerate(POSITIONS)
+    ]
+    # Of Wo [E, H D] the last row and the last column, which tell its order.
+    output = {"size": output.numel(), "row": rounded(output[-1]), "column": rounded(output[:, -1])}
+    return {"tokens": ids, "layer": len(layers) - 1, "rows": rows, "output": output}
 
 
 def heads_fixture(root, write):
