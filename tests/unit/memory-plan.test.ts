@@ -21,7 +21,9 @@ describe("planMemory", () => {
     const V = TINY_VOCAB;
     const layer = 2 * E + H * D * E + 2 * G * D * E + E * H * D + 3 * F * E;
     const rope = (256 + 131072 / 256 + 1) * D; // cos and sin of D/2 angles a row
-    const weights = 4 * (V * E + L * layer + E + L * G * D + rope);
+    // Of the default policy: coefficients, filter, the expected query of each of the group's heads, pair weights.
+    const scoring = 16 + D + (H / G) * D + D / 2;
+    const weights = 4 * (V * E + L * layer + E + L * G * (D + scoring) + rope);
     const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + F;
     const partials = H * 32 * (D + 2);
     const B = 2048; // rows of a prompt block
