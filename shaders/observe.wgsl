@@ -11,7 +11,7 @@
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
-@group(0) @binding(4) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D], queries turned
+@group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D], queries turned
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // [observed queries, H]
 
 var<workgroup> sh_mass: array<f32, WORKGROUP>;
@@ -33,14 +33,17 @@ fn main(
     let i = tile + t - POOL; // wraps below 0: not there
     var mass = 0.0;
     if (i < total) {
-      let c = candidate_at(i, count, row, kv_head);
+      let key = scaled_key(candidate_at(i, count, row, kv_head));
       let queries = observed_queries();
       for (var h = kv_head * GROUP; h < (kv_head + 1u) * GROUP; h += 1u) {
         var of_head = 0.0;
         for (var q = 0u; q < queries; q += 1u) {
           let query = observed_query(group.z, q);
           if (i >= count && i - count >= query.sees) { continue; }
-          of_head += exp(logit(c, query.row, h) - lse[query.index * shape.heads + h]);
+          let at = query_at(query.row, h);
+          var logit = 0.0;
+          for (var d = 0u; d < QUADS; d += 1u) { logit += dot(key[d], qkv[at + d]); }
+          of_head += exp(logit - lse[query.index * shape.heads + h]);
         }
         if (!ACCUMULATE) { of_head /= f32(queries); }
         if (PEAKS) { mass = max(mass, of_head); } else { mass += of_head / f32(GROUP); }

@@ -6,7 +6,7 @@
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
-@group(0) @binding(4) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D], queries turned
+@group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D], queries turned
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [observed queries, H]
 
 const LOWEST = -3.0e38;
@@ -24,10 +24,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let query = observed_query(group.z, group.x);
   if (!work.due) { return; }
   let visible = min(count + work.rows, count + query.sees);
+  var wanted: array<vec4<f32>, QUADS>;
+  let at = query_at(query.row, head);
+  for (var d = 0u; d < QUADS; d += 1u) { wanted[d] = inverseSqrt(f32(HEAD_DIM)) * qkv[at + d]; }
   var highest = LOWEST;
   var sum = 0.0;
   for (var i = t; i < visible; i += WORKGROUP) {
-    let x = logit(candidate_at(i, count, row, kv_head), query.row, head);
+    let c = candidate_at(i, count, row, kv_head);
+    var x = 0.0;
+    for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
+      let k = candidate_key(c, o);
+      x += dot(k.low, wanted[2u * o]) + dot(k.high, wanted[2u * o + 1u]);
+    }
+    x *= candidate_scales(c).x;
     let above = max(highest, x);
     sum = sum * exp(highest - above) + exp(x - above);
     highest = above;

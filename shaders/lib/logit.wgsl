@@ -1,13 +1,20 @@
-// The logit of a candidate for a query head of a row. Needs lib/candidates_*, qkv, shape.
+// Logits of candidates for query heads of a row. Needs lib/candidates_*, qkv: array<vec4<f32>>, shape.
 
-fn logit(c: Candidate, query_row: u32, head: u32) -> f32 {
-  let at = (query_row * (shape.heads + 2u * shape.kv_heads) + head) * HEAD_DIM;
-  var sum = 0.0;
+const QUADS = HEAD_DIM / 4u;
+
+// Where a head's query begins in qkv.
+fn query_at(row: u32, head: u32) -> u32 {
+  return (row * (shape.heads + 2u * shape.kv_heads) + head) * QUADS;
+}
+
+// A candidate's key times 1 / sqrt(D), as it was before it was stored.
+fn scaled_key(c: Candidate) -> array<vec4<f32>, QUADS> {
+  let scale = candidate_scales(c).x * inverseSqrt(f32(HEAD_DIM));
+  var key: array<vec4<f32>, QUADS>;
   for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
     let k = candidate_key(c, o);
-    let q = at + 8u * o;
-    sum += dot(k.low, vec4<f32>(qkv[q], qkv[q + 1u], qkv[q + 2u], qkv[q + 3u]))
-      + dot(k.high, vec4<f32>(qkv[q + 4u], qkv[q + 5u], qkv[q + 6u], qkv[q + 7u]));
+    key[2u * o] = scale * k.low;
+    key[2u * o + 1u] = scale * k.high;
   }
-  return sum * candidate_scales(c).x * inverseSqrt(f32(HEAD_DIM));
+  return key;
 }

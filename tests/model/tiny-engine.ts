@@ -14,19 +14,24 @@ export function tinyFilters(): Float32Array {
 }
 
 /** The tiny f32 model with filters, on the adapter at hand or on `gpu`. */
-export function loadTinyEngine(
+export async function loadTinyEngine(
   cache: CacheRequest = {},
   { gpu, ...options }: Partial<EngineLoadOptions> & { gpu?: GPU } = {},
 ): Promise<InferenceEngine> {
   Object.assign(globalThis, globals);
   const { layers, kvHeads, headDim } = TINY_MODELS.f32;
-  return InferenceEngine.load(gpu ?? create([]), {
+  const engine = await InferenceEngine.load(gpu ?? create([]), {
     source: new MemorySource(tinyModel("f32"), "tiny.gguf"),
     name: "tiny",
     cache,
     filters: writeFilters({ values: tinyFilters(), layers, kvHeads, headDim }),
     ...options,
   });
+  // What WebGPU refuses does nothing, silently.
+  engine.internals.state.gpu.device.addEventListener("uncapturederror", ({ error }) => {
+    throw new Error(`WebGPU: ${error.message}`);
+  });
+  return engine;
 }
 
 /** Bytes that `pages` pages and `heads` page-table rows of one conversation occupy. */
