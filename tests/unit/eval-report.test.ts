@@ -109,7 +109,7 @@ describe("flags of winnow eval", () => {
 
   test("are refused by name before a model is loaded", async () => {
     expect(await refused("--policies", "full,lru")).toMatch(
-      /--policies: unknown policy "lru" \(Use some of full,/,
+      /--policies: unknown policy "lru" \(Use some of winnow, full,/,
     );
     expect(await refused("--tasks", "ppl,poetry")).toMatch(/--tasks: unknown task "poetry"/);
     expect(await refused("--preset", "slow")).toMatch(
