@@ -7,7 +7,8 @@ import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
-import type { KvStorage } from "../kernels/page-format.ts";
+import { chunkFormat, type KvStorage } from "../kernels/page-format.ts";
+import { blockRows } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
@@ -142,7 +143,9 @@ export class EngineCore {
   private fits(storage: KvStorage, { budget }: CacheSettings): boolean {
     if (budget === "full") return true;
     const { kv, total } = this.state.gpu.ledger.report();
-    return total - kv + budgetBytes(this.config, storage, budget) <= this.inputs.memoryLimit;
+    const scratch = blockBytes(this.config, storage) - blockBytes(this.config, this.storage);
+    const needed = total - kv + scratch + budgetBytes(this.config, storage, budget);
+    return needed <= this.inputs.memoryLimit;
   }
 
   private notice(text: string): void {
@@ -275,6 +278,12 @@ export class EngineCore {
       );
     }
   }
+}
+
+/** Bytes of the prompt block's scratch. */
+export function blockBytes(config: ModelConfig, storage: KvStorage): number {
+  const format = chunkFormat({ headDim: config.headDim, storage });
+  return config.kvHeads * pagesFor(blockRows(config)) * pageWords(format) * 4;
 }
 
 /** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */

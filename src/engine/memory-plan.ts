@@ -2,16 +2,15 @@ import type { CacheSettings } from "../cache/budget.ts";
 import { policyOf } from "../cache/policies/index.ts";
 import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf.ts";
-import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
 import { headStride } from "../kernels/head-data.ts";
-import { chunkFormat, type KvStorage } from "../kernels/page-format.ts";
+import type { KvStorage } from "../kernels/page-format.ts";
 import { headDataShape } from "../kernels/score-features.ts";
 import { layoutOfType } from "../kernels/weight-layouts.ts";
 import { blockRows, stepBufferBytes } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope-tables.ts";
-import { budgetBytes } from "./core.ts";
+import { blockBytes, budgetBytes } from "./core.ts";
 
 /** GPU bytes that a model with a cache of this budget will take. */
 export interface MemoryPlan {
@@ -53,7 +52,7 @@ export function planMemory(
   const weights = repackedBytes(gguf) + heads + rope;
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
   const rows = blockRows(config);
-  const block = kvHeads * pagesFor(rows) * pageWords(chunkFormat({ headDim, storage })) * 4;
+  const block = blockBytes(config, storage);
   const activations = step + block + movesBytes(kvHeads, rows) + 2 * vocabulary * 4;
   return { weights, kv, activations, total: weights + kv + activations };
 }

@@ -167,7 +167,7 @@ describe("demo page", () => {
     await demo.at("policy").selectOption("full");
     expect(await demo.text(demo.at("budget-value"))).toBe("no limit");
     await demo.budgetStep(4);
-    expect(await demo.at("policy").inputValue()).toBe("q-filters");
+    expect(await demo.at("policy").inputValue()).toBe("winnow");
     await demo.page.waitForTimeout(500);
     expect(await demo.text(demo.at("budget-value"))).toBe("256 pairs a head");
     expect(await demo.at("cache-error").count()).toBe(0);
