@@ -96,8 +96,8 @@ describe("calibration in a page", () => {
       before: "k-norm",
       aborted: "aborted",
       stages: ["queries", "filters", "install"],
-      after: "q-filters",
-      found: "q-filters",
+      after: "winnow",
+      found: "winnow",
       kept: true,
       samples: 200,
     });

@@ -150,6 +150,10 @@ describe("demo page", () => {
   it("refuses a budget that its window fills, returns to the truth, and offers a way", async () => {
     await open();
     await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("window").fill("62");
+    await demo.at("window").blur();
+    await demo.page.waitForTimeout(500);
     await demo.budgetStep(0);
     await demo.at("cache-error").waitFor();
     expect(await demo.at("cache-error").getAttribute("data-code")).toBe("invalid_argument");
