@@ -75,7 +75,10 @@ describe("demo with the real model", () => {
     expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
     expect((await demo.text(demo.answer.locator(".prose"))).length).toBeGreaterThan(40);
     await demo.page.waitForTimeout(1500);
-    expect(await demo.text(demo.at("retention-words"))).toMatch(/[1-9]\d* gone/);
+    // Every head has dropped something of its own, so that few tokens are whole.
+    const words = await demo.text(demo.at("retention-words"));
+    const whole = Number(/(\d+)\s+tokens\s+whole/.exec(words)?.[1]);
+    expect(whole).toBeLessThan(await demo.count("tokens-seen"));
   });
 
   it("answers a second question from the cache it has", async () => {
