@@ -112,7 +112,9 @@ describe("createEngine in Node", () => {
     expect(made).toMatchObject({ samples: 64, tokens: 64, kept: true });
     expect(first.cache.usage().policy).toBe("q-filters");
     // Too short a text to fit scores on: winnow's own place is taken by what needs filters alone.
-    expect(first.info().notices).toEqual([expect.stringMatching(/winnow needs .*q-filters is used/)]);
+    expect(first.info().notices).toEqual([
+      expect.stringMatching(/winnow needs .*q-filters is used/),
+    ]);
     await first.close();
     const second = await open();
     expect(second.cache.usage().policy).toBe("q-filters");
