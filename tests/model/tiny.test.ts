@@ -115,7 +115,7 @@ describe.each(CASES)(
     test("says what the family's keys do to a small budget, once", () => {
       const { caution } = engine.internals.config.architecture;
       const said = engine.info().notices.filter((text) => text === caution);
-      expect(said.length).toBeLessThanOrEqual(caution ? 1 : 0);
+      expect(said).toHaveLength(caution ? 1 : 0);
     });
   },
 );
