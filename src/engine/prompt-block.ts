@@ -3,8 +3,8 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
-import { BATCH_WORDS, ROW_WORDS } from "../kernels/batch.ts";
+import { encodePass } from "../gpu/kernel.ts";
+import { BATCH_WORDS, ROW_WORDS, rowWords } from "../kernels/batch.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
 
@@ -45,33 +45,32 @@ export async function runPromptBlock(
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
   sequence.reserve(rows);
-  gpu.write(
-    buffers.blockRows,
-    new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
-  );
+  gpu.write(buffers.blockRows, rowWords(tokens, start, sequence.lane));
   const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
   const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.length * 4);
   gpu.write(batchBuffer, new Uint32Array(batches));
-  const rowBytes = config.hidden * 4;
+  const [hiddenBytes, rowBytes, batchBytes] = [config.hidden * 4, ROW_WORDS * 4, BATCH_WORDS * 4];
+  const queries = scorer.observed(policy, lastRows);
+  const observation = { queries, firstQuery: lastRows - queries };
   const running: Promise<unknown>[] = [];
   try {
     for (let layer = 0; layer < config.layers; layer += 1) {
       throwIfAborted(signal);
-      const queries = scorer.observed(policy, lastRows);
-      const firstQuery = lastRows - queries;
-      compressor.target(sequence, rows, start + rows - 1, { queries, firstQuery });
+      compressor.target(sequence, rows, start + rows - 1, observation);
       const encoder = gpu.device.createCommandEncoder();
       chunks.forEach(({ first, rows: size }, i) => {
-        const { rows: rowsBuffer, batch, hidden, blockRows, blockHidden } = buffers;
-        const { embed, layers } = transformer.chunk(size);
-        const { project, attend } = layers[layer]!;
-        const [rowWords, batchWords] = [ROW_WORDS * 4, BATCH_WORDS * 4];
-        encoder.copyBufferToBuffer(blockRows, first * rowWords, rowsBuffer, 0, size * rowWords);
-        encoder.copyBufferToBuffer(batchBuffer, i * batchWords, batch, 0, batchWords);
-        if (layer > 0)
-          encoder.copyBufferToBuffer(blockHidden, first * rowBytes, hidden, 0, size * rowBytes);
-        encodePass(encoder, [...(layer === 0 ? embed : []), ...project, ...attend]);
-        encoder.copyBufferToBuffer(hidden, 0, blockHidden, first * rowBytes, size * rowBytes);
+        const { rows: chunkRows, batch, hidden, blockRows, blockHidden } = buffers;
+        encoder.copyBufferToBuffer(blockRows, first * rowBytes, chunkRows, 0, size * rowBytes);
+        encoder.copyBufferToBuffer(batchBuffer, i * batchBytes, batch, 0, batchBytes);
+        const [at, bytes] = [first * hiddenBytes, size * hiddenBytes];
+        if (layer > 0) encoder.copyBufferToBuffer(blockHidden, at, hidden, 0, bytes);
+        const { project, attend } = transformer.chunkLayer(size, layer);
+        encodePass(encoder, [
+          ...(layer === 0 ? transformer.embed(size) : []),
+          ...project,
+          ...attend,
+        ]);
+        encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
       encodePass(encoder, [...scorer.block(policy, layer, queries), ...compressor.absorb(layer)]);
       gpu.device.queue.submit([encoder.finish()]);
@@ -95,10 +94,4 @@ function chunksOf(rows: number): { first: number; rows: number }[] {
   for (let i = 0; i < whole; i += 1)
     chunks.push({ first: rest + i * CHUNK_ROWS, rows: CHUNK_ROWS });
   return chunks;
-}
-
-function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
-  const pass = encoder.beginComputePass();
-  encodeDispatches(pass, dispatches);
-  pass.end();
 }

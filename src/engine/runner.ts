@@ -5,8 +5,9 @@ import { scoringId, scoringInterval } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, encodeDispatches } from "../gpu/kernel.ts";
+import { type Dispatch, encodePass } from "../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
+import { rowWords } from "../kernels/batch.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
@@ -181,10 +182,7 @@ export class Runner {
     sequence.reserve(count);
     const start = sequence.tokensSeen;
     const { rows, qkv, hidden } = this.transformer.buffers;
-    this.gpu.write(
-      rows,
-      new Uint32Array(tokens.flatMap((token, i) => [token, start + i, sequence.lane, i])),
-    );
+    this.gpu.write(rows, rowWords(tokens, start, sequence.lane));
     this.writeBatch(count, 1);
     const { policy } = sequence.settings;
     const queries = this.scorer.observed(policy, count);
@@ -208,17 +206,17 @@ export class Runner {
       const entering = count * width * 4;
       const bytes = count * (heads + 2 * kvHeads) * headDim * 4;
       const encoder = this.gpu.device.createCommandEncoder();
-      this.encodePass(encoder, embed);
+      encodePass(encoder, embed);
       layers.forEach(({ project, attend }, layer) => {
         const at = layer * (entering + bytes);
         encoder.copyBufferToBuffer(hidden, 0, capture, at, entering);
-        this.encodePass(encoder, project);
+        encodePass(encoder, project);
         encoder.copyBufferToBuffer(qkv, 0, capture, at + entering, bytes);
-        this.encodePass(encoder, [...attend, ...absorb(layer)]);
+        encodePass(encoder, [...attend, ...absorb(layer)]);
       });
       this.gpu.device.queue.submit([encoder.finish()]);
     }
-    sequence.advance(tokens.length);
+    sequence.advance(count);
   }
 
   /**
@@ -369,15 +367,9 @@ export class Runner {
   ): void {
     const encoder = this.gpu.device.createCommandEncoder();
     before?.(encoder);
-    this.encodePass(encoder, dispatches);
+    encodePass(encoder, dispatches);
     copy?.(encoder);
     this.gpu.device.queue.submit([encoder.finish()]);
-  }
-
-  private encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
-    const pass = encoder.beginComputePass();
-    encodeDispatches(pass, dispatches);
-    pass.end();
   }
 
   private writeBatch(rows: number, splits: number): void {

@@ -2,7 +2,7 @@ import { WinnowError } from "../errors.ts";
 import {
   compileKernel,
   type Dispatch,
-  encodeDispatches,
+  encodePass,
   type Kernel,
   type KernelSpec,
 } from "./kernel.ts";
@@ -46,9 +46,7 @@ export class GpuContext {
   /** Encodes and submits dispatches as one command buffer with one pass. */
   run(dispatches: readonly Dispatch[]): void {
     const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    encodeDispatches(pass, dispatches);
-    pass.end();
+    encodePass(encoder, dispatches);
     this.device.queue.submit([encoder.finish()]);
   }
 

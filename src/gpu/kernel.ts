@@ -70,7 +70,14 @@ export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promis
   };
 }
 
-/** Encodes dispatches in order into one compute pass. */
+/** Encodes dispatches in order as one compute pass. */
+export function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
+  const pass = encoder.beginComputePass();
+  encodeDispatches(pass, dispatches);
+  pass.end();
+}
+
+/** Encodes dispatches in order into a compute pass. */
 export function encodeDispatches(
   pass: GPUComputePassEncoder,
   dispatches: readonly Dispatch[],

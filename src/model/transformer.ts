@@ -287,32 +287,41 @@ export class Transformer {
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
   chunk(rows: number): ChunkPlan {
+    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer));
+    return { embed: this.embed(rows), layers };
+  }
+
+  /** Those that make the residual stream of `rows` tokens. */
+  embed(rows: number): Dispatch[] {
+    return this.embedding.dispatches(rows);
+  }
+
+  /** Those of one layer of a prompt chunk. */
+  chunkLayer(rows: number, layer: number): LayerPlan {
     this.refresh();
     const { heads, kvHeads } = this.config;
-    const layers = this.cacheDispatches.map((cache, layer) => {
-      const linear = this.linears[layer];
-      return {
-        project: [
-          ...linear.qkv.dispatches(rows),
-          {
-            kernel: this.kernels.writeChunk,
-            bindings: cache.writeChunk,
-            workgroups: [heads + kvHeads, rows] as const,
-          },
-        ],
-        attend: [
-          {
-            kernel: this.parts[layer].kernels.attendPrefill,
-            bindings: cache.attendPrefill,
-            workgroups: prefillWorkgroups(this.pool.shape, rows),
-          },
-          ...linear.output.dispatches(rows),
-          ...linear.gateUp.dispatches(rows),
-          ...linear.down.dispatches(rows),
-        ],
-      };
-    });
-    return { embed: this.embedding.dispatches(rows), layers };
+    const cache = this.cacheDispatches[layer]!;
+    const linear = this.linears[layer]!;
+    return {
+      project: [
+        ...linear.qkv.dispatches(rows),
+        {
+          kernel: this.kernels.writeChunk,
+          bindings: cache.writeChunk,
+          workgroups: [heads + kvHeads, rows] as const,
+        },
+      ],
+      attend: [
+        {
+          kernel: this.parts[layer]!.kernels.attendPrefill,
+          bindings: cache.attendPrefill,
+          workgroups: prefillWorkgroups(this.pool.shape, rows),
+        },
+        ...linear.output.dispatches(rows),
+        ...linear.gateUp.dispatches(rows),
+        ...linear.down.dispatches(rows),
+      ],
+    };
   }
 
   /** Compiles what `head` needs for more than one row: answering never does. */
