@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers, pagesFor, pageWords, windowOf } from "../kernels/cache-shape.ts";
+import { globalLayers, windowOf } from "../kernels/cache-shape.ts";
 import { createClamped } from "../kernels/clamped.ts";
 import {
   createEvictSelect,
@@ -10,7 +10,7 @@ import {
 } from "../kernels/evict-select.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import type { KvRing } from "../kernels/kv-ring.ts";
-import { chunkFormat } from "../kernels/page-format.ts";
+import { scratchBytes } from "../kernels/page-format.ts";
 import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
@@ -59,8 +59,8 @@ export class Compressor {
     this.kernels = kernels;
     const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
-    const chunkBytes = kvHeads * pagesFor(blockRows) * pageWords(chunkFormat(pool.shape)) * 4;
-    this.chunk = ledger.storage("activations", "prompt block", chunkBytes);
+    const blockBytes = scratchBytes(pool.shape, kvHeads, blockRows);
+    this.chunk = ledger.storage("activations", "prompt block", blockBytes);
     this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
   }

@@ -1,7 +1,7 @@
 import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
-import { POLICIES, policyOf } from "./policies/index.ts";
+import { policyOf } from "./policies/index.ts";
 import { scoringId, scoringInterval } from "./policies/scoring-id.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
@@ -337,7 +337,7 @@ export class KvSequence implements Tenant {
 
   writeAll(): void {
     const { policy, window, sinks } = this.current;
-    const { score } = POLICIES[policy];
+    const { score } = policyOf(policy);
     const words = new Uint32Array(LANE_WORDS);
     new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
     const every = scoringInterval(policy, window);

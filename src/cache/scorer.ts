@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
+import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
 import type { ObserveKernels } from "../kernels/observe.ts";
 import { OBSERVE_TILES } from "../kernels/observe-tiles.ts";
@@ -30,10 +30,8 @@ export interface ScoreSources {
   readonly blockRows: number;
 }
 
-/** A policy's kernels, compiled, and what it knows of each head, on the GPU. */
-interface Prepared {
-  readonly policy: Policy;
-  readonly headData: GPUBuffer;
+/** A policy's kernels. */
+interface ScoringKernels {
   readonly scoreBlock: Kernel;
   /** Of a cache with no block. */
   readonly scoreWhole: Kernel;
@@ -41,6 +39,49 @@ interface Prepared {
   readonly scoreStep: Kernel | undefined;
   readonly observeBlock: ObserveKernels | undefined;
   readonly observeStep: ObserveKernels | undefined;
+}
+
+/** A policy's kernels, compiled, and what it knows of each head, on the GPU. */
+interface Prepared extends ScoringKernels {
+  readonly policy: Policy;
+  readonly headData: GPUBuffer;
+}
+
+/** Whether a policy needs more than the score that is written with a pair. */
+const scoresAnew = ({ scoring, observation }: Policy): boolean =>
+  scoring !== undefined || observation !== undefined;
+
+/** Compiles what a policy that scores anew will need: can start before anything else is there. */
+export async function compileScoring(
+  gpu: GpuContext,
+  shape: CacheShape,
+  name: PolicyName,
+): Promise<void> {
+  if (scoresAnew(policyOf(name))) await scoringKernels(gpu, shape, name);
+}
+
+async function scoringKernels(
+  gpu: GpuContext,
+  shape: CacheShape,
+  name: PolicyName,
+): Promise<ScoringKernels> {
+  const { scoring, observation } = policyOf(name);
+  const features: ScoreFeatures = scoring?.features ?? {};
+  const block = { kind: "block" } as const;
+  const step = { kind: "step", scoring: scoringId(name) } as const;
+  // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
+  const [{ createObserve }, { createScoreCache }] = await Promise.all([
+    import("../kernels/observe.ts"),
+    import("../kernels/score-cache.ts"),
+  ]);
+  const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
+    createScoreCache(gpu, shape, { ...features, ...scoring?.inBlock }, block),
+    createScoreCache(gpu, shape, features, block),
+    scoring && createScoreCache(gpu, shape, features, step),
+    observation && createObserve(gpu, shape, observation, block),
+    observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
+  ]);
+  return { scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep };
 }
 
 /** A layer's bind groups under one policy. */
@@ -76,8 +117,7 @@ export class Scorer {
 
   /** Compiles what a policy needs, once; to be awaited before a sequence uses it. */
   async prepare(name: PolicyName): Promise<void> {
-    const { scoring, observation } = policyOf(name);
-    if (scoring || observation) await this.prepareWhole(name);
+    if (scoresAnew(policyOf(name))) await this.prepareWhole(name);
   }
 
   /** Compiles what scores a whole cache by a policy: also one whose scores are fixed when pairs are written. */
@@ -134,26 +174,8 @@ export class Scorer {
 
   private async compile(name: PolicyName): Promise<Prepared> {
     const policy = policyOf(name);
-    const { gpu } = this;
-    const { shape } = this.pool;
-    const { scoring, observation } = policy;
-    const features: ScoreFeatures = scoring?.features ?? {};
-    const block = { kind: "block" } as const;
-    const step = { kind: "step", scoring: scoringId(name) } as const;
-    // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
-    const [{ createObserve }, { createScoreCache }] = await Promise.all([
-      import("../kernels/observe.ts"),
-      import("../kernels/score-cache.ts"),
-    ]);
-    const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
-      createScoreCache(gpu, shape, { ...features, ...scoring?.inBlock }, block),
-      createScoreCache(gpu, shape, features, block),
-      scoring && createScoreCache(gpu, shape, features, step),
-      observation && createObserve(gpu, shape, observation, block),
-      observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
-    ]);
-    const headData = this.writeHeadData(policy);
-    return { policy, headData, scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep };
+    const kernels = await scoringKernels(this.gpu, this.pool.shape, name);
+    return { ...kernels, policy, headData: this.writeHeadData(policy) };
   }
 
   private writeHeadData({ name, score, scoring }: Policy): GPUBuffer {

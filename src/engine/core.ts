@@ -7,7 +7,7 @@ import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
-import { chunkFormat, type KvStorage } from "../kernels/page-format.ts";
+import { type KvStorage, scratchBytes } from "../kernels/page-format.ts";
 import { blockRows } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
@@ -281,10 +281,8 @@ export class EngineCore {
 }
 
 /** Bytes of the prompt block's scratch. */
-export function blockBytes(config: ModelConfig, storage: KvStorage): number {
-  const format = chunkFormat({ headDim: config.headDim, storage });
-  return config.kvHeads * pagesFor(blockRows(config)) * pageWords(format) * 4;
-}
+export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
+  scratchBytes({ headDim: config.headDim, storage }, config.kvHeads, blockRows(config));
 
 /** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
 export function budgetBytes(

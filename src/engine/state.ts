@@ -4,7 +4,7 @@ import { headBudgets } from "../cache/head-budgets.ts";
 import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
-import { Scorer } from "../cache/scorer.ts";
+import { compileScoring, Scorer } from "../cache/scorer.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -71,7 +71,9 @@ export async function createDeviceState(
   const cacheKernels = compileCacheKernels(gpu, pool.shape, config);
   const compressing = Compressor.create(pool, blockRows(config));
   const sampling = createSample(gpu, { vocabulary });
-  for (const compiling of [cacheKernels, compressing, sampling]) compiling.catch(() => {});
+  const started = possiblePolicy(policy, calibration);
+  const scoring = compileScoring(gpu, pool.shape, started);
+  for (const compiling of [cacheKernels, compressing, sampling, scoring]) compiling.catch(() => {});
   const tuner =
     mode === "off"
       ? undefined
@@ -109,6 +111,6 @@ export async function createDeviceState(
     stepRows: DECODE_ROWS,
     blockRows: blockRows(config),
   });
-  await scorer.prepare(possiblePolicy(policy, calibration));
+  await scorer.prepare(started);
   return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };
 }

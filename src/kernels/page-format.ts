@@ -43,3 +43,7 @@ export const chunkFormat = <T extends PageFormat>(format: T): T & { storage: KvS
   ...format,
   storage: format.storage === "f32" ? "f32" : "f16",
 });
+
+/** Bytes of the scratch of a prompt block of `rows` rows. */
+export const scratchBytes = (format: PageFormat, kvHeads: number, rows: number): number =>
+  kvHeads * pagesFor(rows) * pageWords(chunkFormat(format)) * 4;
