@@ -68,6 +68,7 @@ export class Lanes {
 
   /** A lane with an empty cache; another policy steps in where one lacks its calibration. Throws invalid_argument. */
   async add(cache: CacheRequest): Promise<Lane> {
+    this.core.checkStorage(cache.kv);
     const settings = resolveCacheSettings(this.core.withPolicy(cache));
     await this.state.runner.scorer.prepare(settings.policy);
     const lane = { sequence: new KvSequence(this.state.pool, settings) };
@@ -85,8 +86,8 @@ export class Lanes {
   }
 
   /**
-   * Runs a part of a prompt in one lane, by the prompt's path (chunks, evicting as they come), and returns
-   * the logits [V] after its last token.
+   * Runs a part of a prompt in one lane, by the prompt's path, and returns the logits [V]
+   * after its last token.
    */
   async prefill(
     lane: Lane,
