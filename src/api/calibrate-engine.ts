@@ -9,6 +9,7 @@ import { ownText, type Writer } from "../../calibrate/own-text.ts";
 import { writeCalibration } from "../cache/filters-file.ts";
 import type { Conversation } from "../engine/conversation.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
+import { GREEDY } from "../engine/generate-options.ts";
 import { WinnowError } from "../errors.ts";
 import { sha256OfText } from "../formats/sha256.ts";
 
@@ -128,16 +129,7 @@ function writerOf(
     },
     write: (prompt, maxTokens, seed, signal) =>
       conversation.generate(prompt, {
-        sampling: {
-          temperature: 1,
-          topK: 0,
-          topP: 1,
-          minP: 0,
-          repetitionPenalty: 1,
-          frequencyPenalty: 0,
-          presencePenalty: 0,
-          seed,
-        },
+        sampling: { ...GREEDY, temperature: 1, seed },
         maxTokens,
         ...(signal ? { signal } : {}),
       }),

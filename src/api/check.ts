@@ -82,8 +82,25 @@ export function checkOneOf<T extends string>(
   return value as T;
 }
 
-export function checkFunction(field: string, value: unknown): void {
+function checkFunction(field: string, value: unknown): void {
   if (typeof value !== "function") throw wrong(field, value, "a function");
+}
+
+/** `onProgress` and `signal`, where given. */
+export function checkHooks<P>(given: Record<string, unknown>): {
+  onProgress?: P;
+  signal?: AbortSignal;
+} {
+  const hooks: { onProgress?: P; signal?: AbortSignal } = {};
+  if (given.onProgress !== undefined) {
+    checkFunction("onProgress", given.onProgress);
+    hooks.onProgress = given.onProgress as P;
+  }
+  if (given.signal !== undefined) {
+    checkSignal("signal", given.signal);
+    hooks.signal = given.signal as AbortSignal;
+  }
+  return hooks;
 }
 
 export function checkSignal(field: string, value: unknown): void {

@@ -1,11 +1,10 @@
 import { invalidArgument } from "../errors.ts";
 import {
   checkBoolean,
-  checkFunction,
+  checkHooks,
   checkNames,
   checkNumber,
   checkRecord,
-  checkSignal,
   describe,
 } from "./check.ts";
 import type { CalibrateOptions } from "./types.ts";
@@ -23,15 +22,7 @@ export function checkCalibrateOptions(value: unknown): CalibrateOptions {
   if (given.seed !== undefined)
     checked.seed = checkNumber("seed", given.seed, { min: 0, max: 2 ** 32 - 1, integer: true });
   if (given.keep !== undefined) checked.keep = checkBoolean("keep", given.keep);
-  if (given.onProgress !== undefined) {
-    checkFunction("onProgress", given.onProgress);
-    checked.onProgress = given.onProgress as NonNullable<CalibrateOptions["onProgress"]>;
-  }
-  if (given.signal !== undefined) {
-    checkSignal("signal", given.signal);
-    checked.signal = given.signal as AbortSignal;
-  }
-  return checked;
+  return { ...checked, ...checkHooks<NonNullable<CalibrateOptions["onProgress"]>>(given) };
 }
 
 function checkTexts(value: unknown): string[] {

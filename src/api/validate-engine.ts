@@ -1,11 +1,10 @@
 import { invalidArgument } from "../errors.ts";
 import {
-  checkFunction,
+  checkHooks,
   checkNames,
   checkNumber,
   checkOneOf,
   checkRecord,
-  checkSignal,
   checkString,
   describe,
 } from "./check.ts";
@@ -48,15 +47,7 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
   if (given.tuning !== undefined)
     checked.tuning = checkOneOf("tuning", given.tuning, ["off", "fast", "full"] as const);
   if (given.tokenizer !== undefined) checked.tokenizer = checkTokenizer(given.tokenizer);
-  if (given.onProgress !== undefined) {
-    checkFunction("onProgress", given.onProgress);
-    checked.onProgress = given.onProgress as NonNullable<EngineOptions["onProgress"]>;
-  }
-  if (given.signal !== undefined) {
-    checkSignal("signal", given.signal);
-    checked.signal = given.signal as AbortSignal;
-  }
-  return checked;
+  return { ...checked, ...checkHooks<NonNullable<EngineOptions["onProgress"]>>(given) };
 }
 
 function checkModel(value: unknown): ModelSource {

@@ -10,6 +10,18 @@ export interface SamplingOptions {
   seed: number;
 }
 
+/** The likeliest token each time, nothing else in play. */
+export const GREEDY: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+};
+
 /**
  * lookup: what followed the last tokens when they came before is guessed to follow again, and checked in one step
  * of several tokens wherever that pays on the device; the answer is the same. off: never.

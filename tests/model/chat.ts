@@ -3,17 +3,9 @@ import type {
   GenerateResult,
   SamplingOptions,
 } from "../../src/engine/conversation.ts";
+import { GREEDY } from "../../src/engine/generate-options.ts";
 
-export const GREEDY: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-};
+export { GREEDY };
 
 export interface AskOptions {
   maxTokens?: number;

@@ -1,11 +1,11 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
+import { GREEDY } from "../../engine/generate-options.ts";
 import { Sampler } from "../../engine/sampler.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { decodeSplits } from "../../kernels/attention.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
-import { GREEDY } from "../defaults.ts";
 import type { ProductCase } from "./product-cases.ts";
 import { type StepShape, type Work, workOf } from "./work.ts";
 

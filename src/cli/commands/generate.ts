@@ -1,6 +1,7 @@
 import { runPrompt } from "../../api/completion.ts";
+import { GREEDY } from "../../engine/generate-options.ts";
 import type { Command } from "../command.ts";
-import { CONVERSATION, GREEDY } from "../defaults.ts";
+import { CONVERSATION } from "../defaults.ts";
 import { CACHE_FLAGS, CACHE_USAGE, decimal, isSet, required, wholeNumber } from "../flags.ts";
 
 interface Input {

@@ -1,8 +1,9 @@
 import type { InferenceEngine } from "../../engine/engine.ts";
+import { GREEDY } from "../../engine/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
 import { seededRandom } from "../../eval/random.ts";
 import type { Command } from "../command.ts";
-import { CONVERSATION, GREEDY } from "../defaults.ts";
+import { CONVERSATION } from "../defaults.ts";
 import { CACHE_FLAGS, CACHE_USAGE, oneOf, required, wholeNumber } from "../flags.ts";
 
 interface Input {
