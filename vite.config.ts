@@ -41,6 +41,10 @@ function literalUrls(): Plugin {
   };
 }
 
+/** Drops spaces that part no tokens; `//:` lines stay, and `> =`, which closes a template list. */
+const compactLine = (line: string): string =>
+  line.startsWith("//:") ? line : line.replace(/(?<=[,;]) | (?=\{)|(?<!>) (=|\+|\*) /g, "$1");
+
 /** Ships shaders without comments and indentation; `//:` lines are instructions (src/kernels/unroll.ts). */
 function compactShaders(): Plugin {
   return {
@@ -50,7 +54,9 @@ function compactShaders(): Plugin {
     async load(id) {
       if (!id.endsWith(".wgsl?raw")) return;
       const code = await readFile(id.slice(0, -"?raw".length), "utf8");
-      const lines = code.split("\n").map((line) => line.replace(/\/\/(?!:).*/, "").trim());
+      const lines = code
+        .split("\n")
+        .map((line) => compactLine(line.replace(/\/\/(?!:).*/, "").trim()));
       return `export default ${JSON.stringify(lines.filter(Boolean).join("\n"))}`;
     },
   };
