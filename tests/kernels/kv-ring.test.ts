@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
-import { KV_STORAGES } from "../../src/kernels/page-format.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { kvRing } from "../reference/kv-ring.ts";
 import { positionWord } from "../reference/paged-slab.ts";
 import { readU32, testGpu } from "./gpu.ts";
@@ -14,6 +14,22 @@ beforeAll(async () => {
 afterAll(() => gpu.destroy());
 
 const P = 32;
+
+/**
+ * Word for word. Codes of q8 come from a division, which WGSL rounds within 2.5 ULP: a code that lies between two
+ * may be the other one, rarely.
+ */
+function expectPages(found: Uint32Array, expected: Uint32Array, storage: KvStorage): void {
+  if (storage !== "q8") {
+    expect(found).toEqual(expected);
+    return;
+  }
+  const codes = (words: Uint32Array): Int8Array => new Int8Array(words.slice().buffer);
+  const [ours, twins] = [codes(found), codes(expected)];
+  const apart = [...ours.keys()].filter((i) => ours[i] !== twins[i]);
+  expect(apart.length).toBeLessThanOrEqual(ours.length / 10_000);
+  for (const i of apart) expect(Math.abs(ours[i]! - twins[i]!), `byte ${i}`).toBe(1);
+}
 /** [D, G, capacity, tokens before the chunk, rows of the chunk] */
 const shapes: readonly [number, number, number, number, number][] = [
   [64, 3, 96, 0, 1],
@@ -72,7 +88,7 @@ for (const storage of KV_STORAGES)
         ).sort((a, b) => a - b);
         expect(held).toEqual(Array.from({ length: count }, (_, i) => start + rows - count + i));
       }
-      expect(found).toEqual(expected);
+      expectPages(found, expected, storage);
       destroyFixture(gpu, fixture);
     },
   );
