@@ -1,6 +1,6 @@
 """The q4 ONNX graph that transformers.js runs in `npm run bench`, from the same weights as the GGUF.
 
-    python -m venv venv && venv/bin/pip install torch transformers gguf onnx onnxruntime-genai
+    python -m venv venv && venv/bin/pip install torch transformers gguf onnx onnx-ir onnxruntime-genai
     venv/bin/python tests/bench/make-onnx.py --gguf .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 Two steps: transformers dequantises the GGUF to an ordinary model folder, and onnxruntime-genai's model builder,
