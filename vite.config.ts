@@ -70,9 +70,9 @@ function compactShaders(): Plugin {
 const LATER = new RegExp(
   [
     "/(jinja|safetensors-model|hub-config|hub-tokenizer|external-tokenizer|draft-steps|kv-undo|kv-ring|lanes|measure",
-    "|loss-reader|nll|capture|retention|observe|score-cache|tune-products|calibrate-engine).ts$",
+    "|loss-reader|nll|capture|retention|observe|score-cache|lag-scores|tune-products|calibrate-engine).ts$",
     "|@huggingface/jinja|ml-matrix|/calibrate/",
-    "|/(kv_save|kv_restore|kv_ring|slot_words|nll|retention|observe|observe_lse|score_cache|candidates_w+).wgsl",
+    "|/(kv_save|kv_restore|kv_ring|slot_words|nll|retention|observe|observe_lse|score_cache|lag_scores|candidates_\\w+).wgsl",
   ].join(""),
 );
 

@@ -49,6 +49,12 @@ export const POLICIES: readonly PolicyText[] = [
     explanation: "Keeps the keys that differ most from the rest. Needs no calibration.",
   },
   {
+    name: "lag-kv",
+    label: "LagKV",
+    explanation:
+      "Keeps what strays furthest from the ranges of the tokens after it. Needs no calibration.",
+  },
+  {
     name: "k-norm",
     label: "Key norm",
     explanation:

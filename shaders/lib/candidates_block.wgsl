@@ -5,12 +5,13 @@
 @group(0) @binding(6) var<storage, read_write> pages: array<u32>;
 @group(0) @binding(7) var<storage, read_write> chunk: array<u32>;
 
-// What a workgroup works on; `ahead`: tokens that will be appended before the next scoring.
-struct Work { lane: u32, rows: u32, last: u32, ahead: u32, due: bool }
+// What a workgroup works on; `ahead`: tokens that will be appended before the next scoring; `anew`: the scores that
+// are there are another policy's.
+struct Work { lane: u32, rows: u32, last: u32, ahead: u32, due: bool, anew: bool }
 
 fn work_of(z: u32) -> Work {
   let ahead = select(lanes[eviction.lane].every, EVERYTHING, eviction.all != 0u);
-  return Work(eviction.lane, eviction.rows, eviction.last, ahead, true);
+  return Work(eviction.lane, eviction.rows, eviction.last, ahead, true, eviction.anew != 0u);
 }
 
 struct Candidate {

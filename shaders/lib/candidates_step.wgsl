@@ -6,13 +6,13 @@
 @group(0) @binding(6) var<storage, read_write> pages: array<u32>;
 
 // What a workgroup works on: row z's lane, before its token is appended, if it is time.
-struct Work { lane: u32, rows: u32, last: u32, ahead: u32, due: bool }
+struct Work { lane: u32, rows: u32, last: u32, ahead: u32, due: bool, anew: bool }
 
 fn work_of(z: u32) -> Work {
   let row = rows[z];
   let every = max(lanes[row.lane].every, 1u);
-  let due = lanes[row.lane].scoring == SCORING && row.position % every == 0u;
-  return Work(row.lane, 0u, row.position - 1u, every, due);
+  let due = lanes[row.lane].scoring == SCORING && row.position % every == lanes[row.lane].phase;
+  return Work(row.lane, 0u, row.position - 1u, every, due, false);
 }
 
 struct Candidate {

@@ -6,8 +6,8 @@ struct Eviction {
   all: u32,   // 1: score every head, also where nothing has to go yet
   queries: u32,     // last rows of the block whose attention is observed
   first_query: u32, // their first row in qkv
+  anew: u32,        // 1: the scores in the cache are another policy's
   pad0: u32,
-  pad1: u32,
 }
 
 // More tokens than any capacity, that of an unlimited cache included.

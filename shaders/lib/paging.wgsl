@@ -34,10 +34,10 @@ struct Lane {
   sinks: u32,   // first tokens never evicted
   seed: u32,
   scoring: u32, // which scoring anew it needs, 0: none
-  every: u32,   // tokens from one scoring to the next while decoding
+  every: u32,   // tokens from one scoring to the next while decoding: before positions that are
+  phase: u32,   // this, modulo `every`
   pad0: u32,
   pad1: u32,
-  pad2: u32,
 }
 
 fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {

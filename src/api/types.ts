@@ -19,6 +19,7 @@ export type PolicyName =
   | "tri-attention"
   | "expected-attention"
   | "keydiff"
+  | "lag-kv"
   | "k-norm"
   | "snapkv"
   | "h2o"

@@ -1,6 +1,7 @@
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
 import { POLICIES, type PolicyName, policyOf } from "./policies/index.ts";
+import { lagOf } from "./policies/policy.ts";
 
 /** What a user may say about a cache; unsaid parts have defaults. */
 export interface CacheRequest {
@@ -50,6 +51,8 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
       `Use one of ${Object.keys(POLICIES).join(", ")}.`,
     );
   const usual = policyOf(policy).window ?? DEFAULTS.window;
+  // By chunks, the last one to two are kept: half of the budget in all.
+  const share = lagOf(policyOf(policy)) === undefined ? 2 : 4;
   const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !POLICIES[policy].evicts) {
@@ -64,7 +67,7 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
   const budget = count("cache.budget", asked, 1);
   const window = count(
     "cache.window",
-    request.window ?? Math.max(1, Math.min(usual, budget >> 1)),
+    request.window ?? Math.max(1, Math.min(usual, Math.floor(budget / share))),
     1,
   );
   if (window + sinks >= budget) {

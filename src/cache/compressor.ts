@@ -67,15 +67,17 @@ export class Compressor {
 
   /**
    * Says what dispatches on a prompt block or a whole cache work on: `rows` of a block whose newest token is
-   * at `last`, of which the last `queries` are rows `firstQuery` on of qkv; `all`: score every head.
+   * at `last`, of which the last `queries` are rows `firstQuery` on of qkv; `all`: score every head; `anew`: the
+   * scores in the cache are another policy's.
    */
   target(
     sequence: KvSequence,
     rows: number,
     last: number,
-    { all = false, queries = 0, firstQuery = 0 } = {},
+    { all = false, queries = 0, firstQuery = 0, anew = false } = {},
   ): void {
-    const words = [sequence.lane, rows, last, Number(all), queries, firstQuery, 0, 0];
+    const flags = [Number(all), queries, firstQuery, Number(anew)];
+    const words = [sequence.lane, rows, last, ...flags, 0];
     this.gpu.write(this.eviction, new Uint32Array(words));
   }
 
@@ -113,10 +115,13 @@ export class Compressor {
     this.pool.trim();
   }
 
-  /** Gives every cached key a score of the sequence's present policy, by `scoring`; see `shrink`. */
-  rescore(sequence: KvSequence, scoring: () => readonly Dispatch[]): void {
+  /**
+   * Gives every cached key a score of the sequence's present policy, by `scoring`; see `shrink`. `anew`: those
+   * it has are another policy's.
+   */
+  rescore(sequence: KvSequence, anew: boolean, scoring: () => readonly Dispatch[]): void {
     sequence.own();
-    this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
+    this.target(sequence, 0, sequence.tokensSeen - 1, { all: true, anew });
     this.gpu.run(scoring());
   }
 

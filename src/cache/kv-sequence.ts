@@ -2,7 +2,7 @@ import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/cache-s
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
-import { scoringId, scoringInterval } from "./policies/scoring-id.ts";
+import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;
@@ -340,8 +340,8 @@ export class KvSequence implements Tenant {
     const { score } = policyOf(policy);
     const words = new Uint32Array(LANE_WORDS);
     new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
-    const every = scoringInterval(policy, window);
-    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every], 4);
+    const { every, phase } = scoringTurn(this.current);
+    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every, phase], 4);
     this.pool.writeLane(this.lane, words);
     this.heads.forEach((heads, layer) => {
       heads.forEach((_, g) => {
@@ -395,8 +395,7 @@ export class KvSequence implements Tenant {
 
   /** Tokens that come before the next scoring: what will not fit then is scored now, which writes to every slot. */
   private get ahead(): number {
-    const { policy, window } = this.current;
-    return scoringId(policy) > 0 ? scoringInterval(policy, window) : 0;
+    return scoringId(this.current.policy) > 0 ? scoringTurn(this.current).every : 0;
   }
 
   private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {

@@ -4,10 +4,11 @@ import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shap
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
 import type { ObserveKernels } from "../kernels/observe.ts";
 import { OBSERVE_TILES } from "../kernels/observe-tiles.ts";
-import { headDataShape, type ScoreFeatures } from "../kernels/score-features.ts";
+import type { ScoreTarget } from "../kernels/score-cache.ts";
+import { headDataShape } from "../kernels/score-features.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
-import type { HeadKnowledge, Policy } from "./policies/policy.ts";
+import { featureScoring, type HeadKnowledge, lagOf, type Policy } from "./policies/policy.ts";
 import { scoringId } from "./policies/scoring-id.ts";
 
 /** Buffers of others that scores are made from. */
@@ -37,6 +38,8 @@ interface ScoringKernels {
   readonly scoreWhole: Kernel;
   /** Of policies whose scores change while decoding. */
   readonly scoreStep: Kernel | undefined;
+  /** Of each that scores, workgroups a kv head. */
+  readonly groups: number;
   readonly observeBlock: ObserveKernels | undefined;
   readonly observeStep: ObserveKernels | undefined;
 }
@@ -65,23 +68,49 @@ async function scoringKernels(
   shape: CacheShape,
   name: PolicyName,
 ): Promise<ScoringKernels> {
-  const { scoring, observation } = policyOf(name);
-  const features: ScoreFeatures = scoring?.features ?? {};
+  const policy = policyOf(name);
+  const { scoring, observation } = policy;
   const block = { kind: "block" } as const;
   const step = { kind: "step", scoring: scoringId(name) } as const;
   // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
-  const [{ createObserve }, { createScoreCache }] = await Promise.all([
+  const [{ createObserve }, { create, groups }] = await Promise.all([
     import("../kernels/observe.ts"),
-    import("../kernels/score-cache.ts"),
+    scoreKernels(gpu, shape, policy),
   ]);
   const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
-    createScoreCache(gpu, shape, { ...features, ...scoring?.inBlock }, block),
-    createScoreCache(gpu, shape, features, block),
-    scoring && createScoreCache(gpu, shape, features, step),
+    create(block, true),
+    create(block),
+    scoring && create(step),
     observation && createObserve(gpu, shape, observation, block),
     observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
   ]);
-  return { scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep };
+  return { scoreBlock, scoreWhole, scoreStep, groups, observeBlock, observeStep };
+}
+
+/** How a policy's scoring kernels are made, and their workgroups a kv head. */
+interface ScoreKernels {
+  /** `taken`: for a prompt block that is taken in. */
+  create(target: ScoreTarget, taken?: boolean): Promise<Kernel>;
+  readonly groups: number;
+}
+
+async function scoreKernels(
+  gpu: GpuContext,
+  shape: CacheShape,
+  policy: Policy,
+): Promise<ScoreKernels> {
+  const lag = lagOf(policy);
+  if (lag !== undefined) {
+    const { createLagScores, LAG_GROUPS } = await import("../kernels/lag-scores.ts");
+    return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
+  }
+  const { createScoreCache } = await import("../kernels/score-cache.ts");
+  const { features, inBlock } = featureScoring(policy) ?? {};
+  return {
+    create: (target, taken = false) =>
+      createScoreCache(gpu, shape, { ...features, ...(taken ? inBlock : {}) }, target),
+    groups: 1,
+  };
 }
 
 /** A layer's bind groups under one policy. */
@@ -178,7 +207,9 @@ export class Scorer {
     return { ...kernels, policy, headData: this.writeHeadData(policy) };
   }
 
-  private writeHeadData({ name, score, scoring }: Policy): GPUBuffer {
+  private writeHeadData(policy: Policy): GPUBuffer {
+    const { name, score } = policy;
+    const scoring = featureScoring(policy);
     const { layers, kvHeads } = this.pool.shape;
     const shape = headDataShape(this.pool.shape, scoring?.features ?? {});
     const stride = headStride(shape);
@@ -229,7 +260,7 @@ export class Scorer {
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
-    const { policy, headData, scoreBlock, scoreWhole } = prepared;
+    const { policy, headData, scoreBlock, scoreWhole, groups } = prepared;
     const { scoreStep, observeBlock, observeStep } = prepared;
     const apart = policy.observation?.apart ? [this.observedBuffer()] : [];
     const scored = [tables, lanes, headData, rope, slab] as const;
@@ -242,17 +273,17 @@ export class Scorer {
       scoreBlock: {
         kernel: scoreBlock,
         bindings: scoreBlock.bind(shape, eviction, ...scored, block, ...apart),
-        workgroups: [1, kvHeads],
+        workgroups: [groups, kvHeads],
       },
       scoreWhole: {
         kernel: scoreWhole,
         bindings: scoreWhole.bind(shape, eviction, ...scored, block),
-        workgroups: [1, kvHeads],
+        workgroups: [groups, kvHeads],
       },
       scoreStep: scoreStep && {
         kernel: scoreStep,
         bindings: scoreStep.bind(shape, rows, ...scored),
-        workgroups: [1, kvHeads],
+        workgroups: [groups, kvHeads],
       },
       observeBlock: (queries) =>
         observeBlock && blockBindings

@@ -6,6 +6,7 @@ import {
 } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
+import { scoresAlike } from "../cache/policies/scoring-id.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
@@ -101,8 +102,9 @@ export class Conversation {
       changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
     );
     await this.settled();
-    const rescored = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
     const sequence = this.alive;
+    const before = sequence?.settings;
+    const rescored = before !== undefined && !scoresAlike(before, settings);
     if (sequence) {
       this.drafter?.seal();
       const { runner } = this.core.state;
@@ -111,7 +113,8 @@ export class Conversation {
       const shrinks = sequence.longestGlobal > capacityOf(settings);
       if (rescored || shrinks) sequence.own(scored ? undefined : settings);
       sequence.setSettings(settings);
-      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence);
+      if (rescored && sequence.tokensSeen > 0)
+        runner.rescore(sequence, before?.policy !== settings.policy);
       runner.shrink(sequence);
     }
     this.asked = asked;

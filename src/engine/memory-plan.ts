@@ -1,5 +1,6 @@
 import type { CacheSettings } from "../cache/budget.ts";
 import { policyOf } from "../cache/policies/index.ts";
+import { featureScoring } from "../cache/policies/policy.ts";
 import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import { movesBytes } from "../kernels/evict-select.ts";
@@ -45,7 +46,9 @@ export function planMemory(
   const { layers, kvHeads, headDim, vocabulary } = config;
   const kv = budgetBytes(config, storage, budget === "full" ? 1 : budget);
   const { scoring } = policyOf(policy);
-  const stride = scoring ? headStride(headDataShape(config, scoring.features)) : 0;
+  const stride = scoring
+    ? headStride(headDataShape(config, featureScoring(policyOf(policy))?.features ?? {}))
+    : 0;
   const heads = layers * kvHeads * (headDim + stride) * 4;
   const tables = [...ropeTables(config).values()];
   const rope = tables.reduce((sum, { byteLength }) => sum + byteLength, 0);

@@ -1,7 +1,7 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
-import { scoringId, scoringInterval } from "../cache/policies/scoring-id.ts";
+import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -257,9 +257,9 @@ export class Runner {
     this.compressor.shrink(sequence, scoring && (() => this.scorer.whole(policy)));
   }
 
-  /** Scores every cached pair by the sequence's present policy, which must be prepared. */
-  rescore(sequence: KvSequence): void {
-    this.compressor.rescore(sequence, () => this.scorer.whole(sequence.settings.policy));
+  /** Scores every cached pair by the sequence's present policy, which must be prepared; `anew`: it had another. */
+  rescore(sequence: KvSequence, anew = true): void {
+    this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings.policy));
   }
 
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
@@ -269,10 +269,9 @@ export class Runner {
 
   /** Whether a chunk is to be scored: not before something has to go, where only that counts. */
   private scores(sequence: KvSequence, tokens: number): boolean {
-    const { policy, window } = sequence.settings;
-    const { observation } = policyOf(policy);
+    const { observation } = policyOf(sequence.settings.policy);
     if (observation && !observation.apart) return true;
-    return sequence.evictsWith(tokens + scoringInterval(policy, window));
+    return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
   }
 
   /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */
@@ -389,8 +388,7 @@ export class Runner {
  * by head.
  */
 function isDue(sequence: KvSequence, more = 0): boolean {
-  const { policy, window } = sequence.settings;
-  if (scoringId(policy) === 0) return false;
-  const every = scoringInterval(policy, window);
-  return (sequence.tokensSeen + more) % every === 0 && sequence.evictsWith(more + every);
+  if (scoringId(sequence.settings.policy) === 0) return false;
+  const { every, phase } = scoringTurn(sequence.settings);
+  return (sequence.tokensSeen + more) % every === phase && sequence.evictsWith(more + every);
 }

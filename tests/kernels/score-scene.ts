@@ -27,8 +27,11 @@ export interface SceneOptions {
   shape: CacheShape;
   lanes: readonly Lane[];
   fill: (lane: number, g: number) => HeadFill;
-  /** Of the prompt block. */
+  /** Of the prompt block, from this position on. */
   rows?: number;
+  start?: number;
+  /** From one cached position to the next. */
+  step?: number;
   seed?: number;
 }
 
@@ -43,7 +46,13 @@ export interface Scene extends Required<SceneOptions> {
 const LAYER = 1;
 
 /** Keys with something in common; cached positions in no order and with gaps, rows behind them all. */
-export function makeScene({ rows = 0, seed = 1, ...options }: SceneOptions): Scene {
+export function makeScene({
+  rows = 0,
+  start = 5000,
+  step = 3,
+  seed = 1,
+  ...options
+}: SceneOptions): Scene {
   const { shape, lanes, fill } = options;
   const { headDim, kvHeads } = shape;
   const random = uniform(seed);
@@ -59,13 +68,13 @@ export function makeScene({ rows = 0, seed = 1, ...options }: SceneOptions): Sce
     pageCount: heads.reduce((sum, h) => sum + Math.ceil(room(h) / PAGE_SLOTS), 1),
     seed,
   });
-  const pairs = (count: number, first: number, step: number): Pair[] =>
-    randomPairs(random, headDim, count, { first, step }).map((pair) => ({
+  const pairs = (count: number, first: number, gap: number): Pair[] =>
+    randomPairs(random, headDim, count, { first, step: gap }).map((pair) => ({
       ...pair,
       key: pair.key.map((x, d) => x + Math.cos(d)),
     }));
   for (const head of heads) {
-    const own = pairs(head.count, head.lane, 3);
+    const own = pairs(head.count, head.lane % step, step);
     for (let i = own.length - 1; i > 0; i -= 1) {
       const j = Math.floor(random() * (i + 1));
       [own[i], own[j]] = [own[j]!, own[i]!];
@@ -76,10 +85,10 @@ export function makeScene({ rows = 0, seed = 1, ...options }: SceneOptions): Sce
   const chunkPages = Math.max(1, Math.ceil(rows / PAGE_SLOTS));
   const chunk = new PagedCache(chunkFormat(shape), { pageCount: kvHeads * chunkPages, seed });
   for (let g = 0; g < kvHeads; g += 1)
-    pairs(rows, 5000, 1).forEach((pair, r) => {
+    pairs(rows, start, 1).forEach((pair, r) => {
       chunk.setIn(...chunkSlot(g, chunkPages, r), pair);
     });
-  return { ...options, rows, seed, cache, chunk, chunkPages };
+  return { ...options, rows, start, step, seed, cache, chunk, chunkPages };
 }
 
 /** What a kv head's eviction chooses from, as it is stored: its slots, then the block's rows. */
@@ -94,7 +103,14 @@ export const candidatesOf = (
 
 /** What kernels of a block, or of a step's rows, work on. */
 export type SceneTarget =
-  | { lane: number; last: number; all?: boolean; queries?: number; firstQuery?: number }
+  | {
+      lane: number;
+      last: number;
+      all?: boolean;
+      queries?: number;
+      firstQuery?: number;
+      anew?: boolean;
+    }
   | { rows: readonly { lane: number; position: number }[] };
 
 export interface SceneRun {
@@ -143,8 +159,8 @@ export async function runScene(
 
 function workBuffer(gpu: GpuContext, target: SceneTarget, rows: number): GPUBuffer {
   if ("rows" in target) return upload(gpu, rowWords(target.rows));
-  const { lane, last, all = false, queries = 0, firstQuery = 0 } = target;
-  const words = [lane, rows, last, Number(all), queries, firstQuery, 0, 0];
+  const { lane, last, all = false, queries = 0, firstQuery = 0, anew = false } = target;
+  const words = [lane, rows, last, Number(all), queries, firstQuery, Number(anew), 0];
   return gpu.ledger.uniform("eviction", Uint32Array.from(words));
 }
 

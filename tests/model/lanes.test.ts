@@ -27,6 +27,7 @@ const CACHES: CacheRequest[] = [
   { policy: "keydiff", budget: 36, window: 12 },
   { policy: "keydiff", budget: 50, window: 7 },
   { policy: "h2o", budget: 30, window: 8 },
+  { policy: "lag-kv", budget: 40, window: 9 },
 ];
 
 /** Runs of 70 to 190 tokens: lanes leave at different times. */

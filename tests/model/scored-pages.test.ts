@@ -58,7 +58,7 @@ const wordsOf = async (sequence: KvSequence): Promise<Uint32Array[]> => {
   return layers.flat();
 };
 
-describe.each(["winnow", "tri-attention", "keydiff", "k-norm", "snapkv", "h2o"] as const)(
+describe.each(["winnow", "tri-attention", "keydiff", "lag-kv", "k-norm", "snapkv", "h2o"] as const)(
   "%s: what one fork does to its scores, the other does not see",
   (policy) => {
     test.each<[string, number, number, (fork: KvSequence) => Promise<void> | void]>([
@@ -98,7 +98,7 @@ test.each([
   sequence.free();
 });
 
-test.each(["k-norm", "q-filters", "random", "keydiff", "winnow"] as const)(
+test.each(["k-norm", "q-filters", "random", "keydiff", "lag-kv", "winnow"] as const)(
   "a change to %s scores a cache without a bound, and a budget then keeps what it would have kept",
   async (policy) => {
     const kept = async (first: PolicyName): Promise<number[]> => {

@@ -166,13 +166,13 @@ test("pages of bytes: scales are put back too", async () => {
 
 test("scores that change do so between steps of several tokens; observed attention rules them out", async () => {
   const asked = { maxTokens: 40 };
-  for (const policy of ["keydiff", "h2o"] as const) {
+  for (const policy of ["keydiff", "lag-kv", "h2o"] as const) {
     const cache = { budget: 48, policy };
     const plain = await outcome(cache, asked);
     for (const right of [[3], WRONG]) {
       const { result, steps } = await guessing(plain.answer, right, () => outcome(cache, asked));
       expect(result).toEqual(plain);
-      expect(steps > 5).toBe(policy === "keydiff");
+      expect(steps > 5).toBe(policy !== "h2o");
     }
   }
 });

@@ -3,7 +3,8 @@
 The tiny f32 model, fp32, all keys and values in memory, masks [G, T] of what each kv head still has.
 A prompt goes through each layer in full before anything is dropped (H2O: by chunks of 128); while decoding a
 policy whose scores change scores everything anew before every 16th position (or window, if less), with the
-token before it as the newest. Then the new pair is taken in, the lowest unprotected score goes, of equal ones
+token before it as the newest; LagKV scores a chunk of `window` tokens once the next one is complete, and until
+then a pair's position is its score. Then the new pair is taken in, the lowest unprotected score goes, of equal ones
 the lowest position, and only then is attended. Scores are written from the papers, not from our shaders.
 
 Kept sets may differ where scores are nearly equal: `doubtful` are the positions that were within NEAR standard
@@ -156,11 +157,27 @@ def winnow_prompt(head, k, v, positions, last, weights, cached):
     return z(most_of_neighbours(scores, 9)) + 0.25 * z((seen + 1e-6).log())
 
 
+def lag_kv(k, v, lag):
+    """LagKV of whole chunks, [n lag, D] each -> places in their chunks [(n - 1) lag], and which are doubtful."""
+
+    def strayed(x):
+        chunks = x.double().unflatten(0, (-1, lag))
+        low, high = chunks[1:].amin(1, keepdim=True), chunks[1:].amax(1, keepdim=True)
+        return ((chunks[:-1] - low) / (high - low)).std(-1).softmax(-1)
+
+    score = (strayed(k) + strayed(v)) / 2
+    order = score.argsort(dim=-1)
+    gaps = F.pad(score.gather(-1, order).diff(dim=-1), (1, 1), value=1.0)
+    near = torch.minimum(gaps[:, :-1], gaps[:, 1:]) < NEAR * score.std(-1, keepdim=True)
+    places = order.argsort(dim=-1)
+    return places.flatten() / lag, near.gather(-1, places).flatten()
+
+
 def nothing(head, k, v, positions, last):
     return torch.zeros(len(positions))
 
 
-#: `changes`: scored anew every EVERY tokens. `observes`: attention that is seen, see Simulation. `divides`: heads
+#: `changes`: scored anew every EVERY tokens. `chunks`: scored once, when the next chunk is complete. `observes`: attention that is seen, see Simulation. `divides`: heads
 #: have budgets of their own, from the start, since the prompt is longer than the budget.
 POLICIES = {
     "winnow": {"score": winnow, "changes": True, "divides": True, "observes": "prompt"},
@@ -170,6 +187,7 @@ POLICIES = {
     "tri-attention": {"score": tri_attention, "changes": True},
     "expected-attention": {"score": expected_attention, "changes": True},
     "keydiff": {"score": keydiff, "changes": True},
+    "lag-kv": {"score": streaming_llm, "chunks": True},
     "k-norm": {"score": k_norm},
     # What comes after the prompt is below all of it, oldest first.
     "snapkv": {"score": lambda *x: 1e-30 * x[3].double(), "observes": "end of prompt"},
@@ -227,6 +245,22 @@ class Simulation:
         self.scores = torch.zeros(llama.L, llama.G, total, dtype=torch.float64)
         self.kept = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
         self.doubtful = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
+        self.ranked = torch.zeros(llama.L, llama.G, dtype=torch.int)
+
+    def rank(self, layer, g, length):
+        """Scores of the chunks that have none, of the first `length` tokens: all of these are still there."""
+        lag, sinks = self.run["window"], self.run["sinks"]
+        first = sinks + int(self.ranked[layer, g]) * lag
+        chunks = (length - first) // lag
+        if chunks < 2:
+            return
+        whole = slice(first, first + chunks * lag)
+        assert self.kept[layer, g, whole].all()
+        places, near = lag_kv(self.k[layer, g, whole], self.v[layer, g, whole], lag)
+        ranked = slice(first, first + (chunks - 1) * lag)
+        self.scores[layer, g, ranked] = places.double()
+        self.doubtful[layer, g, ranked] |= near
+        self.ranked[layer, g] += chunks - 1
 
     def score(self, layer, g, positions, last):
         k, v = self.k[layer, g, positions], self.v[layer, g, positions]
@@ -246,7 +280,8 @@ class Simulation:
         if excess < len(order):
             low, high = scores[order[excess - 1]], scores[order[excess]]
             near = NEAR * scores[candidates].std()
-            if high - low < near:
+            # Places in a chunk are exact: see `rank`.
+            if high - low < near and not self.policy.get("chunks"):
                 s = scores[candidates]
                 self.doubtful[layer, g, candidates[(s > high - near) & (s < low + near)]] = True
 
@@ -286,6 +321,8 @@ class Simulation:
                 due = decodes and self.policy.get("changes") and start % interval == 0
                 if due and len(kept) + interval > self.budgets[layer][g]:
                     self.score(layer, g, kept, start - 1)
+                if decodes and self.policy.get("chunks"):
+                    self.rank(layer, g, start)
                 self.k[layer, g, positions], self.v[layer, g, positions] = k[0, g], v[0, g]
                 self.kept[layer, g, positions] = True
                 if not decodes or not self.policy.get("changes"):
@@ -297,6 +334,8 @@ class Simulation:
             out = grouped_attention(q, self.k[None, layer, :, :end], self.v[None, layer, :, :end], seen[None])
             for g in range(self.llama.G):
                 self.observe(layer, g, q, positions)
+                if not decodes and self.policy.get("chunks"):
+                    self.rank(layer, g, end)
                 if not decodes:
                     self.evict(layer, g, end)
             return out
@@ -321,7 +360,7 @@ def simulate(llama, policy, run, heads, ids):
     end = simulation.positions(simulation.kept)
     # Of the others nothing is new in a second prompt.
     again = {}
-    if policy == "winnow":
+    if policy in ("winnow", "lag-kv"):
         simulation.logits(ids[PROMPT + DECODED :], PROMPT + DECODED)
         again = {"second": simulation.positions(simulation.kept)}
     doubtful = simulation.positions(simulation.doubtful)

@@ -22,8 +22,9 @@ export interface Lane {
   seed: number;
   /** Which scoring anew it needs. Default 0: none. */
   scoring?: number;
-  /** Tokens from one scoring to the next. */
+  /** Tokens from one scoring to the next; positions before which it comes, modulo that. */
   every?: number;
+  phase?: number;
 }
 
 export const PLAIN_LANE: Lane = {
@@ -41,8 +42,8 @@ export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   const floats = new Float32Array(words.buffer);
   lanes.forEach((lane, i) => {
     floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
-    const { window, sinks, seed, scoring = 0, every = 0 } = lane;
-    words.set([window, sinks, seed, scoring, every], i * LANE_WORDS + 4);
+    const { window, sinks, seed, scoring = 0, every = 0, phase = 0 } = lane;
+    words.set([window, sinks, seed, scoring, every, phase], i * LANE_WORDS + 4);
   });
   return words;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { create, globals } from "webgpu";
 import { POLICIES, type Policy } from "../../src/cache/policies/index.ts";
+import { featureScoring } from "../../src/cache/policies/policy.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
 import {
@@ -16,6 +17,7 @@ import { createKvMove } from "../../src/kernels/kv-move.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
 import { createKvRestore, createKvSave } from "../../src/kernels/kv-undo.ts";
 import { createKvWrite } from "../../src/kernels/kv-write.ts";
+import { createLagScores } from "../../src/kernels/lag-scores.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
 import { createObserve } from "../../src/kernels/observe.ts";
@@ -116,6 +118,7 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
       { kind: "step", scoring: 3 },
     ] satisfies ScoreTarget[]) {
       await createScoreCache(gpu, shape, {}, target);
+      await createLagScores(gpu, shape, 128, target);
       await createObserve(gpu, shape, { pool: 2, accumulate: false }, target);
     }
   }
@@ -150,7 +153,8 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
       for (const policy of Object.values<Policy>(POLICIES))
-        await createScoreCache(gpu, shape, policy.scoring?.features ?? {}, target);
+        await createScoreCache(gpu, shape, featureScoring(policy)?.features ?? {}, target);
+    await createLagScores(gpu, shape, 128, target);
     for (const accumulate of [false, true])
       await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { type CacheRequest, resolveCacheSettings } from "../../src/cache/budget.ts";
 import { POLICIES, type Policy, type PolicyName } from "../../src/cache/policies/index.ts";
-import { scoringId, scoringInterval } from "../../src/cache/policies/scoring-id.ts";
+import { scoresAlike, scoringId, scoringTurn } from "../../src/cache/policies/scoring-id.ts";
 
 const all = Object.entries<Policy>(POLICIES);
 
@@ -43,8 +44,50 @@ describe("policies", () => {
   });
 
   it("score again before a pair can leave the window unscored", () => {
-    expect(scoringInterval("keydiff", 64)).toBe(16);
-    expect(scoringInterval("keydiff", 3)).toBe(3);
-    expect(scoringInterval("q-filters", 64)).toBe(1);
+    const turn = (policy: PolicyName, window: number) =>
+      scoringTurn(resolveCacheSettings({ policy, window }));
+    expect(turn("keydiff", 64)).toEqual({ every: 16, phase: 0 });
+    expect(turn("keydiff", 3)).toEqual({ every: 3, phase: 0 });
+    expect(turn("q-filters", 64)).toEqual({ every: 1, phase: 0 });
+  });
+
+  it.each([
+    // As published, where it fits.
+    [{ budget: 512 }, { every: 128, phase: 4 }],
+    [{ budget: "full" }, { every: 128, phase: 4 }],
+    // The window; by itself a quarter of the budget; never more than fits twice beside the sinks.
+    [
+      { budget: 512, window: 10 },
+      { every: 10, phase: 4 },
+    ],
+    [{ budget: 64 }, { every: 16, phase: 4 }],
+    [
+      { budget: 64, window: 59 },
+      { every: 30, phase: 4 },
+    ],
+    [
+      { budget: 4096, window: 500, sinks: 300 },
+      { every: 128, phase: 44 },
+    ],
+    [
+      { budget: 2, sinks: 0 },
+      { every: 1, phase: 0 },
+    ],
+    [
+      { budget: 9, sinks: 6 },
+      { every: 1, phase: 0 },
+    ],
+  ] as const)("lag-kv under %o scores chunks, from the sinks on: %o", (request, turn) => {
+    expect(scoringTurn(resolveCacheSettings({ policy: "lag-kv", ...request }))).toEqual(turn);
+  });
+
+  it("scores hold where neither policy nor chunks change", () => {
+    const settings = (request: CacheRequest) => resolveCacheSettings({ budget: 256, ...request });
+    const same = (a: CacheRequest, b: CacheRequest) => scoresAlike(settings(a), settings(b));
+    expect(same({ policy: "keydiff" }, { policy: "keydiff", window: 5, sinks: 9 })).toBe(true);
+    expect(same({ policy: "keydiff" }, { policy: "winnow" })).toBe(false);
+    expect(same({ policy: "lag-kv" }, { policy: "lag-kv", window: 64 })).toBe(true);
+    expect(same({ policy: "lag-kv" }, { policy: "lag-kv", budget: 64 })).toBe(false);
+    expect(same({ policy: "lag-kv" }, { policy: "lag-kv", sinks: 5 })).toBe(false);
   });
 });

@@ -3,6 +3,7 @@ import { full } from "./full.ts";
 import { h2o } from "./h2o.ts";
 import { kNorm } from "./k-norm.ts";
 import { keydiff } from "./keydiff.ts";
+import { lagKv } from "./lag-kv.ts";
 import type { Policy } from "./policy.ts";
 import { qFilters } from "./q-filters.ts";
 import { qFiltersAge } from "./q-filters-age.ts";
@@ -23,6 +24,7 @@ export const POLICIES = {
   "tri-attention": triAttention,
   "expected-attention": expectedAttention,
   keydiff,
+  "lag-kv": lagKv,
   "k-norm": kNorm,
   snapkv,
   h2o,

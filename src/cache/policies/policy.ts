@@ -51,6 +51,11 @@ export interface Scoring {
   head(knowledge: HeadKnowledge): HeadScore;
 }
 
+/** Scores by chunks of `lag` successive tokens, at most: fixed once the next chunk is complete (lag_scores.wgsl). */
+export interface LagScoring {
+  readonly lag: number;
+}
+
 /** Attention that is looked at: of the last queries of a prompt, and while decoding where `accumulate`. */
 export interface ObservationPlan {
   /** Last queries of a prompt block. */
@@ -77,10 +82,18 @@ export interface Policy {
   /** Whether anything is ever dropped. */
   readonly evicts: boolean;
   readonly score: InsertionScore;
-  readonly scoring?: Scoring;
+  readonly scoring?: Scoring | LagScoring;
   readonly observation?: ObservationPlan;
   /** Most recent tokens that are never evicted, where nothing else is asked for. Default 64. */
   readonly window?: number;
   /** Whether heads get budgets of their own where calibration has measured what each loses. */
   readonly headBudgets?: boolean;
 }
+
+/** What a policy's scores that change are made of, where it is features. */
+export const featureScoring = ({ scoring }: Policy): Scoring | undefined =>
+  scoring && "features" in scoring ? scoring : undefined;
+
+/** Tokens a chunk, at most, of a policy that scores by chunks. */
+export const lagOf = ({ scoring }: Policy): number | undefined =>
+  scoring && "lag" in scoring ? scoring.lag : undefined;

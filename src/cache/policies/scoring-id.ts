@@ -1,4 +1,6 @@
+import type { CacheSettings } from "../budget.ts";
 import { POLICIES, type PolicyName, policyOf } from "./index.ts";
+import { featureScoring, lagOf } from "./policy.ts";
 
 const NAMES = Object.keys(POLICIES);
 
@@ -8,8 +10,28 @@ export function scoringId(name: PolicyName): number {
   return scoring || observation?.accumulate ? NAMES.indexOf(name) + 1 : 0;
 }
 
-/** Tokens from one scoring to the next: none may be unscored once it has left the window. */
-export function scoringInterval(name: PolicyName, window: number): number {
-  const { scoring } = policyOf(name);
-  return Math.max(1, Math.min(scoring?.every ?? 1, window));
+/** When a cache is scored while decoding: before each position that is `phase` modulo `every`. */
+export interface ScoringTurn {
+  readonly every: number;
+  readonly phase: number;
+}
+
+/** None may be unscored once it has left the window; by chunks, whenever one is complete: `every` is their size. */
+export function scoringTurn({ policy, budget, window, sinks }: CacheSettings): ScoringTurn {
+  const lag = lagOf(policyOf(policy));
+  if (lag === undefined) {
+    const every = featureScoring(policyOf(policy))?.every ?? 1;
+    return { every: Math.max(1, Math.min(every, window)), phase: 0 };
+  }
+  // Up to two chunks have no score yet, and beside them at least one pair has.
+  const fits = budget === "full" ? lag : (budget - sinks) >> 1;
+  const every = Math.max(1, Math.min(lag, window, fits));
+  return { every, phase: sinks % every };
+}
+
+/** Whether scores given under `a` hold under `b`. */
+export function scoresAlike(a: CacheSettings, b: CacheSettings): boolean {
+  if (a.policy !== b.policy) return false;
+  if (lagOf(policyOf(a.policy)) === undefined) return true;
+  return a.sinks === b.sinks && scoringTurn(a).every === scoringTurn(b).every;
 }
