@@ -34,7 +34,7 @@ export interface CacheOptions {
   budget?: number | "full";
   /** Default "winnow"; without what it needs calibrated another steps in, and `info().notices` says so. */
   policy?: PolicyName;
-  /** Most recent tokens that are never evicted. Default 64. */
+  /** Most recent tokens that are never evicted. Default 64, of winnow 24, of lag-kv 128; less in small budgets. */
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
