@@ -63,18 +63,24 @@ function compactShaders(): Plugin {
 }
 
 /**
- * What is loaded when it is needed: other model files than GGUF, steps of several tokens, measuring, tuning. These
- * chunks share code with the worker, which is therefore in a chunk of its own: a chunk that imported the worker's
- * file would run it twice under an app's dev server, where the worker has another address.
+ * The worker's code, but for what it imports when it is needed, is in a chunk of its own, core.js: later chunks share
+ * code with it, and one that imported the worker's file would run it twice under an app's dev server, where the
+ * worker has another address.
  */
-const LATER = new RegExp(
-  [
-    "/(jinja|safetensors-model|hub-config|hub-tokenizer|external-tokenizer|draft-steps|kv-undo|kv-ring|lanes|measure",
-    "|loss-reader|nll|capture|retention|observe|score-cache|lag-scores|tune-products|calibrate-engine).ts$",
-    "|@huggingface/jinja|ml-matrix|/calibrate/",
-    "|/(kv_save|kv_restore|kv_ring|slot_words|nll|retention|observe|observe_lse|score_cache|lag_scores|candidates_\\w+).wgsl",
-  ].join(""),
-);
+interface ModuleGraph {
+  getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
+}
+
+function inCore(id: string, graph: ModuleGraph): boolean {
+  const seen = new Set<string>();
+  const reach = (module: string): void => {
+    if (seen.has(module)) return;
+    seen.add(module);
+    graph.getModuleInfo(module)?.importedIds.forEach(reach);
+  };
+  graph.getModuleInfo(at("workers/engine.worker.ts"))?.importedIds.forEach(reach);
+  return seen.has(id);
+}
 
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
@@ -84,9 +90,7 @@ const workerOutput: ViteUserConfig["worker"] = {
       entryFileNames: WORKER_FILE,
       chunkFileNames: "[name].js",
       codeSplitting: {
-        groups: [
-          { name: "core", test: (id) => !LATER.test(id) && !id.endsWith("/engine.worker.ts") },
-        ],
+        groups: [{ name: (id, graph) => (inCore(id, graph) ? "core" : null), debugName: "core" }],
       },
     },
   },

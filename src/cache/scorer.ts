@@ -2,9 +2,8 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
-import type { ObserveKernels } from "../kernels/observe.ts";
-import { OBSERVE_TILES } from "../kernels/observe-tiles.ts";
-import type { ScoreTarget } from "../kernels/score-cache.ts";
+import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
+import { createScoreCache, type ScoreTarget } from "../kernels/score-cache.ts";
 import { headDataShape } from "../kernels/score-features.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
@@ -72,11 +71,7 @@ async function scoringKernels(
   const { scoring, observation } = policy;
   const block = { kind: "block" } as const;
   const step = { kind: "step", scoring: scoringId(name) } as const;
-  // Most policies score a key once, when it is written: what scores whole caches comes when it is needed.
-  const [{ createObserve }, { create, groups }] = await Promise.all([
-    import("../kernels/observe.ts"),
-    scoreKernels(gpu, shape, policy),
-  ]);
+  const { create, groups } = await scoreKernels(gpu, shape, policy);
   const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
     create(block, true),
     create(block),
@@ -104,7 +99,6 @@ async function scoreKernels(
     const { createLagScores, LAG_GROUPS } = await import("../kernels/lag-scores.ts");
     return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
   }
-  const { createScoreCache } = await import("../kernels/score-cache.ts");
   const { features, inBlock } = featureScoring(policy) ?? {};
   return {
     create: (target, taken = false) =>

@@ -14,8 +14,9 @@ import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { compileCacheKernels, Transformer } from "../model/transformer.ts";
+import { tuneProducts } from "../model/tune-products.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
-import { loadWeights, type ModelWeights, type UploadHooks } from "../model/weights.ts";
+import { loadWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
 
@@ -74,17 +75,9 @@ export async function createDeviceState(
   const started = possiblePolicy(policy, calibration);
   const scoring = compileScoring(gpu, pool.shape, started);
   for (const compiling of [cacheKernels, compressing, sampling, scoring]) compiling.catch(() => {});
-  const tuner =
-    mode === "off"
-      ? undefined
-      : import("../model/tune-products.ts").then(
-          ({ tuneProducts }) =>
-            (loaded: ModelWeights) =>
-              tuneProducts(gpu, config, loaded, mode, tuningStore),
-        );
-  tuner?.catch(() => {});
   const weights = await loadWeights(gpu, source, gguf, config, hooks);
-  const tuning = tuner ? await (await tuner)(weights) : untuned(gpu);
+  const tuning =
+    mode === "off" ? untuned(gpu) : await tuneProducts(gpu, config, weights, mode, tuningStore);
   setProductPlan(gpu, tuning.plan);
   const [transformer, compressor, sample] = await Promise.all([
     Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),

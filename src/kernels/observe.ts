@@ -8,6 +8,8 @@ import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
 const WORKGROUP = 64;
+/** Workgroups that share the candidates of a kv head where attention is observed. */
+export const OBSERVE_TILES = 16;
 
 /** Where `observe` leaves the attention of a candidate. */
 const LEAVE_AS_SCORE = `

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { createObserve, type Observation } from "../../src/kernels/observe.ts";
-import { OBSERVE_TILES } from "../../src/kernels/observe-tiles.ts";
+import { createObserve, OBSERVE_TILES, type Observation } from "../../src/kernels/observe.ts";
 import type { KvStorage } from "../../src/kernels/page-format.ts";
 import type { ScoreTarget } from "../../src/kernels/score-cache.ts";
 import { observe } from "../reference/observe.ts";
