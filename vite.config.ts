@@ -1,5 +1,4 @@
 import { chmodSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import {
   defineConfig,
@@ -7,6 +6,7 @@ import {
   type TestProjectConfiguration,
   type ViteUserConfig,
 } from "vitest/config";
+import { minifyShaders } from "./shaders/build/vite-plugin.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -41,27 +41,6 @@ function literalUrls(): Plugin {
   };
 }
 
-/** Drops spaces that part no tokens; `//:` lines stay, and `> =`, which closes a template list. */
-const compactLine = (line: string): string =>
-  line.startsWith("//:") ? line : line.replace(/(?<=[,;]) | (?=\{)|(?<!>) (=|\+|\*) /g, "$1");
-
-/** Ships shaders without comments and indentation; `//:` lines are instructions (src/kernels/unroll.ts). */
-function compactShaders(): Plugin {
-  return {
-    name: "winnow:compact-shaders",
-    apply: "build",
-    enforce: "pre",
-    async load(id) {
-      if (!id.endsWith(".wgsl?raw")) return;
-      const code = await readFile(id.slice(0, -"?raw".length), "utf8");
-      const lines = code
-        .split("\n")
-        .map((line) => compactLine(line.replace(/\/\/(?!:).*/, "").trim()));
-      return `export default ${JSON.stringify(lines.filter(Boolean).join("\n"))}`;
-    },
-  };
-}
-
 /**
  * The worker's code, but for what it imports when it is needed, is in a chunk of its own, core.js: later chunks share
  * code with it, and one that imported the worker's file would run it twice under an app's dev server, where the
@@ -84,7 +63,7 @@ function inCore(id: string, graph: ModuleGraph): boolean {
 
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
-  plugins: () => [compactShaders()],
+  plugins: () => [minifyShaders()],
   rolldownOptions: {
     output: {
       entryFileNames: WORKER_FILE,
@@ -108,7 +87,7 @@ function executableCli(): Plugin {
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [literalUrls(), compactShaders()],
+  plugins: [literalUrls(), minifyShaders()],
   worker: workerOutput,
   build: {
     outDir: "dist",
@@ -128,7 +107,7 @@ const browserLibrary: ViteUserConfig = {
 /** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
   publicDir: false,
-  plugins: [executableCli(), compactShaders()],
+  plugins: [executableCli(), minifyShaders()],
   ssr: { noExternal: true, external: ["webgpu", "playwright"] },
   build: {
     outDir: "dist",
@@ -152,8 +131,8 @@ const demoSite: ViteUserConfig = {
   root: at("demo"),
   base: "./",
   publicDir: at("public"),
-  plugins: [compactShaders()],
-  worker: { format: "es", plugins: () => [compactShaders()] },
+  plugins: [minifyShaders()],
+  worker: { format: "es", plugins: () => [minifyShaders()] },
   build: { outDir: at("dist/demo"), emptyOutDir: true, target: "es2022" },
 };
 
@@ -163,7 +142,9 @@ const suite = (
   folder: string,
   seconds: number,
   alone: boolean,
+  plugins: Plugin[] = [],
 ): TestProjectConfiguration => ({
+  plugins,
   test: {
     name,
     include: [`tests/${folder}/**/*.test.ts`],
@@ -180,7 +161,8 @@ const tests: ViteUserConfig = {
   test: {
     projects: [
       suite("unit", "unit", 60, false),
-      suite("kernels", "kernels", 120, true),
+      // Each kernel as it is shipped; the suites of models run the same kernels as they are written.
+      suite("kernels", "kernels", 120, true, [minifyShaders()]),
       suite("model", "model", 400, true),
       suite("e2e", "e2e", 400, true),
     ],

@@ -96,3 +96,18 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted)
     throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
 }
+
+/**
+ * Code that most sessions never need, by a function that imports it. Throws `network` naming `what` it is for: the
+ * connection is gone, or the site has other files by now.
+ */
+export async function loadLater<T>(what: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new WinnowError("network", `the code for ${what} could not be loaded`, {
+      hint: "Check the connection and try again; reload the page where the site has changed.",
+      cause,
+    });
+  }
+}

@@ -1,3 +1,4 @@
+import { loadLater } from "../errors.ts";
 import { EngineClient } from "./client.ts";
 import { connectWorker } from "./connect-worker.ts";
 import { OWN_FILTERS } from "./own-filters.ts";
@@ -15,7 +16,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
   // A tokenizer is code and cannot cross to a worker: the engine then runs in the page itself.
   const connection = checked.tokenizer
-    ? (await import("./connect-page.ts")).connectPage(checked.tokenizer)
+    ? (await loadLater("engines in the page", () => import("./connect-page.ts"))).connectPage(
+        checked.tokenizer,
+      )
     : connectWorker();
   const baseUrl = globalThis.document?.baseURI;
   return EngineClient.open(connection, checked, {

@@ -1,5 +1,5 @@
 import type { InferenceEngine } from "../engine/engine.ts";
-import { asWinnowError, WinnowError } from "../errors.ts";
+import { asWinnowError, loadLater, WinnowError } from "../errors.ts";
 import { runChat } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
 import type {
@@ -151,7 +151,10 @@ export class EngineService implements EnginePort {
       this.calibrating = true;
       try {
         // Loaded when it is first needed: most pages never calibrate.
-        const { calibrateEngine } = await import("./calibrate-engine.ts");
+        const { calibrateEngine } = await loadLater(
+          "calibration",
+          () => import("./calibrate-engine.ts"),
+        );
         const { keep = true, ...rest } = options;
         const made = await calibrateEngine(engine, {
           ...rest,

@@ -1,5 +1,5 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
-import { POLICIES } from "../cache/policies/index.ts";
+import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES } from "../kernels/page-format.ts";
 import {
@@ -10,9 +10,8 @@ import {
   checkString,
   describe,
 } from "./check.ts";
-import type { CacheOptions, ConversationOptions, PolicyName } from "./types.ts";
+import type { CacheOptions, ConversationOptions } from "./types.ts";
 
-const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "kv"];
 /** Far above any model's positions; keeps every product of counts below 2^53. */
 const MAX_TOKENS = 2 ** 24;

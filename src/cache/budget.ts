@@ -1,7 +1,6 @@
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
-import { POLICIES, type PolicyName, policyOf } from "./policies/index.ts";
-import { lagOf } from "./policies/policy.ts";
+import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "./policies/rules.ts";
 
 /** What a user may say about a cache; unsaid parts have defaults. */
 export interface CacheRequest {
@@ -44,18 +43,20 @@ const count = (field: string, value: number, lowest: number): number => {
  */
 export function resolveCacheSettings(request: CacheRequest): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
-  if (!Object.hasOwn(POLICIES, policy))
+  if (!isPolicy(policy))
     throw invalidArgument(
       "cache.policy",
       `unknown policy "${policy}"`,
-      `Use one of ${Object.keys(POLICIES).join(", ")}.`,
+      `Use one of ${POLICY_NAMES.join(", ")}.`,
     );
-  const usual = policyOf(policy).window ?? DEFAULTS.window;
-  // By chunks, the last one to two are kept: half of the budget in all.
-  const share = lagOf(policyOf(policy)) === undefined ? 2 : 4;
+  const {
+    evicts = true,
+    window: usual = DEFAULTS.window,
+    windowShare: share = 2,
+  } = rulesOf(policy);
   const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
   const asked = request.budget ?? DEFAULTS.budget;
-  if (asked === "full" || !POLICIES[policy].evicts) {
+  if (asked === "full" || !evicts) {
     if (asked !== "full") count("cache.budget", asked, 1);
     return {
       budget: "full",

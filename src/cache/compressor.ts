@@ -1,3 +1,4 @@
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { globalLayers, windowOf } from "../kernels/cache-shape.ts";
@@ -45,8 +46,8 @@ export class Compressor {
       createEvictSelect(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
       rings
-        ? import("../kernels/kv-ring.ts").then(({ createKvRing }) =>
-            createKvRing(pool.gpu, pool.shape),
+        ? loadLater("sliding windows", () => import("../kernels/kv-ring.ts")).then(
+            ({ createKvRing }) => createKvRing(pool.gpu, pool.shape),
           )
         : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
@@ -127,7 +128,10 @@ export class Compressor {
 
   /** The kernel of `retention`, compiled when it is first needed. */
   async prepareRetention(): Promise<Retention> {
-    const { createRetention } = await import("../kernels/retention.ts");
+    const { createRetention } = await loadLater(
+      "retention",
+      () => import("../kernels/retention.ts"),
+    );
     return createRetention(this.gpu, this.pool.shape);
   }
 

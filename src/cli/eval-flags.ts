@@ -1,4 +1,4 @@
-import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { POLICY_NAMES, type PolicyName } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
@@ -110,10 +110,9 @@ export function policiesFor(
       "Give --filters F.safetensors (winnow calibrate makes them), or leave it out.",
     );
   }
-  const all = Object.keys(POLICIES) as PolicyName[];
-  const lacking = all.filter(needs);
+  const lacking = POLICY_NAMES.filter(needs);
   return {
-    policies: all.filter((name) => !needs(name)),
+    policies: POLICY_NAMES.filter((name) => !needs(name)),
     notices: lacking.map((name) => `${name} is left out: it needs ${lacks(name).join(" and ")}`),
   };
 }

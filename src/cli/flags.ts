@@ -1,6 +1,6 @@
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
 import { checkCacheOptions } from "../api/validate-cache.ts";
-import { POLICIES } from "../cache/policies/index.ts";
+import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
 
@@ -16,7 +16,7 @@ export const CACHE_FLAGS = {
 } as const;
 
 export const CACHE_USAGE =
-  `[--budget B|full] [--policy ${Object.keys(POLICIES).join("|")}] [--window W] [--sinks S]` +
+  `[--budget B|full] [--policy ${POLICY_NAMES.join("|")}] [--window W] [--sinks S]` +
   " [--filters F.safetensors] [--kv f16|q8|f32]";
 
 export function optional(flags: FlagValues, name: string): string | undefined {

@@ -7,7 +7,7 @@ import {
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
 import { scoresAlike } from "../cache/policies/scoring-id.ts";
-import { throwIfAborted, WinnowError } from "../errors.ts";
+import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
 import { DRAFT_ROWS } from "../model/draft-rows.ts";
@@ -21,7 +21,7 @@ import { Sampler } from "./sampler.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Answers never need it. */
-const measuring = () => import("./measure.ts");
+const measuring = () => loadLater("measurements", () => import("./measure.ts"));
 
 /** Times in a row that a device may be lost before a step is given up. */
 const MAX_LOSSES = 3;

@@ -1,8 +1,8 @@
 import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
+import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { isCpuAdapter } from "../kernels/adapter-kind.ts";
@@ -122,7 +122,7 @@ export class EngineCore {
    */
   withPolicy(request: CacheRequest): CacheRequest {
     const policy = request.policy ?? DEFAULTS.policy;
-    if (!Object.hasOwn(POLICIES, policy)) return request;
+    if (!isPolicy(policy)) return request;
     const { caution } = this.config.architecture;
     const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
     if (caution && evicts) this.notice(caution);

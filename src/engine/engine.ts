@@ -1,6 +1,6 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
-import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
+import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { startSha256 } from "../formats/sha256.ts";
@@ -115,15 +115,14 @@ export class InferenceEngine {
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
     const settings = resolveCacheSettings(options.cache ?? {});
     const storage = resolveStorage(options.cache ?? {});
-    const templates = import("../text/jinja.ts");
+    const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const tokenizer = options.tokenizer
-      ? (await import("../text/external-tokenizer.ts")).createExternalTokenizer(
-          options.tokenizer,
-          gguf.metadata,
-        )
+      ? (
+          await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
+        ).createExternalTokenizer(options.tokenizer, gguf.metadata)
       : createGgufTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
@@ -326,7 +325,7 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
-      const { Lanes } = await import("./lanes.ts");
+      const { Lanes } = await loadLater("lanes", () => import("./lanes.ts"));
       const lanes = await Lanes.create(this.core, state, most);
       try {
         return await work(lanes);
@@ -353,14 +352,14 @@ export class InferenceEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    const { captureHeads } = await import("./capture.ts");
+    const { captureHeads } = await loadLater("calibration", () => import("./capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Attention's output matrix [E, H D] of the layer-th of those that the budget governs, from the file. */
   async outputMatrix(layer: number): Promise<Float32Array> {
     this.core.checkOpen();
-    const { readOutputMatrix } = await import("./output-matrix.ts");
+    const { readOutputMatrix } = await loadLater("calibration", () => import("./output-matrix.ts"));
     return readOutputMatrix(this.core.model, this.core.globalLayers[layer]!);
   }
 

@@ -1,5 +1,5 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
-import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import {
   type Arm,
@@ -29,7 +29,7 @@ const ceiling = ({ kv }: EvalOptions): Arm => ({ policy: "full", budget: "full",
 export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] {
   const { policies, window, sinks, kv } = options;
   const arms = policies
-    .filter((policy) => POLICIES[policy].evicts)
+    .filter((policy) => rulesOf(policy).evicts !== false)
     .flatMap((policy) =>
       [...budgets]
         .sort((a, b) => a - b)
@@ -130,11 +130,11 @@ function promptCells(options: EvalOptions, task: PromptTask, hay: string): Promp
 /** Throws invalid_argument for a name that is no policy. */
 export function checkPolicies(names: readonly string[]): PolicyName[] {
   return names.map((name) => {
-    if (Object.hasOwn(POLICIES, name)) return name as PolicyName;
+    if (isPolicy(name)) return name;
     throw invalidArgument(
       "--policies",
       `unknown policy "${name}"`,
-      `Use some of ${Object.keys(POLICIES).join(", ")}, or all.`,
+      `Use some of ${POLICY_NAMES.join(", ")}, or all.`,
     );
   });
 }

@@ -1,7 +1,5 @@
-import { POLICIES, type PolicyName } from "../cache/policies/index.ts";
+import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { type EvalOptions, TASKS } from "./types.ts";
-
-const everyPolicy = Object.keys(POLICIES) as PolicyName[];
 
 const common = {
   lengths: [1024],
@@ -36,7 +34,7 @@ export const PRESETS = {
   policies: {
     ...common,
     tasks: ["ppl", "agreement", "needle"],
-    policies: everyPolicy,
+    policies: POLICY_NAMES,
     budgets: [64, 128, 256, 512],
     ratios: [4],
     trials: 4,
@@ -45,7 +43,7 @@ export const PRESETS = {
   full: {
     ...common,
     tasks: TASKS,
-    policies: everyPolicy,
+    policies: POLICY_NAMES,
     budgets: [64, 128, 256, 512, 1024],
     ratios: [2, 4, 8, 16, 32],
     lengths: [512, 1024, 2048],

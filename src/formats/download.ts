@@ -22,8 +22,7 @@ import {
   withRetries,
 } from "./http.ts";
 import { type Answer, requestFrom } from "./http-resume.ts";
-import { MemoryStore } from "./memory-store.ts";
-import type { ModelStore, StoredModel, StoreFile } from "./model-store.ts";
+import { type ModelStore, memoryStore, type StoredModel, type StoreFile } from "./model-store.ts";
 import { type Sha256, sha256OfText, startSha256 } from "./sha256.ts";
 
 export interface DownloadOptions extends HttpOptions {
@@ -88,7 +87,7 @@ async function openFile(
   try {
     return { file: await store.open(key), home: store };
   } catch {
-    const home = new MemoryStore();
+    const home = await memoryStore();
     return { file: await home.open(key), home };
   }
 }

@@ -2,38 +2,10 @@
  * A GGUF cut into parts `NAME-00001-of-0000N.gguf` (llama.cpp's gguf-split): each part is a GGUF of
  * its own with `split.no`, `split.count` and `split.tensors.count`; the first carries the metadata.
  */
-import { WinnowError } from "../errors.ts";
+import { badPart } from "./bad-part.ts";
 import { checkRange } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
-
-const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
-
-/** Which part a file name says it is; undefined for the name of a whole file. */
-export function partOf(name: string): { no: number; count: number } | undefined {
-  const match = PART.exec(name);
-  if (match === null) return undefined;
-  const [no, count] = [Number(match[1]), Number(match[2])];
-  return no >= 1 && no <= count ? { no, count } : undefined;
-}
-
-/** The names of all parts, in order; the name alone where it is no part's. A query stays behind it. */
-export function partNames(name: string): string[] {
-  const [, path = name, rest = ""] = /^([^?#]*)(.*)$/s.exec(name) ?? [];
-  const part = partOf(path);
-  if (part === undefined) return [name];
-  const count = String(part.count).padStart(5, "0");
-  return Array.from({ length: part.count }, (_, i) =>
-    path.replace(PART, (_all, _no, _count, end: string) => {
-      return `-${String(i + 1).padStart(5, "0")}-of-${count}${end}${rest}`;
-    }),
-  );
-}
-
-const badPart = (name: string, problem: string): WinnowError =>
-  new WinnowError("bad_model_file", `${name}: ${problem}`, {
-    hint: "All parts of one model are needed, from one place; get the part that is named again.",
-    details: { field: "split", part: name },
-  });
+import { partNames, partOf } from "./part-names.ts";
 
 /**
  * Orders files by their part numbers.

@@ -1,3 +1,4 @@
+import { loadLater } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 
 /** What is known about a stored model; kept beside its bytes. */
@@ -37,6 +38,13 @@ export interface ModelStore {
   /** Throws when the store cannot be written, or the file is open elsewhere (another tab). */
   open(key: string): Promise<StoreFile>;
   remove(key: string): Promise<void>;
+}
+
+/** A store for as long as it lives, where nothing can be kept. */
+export async function memoryStore(): Promise<ModelStore> {
+  const load = () => import("./memory-store.ts");
+  const { MemoryStore } = await loadLater("models in memory", load);
+  return new MemoryStore();
 }
 
 /** undefined for anything that is not a record, e.g. one whose writing was cut off. */

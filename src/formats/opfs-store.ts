@@ -1,8 +1,13 @@
 import { WinnowError } from "../errors.ts";
 import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { MemoryStore } from "./memory-store.ts";
-import { type ModelStore, parseRecord, type StoredModel, type StoreFile } from "./model-store.ts";
+import {
+  type ModelStore,
+  memoryStore,
+  parseRecord,
+  type StoredModel,
+  type StoreFile,
+} from "./model-store.ts";
 
 /** Only in TypeScript's worker library; only there in dedicated workers. */
 interface SyncAccessHandle {
@@ -141,6 +146,6 @@ export async function openModelStore(): Promise<ModelStore> {
       directory = await directory.getDirectoryHandle(name, { create: true });
     return new OpfsStore(directory);
   } catch {
-    return new MemoryStore();
+    return memoryStore();
   }
 }

@@ -1,4 +1,4 @@
-import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type Download, download } from "./download.ts";
@@ -6,7 +6,7 @@ import { type HttpOptions, type HubFile, hubUrl } from "./http.ts";
 import { findModel, type ModelEntry } from "./model-registry.ts";
 import type { ModelStore } from "./model-store.ts";
 import { openModelStore } from "./opfs-store.ts";
-import { blobSources, isParted, partsFromFiles, partsFromUrl } from "./resolve-parts.ts";
+import { isParted } from "./part-names.ts";
 import { sha256OfSource } from "./sha256.ts";
 
 /** As in the public API: a name in models.json, a URL, a File or Blob or several, or a hub file. */
@@ -53,7 +53,11 @@ export async function resolveModel(
   options: ResolveOptions = {},
 ): Promise<ResolvedModel> {
   options.onProgress?.("resolve", 0, 1);
-  if (isList(model)) return partsFromFiles(blobSources(checkFiles(model)), options);
+  if (isList(model)) {
+    const files = checkFiles(model);
+    const { blobSources, partsFromFiles } = await severalFiles();
+    return partsFromFiles(blobSources(files), options);
+  }
   if (model instanceof Blob) return fromBlob(model, options);
   if (typeof model === "object" && model !== null) {
     if (typeof model.repo !== "string" || typeof model.file !== "string")
@@ -67,6 +71,9 @@ export async function resolveModel(
   const local = baseOf(options) === undefined ? [] : [absolute(entry.local, options)];
   return fromUrls([...local, hubUrl(entry.url)], entry.name, entry, options);
 }
+
+/** Most models are one file: what reads the others comes when it is needed. */
+const severalFiles = () => loadLater("models of several files", () => import("./resolve-parts.ts"));
 
 /** Anything with a slash or ending in .gguf is an address; names have neither. */
 const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
@@ -97,7 +104,7 @@ async function fromBlob(blob: Blob, options: ResolveOptions): Promise<ResolvedMo
   const { onProgress, signal } = options;
   const source = new BlobSource(blob);
   // Names the parts that are missing.
-  if (isParted(source.name)) return partsFromFiles([source], options);
+  if (isParted(source.name)) return (await severalFiles()).partsFromFiles([source], options);
   let hash: Promise<string> | undefined;
   return {
     source,
@@ -125,6 +132,7 @@ async function fromUrls(
   const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
   for (const [i, url] of urls.entries()) {
     if (isParted(url)) {
+      const { partsFromUrl } = await severalFiles();
       const parted = await partsFromUrl(url, { ...options, store });
       return { ...parted, name, ...(entry === undefined ? {} : { entry }) };
     }

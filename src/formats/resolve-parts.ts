@@ -1,11 +1,12 @@
-/** Models of several files: a GGUF in parts, or a safetensors checkpoint with its JSON files. */
+/** Models of several files, which most are not: a GGUF in parts, or a safetensors checkpoint with its JSON files. */
 import { WinnowError } from "../errors.ts";
 import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type Download, type DownloadOptions, download } from "./download.ts";
-import { JoinedSource, orderParts, partNames } from "./gguf-split.ts";
+import { JoinedSource, orderParts } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import type { SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
+import { isSafetensors, partNames } from "./part-names.ts";
+import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
 
 export interface PartedModel {
@@ -19,13 +20,6 @@ const INDEX = "model.safetensors.index.json";
 const TEMPLATE = "chat_template.jinja";
 /** Files that not every checkpoint has. */
 const OPTIONAL: readonly string[] = [INDEX, "tokenizer_config.json", TEMPLATE];
-const SAFETENSORS = /\.safetensors(\.index\.json)?$/i;
-
-export const isSafetensors = (name: string): boolean => SAFETENSORS.test(name.split(/[?#]/, 1)[0]!);
-
-/** True for an address of more than one file. */
-export const isParted = (address: string): boolean =>
-  partNames(address).length > 1 || isSafetensors(address);
 
 /**
  * Fetches every part as a single file is fetched: stored, resumed and hashed by itself.
@@ -134,8 +128,6 @@ async function openCheckpoint(
   // Newer checkpoints keep the template in a file of its own.
   const template = texts.chat_template === undefined ? await find(TEMPLATE) : undefined;
   if (template) texts.chat_template = await readText(template);
-  // Most models are GGUFs: what reads the others comes when it is needed.
-  const { SafetensorsModel } = await import("./safetensors-model.ts");
   return SafetensorsModel.open({
     weights,
     config,

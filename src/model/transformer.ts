@@ -1,6 +1,6 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvPool } from "../cache/kv-pool.ts";
-import { WinnowError } from "../errors.ts";
+import { loadLater, WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import {
@@ -351,7 +351,7 @@ export class Transformer {
   }
 
   private async createDrafts(): Promise<DraftSteps> {
-    const { DraftSteps } = await import("./draft-steps.ts");
+    const { DraftSteps } = await loadLater("speculation", () => import("./draft-steps.ts"));
     return DraftSteps.create({
       gpu: this.gpu,
       config: this.config,

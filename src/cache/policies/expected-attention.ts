@@ -11,10 +11,8 @@ const OFFSETS = Array.from({ length: 512 }, (_, i) => i + 1);
  */
 export const expectedAttention: Policy = {
   name: "expected-attention",
-  summary: "Keep the pairs of largest expected attention, by query mean and covariance",
   needs: ["queryMean", "queryCovariance"],
   fallback: "q-filters",
-  evicts: true,
   score: UNSCORED,
   scoring: {
     every: 16,

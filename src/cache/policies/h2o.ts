@@ -6,9 +6,7 @@ import { type Policy, UNSCORED } from "./policy.ts";
  */
 export const h2o: Policy = {
   name: "h2o",
-  summary: "Keep what has received most attention so far; slow, for evaluations",
   needs: [],
-  evicts: true,
   score: UNSCORED,
   observation: { queries: 128, pool: 0, accumulate: true },
 };

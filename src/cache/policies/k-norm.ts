@@ -3,8 +3,6 @@ import type { Policy } from "./policy.ts";
 /** K-norm (arXiv 2406.11430): keys of small norm attract attention, so score = -|key|. */
 export const kNorm: Policy = {
   name: "k-norm",
-  summary: "Keep the keys of smallest norm; needs no calibration",
   needs: [],
-  evicts: true,
   score: { dot: 0, norm: -1, position: 0, random: 0 },
 };

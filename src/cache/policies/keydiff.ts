@@ -6,9 +6,7 @@ import { type Policy, UNSCORED } from "./policy.ts";
  */
 export const keydiff: Policy = {
   name: "keydiff",
-  summary: "Keep the keys that differ most from the rest; needs no calibration",
   needs: [],
-  evicts: true,
   score: UNSCORED,
   scoring: { every: 16, features: { novelty: true }, head: () => ({ novelty: 1 }) },
 };

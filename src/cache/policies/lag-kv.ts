@@ -9,10 +9,7 @@ import type { Policy } from "./policy.ts";
  */
 export const lagKv: Policy = {
   name: "lag-kv",
-  summary: "Keep what strays from the ranges of the tokens after it; needs no calibration",
   needs: [],
-  evicts: true,
-  window: 128,
   score: { dot: 0, norm: 0, position: 1, random: 0 },
   scoring: { lag: 128 },
 };

@@ -73,19 +73,13 @@ export interface ObservationPlan {
 /** An eviction policy: higher scores are kept. */
 export interface Policy {
   readonly name: string;
-  /** One line for menus and help texts. */
-  readonly summary: string;
   /** What it needs calibrated. */
   readonly needs: readonly Need[];
   /** The policy in its place where that is missing. */
   readonly fallback?: "q-filters" | "k-norm" | "keydiff";
-  /** Whether anything is ever dropped. */
-  readonly evicts: boolean;
   readonly score: InsertionScore;
   readonly scoring?: Scoring | LagScoring;
   readonly observation?: ObservationPlan;
-  /** Most recent tokens that are never evicted, where nothing else is asked for. Default 64. */
-  readonly window?: number;
   /** Whether heads get budgets of their own where calibration has measured what each loses. */
   readonly headBudgets?: boolean;
 }

@@ -7,10 +7,8 @@ import { type Policy, UNSCORED } from "./policy.ts";
  */
 export const qFiltersAge: Policy = {
   name: "q-filters-age",
-  summary: "Q-Filters weighed against age as each head does, times the value's length",
   needs: ["filters", "ageFit"],
   fallback: "q-filters",
-  evicts: true,
   score: UNSCORED,
   scoring: {
     every: 16,

@@ -6,9 +6,7 @@ import type { Policy } from "./policy.ts";
  */
 export const qFilters: Policy = {
   name: "q-filters",
-  summary: "Keep the keys that queries of their head look for",
   needs: ["filters"],
   fallback: "k-norm",
-  evicts: true,
   score: { dot: -1, norm: 0, position: 0, random: 0 },
 };

@@ -1,13 +1,12 @@
 import type { CacheSettings } from "../budget.ts";
-import { POLICIES, type PolicyName, policyOf } from "./index.ts";
+import { type PolicyName, policyOf } from "./index.ts";
 import { featureScoring, lagOf } from "./policy.ts";
-
-const NAMES = Object.keys(POLICIES);
+import { POLICY_NAMES } from "./rules.ts";
 
 /** What a lane names the scoring of its policy by on the GPU; 0 where scores are fixed once written. */
 export function scoringId(name: PolicyName): number {
   const { scoring, observation } = policyOf(name);
-  return scoring || observation?.accumulate ? NAMES.indexOf(name) + 1 : 0;
+  return scoring || observation?.accumulate ? POLICY_NAMES.indexOf(name) + 1 : 0;
 }
 
 /** When a cache is scored while decoding: before each position that is `phase` modulo `every`. */

@@ -7,9 +7,7 @@ import type { Policy } from "./policy.ts";
  */
 export const snapkv: Policy = {
   name: "snapkv",
-  summary: "Keep what the end of the prompt attends to",
   needs: [],
-  evicts: true,
   // Below any attention that was seen.
   score: { dot: 0, norm: 0, position: 1e-30, random: 0 },
   observation: { queries: 64, pool: 2, accumulate: false },

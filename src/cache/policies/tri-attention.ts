@@ -11,10 +11,8 @@ export const OFFSETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
  */
 export const triAttention: Policy = {
   name: "tri-attention",
-  summary: "Keep the keys that the expected queries of the next tokens look for",
   needs: ["queryMean", "queryAbs"],
   fallback: "q-filters",
-  evicts: true,
   score: UNSCORED,
   scoring: {
     every: 16,

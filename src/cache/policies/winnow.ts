@@ -15,14 +15,9 @@ import { OFFSETS } from "./tri-attention.ts";
  */
 export const winnow: Policy = {
   name: "winnow",
-  summary:
-    "Fitted importance and novelty, a budget for each head; the question of a prompt is heeded",
   needs: ["filters", "queryMean", "queryAbs", "scoreFit"],
   fallback: "q-filters",
-  evicts: true,
   headBudgets: true,
-  // With 4 sinks a head can do with a single page.
-  window: 24,
   score: UNSCORED,
   scoring: {
     every: 16,
