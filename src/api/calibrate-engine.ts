@@ -6,7 +6,7 @@ import {
 } from "../../calibrate/calibrate.ts";
 import { cutTexts, modelSource, type Piece } from "../../calibrate/model-source.ts";
 import { ownText, type Writer } from "../../calibrate/own-text.ts";
-import { writeCalibration } from "../cache/filters-file.ts";
+import { writeCalibration } from "../cache/write-filters.ts";
 import type { Conversation } from "../engine/conversation.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { GREEDY } from "../engine/generate-options.ts";

@@ -1,18 +1,8 @@
 import { WinnowError } from "../errors.ts";
-import {
-  readSafetensors,
-  type SafetensorsTensor,
-  writeSafetensors,
-} from "../formats/safetensors.ts";
+import { readSafetensors } from "../formats/safetensors.ts";
 
 /** The tensor's name in published files (`nthngdy/<model>_qfilt`). */
-const TENSOR = "q_filters";
-/**
- * Of the metadata we write; published files have none. Version 1 had filters alone, version 2 the mean query of
- * a whole group and no fitted score: both can be read, and policies do without what is missing.
- */
-const VERSION = "3";
-
+export const TENSOR = "q_filters";
 /** Q-Filters of one model, as a file holds them. */
 export interface Filters {
   /** [L, G, D], D in transformers' half-split order, the published sign: score = -(k . f). */
@@ -94,7 +84,7 @@ export const SCORE_WEIGHTS = 8;
 type Plain = Exclude<keyof HeadStatistics, "headLoss">;
 
 /** Names in the file, and the sizes that follow [L, G]; r query heads a kv head. */
-const STATISTICS: Readonly<
+export const STATISTICS: Readonly<
   Record<Plain, { readonly tensor: string; readonly sizes: (d: number, r: number) => number[] }>
 > = {
   queryMean: { tensor: "q_mean", sizes: (d, r) => [r, d] },
@@ -104,40 +94,8 @@ const STATISTICS: Readonly<
   keyValueNorms: { tensor: "k_stats", sizes: () => [4] },
   scoreFit: { tensor: "score_fit", sizes: () => [SCORE_WEIGHTS] },
 };
-const PLAIN = Object.keys(STATISTICS) as Plain[];
-const HEAD_LOSS = "head_loss";
-
-/** A safetensors file with one tensor `q_filters` [L, G, D] F32; the inverse of `readFilters`. */
-export const writeFilters = (filters: Filters): Uint8Array<ArrayBuffer> =>
-  writeCalibration({ filters, statistics: {} });
-
-/** The file as bytes: `q_filters`, a tensor for each statistic that is there, and metadata. */
-export function writeCalibration(calibration: Calibration): Uint8Array<ArrayBuffer> {
-  const { filters, statistics } = calibration;
-  const { values, layers, kvHeads, headDim } = filters;
-  const tensors: Record<string, SafetensorsTensor> = {};
-  const put = (name: string, sizes: readonly number[], data: Float32Array): void => {
-    tensors[name] = { dtype: "F32", shape: [layers, kvHeads, ...sizes], values: data };
-  };
-  put(TENSOR, [headDim], values);
-  for (const key of PLAIN) {
-    const data = statistics[key];
-    const { tensor, sizes } = STATISTICS[key];
-    if (data) put(tensor, sizes(headDim, data.length / values.length), data);
-  }
-  const metadata: Record<string, string> = { version: VERSION };
-  if (statistics.headLoss) {
-    const { budgets, values: loss } = statistics.headLoss;
-    put(HEAD_LOSS, [budgets.length], loss);
-    metadata.head_loss_budgets = budgets.join(" ");
-  }
-  if (filters.modelSha256) metadata.model_sha256 = filters.modelSha256;
-  if (filters.modelName) metadata.model_name = filters.modelName;
-  if (filters.textsSha256) metadata.texts_sha256 = filters.textsSha256.join(" ");
-  if (filters.samples !== undefined) metadata.samples = String(filters.samples);
-  if (filters.seed !== undefined) metadata.seed = String(filters.seed);
-  return writeSafetensors({ metadata, tensors });
-}
+export const PLAIN = Object.keys(STATISTICS) as Plain[];
+export const HEAD_LOSS = "head_loss";
 
 /**
  * Reads filters, ours or published ones. `name` is for messages.

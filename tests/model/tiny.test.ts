@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { create, globals } from "webgpu";
-import { writeFilters } from "../../src/cache/filters-file.ts";
+import { writeFilters } from "../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";

@@ -7,10 +7,10 @@ import {
   readFilters,
   spreadLayers,
   validateFilters,
-  writeCalibration,
-  writeFilters,
 } from "../../src/cache/filters-file.ts";
-import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
+import { writeCalibration, writeFilters } from "../../src/cache/write-filters.ts";
+import { readSafetensors } from "../../src/formats/safetensors.ts";
+import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
 
 const SHAPE = { layers: 2, kvHeads: 3, headDim: 4 };
 const filters = (extra: Partial<Filters> = {}): Filters => ({

@@ -4,7 +4,7 @@ import { configMetadata } from "../../src/formats/hub-config.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { resolveModel } from "../../src/formats/resolve-model.ts";
-import { writeSafetensors } from "../../src/formats/safetensors.ts";
+import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 
 const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { writeFilters } from "../../src/cache/filters-file.ts";
+import { writeFilters } from "../../src/cache/write-filters.ts";
 import { loadCalibration } from "../../src/engine/load-filters.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
