@@ -41,24 +41,34 @@ function literalUrls(): Plugin {
   };
 }
 
-/**
- * The worker's code, but for what it imports when it is needed, is in a chunk of its own, core.js: later chunks share
- * code with it, and one that imported the worker's file would run it twice under an app's dev server, where the
- * worker has another address.
- */
 interface ModuleGraph {
   getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
 }
 
-function inCore(id: string, graph: ModuleGraph): boolean {
-  const seen = new Set<string>();
-  const reach = (module: string): void => {
-    if (seen.has(module)) return;
-    seen.add(module);
-    graph.getModuleInfo(module)?.importedIds.forEach(reach);
+/**
+ * What `entry` imports, but for what it imports when it is needed, in one chunk `name` that is not the entry's own:
+ * later chunks share code with it, and one that imported the worker's file would run it twice under an app's dev
+ * server, where the worker has another address.
+ */
+function inOneChunk(name: string, entry: string) {
+  const inChunk = (id: string, graph: ModuleGraph): boolean => {
+    const seen = new Set<string>();
+    const reach = (module: string): void => {
+      if (seen.has(module)) return;
+      seen.add(module);
+      graph.getModuleInfo(module)?.importedIds.forEach(reach);
+    };
+    graph.getModuleInfo(at(entry))?.importedIds.forEach(reach);
+    return seen.has(id);
   };
-  graph.getModuleInfo(at("workers/engine.worker.ts"))?.importedIds.forEach(reach);
-  return seen.has(id);
+  return {
+    groups: [
+      {
+        name: (id: string, graph: ModuleGraph) => (inChunk(id, graph) ? name : null),
+        debugName: name,
+      },
+    ],
+  };
 }
 
 const workerOutput: ViteUserConfig["worker"] = {
@@ -68,9 +78,7 @@ const workerOutput: ViteUserConfig["worker"] = {
     output: {
       entryFileNames: WORKER_FILE,
       chunkFileNames: "[name].js",
-      codeSplitting: {
-        groups: [{ name: (id, graph) => (inCore(id, graph) ? "core" : null), debugName: "core" }],
-      },
+      codeSplitting: inOneChunk("core", "workers/engine.worker.ts"),
     },
   },
 };
@@ -99,7 +107,12 @@ const browserLibrary: ViteUserConfig = {
       formats: ["es"],
     },
     rolldownOptions: {
-      output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js", minify: true },
+      output: {
+        entryFileNames: "[name].js",
+        chunkFileNames: "[name]-[hash].js",
+        minify: true,
+        codeSplitting: inOneChunk("page", "src/index.ts"),
+      },
     },
   },
 };

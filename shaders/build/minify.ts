@@ -27,8 +27,8 @@ const OF_WGSL = new Set(
   ),
 );
 
-/** Members of vectors. */
-const SWIZZLE = /^([xyzw]{1,4}|[rgba]{1,4})$/;
+/** `$pair.even` and `$pair.odd` of src/kernels/unroll.ts, and members of vectors. */
+const MEMBERS = /^([xyzw]{1,4}|[rgba]{1,4}|even|odd)$/;
 
 /** What `source_octet` and SOURCE_UNIT are called once src/kernels/page-code.ts has named their binding. */
 const endsLike = (name: string, others: Iterable<string>): boolean => {
@@ -68,7 +68,7 @@ export function shortNames(
     name.length < 3 ||
     taken.has(name) ||
     OF_WGSL.has(name) ||
-    SWIZZLE.test(name) ||
+    MEMBERS.test(name) ||
     /source/i.test(name) ||
     endsLike(name, count.keys()) ||
     counted.has(name) ||

@@ -1,14 +1,12 @@
 import combine from "../../shaders/attention_combine.wgsl?raw";
 import decode from "../../shaders/attention_decode.wgsl?raw";
-import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefill from "../../shaders/attention_prefill.wgsl?raw";
-import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
-import attend from "../../shaders/lib/attend.wgsl?raw";
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { ofSource, pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { unroll } from "./unroll.ts";
 
@@ -22,9 +20,9 @@ export const LANE_SPLITS = 8;
 /** Slots a decode workgroup takes at a time. */
 const DECODE_TILE = 64;
 /** (row, query head) pairs of a kv head that a prefill workgroup takes. */
-const PREFILL_TILE = 64;
+export const PREFILL_TILE = 64;
 /** Invocations of a serial decode workgroup: the width of SIMD in SwiftShader. */
-const LANES = 4;
+export const LANES = 4;
 
 /**
  * `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same
@@ -35,12 +33,16 @@ export type AttentionVariant = "tiles" | "serial";
 const attentionVariant = (gpu: GpuContext): AttentionVariant =>
   isCpuAdapter(gpu.adapter.info) ? "serial" : "tiles";
 
+/** Loaded on CPU adapters alone. */
+const serialAttention = () =>
+  loadLater("attention on processors", () => import("./attention-serial.ts"));
+
 /** Splits that give every workgroup at least one tile of `slots` keys. */
 export const decodeSplits = (slots: number): number =>
   Math.max(1, Math.min(MAX_SPLITS, Math.ceil(slots / DECODE_TILE)));
 
 /** Bindings: LayerShape, rows, qkv, pages, tables, partials [M, H, MAX_SPLITS, D + 2]. Workgroups: (splits, G, M). */
-export function createAttentionDecode(
+export async function createAttentionDecode(
   gpu: GpuContext,
   shape: CacheShape,
   variant = attentionVariant(gpu),
@@ -48,7 +50,10 @@ export function createAttentionDecode(
   const group = shape.heads / shape.kvHeads;
   return gpu.kernel({
     label: `attention_decode ${variant}`,
-    code: variant === "tiles" ? decodeTiles(shape, group) : decodeSerially(shape, group),
+    code:
+      variant === "tiles"
+        ? decodeTiles(shape, group)
+        : (await serialAttention()).decodeSerially(shape, group),
     bindings: ["uniform", "read", "read", "read", "read", "write"],
   });
 }
@@ -64,48 +69,6 @@ function decodeTiles(format: PageFormat, group: number): string[] {
     pageCode("pages", format, "read units"),
     unroll(decode, { j: 4, o: octets, h: group, n: keys }),
   ];
-}
-
-/** Most queries of a serial invocation, 1, 2 or 4: more take many seconds to compile on SwiftShader. */
-const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim <= 128 ? 2 : 1);
-
-/** A serial kernel with lib/attend for the pages in each binding of `sources`. */
-function serialCode(
-  code: string,
-  sources: Readonly<Record<string, PageFormat>>,
-  tile: { headDim: number; queries: number; keys: number },
-  constants: Record<string, number>,
-): string[] {
-  const counts = { j: 4, o: tile.headDim / 8, h: tile.queries, n: tile.keys };
-  const [types, attention] = attend.split("//: source\n") as [string, string];
-  return [
-    pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
-    types,
-    ...Object.entries(sources).flatMap(([source, format]) => [
-      pageCode(source, format, "read units"),
-      unroll(ofSource(attention, source), counts),
-    ]),
-    unroll(code, counts),
-  ];
-}
-
-function decodeSerially(format: PageFormat, group: number): string[] {
-  const { headDim } = format;
-  const passes = Math.ceil(group / serialQueries(headDim));
-  const tile = { headDim, queries: Math.ceil(group / passes), keys: headDim <= 64 ? 2 : 1 };
-  const constants = { MAX_SPLITS, GROUP: group, LANES, PASSES: passes, WINDOW: 0 };
-  return serialCode(decodeSerial, { pages: format }, tile, constants);
-}
-
-function prefillSerially(format: PageFormat, constants: Record<string, number>): string[] {
-  const { headDim } = format;
-  const queries = serialQueries(headDim);
-  return serialCode(
-    prefillSerial,
-    { pages: format, chunk: chunkFormat(format) },
-    { headDim, queries, keys: 1 },
-    { ...constants, LANES: PREFILL_TILE / queries },
-  );
 }
 
 /** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
@@ -126,7 +89,7 @@ export function createAttentionCombine(
  * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
  * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D].
  */
-export function createAttentionPrefill(
+export async function createAttentionPrefill(
   gpu: GpuContext,
   shape: CacheShape,
   variant = attentionVariant(gpu),
@@ -135,7 +98,10 @@ export function createAttentionPrefill(
   const constants = { GROUP: shape.heads / shape.kvHeads, WINDOW: window };
   return gpu.kernel({
     label: `attention_prefill ${variant}${window > 0 ? ` window ${window}` : ""}`,
-    code: variant === "tiles" ? prefillTiles(shape, constants) : prefillSerially(shape, constants),
+    code:
+      variant === "tiles"
+        ? prefillTiles(shape, constants)
+        : (await serialAttention()).prefillSerially(shape, constants),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],
   });
 }

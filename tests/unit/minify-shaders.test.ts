@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { minifyShader, shortNames } from "../../shaders/build/minify.ts";
 import { allShaders, wordsOfKernels } from "../../shaders/build/vite-plugin.ts";
+import { ofSource } from "../../src/kernels/page-code.ts";
+import { unroll } from "../../src/kernels/unroll.ts";
 
 const none = new Map<string, string>();
 const minified = (code: string, ...taken: string[]): string =>
@@ -64,18 +66,28 @@ describe("shortNames", () => {
 describe("the shaders of this repository", () => {
   const shaders = allShaders();
   const names = shortNames(shaders, wordsOfKernels());
+  const back = new Map([...names].map(([long, short]) => [short, long]));
   const words = (code: string): string[] =>
-    code.replace(/\/\/.*/g, "").match(/[A-Za-z_][\w$]*|\d[\w.]*|[^\s\w]/g) ?? [];
+    code.replace(/\/\/(?!:).*/g, "").match(/[A-Za-z_]\w*|\d[\w.]*|[^\s\w]/g) ?? [];
+  const restored = (code: string): string[] =>
+    words(code).map((word) => word.replace(/^[A-Za-z]+(?=$|\d)/, (name) => back.get(name) ?? name));
 
-  it("are the same, token for token, once the names are put back", () => {
-    const back = new Map([...names].map(([long, short]) => [short, long]));
+  it("are the same, token for token, once loops are written out and the names are put back", () => {
     expect(back.size).toBe(names.size);
+    const counts = { h: 3, j: 4, m: 2, n: 4, o: 2, pair: 2 };
     for (const code of shaders) {
-      const restored = words(minifyShader(code, names)).map((word) =>
-        word.replace(/^[A-Za-z]+(?=$|\$)/, (name) => back.get(name) ?? name),
-      );
-      expect(restored).toEqual(words(code));
+      const [before, after] = [code, minifyShader(code, names)].map((text) => unroll(text, counts));
+      expect(restored(after!)).toEqual(words(before!));
     }
+  });
+
+  it("are the same, too, where page code is written for a binding", () => {
+    const paged = shaders.filter((code) => code.includes("source"));
+    expect(paged.length).toBeGreaterThan(3);
+    for (const code of paged)
+      expect(restored(ofSource(minifyShader(code, names), "pages"))).toEqual(
+        words(ofSource(code, "pages")),
+      );
   });
 
   it("lose more than two fifths of their bytes", () => {

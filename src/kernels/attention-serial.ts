@@ -1,0 +1,52 @@
+/** Attention for CPU adapters, where an invocation is a lane of SIMD: each works on its own (lib/attend.wgsl). */
+import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
+import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
+import attend from "../../shaders/lib/attend.wgsl?raw";
+import { LANES, MAX_SPLITS, PREFILL_TILE } from "./attention.ts";
+import { ofSource, pageCode, pagedCode } from "./page-code.ts";
+import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { unroll } from "./unroll.ts";
+
+/** Most queries of a serial invocation, 1, 2 or 4: more take many seconds to compile on SwiftShader. */
+const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim <= 128 ? 2 : 1);
+
+/** A serial kernel with lib/attend for the pages in each binding of `sources`. */
+function serialCode(
+  code: string,
+  sources: Readonly<Record<string, PageFormat>>,
+  tile: { headDim: number; queries: number; keys: number },
+  constants: Record<string, number>,
+): string[] {
+  const counts = { j: 4, o: tile.headDim / 8, h: tile.queries, n: tile.keys };
+  const [types, attention] = attend.split("//: source\n") as [string, string];
+  return [
+    pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
+    types,
+    ...Object.entries(sources).flatMap(([source, format]) => [
+      pageCode(source, format, "read units"),
+      unroll(ofSource(attention, source), counts),
+    ]),
+    unroll(code, counts),
+  ];
+}
+
+/** attention_decode for GROUP query heads a kv head. */
+export function decodeSerially(format: PageFormat, group: number): string[] {
+  const { headDim } = format;
+  const passes = Math.ceil(group / serialQueries(headDim));
+  const tile = { headDim, queries: Math.ceil(group / passes), keys: headDim <= 64 ? 2 : 1 };
+  const constants = { MAX_SPLITS, GROUP: group, LANES, PASSES: passes, WINDOW: 0 };
+  return serialCode(decodeSerial, { pages: format }, tile, constants);
+}
+
+/** attention_prefill, with its constants GROUP and WINDOW. */
+export function prefillSerially(format: PageFormat, constants: Record<string, number>): string[] {
+  const { headDim } = format;
+  const queries = serialQueries(headDim);
+  return serialCode(
+    prefillSerial,
+    { pages: format, chunk: chunkFormat(format) },
+    { headDim, queries, keys: 1 },
+    { ...constants, LANES: PREFILL_TILE / queries },
+  );
+}
