@@ -173,8 +173,8 @@ const suite = (
 const tests: ViteUserConfig = {
   test: {
     projects: [
-      suite("unit", "unit", 60, false),
-      // Each kernel as it is shipped; the suites of models run the same kernels as they are written.
+      // Every kernel as it is shipped; the suite of models runs them as they are written.
+      suite("unit", "unit", 60, false, [minifyShaders()]),
       suite("kernels", "kernels", 120, true, [minifyShaders()]),
       suite("model", "model", 400, true),
       suite("e2e", "e2e", 400, true),

@@ -1,10 +1,12 @@
-// npm run size: gzip kB of what a page loads besides weights and the demo; fails above the limit.
+// npm run size: gzip kB of what a page loads besides weights and the demo until the first token of the default model
+// with default settings; fails above the limit. Its chunks are imported statically: all but chat templates and, on
+// software adapters, attention-serial.js.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const LIMIT_KB = 90;
+const LIMIT_KB = 86;
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 if (!existsSync(join(dist, "index.js"))) {
   console.error("dist/index.js is missing: run npm run build first");
@@ -35,9 +37,9 @@ function print(files) {
 const core = collect("engine.worker.js", collect("index.js", new Set()));
 const total = print(core);
 console.log(`${(total / 1000).toFixed(1).padStart(7)} kB  core, of ${LIMIT_KB} allowed`);
-// The worker loads it while the weights come.
-const templates = collect("jinja.js", new Set());
-print([...templates].filter((file) => !core.has(file)));
+// The worker loads them while the weights come.
+const besides = collect("jinja.js", collect("attention-serial.js", new Set()));
+print([...besides].filter((file) => !core.has(file)));
 const wasm = readdirSync(dist, { recursive: true }).filter((name) =>
   String(name).endsWith(".wasm"),
 );
