@@ -1,3 +1,4 @@
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
@@ -96,7 +97,10 @@ async function scoreKernels(
 ): Promise<ScoreKernels> {
   const lag = lagOf(policy);
   if (lag !== undefined) {
-    const { createLagScores, LAG_GROUPS } = await import("../kernels/lag-scores.ts");
+    const { createLagScores, LAG_GROUPS } = await loadLater(
+      "scores by chunks",
+      () => import("../kernels/lag-scores.ts"),
+    );
     return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
   }
   const { features, inBlock } = featureScoring(policy) ?? {};
