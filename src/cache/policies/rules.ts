@@ -17,9 +17,9 @@ export const POLICY_RULES = {
   "q-filters-age": {},
   "tri-attention": {},
   "expected-attention": {},
+  keydiff: {},
   // By chunks, the last one to two are kept: half of the budget in all.
   "lag-kv": { window: 128, windowShare: 4 },
-  keydiff: {},
   "k-norm": {},
   snapkv: {},
   h2o: {},
