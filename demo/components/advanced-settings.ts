@@ -33,7 +33,7 @@ export class AdvancedSettings extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) cache!: Required<Omit<CacheOptions, "kv">>;
+  @property({ attribute: false }) cache!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
   @property({ attribute: false }) answer!: AnswerSettings;
 
   protected override render(): TemplateResult {

@@ -82,7 +82,7 @@ export class BudgetSlider extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv">>;
+  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
   @property({ attribute: false }) error: WinnowError | null = null;
   /** Settings that would grant what was refused. */
   @property({ attribute: false }) remedy: CacheOptions | null = null;

@@ -77,7 +77,7 @@ export class CachePanel extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv">>;
+  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
   @property({ attribute: false }) usage: CacheUsage | null = null;
   @property({ attribute: false }) memory: MemoryReport | null = null;
   @property({ attribute: false }) info: EngineInfo | null = null;

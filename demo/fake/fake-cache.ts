@@ -10,7 +10,7 @@ const LONGEST = 8192;
 
 /** Budget, protection and eviction as the engine has them, on counts alone. */
 export class FakeCache {
-  options: Required<Omit<CacheOptions, "kv">>;
+  options: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
   readonly tokens: string[] = [];
   readonly kept: number[] = [];
   #evicted = 0;
@@ -42,6 +42,7 @@ export class FakeCache {
     return {
       budget: this.options.budget,
       policy: this.options.policy,
+      wholeLayers: 0,
       tokensSeen: this.tokens.length,
       pairsKept,
       pairsEvicted: this.#evicted,
@@ -81,9 +82,9 @@ function worth(i: number, round: number): number {
 }
 
 function checked(
-  now: Required<Omit<CacheOptions, "kv">>,
+  now: Required<Omit<CacheOptions, "kv" | "wholeLayers">>,
   change: CacheOptions,
-): Required<Omit<CacheOptions, "kv">> {
+): Required<Omit<CacheOptions, "kv" | "wholeLayers">> {
   const next = { ...now, ...change };
   const { budget, window, sinks } = next;
   if (budget === "full" || next.policy === "full") return next;

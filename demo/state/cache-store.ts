@@ -16,7 +16,7 @@ const FIGURES_EVERY_MS = 250;
 const RETENTION_EVERY_MS = 1000;
 const DEBOUNCE_MS = 180;
 
-type Settings = Required<Omit<CacheOptions, "kv">>;
+type Settings = Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
 
 /** What the cache holds, and the settings the user asked for. Polls while an answer streams. */
 export class CacheStore extends Store {

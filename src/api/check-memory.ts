@@ -15,18 +15,21 @@ export function checkMemory(
   memoryLimit: number | undefined,
 ): void {
   if (memoryLimit === undefined) return;
-  const { layers, kvHeads, headDim } = entry.cache;
-  const { budget } = resolveCacheSettings(cache);
+  const { layers, kvHeads, headDim, windowLayers = 0 } = entry.cache;
+  const { budget, wholeLayers } = resolveCacheSettings(cache, layers);
+  // Which layers have a window is not known yet: so many of the whole ones have none at least.
+  const whole = Math.max(0, wholeLayers - windowLayers);
+  const pairs = (budget: number): number => (layers - whole) * budget + whole * entry.contextLength;
   // A full cache grows with the chat: the engine refuses the token that no longer fits.
   const slot = slotBytes({ headDim, ...(cache.kv && { storage: cache.kv }) });
-  const kv = budget === "full" ? 0 : layers * kvHeads * budget * slot;
+  const kv = budget === "full" ? 0 : kvHeads * pairs(budget) * slot;
   const needed = entry.bytes + kv;
   if (needed <= memoryLimit) return;
   throw new WinnowError(
     "out_of_memory",
     `memoryLimit: ${entry.name} needs ${needed} bytes (weights ${entry.bytes}, cache ${kv}), ${memoryLimit} may be used`,
     {
-      hint: "Lower cache.budget, raise memoryLimit, or take a smaller model.",
+      hint: "Lower cache.budget (and cache.wholeLayers), raise memoryLimit, or take a smaller model.",
       details: { needed, weights: entry.bytes, kv, limit: memoryLimit },
     },
   );

@@ -38,6 +38,8 @@ export interface CacheOptions {
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
+  /** The first so many layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
+  wholeLayers?: number;
   /**
    * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
    * to make keys or values larger than f16 holds; `info().notices` says so.
@@ -174,6 +176,8 @@ export interface ConversationOptions {
 export interface CacheUsage {
   budget: number | "full";
   policy: PolicyName;
+  /** The first layers that keep every pair. */
+  wholeLayers: number;
   /** Tokens the conversation has put through the model. */
   tokensSeen: number;
   /** Pairs held now, summed over layers and kv heads. */

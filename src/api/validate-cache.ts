@@ -12,7 +12,7 @@ import {
 } from "./check.ts";
 import type { CacheOptions, ConversationOptions } from "./types.ts";
 
-const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "kv"];
+const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"];
 /** Far above any model's positions; keeps every product of counts below 2^53. */
 const MAX_TOKENS = 2 ** 24;
 
@@ -37,6 +37,7 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   }
   if (given.window !== undefined) options.window = count("window", 1);
   if (given.sinks !== undefined) options.sinks = count("sinks", 0);
+  if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers", 0);
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   resolveCacheSettings({ ...current, ...options });
   return options;

@@ -8,6 +8,8 @@ export interface CacheRequest {
   policy?: PolicyName;
   window?: number;
   sinks?: number;
+  /** How many of the first layers are not compressed at all. */
+  wholeLayers?: number;
   /** How pages hold keys and values: of an engine, once and for all. */
   kv?: KvStorage;
 }
@@ -21,9 +23,17 @@ export interface CacheSettings {
   readonly window: number;
   /** First tokens never evicted. */
   readonly sinks: number;
+  /** The first so many layers keep every pair; the budget is that of the others. */
+  readonly wholeLayers: number;
 }
 
-export const DEFAULTS = { budget: 512, policy: "winnow", window: 64, sinks: 4 } as const;
+export const DEFAULTS = {
+  budget: 512,
+  policy: "winnow",
+  window: 64,
+  sinks: 4,
+  wholeLayers: 0,
+} as const;
 
 /** Slots a head may hold when nothing is ever evicted. */
 export const UNLIMITED = 0x7fffffff;
@@ -38,10 +48,13 @@ const count = (field: string, value: number, lowest: number): number => {
 };
 
 /**
- * Decides budget, policy, window and sinks. A window that was not asked for shrinks with a small budget;
+ * Decides budget, policy, window, sinks and whole layers, of a model with so many `layers` where that is known. A window that was not asked for shrinks with a small budget;
  * one that was asked for and does not fit is an error, as is window + sinks >= budget.
  */
-export function resolveCacheSettings(request: CacheRequest): CacheSettings {
+export function resolveCacheSettings(
+  request: CacheRequest,
+  layers = Number.POSITIVE_INFINITY,
+): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
   if (!isPolicy(policy))
     throw invalidArgument(
@@ -55,6 +68,12 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
     windowShare: share = 2,
   } = rulesOf(policy);
   const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
+  const wholeLayers = count("cache.wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers, 0);
+  if (wholeLayers > layers)
+    throw invalidArgument(
+      "cache.wholeLayers",
+      `must be a whole number from 0 to ${layers}, the layers of the model, got ${wholeLayers}`,
+    );
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {
     if (asked !== "full") count("cache.budget", asked, 1);
@@ -63,6 +82,7 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
       policy,
       window: count("cache.window", request.window ?? usual, 1),
       sinks,
+      wholeLayers,
     };
   }
   const budget = count("cache.budget", asked, 1);
@@ -78,7 +98,7 @@ export function resolveCacheSettings(request: CacheRequest): CacheSettings {
       `Use a budget above ${window + sinks}, or a smaller window.`,
     );
   }
-  return { budget, policy, window, sinks };
+  return { budget, policy, window, sinks, wholeLayers };
 }
 
 /** The storage of pages that a request asks for. Throws invalid_argument. */
@@ -91,6 +111,6 @@ export function resolveStorage({ kv = "f16" }: CacheRequest): KvStorage {
   );
 }
 
-/** Slots a kv head may hold. */
+/** Slots a kv head of a compressed layer may hold. */
 export const capacityOf = (settings: CacheSettings): number =>
   settings.budget === "full" ? UNLIMITED : settings.budget;

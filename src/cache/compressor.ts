@@ -28,7 +28,7 @@ interface Kernels {
 /**
  * Everything that happens to a cache besides appending and attending: taking in a prompt block, shrinking
  * to a smaller budget, and counting who still keeps what. Layers with a
- * sliding window take chunks in, and take no part in the rest.
+ * sliding window take chunks in, and take no part in the rest; nor do those kept whole in shrinking.
  */
 export class Compressor {
   /** A prompt block's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
@@ -108,7 +108,7 @@ export class Compressor {
         "moves",
         movesBytes(kvHeads, sequence.excess),
       );
-      const evicting = globalLayers(this.pool.shape).flatMap((layer) => this.evict(layer, moves));
+      const evicting = sequence.compressed.flatMap((layer) => this.evict(layer, moves));
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
       this.gpu.ledger.destroy(moves);
     }

@@ -1,8 +1,18 @@
-import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/cache-shape.ts";
+import {
+  type CacheShape,
+  globalLayers,
+  PAGE_SLOTS,
+  pagesFor,
+  windowOf,
+} from "../kernels/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
 import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
+
+/** The layers that the budget governs under these settings. */
+const compressedLayers = (shape: CacheShape, { wholeLayers }: CacheSettings): number[] =>
+  globalLayers(shape).filter((layer) => layer >= wholeLayers);
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;
@@ -23,7 +33,7 @@ interface SharedPage {
 /** What a sequence occupies and what it has dropped. */
 export interface SequenceUsage {
   tokensSeen: number;
-  /** Of the layers that the budget governs; so is pairsEvicted. */
+  /** Of the layers without a sliding window, those kept whole too; so is pairsEvicted. */
   pairsKept: number;
   pairsEvicted: number;
   /** Pages in use (keys, values, positions, scores) and the used part of the page tables. */
@@ -42,7 +52,7 @@ export interface SequenceMark {
  * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
  * deterministically (count = min(capacity, count + tokens)), so the host knows them without reading back.
  * Layers with a sliding window are rings of just that many slots: no setting changes them, and what leaves
- * them counts neither as kept nor as evicted.
+ * them counts neither as kept nor as evicted. Layers kept whole have no end.
  */
 export class KvSequence implements Tenant {
   readonly lane: number;
@@ -93,11 +103,16 @@ export class KvSequence implements Tenant {
     return longest;
   }
 
-  /** Most slots that a head holds which the budget governs. */
-  get longestGlobal(): number {
-    return this.global.reduce(
-      (most, layer) => this.heads[layer].reduce((m, { count }) => Math.max(m, count), most),
-      0,
+  /** The layers that the budget governs: neither with a window nor kept whole. */
+  get compressed(): number[] {
+    return compressedLayers(this.pool.shape, this.current);
+  }
+
+  /** Whether some head holds more than it may under other settings. */
+  exceeds(settings: CacheSettings): boolean {
+    const capacities = this.capacities(settings, this.seen);
+    return this.heads.some((heads, layer) =>
+      heads.some(({ count }, g) => count > capacities[layer]![g]!),
     );
   }
 
@@ -350,7 +365,7 @@ export class KvSequence implements Tenant {
     });
   }
 
-  /** The layers that the budget governs. */
+  /** The layers without a sliding window. */
   private get global(): number[] {
     return globalLayers(this.pool.shape);
   }
@@ -363,25 +378,25 @@ export class KvSequence implements Tenant {
 
   /** Of a layer's heads while they have one budget for all. */
   private capacity(layer: number, settings: CacheSettings): number {
-    return windowOf(this.pool.shape, layer) || capacityOf(settings);
+    const whole = layer < settings.wholeLayers;
+    return windowOf(this.pool.shape, layer) || (whole ? UNLIMITED : capacityOf(settings));
   }
 
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
     const own = this.dividesAt(settings, tokens) ? this.pool.headBudgets?.(settings) : undefined;
-    return this.heads.map((heads, layer) =>
-      heads.map((_, g) =>
-        windowOf(this.pool.shape, layer) > 0
-          ? this.capacity(layer, settings)
-          : (own?.[layer]?.[g] ?? capacityOf(settings)),
-      ),
-    );
+    const divided = new Set(own && compressedLayers(this.pool.shape, settings));
+    return this.heads.map((heads, layer) => {
+      const capacity = this.capacity(layer, settings);
+      return heads.map((_, g) => (divided.has(layer) ? own?.[layer]?.[g] : undefined) ?? capacity);
+    });
   }
 
   /** Whether heads have budgets of their own: once not everything fits. */
   private dividesAt(settings: CacheSettings, tokens: number): boolean {
     const { headBudgets } = policyOf(settings.policy);
-    return headBudgets === true && tokens > capacityOf(settings);
+    if (!headBudgets || tokens <= capacityOf(settings)) return false;
+    return compressedLayers(this.pool.shape, settings).length > 0;
   }
 
   private setCapacities(capacities: readonly (readonly number[])[]): void {

@@ -6,6 +6,7 @@ import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data
 import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
 import { createScoreCache, type ScoreTarget } from "../kernels/score-cache.ts";
 import { headDataShape } from "../kernels/score-features.ts";
+import type { CacheSettings } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import { featureScoring, type HeadKnowledge, lagOf, type Policy } from "./policies/policy.ts";
@@ -165,18 +166,22 @@ export class Scorer {
     return Math.min(rows, policyOf(name).observation?.queries ?? 0);
   }
 
-  /** Scores a layer's cache and the prompt block, whose last `queries` rows may be observed. */
-  block(name: PolicyName, layer: number, queries: number): Dispatch[] {
-    const { scoring, observation } = policyOf(name);
+  /**
+   * Scores a layer's cache and the prompt block, whose last `queries` rows may be observed. Of a layer kept whole
+   * only what cannot be made later: attention that is the score itself.
+   */
+  block({ policy, wholeLayers }: CacheSettings, layer: number, queries: number): Dispatch[] {
+    const { scoring, observation } = policyOf(policy);
     if ((!scoring && !observation) || !this.layers.includes(layer)) return [];
-    const bound = this.of(name)[layer]!;
+    if (scoring && layer < wholeLayers) return [];
+    const bound = this.of(policy)[layer]!;
     return [...bound.observeBlock(queries), ...(scoring ? [bound.scoreBlock] : [])];
   }
 
-  /** Scores the caches of a decode step's rows before their tokens are appended: all layers. */
-  step(name: PolicyName, rows: number): Dispatch[] {
+  /** Scores the caches of a decode step's rows before their tokens are appended: the layers from `first` on. */
+  step(name: PolicyName, rows: number, first: number): Dispatch[] {
     if (!policyOf(name).scoring) return [];
-    return this.layers.map((layer) => atRows(this.of(name)[layer]!.scoreStep!, rows));
+    return this.layersFrom(first).map((layer) => atRows(this.of(name)[layer]!.scoreStep!, rows));
   }
 
   /** Adds up the attention that a decode step's rows have just paid, in one layer. */
@@ -185,18 +190,22 @@ export class Scorer {
     return this.of(name)[layer]!.observeStep.map((dispatch) => atRows(dispatch, rows));
   }
 
-  /** Scores a whole cache anew, with the eviction's rows 0 and `all` set: after a change of policy. */
-  whole(name: PolicyName): Dispatch[] {
-    return this.layers.map((layer) => this.of(name)[layer]!.scoreWhole);
+  /** Scores a whole cache anew, with the eviction's rows 0 and `all` set: after a change of settings. */
+  whole({ policy, wholeLayers }: CacheSettings): Dispatch[] {
+    return this.layersFrom(wholeLayers).map((layer) => this.of(policy)[layer]!.scoreWhole);
   }
 
   private get gpu(): GpuContext {
     return this.pool.gpu;
   }
 
-  /** The layers that the budget governs. */
+  /** The layers without a sliding window. */
   private get layers(): number[] {
     return globalLayers(this.pool.shape);
+  }
+
+  private layersFrom(first: number): number[] {
+    return this.layers.filter((layer) => layer >= first);
   }
 
   private async compile(name: PolicyName): Promise<Prepared> {

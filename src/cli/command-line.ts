@@ -4,7 +4,7 @@ import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { packageFile } from "../node/filter-files.ts";
 import { ProgressBar } from "../node/progress-bar.ts";
 import type { CommandFiles, CommandResult, FlagValues } from "./command.ts";
-import { cacheFlags, isSet, oneOf, optional, required } from "./flags.ts";
+import { cacheFlags, inFlags, isSet, oneOf, optional, required } from "./flags.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
 import { runInNode, runText } from "./hosts/node-host.ts";
@@ -32,7 +32,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     return await runOne(command, parseFlags(command, rest), args);
   } catch (thrown) {
     const { message, hint } = asWinnowError(thrown);
-    const line = `winnow: ${message}${hint ? ` (${hint})` : ""}`;
+    const line = `winnow: ${inFlags(message)}${hint ? ` (${hint})` : ""}`;
     await write(process.stderr, `${line.replace(/\s*\n\s*/g, " ")}\n`);
     return 1;
   }

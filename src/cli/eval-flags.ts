@@ -25,6 +25,7 @@ export const EVAL_FLAGS = {
   seed: "string",
   window: "string",
   sinks: "string",
+  "whole-layers": "string",
   kv: "string",
   from: "string",
   lanes: "string",
@@ -37,7 +38,7 @@ export const EVAL_FLAGS = {
 export const EVAL_USAGE =
   "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,needle,ruler|all]" +
   " [--policies a,b|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
-  " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S]" +
+  " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
   " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
 
@@ -76,6 +77,9 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     seed: whole("seed", 0),
     ...part("window", 1),
     ...part("sinks", 0),
+    ...(isSet(flags, "whole-layers") && {
+      wholeLayers: wholeNumber(flags, "whole-layers", { min: 0 }),
+    }),
     kv: oneOf(flags, "kv", KV_STORAGES, preset.kv),
     ...part("from", 0),
     lanes: whole("lanes", 1),

@@ -1,7 +1,7 @@
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
 import { checkCacheOptions } from "../api/validate-cache.ts";
 import { POLICY_NAMES } from "../cache/policies/rules.ts";
-import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
 
 /** Reads single flags and checks them; every error names the flag. */
@@ -11,12 +11,13 @@ export const CACHE_FLAGS = {
   policy: "string",
   window: "string",
   sinks: "string",
+  "whole-layers": "string",
   filters: "string",
   kv: "string",
 } as const;
 
 export const CACHE_USAGE =
-  `[--budget B|full] [--policy ${POLICY_NAMES.join("|")}] [--window W] [--sinks S]` +
+  `[--budget B|full] [--policy ${POLICY_NAMES.join("|")}] [--window W] [--sinks S] [--whole-layers N]` +
   " [--filters F.safetensors] [--kv f16|q8|f32]";
 
 export function optional(flags: FlagValues, name: string): string | undefined {
@@ -91,6 +92,13 @@ export function oneOf<T extends string>(
   return text as T;
 }
 
+/** A message about an option of the cache, in the words of the command line: cache.wholeLayers, --whole-layers. */
+export const inFlags = (message: string): string =>
+  message.replace(
+    /^cache\.(\w+)/,
+    (_, name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  );
+
 /** The cache flags on top of a command's defaults, checked as createEngine checks them. */
 export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOptions {
   const given: CacheOptions = {};
@@ -101,14 +109,9 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
   if (policy !== undefined) given.policy = policy as PolicyName;
   if (isSet(flags, "window")) given.window = wholeNumber(flags, "window", { min: 1 });
   if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: 0 });
+  if (isSet(flags, "whole-layers"))
+    given.wholeLayers = wholeNumber(flags, "whole-layers", { min: 0 });
   const kv = optional(flags, "kv");
   if (kv !== undefined) given.kv = kv as KvStorage;
-  try {
-    return { ...defaults, ...checkCacheOptions(given, defaults) };
-  } catch (thrown) {
-    const error = asWinnowError(thrown);
-    // The same checks as in the library, in the words of the command line.
-    const message = error.message.replace(/^cache\./, "--");
-    throw new WinnowError(error.code, message, { hint: error.hint, details: { ...error.details } });
-  }
+  return { ...defaults, ...checkCacheOptions(given, defaults) };
 }

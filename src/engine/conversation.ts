@@ -1,9 +1,4 @@
-import {
-  type CacheRequest,
-  type CacheSettings,
-  capacityOf,
-  resolveCacheSettings,
-} from "../cache/budget.ts";
+import { type CacheRequest, type CacheSettings, capacityOf } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
 import { scoresAlike } from "../cache/policies/scoring-id.ts";
@@ -31,6 +26,7 @@ export type { GenerateOptions, GenerateResult, SamplingOptions };
 export interface ConversationUsage {
   budget: number | "full";
   policy: CacheSettings["policy"];
+  wholeLayers: number;
   tokensSeen: number;
   pairsKept: number;
   pairsEvicted: number;
@@ -64,7 +60,7 @@ export class Conversation {
     this.core = core;
     this.asked = request;
     this.request = core.withPolicy(request);
-    resolveCacheSettings(this.request);
+    this.core.settingsOf(this.request);
   }
 
   /** Ids of the tokens that the cache has seen, in order. */
@@ -73,19 +69,20 @@ export class Conversation {
   }
 
   get settings(): CacheSettings {
-    return this.alive?.settings ?? resolveCacheSettings(this.request);
+    return this.alive?.settings ?? this.core.settingsOf(this.request);
   }
 
   usage(): ConversationUsage {
-    const { budget, policy } = this.settings;
+    const { budget, policy, wholeLayers } = this.settings;
     const used = this.alive?.usage() ?? { tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 };
     const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
-    return { budget, policy, ...used, bytesUncompressed };
+    return { budget, policy, wholeLayers, ...used, bytesUncompressed };
   }
 
   /**
-   * Changes budget, policy, window or sinks; parts left out stay. Takes effect before the next token. A
-   * smaller budget evicts at once and gives memory back; a larger one keeps what there is.
+   * Changes budget, policy, window, sinks or whole layers; parts left out stay. Takes effect before the next
+   * token. A smaller budget (or fewer whole layers) evicts at once and gives memory back; a larger one keeps
+   * what there is.
    */
   async configure(options: CacheRequest): Promise<ConversationUsage> {
     this.core.checkOpen();
@@ -94,7 +91,7 @@ export class Conversation {
     const said = Object.entries(options).filter(([, value]) => value !== undefined);
     const asked = { ...this.asked, ...Object.fromEntries(said) };
     const request = this.core.withPolicy(asked);
-    const settings = resolveCacheSettings(request);
+    const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
     const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
@@ -103,18 +100,19 @@ export class Conversation {
     );
     await this.settled();
     const sequence = this.alive;
-    const before = sequence?.settings;
-    const rescored = before !== undefined && !scoresAlike(before, settings);
     if (sequence) {
       this.drafter?.seal();
       const { runner } = this.core.state;
+      const shrinks = sequence.exceeds(settings);
+      const changing = policyOf(settings.policy).scoring !== undefined;
+      const before = sequence.settings;
+      const anew = before.policy !== settings.policy;
+      // Scores that change may be old, or missing, as long as nothing had to go.
+      const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
       // What may fail comes first: copies of pages that are shared with a fork.
-      const scored = rescored || policyOf(settings.policy).scoring !== undefined;
-      const shrinks = sequence.longestGlobal > capacityOf(settings);
-      if (rescored || shrinks) sequence.own(scored ? undefined : settings);
+      if (rescored || shrinks) sequence.own(rescored || changing ? undefined : settings);
       sequence.setSettings(settings);
-      if (rescored && sequence.tokensSeen > 0)
-        runner.rescore(sequence, before?.policy !== settings.policy);
+      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
       runner.shrink(sequence);
     }
     this.asked = asked;
@@ -128,7 +126,7 @@ export class Conversation {
   }
 
   /**
-   * How many (layer, kv head) pairs under the budget still keep each token, with the tokens' text. After the
+   * How many (layer, kv head) pairs, of the layers without a window, still keep each token, with the tokens' text. After the
    * loss of the device nothing is kept until the next turn.
    */
   async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
@@ -370,7 +368,7 @@ export class Conversation {
    * either writes elsewhere; returns how many tokens they share. At least a page, or nothing is gained.
    */
   private share(prompt: readonly number[]): number {
-    const settings = resolveCacheSettings(this.request);
+    const settings = this.core.settingsOf(this.request);
     const most = Math.min(prompt.length - 1, capacityOf(settings));
     let donor: Conversation | undefined;
     let common = PAGE_SLOTS - 1;
@@ -401,7 +399,7 @@ export class Conversation {
 
   private open(): void {
     this.forget();
-    this.settle(new KvSequence(this.core.state.pool, resolveCacheSettings(this.request)));
+    this.settle(new KvSequence(this.core.state.pool, this.core.settingsOf(this.request)));
   }
 
   /** Makes `sequence` this conversation's place on the present device. */
@@ -552,7 +550,7 @@ export class Conversation {
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
-          await state.runner.scorer.prepare(resolveCacheSettings(this.request).policy);
+          await state.runner.scorer.prepare(this.core.settingsOf(this.request).policy);
           this.open();
           const onRun = (run: readonly number[]) => this.seen.push(...run);
           const sequence = this.live;
@@ -566,3 +564,7 @@ export class Conversation {
     }
   }
 }
+
+/** Whether heads of some layer may hold less than before. */
+const lowers = (before: CacheSettings, after: CacheSettings): boolean =>
+  capacityOf(after) < capacityOf(before) || after.wholeLayers < before.wholeLayers;

@@ -1,4 +1,9 @@
-import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import {
+  type CacheRequest,
+  type CacheSettings,
+  DEFAULTS,
+  resolveCacheSettings,
+} from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import type { Need } from "../cache/policies/policy.ts";
@@ -111,7 +116,12 @@ export class EngineCore {
     );
   }
 
-  /** The layers whose cache the budget governs: all but those with a sliding window. */
+  /** A request with every part decided and checked for this model. Throws invalid_argument. */
+  settingsOf(request: CacheRequest): CacheSettings {
+    return resolveCacheSettings(request, this.config.layers);
+  }
+
+  /** The layers that a budget can govern: all but those with a sliding window. */
   get globalLayers(): number[] {
     return globalLayers(this.config);
   }
@@ -140,11 +150,11 @@ export class EngineCore {
   }
 
   /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
-  private fits(storage: KvStorage, { budget }: CacheSettings): boolean {
-    if (budget === "full") return true;
+  private fits(storage: KvStorage, settings: CacheSettings): boolean {
+    if (settings.budget === "full") return true;
     const { kv, total } = this.state.gpu.ledger.report();
     const scratch = blockBytes(this.config, storage) - blockBytes(this.config, this.storage);
-    const needed = total - kv + scratch + budgetBytes(this.config, storage, budget);
+    const needed = total - kv + scratch + budgetBytes(this.config, storage, settings);
     return needed <= this.inputs.memoryLimit;
   }
 
@@ -154,15 +164,22 @@ export class EngineCore {
 
   /** Throws out_of_memory where a full budget would not fit the limit. */
   checkBudget(settings: CacheSettings): void {
-    const { budget } = settings;
+    const { budget, wholeLayers } = settings;
     if (budget === "full" || this.fits(this.storage, settings)) return;
     const { memoryLimit } = this.inputs;
-    const needed = budgetBytes(this.config, this.storage, budget);
+    const needed = budgetBytes(this.config, this.storage, settings);
+    const whole =
+      wholeLayers > 0
+        ? ` and ${wholeLayers} whole layers of up to ${this.config.contextLength}`
+        : "";
     const { kv, total } = this.state.gpu.ledger.report();
     throw new WinnowError(
       "out_of_memory",
-      `cache.budget: ${budget} pairs a head take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
-      { hint: "Lower the cache budget.", details: { needed, memoryLimit } },
+      `cache.budget: ${budget} pairs a head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
+      {
+        hint: `Lower the cache budget${whole ? " or cache.wholeLayers" : ""}.`,
+        details: { needed, memoryLimit },
+      },
     );
   }
 
@@ -284,12 +301,24 @@ export class EngineCore {
 export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
   scratchBytes({ headDim: config.headDim, storage }, config.kvHeads, blockRows(config));
 
-/** Bytes of the pages of a sequence whose global heads hold `budget` pairs, and the others their window. */
+/**
+ * Bytes of the pages of a sequence whose heads hold their budget, or their window, or in layers kept whole as many
+ * pairs as the model has positions. A page a head where the budget has no end.
+ */
 export function budgetBytes(
-  { windows, kvHeads, headDim }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim">,
+  {
+    windows,
+    kvHeads,
+    headDim,
+    contextLength,
+  }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim" | "contextLength">,
   storage: KvStorage,
-  budget: number,
+  { budget, wholeLayers }: Pick<CacheSettings, "budget" | "wholeLayers">,
 ): number {
-  const pages = windows.reduce((sum, window) => sum + pagesFor(window || budget), 0);
+  const most = (layer: number): number => {
+    if (budget === "full") return 1;
+    return layer < wholeLayers ? contextLength : budget;
+  };
+  const pages = windows.reduce((sum, window, layer) => sum + pagesFor(window || most(layer)), 0);
   return pages * kvHeads * pageWords({ headDim, storage }) * 4;
 }

@@ -113,12 +113,13 @@ export class InferenceEngine {
     const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
-    const settings = resolveCacheSettings(options.cache ?? {});
+    resolveCacheSettings(options.cache ?? {});
     const storage = resolveStorage(options.cache ?? {});
     const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
+    const settings = resolveCacheSettings(options.cache ?? {}, config.layers);
     const tokenizer = options.tokenizer
       ? (
           await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))

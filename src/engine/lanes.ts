@@ -1,4 +1,4 @@
-import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
+import type { CacheRequest } from "../cache/budget.ts";
 import { KvSequence, type SequenceUsage } from "../cache/kv-sequence.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
@@ -69,7 +69,7 @@ export class Lanes {
   /** A lane with an empty cache; another policy steps in where one lacks its calibration. Throws invalid_argument. */
   async add(cache: CacheRequest): Promise<Lane> {
     this.core.checkStorage(cache.kv);
-    const settings = resolveCacheSettings(this.core.withPolicy(cache));
+    const settings = this.core.settingsOf(this.core.withPolicy(cache));
     await this.state.runner.scorer.prepare(settings.policy);
     const lane = { sequence: new KvSequence(this.state.pool, settings) };
     this.open.add(lane);

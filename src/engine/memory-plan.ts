@@ -40,14 +40,14 @@ function repackedBytes(gguf: Gguf): number {
 export function planMemory(
   gguf: Gguf,
   config: ModelConfig,
-  { budget, policy }: CacheSettings,
+  settings: CacheSettings,
   storage: KvStorage = "f16",
 ): MemoryPlan {
   const { layers, kvHeads, headDim, vocabulary } = config;
-  const kv = budgetBytes(config, storage, budget === "full" ? 1 : budget);
-  const { scoring } = policyOf(policy);
-  const stride = scoring
-    ? headStride(headDataShape(config, featureScoring(policyOf(policy))?.features ?? {}))
+  const kv = budgetBytes(config, storage, settings);
+  const policy = policyOf(settings.policy);
+  const stride = policy.scoring
+    ? headStride(headDataShape(config, featureScoring(policy)?.features ?? {}))
     : 0;
   const heads = layers * kvHeads * (headDim + stride) * 4;
   const tables = [...ropeTables(config).values()];

@@ -41,7 +41,7 @@ export async function runPromptBlock(
   const { buffers, config } = transformer;
   const rows = tokens.length;
   const start = sequence.tokensSeen;
-  const { policy } = sequence.settings;
+  const { settings } = sequence;
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
   sequence.reserve(rows);
@@ -50,7 +50,7 @@ export async function runPromptBlock(
   const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.length * 4);
   gpu.write(batchBuffer, new Uint32Array(batches));
   const [hiddenBytes, rowBytes, batchBytes] = [config.hidden * 4, ROW_WORDS * 4, BATCH_WORDS * 4];
-  const queries = scorer.observed(policy, lastRows);
+  const queries = scorer.observed(settings.policy, lastRows);
   const observation = { queries, firstQuery: lastRows - queries };
   const running: Promise<unknown>[] = [];
   try {
@@ -72,7 +72,7 @@ export async function runPromptBlock(
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
-      encodePass(encoder, [...scorer.block(policy, layer, queries), ...compressor.absorb(layer)]);
+      encodePass(encoder, [...scorer.block(settings, layer, queries), ...compressor.absorb(layer)]);
       gpu.device.queue.submit([encoder.finish()]);
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);

@@ -1,6 +1,6 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
-import { policyOf } from "../cache/policies/index.ts";
+import { type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
@@ -69,11 +69,11 @@ export class Runner {
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
     this.divide(sequence, 1);
-    const { policy } = sequence.settings;
+    const { policy, wholeLayers } = sequence.settings;
     const due = isDue(sequence);
     sequence.reserve(1);
     // Bound after that: a slab that grows is another buffer.
-    const scoring = due ? this.scorer.step(policy, 1) : [];
+    const scoring = due ? this.scorer.step(policy, 1, wholeLayers) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
     this.gpu.write(rows, new Uint32Array([known, sequence.tokensSeen, sequence.lane, 0]));
@@ -123,7 +123,8 @@ export class Runner {
   ): void {
     const due = isDue(sequence);
     sequence.reserve(tokens.length);
-    const scoring = due ? this.scorer.step(sequence.settings.policy, 1) : [];
+    const { policy, wholeLayers } = sequence.settings;
+    const scoring = due ? this.scorer.step(policy, 1, wholeLayers) : [];
     steps.write(tokens, sequence.tokensSeen, sequence.lane);
     sequence.advance(tokens.length);
     const splits = decodeSplits(sequence.longest);
@@ -144,11 +145,16 @@ export class Runner {
   submitLanes(tokens: readonly LaneToken[]): void {
     for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
-    const due = [...policies].filter((policy) =>
-      tokens.some(({ sequence }) => sequence.settings.policy === policy && isDue(sequence)),
-    );
+    // The first layer that is due, by policy.
+    const due = new Map<PolicyName, number>();
+    for (const { sequence } of tokens) {
+      const { policy, wholeLayers } = sequence.settings;
+      if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
+    }
     for (const { sequence } of tokens) sequence.reserve(1);
-    const scoring = due.flatMap((policy) => this.scorer.step(policy, tokens.length));
+    const scoring = [...due].flatMap(([policy, first]) =>
+      this.scorer.step(policy, tokens.length, first),
+    );
     const words = tokens.flatMap(({ sequence, token }) => [
       token,
       sequence.tokensSeen,
@@ -192,7 +198,7 @@ export class Runner {
     });
     const scored = this.scores(sequence, count);
     const absorb = (layer: number): Dispatch[] => [
-      ...(scored ? this.scorer.block(policy, layer, queries) : []),
+      ...(scored ? this.scorer.block(sequence.settings, layer, queries) : []),
       ...this.compressor.absorb(layer),
     ];
     const { embed, layers } = this.transformer.chunk(count);
@@ -252,14 +258,14 @@ export class Runner {
 
   /** Evicts down to the sequence's capacity and gives the memory back. */
   shrink(sequence: KvSequence): void {
-    const { policy } = sequence.settings;
-    const { scoring } = policyOf(policy);
-    this.compressor.shrink(sequence, scoring && (() => this.scorer.whole(policy)));
+    const { settings } = sequence;
+    const { scoring } = policyOf(settings.policy);
+    this.compressor.shrink(sequence, scoring && (() => this.scorer.whole(settings)));
   }
 
   /** Scores every cached pair by the sequence's present policy, which must be prepared; `anew`: it had another. */
   rescore(sequence: KvSequence, anew = true): void {
-    this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings.policy));
+    this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
   }
 
   /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */

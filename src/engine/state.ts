@@ -86,13 +86,13 @@ export async function createDeviceState(
   ]);
   const loss = calibration?.statistics.headLoss;
   if (loss)
-    pool.headBudgets = ({ budget, window, sinks }) =>
+    pool.headBudgets = ({ budget, window, sinks, wholeLayers }) =>
       budget === "full"
         ? undefined
         : headBudgets(loss, kvHeads, {
             budget,
             least: window + sinks + 1,
-            governed: config.windows.map((span) => span === 0),
+            governed: config.windows.map((span, layer) => span === 0 && layer >= wholeLayers),
           });
   const scorer = new Scorer(pool, {
     eviction: compressor.eviction,

@@ -27,7 +27,7 @@ const ceiling = ({ kv }: EvalOptions): Arm => ({ policy: "full", budget: "full",
 
 /** The ceiling, then every policy under every budget. Throws invalid_argument for a window that does not fit. */
 export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] {
-  const { policies, window, sinks, kv } = options;
+  const { policies, window, sinks, wholeLayers, kv } = options;
   const arms = policies
     .filter((policy) => rulesOf(policy).evicts !== false)
     .flatMap((policy) =>
@@ -40,6 +40,7 @@ export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] 
             kv,
             ...(window === undefined ? {} : { window }),
             ...(sinks === undefined ? {} : { sinks }),
+            ...(wholeLayers ? { wholeLayers } : {}),
           };
           resolveCacheSettings(cacheOf(asked));
           return asked;

@@ -2,8 +2,13 @@ import type { EvalReport } from "./report.ts";
 import type { Condition, Metric, Row } from "./results.ts";
 import type { Arm } from "./types.ts";
 
-export const armText = ({ policy, budget, kv }: Arm): string =>
-  `${policy}${budget === "full" ? "" : ` ${budget}`}${kv === "f16" ? "" : ` ${kv}`}`;
+export const armText = ({ policy, budget, wholeLayers = 0, kv }: Arm): string =>
+  [
+    policy,
+    budget === "full" ? "" : ` ${budget}`,
+    wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",
+    kv === "f16" ? "" : ` ${kv}`,
+  ].join("");
 
 export function figure(metric: Metric, value: number): string {
   if (metric === "score" || metric === "top-1 agreement") return `${(100 * value).toFixed(1)} %`;

@@ -34,14 +34,17 @@ export interface Arm {
   readonly budget: number | "full";
   readonly window?: number;
   readonly sinks?: number;
+  /** First layers that are not compressed. */
+  readonly wholeLayers?: number;
   readonly kv: KvStorage;
 }
 
-export const cacheOf = ({ policy, budget, window, sinks }: Arm): CacheRequest => ({
+export const cacheOf = ({ policy, budget, window, sinks, wholeLayers }: Arm): CacheRequest => ({
   policy,
   budget,
   ...(window === undefined ? {} : { window }),
   ...(sinks === undefined ? {} : { sinks }),
+  ...(wholeLayers === undefined ? {} : { wholeLayers }),
 });
 
 /** The smallest thing that is run and kept: one passage under one arm. */
@@ -80,7 +83,7 @@ export type Cell = TextCell | PromptCell;
 /** What a cache held when its cell ended. */
 export interface CellMemory {
   readonly bytes: number;
-  /** Mean pairs a kv head of the layers that the budget governs. */
+  /** Mean pairs a kv head of the layers without a sliding window. */
   readonly pairs: number;
 }
 
@@ -130,6 +133,7 @@ export interface EvalOptions {
   readonly seed: number;
   readonly window?: number;
   readonly sinks?: number;
+  readonly wholeLayers?: number;
   readonly kv: KvStorage;
   /** Losses count from this position on; default: the smallest budget, where eviction begins. */
   readonly from?: number;

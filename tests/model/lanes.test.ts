@@ -25,7 +25,7 @@ const CACHES: CacheRequest[] = [
   { policy: "random", budget: 96, window: 16 },
   // Scored anew now and then, each on its own turn.
   { policy: "keydiff", budget: 36, window: 12 },
-  { policy: "keydiff", budget: 50, window: 7 },
+  { policy: "keydiff", budget: 50, window: 7, wholeLayers: 1 },
   { policy: "h2o", budget: 30, window: 8 },
   { policy: "lag-kv", budget: 40, window: 9 },
 ];
@@ -87,7 +87,7 @@ describe("lanes", () => {
     const results = await together(runs);
     const chat = engine.conversation("alone");
     for (const [i, { cache, tokens }] of runs.entries()) {
-      await chat.configure({ window: 64, sinks: 4, budget: "full", ...cache });
+      await chat.configure({ window: 64, sinks: 4, budget: "full", wholeLayers: 0, ...cache });
       const nll = await chat.nll(tokens, { chunk: 1 });
       expect(nll).toHaveLength(results[i]!.losses.length);
       nll.forEach((loss, at) => {

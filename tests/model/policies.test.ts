@@ -1,7 +1,7 @@
 /**
  * Every policy against a simulation in fp32 PyTorch (oracle_policies.py): what each kv head keeps of a prompt
  * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those; of winnow also
- * what it keeps of a second prompt.
+ * what it keeps of a second prompt. And one of each kind with the first layer kept whole (oracle_whole.py).
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -21,6 +21,8 @@ interface Run {
   budget: number;
   window: number;
   sinks: number;
+  /** First layers that are not compressed. */
+  whole?: number;
   /** Kept after the prompt, and at the end. */
   prompt: Positions;
   end: Positions;
@@ -39,7 +41,9 @@ interface Fixture {
 }
 
 const file = (name: string): Buffer => readFileSync(new URL(`fixtures/${name}`, import.meta.url));
-const fixture = JSON.parse(file("policies-tiny.json").toString()) as Fixture;
+const read = (name: string): Fixture => JSON.parse(file(name).toString()) as Fixture;
+const fixture = read("policies-tiny.json");
+const whole = read("whole-tiny.json");
 const NAMES = Object.keys(POLICIES) as PolicyName[];
 /** Positions that may differ, of each head. */
 const SWAPS = 2;
@@ -77,6 +81,47 @@ function expectKept(
   });
 }
 
+/** Runs the prompt, the tokens after it and the second prompt as the oracle did. */
+async function expectRun(run: Run, of: Fixture): Promise<void> {
+  const { state } = engine.internals;
+  const { pool, runner } = state;
+  const { tokens, prompt, second } = of;
+  const { budget, window, sinks, whole: wholeLayers = 0 } = run;
+  const policy = run.policy as PolicyName;
+  await runner.scorer.prepare(policy);
+  const sequence = new KvSequence(
+    pool,
+    resolveCacheSettings({ policy, budget, window, sinks, wholeLayers }),
+  );
+  const { vocabulary } = runner.transformer.config;
+  const losses = await LossReader.create(state, vocabulary, tokens.length);
+  await runner.prefill(sequence, tokens.slice(0, prompt), ({ last, row }) => {
+    if (last) losses.submit([tokens[prompt]!], row!, 0);
+  });
+  const { doubtful } = run;
+  const taken = await keptPositions(state, sequence);
+  // Every layer reads the prompt in full.
+  expectKept(taken, { wanted: run.prompt, doubtful, cascades: false });
+  tokens.slice(prompt).forEach((token, i) => {
+    runner.submitToken(sequence, token);
+    const next = tokens[prompt + i + 1];
+    if (next !== undefined) losses.submit([next], 0, i + 1);
+  });
+  const nll = await losses.read(run.nll.length);
+  const kept = await keptPositions(state, sequence);
+  expectKept(kept, { wanted: run.end, doubtful, cascades: true });
+  const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
+  expect(worst).toBeLessThan(0.01);
+  if (run.second) {
+    await runner.prefill(sequence, second, () => {});
+    const last = await keptPositions(state, sequence);
+    expectKept(last, { wanted: run.second, doubtful, cascades: true });
+  }
+  losses.dispose();
+  sequence.free();
+  checkCache(engine);
+}
+
 describe.each(NAMES)("%s against PyTorch", (policy) => {
   const runs = fixture.runs.filter((run) => run.policy === policy);
 
@@ -84,39 +129,12 @@ describe.each(NAMES)("%s against PyTorch", (policy) => {
     expect(runs.map(({ budget }) => budget)).toEqual([64, 96]);
   });
 
-  test.each(runs)("budget $budget, window $window", async (run) => {
-    const { state } = engine.internals;
-    const { pool, runner } = state;
-    const { tokens, prompt } = fixture;
-    const { budget, window, sinks } = run;
-    await runner.scorer.prepare(policy);
-    const sequence = new KvSequence(pool, resolveCacheSettings({ policy, budget, window, sinks }));
-    const { vocabulary } = runner.transformer.config;
-    const losses = await LossReader.create(state, vocabulary, tokens.length);
-    await runner.prefill(sequence, tokens.slice(0, prompt), ({ last, row }) => {
-      if (last) losses.submit([tokens[prompt]!], row!, 0);
-    });
-    const { doubtful } = run;
-    const taken = await keptPositions(state, sequence);
-    // Every layer reads the prompt in full.
-    expectKept(taken, { wanted: run.prompt, doubtful, cascades: false });
-    tokens.slice(prompt).forEach((token, i) => {
-      runner.submitToken(sequence, token);
-      const next = tokens[prompt + i + 1];
-      if (next !== undefined) losses.submit([next], 0, i + 1);
-    });
-    const nll = await losses.read(run.nll.length);
-    const kept = await keptPositions(state, sequence);
-    expectKept(kept, { wanted: run.end, doubtful, cascades: true });
-    const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
-    expect(worst).toBeLessThan(0.01);
-    if (run.second) {
-      await runner.prefill(sequence, fixture.second, () => {});
-      const last = await keptPositions(state, sequence);
-      expectKept(last, { wanted: run.second, doubtful, cascades: true });
-    }
-    losses.dispose();
-    sequence.free();
-    checkCache(engine);
-  });
+  test.each(runs)("budget $budget, window $window", (run) => expectRun(run, fixture));
+});
+
+test.each(whole.runs)("$policy with $whole layer kept whole", async (run) => {
+  const [first, second] = run.end as [number[][], number[][]];
+  expect(first).toEqual(first.map(() => whole.tokens.map((_, position) => position)));
+  expect(second.flat()).toHaveLength(2 * run.budget);
+  await expectRun(run, whole);
 });

@@ -130,6 +130,7 @@ test.each<[string, CacheRequest, AskOptions]>([
   ],
   ["greedy, evicting by position", { budget: 40, policy: "streaming-llm", window: 32 }, {}],
   ["greedy, filling up in mid-answer", { budget: 55, policy: "random", window: 2, sinks: 0 }, {}],
+  ["greedy, a layer kept whole", { budget: 40, policy: "k-norm", wholeLayers: 1 }, {}],
   ["sampled, with penalties, evicting", { budget: 48, policy: "k-norm" }, { sampling: HOT }],
   ["greedy, with penalties", { budget: 48 }, { sampling: { repetitionPenalty: 1.5 } }],
   ["nothing run ahead", { budget: 48 }, { ahead: false }],

@@ -236,9 +236,11 @@ class Simulation:
         self.llama, self.run, self.heads = llama, run, heads
         self.policy = POLICIES[policy]
         self.budgets = [[math.inf if policy == "full" else run["budget"]] * llama.G] * llama.L
+        whole = run.get("whole", 0)  # first layers that are not compressed
         if self.policy.get("divides"):
             loss = torch.stack([torch.stack([head.head_loss for head in layer]) for layer in heads])
-            self.budgets = divided(loss, run)
+            self.budgets[whole:] = divided(loss[whole:], run)
+        self.budgets[:whole] = [[math.inf] * llama.G] * whole
         total = PROMPT + DECODED + SECOND
         self.k = torch.zeros(llama.L, llama.G, total, llama.D)
         self.v = torch.zeros(llama.L, llama.G, total, llama.D)
@@ -433,11 +435,27 @@ def losses_of(weights, v):
     return torch.stack(losses)
 
 
-def policies_fixture(root, folder, provenance, write):
+def tiny_model(root):
     with tempfile.TemporaryDirectory() as work:
         script = os.path.join(root, "tests", "reference", "write-tiny.mjs")
         subprocess.run(["node", script, work], check=True, cwd=root)
-        model = load(os.path.join(work, "tiny-f32.gguf"))
+        return load(os.path.join(work, "tiny-f32.gguf"))
+
+
+def heads_of(llama, known):
+    """[L][G] Head, of the tensors of a calibration file."""
+    short = {"q_filters": "filter"}
+    return [
+        [
+            Head(llama, {short.get(k, k): v[l, g] for k, v in known.items()}, l * llama.G + g)
+            for g in range(llama.G)
+        ]
+        for l in range(llama.L)
+    ]
+
+
+def policies_fixture(root, folder, provenance, write):
+    model = tiny_model(root)
     vocab = model.config.vocab_size
     ids = sequence(vocab, PROMPT + DECODED, 1)
     assert check(model, ids) < 1e-4
@@ -448,14 +466,7 @@ def policies_fixture(root, folder, provenance, write):
     budgets = " ".join(map(str, LOSS_BUDGETS))
     save_file(known, path, metadata={"version": "3", "head_loss_budgets": budgets})
     os.chmod(path, 0o644)
-    short = {"q_filters": "filter"}
-    heads = [
-        [
-            Head(llama, {short.get(k, k): v[l, g] for k, v in known.items()}, l * llama.G + g)
-            for g in range(llama.G)
-        ]
-        for l in range(llama.L)
-    ]
+    heads = heads_of(llama, known)
     runs = [simulate(llama, p, run, heads, ids + second) for p in POLICIES for run in RUNS]
     full = next(r["nll"] for r in runs if r["policy"] == "full")
     with torch.no_grad():

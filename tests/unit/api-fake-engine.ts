@@ -141,6 +141,7 @@ class FakeConversation {
     return {
       budget: this.cache.budget ?? 512,
       policy: this.cache.policy ?? "q-filters",
+      wholeLayers: this.cache.wholeLayers ?? 0,
       tokensSeen: this.tokens.length,
       pairsKept: this.tokens.length,
       pairsEvicted: 0,

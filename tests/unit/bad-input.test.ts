@@ -102,6 +102,12 @@ const OPTIONS: Case[] = [
     /window of 60 and 4 sinks/,
   ],
   [
+    "half a whole layer",
+    { model: "m", cache: { wholeLayers: 0.5 } },
+    "invalid_argument",
+    /^cache.wholeLayers: must be an integer/,
+  ],
+  [
     "filters of the wrong type",
     { model: "m", filters: 3 },
     "invalid_argument",

@@ -8,7 +8,7 @@ import {
 
 describe("resolveCacheSettings", () => {
   it("has the documented defaults", () => {
-    const settings = { budget: 512, policy: "winnow", window: 24, sinks: 4 };
+    const settings = { budget: 512, policy: "winnow", window: 24, sinks: 4, wholeLayers: 0 };
     expect(resolveCacheSettings({})).toEqual(settings);
     expect(capacityOf(resolveCacheSettings({}))).toBe(512);
   });
@@ -52,7 +52,16 @@ describe("resolveCacheSettings", () => {
 
   it("takes a window and sinks that just fit", () => {
     const request: CacheRequest = { budget: 96, window: 91, sinks: 4, policy: "streaming-llm" };
-    expect(resolveCacheSettings(request)).toEqual(request);
+    expect(resolveCacheSettings(request)).toEqual({ ...request, wholeLayers: 0 });
+  });
+
+  it("takes as many whole layers as the model has, and says how many that are", () => {
+    expect(resolveCacheSettings({ wholeLayers: 2 })).toMatchObject({ budget: 512, wholeLayers: 2 });
+    expect(resolveCacheSettings({ wholeLayers: 30 }, 30).wholeLayers).toBe(30);
+    expect(resolveCacheSettings({ budget: "full", wholeLayers: 2 }, 30).wholeLayers).toBe(2);
+    const message = /cache\.wholeLayers: must be a whole number from 0 to 30, .* got 31/;
+    expect(() => resolveCacheSettings({ wholeLayers: 31 }, 30)).toThrow(message);
+    expect(() => resolveCacheSettings({ policy: "full", wholeLayers: 31 }, 30)).toThrow(message);
   });
 
   it.each<[string, unknown, RegExp]>([
@@ -69,6 +78,8 @@ describe("resolveCacheSettings", () => {
     ["window 0", { window: 0 }, /cache\.window: .*at least 1/],
     ["window in parts", { window: 1.5 }, /cache\.window/],
     ["negative sinks", { sinks: -1 }, /cache\.sinks: .*at least 0/],
+    ["negative whole layers", { wholeLayers: -1 }, /cache\.wholeLayers: .*at least 0/],
+    ["a part of a layer", { wholeLayers: 1.5 }, /cache\.wholeLayers/],
     ["window = budget", { budget: 64, window: 64 }, /window of 64 and 4 sinks/],
     ["window + sinks = budget", { budget: 68, window: 64 }, /68 pairs leave no room/],
     ["sinks fill the budget", { budget: 8, sinks: 4 }, /window of 4 and 4 sinks/],

@@ -12,6 +12,7 @@ import type { CacheOptions, CacheUsage, Engine } from "../../src/api/types.ts";
 const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   budget: 512,
   policy: "q-filters",
+  wholeLayers: 0,
   ...options,
   tokensSeen,
   pairsKept: 90 * tokensSeen,

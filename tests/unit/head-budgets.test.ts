@@ -70,6 +70,14 @@ describe("head budgets", () => {
     expect(found[1]![0]).not.toBe(found[1]![1]);
   });
 
+  it("divide the same mean among the others where the first layers are kept whole", () => {
+    const three = [...curves, ...curves.slice(0, 2)];
+    const found = divide(three, 2, { budget: 128, least: 37, governed: [false, true, true] });
+    const others = divide(three.slice(2), 2, { budget: 128, least: 37, governed: [true, true] });
+    expect(found.slice(1)).toEqual(others);
+    expect(sum(found.slice(1))).toBe(4 * 128);
+  });
+
   it("are not led astray by noise: a step that gains nothing before one that gains much", () => {
     const stairs = [8, 8, 8, 0, 0, 0, 0, 0];
     const flat = BUDGETS.map(() => 0);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
+import { budgetBytes } from "../../src/engine/core.ts";
 import { checkPlan, planMemory } from "../../src/engine/memory-plan.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
@@ -42,6 +43,23 @@ describe("planMemory", () => {
     expect(plan(96).kv).toBe(96 * slot);
     expect(plan(97).kv).toBe(128 * slot);
     expect(plan("full").kv).toBe(32 * slot);
+  });
+
+  it("counts layers kept whole up to the model's last position", () => {
+    const head = 2 * (2 * 16 * 2 + 8); // G (2 D f16 + position and score)
+    const whole = (wholeLayers: number, budget: number | "full" = 96) =>
+      planMemory(gguf, config, resolveCacheSettings({ budget, wholeLayers })).kv;
+    expect(config.contextLength % 32).toBe(0);
+    expect(whole(1)).toBe((96 + config.contextLength) * head);
+    expect(whole(2)).toBe(2 * config.contextLength * head);
+    // Nothing to tell apart where all is open.
+    expect(whole(1, "full")).toBe(2 * 32 * head);
+  });
+
+  it("leaves a window as it is in a layer kept whole", () => {
+    const windowed = { ...config, windows: [64, 0] };
+    const budget = { budget: 96, wholeLayers: 1 } as const;
+    expect(budgetBytes(windowed, "f16", budget)).toBe((64 + 96) * 2 * (2 * 16 * 2 + 8));
   });
 
   it("passes at the limit and says the bytes one below it", () => {

@@ -98,9 +98,12 @@ class Simulation {
     chat.sequence.advance(tokens);
   }
 
-  configure(chat: Chat, budget: number | "full"): void {
+  configure(chat: Chat, budget: number | "full", wholeLayers = 0): void {
     const { sequence } = chat;
-    sequence.setSettings(settings(budget));
+    const wanted = settings(budget, wholeLayers);
+    const exceeds = sequence.exceeds(wanted);
+    sequence.setSettings(wanted);
+    expect(sequence.overCapacity).toBe(exceeds);
     if (sequence.overCapacity) sequence.ownKept(); // as Compressor.shrink does
     this.each(chat, (slots, row, slab) => {
       const capacity = row[1]!;
@@ -164,8 +167,8 @@ class Simulation {
   }
 }
 
-const settings = (budget: number | "full") =>
-  resolveCacheSettings({ budget, policy: "k-norm", window: 1, sinks: 0 });
+const settings = (budget: number | "full", wholeLayers = 0) =>
+  resolveCacheSettings({ budget, policy: "k-norm", window: 1, sinks: 0, wholeLayers });
 
 const wordOf = (row: Uint32Array, slot: number): number =>
   row[2 + Math.floor(slot / P)]! * PAGE_WORDS + (slot % P) * 4;
@@ -186,6 +189,10 @@ describe("page tables", () => {
         arbitrary: fc.tuple(fc.constant("append"), which, fc.integer({ min: 1, max: 70 })),
       },
       { weight: 2, arbitrary: fc.tuple(fc.constant("configure"), which, budget) },
+      {
+        weight: 2,
+        arbitrary: fc.tuple(fc.constant("whole"), which, fc.integer({ max: 2, min: 0 })),
+      },
       { weight: 2, arbitrary: fc.tuple(fc.constant("fork"), which, fc.constant(0)) },
       { weight: 1, arbitrary: fc.tuple(fc.constant("free"), which, fc.constant(0)) },
       { weight: 1, arbitrary: fc.tuple(fc.constant("open"), which, budget) },
@@ -200,6 +207,7 @@ describe("page tables", () => {
           else if (name === "open") simulation.open(value as number | "full");
           else if (name === "append") simulation.append(chat, value as number);
           else if (name === "configure") simulation.configure(chat, value as number | "full");
+          else if (name === "whole") simulation.configure(chat, 40, value as number);
           else if (name === "fork") simulation.fork(chat);
           else simulation.free(chat);
           simulation.check();
@@ -232,6 +240,29 @@ describe("page tables", () => {
     simulation.configure(chat, 33);
     simulation.check();
     simulation.append(chat, 50);
+    simulation.check();
+  });
+
+  it("hold every pair of the layers kept whole, and the budget of the others", () => {
+    const simulation = new Simulation();
+    const chat = simulation.open(40);
+    const counts = () =>
+      [0, 1].map((layer) => wordsOf(simulation.pool.tables)[simulation.pool.rowWord(0, layer, 0)]);
+    simulation.configure(chat, 40, 1);
+    expect(chat.sequence.compressed).toEqual([1]);
+    for (let n = 0; n < 30; n += 1) simulation.append(chat, 7);
+    simulation.check();
+    expect(counts()).toEqual([210, 40]);
+    expect(chat.sequence.usage()).toMatchObject({ pairsKept: 500, pairsEvicted: 2 * 170 });
+    // Pages are those in use: 7 of each head kept whole, 2 of the others.
+    expect(simulation.pool.allocators.map(({ used }) => used)).toEqual([14, 4]);
+    simulation.configure(chat, 40, 2);
+    simulation.append(chat, 20);
+    expect(counts()).toEqual([230, 60]);
+    expect(chat.sequence.evictsWith(1000)).toBe(false);
+    simulation.configure(chat, 50, 0);
+    expect(counts()).toEqual([50, 50]);
+    expect(simulation.pool.allocators.map(({ capacity }) => capacity)).toEqual([4, 4]);
     simulation.check();
   });
 
