@@ -6,7 +6,7 @@ import type { CacheOptions } from "./types.ts";
 
 /**
  * Weights plus cache budget of a known model against what may be used, before its download.
- * Throws out_of_memory with the bytes. Models known only by their file are checked by the engine
+ * Throws out_of_memory with the bytes, and invalid_argument for more whole layers than it has. Models known only by their file are checked by the engine
  * when it has read the header.
  */
 export function checkMemory(
@@ -14,9 +14,9 @@ export function checkMemory(
   cache: CacheOptions,
   memoryLimit: number | undefined,
 ): void {
-  if (memoryLimit === undefined) return;
   const { layers, kvHeads, headDim, windowLayers = 0 } = entry.cache;
   const { budget, wholeLayers } = resolveCacheSettings(cache, layers);
+  if (memoryLimit === undefined) return;
   // Which layers have a window is not known yet: so many of the whole ones have none at least.
   const whole = Math.max(0, wholeLayers - windowLayers);
   const pairs = (budget: number): number => (layers - whole) * budget + whole * entry.contextLength;

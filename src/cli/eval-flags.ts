@@ -2,7 +2,16 @@ import { POLICY_NAMES, type PolicyName } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
-import { type Ask, type EvalOptions, RULER_TASKS, TASKS, type TaskName } from "../eval/types.ts";
+import {
+  type Ask,
+  type EvalOptions,
+  MASS_EVERY,
+  massPosition,
+  RULER_TASKS,
+  TASKS,
+  type TaskName,
+  TEXT_TASKS,
+} from "../eval/types.ts";
 import { KV_STORAGES } from "../kernels/page-format.ts";
 import type { FlagValues } from "./command.ts";
 import { isSet, oneOf, optional, wholeNumber } from "./flags.ts";
@@ -36,7 +45,7 @@ export const EVAL_FLAGS = {
 } as const;
 
 export const EVAL_USAGE =
-  "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,needle,ruler|all]" +
+  "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,mass,needle,ruler|all]" +
   " [--policies a,b|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
   " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
@@ -85,11 +94,19 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     lanes: whole("lanes", 1),
   };
   const from = options.from ?? Math.min(...options.budgets);
-  if (options.tasks.some((task) => task === "ppl" || task === "agreement") && from >= tokens - 1)
+  const overText = options.tasks.some((task) => (TEXT_TASKS as readonly string[]).includes(task));
+  if (overText && from >= tokens - 1)
     throw invalidArgument(
       "--from",
       `losses from position ${from} on: passages of ${tokens} tokens have none`,
       "Use more --tokens, smaller --budgets, or --from.",
+    );
+  const measured = Math.floor((tokens - 1) / MASS_EVERY);
+  if (options.tasks.includes("mass") && (measured === 0 || massPosition(measured - 1) < from))
+    throw invalidArgument(
+      "--from",
+      `retained attention is measured at every ${MASS_EVERY}th position: passages of ${tokens} tokens have none from ${from} on`,
+      "Use more --tokens, smaller --budgets, --from, or leave mass out of --tasks.",
     );
   if (named === "all") return { options, policies: undefined };
   if (named !== undefined) return { options, policies: checkPolicies(words(named)) };

@@ -4,6 +4,7 @@ import { throwIfAborted, WinnowError } from "../errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
+import type { AttentionMass } from "./attention-mass.ts";
 import type { EngineCore } from "./core.ts";
 import type { DeviceState } from "./state.ts";
 
@@ -37,6 +38,7 @@ export class Lanes {
   private readonly params: GPUBuffer;
   private readonly bindings: GPUBindGroup;
   private readonly open = new Set<Lane>();
+  private mass: AttentionMass | undefined;
   private stepped = 0;
 
   /** For steps of at most `most` lanes; compiles what only lanes need. Throws invalid_argument. */
@@ -112,19 +114,34 @@ export class Lanes {
     return new Float32Array(await (bytes as Promise<ArrayBuffer>));
   }
 
+  /** Compiles what `mass` of a step needs, up to position `positions` - 1. */
+  async prepareMass(positions: number): Promise<void> {
+    const { AttentionMass } = await import("./attention-mass.ts");
+    this.mass?.dispose();
+    this.mass = await AttentionMass.create(this.state, this.most, positions);
+  }
+
   /**
    * One token of each lane. `logits` [V] of each where asked for; `losses`: -ln p(target) of each lane that
-   * has a target, NaN of the others. The inputs' lanes must differ.
+   * has a target, NaN of the others. `mass`, where asked for: the part of the first lane's attention that each
+   * lane's cache retains (`AttentionMass`); the first one must be uncompressed, and `prepareMass` come before.
+   * The inputs' lanes must differ.
    */
   async step(
     inputs: readonly LaneInput[],
-    want: { logits?: boolean; signal?: AbortSignal } = {},
-  ): Promise<{ losses: Float32Array; logits: Float32Array[] }> {
+    want: { logits?: boolean; mass?: boolean; signal?: AbortSignal } = {},
+  ): Promise<{ losses: Float32Array; logits: Float32Array[]; mass: number[] }> {
     throwIfAborted(want.signal);
     if (inputs.length === 0 || inputs.length > this.most)
       throw new WinnowError("internal", `${inputs.length} lanes in a step of up to ${this.most}`);
     const { gpu, runner } = this.state;
-    runner.submitLanes(inputs.map(({ lane, token }) => ({ sequence: lane.sequence, token })));
+    const measured = want.mass ? this.measuredFor(inputs) : undefined;
+    runner.submitLanes(
+      inputs.map(({ lane, token }) => ({ sequence: lane.sequence, token })),
+      measured && ((layer, rows) => measured.dispatches(layer, rows)),
+    );
+    const mass = measured?.read(inputs.length);
+    mass?.catch(() => {}); // awaited at the end
     const wantsLosses = inputs.some(({ target }) => target !== undefined);
     const read: Promise<ArrayBuffer>[] = [];
     const row = this.vocabulary * 4;
@@ -153,14 +170,20 @@ export class Lanes {
     inputs.forEach(({ target }, i) => {
       if (target === undefined) values[i] = Number.NaN;
     });
-    return { losses: values, logits };
+    return { losses: values, logits, mass: (await mass) ?? [] };
   }
 
   /** Frees every lane and what the steps needed. */
   close(): void {
     for (const lane of [...this.open]) this.remove(lane);
+    this.mass?.dispose();
     for (const buffer of [this.targets, this.losses, this.params])
       this.state.gpu.ledger.destroy(buffer);
+  }
+
+  private measuredFor([first]: readonly LaneInput[]): AttentionMass {
+    if (this.mass && first?.lane.sequence.usage().pairsEvicted === 0) return this.mass;
+    throw new WinnowError("internal", "mass is of a first lane that has dropped nothing");
   }
 
   private get vocabulary(): number {

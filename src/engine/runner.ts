@@ -140,9 +140,12 @@ export class Runner {
   /**
    * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
    * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
-   * stream are in this order.
+   * stream are in this order. `after`: what comes behind each layer's attention.
    */
-  submitLanes(tokens: readonly LaneToken[]): void {
+  submitLanes(
+    tokens: readonly LaneToken[],
+    after?: (layer: number, rows: number) => Dispatch[],
+  ): void {
     for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
     // The first layer that is due, by policy.
@@ -165,9 +168,12 @@ export class Runner {
     for (const { sequence } of tokens) sequence.advance(1);
     this.writeBatch(tokens.length, LANE_SPLITS);
     const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
-    const observe = (layer: number): Dispatch[] =>
-      observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length));
-    const step = this.transformer.lanes(tokens.length, observed.length > 0 ? observe : undefined);
+    const observe = (layer: number): Dispatch[] => [
+      ...observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length)),
+      ...(after?.(layer, tokens.length) ?? []),
+    ];
+    const observes = observed.length > 0 || after !== undefined;
+    const step = this.transformer.lanes(tokens.length, observes ? observe : undefined);
     this.submit([...scoring, ...step]);
   }
 

@@ -24,9 +24,12 @@ export function slices<T>(list: readonly T[], size: number): T[][] {
   return parts;
 }
 
+/** Whether a cell is compared with the uncompressed run, step by step. */
+const isCompared = ({ agreement, mass }: TextCell): boolean => agreement || mass === true;
+
 /** Whether the uncompressed run must go along, for a batch that does not hold it. */
 export const needsReference = ({ cells: [first] }: Batch & { kind: "text" }): boolean =>
-  first!.agreement && first!.arm.policy !== "full";
+  isCompared(first!) && first!.arm.policy !== "full";
 
 /** The cells that are left, in groups of at most `lanes` sequences. */
 export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {
@@ -38,8 +41,9 @@ export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {
       (a, b) => Number(b.arm.policy === "full") - Number(a.arm.policy === "full"),
     );
     const led = sorted[0]!.arm.policy === "full" ? 1 : 0;
-    const room = sorted[0]!.agreement ? Math.max(1, lanes - 1) : lanes;
-    const first = sorted.slice(0, sorted[0]!.agreement ? room + led : room);
+    const compared = isCompared(sorted[0]!);
+    const room = compared ? Math.max(1, lanes - 1) : lanes;
+    const first = sorted.slice(0, compared ? room + led : room);
     for (const cells of [first, ...slices(sorted.slice(first.length), room)])
       batches.push({ kind: "text", cells });
   }

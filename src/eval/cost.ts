@@ -48,7 +48,8 @@ export async function probeSpeed(
   const losses = async (count: number): Promise<number> => {
     const caches = new Array(count).fill({ policy: "full" });
     const start = now();
-    await model.losses(some(PROBE_STEPS + 1), caches, agreement, { signal });
+    const compared = { agreement, mass: false };
+    await model.losses(some(PROBE_STEPS + 1), caches, compared, { signal });
     return (now() - start) / 1000 / PROBE_STEPS;
   };
   const prompt = async (): Promise<number> => {

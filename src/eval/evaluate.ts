@@ -152,10 +152,11 @@ async function runBatch(
   const text = texts.find((one) => one.sha256 === sha256)!;
   const tokens = text.tokens.slice(offset, offset + count);
   const caches = batch.cells.map(({ arm }) => cacheOf(arm));
-  if (!needsReference(batch))
-    return model.losses(tokens, caches, batch.cells[0]!.agreement, progress);
+  const [{ agreement, mass = false }] = batch.cells as readonly [TextCell];
+  const compared = { agreement, mass };
+  if (!needsReference(batch)) return model.losses(tokens, caches, compared, progress);
   const reference: CacheRequest = { policy: "full" };
-  return (await model.losses(tokens, [reference, ...caches], true, progress)).slice(1);
+  return (await model.losses(tokens, [reference, ...caches], compared, progress)).slice(1);
 }
 
 async function runPrompts(
@@ -209,7 +210,9 @@ function planText(cells: readonly Cell[]): string {
 
 /** Task's name of a cell, as in --tasks. */
 export const taskOf = (cell: Cell): string =>
-  cell.kind === "prompt" ? cell.task : cell.agreement ? "ppl, agreement" : "ppl";
+  cell.kind === "prompt"
+    ? cell.task
+    : ["ppl", cell.agreement && "agreement", cell.mass && "mass"].filter(Boolean).join(", ");
 
 function batchLabel(batch: Batch): string {
   const [first] = batch.cells;

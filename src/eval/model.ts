@@ -4,7 +4,7 @@ import type { Lane, Lanes } from "../engine/lanes.ts";
 import { WinnowError } from "../errors.ts";
 import { compareRows, highest } from "./agreement.ts";
 import type { PromptText } from "./prompt.ts";
-import type { CellMemory, TextScore } from "./types.ts";
+import { type CellMemory, massPosition, type TextScore } from "./types.ts";
 
 export interface Progress {
   readonly signal?: AbortSignal | undefined;
@@ -22,17 +22,25 @@ export interface Answer extends CellMemory {
   readonly text: string;
 }
 
+/** What is compared with the uncompressed run. */
+export interface Compared {
+  /** The next token's distribution. */
+  readonly agreement: boolean;
+  /** Its attention, with what is kept. */
+  readonly mass: boolean;
+}
+
 /** What the evaluation asks of a model: the engine, or a fake one in tests. */
 export interface EvalModel extends PromptText {
   readonly contextLength: number;
   /**
-   * Runs `tokens` token by token under each cache, together. With `agreement` each is compared with the
-   * first one, which must then be uncompressed.
+   * Runs `tokens` token by token under each cache, together. Each is compared with the first one, which must
+   * then be uncompressed.
    */
   losses(
     tokens: readonly number[],
     caches: readonly CacheRequest[],
-    agreement: boolean,
+    compared: Compared,
     progress?: Progress,
   ): Promise<TextScore[]>;
   /** Reads each prompt under its cache, then answers greedily, all together. */
@@ -46,9 +54,9 @@ export function engineModel(engine: InferenceEngine): EvalModel {
     tokenizer,
     template: templateOf(engine),
     contextLength,
-    losses: (tokens, caches, agreement, progress = {}) =>
+    losses: (tokens, caches, compared, progress = {}) =>
       engine.lanes(caches.length, (lanes) =>
-        measure(engine, lanes, tokens, caches, agreement, progress),
+        measure(engine, lanes, tokens, caches, compared, progress),
       ),
     answers: (runs, progress = {}) =>
       engine.lanes(runs.length, (lanes) => answer(engine, lanes, runs, progress)),
@@ -76,17 +84,24 @@ async function measure(
   lanes: Lanes,
   tokens: readonly number[],
   caches: readonly CacheRequest[],
-  agreement: boolean,
+  { agreement, mass }: Compared,
   { signal, onTokens }: Progress,
 ): Promise<TextScore[]> {
   const open = await Promise.all(caches.map((cache) => lanes.add(cache)));
   const nll = caches.map((): number[] => []);
   const kl = caches.map((): number[] => []);
   const top1 = caches.map((): number[] => []);
+  const masses = caches.map((): number[] => []);
   const count = tokens.length - 1;
+  if (mass) await lanes.prepareMass(count);
   for (let at = 0; at < count; at += 1) {
     const inputs = open.map((lane) => ({ lane, token: tokens[at]!, target: tokens[at + 1]! }));
-    const step = await lanes.step(inputs, { logits: agreement, ...(signal ? { signal } : {}) });
+    const step = await lanes.step(inputs, {
+      logits: agreement,
+      mass: mass && at === massPosition(masses[0]!.length),
+      ...(signal ? { signal } : {}),
+    });
+    for (const [i, share] of step.mass.entries()) masses[i]!.push(share);
     caches.forEach((_, i) => {
       nll[i]!.push(step.losses[i]!);
     });
@@ -101,6 +116,7 @@ async function measure(
   return open.map((lane, i) => ({
     nll: nll[i]!,
     ...(agreement ? { kl: kl[i]!, top1: top1[i]! } : {}),
+    ...(mass ? { mass: masses[i]! } : {}),
     ...memoryOf(engine, lanes, lane),
   }));
 }

@@ -91,12 +91,21 @@ export function passagesOf(
 export function planCells(options: EvalOptions, texts: readonly Tokenised[], hay: string): Cell[] {
   const { tasks, budgets } = options;
   const agreement = tasks.includes("agreement");
-  const wantsText = agreement || tasks.includes("ppl");
+  const mass = tasks.includes("mass");
+  const wantsText = agreement || mass || tasks.includes("ppl");
   const passages = wantsText ? passagesOf(options, texts) : [];
   const arms = wantsText ? armsOf(options, budgets) : [];
   return [
     ...passages.flatMap((passage) =>
-      arms.map((arm): TextCell => ({ kind: "text", ...passage, agreement, arm })),
+      arms.map(
+        (arm): TextCell => ({
+          kind: "text",
+          ...passage,
+          agreement,
+          ...(mass && { mass }),
+          arm,
+        }),
+      ),
     ),
     ...tasks.filter(isPromptTask).flatMap((task) => promptCells(options, task, hay)),
   ];

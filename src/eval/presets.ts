@@ -18,7 +18,7 @@ export const PRESETS = {
   /** Minutes on a software adapter: does the harness work here, and roughly how well? */
   quick: {
     ...common,
-    tasks: ["ppl", "needle"],
+    tasks: ["ppl", "mass", "needle"],
     policies: ["full", "winnow", "q-filters", "streaming-llm", "random"],
     budgets: [64],
     ratios: [4],
@@ -30,10 +30,10 @@ export const PRESETS = {
     trials: 1,
     lanes: 8,
   },
-  /** Policies against each other: losses, agreement and needles. */
+  /** Policies against each other: losses, agreement, retained attention and needles. */
   policies: {
     ...common,
-    tasks: ["ppl", "agreement", "needle"],
+    tasks: ["ppl", "agreement", "mass", "needle"],
     policies: POLICY_NAMES,
     budgets: [64, 128, 256, 512],
     ratios: [4],

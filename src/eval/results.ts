@@ -1,7 +1,15 @@
 import { taskOf } from "./evaluate.ts";
 import { canonical } from "./kept.ts";
 import { type Estimate, mean, scores, student } from "./statistics.ts";
-import type { Arm, Cell, KeptCell, PromptScore, TextCell, TextScore } from "./types.ts";
+import {
+  type Arm,
+  type Cell,
+  type KeptCell,
+  massPosition,
+  type PromptScore,
+  type TextCell,
+  type TextScore,
+} from "./types.ts";
 
 /** What was run under, besides the arm. */
 export interface Condition {
@@ -34,6 +42,7 @@ export const METRICS = {
   "perplexity ratio": "lower",
   "top-1 agreement": "higher",
   "KL (nats)": "lower",
+  "retained attention mass": "higher",
   score: "higher",
 } as const;
 export type Metric = keyof typeof METRICS;
@@ -138,22 +147,33 @@ const within = ({ value, low, high }: Estimate, most: number): Estimate => ({
   ...(high === undefined ? {} : { high: Math.min(most, high) }),
 });
 
-function textRows(group: Group, from: number, agreement: boolean): Row[] {
+function textRows(group: Group, from: number): Row[] {
+  const { cells } = group;
+  const { agreement, mass } = cells[0]!.cell as TextCell;
+  return [
+    ...lossRows(group, from),
+    ...(agreement ? agreementRows(group, from) : []),
+    ...(mass ? massRows(group, from) : []),
+  ];
+}
+
+function lossRows(group: Group, from: number): Row[] {
   const { cells, full } = group;
   const losses = cells.map((one) => lossFrom(one, from));
   const ceilings = full.map((one) => lossFrom(one, from));
   const extra = student(losses.map((loss, i) => loss - ceilings[i]!));
   const ceiling = Math.exp(mean(ceilings));
-  const rows = [
+  return [
     row("ppl", "perplexity", group, exp(student(losses)), ceiling),
     row("ppl", "perplexity ratio", group, exp(extra), 1),
   ];
-  if (!agreement) return rows;
+}
+
+function agreementRows(group: Group, from: number): Row[] {
   const over = (pickValues: (score: TextScore) => readonly number[]): Estimate =>
-    student(cells.map(({ score }) => mean(pickValues(score as TextScore).slice(from))));
+    student(group.cells.map(({ score }) => mean(pickValues(score as TextScore).slice(from))));
   const shares = over(({ top1 }) => top1!);
   return [
-    ...rows,
     row("agreement", "top-1 agreement", group, within(shares, 1), 1),
     row(
       "agreement",
@@ -163,6 +183,16 @@ function textRows(group: Group, from: number, agreement: boolean): Row[] {
       0,
     ),
   ];
+}
+
+/** None where no measurement lies behind `from`. */
+function massRows(group: Group, from: number): Row[] {
+  const shares = group.cells.map(({ score }) =>
+    (score as TextScore).mass!.filter((_, i) => massPosition(i) >= from),
+  );
+  if (shares.some((list) => list.length === 0)) return [];
+  const estimate = within(student(shares.map(mean)), 1);
+  return [row("mass", "retained attention mass", group, estimate, 1)];
 }
 
 function curveOf({ cells, full, arm }: Group): Curve {
@@ -188,7 +218,7 @@ export function resultsOf(cells: readonly KeptCell[], from: number): Results {
     for (const group of groups) {
       const [{ cell }] = group.cells as readonly [KeptCell];
       if (cell.kind === "text") {
-        rows.push(...textRows(group, from, cell.agreement));
+        rows.push(...textRows(group, from));
         if (cell.arm.policy !== "full") curves.push(curveOf(group));
       } else {
         const values = group.cells.map(({ score }) => (score as PromptScore).score);

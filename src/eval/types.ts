@@ -3,7 +3,9 @@ import type { PolicyName } from "../cache/policies/index.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 
 /** Tasks over running text: a passage, token by token. */
-export const TEXT_TASKS = ["ppl", "agreement"] as const;
+export const TEXT_TASKS = ["ppl", "agreement", "mass"] as const;
+/** Retained attention is measured at every so many positions: prime, so that no phase of a policy's scorings is met more often. */
+export const MASS_EVERY = 31;
 /** Tasks as RULER defines them (arXiv 2404.06654). */
 export const RULER_TASKS = [
   "niah-single",
@@ -59,6 +61,8 @@ export interface TextCell {
   readonly tokens: number;
   /** Whether the next token's distribution is compared with the uncompressed one. */
   readonly agreement: boolean;
+  /** Whether the attention that the cache retains is measured. */
+  readonly mass?: true;
   readonly arm: Arm;
 }
 
@@ -94,7 +98,12 @@ export interface TextScore extends CellMemory {
   readonly kl?: readonly number[];
   /** 1 where the most likely next token is that of the uncompressed run. */
   readonly top1?: readonly number[];
+  /** Share of the uncompressed run's attention that falls on what is kept, at positions `massPosition(0)`, ... */
+  readonly mass?: readonly number[];
 }
+
+/** The position of the i-th measurement of retained attention. */
+export const massPosition = (i: number): number => (i + 1) * MASS_EVERY - 1;
 
 export interface PromptScore extends CellMemory {
   /** Share of the expected answers that were given; 0 or 1 where any one suffices. */

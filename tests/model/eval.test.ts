@@ -9,7 +9,12 @@ import { InferenceEngine } from "../../src/engine/engine.ts";
 import { evaluate } from "../../src/eval/evaluate.ts";
 import { type EvalModel, engineModel } from "../../src/eval/model.ts";
 import { resultsOf } from "../../src/eval/results.ts";
-import type { EvalOptions, TextScore } from "../../src/eval/types.ts";
+import {
+  type EvalOptions,
+  MASS_EVERY,
+  massPosition,
+  type TextScore,
+} from "../../src/eval/types.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
 import { ask, someTokens } from "./chat.ts";
@@ -28,6 +33,9 @@ interface Fixture {
   nll: number[];
   eviction: { budget: number; filters: number[][][]; decode: Run[] };
 }
+
+/** Everything that is compared with the uncompressed run. */
+const ALL = { agreement: true, mass: true } as const;
 
 describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) => {
   const file = readFileSync(new URL(`fixtures/tiny-${name}.json`, import.meta.url), "utf8");
@@ -49,7 +57,7 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
         sinks,
         budget,
       }));
-      const found = await engineModel(engine).losses(tokens, [{ policy: "full" }, ...caches], true);
+      const found = await engineModel(engine).losses(tokens, [{ policy: "full" }, ...caches], ALL);
       [nll, ...decode.map((run) => run.nll)].forEach((wanted, i) => {
         expect(found[i]!.nll).toHaveLength(wanted.length);
         wanted.forEach((loss, at) => {
@@ -58,6 +66,9 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
       });
       expect(found[0]!.kl!.every((value) => value === 0)).toBe(true);
       expect(found[1]!.pairs).toBe(budget);
+      expect(found[0]!.mass!.every((share) => share === 1)).toBe(true);
+      expect(found[0]!.mass).toHaveLength(Math.floor((tokens.length - 1) / MASS_EVERY));
+      for (const { mass } of found.slice(1)) expect(mass!.at(-1)).toBeLessThan(1);
     } finally {
       await engine.close();
     }
@@ -81,7 +92,7 @@ describe("the evaluation of a tiny model", () => {
       { policy: "random", budget: 500 },
       { policy: "streaming-llm", budget: 40 },
     ];
-    const [full, same, alsoSame, other] = (await model.losses(tokens, caches, true)) as [
+    const [full, same, alsoSame, other] = (await model.losses(tokens, caches, ALL)) as [
       TextScore,
       TextScore,
       TextScore,
@@ -91,11 +102,44 @@ describe("the evaluation of a tiny model", () => {
       expect(one.nll).toEqual(full.nll);
       expect(one.kl).toEqual(full.kl);
       expect(one.top1!.every((value) => value === 1)).toBe(true);
+      expect(one.mass).toEqual([1, 1, 1]);
     }
     // As long as nothing is evicted, so is the fourth.
     expect(other.nll.slice(0, 40)).toEqual(full.nll.slice(0, 40));
     expect(other.nll).not.toEqual(full.nll);
     expect(other.bytes).toBeLessThan(full.bytes);
+    expect(other.mass![0]).toBe(1);
+    expect(other.mass![2]).toBeLessThan(1);
+  });
+
+  test("the random policy retains the attention of what is protected and its share of the rest", async () => {
+    const [count, budget, window, sinks] = [260, 100, 16, 4];
+    const caches: CacheRequest[] = [
+      { policy: "full" },
+      { policy: "random", budget, window, sinks },
+      // Just what the random policy may not drop.
+      { policy: "streaming-llm", budget: window + sinks, window: window - 1, sinks },
+    ];
+    const errors: number[] = [];
+    for (const seed of [11, 12, 13]) {
+      const tokens = someTokens(count, seed);
+      const wanted = { agreement: false, mass: true };
+      const [, random, protectedOnly] = await model.losses(tokens, caches, wanted);
+      random!.mass!.forEach((found, i) => {
+        const seen = massPosition(i) + 1;
+        if (seen <= budget) {
+          expect(found).toBe(1);
+          return;
+        }
+        const share = (budget - window - sinks) / (seen - window - sinks);
+        const safe = protectedOnly!.mass![i]!;
+        errors.push(found - (safe + share * (1 - safe)));
+      });
+    }
+    expect(errors).toHaveLength(3 * 5);
+    const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+    expect(Math.abs(mean)).toBeLessThan(0.02);
+    for (const error of errors) expect(Math.abs(error)).toBeLessThan(0.08);
   });
 
   test("answers of lanes are those of a conversation, whatever stands beside them", async () => {
@@ -171,7 +215,7 @@ describe("the evaluation of a tiny model", () => {
 
   test("runs from text to figures", async () => {
     const options: EvalOptions = {
-      tasks: ["ppl", "agreement", "niah-single"],
+      tasks: ["ppl", "agreement", "mass", "niah-single"],
       policies: ["random", "k-norm"],
       budgets: [40, 200],
       ratios: [4],
@@ -208,6 +252,13 @@ describe("the evaluation of a tiny model", () => {
     }
     const tops = rows.filter(({ metric, arm }) => metric === "KL (nats)" && arm.budget === 200);
     expect(tops.map(({ value }) => value)).toEqual([0, 0]);
+    const masses = rows.filter(({ metric }) => metric === "retained attention mass");
+    expect(masses).toHaveLength(5);
+    for (const { arm, value, ceiling, n } of masses) {
+      expect([ceiling, n]).toEqual([1, 2]);
+      if (arm.budget === 40) expect(value).toBeLessThan(0.95);
+      else expect(value).toBe(1);
+    }
     expect(rows.filter(({ task }) => task === "niah-single")).toHaveLength(2 * 3);
     for (const { bytes, bytesFull, arm } of rows)
       if (arm.budget === 40) expect(bytes).toBeLessThan(bytesFull);

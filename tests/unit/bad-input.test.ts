@@ -296,6 +296,17 @@ describe("bad options of createEngine", () => {
     expect(error.message).toContain(`needs ${needed} bytes`);
     expect(error.details).toMatchObject({ needed, limit: needed - 1 });
   });
+
+  it("layers kept whole count to the last position, and there are no more than the model has", async () => {
+    const entry = findModel(DEFAULT_MODEL);
+    const slot = 3 * (2 * 64 * 2 + 8);
+    const needed = entry.bytes + (28 * 512 + 2 * entry.contextLength) * slot;
+    expect(() => checkMemory(entry, { wholeLayers: 2 }, needed)).not.toThrow();
+    const error = await failure(() => checkMemory(entry, { wholeLayers: 2 }, needed - 1));
+    expect(error.message).toContain(`needs ${needed} bytes`);
+    const many = await failure(() => checkMemory(entry, { wholeLayers: 31 }, undefined));
+    expect(many.message).toMatch(/cache.wholeLayers: must be a whole number from 0 to 30/);
+  });
 });
 
 describe("bad requests lose nothing", () => {
@@ -445,6 +456,16 @@ describe("bad command lines: status 1, one line on stderr, nothing on stdout", (
         "9",
       ],
       /--budget: 8 pairs leave no room/,
+    ],
+    [
+      "half a whole layer",
+      () => ["ppl", "--model", model, "--text", text, "--tokens", "3", "--whole-layers", "0.5"],
+      /--whole-layers: must be an integer from 0/,
+    ],
+    [
+      "more layers kept whole than there may be anywhere",
+      () => ["logits", "--model", model, "--tokens", "3", "--whole-layers", "99999999"],
+      /--whole-layers: must be an integer from 0 to 16777216/,
     ],
     [
       "an unknown policy",

@@ -1,7 +1,12 @@
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { throwIfAborted } from "../../src/errors.ts";
-import type { Answer, AnswerRun, EvalModel, Progress } from "../../src/eval/model.ts";
-import type { EvalOptions, TextScore } from "../../src/eval/types.ts";
+import type { Answer, AnswerRun, Compared, EvalModel, Progress } from "../../src/eval/model.ts";
+import {
+  type EvalOptions,
+  MASS_EVERY,
+  massPosition,
+  type TextScore,
+} from "../../src/eval/types.ts";
 import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 
 /** A model whose loss falls with the budget and which remembers only the end of a prompt. */
@@ -18,7 +23,7 @@ export class FakeModel implements EvalModel {
   async losses(
     tokens: readonly number[],
     caches: readonly CacheRequest[],
-    agreement: boolean,
+    { agreement, mass }: Compared,
     progress: Progress = {},
   ): Promise<TextScore[]> {
     this.called(
@@ -34,6 +39,7 @@ export class FakeModel implements EvalModel {
       const same = nll.map((_, i) => (i >= pairs && i % 4 === 0 ? 0 : 1));
       return {
         nll,
+        ...(mass ? { mass: masses(tokens.length, pairs) } : {}),
         ...(agreement ? { kl: nll.map((_, i) => (i >= pairs ? 1 / pairs : 0)), top1: same } : {}),
         bytes: pairs * 100,
         pairs,
@@ -58,6 +64,12 @@ export class FakeModel implements EvalModel {
     onTokens?.(1);
   }
 }
+
+/** Attention that is the same for all tokens. */
+const masses = (tokens: number, pairs: number): number[] =>
+  Array.from({ length: Math.floor((tokens - 1) / MASS_EVERY) }, (_, i) =>
+    Math.min(1, pairs / (massPosition(i) + 1)),
+  );
 
 export const OPTIONS: EvalOptions = {
   tasks: ["ppl", "agreement", "needle", "niah-multikey"],

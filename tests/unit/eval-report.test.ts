@@ -9,7 +9,7 @@ import { ticks } from "../../src/eval/html/charts.ts";
 import { htmlReport } from "../../src/eval/html/page.ts";
 import { type EvalReport, SCHEMA } from "../../src/eval/report.ts";
 import { resultsOf } from "../../src/eval/results.ts";
-import { markdownTables, rowCells } from "../../src/eval/table.ts";
+import { armText, markdownTables, rowCells } from "../../src/eval/table.ts";
 import { winnow } from "./cli-harness.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 
@@ -78,6 +78,13 @@ describe("the report", () => {
     );
   });
 
+  test("names what sets an arm apart", () => {
+    const arm = { policy: "winnow", budget: 128, kv: "f16" } as const;
+    expect(armText(arm)).toBe("winnow 128");
+    expect(armText({ ...arm, wholeLayers: 0 })).toBe("winnow 128");
+    expect(armText({ ...arm, wholeLayers: 2, kv: "q8" })).toBe("winnow 128, 2 layers whole q8");
+  });
+
   test("survives JSON, and `winnow eval --table` reads it without a model", async () => {
     const report = await makeReport();
     const path = join(mkdtempSync(join(tmpdir(), "winnow-eval-")), "report.json");
@@ -120,6 +127,8 @@ describe("flags of winnow eval", () => {
     expect(await refused("--depths", "0,2")).toMatch(/--depths: must be numbers from 0 to 1/);
     expect(await refused("--lanes", "129")).toMatch(/--lanes: must be an integer from 1 to 128/);
     expect(await refused("--tokens", "60")).toMatch(/--from: losses from position 64 on/);
+    expect(await refused("--tokens", "90")).toMatch(/--from: retained attention is measured/);
+    expect(await refused("--whole-layers", "x")).toMatch(/--whole-layers: must be an integer/);
     expect(await refused("--text", "no-such-file")).toMatch(
       /--text: no-such-file could not be read/,
     );

@@ -6,7 +6,7 @@ import { type Evaluated, evaluate } from "../../src/eval/evaluate.ts";
 import { cellKey, keepLines, readKept } from "../../src/eval/kept.ts";
 import { passagesOf, planCells, type Tokenised } from "../../src/eval/plan.ts";
 import { resultsOf } from "../../src/eval/results.ts";
-import type { EvalOptions, TextCell } from "../../src/eval/types.ts";
+import { cacheOf, type EvalOptions, type TextCell } from "../../src/eval/types.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 
 const TEXTS = [
@@ -102,6 +102,31 @@ describe("the plan", () => {
     expect(secondsOf(first!, { step: 1, lane: 0.5, prefill: 2 })).toBe(119 * 2.5);
   });
 
+  test("retained attention alone needs the uncompressed run too, and leaves other cells' keys as they were", () => {
+    const options: EvalOptions = { ...OPTIONS, tasks: ["mass"], lanes: 2 };
+    const cells = planCells(options, tokenised(), "noise");
+    expect(cells.every((cell) => cell.kind === "text" && cell.mass && !cell.agreement)).toBe(true);
+    const batches = batchesOf(cells, 2).filter((batch) => batch.kind === "text");
+    expect(batches.flatMap((batch) => [...batch.cells])).toHaveLength(3 * 5);
+    for (const batch of batches) {
+      const led = batch.cells[0]!.arm.policy === "full";
+      expect(needsReference(batch)).toBe(!led);
+      expect(batch.cells).toHaveLength(led ? 2 : 1);
+    }
+    const [plain] = planCells({ ...OPTIONS, tasks: ["ppl"] }, tokenised(), "noise");
+    expect(Object.keys(plain!)).not.toContain("mass");
+    expect(Object.keys(plain!.arm)).not.toContain("wholeLayers");
+  });
+
+  test("layers kept whole are of every arm but the ceiling", () => {
+    const cells = planCells({ ...OPTIONS, wholeLayers: 2 }, tokenised(), "noise");
+    for (const { arm } of cells)
+      expect(arm.wholeLayers).toBe(arm.policy === "full" ? undefined : 2);
+    expect(cells.map(({ arm }) => cacheOf(arm).wholeLayers)).toContain(2);
+    const none = planCells({ ...OPTIONS, wholeLayers: 0 }, tokenised(), "noise");
+    expect(none).toEqual(planCells(OPTIONS, tokenised(), "noise"));
+  });
+
   test("a single lane still gets the uncompressed run beside it", () => {
     const cells = planCells(OPTIONS, tokenised(), "noise");
     const text = cells.filter(({ kind }) => kind === "text");
@@ -194,6 +219,26 @@ describe("running", () => {
 });
 
 describe("results", () => {
+  test("retained attention: the mean from a position on, its interval, its ceiling", async () => {
+    const options: EvalOptions = { ...OPTIONS, tasks: ["ppl", "mass"] };
+    const { outcome, notes } = await run(new FakeModel(), { options });
+    expect(notes[0]).toContain("ppl, mass 15;");
+    const { cells } = outcome as Evaluated;
+    const rowsFrom = (from: number) =>
+      resultsOf(cells, from).rows.filter(({ task }) => task === "mass");
+    const rows = rowsFrom(32);
+    expect(rows).toHaveLength(5);
+    const find = (budget: number | "full") => rows.find(({ arm }) => arm.budget === budget)!;
+    // Of 119 positions 30, 61 and 92 are measured, the last two from 32 on.
+    expect(find(32).value).toBeCloseTo((32 / 62 + 32 / 93) / 2, 12);
+    expect(find(32)).toMatchObject({ metric: "retained attention mass", better: "higher" });
+    expect(find(32)).toMatchObject({ ceiling: 1, n: 3, pairs: 32 });
+    expect(find(64).value).toBeCloseTo((1 + 64 / 93) / 2, 12);
+    expect(find("full")).toMatchObject({ value: 1, low: 1, high: 1 });
+    expect(rowsFrom(93)).toEqual([]);
+    expect(resultsOf(cells, 32).rows.some(({ task }) => task === "agreement")).toBe(false);
+  });
+
   test("ratios, agreement, ceilings and bytes", async () => {
     const { outcome } = await run(new FakeModel());
     const { cells } = outcome as Evaluated;

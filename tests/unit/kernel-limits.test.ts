@@ -23,6 +23,7 @@ import { createNll } from "../../src/kernels/nll.ts";
 import { createObserve } from "../../src/kernels/observe.ts";
 import { KV_STORAGES } from "../../src/kernels/page-format.ts";
 import { PLANS } from "../../src/kernels/product-plan.ts";
+import { createRetainedMass } from "../../src/kernels/retained-mass.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
@@ -145,6 +146,7 @@ async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createEvictSelect(gpu, shape);
   await createKvMove(gpu, shape);
   await createRetention(gpu, shape);
+  await createRetainedMass(gpu, shape);
 }
 
 /** Every kernel that touches the cache. */

@@ -31,7 +31,8 @@ interface Input extends EvalFlags {
 /** Policies against each other on tasks people know, in one report. */
 export const evalCommand: Command<Input> = {
   name: "eval",
-  summary: "evaluate eviction policies: perplexity, agreement, needles, RULER-like tasks",
+  summary:
+    "evaluate eviction policies: perplexity, agreement, retained attention, needles, RULER-like tasks",
   usage: EVAL_USAGE,
   flags: EVAL_FLAGS,
   listFlag: "text",

@@ -18,7 +18,7 @@ class Palette {
   }
 }
 
-const nameOf = ({ policy, kv }: Row["arm"]): string => `${policy}${kv === "f16" ? "" : ` ${kv}`}`;
+const nameOf = (arm: Row["arm"]): string => armText({ ...arm, budget: "full" });
 const numberOf = (budget: Row["arm"]["budget"]): number =>
   budget === "full" ? Number.POSITIVE_INFINITY : budget;
 
@@ -158,7 +158,12 @@ function curveCharts({ curves }: EvalReport, palette: Palette): string {
     .join("");
 }
 
-const TEXT_METRICS: readonly Metric[] = ["perplexity ratio", "top-1 agreement", "KL (nats)"];
+const TEXT_METRICS: readonly Metric[] = [
+  "perplexity ratio",
+  "top-1 agreement",
+  "KL (nats)",
+  "retained attention mass",
+];
 
 /** One self-contained page: no script, nothing fetched. */
 export function htmlReport(report: EvalReport): string {

@@ -1,0 +1,67 @@
+import weightsCode from "../../shaders/attention_weights.wgsl?raw";
+import massCode from "../../shaders/retained_mass.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { pageCode, pagedCode } from "./page-code.ts";
+
+const WORKGROUP = 64;
+
+export interface RetainedMassBuffers {
+  /** Uniform LayerShape. */
+  shape: BufferBinding;
+  /** Row [R] of the step; the first one's cache must be uncompressed. */
+  rows: BufferBinding;
+  tables: BufferBinding;
+  /** f32 [M, (H + 2G) D], queries turned. */
+  qkv: BufferBinding;
+  /** The layer's slab. */
+  pages: BufferBinding;
+  /** Scratch f32 [H, positions]. */
+  weights: BufferBinding;
+  /** Output f32 [L, R, H]: this layer's part is written. */
+  sums: BufferBinding;
+}
+
+export interface RetainedMass {
+  /** Two dispatches of one layer, behind the step's appends. */
+  dispatches(buffers: RetainedMassBuffers, rows: number): Dispatch[];
+}
+
+/**
+ * The attention of the first of a step's rows, not divided by its sum, on the tokens that each row's cache holds:
+ * a row's share is its sum by the first one's.
+ */
+export async function createRetainedMass(
+  gpu: GpuContext,
+  shape: CacheShape,
+): Promise<RetainedMass> {
+  const { heads, kvHeads } = shape;
+  const paged = pagedCode(shape, { GROUP: heads / kvHeads, WORKGROUP });
+  const [weigh, add] = await Promise.all([
+    gpu.kernel({
+      label: "attention_weights",
+      code: [paged, pageCode("pages", shape, "read words"), weightsCode],
+      bindings: ["uniform", "read", "read", "read", "read", "write"],
+    }),
+    gpu.kernel({
+      label: "retained_mass",
+      code: [paged, pageCode("pages", shape), massCode],
+      bindings: ["uniform", "read", "read", "read", "read", "write"],
+    }),
+  ]);
+  return {
+    dispatches: (b, rows) => [
+      {
+        kernel: weigh,
+        bindings: weigh.bind(b.shape, b.rows, b.tables, b.qkv, b.pages, b.weights),
+        workgroups: [heads],
+      },
+      {
+        kernel: add,
+        bindings: add.bind(b.shape, b.rows, b.tables, b.pages, b.weights, b.sums),
+        workgroups: [heads, rows],
+      },
+    ],
+  };
+}
