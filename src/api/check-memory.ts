@@ -29,7 +29,7 @@ export function checkMemory(
     "out_of_memory",
     `memoryLimit: ${entry.name} needs ${needed} bytes (weights ${entry.bytes}, cache ${kv}), ${memoryLimit} may be used`,
     {
-      hint: "Lower cache.budget (and cache.wholeLayers), raise memoryLimit, or take a smaller model.",
+      hint: "Lower cache.budget, raise memoryLimit, or take a smaller model.",
       details: { needed, weights: entry.bytes, kv, limit: memoryLimit },
     },
   );

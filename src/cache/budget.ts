@@ -72,7 +72,7 @@ export function resolveCacheSettings(
   if (wholeLayers > layers)
     throw invalidArgument(
       "cache.wholeLayers",
-      `must be a whole number from 0 to ${layers}, the layers of the model, got ${wholeLayers}`,
+      `must be at most ${layers}, the layers of the model, got ${wholeLayers}`,
     );
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {

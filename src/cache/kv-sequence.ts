@@ -71,7 +71,7 @@ export class KvSequence implements Tenant {
     this.current = settings;
     const { layers, kvHeads } = pool.shape;
     this.heads = Array.from({ length: layers }, (_, layer) => {
-      const capacity = this.capacity(layer, settings);
+      const capacity = this.fixedCapacity(layer, settings) || capacityOf(settings);
       return Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] }));
     });
     this.lane = pool.attach(this);
@@ -376,19 +376,17 @@ export class KvSequence implements Tenant {
       this.pool.allocators[layer].release(page);
   }
 
-  /** Of a layer's heads while they have one budget for all. */
-  private capacity(layer: number, settings: CacheSettings): number {
-    const whole = layer < settings.wholeLayers;
-    return windowOf(this.pool.shape, layer) || (whole ? UNLIMITED : capacityOf(settings));
+  /** Of heads that the budget does not govern: their layer's window, or no end; of the others 0. */
+  private fixedCapacity(layer: number, { wholeLayers }: CacheSettings): number {
+    return windowOf(this.pool.shape, layer) || (layer < wholeLayers ? UNLIMITED : 0);
   }
 
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
     const own = this.dividesAt(settings, tokens) ? this.pool.headBudgets?.(settings) : undefined;
-    const divided = new Set(own && compressedLayers(this.pool.shape, settings));
     return this.heads.map((heads, layer) => {
-      const capacity = this.capacity(layer, settings);
-      return heads.map((_, g) => (divided.has(layer) ? own?.[layer]?.[g] : undefined) ?? capacity);
+      const fixed = this.fixedCapacity(layer, settings);
+      return heads.map((_, g) => fixed || (own?.[layer]?.[g] ?? capacityOf(settings)));
     });
   }
 

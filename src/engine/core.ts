@@ -168,16 +168,12 @@ export class EngineCore {
     if (budget === "full" || this.fits(this.storage, settings)) return;
     const { memoryLimit } = this.inputs;
     const needed = budgetBytes(this.config, this.storage, settings);
-    const whole =
-      wholeLayers > 0
-        ? ` and ${wholeLayers} whole layers of up to ${this.config.contextLength}`
-        : "";
     const { kv, total } = this.state.gpu.ledger.report();
     throw new WinnowError(
       "out_of_memory",
-      `cache.budget: ${budget} pairs a head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
+      `cache.budget: ${budget} pairs a head, ${wholeLayers} layers whole, take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       {
-        hint: `Lower the cache budget${whole ? " or cache.wholeLayers" : ""}.`,
+        hint: "Lower the cache budget.",
         details: { needed, memoryLimit },
       },
     );

@@ -113,13 +113,14 @@ export class InferenceEngine {
     const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
     if (!(memoryLimit > 0))
       throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
-    resolveCacheSettings(options.cache ?? {});
-    const storage = resolveStorage(options.cache ?? {});
+    const { cache = {} } = options;
+    resolveCacheSettings(cache);
+    const storage = resolveStorage(cache);
     const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
-    const settings = resolveCacheSettings(options.cache ?? {}, config.layers);
+    const settings = resolveCacheSettings(cache, config.layers);
     const tokenizer = options.tokenizer
       ? (
           await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
@@ -164,8 +165,8 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state, options.cache?.kv !== undefined);
-    core.withPolicy(options.cache ?? {});
+    const core = new EngineCore(gpu, inputs, tokenizer, state, cache.kv !== undefined);
+    core.withPolicy(cache);
     const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     );

@@ -59,7 +59,7 @@ describe("resolveCacheSettings", () => {
     expect(resolveCacheSettings({ wholeLayers: 2 })).toMatchObject({ budget: 512, wholeLayers: 2 });
     expect(resolveCacheSettings({ wholeLayers: 30 }, 30).wholeLayers).toBe(30);
     expect(resolveCacheSettings({ budget: "full", wholeLayers: 2 }, 30).wholeLayers).toBe(2);
-    const message = /cache\.wholeLayers: must be a whole number from 0 to 30, .* got 31/;
+    const message = /cache\.wholeLayers: must be at most 30, the layers of the model, got 31/;
     expect(() => resolveCacheSettings({ wholeLayers: 31 }, 30)).toThrow(message);
     expect(() => resolveCacheSettings({ policy: "full", wholeLayers: 31 }, 30)).toThrow(message);
   });
