@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../cache/budget.ts";
 import { KvSequence, type SequenceUsage } from "../cache/kv-sequence.ts";
-import { throwIfAborted, WinnowError } from "../errors.ts";
+import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
@@ -116,7 +116,10 @@ export class Lanes {
 
   /** Compiles what `mass` of a step needs, up to position `positions` - 1. */
   async prepareMass(positions: number): Promise<void> {
-    const { AttentionMass } = await import("./attention-mass.ts");
+    const { AttentionMass } = await loadLater(
+      "attention mass",
+      () => import("./attention-mass.ts"),
+    );
     this.mass?.dispose();
     this.mass = await AttentionMass.create(this.state, this.most, positions);
   }
