@@ -52,17 +52,17 @@ export interface CalibratedFilters {
 
 const positiveInteger = (value: number) => Number.isSafeInteger(value) && value > 0;
 
-function checkSource({ layers, heads, kvHeads, headDim, inverseFrequencies }: QuerySource): void {
+function checkSource({ layers, heads, kvHeads, headDim, frequencies }: QuerySource): void {
   for (const [name, value] of Object.entries({ layers, heads, kvHeads, headDim }))
     if (!positiveInteger(value))
       throw invalidArgument(name, `must be a positive integer, not ${value}`);
   if (heads % kvHeads)
     throw invalidArgument("heads", `${heads} query heads do not divide into ${kvHeads} kv heads`);
-  if (headDim % 2 || inverseFrequencies.length !== headDim / 2)
-    throw invalidArgument(
-      "inverseFrequencies",
-      `${inverseFrequencies.length} for a head of ${headDim} dimensions`,
-    );
+  if (frequencies.length !== layers)
+    throw invalidArgument("frequencies", `of ${frequencies.length} layers, not of ${layers}`);
+  const wrong = frequencies.find(({ length }) => length * 2 !== headDim);
+  if (wrong)
+    throw invalidArgument("frequencies", `${wrong.length} for a head of ${headDim} dimensions`);
 }
 
 function checkBatch(batch: QueryBatch, source: QuerySource): void {

@@ -61,10 +61,11 @@ export class LayerStatistics {
     attention: LayerAttention,
     filter: Float32Array,
   ): void {
-    const { kvHeads, headDim, inverseFrequencies } = this.source;
+    const { kvHeads, headDim } = this.source;
+    const frequencies = this.source.frequencies[layer]!;
     const at = layer * kvHeads + head;
     const wanted = this.covariance !== undefined;
-    const found = queryStatistics(queries, head, this.source, inverseFrequencies, wanted);
+    const found = queryStatistics(queries, head, this.source, frequencies, wanted);
     this.mean.set(found.means, at * this.groupDim);
     this.abs.set(found.abs, (at * headDim) / 2);
     if (found.covariance) this.covariance?.set(found.covariance, at * headDim * headDim);
@@ -73,7 +74,7 @@ export class LayerStatistics {
       means,
       unexplained: unexplained(means, found.abs),
       filter,
-      frequencies: inverseFrequencies,
+      frequencies,
     };
     this.addAttention(at, head, attention, scored);
   }

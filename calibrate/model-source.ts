@@ -7,10 +7,7 @@ const SEQUENCE_TOKENS = 1280;
 /** What calibration needs of an engine. */
 export interface CalibrationModel {
   readonly contextLength: number;
-  readonly shape: Pick<
-    QuerySource,
-    "layers" | "heads" | "kvHeads" | "headDim" | "inverseFrequencies"
-  >;
+  readonly shape: Pick<QuerySource, "layers" | "heads" | "kvHeads" | "headDim" | "frequencies">;
   readonly tokenizer: { encode(text: string): number[]; readonly prefix: readonly number[] };
   captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncIterable<QueryBatch>;
   /** [E, H D] */

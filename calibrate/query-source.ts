@@ -31,8 +31,8 @@ export interface QuerySource {
   readonly kvHeads: number;
   /** D */
   readonly headDim: number;
-  /** [D/2]: radians a position that RoPE turns each rotary pair by. */
-  readonly inverseFrequencies: ArrayLike<number>;
+  /** [L][D/2]: radians a position that a layer's RoPE turns each rotary pair by; zeros where it has none. */
+  readonly frequencies: readonly ArrayLike<number>[];
   /** Rows a layer that `batches` will yield, where known: for progress, and to refuse short texts early. */
   readonly rows?: number;
   /** Attention's output matrix [E, H D] of a layer; without it, head budgets cannot be made. */

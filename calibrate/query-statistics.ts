@@ -28,12 +28,12 @@ export function turnBack(
   rows: Float32Array,
   at: number,
   position: number,
-  inverseFrequencies: ArrayLike<number>,
+  frequencies: ArrayLike<number>,
   out: Float64Array,
 ): void {
   const half = out.length / 2;
   for (let i = 0; i < half; i++) {
-    const angle = position * inverseFrequencies[i]!;
+    const angle = position * frequencies[i]!;
     const cos = Math.cos(angle);
     const sin = Math.sin(angle);
     const x = rows[at + i]!;
@@ -52,7 +52,7 @@ export function queryStatistics(
   { rows, positions, count }: SampledQueries,
   kvHead: number,
   { heads, kvHeads, headDim }: SourceShape,
-  inverseFrequencies: ArrayLike<number>,
+  frequencies: ArrayLike<number>,
   withCovariance: boolean,
 ): QueryStatistics {
   const group = heads / kvHeads;
@@ -65,7 +65,7 @@ export function queryStatistics(
   for (let n = 0; n < count; n++) {
     for (let h = 0; h < group; h++) {
       const at = (n * heads + kvHead * group + h) * headDim;
-      turnBack(rows, at, positions[n]!, inverseFrequencies, query);
+      turnBack(rows, at, positions[n]!, frequencies, query);
       for (let i = 0; i < headDim; i++) means[h * headDim + i]! += query[i]! / count;
       for (let i = 0; i < half; i++) abs[i]! += Math.hypot(query[i]!, query[half + i]!) / total;
       if (!covariance) continue;

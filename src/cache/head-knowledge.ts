@@ -3,11 +3,11 @@ import type { Calibration, HeadStatistics } from "./filters-file.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Need } from "./policies/policy.ts";
 
-/** What a calibration says of each head, [L][G]. `frequencies` [D/2]: radians a token of each rotary pair. */
+/** What a calibration says of each head, [L][G]. `frequencies` [L][D/2]: radians a token of each rotary pair. */
 export function headKnowledge(
   calibration: Calibration | undefined,
   { layers, kvHeads, headDim }: CacheShape,
-  frequencies: Float64Array,
+  frequencies: readonly Float64Array[],
 ): HeadKnowledge[][] {
   const part = (values: Float32Array | undefined, index: number): Float32Array | undefined => {
     const size = values ? values.length / (layers * kvHeads) : 0;
@@ -21,7 +21,7 @@ export function headKnowledge(
       const queryAbs = part(statistics.queryAbs, index);
       return {
         headDim,
-        frequencies,
+        frequencies: frequencies[layer]!,
         filter: part(calibration?.filters.values, index),
         queryMeans,
         queryMean: queryMeans && Float32Array.from(groupMean(queryMeans, headDim)),

@@ -22,8 +22,8 @@ export interface ScoreSources {
   readonly rows: GPUBuffer;
   /** f32 [M, (H + 2G) D], queries turned. */
   readonly qkv: GPUBuffer;
-  /** Of the layers that the budget governs. */
-  readonly rope: GPUBuffer;
+  /** [L]: each layer's RoPE table. */
+  readonly ropes: readonly GPUBuffer[];
   /** [L][G]; of layers with a window nothing is asked. */
   readonly knowledge: readonly (readonly HeadKnowledge[])[];
   /** Rows that decode at once, at most. */
@@ -263,14 +263,14 @@ export class Scorer {
 
   private bind(prepared: Prepared, layer: number): Bound {
     const { heads, kvHeads } = this.pool.shape;
-    const { eviction, rows, block, qkv, rope } = this.sources;
+    const { eviction, rows, block, qkv, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
     const { policy, headData, scoreBlock, scoreWhole, groups } = prepared;
     const { scoreStep, observeBlock, observeStep } = prepared;
     const apart = policy.observation?.apart ? [this.observedBuffer()] : [];
-    const scored = [tables, lanes, headData, rope, slab] as const;
+    const scored = [tables, lanes, headData, ropes[layer]!, slab] as const;
     const observed = [tables, lanes, qkv, this.lse, slab] as const;
     const blockBindings = observeBlock && [
       observeBlock.lse.bind(shape, eviction, ...observed, block, ...apart),

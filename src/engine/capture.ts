@@ -39,7 +39,7 @@ export async function* captureHeads(
   const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * each * 4);
   const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
   const governed = globalLayers(config);
-  const { inverseFrequencies } = runner.transformer;
+  const { frequencies } = runner.transformer;
   try {
     const gains = await Promise.all(
       governed.map((layer) => runner.transformer.keyGains(layer, (buffer) => gpu.read(buffer))),
@@ -50,7 +50,6 @@ export async function* captureHeads(
       const rows = chunk.length;
       runner.submitChunk(sequence, chunk, capture);
       const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * each * 4));
-      const angles = anglesOf(start, rows, inverseFrequencies);
       for (const [index, layer] of governed.entries()) {
         const entering = captured.subarray(
           layer * rows * each,
@@ -64,7 +63,7 @@ export async function* captureHeads(
         // The kernel turns queries where they lie; turned keys go to the cache alone.
         const gain = gains[index];
         if (gain) normalise(keys, headDim, gain, config.normEpsilon);
-        turn(keys, rows, kvHeads, headDim, angles);
+        turn(keys, rows, kvHeads, headDim, anglesOf(start, rows, frequencies[layer]!));
         yield {
           layer: index,
           rows,
@@ -119,12 +118,12 @@ function normalise(x: Float32Array, headDim: number, gain: Float32Array, epsilon
 }
 
 /** cos and sin [rows, D/2] of positions start, start + 1... */
-function anglesOf(start: number, rows: number, inverseFrequencies: Float64Array) {
-  const half = inverseFrequencies.length;
+function anglesOf(start: number, rows: number, frequencies: Float64Array) {
+  const half = frequencies.length;
   const cos = new Float64Array(rows * half);
   const sin = new Float64Array(rows * half);
   for (let n = 0; n < rows * half; n++) {
-    const angle = (start + Math.floor(n / half)) * inverseFrequencies[n % half]!;
+    const angle = (start + Math.floor(n / half)) * frequencies[n % half]!;
     cos[n] = Math.cos(angle);
     sin[n] = Math.sin(angle);
   }

@@ -33,6 +33,8 @@ export interface EngineLoadOptions {
   name: string;
   /** Of the model file, where known: filters that name another one are refused. */
   sha256?: string;
+  /** Of the model's file: the first of `info().notices`. */
+  notices?: readonly string[];
   cache?: CacheRequest;
   /** Bytes of a filters file (safetensors). */
   filters?: Uint8Array;
@@ -41,7 +43,6 @@ export interface EngineLoadOptions {
   tokenizer?: TokenizerLike;
   /** Default "lookup". */
   speculative?: Speculative;
-  /** Default "off". */
   /** Default: "fast" on a GPU where there is a store to remember in, else "off". */
   tuning?: TuningMode;
   tuningStore?: TuningStore | undefined;
@@ -166,6 +167,7 @@ export class InferenceEngine {
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state, cache.kv !== undefined);
+    core.notices.push(...(options.notices ?? []));
     core.withPolicy(cache);
     const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
@@ -198,7 +200,7 @@ export class InferenceEngine {
   }
 
   /**
-   * H, G and D of the model, the number of layers that the budget governs, and their RoPE's radians a
+   * H, G and D of the model, the number of layers that the budget governs, and each one's RoPE, radians a
    * position [D/2]: what calibration needs.
    */
   get shape(): {
@@ -206,12 +208,18 @@ export class InferenceEngine {
     heads: number;
     kvHeads: number;
     headDim: number;
-    inverseFrequencies: Float64Array;
+    frequencies: readonly Float64Array[];
   } {
     const { heads, kvHeads, headDim } = this.core.config;
-    const { inverseFrequencies } = this.core.state.runner.transformer;
-    const layers = this.core.globalLayers.length;
-    return { layers, heads, kvHeads, headDim, inverseFrequencies };
+    const { frequencies } = this.core.state.runner.transformer;
+    const { globalLayers } = this.core;
+    return {
+      layers: globalLayers.length,
+      heads,
+      kvHeads,
+      headDim,
+      frequencies: globalLayers.map((layer) => frequencies[layer]!),
+    };
   }
 
   /** SHA-256 of the filters' file in use, or undefined where there are none. */

@@ -99,8 +99,8 @@ export async function createDeviceState(
     block: compressor.chunk,
     rows: transformer.buffers.rows,
     qkv: transformer.buffers.qkv,
-    rope: transformer.globalRope,
-    knowledge: headKnowledge(calibration, pool.shape, transformer.inverseFrequencies),
+    ropes: transformer.ropes,
+    knowledge: headKnowledge(calibration, pool.shape, transformer.frequencies),
     stepRows: DECODE_ROWS,
     blockRows: blockRows(config),
   });

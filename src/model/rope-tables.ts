@@ -14,10 +14,6 @@ type RopeConfig = Pick<
 
 type RopeKind = "global" | "local" | "none";
 
-/** Radians a position that each rotary pair [D/2] of the global layers turns by. */
-export const globalFrequencies = (config: RopeConfig, factors?: Float32Array): Float64Array =>
-  inverseFrequencies(config.headDim, config.ropeBase, factors).map((f) => f / config.ropeDivisor);
-
 /** [L]: layers with a sliding window have a RoPE of their own, some families' layers none. */
 export const ropeKinds = ({ architecture, windows }: RopeConfig): RopeKind[] =>
   windows.map((window, layer) => {
@@ -26,17 +22,32 @@ export const ropeKinds = ({ architecture, windows }: RopeConfig): RopeKind[] =>
     return window > 0 ? "local" : "global";
   });
 
+/** Radians a position that each rotary pair [D/2] turns by, for each kind of layer that the model has. */
+function frequenciesByKind(
+  config: RopeConfig,
+  factors?: Float32Array,
+): ReadonlyMap<RopeKind, Float64Array> {
+  const { headDim, ropeBase, ropeDivisor, localRopeBase } = config;
+  const frequencies: Record<RopeKind, () => Float64Array> = {
+    global: () => inverseFrequencies(headDim, ropeBase, factors).map((f) => f / ropeDivisor),
+    local: () => inverseFrequencies(headDim, localRopeBase),
+    none: () => new Float64Array(headDim / 2),
+  };
+  return new Map([...new Set(ropeKinds(config))].map((kind) => [kind, frequencies[kind]()]));
+}
+
+/** [L][D/2]: radians a position that a layer's rotary pairs turn by; zeros where it has no RoPE. */
+export function layerFrequencies(config: RopeConfig, factors?: Float32Array): Float64Array[] {
+  const frequencies = frequenciesByKind(config, factors);
+  return ropeKinds(config).map((kind) => frequencies.get(kind)!);
+}
+
 /** A table for each kind of layer that the model has; the one for "none" turns nothing. */
 export function ropeTables(
   config: RopeConfig,
   factors?: Float32Array,
 ): ReadonlyMap<RopeKind, Float32Array> {
-  const { headDim, contextLength, localRopeBase } = config;
-  const frequencies: Record<RopeKind, () => Float64Array> = {
-    global: () => globalFrequencies(config, factors),
-    local: () => inverseFrequencies(headDim, localRopeBase),
-    none: () => new Float64Array(headDim / 2),
-  };
-  const kinds = new Set(ropeKinds(config));
-  return new Map([...kinds].map((kind) => [kind, ropeTable(frequencies[kind](), contextLength)]));
+  const table = (frequencies: Float64Array) => ropeTable(frequencies, config.contextLength);
+  const kinds = [...frequenciesByKind(config, factors)];
+  return new Map(kinds.map(([kind, frequencies]) => [kind, table(frequencies)]));
 }

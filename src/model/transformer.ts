@@ -25,7 +25,7 @@ import {
   headConfig,
   type LayerLinears,
 } from "./layer-linears.ts";
-import { globalFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
+import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */
@@ -111,8 +111,8 @@ export class Transformer {
   readonly buffers: StepBuffers;
   /** Kernel name -> variant, for engine.info(). */
   readonly variants: Readonly<Record<string, string>>;
-  /** Radians a position that each rotary pair [D/2] of the global layers turns by. */
-  readonly inverseFrequencies: Float64Array;
+  /** [L][D/2]: radians a position that each layer's rotary pairs turn by. */
+  readonly frequencies: readonly Float64Array[];
   private readonly gpu: GpuContext;
   private readonly weights: ModelWeights;
   private readonly pool: KvPool;
@@ -188,7 +188,7 @@ export class Transformer {
       makeHead,
       variants,
       weights,
-      globalFrequencies(config, weights.ropeFactors),
+      layerFrequencies(config, weights.ropeFactors),
     );
   }
 
@@ -206,12 +206,12 @@ export class Transformer {
     makeHead: () => Promise<Linear>,
     variants: Readonly<Record<string, string>>,
     weights: ModelWeights,
-    inverseFrequencies: Float64Array,
+    frequencies: readonly Float64Array[],
   ) {
     this.gpu = gpu;
     this.weights = weights;
     this.config = config;
-    this.inverseFrequencies = inverseFrequencies;
+    this.frequencies = frequencies;
     this.pool = pool;
     this.block = compressor.chunk;
     this.filters = filters;
@@ -413,10 +413,9 @@ export class Transformer {
     ];
   }
 
-  /** RoPE table of the layers that the budget governs. */
-  get globalRope(): GPUBuffer {
-    const layer = this.config.windows.indexOf(0);
-    return this.parts[Math.max(0, layer)]!.rope;
+  /** [L]: each layer's RoPE table. */
+  get ropes(): GPUBuffer[] {
+    return this.parts.map(({ rope }) => rope);
   }
 
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */

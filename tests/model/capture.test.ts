@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { create, globals } from "webgpu";
+import { turnBack } from "../../calibrate/query-statistics.ts";
 import type { CapturedHeads } from "../../src/engine/capture.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
@@ -8,7 +9,8 @@ import fixture from "./fixtures/tiny-heads.json" with { type: "json" };
 
 Object.assign(globalThis, globals);
 
-const FAMILIES = ["llama3", "qwen2", "qwen3", "gemma3"] as const;
+/** Gemma 3's global layer has another base than the others; SmolLM3's last one has no RoPE. */
+const FAMILIES = ["llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
 
 /** Row of a position [heads D] in what was captured. */
 function rowOf(
@@ -29,7 +31,11 @@ describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
   let engine: InferenceEngine;
   beforeAll(async () => {
     const source = new MemorySource(tinyModel(name), "tiny.gguf");
-    engine = await InferenceEngine.load(create([]), { source, name, cache: { policy: "k-norm" } });
+    engine = await InferenceEngine.load(create([]), {
+      source,
+      name,
+      cache: { policy: "k-norm", kv: "f32" },
+    });
   });
   afterAll(() => engine?.close());
 
@@ -50,8 +56,25 @@ describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
         const found = rowOf(captured, layer, position, field);
         expect(found).toHaveLength(expected.length);
         for (const [i, x] of found.entries())
-          expect(Math.abs(x - expected[i]!), `${field} at ${position}`).toBeLessThan(1e-2);
+          expect(Math.abs(x - expected[i]!), `${field} at ${position}`).toBeLessThan(1e-3);
       }
+  });
+
+  test("turned back by the layer's own RoPE, queries are what transformers' were before it", async () => {
+    const captured: CapturedHeads[] = [];
+    for await (const heads of engine.captureHeads(tokens)) captured.push(heads);
+    const { headDim, frequencies } = engine.shape;
+    const before = new Float64Array(headDim);
+    for (const { position, plain } of rows) {
+      const queries = rowOf(captured, layer, position, "queries");
+      for (let at = 0; at < queries.length; at += headDim) {
+        turnBack(queries, at, position, frequencies[layer]!, before);
+        for (const [i, x] of before.entries())
+          expect(Math.abs(x - plain[at + i]!), `at ${position}`).toBeLessThan(1e-3);
+      }
+    }
+    const turns = frequencies.map((layer) => layer.some((f) => f > 0));
+    expect(turns).toEqual(frequencies.map((_, i) => name !== "smollm3" || i !== 3));
   });
 
   test("attention's output matrix is transformers'", async () => {

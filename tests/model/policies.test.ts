@@ -1,15 +1,19 @@
 /**
  * Every policy against a simulation in fp32 PyTorch (oracle_policies.py): what each kv head keeps of a prompt
  * that goes through as one block, what it keeps after sixty tokens decoded, and the losses of those; of winnow also
- * what it keeps of a second prompt. And one of each kind with the first layer kept whole (oracle_whole.py).
+ * what it keeps of a second prompt. One of each kind also with the first layer kept whole (oracle_whole.py), and
+ * policies that know of RoPE in a SmolLM3, whose fourth layer has none.
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { create } from "webgpu";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName } from "../../src/cache/policies/index.ts";
-import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
 import { LossReader } from "../../src/engine/loss-reader.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { tinyModel } from "../reference/tiny-model.ts";
 import { keptPositions } from "./kept-positions.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 
@@ -41,18 +45,29 @@ interface Fixture {
 }
 
 const file = (name: string): Buffer => readFileSync(new URL(`fixtures/${name}`, import.meta.url));
-const read = (name: string): Fixture => JSON.parse(file(name).toString()) as Fixture;
-const fixture = read("policies-tiny.json");
-const whole = read("whole-tiny.json");
+const fixtureOf = (name: string): Fixture => JSON.parse(file(name).toString());
+const fixture = fixtureOf("policies-tiny.json");
+const whole = fixtureOf("whole-tiny.json");
+const smollm3 = fixtureOf("policies-smollm3.json");
 const NAMES = Object.keys(POLICIES) as PolicyName[];
 /** Positions that may differ, of each head. */
 const SWAPS = 2;
 
 let engine: InferenceEngine;
+let ropeless: InferenceEngine;
 beforeAll(async () => {
   engine = await loadTinyEngine({ kv: "f32" }, { filters: file("policies-tiny.safetensors") });
+  ropeless = await InferenceEngine.load(create([]), {
+    source: new MemorySource(tinyModel("smollm3"), "smollm3.gguf"),
+    name: "smollm3",
+    cache: { kv: "f32" },
+    filters: file("policies-smollm3.safetensors"),
+  });
 });
-afterAll(() => engine?.close());
+afterAll(async () => {
+  await engine?.close();
+  await ropeless?.close();
+});
 
 /**
  * Both sets are equal, but for a few positions that the oracle found doubtful. `cascades`: what a layer above
@@ -82,10 +97,10 @@ function expectKept(
 }
 
 /** Runs the prompt, the tokens after it and the second prompt as the oracle did. */
-async function expectRun(run: Run, of: Fixture): Promise<void> {
+async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): Promise<void> {
   const { state } = engine.internals;
   const { pool, runner } = state;
-  const { tokens, prompt, second } = of;
+  const { tokens, prompt } = fixture;
   const { budget, window, sinks, whole: wholeLayers = 0 } = run;
   const policy = run.policy as PolicyName;
   await runner.scorer.prepare(policy);
@@ -113,7 +128,7 @@ async function expectRun(run: Run, of: Fixture): Promise<void> {
   const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
   expect(worst).toBeLessThan(0.01);
   if (run.second) {
-    await runner.prefill(sequence, second, () => {});
+    await runner.prefill(sequence, fixture.second, () => {});
     const last = await keptPositions(state, sequence);
     expectKept(last, { wanted: run.second, doubtful, cascades: true });
   }
@@ -129,12 +144,16 @@ describe.each(NAMES)("%s against PyTorch", (policy) => {
     expect(runs.map(({ budget }) => budget)).toEqual([64, 96]);
   });
 
-  test.each(runs)("budget $budget, window $window", (run) => expectRun(run, fixture));
+  test.each(runs)("budget $budget, window $window", (run) => expectRun(engine, fixture, run));
 });
 
 test.each(whole.runs)("$policy with $whole layer kept whole", async (run) => {
   const [first, second] = run.end as [number[][], number[][]];
   expect(first).toEqual(first.map(() => whole.tokens.map((_, position) => position)));
   expect(second.flat()).toHaveLength(2 * run.budget);
-  await expectRun(run, whole);
+  await expectRun(engine, whole, run);
+});
+
+describe("with a layer without RoPE", () => {
+  test.each(smollm3.runs)("$policy against PyTorch", (run) => expectRun(ropeless, smollm3, run));
 });

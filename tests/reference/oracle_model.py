@@ -44,9 +44,13 @@ class Llama:
         self.D = getattr(config, "head_dim", None) or config.hidden_size // self.H
         theta = config.rope_parameters["rope_theta"]
         self.inv_freq = 1.0 / theta ** (torch.arange(0, self.D, 2, dtype=torch.float32) / self.D)
+        # SmolLM3: 1 for a layer with RoPE, 0 for one without.
+        self.turns = getattr(config, "no_rope_layers", None) or [1] * self.L
 
-    def rope(self, x, positions):
+    def rope(self, x, positions, layer):
         """x [B, heads, M, D] in half-split order, positions [M]."""
+        if not self.turns[layer]:
+            return x
         angle = positions.float()[:, None] * self.inv_freq
         cos, sin = angle.cos(), angle.sin()
         a, b = x[..., : self.D // 2], x[..., self.D // 2 :]
@@ -65,8 +69,8 @@ class Llama:
         for index, layer in enumerate(self.model.layers):
             h = layer.input_layernorm(x)
             a = layer.self_attn
-            q = self.rope(self.heads(a.q_proj(h), self.H), positions)
-            k = self.rope(self.heads(a.k_proj(h), self.G), positions)
+            q = self.rope(self.heads(a.q_proj(h), self.H), positions, index)
+            k = self.rope(self.heads(a.k_proj(h), self.G), positions, index)
             v = self.heads(a.v_proj(h), self.G)
             o = attend(index, q, k, v).transpose(1, 2).reshape(x.shape[0], x.shape[1], -1)
             x = x + a.o_proj(o)

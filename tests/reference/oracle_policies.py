@@ -1,6 +1,7 @@
-"""policies-tiny.json: what every policy keeps of a prompt and of the tokens decoded after it, in PyTorch.
+"""policies-tiny.json: what every policy keeps of a prompt and of the tokens decoded after it, in PyTorch;
+policies-smollm3.json: the same of policies that know of RoPE, in a model one of whose layers has none.
 
-The tiny f32 model, fp32, all keys and values in memory, masks [G, T] of what each kv head still has.
+The tiny models, fp32, all keys and values in memory, masks [G, T] of what each kv head still has.
 A prompt goes through each layer in full before anything is dropped (H2O: by chunks of 128); while decoding a
 policy whose scores change scores everything anew before every 16th position (or window, if less), with the
 token before it as the newest; LagKV scores a chunk of `window` tokens once the next one is complete, and until
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+from oracle_families import load_family
 from oracle_filters import filters_of_layer
 from oracle_model import Llama, check, grouped_attention, load
 from oracle_statistics import fit_poisson
@@ -45,7 +47,7 @@ class Head:
         self.__dict__.update(known)
 
     def rope(self, x, positions):
-        return self.llama.rope(x[None, None], positions)[0, 0]
+        return self.llama.rope(x[None, None], positions, self.index // self.llama.G)[0, 0]
 
     @property
     def group_mean(self):
@@ -195,6 +197,9 @@ POLICIES = {
     "streaming-llm": {"score": streaming_llm},
     "random": {"score": random},
 }
+
+#: What knows of RoPE, and what says that the model itself is right.
+MOVING = ["full", "winnow", "tri-attention", "expected-attention"]
 
 
 def snapkv_scores(weights):
@@ -390,7 +395,7 @@ def calibration(llama, ids):
 
     def attend(layer, q, k, v):
         group = llama.H // llama.G
-        plain = llama.rope(q, -positions)[0]
+        plain = llama.rope(q, -positions, layer)[0]
         filters, _ = filters_of_layer(q[0], llama.G)
         for g in range(llama.G):
             own = plain[g * group : (g + 1) * group]
@@ -410,7 +415,7 @@ def calibration(llama, ids):
             out["age_fit"].append(torch.tensor([a, b, mean, std]))
             # A fit to a random model's attention would be of age alone: drawn, every feature counts.
             known = {"filter": filters[g], "q_mean": out["q_mean"][-1], "q_abs": out["q_abs"][-1]}
-            features = winnow_features(Head(llama, known, 0), k[0, g], v[0, g], positions, n - 1)
+            features = winnow_features(Head(llama, known, layer * llama.G + g), k[0, g], v[0, g], positions, n - 1)
             drawn = torch.randn(7, generator=generator) / features.std(0)
             out["score_fit"].append(F.pad(drawn, (0, 1)))
             # Heads of a random model are alike: sharpened, each a bit more, they want different budgets.
@@ -435,10 +440,14 @@ def losses_of(weights, v):
     return torch.stack(losses)
 
 
+def write_tiny(root, work):
+    script = os.path.join(root, "tests", "reference", "write-tiny.mjs")
+    subprocess.run(["node", script, work], check=True, cwd=root)
+
+
 def tiny_model(root):
     with tempfile.TemporaryDirectory() as work:
-        script = os.path.join(root, "tests", "reference", "write-tiny.mjs")
-        subprocess.run(["node", script, work], check=True, cwd=root)
+        write_tiny(root, work)
         return load(os.path.join(work, "tiny-f32.gguf"))
 
 
@@ -454,25 +463,42 @@ def heads_of(llama, known):
     ]
 
 
-def policies_fixture(root, folder, provenance, write):
-    model = tiny_model(root)
+def fixture_of(model, path, policies, runs):
+    """The runs of some policies; their calibration goes to `path`."""
     vocab = model.config.vocab_size
     ids = sequence(vocab, PROMPT + DECODED, 1)
     assert check(model, ids) < 1e-4
     second = sequence(vocab, SECOND, 4)
     llama = Llama(model)
     known = calibration(llama, sequence(vocab, 260, 2))
-    path = os.path.join(folder, "policies-tiny.safetensors")
     budgets = " ".join(map(str, LOSS_BUDGETS))
     save_file(known, path, metadata={"version": "3", "head_loss_budgets": budgets})
     os.chmod(path, 0o644)
     heads = heads_of(llama, known)
-    runs = [simulate(llama, p, run, heads, ids + second) for p in POLICIES for run in RUNS]
-    full = next(r["nll"] for r in runs if r["policy"] == "full")
+    found = [simulate(llama, p, run, heads, ids + second) for p in policies for run in runs]
+    own = [{**run, "heads": divided(known["head_loss"], run)} for run in runs]
+    common = {"tokens": ids, "second": second, "prompt": PROMPT, "head_budgets": own}
+    return {**common, "runs": found}
+
+
+def check_uncompressed(model, fixture):
+    """The policy that keeps everything has the losses of transformers' own forward pass."""
+    ids = fixture["tokens"]
+    full = next(r["nll"] for r in fixture["runs"] if r["policy"] == "full")
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0, PROMPT - 1 : -1].double().log_softmax(-1)
     plain = [-logits[i, ids[PROMPT + i]].item() for i in range(DECODED)]
     assert max(abs(a - b) for a, b in zip(full, plain)) < 1e-3
-    own = [{**run, "heads": divided(known["head_loss"], run)} for run in RUNS]
-    common = {"tokens": ids, "second": second, "prompt": PROMPT, "head_budgets": own}
-    write("policies-tiny.json", {**provenance, **common, "runs": runs})
+
+
+def policies_fixture(root, folder, provenance, write):
+    with tempfile.TemporaryDirectory() as work:
+        write_tiny(root, work)
+        plain = load(os.path.join(work, "tiny-f32.gguf"))
+        smollm3 = load_family(os.path.join(work, "tiny-smollm3.gguf"), "smollm3")
+    cases = [("tiny", plain, POLICIES, RUNS), ("smollm3", smollm3, MOVING, RUNS[:1])]
+    for name, model, policies, runs in cases:
+        path = os.path.join(folder, f"policies-{name}.safetensors")
+        fixture = fixture_of(model, path, policies, runs)
+        check_uncompressed(model, fixture)
+        write(f"policies-{name}.json", {**provenance, **fixture})

@@ -45,7 +45,7 @@ export class FakeEngine {
     heads: 2,
     kvHeads: 1,
     headDim: 4,
-    inverseFrequencies: new Float64Array(2),
+    frequencies: [new Float64Array(2), new Float64Array(2)],
   };
   private readonly conversations = new Map<string, FakeConversation>();
 

@@ -26,8 +26,8 @@ function source(test: Case, layers = 1, batchRows = 37): QuerySource {
       }
     }
   }
-  const inverseFrequencies = new Float64Array(headDim / 2);
-  return { layers, heads, kvHeads, headDim, inverseFrequencies, rows, batches };
+  const frequencies = Array.from({ length: layers }, () => new Float64Array(headDim / 2));
+  return { layers, heads, kvHeads, headDim, frequencies, rows, batches };
 }
 
 const cosine = (a: Float32Array, b: readonly number[]) => {

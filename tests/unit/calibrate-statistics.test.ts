@@ -43,7 +43,7 @@ function readFixture(): {
 }
 
 const { filters, output, sequences } = readFixture();
-const shape = { ...fixture.shape, inverseFrequencies: fixture.inverseFrequencies };
+const shape = { ...fixture.shape, frequencies: [fixture.inverseFrequencies] };
 
 /** All statistics of the fixture's layer. */
 function layerStatistics(
@@ -195,8 +195,8 @@ describe("fitPoisson", () => {
 /** One on a pair that RoPE turns fast, one on a pair that it hardly turns. */
 const OFFSETS: Readonly<Record<number, number>> = { 0: 2, 3: 4 };
 
-/** Pre-RoPE queries, keys and values by (layer, position, dimension), in chunks of `rows`. */
-function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource {
+/** Pre-RoPE queries, keys and values by (layer, position, dimension), in chunks of `rows`; layer `ropeless` has no RoPE. */
+function source(lengths: readonly number[], layers = 2, rows = 40, ropeless?: number): QuerySource {
   const value = (kind: number, layer: number, sequence: number, t: number, i: number) =>
     Math.sin(1 + i * (kind + 1) + 0.7 * t * (layer + 1) + sequence) + (OFFSETS[i] ?? 0);
   const block = (
@@ -209,12 +209,13 @@ function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource 
     turned: boolean,
   ) => {
     const out = new Float32Array(count * n * headDim);
+    const turns = turned && layer !== ropeless;
     for (let row = 0; row < count; row++)
       for (let head = 0; head < n; head++) {
         const plain = Float64Array.from({ length: headDim }, (_, i) =>
           value(kind + head, layer, sequence, start + row, i),
         );
-        const x = turned ? rotate(plain, start + row, shape.inverseFrequencies) : plain;
+        const x = turns ? rotate(plain, start + row, fixture.inverseFrequencies) : plain;
         out.set(x, (row * n + head) * headDim);
       }
     return out;
@@ -222,6 +223,9 @@ function source(lengths: readonly number[], layers = 2, rows = 40): QuerySource 
   return {
     ...shape,
     layers,
+    frequencies: Array.from({ length: layers }, (_, layer) =>
+      fixture.inverseFrequencies.map((f) => (layer === ropeless ? 0 : f)),
+    ),
     rows: lengths.reduce((sum, length) => sum + length, 0),
     outputMatrix: async (layer) =>
       Float32Array.from({ length: 6 * heads * headDim }, (_, i) => Math.sin(i * i + layer)),
@@ -280,6 +284,12 @@ describe("one pass", () => {
     expect(first.agreement!.convergence.map(({ samples }) => samples)).toEqual([50, 100, 200]);
   });
 
+  it("turns each layer's queries back by its own RoPE, or not at all", async () => {
+    const { queryMean } = (await calibrate(source([300], 2, 40, 1), { samples: 200 })).statistics;
+    for (let at = 0; at < queryMean!.length; at += headDim)
+      expect(queryMean![at]).toBeGreaterThan(1.5);
+  });
+
   it("leaves out what a source of queries alone cannot tell", async () => {
     const whole = source([100]);
     const queriesAlone: QuerySource = {
@@ -300,7 +310,7 @@ describe("one pass", () => {
       heads: 1,
       kvHeads: 1,
       headDim: wide,
-      inverseFrequencies: new Float64Array(wide / 2),
+      frequencies: Array.from({ length: 65 }, () => new Float64Array(wide / 2)),
       async *batches() {
         for (let layer = 0; layer < 65; layer++)
           yield { layer, rows: 2, start: 0, queries: new Float32Array(2 * wide).fill(1) };

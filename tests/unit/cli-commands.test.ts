@@ -184,7 +184,7 @@ describe("winnow calibrate", () => {
       heads: 4,
       kvHeads: 2,
       headDim: 8,
-      inverseFrequencies: new Float64Array(4),
+      frequencies: [new Float64Array(4), new Float64Array(4)],
     };
     const sequences: number[][] = [];
     const engine = Object.assign(new FakeEngine(), {

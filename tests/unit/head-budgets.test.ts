@@ -99,7 +99,7 @@ describe("head knowledge", () => {
         },
       },
       { layers: 1, heads: 2, kvHeads: 1, headDim: 4, windows: [0], storage: "f16" },
-      new Float64Array(2),
+      [new Float64Array(2)],
     ) as [[ReturnType<typeof headKnowledge>[0][0]]];
     expect(known.queryMeans).toEqual(queryMean);
     expect(known.queryMean).toEqual(Float32Array.of(2, 3, 2, 2));

@@ -21,7 +21,7 @@ export interface HeadKnowledge {
   readonly ageFit: Float32Array | undefined;
   /** [8]: weights of the fitted score's features, in the order of `SCORE_FEATURES`. */
   readonly scoreFit: Float32Array | undefined;
-  /** Angle of each rotary pair a token, [D/2]. */
+  /** Angle of each rotary pair a token, [D/2]; zeros in a layer without RoPE. */
   readonly frequencies: Float64Array;
 }
 
