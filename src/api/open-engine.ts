@@ -12,6 +12,8 @@ export interface ReadableModel {
   source: ByteSource;
   name: string;
   sha256?: string;
+  /** What the user should know of where it came from. */
+  notices?: readonly string[];
   verified(): Promise<{ sha256: string }>;
   /** Gives up the source, where it holds something open. The engine reads it as long as it lives. */
   close?(): Promise<void>;
@@ -94,6 +96,7 @@ function load(inputs: OpenInputs): Promise<InferenceEngine> {
     onProgress,
     signal,
     ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),
+    ...(model.notices && { notices: model.notices }),
     ...(filters === undefined ? {} : { filters }),
     ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
     ...(tokenizer === undefined ? {} : { tokenizer }),

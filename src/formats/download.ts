@@ -5,8 +5,9 @@
  *   stored in part      -> its bytes are hashed again, the rest is fetched by range
  *   otherwise           -> fetched from the start
  *
- * A broken connection is taken up again a few times; then, and on abort, the bytes so far stay in
- * the store. A hash that is not the expected one removes them.
+ * A file of the hub whose hash the caller does not know is held to what the hub itself states of it, and all of
+ * it comes from one commit, whatever becomes of the branch meanwhile. A broken connection is taken up again a few
+ * times; then, and on abort, the bytes so far stay in the store. A hash that is not the expected one removes them.
  */
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { Arrival } from "./arrival.ts";
@@ -18,10 +19,12 @@ import {
   delay,
   fileNameOf,
   type HttpOptions,
+  hubUrl,
   networkError,
   withRetries,
 } from "./http.ts";
 import { type Answer, requestFrom } from "./http-resume.ts";
+import { type AskHub, hubFileOf, hubStatements } from "./hub-statement.ts";
 import { type ModelStore, memoryStore, type StoredModel, type StoreFile } from "./model-store.ts";
 import { type Sha256, sha256OfText, startSha256 } from "./sha256.ts";
 
@@ -31,11 +34,17 @@ export interface DownloadOptions extends HttpOptions {
   readonly sha256?: string;
   /** Known size; a file of another size is refused before it is fetched. */
   readonly bytes?: number;
+  /** Says what files of the hub must be. Default: the hub's API. */
+  readonly hub?: AskHub;
   readonly onProgress?: (stage: "download" | "verify", loaded: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface Download {
+  /** The hash the bytes must have, where it is known beforehand. */
+  readonly sha256?: string;
+  /** False where nothing says what the bytes must be: no hash was given, and the hub could not be asked. */
+  readonly checked: boolean;
   /** A read waits until its bytes have arrived. */
   readonly source: ByteSource;
   /**
@@ -59,24 +68,72 @@ export const storeKey = (url: string, sha256?: string): string =>
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   throwIfAborted(options.signal);
-  const { store, sha256 } = options;
-  const key = storeKey(url, sha256);
+  const { store } = options;
+  const key = storeKey(url, options.sha256);
   const stored = await store.find(key);
-  if (
-    stored?.verified &&
-    stored.sha256 !== undefined &&
-    (sha256 ?? stored.sha256) === stored.sha256
-  ) {
+  const expected = await expectedOf(url, stored, options);
+  const { sha256 } = expected;
+  const checked = sha256 !== undefined || expected.commit !== undefined;
+  const said = { checked, ...(sha256 === undefined ? {} : { sha256 }) };
+  const complete = stored?.verified === true && stored.sha256 !== undefined;
+  const same = complete && (sha256 ?? stored.sha256) === stored.sha256;
+  if (complete && same) {
     const source = await store.source(key, fileNameOf(url)).catch(() => undefined);
     // A file that lost bytes behind our back is fetched again.
     if (source?.size === stored.size) {
       options.onProgress?.("download", stored.size, stored.size);
-      return { source, done: Promise.resolve({ sha256: stored.sha256 }) };
+      return { ...said, source, done: Promise.resolve({ sha256: stored.sha256! }) };
     }
   }
   const { file, home } = await openFile(store, key);
-  const run = new DownloadRun(url, key, home, file, options);
-  return run.start(stored);
+  const run = new DownloadRun(key, home, file, { ...options, ...expected });
+  try {
+    // Another file that is complete is no beginning of this one.
+    return { ...said, ...(await run.start(complete && !same ? undefined : stored)) };
+  } catch (error) {
+    const gone = error instanceof WinnowError && error.code === "model_not_found";
+    if (!gone || stored?.commit === undefined) throw error;
+    // The commit that its beginning came from is no longer there.
+    await store.remove(key);
+    return download(url, options);
+  }
+}
+
+/** What the bytes at an address must be, and where they are to be had. */
+interface Expected {
+  readonly url: string;
+  readonly sha256?: string;
+  readonly bytes?: number;
+  /** Of the hub, which stated the rest. */
+  readonly commit?: string;
+}
+
+async function expectedOf(
+  url: string,
+  stored: StoredModel | undefined,
+  options: DownloadOptions,
+): Promise<Expected> {
+  const { sha256, bytes, signal, hub = hubStatements(options) } = options;
+  const given = {
+    url,
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(bytes === undefined ? {} : { bytes }),
+  };
+  const file = sha256 === undefined ? hubFileOf(url) : undefined;
+  if (file === undefined) return given;
+  const { commit } = stored ?? {};
+  if (stored && commit !== undefined) {
+    const { size, sha256 } = stored;
+    return {
+      url: hubUrl({ ...file, revision: commit }),
+      bytes: size,
+      commit,
+      ...(sha256 && { sha256 }),
+    };
+  }
+  const stated = await hub(file, signal);
+  throwIfAborted(signal);
+  return stated ? { ...stated, url: hubUrl({ ...file, revision: stated.commit }) } : given;
 }
 
 /** Storage that cannot be written (no worker, locked by another tab) is replaced by memory. */
@@ -97,7 +154,7 @@ class DownloadRun {
   readonly #key: string;
   readonly #store: ModelStore;
   readonly #file: StoreFile;
-  readonly #options: DownloadOptions;
+  readonly #options: DownloadOptions & Expected;
   readonly #arrival = new Arrival();
   #hash!: Sha256;
   #record!: StoredModel;
@@ -106,20 +163,19 @@ class DownloadRun {
   #finished: Promise<ByteSource> | undefined;
 
   constructor(
-    url: string,
     key: string,
     store: ModelStore,
     file: StoreFile,
-    options: DownloadOptions,
+    options: DownloadOptions & Expected,
   ) {
-    this.#url = url;
+    this.#url = options.url;
     this.#key = key;
     this.#store = store;
     this.#file = file;
     this.#options = options;
   }
 
-  async start(stored: StoredModel | undefined): Promise<Download> {
+  async start(stored: StoredModel | undefined): Promise<Pick<Download, "source" | "done">> {
     try {
       const { bytes } = this.#options;
       const held = this.#resumable(stored);
@@ -134,12 +190,13 @@ class DownloadRun {
           ? networkError(this.#url, "the server does not tell the file's size")
           : this.#bad("size", `the server's file has ${size} bytes, the model has ${bytes}`);
       }
-      const { sha256 } = this.#options;
+      const { sha256, commit } = this.#options;
       this.#record = {
         url: this.#url,
         size,
         ...(answer.etag === undefined ? {} : { etag: answer.etag }),
         ...(sha256 === undefined ? {} : { sha256 }),
+        ...(commit === undefined ? {} : { commit }),
         received: answer.start,
         verified: false,
       };

@@ -114,6 +114,20 @@ export async function request(
   });
 }
 
+/** A small JSON answer. Throws as `request`, and `network` for what is not JSON. */
+export async function fetchJson(
+  url: string,
+  options: HttpOptions,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const bytes = await readBody(url, await request(url, {}, options, signal), signal);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw networkError(url, "the answer is not JSON", cause);
+  }
+}
+
 /**
  * If-Range makes a changed file come whole instead of in part. Only same-origin, or outside a page:
  * elsewhere it would cost a CORS preflight, which file hosts tend to refuse, so callers also compare

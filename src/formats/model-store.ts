@@ -7,6 +7,8 @@ export interface StoredModel {
   /** Bytes of the whole file. */
   readonly size: number;
   readonly etag?: string;
+  /** The hub's commit that `sha256` and `size` were stated for: the rest comes from there too. */
+  readonly commit?: string;
   /** Lower-case hex: of the bytes once `verified`, before that what is expected, if anything. */
   readonly sha256?: string;
   /** Bytes stored so far, from the start. */

@@ -3,6 +3,7 @@ import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type Download, download } from "./download.ts";
 import { type HttpOptions, type HubFile, hubUrl } from "./http.ts";
+import { hubFileOf } from "./hub-statement.ts";
 import { findModel, type ModelEntry } from "./model-registry.ts";
 import type { ModelStore } from "./model-store.ts";
 import { openModelStore } from "./opfs-store.ts";
@@ -36,6 +37,8 @@ export interface ResolvedModel {
   readonly sha256?: string;
   /** The registered model this is, if it is one. */
   readonly entry?: ModelEntry;
+  /** What the user should know of where it came from. */
+  readonly notices?: readonly string[];
   /**
    * All bytes are there and hashed. Await it before answering with the model: a damaged download
    * shows only here.
@@ -120,6 +123,12 @@ async function fromBlob(blob: Blob, options: ResolveOptions): Promise<ResolvedMo
   };
 }
 
+/** Says that a model's bytes were taken as they came. */
+export const unchecked = (name: string, url: string): string =>
+  hubFileOf(url)
+    ? `${name}: huggingface.co could not be asked what the file must be, so its bytes were not checked`
+    : `${name}: no hash of the file is known, so what ${new URL(url).host} sent was not checked`;
+
 /** The first address that has the model; the last one's error if none has. */
 async function fromUrls(
   urls: readonly string[],
@@ -130,11 +139,18 @@ async function fromUrls(
   const store = options.store ?? (await openModelStore());
   const sha256 = entry?.sha256;
   const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
+  const common = (url: string, checked: boolean) => ({
+    ...(entry === undefined ? {} : { entry }),
+    // Of an address that the user named nobody else could say what is there.
+    ...(checked || (entry === undefined && !hubFileOf(url))
+      ? {}
+      : { notices: [unchecked(name, url)] }),
+  });
   for (const [i, url] of urls.entries()) {
     if (isParted(url)) {
       const { partsFromUrl } = await severalFiles();
-      const parted = await partsFromUrl(url, { ...options, store });
-      return { ...parted, name, ...(entry === undefined ? {} : { entry }) };
+      const { checked, ...parted } = await partsFromUrl(url, { ...options, store });
+      return { ...parted, name, ...common(url, checked) };
     }
     let started: Download;
     try {
@@ -144,11 +160,11 @@ async function fromUrls(
       if (error.code === "aborted" || i === urls.length - 1) throw error;
       continue;
     }
-    const { source, done } = started;
+    const { source, done, checked, sha256 } = started;
     return {
       source,
       name,
-      ...(entry === undefined ? {} : { entry }),
+      ...common(url, checked),
       ...(sha256 === undefined ? {} : { sha256 }),
       verified: () => done,
     };

@@ -5,6 +5,7 @@ import type { ByteSource } from "./byte-source.ts";
 import { type Download, type DownloadOptions, download } from "./download.ts";
 import { JoinedSource, orderParts } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
+import { hubStatements } from "./hub-statement.ts";
 import { isSafetensors, partNames } from "./part-names.ts";
 import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
@@ -12,6 +13,8 @@ import { sha256OfSource, sha256OfText } from "./sha256.ts";
 export interface PartedModel {
   readonly source: ByteSource;
   readonly name: string;
+  /** False where nothing says what the bytes of some part must be. */
+  readonly checked: boolean;
   /** The hash of all parts' hashes, one a line in their order. */
   verified(): Promise<{ sha256: string }>;
 }
@@ -67,6 +70,7 @@ export async function partsFromFiles(
   return {
     source,
     name: source.name,
+    checked: true,
     async verified() {
       hash ??= compute();
       return { sha256: await hash };
@@ -79,7 +83,7 @@ export const blobSources = (files: readonly Blob[]): BlobSource[] =>
 
 async function ggufFrom(url: string, fetcher: PartFetcher): Promise<PartedModel> {
   const parts = await Promise.all(partNames(url).map((part) => fetcher.start(part)));
-  return { source: new JoinedSource(parts), name: fileNameOf(url), verified: () => fetcher.done() };
+  return fetcher.model(new JoinedSource(parts), fileNameOf(url));
 }
 
 async function checkpointFrom(url: string, fetcher: PartFetcher): Promise<PartedModel> {
@@ -101,7 +105,7 @@ async function checkpointFrom(url: string, fetcher: PartFetcher): Promise<Parted
   const source = await openCheckpoint(weights, (name) =>
     name === INDEX ? Promise.resolve(index) : optional(name),
   );
-  return { source, name: source.name, verified: () => fetcher.done() };
+  return fetcher.model(source, source.name);
 }
 
 function shardNames(index: unknown): string[] {
@@ -167,10 +171,12 @@ class PartFetcher {
   readonly #abort = new AbortController();
   /** In the order of the parts, not of the answers. */
   readonly #downloads: Promise<Download>[] = [];
+  #checked = true;
   readonly #progress = new Map<string, { loaded: number; total: number }>();
 
   constructor(options: DownloadOptions) {
-    this.#options = options;
+    // Asked once, so that all parts come from one commit.
+    this.#options = { hub: hubStatements(options), ...options };
     if (options.signal?.aborted) this.stop();
     options.signal?.addEventListener("abort", () => this.stop(), { once: true });
   }
@@ -198,10 +204,16 @@ class PartFetcher {
     });
     // A part that breaks off is reported by done().
     started.done.catch(() => {});
+    this.#checked &&= started.checked;
     return started.source;
   }
 
-  async done(): Promise<{ sha256: string }> {
+  /** What was fetched, as one model. */
+  model(source: ByteSource, name: string): PartedModel {
+    return { source, name, checked: this.#checked, verified: () => this.#done() };
+  }
+
+  async #done(): Promise<{ sha256: string }> {
     try {
       const hashes = await Promise.all(
         this.#downloads.map(async (starting) => (await starting).done),

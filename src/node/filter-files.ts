@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
 import { hubUrl } from "../formats/http.ts";
 import type { ModelEntry } from "../formats/model-registry.ts";
-import { fetchOnce } from "./model-files.ts";
+import { fetchOnce } from "./fetch-once.ts";
 
 /** The caller's filters: bytes, a path or a URL. */
 export async function readGivenFilters(
@@ -23,7 +23,7 @@ export async function readOwnFilters(
   if (filters === undefined) return undefined;
   if (typeof filters !== "string") {
     // Where they cannot be had, k-norm steps in and says so.
-    const file = await fetchOnce(hubUrl(filters), () => {}).catch(() => undefined);
+    const file = await fetchOnce(hubUrl(filters)).catch(() => undefined);
     return file === undefined ? undefined : readBytes(file);
   }
   const own = packageFile(join("public", filters));

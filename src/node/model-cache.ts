@@ -93,12 +93,22 @@ async function hashMatches(
   model: KnownFile,
   onProgress: (progress: FetchProgress) => void,
 ): Promise<boolean> {
+  const report = (loaded: number): void =>
+    onProgress({ stage: "verify", loaded, total: model.bytes });
+  return (await sha256OfFile(path, report)) === model.sha256;
+}
+
+/** In lower-case hex. */
+export async function sha256OfFile(
+  path: string,
+  onProgress: (loaded: number) => void,
+): Promise<string> {
   const hash = createHash("sha256");
   let loaded = 0;
   for await (const bytes of createReadStream(path, { highWaterMark: 2 ** 20 })) {
     hash.update(bytes as Buffer);
     loaded += (bytes as Buffer).length;
-    onProgress({ stage: "verify", loaded, total: model.bytes });
+    onProgress(loaded);
   }
-  return hash.digest("hex") === model.sha256;
+  return hash.digest("hex");
 }

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { mkdir, readdir, rename, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ReadableModel } from "../api/open-engine.ts";
@@ -7,12 +6,13 @@ import type { LoadProgress, ModelSource } from "../api/types.ts";
 import { WinnowError } from "../errors.ts";
 import { BlobSource } from "../formats/blob-source.ts";
 import { fileNameOf, hubUrl } from "../formats/http.ts";
+import { hubStatements } from "../formats/hub-statement.ts";
 import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
 import { NodeFileSource } from "../formats/node-source.ts";
 import { isParted, isSafetensors, partNames } from "../formats/part-names.ts";
 import { blobSources, partsFromFiles } from "../formats/resolve-parts.ts";
 import { sha256OfSource } from "../formats/sha256.ts";
-import { downloadFile } from "./download-file.ts";
+import { type FetchHooks, fetchOnce } from "./fetch-once.ts";
 import { ensureModelFile, modelCacheFolder } from "./model-cache.ts";
 
 export interface NodeModel extends ReadableModel {
@@ -35,14 +35,20 @@ export async function resolveNodeModel(
   if (isList(model)) return fromSources(blobSources(model));
   if (model instanceof Blob) return readable(new BlobSource(model));
   const address = typeof model === "string" ? model : hubUrl(model);
+  const notices: string[] = [];
+  const hooks = { onProgress, onNotice: (text: string) => void notices.push(text), signal };
+  const open = async (path: string, entry?: ModelEntry): Promise<NodeModel> => ({
+    ...(await openPath(path, entry)),
+    notices,
+  });
   if (isParted(address))
     return isUrl(address)
-      ? fetchParts(address, onProgress, signal)
+      ? { ...(await fetchParts(address, hooks)), notices }
       : fromSources(await openSiblings(toPath(address)));
-  if (typeof model !== "string") return openPath(await fetchOnce(address, onProgress, signal));
-  if (isUrl(model)) return openPath(await fetchOnce(model, onProgress, signal));
+  if (typeof model !== "string" || isUrl(model)) return open(await fetchOnce(address, hooks));
   if (isPath(model)) return openPath(toPath(model));
   const entry = findModel(model);
+  if (entry.sha256 === undefined) return open(await fetchOnce(hubUrl(entry.url), hooks), entry);
   return openPath(await entryFile(entry, modelCacheFolder(), onProgress, signal), entry);
 }
 
@@ -67,7 +73,7 @@ export function entryFile(
   signal?: AbortSignal,
 ): Promise<string> {
   const { sha256 } = entry;
-  if (sha256 === undefined) return fetchOnce(hubUrl(entry.url), onProgress, signal);
+  if (sha256 === undefined) return fetchOnce(hubUrl(entry.url), { onProgress, signal });
   const known = {
     file: basename(entry.local),
     bytes: entry.bytes,
@@ -135,21 +141,17 @@ async function openSiblings(path: string): Promise<NodeFileSource[]> {
 }
 
 /** Each part is kept in the cache folder by itself. */
-async function fetchParts(
-  url: string,
-  onProgress: (progress: LoadProgress) => void,
-  signal?: AbortSignal,
-): Promise<NodeModel> {
+async function fetchParts(url: string, hooks: FetchHooks): Promise<NodeModel> {
   if (isSafetensors(url))
     throw new WinnowError("invalid_argument", `${url}: safetensors are read from disk in Node`, {
       hint: "Download the repository's files into one folder and give the path of the weights.",
       details: { field: "model" },
     });
   const files: NodeFileSource[] = [];
+  // Asked once, so that all parts come from one commit.
+  const hub = hubStatements();
   for (const part of partNames(url))
-    files.push(
-      await NodeFileSource.open(await fetchOnce(part, onProgress, signal), fileNameOf(part)),
-    );
+    files.push(await NodeFileSource.open(await fetchOnce(part, hooks, hub), fileNameOf(part)));
   return fromSources(files);
 }
 
@@ -158,28 +160,10 @@ async function fromSources(files: readonly (NodeFileSource | BlobSource)[]): Pro
     for (const file of files) if (file instanceof NodeFileSource) await file.close();
   };
   try {
-    return { ...(await partsFromFiles(files)), close: closeAll };
+    const { checked: _, ...model } = await partsFromFiles(files);
+    return { ...model, close: closeAll };
   } catch (error) {
     await closeAll();
     throw error;
   }
-}
-
-/** A URL's file in the cache folder; the name keeps two URLs with one file name apart. */
-export async function fetchOnce(
-  url: string,
-  onProgress: (progress: LoadProgress) => void,
-  signal?: AbortSignal,
-): Promise<string> {
-  const folder = modelCacheFolder();
-  await mkdir(folder, { recursive: true });
-  const key = createHash("sha256").update(url).digest("hex").slice(0, 12);
-  const path = join(folder, `${key}-${fileNameOf(url)}`);
-  if ((await stat(path).catch(() => undefined))?.isFile()) return path;
-  const fresh = `${path}.new`;
-  const report = (loaded: number, total: number): void =>
-    onProgress({ stage: "download", loaded, total });
-  await downloadFile(url, fresh, report, signal);
-  await rename(fresh, path);
-  return path;
 }

@@ -234,11 +234,13 @@ describe("resolveModel", () => {
 
   it("takes hub files, with main as the default revision", async () => {
     const hub: typeof fetch = async (input) => {
+      if (String(input).includes("/api/")) return new Response("", { status: 503 });
       expect(String(input)).toBe("https://huggingface.co/a/b/resolve/main/test.gguf");
       return new Response(BODY, { headers: { "content-length": String(BODY.length) } });
     };
     const model = await resolve({ repo: "a/b", file: "test.gguf" }, hub);
     expect(await model.verified()).toEqual({ sha256: HASH });
+    expect(model.notices).toEqual([expect.stringContaining("could not be asked")]);
   });
 
   it("reports the last error where no address has it, and bad arguments at once", async () => {

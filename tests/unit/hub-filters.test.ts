@@ -25,7 +25,9 @@ let server: TestServer;
 let cache: string;
 const real = globalThis.fetch;
 /** The hub, here. */
-const fetch: typeof globalThis.fetch = (input, options) => {
+const fetch: typeof globalThis.fetch = async (input, options) => {
+  // Of this file the hub has no hash.
+  if (String(input).includes("/api/models/")) return Response.json({});
   expect(String(input)).toBe(hubUrl(HUB));
   return real(server.url, options);
 };
