@@ -27,6 +27,8 @@ export interface CalibrationOptions {
   agreement?: boolean;
   /** Also the queries' covariances, D x D values a head. Default true. */
   covariance?: boolean;
+  /** Awaited between layers and heads. Default: lets other work of the thread run. */
+  pause?: () => Promise<void>;
   onProgress?: (progress: CalibrationProgress) => void;
   signal?: AbortSignal;
 }
@@ -91,7 +93,7 @@ function tooShort(rows: number, samples: number): WinnowError {
 }
 
 /** Lets other work run between heads: a page must stay responsive, and hear an abort. */
-const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+const breathe = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 /**
  * Filters and statistics of every kv head, from one pass over a model's queries, keys and values. Holds
@@ -104,7 +106,7 @@ export async function calibrate(
   source: QuerySource,
   options: CalibrationOptions = {},
 ): Promise<CalibratedFilters> {
-  const { samples = DEFAULT_SAMPLES, seed = 0, onProgress, signal } = options;
+  const { samples = DEFAULT_SAMPLES, seed = 0, pause = breathe, onProgress, signal } = options;
   checkSource(source);
   if (!positiveInteger(samples))
     throw invalidArgument("samples", `must be a positive integer, not ${samples}`);

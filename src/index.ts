@@ -20,6 +20,7 @@ export type {
   PolicyName,
   RequestOptions,
   Retention,
+  SelfCalibration,
   Usage,
 } from "./api/types.ts";
 export { type ErrorCode, WinnowError } from "./errors.ts";

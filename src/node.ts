@@ -11,7 +11,9 @@ import { openInNode } from "./node/open-in-node.ts";
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
-  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, {});
+  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, {
+    calibrate: "off",
+  });
 }
 
 export type {
@@ -35,6 +37,7 @@ export type {
   PolicyName,
   RequestOptions,
   Retention,
+  SelfCalibration,
   Usage,
 } from "./api/types.ts";
 export { type ErrorCode, WinnowError } from "./errors.ts";

@@ -46,9 +46,16 @@ export class CalibrateBox extends LitElement {
       <label>Filters of this model</label>
       <p class="muted">
         Learns what each head looks for. The result stays in this browser. It takes minutes on a slow
-        machine, and you may chat meanwhile.
+        machine, and you may chat meanwhile. A model without filters begins by itself, while the chat is quiet.
       </p>
-      ${phase.kind === "running" ? this.#running(phase) : this.#choice()}
+      ${
+        phase.kind === "asking"
+          ? html`<p data-testid="calibration-asks">
+              It would take ${formatWait(phase.seconds)} on this machine: press Calibrate to begin.
+            </p>`
+          : nothing
+      }
+      ${this.#state(phase)}
       <div aria-live="polite" data-testid="calibration-result">
         ${phase.kind === "done" ? this.#done(phase.result) : nothing}
         ${
@@ -57,6 +64,21 @@ export class CalibrateBox extends LitElement {
             : nothing
         }
       </div>
+    </div>`;
+  }
+
+  #state(phase: CalibrationPhase): TemplateResult {
+    if (phase.kind === "running") return this.#running(phase);
+    if (phase.kind !== "waiting") return this.#choice();
+    return html`<p data-testid="calibration-stage">Waiting for a quiet moment</p>
+      ${this.#stop()}`;
+  }
+
+  #stop(): TemplateResult {
+    return html`<div class="row">
+      <button data-testid="calibrate-stop" @click=${() => emit(this, "cancel-calibration")}>
+        Stop
+      </button>
     </div>`;
   }
 
@@ -91,11 +113,7 @@ export class CalibrateBox extends LitElement {
         .max=${known ? progress.total : 1}
         .value=${known ? progress.loaded : 0}
       ></progress>
-      <div class="row">
-        <button data-testid="calibrate-stop" @click=${() => emit(this, "cancel-calibration")}>
-          Stop
-        </button>
-      </div>`;
+      ${this.#stop()}`;
   }
 
   #done({ explained, samples, kept }: CalibrationResult): TemplateResult {

@@ -74,7 +74,7 @@ export class ChatApp extends LitElement {
       @edit-question=${() => this.composer?.write(this.#chat.takeBackQuestion())}
       @cache-request=${(event: Event) => this.#cache.request(detailOf<CacheOptions>(event))}
       @calibrate=${(event: Event) => void this.#calibration.start(detailOf<string[] | null>(event) ?? undefined)}
-      @cancel-calibration=${() => this.#calibration.cancel()}
+      @cancel-calibration=${() => void this.#calibration.stop()}
       @answer-settings=${(event: Event) => this.#chat.configure(detailOf<Partial<AnswerSettings>>(event))}
     >
       ${this.#header(ready)} ${ready ? this.#conversation() : this.#loading()}
@@ -184,7 +184,9 @@ export class ChatApp extends LitElement {
   }
 
   readonly #onLoad = (event: Event): void => {
-    void this.#engine.load(detailOf<ModelChoice>(event), this.#cache.accepted);
+    void this.#engine.load(detailOf<ModelChoice>(event), this.#cache.accepted, (calibration) =>
+      this.#calibration.hear(calibration),
+    );
   };
 
   readonly #onChangeModel = async (): Promise<void> => {

@@ -110,6 +110,9 @@ class FakeEngine implements Engine {
     return { ...shape, explained, file: new Uint8Array(0), kept: true };
   }
 
+  /** The stand-in begins nothing by itself. */
+  async stopCalibration(): Promise<void> {}
+
   memory(): MemoryReport {
     const { bytes } = this.#cache.usage();
     const parts = {

@@ -1,4 +1,4 @@
-import type { CacheOptions, Engine, LoadProgress } from "../../src/api/types.ts";
+import type { CacheOptions, Engine, LoadProgress, SelfCalibration } from "../../src/api/types.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
 import { type CreateEngine, loadCreateEngine } from "./engine-source.ts";
 import type { ModelChoice } from "./models.ts";
@@ -28,7 +28,11 @@ export class EngineStore extends Store {
   }
 
   /** Never throws: a failure becomes the phase. */
-  async load(choice: ModelChoice, cache: CacheOptions): Promise<void> {
+  async load(
+    choice: ModelChoice,
+    cache: CacheOptions,
+    onCalibration: (event: SelfCalibration) => void = () => {},
+  ): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
     this.choice = choice;
@@ -52,6 +56,9 @@ export class EngineStore extends Store {
         model: choice.source,
         cache,
         onProgress,
+        onCalibration: (event) => {
+          if (this.#abort === abort) onCalibration(event);
+        },
         signal: abort.signal,
       });
       if (this.#abort !== abort) return await engine.close();

@@ -12,6 +12,7 @@ import type { InferenceEngine } from "../engine/engine.ts";
 import { GREEDY } from "../engine/generate-options.ts";
 import { WinnowError } from "../errors.ts";
 import { sha256OfText } from "../formats/sha256.ts";
+import { pacedEngine } from "./paced-engine.ts";
 
 /** Sequences read of the texts: as many as the reference takes. */
 export const DEFAULT_SEQUENCES = 16;
@@ -28,6 +29,8 @@ export interface EngineCalibrationOptions {
   /** Default true. */
   covariance?: boolean;
   modelSha256: string;
+  /** Awaited between two steps of any kind. */
+  pause?: () => Promise<void>;
   onProgress?: (progress: EngineCalibrationProgress) => void;
   signal?: AbortSignal;
 }
@@ -55,9 +58,11 @@ export type CalibratableEngine = Pick<
  * Throws invalid_argument (texts too short), aborted, out_of_memory.
  */
 export async function calibrateEngine(
-  engine: CalibratableEngine,
+  given: CalibratableEngine,
   options: EngineCalibrationOptions,
 ): Promise<EngineCalibration> {
+  const { pause } = options;
+  const engine = pause ? pacedEngine(given, pause) : given;
   const { texts, sequences = DEFAULT_SEQUENCES, seed = 0, onProgress, signal } = options;
   const samples = options.samples ?? (texts ? DEFAULT_SAMPLES : OWN_TEXT_SAMPLES);
   const pieces = texts
@@ -68,6 +73,7 @@ export async function calibrateEngine(
     seed,
     agreement: options.agreement ?? false,
     covariance: options.covariance ?? true,
+    ...(pause ? { pause } : {}),
     ...(onProgress ? { onProgress } : {}),
     ...(signal ? { signal } : {}),
   });

@@ -82,7 +82,7 @@ export function checkOneOf<T extends string>(
   return value as T;
 }
 
-function checkFunction(field: string, value: unknown): void {
+export function checkFunction(field: string, value: unknown): void {
   if (typeof value !== "function") throw wrong(field, value, "a function");
 }
 

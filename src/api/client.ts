@@ -8,6 +8,7 @@ import type {
   Loaded,
   OnBatch,
   OnCalibrateProgress,
+  OnCalibration,
   OnLoadProgress,
   Outcome,
   WireEngineOptions,
@@ -73,9 +74,19 @@ export class EngineClient implements Engine, CompletionPort {
   static async open(
     connection: Connection,
     options: CheckedEngineOptions,
-    surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters">,
+    surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters" | "calibrate">,
   ): Promise<EngineClient> {
-    const { model, cache, filters, memoryLimit, speculative, tuning, onProgress, signal } = options;
+    const {
+      model,
+      cache,
+      filters,
+      memoryLimit,
+      speculative,
+      tuning,
+      calibrate,
+      onProgress,
+      signal,
+    } = options;
     const call = 0;
     const abort = (): void => void connection.port.abort(call);
     try {
@@ -89,22 +100,20 @@ export class EngineClient implements Engine, CompletionPort {
         ...(speculative === undefined ? {} : { speculative }),
         ...(tuning === undefined ? {} : { tuning }),
         ...surroundings,
+        ...(calibrate === undefined ? {} : { calibrate }),
       };
-      const progress = connection.proxy<OnLoadProgress>((value) => {
-        try {
-          onProgress?.(value);
-        } catch (error) {
-          // The caller's own error: shown where it belongs, and no reason to stop loading.
-          queueMicrotask(() => {
-            throw error;
-          });
-        }
+      const progress = connection.proxy<OnLoadProgress>((value) => tell(onProgress, value));
+      let client: EngineClient | undefined;
+      const calibration = connection.proxy<OnCalibration>(({ event, loaded }) => {
+        if (loaded) client?.take(loaded);
+        tell(options.onCalibration, event);
       });
       const outcome = await Promise.race([
-        connection.port.load(call, wire, progress),
+        connection.port.load(call, wire, progress, calibration),
         connection.failed,
       ]);
-      return new EngineClient(connection, cache, unwrap(outcome));
+      client = new EngineClient(connection, cache, unwrap(outcome));
+      return client;
     } catch (error) {
       connection.end();
       throw error;
@@ -152,26 +161,20 @@ export class EngineClient implements Engine, CompletionPort {
     const call = this.nextCall++;
     const abort = (): void => void this.connection.port.abort(call);
     signal?.addEventListener("abort", abort, { once: true });
-    const progress = this.connection.proxy<OnCalibrateProgress>((value) => {
-      try {
-        onProgress?.(value);
-      } catch (error) {
-        // The caller's own error: shown where it belongs, and no reason to stop.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    });
+    const progress = this.connection.proxy<OnCalibrateProgress>((value) => tell(onProgress, value));
     try {
       const { result, ...loaded } = await this.call((port) =>
         port.calibrate(call, this.lastUsed, wire, progress),
       );
-      this.keep(loaded.figures);
-      this.lastInfo = loaded.info;
+      this.take(loaded);
       return result;
     } finally {
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  async stopCalibration(): Promise<void> {
+    await this.call((port) => port.stopCalibration());
   }
 
   memory(): MemoryReport {
@@ -203,8 +206,7 @@ export class EngineClient implements Engine, CompletionPort {
     const checked = checkCacheOptions(cache, current);
     const loaded = await this.call((port) => port.configure(conversation, checked));
     this.configured.set(conversation, { ...current, ...checked });
-    this.keep(loaded.figures);
-    this.lastInfo = loaded.info;
+    this.take(loaded);
     return { ...loaded.figures.usage };
   }
 
@@ -231,6 +233,11 @@ export class EngineClient implements Engine, CompletionPort {
     return this.configured.get(conversation) ?? this.cacheOptions;
   }
 
+  private take({ figures, info }: Loaded): void {
+    this.keep(figures);
+    this.lastInfo = info;
+  }
+
   private keep(figures: Figures): void {
     this.figures.set(figures.conversation, figures);
     this.lastMemory = figures.memory;
@@ -243,6 +250,17 @@ export class EngineClient implements Engine, CompletionPort {
       });
     }
     return unwrap(await Promise.race([send(this.connection.port), this.connection.failed]));
+  }
+}
+
+function tell<T>(callback: ((value: T) => void) | undefined, value: T): void {
+  try {
+    callback?.(value);
+  } catch (error) {
+    // The caller's own error: shown where it belongs, and no reason to stop what is under way.
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -23,6 +23,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const baseUrl = globalThis.document?.baseURI;
   return EngineClient.open(connection, checked, {
     ownFilters: OWN_FILTERS,
+    calibrate: "auto",
     ...(baseUrl === undefined ? {} : { baseUrl }),
   });
 }

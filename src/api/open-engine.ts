@@ -48,7 +48,8 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     const verified = model.verified();
     verified.catch(() => {});
     const hash = async (): Promise<string> => model.sha256 ?? (await verified).sha256;
-    engine = await loadKept(inputs, hash);
+    const loaded = await loadKept(inputs, hash);
+    engine = loaded.engine;
     const { sha256 } = await verified;
     engine.checkModel(sha256);
     const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
@@ -60,7 +61,20 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
         return false;
       }
     };
-    return { engine, sha256, keepCalibration, close };
+    const { calibrations } = inputs;
+    const bytes = model.source.size;
+    const free = !loaded.calibrated && !(await calibrations?.refused(bytes, sha256));
+    const refuse = async (): Promise<void> => {
+      // Where nothing can be kept it is asked again at the next load.
+      await calibrations?.refuse(bytes, sha256).catch(() => {});
+    };
+    return {
+      engine,
+      sha256,
+      keepCalibration,
+      ...(free ? { refuseCalibration: refuse } : {}),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -68,12 +82,15 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
 }
 
 /** With the caller's filters, or a calibration that was kept; one that is damaged is forgotten. */
-async function loadKept(inputs: OpenInputs, hash: () => Promise<string>): Promise<InferenceEngine> {
+async function loadKept(
+  inputs: OpenInputs,
+  hash: () => Promise<string>,
+): Promise<{ engine: InferenceEngine; calibrated: boolean }> {
   const { filters: given, calibrations, model } = inputs;
   const kept = given ? undefined : await calibrations?.find(model.source.size, hash);
   if (kept) {
     try {
-      return await load({ ...inputs, filters: kept });
+      return { engine: await load({ ...inputs, filters: kept }), calibrated: true };
     } catch (error) {
       if (!(error instanceof WinnowError && error.code === "bad_filters")) throw error;
       // Where it cannot be removed it is passed over the next time too.
@@ -81,7 +98,7 @@ async function loadKept(inputs: OpenInputs, hash: () => Promise<string>): Promis
     }
   }
   const filters = inputs.filters ?? (await inputs.ownFilters?.());
-  return load({ ...inputs, filters });
+  return { engine: await load({ ...inputs, filters }), calibrated: filters !== undefined };
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {

@@ -11,6 +11,7 @@ import type {
   MemoryReport,
   ModelSource,
   Retention,
+  SelfCalibration,
   Usage,
 } from "./types.ts";
 import type { CheckedRequest } from "./validate-request.ts";
@@ -30,6 +31,7 @@ export interface WireEngineOptions {
   memoryLimit?: number;
   speculative?: "off" | "lookup";
   tuning?: "off" | "fast" | "full";
+  calibrate?: "auto" | "off";
   /** What relative URLs are relative to: the page, not the worker's script. */
   baseUrl?: string;
 }
@@ -64,6 +66,9 @@ export type OnBatch = (batch: TokenBatch) => void;
 export type OnLoadProgress = (progress: LoadProgress) => void;
 export type OnCalibrateProgress = (progress: CalibrateProgress) => void;
 
+/** A calibration that began by itself: what it is at, and the figures where it changed them. */
+export type OnCalibration = (value: { event: SelfCalibration; loaded?: Loaded }) => void;
+
 export type WireCalibrateOptions = Omit<CalibrateOptions, "onProgress" | "signal">;
 
 /** A calibration that is in use, and the figures after it. */
@@ -80,6 +85,7 @@ export interface EnginePort {
     call: number,
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
+    onCalibration: OnCalibration,
   ): Promise<Outcome<Loaded>>;
   complete(
     call: number,
@@ -98,5 +104,6 @@ export interface EnginePort {
     options: WireCalibrateOptions,
     onProgress: OnCalibrateProgress,
   ): Promise<Outcome<Calibrated>>;
+  stopCalibration(): Promise<Outcome<null>>;
   close(): Promise<Outcome<null>>;
 }

@@ -2,6 +2,7 @@ import type { InferenceEngine } from "../engine/engine.ts";
 import { asWinnowError, loadLater, WinnowError } from "../errors.ts";
 import { runChat } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
+import type { LearnHooks } from "./learn.ts";
 import type {
   Calibrated,
   Completion,
@@ -10,14 +11,22 @@ import type {
   Loaded,
   OnBatch,
   OnCalibrateProgress,
+  OnCalibration,
   OnLoadProgress,
   Outcome,
   WireCalibrateOptions,
   WireEngineOptions,
 } from "./protocol.ts";
 import { RequestQueue } from "./request-queue.ts";
+import type { SelfCalibrator } from "./self-calibration.ts";
 import { TokenBatcher } from "./token-batcher.ts";
-import type { CacheOptions, EngineInfo, Retention } from "./types.ts";
+import type {
+  CacheOptions,
+  CalibrateProgress,
+  CalibrationResult,
+  EngineInfo,
+  Retention,
+} from "./types.ts";
 import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts";
 
 /** An engine that is loaded and whose model's bytes are verified. */
@@ -27,6 +36,8 @@ export interface OpenedEngine {
   sha256: string;
   /** Keeps a calibration of this model for the next time; false where nothing can be kept. */
   keepCalibration(file: Uint8Array): Promise<boolean>;
+  /** Of a model without filters, which may calibrate itself: says that the user does not want it. */
+  refuseCalibration?: () => Promise<void>;
   /** Frees the engine and what it reads from. */
   close(): Promise<void>;
 }
@@ -48,6 +59,8 @@ export class EngineService implements EnginePort {
   private readonly calls = new Map<number, AbortController>();
   private opened: OpenedEngine | undefined;
   private calibrating = false;
+  private calibrator: SelfCalibrator | undefined;
+  private lastUsed = DEFAULT_CONVERSATION;
 
   constructor(open: OpenEngine) {
     this.open = open;
@@ -57,12 +70,16 @@ export class EngineService implements EnginePort {
     call: number,
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
+    onCalibration: OnCalibration,
   ): Promise<Outcome<Loaded>> {
     const progress = new Delivery(onProgress);
     const report: OnLoadProgress = (value) => progress.send(value);
     return outcome(async () => {
       this.opened = await this.open(options, report, this.begin(call));
       await progress.received();
+      const { refuseCalibration } = this.opened;
+      if (options.calibrate === "auto" && refuseCalibration)
+        await this.watch(refuseCalibration, new Delivery(onCalibration));
       return this.loaded(DEFAULT_CONVERSATION);
     }).finally(() => this.calls.delete(call));
   }
@@ -74,6 +91,8 @@ export class EngineService implements EnginePort {
     onBatch: OnBatch,
   ): Promise<Outcome<Completion>> {
     const signal = this.begin(call);
+    this.lastUsed = conversation;
+    const end = this.calibrator?.begin();
     return outcome(() =>
       this.queue.run(
         conversation,
@@ -94,7 +113,10 @@ export class EngineService implements EnginePort {
         },
         signal,
       ),
-    ).finally(() => this.calls.delete(call));
+    ).finally(() => {
+      this.calls.delete(call);
+      end?.();
+    });
   }
 
   abort(call: number): void {
@@ -104,6 +126,8 @@ export class EngineService implements EnginePort {
   configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>> {
     return outcome(async () => {
       await this.engine.conversation(conversation).configure(cache);
+      this.lastUsed = conversation;
+      this.calibrator?.consider();
       return this.loaded(conversation);
     });
   }
@@ -142,33 +166,16 @@ export class EngineService implements EnginePort {
     const progress = new Delivery(onProgress);
     const signal = this.begin(call);
     return outcome(async () => {
-      const { engine } = this;
-      const opened = this.opened!;
+      await this.calibrator?.end();
       if (this.calibrating)
         throw new WinnowError("busy", "a calibration is running already", {
           hint: "Wait for it, or abort it.",
         });
       this.calibrating = true;
       try {
-        // Loaded when it is first needed: most pages never calibrate.
-        const { calibrateEngine } = await loadLater(
-          "calibration",
-          () => import("./calibrate-engine.ts"),
-        );
-        const { keep = true, ...rest } = options;
-        const made = await calibrateEngine(engine, {
-          ...rest,
-          modelSha256: opened.sha256,
-          onProgress: (value) => progress.send(value),
-          signal,
-        });
-        progress.send({ stage: "install", loaded: 0, total: 1 });
-        await engine.install(made.file);
-        progress.send({ stage: "install", loaded: 1, total: 1 });
-        const kept = keep && (await opened.keepCalibration(made.file));
+        const onProgress = (value: CalibrateProgress): void => progress.send(value);
+        const result = await this.learn(options, { onProgress, signal });
         await progress.received();
-        const { layers, kvHeads, headDim, samples, tokens, explained, file } = made;
-        const result = { layers, kvHeads, headDim, samples, tokens, explained, file, kept };
         return { ...this.loaded(conversation), result };
       } finally {
         this.calibrating = false;
@@ -176,8 +183,16 @@ export class EngineService implements EnginePort {
     }).finally(() => this.calls.delete(call));
   }
 
+  stopCalibration(): Promise<Outcome<null>> {
+    return outcome(async () => {
+      await this.calibrator?.stop();
+      return null;
+    });
+  }
+
   close(): Promise<Outcome<null>> {
     return outcome(async () => {
+      await this.calibrator?.end();
       for (const call of this.calls.values()) call.abort();
       const opened = this.opened;
       this.opened = undefined;
@@ -185,6 +200,36 @@ export class EngineService implements EnginePort {
       await opened?.close();
       return null;
     });
+  }
+
+  private async learn(
+    options: WireCalibrateOptions,
+    hooks: LearnHooks,
+  ): Promise<CalibrationResult> {
+    // Loaded when it is first needed: most pages never calibrate.
+    const { learn } = await loadLater("calibration", () => import("./learn.ts"));
+    return learn(this.opened!, options, hooks);
+  }
+
+  /** Lets the model calibrate itself as soon as a policy in use lacks it. */
+  private async watch(
+    refuse: () => Promise<void>,
+    page: Delivery<Parameters<OnCalibration>[0]>,
+  ): Promise<void> {
+    const { SelfCalibrator } = await loadLater(
+      "calibration",
+      () => import("./self-calibration.ts"),
+    );
+    this.calibrator = new SelfCalibrator({
+      wanted: () => this.engine.conversation(this.lastUsed).wantsCalibration,
+      run: (hooks) => this.learn({}, hooks),
+      report: (event) =>
+        page.send(
+          event.state === "done" ? { event, loaded: this.loaded(this.lastUsed) } : { event },
+        ),
+      refuse,
+    });
+    this.calibrator.consider();
   }
 
   private begin(call: number): AbortSignal {

@@ -71,6 +71,15 @@ export interface EngineOptions {
    * remembers, "full" measures more within 30 s; "off" (default on software adapters) goes by the adapter's kind.
    */
   tuning?: "off" | "fast" | "full";
+  /**
+   * "auto" (default in pages): a model whose policy lacks its calibration learns it once, from text that it writes
+   * itself, while no request runs, and keeps it in this browser. It steps aside for requests within one step, and
+   * asks first where it would take more than three minutes. "off" (default in Node): only `engine.calibrate` does.
+   * Never where `filters` are given.
+   */
+  calibrate?: "auto" | "off";
+  /** What a calibration that begins by itself is at. */
+  onCalibration?: (event: SelfCalibration) => void;
   /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */
   tokenizer?: ExternalTokenizer;
   onProgress?: (progress: LoadProgress) => void;
@@ -269,6 +278,18 @@ export interface CalibrateProgress {
   total: number;
 }
 
+/** What a calibration that begins by itself is at. */
+export type SelfCalibration =
+  /** For requests to end, and a while longer. */
+  | { state: "waiting" }
+  | { state: "running"; progress: CalibrateProgress }
+  /** It would take that long, and is left to `engine.calibrate`. */
+  | { state: "asking"; seconds: number }
+  /** By `engine.stopCalibration`: it does not begin by itself again for this model. */
+  | { state: "stopped" }
+  | { state: "done"; result: CalibrationResult }
+  | { state: "failed"; message: string };
+
 export interface CalibrationResult {
   /** Layers that the budget governs. */
   layers: number;
@@ -314,6 +335,8 @@ export interface Engine {
    * on, and are read again on their next turn. Throws invalid_argument (texts too short), aborted, busy.
    */
   calibrate(options?: CalibrateOptions): Promise<CalibrationResult>;
+  /** Stops one that began by itself, or would: also at the next load of this model. */
+  stopCalibration(): Promise<void>;
   memory(): MemoryReport;
   info(): EngineInfo;
   close(): Promise<void>;

@@ -1,5 +1,6 @@
 import { invalidArgument } from "../errors.ts";
 import {
+  checkFunction,
   checkHooks,
   checkNames,
   checkNumber,
@@ -19,6 +20,8 @@ const ENGINE_FIELDS = [
   "memoryLimit",
   "speculative",
   "tuning",
+  "calibrate",
+  "onCalibration",
   "tokenizer",
   "onProgress",
   "signal",
@@ -46,6 +49,12 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
     checked.speculative = checkOneOf("speculative", given.speculative, SPECULATIVE);
   if (given.tuning !== undefined)
     checked.tuning = checkOneOf("tuning", given.tuning, ["off", "fast", "full"] as const);
+  if (given.calibrate !== undefined)
+    checked.calibrate = checkOneOf("calibrate", given.calibrate, ["auto", "off"] as const);
+  if (given.onCalibration !== undefined) {
+    checkFunction("onCalibration", given.onCalibration);
+    checked.onCalibration = given.onCalibration as NonNullable<EngineOptions["onCalibration"]>;
+  }
   if (given.tokenizer !== undefined) checked.tokenizer = checkTokenizer(given.tokenizer);
   return { ...checked, ...checkHooks<NonNullable<EngineOptions["onProgress"]>>(given) };
 }

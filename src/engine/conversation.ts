@@ -1,4 +1,4 @@
-import { type CacheRequest, type CacheSettings, capacityOf } from "../cache/budget.ts";
+import { type CacheRequest, type CacheSettings, capacityOf, DEFAULTS } from "../cache/budget.ts";
 import { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
 import { scoresAlike } from "../cache/policies/scoring-id.ts";
@@ -118,6 +118,12 @@ export class Conversation {
     this.asked = asked;
     this.request = request;
     return this.usage();
+  }
+
+  /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
+  get wantsCalibration(): boolean {
+    const { policy = DEFAULTS.policy, budget = DEFAULTS.budget } = this.asked;
+    return budget !== "full" && this.core.lacks(policy).length > 0;
   }
 
   /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */

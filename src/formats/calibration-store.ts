@@ -9,6 +9,9 @@ export interface CalibrationStore {
   save(bytes: number, sha256: string, file: Uint8Array): Promise<void>;
   /** Forgets it; says whether there was one. */
   remove(bytes: number, sha256: string): Promise<boolean>;
+  /** Whether the user does not want this model to calibrate itself. */
+  refused(bytes: number, sha256: string): Promise<boolean>;
+  refuse(bytes: number, sha256: string): Promise<void>;
 }
 
 /** Where named files are: a folder on disk, or one in the origin private file system. */
@@ -22,13 +25,17 @@ export interface FileFolder {
 
 const nameOf = (bytes: number, sha256: string): string => `${bytes}-${sha256}.safetensors`;
 
+const refusalOf = (bytes: number, sha256: string): string => `${bytes}-${sha256}.refused`;
+
 /** A store of files named for the model's size and SHA-256. What cannot be read is as good as not there. */
 export function calibrationStore(open: () => Promise<FileFolder>): CalibrationStore {
   return {
     async find(bytes, sha256) {
       try {
         const folder = await open();
-        const kept = (await folder.names()).filter((name) => name.startsWith(`${bytes}-`));
+        const kept = (await folder.names()).filter(
+          (name) => name.startsWith(`${bytes}-`) && name.endsWith(".safetensors"),
+        );
         if (kept.length === 0) return undefined;
         const name = nameOf(bytes, await sha256());
         return kept.includes(name) ? await folder.read(name) : undefined;
@@ -41,6 +48,16 @@ export function calibrationStore(open: () => Promise<FileFolder>): CalibrationSt
     },
     async remove(bytes, sha256) {
       return (await open()).remove(nameOf(bytes, sha256));
+    },
+    async refused(bytes, sha256) {
+      try {
+        return (await (await open()).names()).includes(refusalOf(bytes, sha256));
+      } catch {
+        return false;
+      }
+    },
+    async refuse(bytes, sha256) {
+      await (await open()).write(refusalOf(bytes, sha256), new Uint8Array(0));
     },
   };
 }

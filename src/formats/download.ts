@@ -19,12 +19,13 @@ import {
   delay,
   fileNameOf,
   type HttpOptions,
+  hubFileOf,
   hubUrl,
   networkError,
   withRetries,
 } from "./http.ts";
 import { type Answer, requestFrom } from "./http-resume.ts";
-import { type AskHub, hubFileOf, hubStatements } from "./hub-statement.ts";
+import type { AskHub } from "./hub-statement.ts";
 import { type ModelStore, memoryStore, type StoredModel, type StoreFile } from "./model-store.ts";
 import { type Sha256, sha256OfText, startSha256 } from "./sha256.ts";
 
@@ -108,12 +109,21 @@ interface Expected {
   readonly commit?: string;
 }
 
+/** Most files' hashes are known: what asks the hub is loaded when it is needed. Asks once for each repository. */
+export function askHub(options: HttpOptions): AskHub {
+  let asking: Promise<AskHub> | undefined;
+  return async (file, signal) => {
+    asking ??= import("./hub-statement.ts").then(({ hubStatements }) => hubStatements(options));
+    return (await asking)(file, signal);
+  };
+}
+
 async function expectedOf(
   url: string,
   stored: StoredModel | undefined,
   options: DownloadOptions,
 ): Promise<Expected> {
-  const { sha256, bytes, signal, hub = hubStatements(options) } = options;
+  const { sha256, bytes, signal, hub = askHub(options) } = options;
   const given = {
     url,
     ...(sha256 === undefined ? {} : { sha256 }),

@@ -25,6 +25,20 @@ export function hubUrl({ repo, file, revision = "main" }: HubFile): string {
   return `https://huggingface.co/${encode(repo)}/resolve/${encodeURIComponent(revision)}/${encode(file)}`;
 }
 
+const HUB_FILE = /^https:\/\/huggingface\.co\/([^/?#]+\/[^/?#]+)\/resolve\/([^/?#]+)\/([^?#]+)/;
+
+/** The file that an address of the hub names; the inverse of `hubUrl`. */
+export function hubFileOf(url: string): Required<HubFile> | undefined {
+  const match = HUB_FILE.exec(url);
+  if (match === null) return undefined;
+  try {
+    const [repo, revision, file] = match.slice(1).map(decodeURIComponent);
+    return { repo: repo!, revision: revision!, file: file! };
+  } catch {
+    return undefined;
+  }
+}
+
 /** The last part of a URL's path, for messages and names. */
 export function fileNameOf(url: string): string {
   const path = url.split(/[?#]/, 1)[0] as string;
@@ -112,20 +126,6 @@ export async function request(
     hint: "Try again later; what has arrived is kept.",
     details: { url, status: response.status, final: !isTransient(response.status) },
   });
-}
-
-/** A small JSON answer. Throws as `request`, and `network` for what is not JSON. */
-export async function fetchJson(
-  url: string,
-  options: HttpOptions,
-  signal?: AbortSignal,
-): Promise<unknown> {
-  const bytes = await readBody(url, await request(url, {}, options, signal), signal);
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw networkError(url, "the answer is not JSON", cause);
-  }
 }
 
 /**

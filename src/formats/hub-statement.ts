@@ -1,4 +1,4 @@
-import { delay, fetchJson, type HttpOptions, type HubFile } from "./http.ts";
+import { delay, type HttpOptions, type HubFile, networkError, readBody, request } from "./http.ts";
 
 /** What the hub says of one file at one commit of its repository. */
 export interface HubStatement {
@@ -13,20 +13,6 @@ export type AskHub = (file: HubFile, signal?: AbortSignal) => Promise<HubStateme
 
 /** A slow answer must not hold a download up. */
 const PATIENCE_MS = 10_000;
-
-const HUB_FILE = /^https:\/\/huggingface\.co\/([^/?#]+\/[^/?#]+)\/resolve\/([^/?#]+)\/([^?#]+)/;
-
-/** The file that an address of the hub names; the inverse of `hubUrl`. */
-export function hubFileOf(url: string): Required<HubFile> | undefined {
-  const match = HUB_FILE.exec(url);
-  if (match === null) return undefined;
-  try {
-    const [repo, revision, file] = match.slice(1).map(decodeURIComponent);
-    return { repo: repo!, revision: revision!, file: file! };
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Asks the hub's API for the commit that a revision is, and the sizes and SHA-256 of its files: one plain GET for
@@ -61,6 +47,20 @@ async function answerWithin(
     return undefined;
   } finally {
     finished.abort();
+  }
+}
+
+/** A small JSON answer. Throws as `request`, and `network` for what is not JSON. */
+async function fetchJson(
+  url: string,
+  options: HttpOptions,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const bytes = await readBody(url, await request(url, {}, options, signal), signal);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw networkError(url, "the answer is not JSON", cause);
   }
 }
 

@@ -2,8 +2,7 @@ import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../error
 import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type Download, download } from "./download.ts";
-import { type HttpOptions, type HubFile, hubUrl } from "./http.ts";
-import { hubFileOf } from "./hub-statement.ts";
+import { type HttpOptions, type HubFile, hubFileOf, hubUrl } from "./http.ts";
 import { findModel, type ModelEntry } from "./model-registry.ts";
 import type { ModelStore } from "./model-store.ts";
 import { openModelStore } from "./opfs-store.ts";

@@ -2,10 +2,9 @@
 import { WinnowError } from "../errors.ts";
 import { BlobSource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type Download, type DownloadOptions, download } from "./download.ts";
+import { askHub, type Download, type DownloadOptions, download } from "./download.ts";
 import { JoinedSource, orderParts } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import { hubStatements } from "./hub-statement.ts";
 import { isSafetensors, partNames } from "./part-names.ts";
 import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256OfSource, sha256OfText } from "./sha256.ts";
@@ -176,7 +175,7 @@ class PartFetcher {
 
   constructor(options: DownloadOptions) {
     // Asked once, so that all parts come from one commit.
-    this.#options = { hub: hubStatements(options), ...options };
+    this.#options = { hub: askHub(options), ...options };
     if (options.signal?.aborted) this.stop();
     options.signal?.addEventListener("abort", () => this.stop(), { once: true });
   }

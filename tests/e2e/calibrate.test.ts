@@ -28,6 +28,7 @@ describe("calibration in a page", () => {
 
   beforeAll(async () => {
     writeFileSync(model, tinyModel("f32"));
+    writeFileSync(join(folder, "other.gguf"), tinyModel("qwen3"));
     writeFileSync(text, TEXT);
     const script =
       'import { createEngine } from "./dist/index.js"; globalThis.create = createEngine;';
@@ -52,7 +53,8 @@ describe("calibration in a page", () => {
     const seen = await page.evaluate(
       async ({ url, text }) => {
         const { create } = globalThis as unknown as { create: typeof createEngine };
-        const open = () => create({ model: `${url}tiny.gguf`, cache: { budget: 32 } });
+        const open = () =>
+          create({ model: `${url}tiny.gguf`, cache: { budget: 32 }, calibrate: "off" });
         const first = await open();
         const before = first.cache.usage().policy;
         const control = new AbortController();
@@ -110,5 +112,61 @@ describe("calibration in a page", () => {
     expect(inPage.textsSha256).toEqual(cli.textsSha256);
     for (const cosine of cosines(inPage.values, cli.values, cli.headDim))
       expect(cosine).toBeGreaterThan(0.9999);
+  });
+
+  it("happens by itself once the engine is quiet, keeps the chat, and the next engine finds it", async () => {
+    const seen = await page.evaluate(
+      async ({ url }) => {
+        const { create } = globalThis as unknown as { create: typeof createEngine };
+        // Another model by its bytes: the one above has been calibrated.
+        const bytes = await (await fetch(`${url}other.gguf`)).blob();
+        const model = new File([bytes], "other.gguf");
+        const open = async () => {
+          const states: string[] = [];
+          let over = () => {};
+          const done = new Promise<void>((resolve) => {
+            over = resolve;
+          });
+          const engine = await create({
+            model,
+            cache: { budget: 64 },
+            onCalibration: ({ state }) => {
+              if (states.at(-1) !== state) states.push(state);
+              if (state === "done" || state === "failed" || state === "asking") over();
+            },
+          });
+          return { engine, states, done };
+        };
+        const first = await open();
+        const { engine } = first;
+        const state = () => ({
+          policy: engine.cache.usage().policy,
+          lacks: engine.info().notices.filter((text) => text.includes("it was not given")).length,
+          tokensSeen: engine.cache.usage().tokensSeen,
+        });
+        const messages = [{ role: "user" as const, content: "hello" }];
+        await engine.chat.completions.create({ messages, max_tokens: 2 });
+        const before = state();
+        await first.done;
+        const after = state();
+        await engine.chat.completions.create({ messages, max_tokens: 2 });
+        const { tokensSeen } = state();
+        await engine.close();
+        const second = await open();
+        const found = second.engine.cache.usage().policy;
+        await new Promise((resolve) => setTimeout(resolve, 4000));
+        const again = second.states;
+        await second.engine.close();
+        return { before, states: first.states, after, tokensSeen, found, again };
+      },
+      { url: server.url },
+    );
+    expect(seen.states).toEqual(["waiting", "running", "done"]);
+    expect(seen.before).toMatchObject({ policy: "k-norm", lacks: 1 });
+    expect(seen.after).toMatchObject({ policy: "winnow", lacks: 0 });
+    // The chat is read again on its next turn, and ends where it would have ended.
+    expect(seen.tokensSeen).toBe(seen.before.tokensSeen);
+    expect(seen.found).toBe("winnow");
+    expect(seen.again).toEqual([]);
   });
 });

@@ -199,7 +199,12 @@ describe("a port on which the answer overtakes the text", () => {
       received.push(text);
     };
     const service = serviceOver(new FakeEngine());
-    await service.load(0, { model: "fake", cache: {} }, () => {});
+    await service.load(
+      0,
+      { model: "fake", cache: {} },
+      () => {},
+      () => {},
+    );
     const outcome = await service.complete(1, "default", checkRequest({ messages }), slow);
     expect(outcome.ok).toBe(true);
     expect(received.join("")).toBe("hello");

@@ -40,6 +40,9 @@ export class FakeEngine {
   /** Calibrations that were to be kept, and those that were put in use. */
   readonly kept: Uint8Array[] = [];
   readonly installed: Uint8Array[] = [];
+  /** Whether its policy lacks a calibration, and whether the user refused one. */
+  wantsCalibration = true;
+  refused = false;
   readonly shape = {
     layers: 2,
     heads: 2,
@@ -137,6 +140,10 @@ class FakeConversation {
     this.id = id;
   }
 
+  get wantsCalibration(): boolean {
+    return this.engine.wantsCalibration && this.engine.installed.length === 0;
+  }
+
   usage(): CacheUsage {
     return {
       budget: this.cache.budget ?? 512,
@@ -205,6 +212,9 @@ const opening =
       keepCalibration: async (file) => {
         fake.kept.push(file);
         return true;
+      },
+      refuseCalibration: async () => {
+        fake.refused = true;
       },
       close: () => fake.close(),
     };
