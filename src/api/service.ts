@@ -60,6 +60,8 @@ export class EngineService implements EnginePort {
   private opened: OpenedEngine | undefined;
   private calibrating = false;
   private calibrator: SelfCalibrator | undefined;
+  /** The page's, where a model may calibrate itself. */
+  private onCalibration: OnCalibration | undefined;
   private lastUsed = DEFAULT_CONVERSATION;
 
   constructor(open: OpenEngine) {
@@ -77,9 +79,8 @@ export class EngineService implements EnginePort {
     return outcome(async () => {
       this.opened = await this.open(options, report, this.begin(call));
       await progress.received();
-      const { refuseCalibration } = this.opened;
-      if (options.calibrate === "auto" && refuseCalibration)
-        await this.watch(refuseCalibration, new Delivery(onCalibration));
+      if (options.calibrate === "auto") this.onCalibration = onCalibration;
+      await this.considerCalibration();
       return this.loaded(DEFAULT_CONVERSATION);
     }).finally(() => this.calls.delete(call));
   }
@@ -127,7 +128,7 @@ export class EngineService implements EnginePort {
     return outcome(async () => {
       await this.engine.conversation(conversation).configure(cache);
       this.lastUsed = conversation;
-      this.calibrator?.consider();
+      await this.considerCalibration();
       return this.loaded(conversation);
     });
   }
@@ -211,25 +212,27 @@ export class EngineService implements EnginePort {
     return learn(this.opened!, options, hooks);
   }
 
-  /** Lets the model calibrate itself as soon as a policy in use lacks it. */
-  private async watch(
-    refuse: () => Promise<void>,
-    page: Delivery<Parameters<OnCalibration>[0]>,
-  ): Promise<void> {
-    const { SelfCalibrator } = await loadLater(
-      "calibration",
-      () => import("./self-calibration.ts"),
-    );
-    this.calibrator = new SelfCalibrator({
-      wanted: () => this.engine.conversation(this.lastUsed).wantsCalibration,
-      run: (hooks) => this.learn({}, hooks),
-      report: (event) =>
-        page.send(
-          event.state === "done" ? { event, loaded: this.loaded(this.lastUsed) } : { event },
-        ),
-      refuse,
-    });
-    this.calibrator.consider();
+  /** Lets the model calibrate itself where a policy in use lacks it; most pages never load what does it. */
+  private async considerCalibration(): Promise<void> {
+    const refuse = this.opened?.refuseCalibration;
+    const wanted = (): boolean => this.engine.conversation(this.lastUsed).wantsCalibration;
+    if (this.onCalibration && refuse && !this.calibrator && wanted()) {
+      const page = new Delivery(this.onCalibration);
+      const { SelfCalibrator } = await loadLater(
+        "calibration",
+        () => import("./self-calibration.ts"),
+      );
+      this.calibrator ??= new SelfCalibrator({
+        wanted,
+        run: (hooks) => this.learn({}, hooks),
+        report: (event) =>
+          page.send(
+            event.state === "done" ? { event, loaded: this.loaded(this.lastUsed) } : { event },
+          ),
+        refuse,
+      });
+    }
+    this.calibrator?.consider();
   }
 
   private begin(call: number): AbortSignal {
