@@ -1,5 +1,6 @@
 // Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (write words), WORKGROUP (a power of two), QK_NORM (RMSNorm of each query and key head, with
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (write words), WORKGROUP and SUMMED (powers of two; SUMMED: of those
+// invocations, how many hold a part of a head's sums), QK_NORM (RMSNorm of each query and key head, with
 // EPSILON and gain_of, before it is turned), RING, and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
@@ -22,9 +23,9 @@ const HALF_DIM = HEAD_DIM / 2u;
 @group(0) @binding(7) var<storage, read> rope_table: array<vec2<f32>>;
 
 var<workgroup> sh_key: array<f32, HEAD_DIM>;
-var<workgroup> sh_a: array<f32, WORKGROUP>; // partial sums
-var<workgroup> sh_b: array<f32, WORKGROUP>;
-var<workgroup> sh_most: array<vec2<f32>, WORKGROUP>; // largest |key| and |value|, where PAGES_SCALED
+var<workgroup> sh_a: array<f32, SUMMED>; // partial sums
+var<workgroup> sh_b: array<f32, SUMMED>;
+var<workgroup> sh_most: array<vec2<f32>, SUMMED>; // largest |key| and |value|, where PAGES_SCALED
 var<workgroup> sh_count: u32;
 var<workgroup> sh_capacity: u32;
 
@@ -32,8 +33,8 @@ var<workgroup> sh_capacity: u32;
 fn norm_scale(t: u32, base: u32) -> f32 {
   var squares = 0.0;
   for (var i = t; i < HEAD_DIM; i += WORKGROUP) { squares += qkv[base + i] * qkv[base + i]; }
-  sh_a[t] = squares;
-  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+  if (t < SUMMED) { sh_a[t] = squares; }
+  for (var stride = SUMMED / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (t < stride) { sh_a[t] += sh_a[t + stride]; }
   }
@@ -99,10 +100,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       most = max(most, vec2<f32>(max(abs(turned.x), abs(turned.y)), max(value.x, value.y)));
     }
   }
-  sh_a[t] = dot_sum;
-  sh_b[t] = square_sum;
-  if (PAGES_SCALED) { sh_most[t] = most; }
-  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+  if (t < SUMMED) {
+    sh_a[t] = dot_sum;
+    sh_b[t] = square_sum;
+    if (PAGES_SCALED) { sh_most[t] = most; }
+  }
+  for (var stride = SUMMED / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (t < stride) {
       sh_a[t] += sh_a[t + stride];

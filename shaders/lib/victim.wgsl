@@ -1,5 +1,8 @@
 // Which pair of a kv head is evicted for the next token. Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages`; tables; WORKGROUP (a
-// power of two): every invocation must call it.
+// power of two): every invocation must call it; SLOTS: how many slots an invocation looks at at once (n < SLOTS, written
+// out by unroll).
+// Bytes: C * 8 of positions and scores. On a GPU latency is what counts: of SLOTS slots first the pages, then the positions
+// and scores are on their way together, so that 256 invocations wait for two loads every 256 SLOTS slots.
 
 const NO_SLOT = 0xffffffffu;
 
@@ -12,16 +15,28 @@ fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32
   var best_score = 0.0;
   var best_position = NO_SLOT;
   var best_slot = NO_SLOT;
-  for (var slot = t; slot < count; slot += WORKGROUP) {
-    let page = tables[table + 2u + slot / PAGE_SLOTS];
-    let p = pages[pages_position_word(page, slot)];
-    if (p < lane.sinks || position - p < lane.window) { continue; }
-    let s = bitcast<f32>(pages[pages_score_word(page, slot)]);
-    if (best_slot == NO_SLOT || s < best_score || (s == best_score && p < best_position)) {
-      best_score = s;
-      best_position = p;
-      best_slot = slot;
+  for (var first = t; first < count; first += SLOTS * WORKGROUP) {
+    // Past the end the last slot is looked at again.
+    //: for n
+    let slot$n = min(first + $nu * WORKGROUP, count - 1u);
+    let page$n = tables[table + 2u + slot$n / PAGE_SLOTS];
+    //: end
+    //: for n
+    let p$n = pages[pages_position_word(page$n, slot$n)];
+    let protected$n = p$n < lane.sinks || position - p$n < lane.window;
+    //: end
+    // Alone, a score that is not needed is not worth its load.
+    if (SLOTS == 1u && protected0) { continue; }
+    //: for n
+    let s$n = bitcast<f32>(pages[pages_score_word(page$n, slot$n)]);
+    //: end
+    //: for n
+    if (!protected$n && (best_slot == NO_SLOT || s$n < best_score || (s$n == best_score && p$n < best_position))) {
+      best_score = s$n;
+      best_position = p$n;
+      best_slot = slot$n;
     }
+    //: end
   }
   victim_score[t] = best_score;
   victim_position[t] = best_position;

@@ -2,13 +2,12 @@
 import restoreCode from "../../shaders/kv_restore.wgsl?raw";
 import saveCode from "../../shaders/kv_save.wgsl?raw";
 import slotWords from "../../shaders/lib/slot_words.wgsl?raw";
-import victim from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { slotBytes } from "./page-format.ts";
+import { headWorkgroup, victimCode } from "./victim.ts";
 
 /** Words of the uniform { lane, first row to take back, rows in the log, 0 }. */
 export const TAKEN_WORDS = 4;
@@ -21,14 +20,14 @@ export const logRowBytes = (shape: CacheShape): number =>
 export function createKvSave(
   gpu: GpuContext,
   shape: CacheShape,
-  { ring, workgroup = workgroupFor(gpu) }: { ring: boolean; workgroup?: number },
+  { ring, workgroup = headWorkgroup(gpu, !ring) }: { ring: boolean; workgroup?: number },
 ): Promise<Kernel> {
   return gpu.kernel({
     label: `kv_save${ring ? " ring" : ""}`,
     code: [
       pagedCode(shape, { WORKGROUP: workgroup, RING: ring }),
       pageCode("pages", shape, "read words"),
-      victim,
+      victimCode(workgroup),
       slotWords,
       saveCode,
     ],
@@ -57,7 +56,7 @@ export async function createKvRestore(
     label: "kv_restore",
     code: [
       pagedCode(shape, {
-        WORKGROUP: workgroupFor(gpu),
+        WORKGROUP: headWorkgroup(gpu, false),
         LOG_STRIDE: logRowBytes(shape) / 4,
       }),
       pageCode("pages", shape, "write words"),
@@ -72,6 +71,3 @@ export async function createKvRestore(
     workgroups: [shape.kvHeads],
   });
 }
-
-/** Barriers cost software adapters more than they save. */
-const workgroupFor = (gpu: GpuContext): number => (isCpuAdapter(gpu.adapter.info) ? 4 : 64);

@@ -1,14 +1,13 @@
 import code from "../../shaders/kv_write.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
-import victim from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat } from "./page-format.ts";
 import { wgslFloat } from "./rms-norm.ts";
+import { headWorkgroup, victimCode } from "./victim.ts";
 
 /** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */
 export type KvWriteMode = "append" | "chunk";
@@ -19,7 +18,7 @@ export interface KvWriteConfig {
   readonly ring?: boolean;
   /** RMSNorm of each query and key head; its gains are one more binding, f32 [2, D]: queries', keys'. */
   readonly qkNorm?: { readonly epsilon: number } | undefined;
-  /** Default: by the adapter; on a CPU barriers and workgroup memory cost more than they save. */
+  /** Default: by the adapter, and more where a victim is looked for. */
   readonly workgroup?: number;
 }
 
@@ -35,7 +34,7 @@ export function createKvWrite(
     mode,
     ring = false,
     qkNorm,
-    workgroup = isCpuAdapter(gpu.adapter.info) ? 4 : 64,
+    workgroup = headWorkgroup(gpu, mode === "append" && !ring),
   }: KvWriteConfig,
 ): Promise<Kernel> {
   return gpu.kernel({
@@ -43,6 +42,7 @@ export function createKvWrite(
     code: [
       pagedCode(shape, {
         WORKGROUP: workgroup,
+        SUMMED: Math.min(workgroup, 2 ** Math.ceil(Math.log2(shape.headDim))),
         APPEND: mode === "append",
         RING: ring,
         QK_NORM: qkNorm !== undefined,
@@ -53,7 +53,7 @@ export function createKvWrite(
       pageCode("pages", mode === "append" ? shape : chunkFormat(shape), "write words"),
       rope,
       score,
-      victim,
+      victimCode(workgroup),
       code,
     ],
     bindings: [

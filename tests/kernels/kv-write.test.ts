@@ -29,7 +29,7 @@ import fixture from "./fixtures/pages-q8.json" with { type: "json" };
 import { readF32, readU32, testGpu, upload } from "./gpu.ts";
 
 const CONTEXT = 131072;
-/** Invocations a workgroup: a GPU's and a CPU adapter's. */
+/** Invocations a workgroup: a GPU's, with and without a search for a victim, and a CPU adapter's. */
 let size = 64;
 let storage: KvStorage = "f16";
 let gpu: GpuContext;
@@ -185,7 +185,7 @@ function filled(
   return cache;
 }
 
-describe.each([64, 4])("kv_write append, workgroups of %i", (workgroup) => {
+describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => {
   beforeAll(() => {
     size = workgroup;
   });
@@ -214,7 +214,7 @@ describe.each([64, 4])("kv_write append, workgroups of %i", (workgroup) => {
     expect((await expectTwin(cache, given)).slots).toEqual([[count, count, count]]);
   });
 
-  test.each([1, 31, 32, 33, 64, 65, 500])("victim among %i", async (count) => {
+  test.each([1, 31, 32, 33, 64, 65, 500, 1030])("victim among %i", async (count) => {
     const shape = shapeOf(64);
     const random = uniform(count);
     const cache = filled(shape, 1, count, count, () => randomPairs(random, 64, count));
@@ -403,7 +403,7 @@ describe.each([64, 4])("scores, workgroups of %i", (workgroup) => {
 });
 
 describe.each(
-  [64, 4].flatMap((workgroup) => (["q8", "f32"] as const).map((stored) => [workgroup, stored])),
+  [256, 4].flatMap((workgroup) => (["q8", "f32"] as const).map((stored) => [workgroup, stored])),
 )("kv_write append, workgroups of %i, pages of %s", (workgroup, stored) => {
   beforeAll(() => {
     size = Number(workgroup);
