@@ -1,18 +1,28 @@
 // Causal attention of a prompt chunk over the lane's cache and over the prompt block it lies in, itself
-// included (flash attention).
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), GROUP, TILE (keys
-// staged at once; 2 * TILE * D f32 of workgroup memory), and
-// WINDOW: 0, or the number of tokens a row sees, itself included; the cache is then a ring of WINDOW slots.
-// Workgroups: (ceil(M GROUP / 64), G), one thread a (row, query head of the group): all 64 threads use the
-// same keys, staged once as f32 in workgroup memory, so each K and V word is unpacked once for 64 queries.
+// included (flash attention), its keys divided among the invocations of a workgroup.
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), GROUP, WORKGROUP, QUERIES (a
+// workgroup's), and WINDOW: 0, or the number of tokens a row sees, itself included; the cache is then a ring of WINDOW
+// slots. Loops written out by unroll: h < QUERIES, s < queries whose softmax an invocation keeps, j < 4.
+// Workgroups: (ceil(M GROUP / QUERIES), G). A part of the workgroup is COLUMNS = D / 8 invocations that take one key at
+// a time, 8 dimensions each, for all QUERIES (row, query head) pairs: their products are added up through workgroup
+// memory, where invocation c of the part keeps query c's online softmax; part p takes keys p, p + PARTS, ... and the
+// parts are joined at the end, query by query.
 // Every cached pair is in the past of every row of the block; inside the block, row b sees rows <= b. Rows of a
 // chunk follow one another: row r of the chunk is row rows[0].block_row + r of the block.
-// Bytes: a key and a value (4 D in f16) a kv head and 64 queries; 4 D fma a (query, key).
+// Bytes: a key and a value (4 D in f16) a kv head and QUERIES queries, from the second level of cache; flops: 4 D a
+// (query, key), so 8 a byte in f16 at 8 queries. Of 100 instructions about 60 multiply and add, 13 unpack, the rest is
+// softmax and exchange (34 words of workgroup memory an invocation and key).
+// At M 128, 3 query heads a kv head and G 3: 144 workgroups of 8 subgroups of 32. Registers: 64 f32 of queries and 64 of
+// sums an invocation whatever D is, about 190 in all: one workgroup a core of 64 K registers, whose subgroups wait for
+// their loads together; two barriers a PARTS keys (32 at D 64).
+// Workgroup memory: 4 QUERIES (WORKGROUP + 1 + 2 PARTS) bytes: 10 KiB at D 64, 12.1 KiB at most (D 32).
 
-const WORKGROUP = 64u;
-const QUADS = HEAD_DIM / 4u;
+const COLUMNS = HEAD_DIM / 8u;
+const PARTS = WORKGROUP / COLUMNS; // invocations left over hold none
+const PITCH = WORKGROUP + 1u; // odd, so that the invocations of a part read different banks
 const LOWEST = -3.0e38;
-const FORBIDDEN = -3.2e38;
+// A query's weights are relative to a logit that is raised only when one exceeds it by so much: sums are seldom rescaled.
+const SLACK = 4.0;
 
 struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
@@ -23,24 +33,28 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(4) var<storage, read> pages: array<pages_unit>;
 @group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
-@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [M, H, D]
 
-var<workgroup> sh_key: array<vec4<f32>, TILE * QUADS>;
-var<workgroup> sh_value: array<vec4<f32>, TILE * QUADS>;
+var<workgroup> sh_dot: array<f32, QUERIES * PITCH>; // partial products [QUERIES, WORKGROUP]; in the end sums of V
+var<workgroup> sh_weight: array<f32, QUERIES * PARTS>; // of a part's key for each query; in the end the parts' share
+var<workgroup> sh_rescale: array<f32, QUERIES * PARTS>; // of its sums so far; in the end their reference, then weights' sum
 
+// What an invocation keeps: 8 dimensions of all queries and of their sums, and the softmax of some queries of its part.
 struct State {
-  highest: f32,
-  sum: f32,
-  query: array<vec4<f32>, QUADS>,
-  acc: array<vec4<f32>, QUADS>,
+  //: for h
+  query$h_low: vec4<f32>,
+  query$h_high: vec4<f32>,
+  acc$h_low: vec4<f32>,
+  acc$h_high: vec4<f32>,
+  //: end
+  //: for s
+  row$s: u32, // of the block
+  reference$s: f32,
+  sum$s: f32,
+  //: end
 }
 
-fn stage(i: u32, key: Octet, value: Octet, scales: vec2<f32>) {
-  sh_key[2u * i] = scales.x * key.low;
-  sh_key[2u * i + 1u] = scales.x * key.high;
-  sh_value[2u * i] = scales.y * value.low;
-  sh_value[2u * i + 1u] = scales.y * value.high;
-}
+struct Key { key: Octet, value: Octet, scales: vec2<f32> }
 
 // Tokens between slot `slot` of a ring and row 0 of the block: it holds the newest position that is `slot`
 // modulo WINDOW.
@@ -48,98 +62,159 @@ fn ring_age(slot: u32) -> u32 {
   return (rows[0].position - rows[0].block_row - 1u - slot) % max(WINDOW, 1u);
 }
 
-// Whether block row r is near enough to slot or block row `key` (which is in its past).
-fn near(r: u32, key: u32, cached: bool) -> bool {
-  if (cached) { return r + 1u + ring_age(key) < WINDOW; }
-  return r - key < WINDOW;
+// Whether block row r sees slot or block row `key`.
+fn sees(r: u32, key: u32, cached: bool) -> bool {
+  if (cached) { return WINDOW == 0u || r + 1u + ring_age(key) < WINDOW; }
+  return key <= r && (WINDOW == 0u || r - key < WINDOW);
 }
 
-// Attends to the first `visible` keys of the staged tile, which begins at slot or block row `first`.
-fn attend(state: ptr<function, State>, visible: u32, r: u32, first: u32, cached: bool) {
-  var scores: array<f32, TILE>;
-  var highest = (*state).highest;
-  for (var k = 0u; k < visible; k += 1u) {
-    var sum = vec4<f32>();
-    for (var i = 0u; i < QUADS; i += 1u) { sum = fma((*state).query[i], sh_key[k * QUADS + i], sum); }
-    scores[k] = sum.x + sum.y + sum.z + sum.w;
-    if (WINDOW > 0u && !near(r, first + k, cached)) { scores[k] = FORBIDDEN; }
-    highest = max(highest, scores[k]);
-  }
-  let rescale = exp((*state).highest - highest);
-  (*state).highest = highest;
-  (*state).sum *= rescale;
-  for (var i = 0u; i < QUADS; i += 1u) { (*state).acc[i] *= rescale; }
-  for (var k = 0u; k < visible; k += 1u) {
-    var weight = exp(scores[k] - highest);
-    if (WINDOW > 0u) { weight = select(weight, 0.0, scores[k] == FORBIDDEN); }
-    (*state).sum += weight;
-    for (var i = 0u; i < QUADS; i += 1u) {
-      (*state).acc[i] = fma(vec4<f32>(weight), sh_value[k * QUADS + i], (*state).acc[i]);
+// Attends to one key a part: slot or block row `at`, of which there are `count`. All invocations must call it.
+fn attend(state: ptr<function, State>, t: u32, k: Key, at: u32, count: u32, cached: bool) {
+  let part = t / COLUMNS;
+  let column = t % COLUMNS;
+  //: for h
+  sh_dot[$hu * PITCH + t] = dot((*state).query$h_low, k.key.low) + dot((*state).query$h_high, k.key.high);
+  //: end
+  workgroupBarrier();
+  //: for s
+  {
+    let q = column + $su * COLUMNS;
+    if (q < QUERIES && part < PARTS) {
+      var logit = 0.0;
+      for (var c = 0u; c < COLUMNS; c += 1u) { logit += sh_dot[q * PITCH + part * COLUMNS + c]; }
+      logit *= k.scales.x;
+      let visible = at < count && sees((*state).row$s, at, cached);
+      let before = (*state).reference$s;
+      let reference = select(before, logit, visible && logit > before + SLACK);
+      let rescale = exp(before - reference);
+      let weight = select(0.0, exp(logit - reference), visible);
+      (*state).reference$s = reference;
+      (*state).sum$s = (*state).sum$s * rescale + weight;
+      sh_rescale[part * QUERIES + q] = rescale;
+      sh_weight[part * QUERIES + q] = weight * k.scales.y;
     }
+  }
+  //: end
+  workgroupBarrier();
+  if (part < PARTS) {
+    let first = part * QUERIES;
+    var least = 1.0;
+    //: for h
+    let rescale$h = sh_rescale[first + $hu];
+    least = min(least, rescale$h);
+    //: end
+    if (least < 1.0) {
+      //: for h
+      (*state).acc$h_low *= rescale$h;
+      (*state).acc$h_high *= rescale$h;
+      //: end
+    }
+    //: for h
+    {
+      let weight = vec4<f32>(sh_weight[first + $hu]);
+      (*state).acc$h_low = fma(weight, k.value.low, (*state).acc$h_low);
+      (*state).acc$h_high = fma(weight, k.value.high, (*state).acc$h_high);
+    }
+    //: end
   }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let kv_head = group.y;
-  let index = group.x * WORKGROUP + t;
-  let r = index / GROUP;
-  let head = kv_head * GROUP + index % GROUP;
-  let live = r < batch.rows;
-  let block_row = rows[0].block_row + r;
+  let part = t / COLUMNS;
+  let column = t % COLUMNS;
+  let pairs = batch.rows * GROUP;
+  let first = group.x * QUERIES;
+  let block_row = rows[0].block_row;
   let table = table_row(shape, rows[0].lane, kv_head);
   let count = tables[table];
+  let scale = inverseSqrt(f32(HEAD_DIM));
 
   var state: State;
-  state.highest = LOWEST;
-  if (live) {
-    let query = (r * (shape.heads + 2u * shape.kv_heads) + head) * QUADS;
-    let scale = inverseSqrt(f32(HEAD_DIM));
-    for (var i = 0u; i < QUADS; i += 1u) { state.query[i] = scale * qkv[query + i]; }
+  //: for h
+  {
+    let index = min(first + $hu, pairs - 1u);
+    let head = index / GROUP * (shape.heads + 2u * shape.kv_heads) + kv_head * GROUP + index % GROUP;
+    state.query$h_low = scale * qkv[head * (HEAD_DIM / 4u) + 2u * column];
+    state.query$h_high = scale * qkv[head * (HEAD_DIM / 4u) + 2u * column + 1u];
+  }
+  //: end
+  //: for s
+  state.row$s = block_row + min(first + column + $su * COLUMNS, pairs - 1u) / GROUP;
+  state.reference$s = LOWEST;
+  //: end
+
+  for (var start = 0u; start < count; start += PARTS) {
+    let slot = start + part;
+    let there = min(slot, count - 1u);
+    let page = tables[table + 2u + there / PAGE_SLOTS];
+    let at = column * PAGES_OCTET_UNITS;
+    let k = Key(
+      pages_octet(pages_key(page, there) + at),
+      pages_octet(pages_value(page, there) + at),
+      pages_scales(pages_scale_word(page, there)),
+    );
+    attend(&state, t, k, slot, count, true);
   }
 
-  for (var start = 0u; start < count; start += TILE) {
-    for (var i = t; i < TILE * OCTETS_A_VECTOR; i += WORKGROUP) {
-      let slot = start + i / OCTETS_A_VECTOR;
-      if (slot < count) {
-        let page = tables[table + 2u + slot / PAGE_SLOTS];
-        let at = i % OCTETS_A_VECTOR * PAGES_OCTET_UNITS;
-        stage(
-          i,
-          pages_octet(pages_key(page, slot) + at),
-          pages_octet(pages_value(page, slot) + at),
-          pages_scales(pages_scale_word(page, slot)),
-        );
-      }
+  // Rows of the block that this workgroup's last query sees.
+  let end = block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP + 1u;
+  for (var start = 0u; start < end; start += PARTS) {
+    let row = start + part;
+    let there = min(row, end - 1u);
+    let page = kv_head * shape.chunk_pages + there / PAGE_SLOTS;
+    let at = column * CHUNK_OCTET_UNITS;
+    let k = Key(
+      chunk_octet(chunk_key(page, there) + at),
+      chunk_octet(chunk_value(page, there) + at),
+      chunk_scales(chunk_scale_word(page, there)),
+    );
+    attend(&state, t, k, row, end, false);
+  }
+
+  // Join the parts: each one's share is e^(its reference - the highest) / the sum of all weights.
+  workgroupBarrier();
+  //: for s
+  {
+    let q = column + $su * COLUMNS;
+    if (q < QUERIES && part < PARTS) {
+      sh_rescale[part * QUERIES + q] = state.reference$s;
+      sh_weight[part * QUERIES + q] = state.sum$s;
     }
-    workgroupBarrier();
-    if (live) { attend(&state, min(TILE, count - start), block_row, start, true); }
-    workgroupBarrier();
   }
-
-  // The last block row of this workgroup.
-  let last = rows[0].block_row + min((group.x * WORKGROUP + WORKGROUP - 1u) / GROUP, batch.rows - 1u);
-  for (var start = 0u; start <= last; start += TILE) {
-    for (var i = t; i < TILE * OCTETS_A_VECTOR; i += WORKGROUP) {
-      let row = start + i / OCTETS_A_VECTOR;
-      if (row <= last) {
-        let page = kv_head * shape.chunk_pages + row / PAGE_SLOTS;
-        let at = i % OCTETS_A_VECTOR * CHUNK_OCTET_UNITS;
-        stage(
-          i,
-          chunk_octet(chunk_key(page, row) + at),
-          chunk_octet(chunk_value(page, row) + at),
-          chunk_scales(chunk_scale_word(page, row)),
-        );
-      }
+  //: end
+  workgroupBarrier();
+  var highest = LOWEST;
+  var sum = 0.0;
+  let own = t % QUERIES;
+  for (var p = 0u; p < PARTS; p += 1u) { highest = max(highest, sh_rescale[p * QUERIES + own]); }
+  for (var p = 0u; p < PARTS; p += 1u) {
+    sum += exp(sh_rescale[p * QUERIES + own] - highest) * sh_weight[p * QUERIES + own];
+  }
+  workgroupBarrier();
+  for (var p = t / QUERIES; p < PARTS; p += WORKGROUP / QUERIES) {
+    sh_weight[p * QUERIES + own] = exp(sh_rescale[p * QUERIES + own] - highest) / sum;
+  }
+  //: for h
+  workgroupBarrier();
+  if (part < PARTS) {
+    let share = sh_weight[part * QUERIES + $hu];
+    let at = part * HEAD_DIM + 8u * column;
+    //: for j
+    sh_dot[at + $ju] = share * state.acc$h_low[$j];
+    sh_dot[at + 4u + $ju] = share * state.acc$h_high[$j];
+    //: end
+  }
+  workgroupBarrier();
+  if (first + $hu < pairs) {
+    let index = first + $hu;
+    let head = index / GROUP * shape.heads + kv_head * GROUP + index % GROUP;
+    for (var d = t; d < HEAD_DIM; d += WORKGROUP) {
+      var total = 0.0;
+      for (var p = 0u; p < PARTS; p += 1u) { total += sh_dot[p * HEAD_DIM + d]; }
+      out[head * HEAD_DIM + d] = total;
     }
-    workgroupBarrier();
-    if (live && block_row >= start) { attend(&state, min(TILE, block_row - start + 1u), block_row, start, false); }
-    workgroupBarrier();
   }
-
-  if (live) {
-    let inverse = 1.0 / state.sum;
-    for (var i = 0u; i < QUADS; i += 1u) { out[(r * shape.heads + head) * QUADS + i] = state.acc[i] * inverse; }
-  }
+  //: end
 }

@@ -1,11 +1,16 @@
 /** Attention for CPU adapters, where an invocation is a lane of SIMD: each works on its own (lib/attend.wgsl). */
+import combineSerial from "../../shaders/attention_combine_serial.wgsl?raw";
 import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
 import attend from "../../shaders/lib/attend.wgsl?raw";
-import { LANES, MAX_SPLITS, PREFILL_TILE } from "./attention.ts";
+import { wgslConstants } from "../gpu/kernel.ts";
+import { MAX_SPLITS, PREFILL_QUERIES } from "./attention.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { unroll } from "./unroll.ts";
+
+/** Invocations of a decode workgroup, each with partial sums of its own: the width of SIMD in SwiftShader. */
+const LANES = 4;
 
 /** Most queries of a serial invocation, 1, 2 or 4: more take many seconds to compile on SwiftShader. */
 const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim <= 128 ? 2 : 1);
@@ -39,6 +44,12 @@ export function decodeSerially(format: PageFormat, group: number): string[] {
   return serialCode(decodeSerial, { pages: format }, tile, constants);
 }
 
+/** attention_combine of what `decodeSerially` leaves. */
+export const combineSerially = (headDim: number): string[] => [
+  wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS, LANES }),
+  combineSerial,
+];
+
 /** attention_prefill, with its constants GROUP and WINDOW. */
 export function prefillSerially(format: PageFormat, constants: Record<string, number>): string[] {
   const { headDim } = format;
@@ -47,6 +58,6 @@ export function prefillSerially(format: PageFormat, constants: Record<string, nu
     prefillSerial,
     { pages: format, chunk: chunkFormat(format) },
     { headDim, queries, keys: 1 },
-    { ...constants, LANES: PREFILL_TILE / queries },
+    { ...constants, LANES: PREFILL_QUERIES.serial / queries },
   );
 }

@@ -20,14 +20,9 @@ export const LANE_SPLITS = 8;
 /** Slots a decode workgroup takes at a time. */
 const DECODE_TILE = 64;
 /** (row, query head) pairs of a kv head that a prefill workgroup takes. */
-export const PREFILL_TILE = 64;
-/** Invocations of a serial decode workgroup: the width of SIMD in SwiftShader. */
-export const LANES = 4;
+export const PREFILL_QUERIES = { tiles: 8, serial: 64 } as const;
 
-/**
- * `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same
- * bindings, same workgroups.
- */
+/** `tiles`: GPUs, invocations share loads. `serial`: CPU adapters, each invocation on its own. Same bindings. */
 export type AttentionVariant = "tiles" | "serial";
 
 const attentionVariant = (gpu: GpuContext): AttentionVariant =>
@@ -72,15 +67,18 @@ function decodeTiles(format: PageFormat, group: number): string[] {
 }
 
 /** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
-export function createAttentionCombine(
+export async function createAttentionCombine(
   gpu: GpuContext,
   shape: CacheShape,
   variant = attentionVariant(gpu),
 ): Promise<Kernel> {
-  const lanes = variant === "serial" ? LANES : 1;
+  const { headDim } = shape;
   return gpu.kernel({
     label: `attention_combine ${variant}`,
-    code: [wgslConstants({ HEAD_DIM: shape.headDim, MAX_SPLITS, LANES: lanes }), combine],
+    code:
+      variant === "tiles"
+        ? [wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS }), unroll(combine, { n: 8 })]
+        : (await serialAttention()).combineSerially(headDim),
     bindings: ["uniform", "read", "write"],
   });
 }
@@ -107,17 +105,25 @@ export async function createAttentionPrefill(
 }
 
 function prefillTiles(format: PageFormat, constants: Record<string, number>): string[] {
-  const tile = Math.min(16, Math.floor(16384 / (2 * 4 * format.headDim)));
+  const queries = PREFILL_QUERIES.tiles;
+  const columns = format.headDim / 8;
+  // More than 64 keys at a time would not fit in workgroup memory.
+  const workgroup = Math.min(256, 64 * columns);
   return [
-    pagedCode(format, { ...constants, TILE: tile }),
+    pagedCode(format, { ...constants, WORKGROUP: workgroup, QUERIES: queries }),
     pageCode("pages", format, "read units"),
     pageCode("chunk", chunkFormat(format), "read units"),
-    prefill,
+    unroll(prefill, { h: queries, s: Math.ceil(queries / columns), j: 4 }),
   ];
 }
 
 /** Workgroups of attention_prefill for `rows` rows. */
-export const prefillWorkgroups = (shape: CacheShape, rows: number): [number, number] => [
-  Math.ceil((rows * shape.heads) / shape.kvHeads / PREFILL_TILE),
+export const prefillWorkgroups = (
+  gpu: GpuContext,
+  shape: CacheShape,
+  rows: number,
+  variant = attentionVariant(gpu),
+): [number, number] => [
+  Math.ceil((rows * shape.heads) / shape.kvHeads / PREFILL_QUERIES[variant]),
   shape.kvHeads,
 ];

@@ -315,7 +315,7 @@ export class Transformer {
         {
           kernel: this.parts[layer]!.kernels.attendPrefill,
           bindings: cache.attendPrefill,
-          workgroups: prefillWorkgroups(this.pool.shape, rows),
+          workgroups: prefillWorkgroups(this.gpu, this.pool.shape, rows),
         },
         ...linear.output.dispatches(rows),
         ...linear.gateUp.dispatches(rows),

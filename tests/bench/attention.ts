@@ -112,7 +112,7 @@ for (const variant of VARIANTS) {
     gpu.ledger.storage("activations", "out", rows * 9 * 64 * 4),
   );
   const time = await median(
-    [{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }],
+    [{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }],
     2,
     5,
   );

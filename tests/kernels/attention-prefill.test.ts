@@ -92,7 +92,7 @@ async function difference(
     upload(gpu, cache.tables),
     out,
   );
-  gpu.run([{ kernel, bindings, workgroups: prefillWorkgroups(shape, rows) }]);
+  gpu.run([{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }]);
   const found = await readF32(gpu, out);
 
   let worst = 0;
