@@ -1,6 +1,6 @@
 // npm run size: gzip kB of what a page loads besides weights and the demo until the first token of the default model
-// with default settings; fails above the limit. Its chunks are imported statically: all but chat templates and, on
-// software adapters, attention-serial.js.
+// with default settings; fails above the limit. Its chunks are imported statically: all but chat templates and
+// attention-serial.js on software adapters, matmul-staged.js on GPUs.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,7 +38,8 @@ const core = collect("engine.worker.js", collect("index.js", new Set()));
 const total = print(core);
 console.log(`${(total / 1000).toFixed(1).padStart(7)} kB  core, of ${LIMIT_KB} allowed`);
 // The worker loads them while the weights come.
-const besides = collect("jinja.js", collect("attention-serial.js", new Set()));
+const later = ["jinja.js", "attention-serial.js", "matmul-staged.js"];
+const besides = later.reduce((seen, file) => collect(file, seen), new Set());
 print([...besides].filter((file) => !core.has(file)));
 const wasm = readdirSync(dist, { recursive: true }).filter((name) =>
   String(name).endsWith(".wasm"),

@@ -6,6 +6,7 @@ import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { createMatmul, type MatmulTile } from "./matmul.ts";
+import type { StagedTile } from "./matmul-staged.ts";
 import { createMatvec, type Joins } from "./matvec.ts";
 import { type Epilogue, type ProductBuffers, productShape } from "./product.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type ProductPlan,
   type ProductShapeName,
   productPlan,
+  stagedMatmul,
   TILES,
 } from "./product-plan.ts";
 import { createRmsNorm } from "./rms-norm.ts";
@@ -179,7 +181,14 @@ async function createVariants(
     );
     return { maxRows, foldsNorm: false, bind };
   };
+  const staged = (tile: StagedTile) => async (): Promise<Variant> => {
+    const { createStagedMatmul } = await stagedMatmul();
+    const { bind } = await createStagedMatmul(gpu, { ...common, first: norm === undefined }, tile);
+    return { maxRows: any, foldsNorm: false, bind };
+  };
   const any = Number.POSITIVE_INFINITY;
+  const manyRows = (tile: MatmulTile | StagedTile): (() => Promise<Variant>) =>
+    "loop" in tile ? matmul(any, tile) : staged(tile);
   const split = plan.row === "split-k";
   const ladder: readonly { maxRows: number; create: () => Promise<Variant> }[] =
     asAlone === true
@@ -192,7 +201,7 @@ async function createVariants(
               ]
             : // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
               [{ maxRows: 3, create: matmul(3, ROW) }]),
-          { maxRows: any, create: matmul(any, TILES[plan.tile]) },
+          { maxRows: any, create: manyRows(TILES[plan.tile]) },
         ];
   const needed = (step: { maxRows: number }): boolean =>
     rows === undefined ||

@@ -2,9 +2,11 @@
 import matmulCode from "../../shaders/matmul.wgsl?raw";
 import matvecCode from "../../shaders/matvec.wgsl?raw";
 import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { isCpuAdapter } from "./adapter-kind.ts";
 import type { MatmulTile } from "./matmul.ts";
+import type { StagedTile } from "./matmul-staged.ts";
 
 /**
  * One row of x. split-k: K over the lanes of a workgroup, coalesced. rows: a run of rows of W an invocation, read front
@@ -13,13 +15,20 @@ import type { MatmulTile } from "./matmul.ts";
  */
 export type RowVariant = "split-k" | "rows" | "rows-int8";
 
-/** Many rows of x: register tiles, by rows of x times rows of W, and invocations a workgroup. */
+/**
+ * Many rows of x: by rows of x times rows of W, and invocations a workgroup. The tile is an invocation's, in registers
+ * (shaders/matmul.wgsl), or, staged, a workgroup's (shaders/matmul_staged.wgsl).
+ */
 export const TILES = {
   "8x8/8": { m: 8, n: 8, group: 8, loop: "columns" },
   "8x8/32": { m: 8, n: 8, group: 32, loop: "columns" },
   "4x8/32": { m: 4, n: 8, group: 32, loop: "columns" },
   "4x4/64": { m: 4, n: 4, group: 64, loop: "columns" },
-} as const satisfies Record<string, MatmulTile>;
+  "staged 16x32/256": { m: 16, n: 32, depth: 2, slices: 8 },
+  "staged 32x32/256": { m: 32, n: 32, depth: 2, slices: 4 },
+  "staged 32x32/64": { m: 32, n: 32, depth: 1, slices: 1 },
+  "staged 64x64/256": { m: 64, n: 64, depth: 1, slices: 1 },
+} as const satisfies Record<string, MatmulTile | StagedTile>;
 export type TileVariant = keyof typeof TILES;
 
 export interface ProductPlan {
@@ -27,10 +36,13 @@ export interface ProductPlan {
   readonly tile: TileVariant;
 }
 
-/** Measured by tests/bench/matmul.mjs on SwiftShader; a GPU's by bytes and flops in the shaders' headers. */
+/**
+ * A software adapter's measured by tests/bench/matmul.mjs on SwiftShader; a GPU's by the counts in the shaders'
+ * headers: 128 rows of a small model are few workgroups, so the smallest tile, which leaves no core idle.
+ */
 export const PLANS = {
   "row-tiles": { row: "rows", tile: "8x8/8" },
-  "split-k": { row: "split-k", tile: "8x8/32" },
+  "split-k": { row: "split-k", tile: "staged 16x32/256" },
 } as const satisfies Record<string, ProductPlan>;
 
 /** How products are computed where nothing was measured: see `isCpuAdapter`. */
@@ -54,10 +66,14 @@ export const productPlan = (gpu: GpuContext): ProductPlan =>
 export const hasIntegerDot = ({ gpu }: GpuContext): boolean =>
   gpu.wgslLanguageFeatures?.has("packed_4x8_integer_dot_product") ?? false;
 
-/** Changes whenever a kernel does that was measured: FNV-1a of their sources. */
-export function productVersion(): string {
+/** Loaded on GPUs alone. */
+export const stagedMatmul = () => loadLater("products on GPUs", () => import("./matmul-staged.ts"));
+
+/** Changes whenever a kernel does that is measured on the device: FNV-1a of their sources. */
+export async function productVersion({ adapter }: GpuContext): Promise<string> {
+  const staged = isCpuAdapter(adapter.info) ? [] : [(await stagedMatmul()).code];
   let hash = 0x811c9dc5;
-  for (const code of [matvecCode, rowsCode, matmulCode])
+  for (const code of [matvecCode, rowsCode, matmulCode, ...staged])
     for (let i = 0; i < code.length; i += 1)
       hash = Math.imul(hash ^ code.charCodeAt(i), 0x01000193) >>> 0;
   return hash.toString(16);

@@ -1,5 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
+import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { BATCH_WORDS } from "../kernels/batch.ts";
 import { createLinear, type LinearConfig } from "../kernels/linear.ts";
 import {
@@ -37,7 +38,7 @@ export async function tuneProducts(
   const start = performance.now();
   const seconds = (): number => (performance.now() - start) / 1000;
   const base = { mode, plan: productPlan(gpu), timings: [] };
-  const key = tuningKey(gpu, weights, mode);
+  const key = await tuningKey(gpu, weights, mode);
   const plan = parsePlan(gpu, await soon(store?.read(key)));
   if (plan) return { ...base, plan, source: "remembered", seconds: seconds() };
   const tuner = new Tuner(gpu, config, weights, mode, start + BUDGET_MS[mode]);
@@ -52,8 +53,8 @@ export async function tuneProducts(
   );
   const tile = await tuner.best<TileVariant>(
     base.plan.tile,
-    tileVariants(mode),
-    TILE_ROWS,
+    tileVariants(gpu, mode),
+    tileRows(gpu),
     (tile) => ({
       ...base.plan,
       tile,
@@ -64,8 +65,9 @@ export async function tuneProducts(
   return { mode, source: "measured", plan: found, timings: tuner.timings, seconds: seconds() };
 }
 
-/** Rows at which tiles are timed. */
-const TILE_ROWS = Math.min(32, CHUNK_ROWS);
+/** Rows at which tiles are timed: a chunk, or what a software adapter has time for, to which more is no different. */
+const tileRows = ({ adapter }: GpuContext): number =>
+  isCpuAdapter(adapter.info) ? Math.min(32, CHUNK_ROWS) : CHUNK_ROWS;
 
 function rowVariants(gpu: GpuContext, weights: ModelWeights, mode: TuningMode): RowVariant[] {
   const integer =
@@ -75,16 +77,27 @@ function rowVariants(gpu: GpuContext, weights: ModelWeights, mode: TuningMode): 
   return ["split-k", "rows", ...(integer ? (["rows-int8"] as const) : [])];
 }
 
-const tileVariants = (mode: TuningMode): TileVariant[] =>
-  mode === "full" ? (Object.keys(TILES) as TileVariant[]) : ["8x8/8", "8x8/32"];
+/** Software adapters have no workgroup memory nearer than the cache. */
+function tileVariants({ adapter }: GpuContext, mode: TuningMode): TileVariant[] {
+  const all = Object.keys(TILES) as TileVariant[];
+  if (isCpuAdapter(adapter.info))
+    return mode === "full" ? all.filter((tile) => "loop" in TILES[tile]) : ["8x8/8", "8x8/32"];
+  if (mode === "full") return all;
+  return ["staged 16x32/256", "staged 32x32/256", "staged 64x64/256", "8x8/32"];
+}
 
 /** Adapter, shaders and the shapes that are timed: another of any is another case. */
-function tuningKey(gpu: GpuContext, weights: ModelWeights, mode: TuningMode): string {
+async function tuningKey(
+  gpu: GpuContext,
+  weights: ModelWeights,
+  mode: TuningMode,
+): Promise<string> {
   const { vendor, architecture, device, description } = gpu.adapter.info;
   const shapes = Object.values(matrices(weights)).map(
     ({ matrix }) => `${matrix.rows}x${matrix.cols} ${matrix.parts[0].layout.name}`,
   );
-  return [vendor, architecture, device, description, productVersion(), mode, ...shapes].join("|");
+  const version = await productVersion(gpu);
+  return [vendor, architecture, device, description, version, mode, ...shapes].join("|");
 }
 
 function parsePlan(gpu: GpuContext, text: string | undefined): ProductPlan | undefined {
@@ -144,7 +157,9 @@ class Tuner {
       epilogue: architecture.activation === "gelu" ? "geglu" : "swiglu",
       norm: { gain: layer!.mlpNorm, epsilon: normEpsilon },
     };
-    this.configs = mode === "full" ? [gated, ...Object.values(others)] : [gated];
+    // A GPU's cores may be too many for a short product: of the wide and the deep one it has time for both.
+    const quick = isCpuAdapter(gpu.adapter.info) ? [gated] : [gated, others.down];
+    this.configs = mode === "full" ? [gated, ...Object.values(others)] : quick;
   }
 
   /** The fastest of `variants` on `rows` rows; `usual` unless another is clearly faster. */

@@ -2,8 +2,8 @@ import type { GpuContext } from "../gpu/context.ts";
 import { type ProductPlan, productPlan } from "../kernels/product-plan.ts";
 
 /**
- * off: kernels by the adapter's kind. fast: the largest product of a layer is timed, within 2 s. full: all products
- * of a layer, all tile shapes and packed integer products, within 30 s.
+ * off: kernels by the adapter's kind. fast: the largest product of a layer is timed, on GPUs the deepest too, within
+ * 2 s. full: all products of a layer, all tile shapes and packed integer products, within 30 s.
  */
 export type TuningMode = "off" | "fast" | "full";
 

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GgmlType } from "../../src/formats/ggml-types.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { testGpu } from "./gpu.ts";
+import { createLinear } from "../../src/kernels/linear.ts";
+import { TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
+import { uploadMatrix } from "../../src/kernels/weights.ts";
+import { readF32, testGpu, upload } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
-import { ALL_TYPES, gateUp, randomTensor } from "./random-tensor.ts";
+import { ALL_TYPES, gateUp, randomFloats, randomTensor } from "./random-tensor.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -65,6 +68,44 @@ describe.each(["row-tiles", "split-k"] as const)("matmul, %s", (shape) => {
     await checkProduct(gpu, { ...product(21, 36, "F16"), rows: 6, shape });
     const upload = { maxBindingBytes: 16 * 32 * 5, chunkBytes: 700 };
     await checkProduct(gpu, { ...product(70, 160, "Q8_0"), rows: 6, shape, upload });
+  });
+});
+
+/** Of the other tiles what differs between them: how outputs, stages and slices are divided. */
+const STAGED = (Object.keys(TILES) as TileVariant[]).filter((tile) => tile.startsWith("staged"));
+
+describe.each(STAGED)("matmul, %s", (tile) => {
+  const shape = { row: "split-k", tile } as const;
+
+  it.each([5, 70])("takes %i rows, odd heights and widths", async (rows) => {
+    await checkProduct(gpu, { ...product(1, 32), rows, shape });
+    await checkProduct(gpu, { ...product(75, 2080, "Q8_0"), rows, shape, bias: true, first: 2 });
+    await checkProduct(gpu, { ...product(34, 100, "F32"), rows, shape, epilogue: "add" });
+  });
+
+  it("gates", async () => {
+    const config = { rows: 19, shape, epilogue: "swiglu", interleave: true, bias: true } as const;
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_1", "Q4_1") });
+    await checkProduct(gpu, { ...config, ...gateUp(21, 256, "Q4_K", "Q6_K") });
+  });
+
+  it("gives a row the same bits whatever rows are beside it", async () => {
+    const [n, k, rows] = [45, 576, 37];
+    const matrix = await uploadMatrix(gpu, "W", product(n, k).sources);
+    const linear = await createLinear(gpu, { matrix, epilogue: "store", shape, rows: [rows] });
+    const x = randomFloats(rows * k, 3);
+    const run = async (count: number, input: Float32Array) => {
+      const y = upload(gpu, new Float32Array(count * n));
+      const batch = gpu.ledger.uniform("batch", new Uint32Array([count, 0, 0, 0]));
+      gpu.run(linear.bind({ batch, x: upload(gpu, input), y }).dispatches(count, true));
+      return readF32(gpu, y);
+    };
+    const together = await run(rows, x);
+    for (const m of [0, 17, 36]) {
+      const alone = await run(1, x.slice(m * k, (m + 1) * k));
+      expect(together.slice(m * n, (m + 1) * n)).toEqual(alone);
+    }
+    gpu.ledger.destroyAll();
   });
 });
 

@@ -22,7 +22,7 @@ import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
 import { createNll } from "../../src/kernels/nll.ts";
 import { createObserve } from "../../src/kernels/observe.ts";
 import { KV_STORAGES } from "../../src/kernels/page-format.ts";
-import { PLANS } from "../../src/kernels/product-plan.ts";
+import { PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
 import { createRetainedMass } from "../../src/kernels/retained-mass.ts";
 import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
@@ -82,6 +82,13 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
         norm: { gain, epsilon: 1e-5 },
         bias: gain,
       });
+      for (const tile of Object.keys(TILES) as TileVariant[])
+        await createLinear(gpu, {
+          matrix: matrix(layout, 192, 576),
+          epilogue,
+          shape: { row: "split-k", tile },
+          rows: [9],
+        });
       for (const shape of [PLANS["split-k"], { row: "rows-int8", tile: "4x4/64" }] as const)
         await createLinear(gpu, {
           matrix: matrix(layout, 192, 576),
