@@ -18,7 +18,6 @@ import {
   TILES,
 } from "./product-plan.ts";
 import { createRmsNorm } from "./rms-norm.ts";
-import { integerDot } from "./weight-layouts.ts";
 import type { WeightMatrix, WeightPart } from "./weights.ts";
 
 /**
@@ -171,14 +170,8 @@ async function createVariants(
     };
     return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
   };
-  const integer = plan.row === "rows-int8" ? integerDot(part.layout) : undefined;
   const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
-    const layout = tile.loop === "blocks" ? (integer ?? part.layout) : part.layout;
-    const { bind } = await createMatmul(
-      gpu,
-      { ...common, layout, first: norm === undefined },
-      tile,
-    );
+    const { bind } = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
     return { maxRows, foldsNorm: false, bind };
   };
   const staged = (tile: StagedTile) => async (): Promise<Variant> => {

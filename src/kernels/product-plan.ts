@@ -10,10 +10,9 @@ import type { StagedTile } from "./matmul-staged.ts";
 
 /**
  * One row of x. split-k: K over the lanes of a workgroup, coalesced. rows: a run of rows of W an invocation, read front
- * to back. rows-int8: the same with packed integer dot products where the weights have them; x is rounded, see
- * shaders/lib/weights_q4_int8.wgsl.
+ * to back.
  */
-export type RowVariant = "split-k" | "rows" | "rows-int8";
+export type RowVariant = "split-k" | "rows";
 
 /**
  * Many rows of x: by rows of x times rows of W, and invocations a workgroup. The tile is an invocation's, in registers
@@ -61,10 +60,6 @@ export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
 
 export const productPlan = (gpu: GpuContext): ProductPlan =>
   measured.get(gpu) ?? PLANS[productShapeFor(gpu.adapter)];
-
-/** Whether WGSL has packed integer dot products here. */
-export const hasIntegerDot = ({ gpu }: GpuContext): boolean =>
-  gpu.wgslLanguageFeatures?.has("packed_4x8_integer_dot_product") ?? false;
 
 /** Loaded on GPUs alone. */
 export const stagedMatmul = () => loadLater("products on GPUs", () => import("./matmul-staged.ts"));

@@ -11,7 +11,6 @@ import weightsF32 from "../../shaders/lib/weights_f32.wgsl?raw";
 import plainDot from "../../shaders/lib/weights_plain_dot.wgsl?raw";
 import weightsQ4 from "../../shaders/lib/weights_q4.wgsl?raw";
 import q4Dot from "../../shaders/lib/weights_q4_dot.wgsl?raw";
-import q4Int8Dot from "../../shaders/lib/weights_q4_int8.wgsl?raw";
 import weightsQ5 from "../../shaders/lib/weights_q5.wgsl?raw";
 import weightsQ6 from "../../shaders/lib/weights_q6.wgsl?raw";
 import weightsQ8 from "../../shaders/lib/weights_q8.wgsl?raw";
@@ -70,15 +69,6 @@ export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
   bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], weightsBf16, plainDot),
   f32: layout("f32", [quants(32, "array<vec4<f32>>")], weightsF32, plainDot),
 };
-
-/**
- * The same weights with packed integer dot products, x in int8 times a scale a block; undefined where the layout
- * has none.
- */
-export function integerDot(of: WeightLayout): WeightLayout | undefined {
-  if (!of.code.includes(q4Dot)) return undefined;
-  return { ...of, code: of.code.map((part) => (part === q4Dot ? q4Int8Dot : part)) };
-}
 
 const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
   Q4_0: "q4",

@@ -4,7 +4,6 @@ import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { BATCH_WORDS } from "../kernels/batch.ts";
 import { createLinear, type LinearConfig } from "../kernels/linear.ts";
 import {
-  hasIntegerDot,
   type ProductPlan,
   productPlan,
   productVersion,
@@ -12,7 +11,6 @@ import {
   TILES,
   type TileVariant,
 } from "../kernels/product-plan.ts";
-import { integerDot } from "../kernels/weight-layouts.ts";
 import { CHUNK_ROWS } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "./tuning.ts";
@@ -39,18 +37,13 @@ export async function tuneProducts(
   const seconds = (): number => (performance.now() - start) / 1000;
   const base = { mode, plan: productPlan(gpu), timings: [] };
   const key = await tuningKey(gpu, weights, mode);
-  const plan = parsePlan(gpu, await soon(store?.read(key)));
+  const plan = parsePlan(await soon(store?.read(key)));
   if (plan) return { ...base, plan, source: "remembered", seconds: seconds() };
   const tuner = new Tuner(gpu, config, weights, mode, start + BUDGET_MS[mode]);
-  const row = await tuner.best<RowVariant>(
-    base.plan.row,
-    rowVariants(gpu, weights, mode),
-    1,
-    (row) => ({
-      ...base.plan,
-      row,
-    }),
-  );
+  const row = await tuner.best<RowVariant>(base.plan.row, ROW_VARIANTS, 1, (row) => ({
+    ...base.plan,
+    row,
+  }));
   const tile = await tuner.best<TileVariant>(
     base.plan.tile,
     tileVariants(gpu, mode),
@@ -69,13 +62,7 @@ export async function tuneProducts(
 const tileRows = ({ adapter }: GpuContext): number =>
   isCpuAdapter(adapter.info) ? Math.min(32, CHUNK_ROWS) : CHUNK_ROWS;
 
-function rowVariants(gpu: GpuContext, weights: ModelWeights, mode: TuningMode): RowVariant[] {
-  const integer =
-    mode === "full" &&
-    hasIntegerDot(gpu) &&
-    weights.layers[0]!.gateUp.parts.some(({ layout }) => integerDot(layout));
-  return ["split-k", "rows", ...(integer ? (["rows-int8"] as const) : [])];
-}
+const ROW_VARIANTS: readonly RowVariant[] = ["split-k", "rows"];
 
 /** Software adapters have no workgroup memory nearer than the cache. */
 function tileVariants({ adapter }: GpuContext, mode: TuningMode): TileVariant[] {
@@ -100,11 +87,11 @@ async function tuningKey(
   return [vendor, architecture, device, description, version, mode, ...shapes].join("|");
 }
 
-function parsePlan(gpu: GpuContext, text: string | undefined): ProductPlan | undefined {
+function parsePlan(text: string | undefined): ProductPlan | undefined {
   try {
     const { row, tile } = JSON.parse(text ?? "null") as ProductPlan;
-    const known = ["split-k", "rows", "rows-int8"].includes(row) && Object.hasOwn(TILES, tile);
-    return known && (row !== "rows-int8" || hasIntegerDot(gpu)) ? { row, tile } : undefined;
+    const known = ROW_VARIANTS.includes(row) && Object.hasOwn(TILES, tile);
+    return known ? { row, tile } : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { type ProductPlan, productPlan } from "../kernels/product-plan.ts";
 
 /**
  * off: kernels by the adapter's kind. fast: the largest product of a layer is timed, on GPUs the deepest too, within
- * 2 s. full: all products of a layer, all tile shapes and packed integer products, within 30 s.
+ * 2 s. full: all products of a layer and all tile shapes, within 30 s.
  */
 export type TuningMode = "off" | "fast" | "full";
 

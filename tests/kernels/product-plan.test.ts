@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createAttentionCombine, MAX_SPLITS } from "../../src/kernels/attention.ts";
 import { createLinear } from "../../src/kernels/linear.ts";
-import { hasIntegerDot, PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
+import { PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
 import { uploadMatrix } from "../../src/kernels/weights.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
@@ -22,22 +22,6 @@ const product = (n: number, k: number, type: "Q4_0" | "Q4_1" | "Q8_0" = "Q4_1") 
 describe("every variant that a plan may name", () => {
   it.each(Object.keys(TILES) as TileVariant[])("tiles of %s", async (tile) => {
     await checkProduct(gpu, { ...product(45, 576), rows: 13, shape: { row: "rows", tile } });
-  });
-
-  it.each(["Q4_0", "Q4_1"] as const)("packed integer dot products: %s", async (type) => {
-    expect(hasIntegerDot(gpu)).toBe(true);
-    const shape = { row: "rows-int8", tile: "8x8/8" } as const;
-    for (const wideScales of [false, true])
-      await checkProduct(gpu, {
-        ...product(45, 576, type),
-        rows: 1,
-        shape,
-        wideScales,
-        integer: true,
-      });
-    await checkProduct(gpu, { ...product(20, 64, type), rows: 3, shape, integer: true });
-    // Other layouts stay in f32.
-    await checkProduct(gpu, { ...product(45, 576, "Q8_0"), rows: 1, shape });
   });
 });
 

@@ -89,7 +89,7 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
           shape: { row: "split-k", tile },
           rows: [9],
         });
-      for (const shape of [PLANS["split-k"], { row: "rows-int8", tile: "4x4/64" }] as const)
+      for (const shape of [PLANS["split-k"], { row: "rows", tile: "4x4/64" }] as const)
         await createLinear(gpu, {
           matrix: matrix(layout, 192, 576),
           epilogue,

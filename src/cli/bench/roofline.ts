@@ -1,4 +1,3 @@
-import dot4 from "../../../shaders/bench/dot4.wgsl?raw";
 import fma from "../../../shaders/bench/fma.wgsl?raw";
 import read from "../../../shaders/bench/read.wgsl?raw";
 import type { GpuContext } from "../../gpu/context.ts";
@@ -14,8 +13,6 @@ export interface Roofline {
   bytesPerS: number;
   /** The same for each pattern of access. */
   readBytesPerS: { contiguous: number; coalesced: number };
-  /** Operations of packed 4x8-bit integer dot products, eight each; where WGSL has them. */
-  dot4OpsPerS?: number;
 }
 
 const GROUP = 64;
@@ -26,8 +23,6 @@ const MANY_GROUPS = 8192;
 const FAST_MS = 1;
 const READ_BYTES = 64 << 20;
 const READS = 64;
-
-const FEATURE = "packed_4x8_integer_dot_product";
 
 /** A dispatch of `groups` workgroups of fma.wgsl, and its work. */
 export async function fmaDispatch(gpu: GpuContext, groups = FEW_GROUPS): Promise<Measured> {
@@ -96,16 +91,11 @@ export async function measureRoofline(gpu: GpuContext, timer: GpuTimer): Promise
   const flopsPerS = await rate(timer, (groups) => fmaDispatch(gpu, groups));
   const contiguous = await readRate(gpu, timer, true);
   const coalesced = await readRate(gpu, timer, false);
-  const roofline: Roofline = {
+  return {
     flopsPerS,
     bytesPerS: Math.max(contiguous, coalesced),
     readBytesPerS: { contiguous, coalesced },
   };
-  if (!gpu.gpu.wgslLanguageFeatures?.has(FEATURE)) return roofline;
-  const dot4OpsPerS = await rate(timer, (groups) =>
-    arithmetic(gpu, "bench dot4", dot4, groups, 64),
-  );
-  return { ...roofline, dot4OpsPerS };
 }
 
 export interface Share {

@@ -54,12 +54,11 @@ function readHistories(text: string): number[] {
 }
 
 function table({ timing, roofline, steps, layouts }: KernelReport): string {
-  const { flopsPerS, readBytesPerS, dot4OpsPerS } = roofline;
+  const { flopsPerS, readBytesPerS } = roofline;
   const giga = (value: number): string => (value / 1e9).toFixed(2);
   return [
     `roofline: ${giga(flopsPerS)} GFLOPS fma, reads ${giga(readBytesPerS.contiguous)} GB/s contiguous,` +
-      ` ${giga(readBytesPerS.coalesced)} GB/s coalesced` +
-      (dot4OpsPerS === undefined ? "" : `, ${giga(dot4OpsPerS)} Gop/s packed 4x8 dot`),
+      ` ${giga(readBytesPerS.coalesced)} GB/s coalesced`,
     `timing by ${timing}; medians`,
     ...steps.flatMap(({ name, ms, dispatches, dispatchesPerLayer, cacheOfStep, kernels }) => [
       "",
