@@ -10,12 +10,14 @@
 // highest score among POOL rows on either side: what is kept is kept with its surroundings. With OBSERVED
 // ln(attention that was observed) is added, both divided by their deviations.
 //
-// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64), HEAD_STRIDE, QUERIES (expected queries a head,
+// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64 or 256), HEAD_STRIDE, QUERIES (expected queries a head,
 // at least 1); what is used: MOVING, PAIR_NORM,
 // QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY, STANDARDISE, POOL, OBSERVED; lib/candidates_*, lib/rope,
 // lib/score. Workgroups: (1, G, rows of a step, or 1).
 // Bytes: a key (and value) a candidate, read once for each of anchor, deviations, scores. Flops: 2 D a feature
-// and candidate (D^2 for QUADRATIC). Workgroup memory: 16 WORKGROUP + 3 D f32 (7 KiB at D 256).
+// and candidate (D^2 for QUADRATIC). Workgroup memory: 6 WORKGROUP + (QUERIES + 2) D f32 (12 KiB at WORKGROUP 256,
+// D 256, QUERIES 4). There are only G workgroups, each bound by the latency of its loads: the more threads, the
+// fewer rounds of them.
 
 const HALF_DIM = HEAD_DIM / 2u;
 const QUADS = HEAD_DIM / 4u;
@@ -53,7 +55,7 @@ var<workgroup> sh_moving: array<vec4<f32>, QUERIES * QUADS>; // the expected que
 var<workgroup> sh_anchor: array<vec4<f32>, QUADS>; // of unit length
 var<workgroup> sh_plain_anchor: array<vec4<f32>, QUADS>;
 var<workgroup> sh_inverse: array<f32, WORKGROUP>;
-var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP * 4u>;
+var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP>;
 var<workgroup> sh_pool: array<f32, WORKGROUP + 2u * POOL>;
 
 // Dimensions [8 o, 8 o + 8) of a key and their partners D/2 further on: what RoPE turns together.
@@ -127,19 +129,22 @@ fn turn_expected_queries(t: u32, base: u32, last: u32) {
   }
 }
 
-// Quad q [4] of the sum over all threads' `mine`.
-fn leave(mine: Pairs, t: u32) {
-  sh_sums[4u * t] = mine.low.low;
-  sh_sums[4u * t + 1u] = mine.low.high;
-  sh_sums[4u * t + 2u] = mine.high.low;
-  sh_sums[4u * t + 3u] = mine.high.high;
-}
-fn left_sum(q: u32) -> vec4<f32> {
-  let part = 2u * (q / (QUADS / 2u)) + q % 2u;
-  let o = q % (QUADS / 2u) / 2u;
+// What one quad of every thread adds up to, for the octet that thread t < HALF_OCTETS has. Every thread must call it.
+fn sum_of_shares(mine: vec4<f32>, t: u32) -> vec4<f32> {
+  workgroupBarrier();
+  sh_sums[t] = mine;
+  workgroupBarrier();
   var sum = vec4<f32>();
-  for (var s = 0u; s < SHARES; s += 1u) { sum += sh_sums[4u * (s * HALF_OCTETS + o) + part]; }
+  if (t < HALF_OCTETS) {
+    for (var s = 0u; s < SHARES; s += 1u) { sum += sh_sums[s * HALF_OCTETS + t]; }
+  }
   return sum;
+}
+fn sum_of_pairs(mine: Pairs, t: u32) -> Pairs {
+  return Pairs(
+    Octet(sum_of_shares(mine.low.low, t), sum_of_shares(mine.low.high, t)),
+    Octet(sum_of_shares(mine.high.low, t), sum_of_shares(mine.high.high, t)),
+  );
 }
 
 struct Head { lane: u32, last: u32, total: u32, count: u32, row: u32, kv_head: u32, base: u32 }
@@ -167,17 +172,24 @@ fn find_anchors(t: u32, h: Head) {
     }
     workgroupBarrier();
   }
+  let q = 2u * t;
   if (NOVELTY) {
-    leave(sum, t);
-    workgroupBarrier();
-    for (var q = t; q < QUADS; q += WORKGROUP) { sh_anchor[q] = left_sum(q); }
-    workgroupBarrier();
+    let all = sum_of_pairs(sum, t);
+    if (t < HALF_OCTETS) {
+      sh_anchor[q] = all.low.low;
+      sh_anchor[q + 1u] = all.low.high;
+      sh_anchor[q + QUADS / 2u] = all.high.low;
+      sh_anchor[q + QUADS / 2u + 1u] = all.high.high;
+    }
   }
   if (PLAIN_NOVELTY) {
-    leave(plain, t);
-    workgroupBarrier();
-    for (var q = t; q < QUADS; q += WORKGROUP) { sh_plain_anchor[q] = left_sum(q); }
-    workgroupBarrier();
+    let all = sum_of_pairs(plain, t);
+    if (t < HALF_OCTETS) {
+      sh_plain_anchor[q] = all.low.low;
+      sh_plain_anchor[q + 1u] = all.low.high;
+      sh_plain_anchor[q + QUADS / 2u] = all.high.low;
+      sh_plain_anchor[q + QUADS / 2u + 1u] = all.high.high;
+    }
   }
 }
 

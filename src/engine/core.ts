@@ -10,7 +10,6 @@ import type { Need } from "../cache/policies/policy.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
-import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { type KvStorage, scratchBytes } from "../kernels/page-format.ts";
 import { blockRows } from "../model/buffers.ts";
@@ -72,7 +71,7 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
-    this.costs = new StepCosts(isCpuAdapter(state.gpu.adapter.info));
+    this.costs = new StepCosts(state.gpu.kind === "cpu");
   }
 
   /** What requests do that do not say. */
@@ -96,8 +95,8 @@ export class EngineCore {
     });
   }
 
-  /** The model's file and what its header says. */
-  get model(): Pick<DeviceStateInputs, "source" | "gguf" | "config"> {
+  /** The model's file, what its header says, and what the device's state was made from. */
+  get model(): DeviceStateInputs {
     return this.inputs;
   }
 

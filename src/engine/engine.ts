@@ -4,8 +4,8 @@ import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../erro
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { startSha256 } from "../formats/sha256.ts";
+import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
-import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
@@ -132,7 +132,7 @@ export class InferenceEngine {
 
     const { policy } = settings;
     // On software adapters compiling the variants would cost more than the best of them saves.
-    const measurable = options.tuningStore && !isCpuAdapter(context.adapter.info);
+    const measurable = options.tuningStore && context.kind === "gpu";
     const tuning = options.tuning ?? (measurable ? "fast" : undefined);
     const inputs: DeviceStateInputs = {
       source,
@@ -249,7 +249,7 @@ export class InferenceEngine {
         architecture,
         device: adapter.info.device,
         description,
-        fallback: isCpuAdapter(adapter.info),
+        fallback: adapterKind(adapter.info) === "cpu",
       },
       features: [...device.features],
       kernels: { ...state.runner.transformer.variants },

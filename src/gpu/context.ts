@@ -1,4 +1,5 @@
 import { WinnowError } from "../errors.ts";
+import { type AdapterKind, adapterKind } from "./adapter-kind.ts";
 import {
   compileKernel,
   type Dispatch,
@@ -23,13 +24,21 @@ export class GpuContext {
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly ledger: MemoryLedger;
+  /** What kernels are picked for. */
+  readonly kind: AdapterKind;
   private readonly kernels = new Map<string, Promise<Kernel>>();
 
-  constructor(gpu: GPU, adapter: GPUAdapter, device: GPUDevice) {
+  constructor(
+    gpu: GPU,
+    adapter: GPUAdapter,
+    device: GPUDevice,
+    kind: AdapterKind = adapterKind(adapter.info),
+  ) {
     this.gpu = gpu;
     this.adapter = adapter;
     this.device = device;
     this.ledger = new MemoryLedger(device);
+    this.kind = kind;
   }
 
   /** Compiles a kernel once for each distinct source. */
@@ -97,10 +106,11 @@ export class GpuContext {
 }
 
 /**
- * Opens an adapter and a device with the largest buffers the adapter offers.
+ * Opens an adapter and a device with the largest buffers the adapter offers. `kind`: what kernels are picked for,
+ * if not what the adapter is: to test and time the others.
  * Throws no_webgpu, no_adapter, adapter_too_weak.
  */
-export async function openGpu(gpu: GPU | undefined): Promise<GpuContext> {
+export async function openGpu(gpu: GPU | undefined, kind?: AdapterKind): Promise<GpuContext> {
   if (!gpu) {
     throw new WinnowError("no_webgpu", "this browser has no WebGPU (navigator.gpu is missing)", {
       hint: "Use a current Chrome, Edge, Safari or Firefox, over https or localhost.",
@@ -130,5 +140,5 @@ export async function openGpu(gpu: GPU | undefined): Promise<GpuContext> {
     requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
-  return new GpuContext(gpu, adapter, device);
+  return new GpuContext(gpu, adapter, device, kind);
 }

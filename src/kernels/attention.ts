@@ -4,7 +4,6 @@ import prefill from "../../shaders/attention_prefill.wgsl?raw";
 import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
@@ -26,7 +25,7 @@ export const PREFILL_QUERIES = { tiles: 8, serial: 64 } as const;
 export type AttentionVariant = "tiles" | "serial";
 
 const attentionVariant = (gpu: GpuContext): AttentionVariant =>
-  isCpuAdapter(gpu.adapter.info) ? "serial" : "tiles";
+  gpu.kind === "cpu" ? "serial" : "tiles";
 
 /** Loaded on CPU adapters alone. */
 const serialAttention = () =>

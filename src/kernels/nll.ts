@@ -1,12 +1,11 @@
 import code from "../../shaders/nll.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 
 /** Bindings: { V, out, 0, 0 }, logits [M, V], targets [M], nll. Workgroups: (M). */
 export function createNll(
   gpu: GpuContext,
-  workgroup = isCpuAdapter(gpu.adapter.info) ? 16 : 256,
+  workgroup = gpu.kind === "cpu" ? 16 : 256,
 ): Promise<Kernel> {
   return gpu.kernel({
     label: "nll",

@@ -4,7 +4,6 @@ import matvecCode from "../../shaders/matvec.wgsl?raw";
 import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
 import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import type { MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
 
@@ -44,12 +43,11 @@ export const PLANS = {
   "split-k": { row: "split-k", tile: "staged 16x32/256" },
 } as const satisfies Record<string, ProductPlan>;
 
-/** How products are computed where nothing was measured: see `isCpuAdapter`. */
+/** How products are computed where nothing was measured: by `GpuContext.kind`. */
 export type ProductShapeName = keyof typeof PLANS;
 
-/** Which shape of product suits the adapter. */
-export const productShapeFor = (adapter: GPUAdapter): ProductShapeName =>
-  isCpuAdapter(adapter.info) ? "row-tiles" : "split-k";
+export const productShapeFor = ({ kind }: GpuContext): ProductShapeName =>
+  kind === "cpu" ? "row-tiles" : "split-k";
 
 const measured = new WeakMap<GpuContext, ProductPlan>();
 
@@ -59,14 +57,14 @@ export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
 };
 
 export const productPlan = (gpu: GpuContext): ProductPlan =>
-  measured.get(gpu) ?? PLANS[productShapeFor(gpu.adapter)];
+  measured.get(gpu) ?? PLANS[productShapeFor(gpu)];
 
 /** Loaded on GPUs alone. */
 export const stagedMatmul = () => loadLater("products on GPUs", () => import("./matmul-staged.ts"));
 
 /** Changes whenever a kernel does that is measured on the device: FNV-1a of their sources. */
-export async function productVersion({ adapter }: GpuContext): Promise<string> {
-  const staged = isCpuAdapter(adapter.info) ? [] : [(await stagedMatmul()).code];
+export async function productVersion({ kind }: GpuContext): Promise<string> {
+  const staged = kind === "cpu" ? [] : [(await stagedMatmul()).code];
   let hash = 0x811c9dc5;
   for (const code of [matvecCode, rowsCode, matmulCode, ...staged])
     for (let i = 0; i < code.length; i += 1)

@@ -14,8 +14,8 @@ import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { headDataShape, type ScoreFeatures } from "./score-features.ts";
 
-/** Invocations of a workgroup. */
-export const SCORE_WORKGROUP = 64;
+/** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
+type ScoreWorkgroup = 64 | 256;
 
 /**
  * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `step`, the
@@ -44,6 +44,7 @@ export function createScoreCache(
   format: CacheShape,
   features: ScoreFeatures,
   target: ScoreTarget,
+  workgroup: ScoreWorkgroup = gpu.kind === "cpu" ? 64 : 256,
 ): Promise<Kernel> {
   const { headDim } = format;
   if (headDim % 16 !== 0)
@@ -55,7 +56,7 @@ export function createScoreCache(
     label: `score_cache ${target.kind}`,
     code: [
       pagedCode(format, {
-        WORKGROUP: SCORE_WORKGROUP,
+        WORKGROUP: workgroup,
         HEAD_STRIDE: headStride(data),
         QUERIES: data.queries ?? 1,
         MOVING: features.moving === true,

@@ -1,12 +1,11 @@
 import code from "../../shaders/lib/victim.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import { unroll } from "./unroll.ts";
 
 /** Invocations of a kernel that works on a head; barriers cost software adapters more than they save. */
-export const headWorkgroup = ({ adapter }: GpuContext, searches: boolean): number =>
-  isCpuAdapter(adapter.info) ? 4 : searches ? 256 : 64;
+export const headWorkgroup = ({ kind }: GpuContext, searches: boolean): number =>
+  kind === "cpu" ? 4 : searches ? 256 : 64;
 
 /** WGSL of `find_victim` in workgroups of so many invocations; a GPU's look at four slots each at once. */
 export function victimCode(workgroup: number): string {

@@ -3,7 +3,6 @@ import { invalidArgument, throwIfAborted, WinnowError } from "../errors.ts";
 import { isQuantized } from "../formats/decode-blocks.ts";
 import { type GgmlType, tensorByteLength } from "../formats/ggml-types.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { isCpuAdapter } from "./adapter-kind.ts";
 import { createRepacker } from "./repack.ts";
 import { BLOCK, commonLayout, layoutOfType, type WeightLayout } from "./weight-layouts.ts";
 
@@ -83,7 +82,7 @@ export async function uploadMatrix(
   options: UploadOptions = {},
 ): Promise<WeightMatrix> {
   checkSources(label, sources, arrangement);
-  const wide = options.wideScales ?? isCpuAdapter(gpu.adapter.info);
+  const wide = options.wideScales ?? gpu.kind === "cpu";
   const layouts = sources.map(({ type }) => layoutOfType(type, wide));
   const shared = arrangement === "interleave" ? commonLayout(layouts[0]!, layouts[1]!) : undefined;
   const sections = shared ? [section(shared, sources, 0, true)] : stackSections(layouts, sources);

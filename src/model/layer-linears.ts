@@ -1,6 +1,5 @@
 /** The weight products of the layers and of the head: which epilogue, norm and bias each has. */
 import type { GpuContext } from "../gpu/context.ts";
-import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { MAX_SPLITS } from "../kernels/attention.ts";
 import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/linear.ts";
 import { productPlan } from "../kernels/product-plan.ts";
@@ -39,7 +38,7 @@ export async function createLayerLinears(
 ): Promise<BindLayers> {
   const { heads, headDim } = config;
   // On software adapters attention leaves more parts than splits, which only its own combine knows.
-  const tiles = !isCpuAdapter(gpu.adapter.info);
+  const tiles = gpu.kind === "gpu";
   const joined = !asAlone && tiles && productPlan(gpu).row === "split-k";
   const joins = { heads, headDim, maxSplits: MAX_SPLITS };
   const epsilon = config.normEpsilon;

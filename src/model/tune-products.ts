@@ -1,6 +1,5 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { isCpuAdapter } from "../kernels/adapter-kind.ts";
 import { BATCH_WORDS } from "../kernels/batch.ts";
 import { createLinear, type LinearConfig } from "../kernels/linear.ts";
 import {
@@ -59,15 +58,15 @@ export async function tuneProducts(
 }
 
 /** Rows at which tiles are timed: a chunk, or what a software adapter has time for, to which more is no different. */
-const tileRows = ({ adapter }: GpuContext): number =>
-  isCpuAdapter(adapter.info) ? Math.min(32, CHUNK_ROWS) : CHUNK_ROWS;
+const tileRows = ({ kind }: GpuContext): number =>
+  kind === "cpu" ? Math.min(32, CHUNK_ROWS) : CHUNK_ROWS;
 
 const ROW_VARIANTS: readonly RowVariant[] = ["split-k", "rows"];
 
 /** Software adapters have no workgroup memory nearer than the cache. */
-function tileVariants({ adapter }: GpuContext, mode: TuningMode): TileVariant[] {
+function tileVariants({ kind }: GpuContext, mode: TuningMode): TileVariant[] {
   const all = Object.keys(TILES) as TileVariant[];
-  if (isCpuAdapter(adapter.info))
+  if (kind === "cpu")
     return mode === "full" ? all.filter((tile) => "loop" in TILES[tile]) : ["8x8/8", "8x8/32"];
   if (mode === "full") return all;
   return ["staged 16x32/256", "staged 32x32/256", "staged 64x64/256", "8x8/32"];
@@ -145,7 +144,7 @@ class Tuner {
       norm: { gain: layer!.mlpNorm, epsilon: normEpsilon },
     };
     // A GPU's cores may be too many for a short product: of the wide and the deep one it has time for both.
-    const quick = isCpuAdapter(gpu.adapter.info) ? [gated] : [gated, others.down];
+    const quick = gpu.kind === "cpu" ? [gated] : [gated, others.down];
     this.configs = mode === "full" ? [gated, ...Object.values(others)] : quick;
   }
 

@@ -5,6 +5,9 @@ const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const figure = (value: number): string => Number(value.toPrecision(4)).toLocaleString("en-US");
 
+const percent = (value: number | undefined): string =>
+  value === undefined ? "-" : `${(100 * value).toFixed(1)} %`;
+
 /** Bars of one metric, with a line from the least to the greatest sample. */
 function plot(metric: string, results: readonly Result[]): string {
   const most = Math.max(...results.map(({ max }) => max)) || 1;
@@ -80,17 +83,31 @@ export function htmlReport(report: Report, comparison?: Comparison): string {
           ),
         ]
       : []),
-    ...(kernels?.steps ?? []).map(
-      (step) =>
-        `<h2>${escapeHtml(step.name)}</h2>${table(
-          ["kernel", "ms", "of roofline"],
-          step.kernels.map(({ name, ms, share }) => [
-            name,
-            figure(ms.median),
-            share === undefined ? "-" : `${(100 * share).toFixed(1)} %`,
-          ]),
-        )}`,
+    ...(kernels?.plans ?? []).flatMap(({ plan, steps }) =>
+      steps.map(
+        (step) =>
+          `<h2>${escapeHtml(`${step.name}, kernels for a ${plan.toUpperCase()}`)}</h2>${table(
+            ["kernel", "ms", "of roofline"],
+            step.kernels.map(({ name, ms, share }) => [name, figure(ms.median), percent(share)]),
+          )}`,
+      ),
     ),
+    ...(kernels?.eviction
+      ? [
+          "<h2>What eviction takes</h2>",
+          table(
+            ["kernels for", "policy", "of decoding", "of prompts"],
+            kernels.eviction.plans.flatMap(({ plan, costs }) =>
+              costs.map(({ policy, budget, decode, prefill }) => [
+                plan.toUpperCase(),
+                `${policy}, budget ${budget}`,
+                `${percent(decode.share)} after ${decode.history}`,
+                prefill.map((one) => `${percent(one.share)} of ${one.prompt}`).join(", "),
+              ]),
+            ),
+          ),
+        ]
+      : []),
     "<h2>All results</h2>",
     table(
       ["what", "samples", "unit"],

@@ -80,7 +80,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const gpu = await openGpu(dawn);
   const { vendor, architecture, description } = gpu.adapter.info;
   console.log(`adapter: ${vendor} ${architecture} ${description}`);
-  const shape = (args[0] as ProductShapeName | undefined) ?? productShapeFor(gpu.adapter);
+  const shape = (args[0] as ProductShapeName | undefined) ?? productShapeFor(gpu);
   const sizes = (args[1] ?? "1,64").split(",").map(Number);
   for (const rows of sizes) {
     const cases: readonly Case[] = [

@@ -1,9 +1,10 @@
+import type { EvictionReport } from "../../src/cli/bench/eviction-cost.ts";
 import type { KernelReport } from "../../src/cli/bench/kernel-bench.ts";
 import { type Summary, summarize } from "../../src/cli/bench/statistics.ts";
 import type { BenchOptions, Budget, EngineName } from "./options.ts";
 
 /** Changes when a field changes its meaning. */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 
 /** What is measured, its unit and which way is better. */
 export const METRICS = {
@@ -68,7 +69,11 @@ export interface Report {
   results: Result[];
   notRun: { engine: EngineName; length?: number; budget?: Budget; reason: string }[];
   targets: Target[];
-  kernels?: KernelReport & { adapter: { description: string } };
+  /** What `winnow bench` printed. */
+  kernels?: Partial<KernelReport> & {
+    adapter: { description: string };
+    eviction?: EvictionReport;
+  };
 }
 
 export const keyText = ({ engine, metric, length, budget }: Key): string =>

@@ -87,6 +87,7 @@ async function prepare(
   features: ScoreFeatures,
   target: ScoreTarget,
   heads: readonly HeadScore[],
+  workgroup: 64 | 256 = 64,
 ): Promise<Scored> {
   const { headDim, layers } = shape;
   const dataShape = headDataShape(shape, features);
@@ -104,7 +105,7 @@ async function prepare(
   const table = ropeTable(inverseFrequencies(headDim, 10000), CONTEXT);
   const rope = gpu.ledger.storage("weights", "rope", table.byteLength);
   gpu.write(rope, table);
-  const kernel = await createScoreCache(gpu, shape, features, target);
+  const kernel = await createScoreCache(gpu, shape, features, target, workgroup);
   return { kernel, features, shape, heads, data, rope };
 }
 
@@ -263,18 +264,23 @@ describe("score_cache: as winnow scores a prompt", () => {
     [2, 64, "q8", 4],
     [3, 64, "f32", 4],
     [4, 128, "f16", 7],
-  ] as const)("%i heads a group, D %i, %s, %i neighbours", async (group, D, storage, pool) => {
-    const shape = shapeOf(D, storage, group);
-    const heads = [1, 2].map((seed) => randomHead(D, seed, false, group));
-    const scored = await prepare(shape, features(pool), BLOCK, heads);
-    for (const [count, rows] of [
-      [40, 130],
-      [0, 200],
-      [70, 128],
-      [5, 3],
-    ] as const)
-      await expectTwin(scored, blockScene(shape, count, rows), target, () => true, 1e-4);
-  });
+    [3, 80, "f16", 4, 256],
+    [2, 16, "q8", 4, 256],
+  ] as const)(
+    "%i heads a group, D %i, %s, %i neighbours",
+    async (...[group, D, storage, pool, workgroup]) => {
+      const shape = shapeOf(D, storage, group);
+      const heads = [1, 2].map((seed) => randomHead(D, seed, false, group));
+      const scored = await prepare(shape, features(pool), BLOCK, heads, workgroup);
+      for (const [count, rows] of [
+        [40, 130],
+        [0, 300],
+        [70, 128],
+        [5, 3],
+      ] as const)
+        await expectTwin(scored, blockScene(shape, count, rows), target, () => true, 1e-4);
+    },
+  );
 
   test("a part that is the same of all candidates counts for nothing", async () => {
     const shape = shapeOf(64, "f16");

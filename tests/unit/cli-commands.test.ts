@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readFilters } from "../../src/cache/filters-file.ts";
 import type { CommandContext, CommandFiles, FlagValues } from "../../src/cli/command.ts";
+import { bench } from "../../src/cli/commands/bench.ts";
 import { calibrateCommand } from "../../src/cli/commands/calibrate.ts";
 import { generate } from "../../src/cli/commands/generate.ts";
 import { logits } from "../../src/cli/commands/logits.ts";
@@ -218,5 +219,40 @@ describe("winnow calibrate", () => {
     for (let head = 0; head < 4; head++) {
       expect(filters.values[head * 8 + Math.floor(head / 2)]).toBeLessThan(-0.9);
     }
+  });
+});
+
+describe("bench", () => {
+  const read = (flags: Record<string, string | boolean>) =>
+    bench.read(
+      Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, [value]])),
+      files,
+    );
+
+  it("times the adapter's own kernels unless a plan is named", async () => {
+    expect(await read({ kernels: true })).toMatchObject({
+      kernels: true,
+      eviction: false,
+      layouts: false,
+      plans: undefined,
+      histories: [512, 2048],
+    });
+    expect(await read({ eviction: true, plan: "gpu" })).toMatchObject({
+      plans: ["gpu"],
+      prompts: [512, 2048],
+      budget: 512,
+    });
+    expect(await read({ kernels: true, plan: "both" })).toMatchObject({ plans: ["cpu", "gpu"] });
+  });
+
+  it.each([
+    [{}, "--kernels: or --eviction is required"],
+    [{ eviction: true, layouts: true }, "--layouts: belongs to --kernels"],
+    [{ kernels: true, prompts: "512" }, "--prompts: belongs to --eviction"],
+    [{ kernels: true, budget: "512" }, "--budget: belongs to --eviction"],
+    [{ kernels: true, plan: "tpu" }, "--plan: must be one of cpu, gpu, both"],
+    [{ eviction: true, prompts: "64" }, "--prompts: must be numbers of tokens from 128 on"],
+  ])("refuses %j", async (flags, message) => {
+    await expect(read(flags)).rejects.toThrow(message);
   });
 });

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { create, globals } from "webgpu";
 import { POLICIES, type Policy } from "../../src/cache/policies/index.ts";
 import { featureScoring } from "../../src/cache/policies/policy.ts";
+import { adapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
 import {
@@ -28,6 +29,7 @@ import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
+import type { ScoreFeatures } from "../../src/kernels/score-features.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
 
@@ -42,10 +44,15 @@ async function nullGpu(architecture: string, specs: KernelSpec[]): Promise<GpuCo
   if (!adapter) throw new Error("Dawn's null backend gave no adapter");
   const device = await adapter.requestDevice();
   const buffer = {} as GPUBuffer;
+  const info = {
+    vendor: "test",
+    architecture,
+    device: "",
+    description: "",
+    isFallbackAdapter: false,
+  };
   return {
-    adapter: {
-      info: { vendor: "test", architecture, device: "", description: "", isFallbackAdapter: false },
-    },
+    kind: adapterKind(info as GPUAdapterInfo),
     ledger: { uniform: () => buffer, storage: () => buffer, create: () => buffer },
     kernel: (spec: KernelSpec): Promise<Kernel> => {
       specs.push(spec);
@@ -157,12 +164,19 @@ async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
 }
 
 /** Every kernel that touches the cache. */
+/** What a policy's scoring kernels are made of for a target. */
+function featuresOf(policy: Policy, { kind }: ScoreTarget): ScoreFeatures[] {
+  const { features = {}, inBlock } = featureScoring(policy) ?? {};
+  return [features, ...(kind === "block" && inBlock ? [{ ...features, ...inBlock }] : [])];
+}
+
 async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await collectPages(gpu, shape);
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
       for (const policy of Object.values<Policy>(POLICIES))
-        await createScoreCache(gpu, shape, featureScoring(policy)?.features ?? {}, target);
+        for (const features of featuresOf(policy, target))
+          await createScoreCache(gpu, shape, features, target);
     await createLagScores(gpu, shape, 128, target);
     for (const accumulate of [false, true])
       await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);

@@ -7,8 +7,17 @@ export type TimingMethod = "timestamp" | "difference";
 
 /** Least time of a timed pass: far above the 100 us that browsers round timestamps to. */
 const LEAST_PASS_MS = 15;
-/** Most dispatches of a timed pass. */
+/** Most dispatches of a timed submit. */
 const MOST_DISPATCHES = 4000;
+
+/** Puts back what dispatches change, before each repetition: copies between passes. */
+export type Reset = (encoder: GPUCommandEncoder) => void;
+
+/** What is timed: dispatches in order, and what they need put back. */
+export interface Timed {
+  dispatches: readonly Dispatch[];
+  reset?: Reset;
+}
 
 /** Times lists of dispatches on the device. */
 export class GpuTimer {
@@ -42,22 +51,37 @@ export class GpuTimer {
     return dispatches.slice(0, Math.max(2, Math.ceil(ms / Math.max(1e-3, first))));
   }
 
-  /** Milliseconds that `dispatches`, run once, take. */
-  async time(dispatches: readonly Dispatch[]): Promise<Summary> {
-    let first = await this.once(dispatches, 1);
-    // Once more, warm, unless it takes long anyway.
-    if (first < 20 * LEAST_PASS_MS) first = await this.once(dispatches, 1);
-    first = Math.max(1e-3, first);
+  /** Milliseconds that `dispatches`, run once, take; a reset is left out where it can be told apart. */
+  async time(dispatches: readonly Dispatch[], reset?: Reset): Promise<Summary> {
+    return (await this.timeInTurns([{ dispatches, ...(reset && { reset }) }]))[0]!;
+  }
+
+  /** The same of several, run in turns, so that what slows the machine down slows all of them. */
+  async timeInTurns(cases: readonly Timed[]): Promise<Summary[]> {
+    const repeats: number[] = [];
+    for (const one of cases) repeats.push(await this.repeatsFor(one));
+    const times = cases.map((): number[] => []);
+    for (let i = 0; i < this.runs; i += 1)
+      for (const [at, { dispatches, reset }] of cases.entries()) {
+        const n = repeats[at]!;
+        const once = await this.once(dispatches, n, reset);
+        if (this.method === "timestamp") times[at]!.push(once / n);
+        // What a submit and a wait cost is in both, and cancels.
+        else times[at]!.push(((await this.once(dispatches, 2 * n, reset)) - once) / n);
+      }
+    return times.map(summarize);
+  }
+
+  /** Repetitions that take long enough to be timed, warm. */
+  private async repeatsFor({ dispatches, reset }: Timed): Promise<number> {
     const most = Math.max(1, Math.floor(MOST_DISPATCHES / dispatches.length));
-    const repeats = Math.min(most, Math.max(1, Math.ceil(LEAST_PASS_MS / first)));
-    const times: number[] = [];
-    for (let i = 0; i < this.runs; i += 1) {
-      const once = await this.once(dispatches, repeats);
-      if (this.method === "timestamp") times.push(once / repeats);
-      // What a submit and a wait cost is in both, and cancels.
-      else times.push(((await this.once(dispatches, 2 * repeats)) - once) / repeats);
+    const first = await this.once(dispatches, 1, reset);
+    if (first >= 20 * LEAST_PASS_MS) return 1;
+    // In small steps: what a submit costs, or what timestamps are rounded to, hides how long one takes.
+    for (let repeats = 1; ; repeats = Math.min(most, 4 * repeats)) {
+      const took = await this.once(dispatches, repeats, reset);
+      if (took >= LEAST_PASS_MS || repeats === most) return repeats;
     }
-    return summarize(times);
   }
 
   dispose(): void {
@@ -65,22 +89,29 @@ export class GpuTimer {
     if (this.queries) this.gpu.ledger.destroy(this.queries.resolved);
   }
 
-  /** Milliseconds of one pass of `repeats` repetitions. */
-  private async once(dispatches: readonly Dispatch[], repeats: number): Promise<number> {
+  /** Milliseconds of `repeats` repetitions: one pass, or with a reset one pass each. */
+  private async once(
+    dispatches: readonly Dispatch[],
+    repeats: number,
+    reset?: Reset,
+  ): Promise<number> {
     const { device } = this.gpu;
     const { queries } = this;
     const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass(
-      queries && {
-        timestampWrites: {
-          querySet: queries.set,
-          beginningOfPassWriteIndex: 0,
-          endOfPassWriteIndex: 1,
-        },
-      },
-    );
-    for (let i = 0; i < repeats; i += 1) encodeDispatches(pass, dispatches);
-    pass.end();
+    const passes = reset ? repeats : 1;
+    for (let i = 0; i < passes; i += 1) {
+      reset?.(encoder);
+      const writes = {
+        ...(i === 0 && { beginningOfPassWriteIndex: 0 }),
+        ...(i === passes - 1 && { endOfPassWriteIndex: 1 }),
+      };
+      const stamped = queries && Object.keys(writes).length > 0;
+      const pass = encoder.beginComputePass(
+        stamped ? { timestampWrites: { querySet: queries.set, ...writes } } : {},
+      );
+      for (let n = 0; n < repeats / passes; n += 1) encodeDispatches(pass, dispatches);
+      pass.end();
+    }
     if (queries) encoder.resolveQuerySet(queries.set, 0, 2, queries.resolved, 0);
     const commands = encoder.finish();
     const start = performance.now();

@@ -1,7 +1,11 @@
+import type { EngineCore } from "../../engine/core.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
+import type { DeviceState } from "../../engine/state.ts";
+import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
-import { createGpuTimer, type GpuTimer, type TimingMethod } from "./gpu-timer.ts";
+import { createGpuTimer, GpuTimer, type TimingMethod } from "./gpu-timer.ts";
+import { openPlan } from "./plans.ts";
 import { layoutCases, modelProducts, type ProductScratch } from "./product-cases.ts";
 import { fmaDispatch, measureRoofline, type Roofline, rooflineShare } from "./roofline.ts";
 import type { Summary } from "./statistics.ts";
@@ -44,17 +48,29 @@ export interface StepResult {
   kernels: KernelResult[];
 }
 
-export interface KernelReport {
-  timing: TimingMethod;
-  roofline: Roofline;
+/** The kernels of one kind of adapter. */
+export interface PlanReport {
+  plan: AdapterKind;
+  /** Whether this adapter is of that kind. */
+  own: boolean;
   steps: StepResult[];
-  /** The gate-and-up product in every weight layout, 1 row and a chunk; one matrix, so it may lie in a cache. */
+  /** With `layouts`: the gate-and-up product, 1 row and a chunk; one matrix, so it may lie in a cache. */
   layouts: (KernelResult & { rows: number })[];
 }
 
+export interface KernelReport {
+  timing: TimingMethod;
+  roofline: Roofline;
+  plans: PlanReport[];
+}
+
 export interface KernelBenchOptions {
+  /** Kernels of which kinds of adapter are timed, on this one. */
+  plans: readonly AdapterKind[];
   /** Cache slots a head that steps are timed at. */
   histories: readonly number[];
+  /** Also the largest product of a layer in every weight layout. */
+  layouts: boolean;
   runs: number;
   report: (label: string, done: number, total: number) => void;
 }
@@ -64,27 +80,56 @@ const SAMPLE_MS = 150;
 /** Kernels that rotate, score and write keys and values, and that evict. */
 const CACHE_KERNELS = ["kv_write", "evict_select", "kv_move"];
 
-/** Times every kernel of a decode step and of a prompt chunk on the engine's own adapter. */
+/** Times every kernel of a decode step and of a prompt chunk on the engine's adapter. */
 export async function benchKernels(
   engine: InferenceEngine,
-  { histories, runs, report }: KernelBenchOptions,
+  { plans, histories, layouts, runs, report }: KernelBenchOptions,
 ): Promise<KernelReport> {
-  const { config, state } = engine.internals;
-  const { gpu } = state;
+  const core = engine.internals;
+  const { gpu } = core.state;
   report("roofline", 0, 1);
   const timer = await createGpuTimer(gpu, runs, [(await fmaDispatch(gpu)).dispatch]);
   const roofline = await measureRoofline(gpu, timer);
+  timer.dispose();
   report("roofline", 1, 1);
+  const reports: PlanReport[] = [];
+  for (const plan of plans) {
+    const { state, close } = await openPlan(core, plan);
+    try {
+      const own = new GpuTimer(state.gpu, runs, timer.method === "timestamp");
+      const timed = { timer: own, roofline, histories, layouts, report };
+      const results = await benchPlan(core, state, timed);
+      reports.push({ plan, own: plan === gpu.kind, ...results });
+      own.dispose();
+    } finally {
+      close();
+    }
+  }
+  return { timing: timer.method, roofline, plans: reports };
+}
+
+interface PlanBench extends Pick<KernelBenchOptions, "histories" | "layouts" | "report"> {
+  timer: GpuTimer;
+  roofline: Roofline;
+}
+
+async function benchPlan(
+  core: EngineCore,
+  state: DeviceState,
+  { timer, roofline, histories, layouts: wanted, report }: PlanBench,
+): Promise<Pick<PlanReport, "steps" | "layouts">> {
+  const { config } = core;
+  const { gpu } = state;
   const widest = Math.max(config.hidden, config.mlp, config.heads * config.headDim);
   const scratch = productScratch(gpu, widest, Math.max(3 * widest, config.vocabulary));
   const rows = [1, CHUNK_ROWS];
-  const layouts = new Set(
+  const used = new Set(
     Object.values(state.runner.transformer.variants).map((variant) => variant.split(" ")[0]!),
   );
-  const products = await modelProducts(gpu, config, layouts, scratch, rows);
+  const products = await modelProducts(gpu, config, used, scratch, rows);
   const steps: StepResult[] = [];
   for (const slots of histories) {
-    const plans = await stepPlans(engine, slots, (done, total) =>
+    const plans = await stepPlans(core, state, slots, (done, total) =>
       report(`filling ${slots}`, done, total),
     );
     for (const which of ["chunk", "decode"] as const) {
@@ -102,16 +147,16 @@ export async function benchKernels(
         .reduce((sum, { ofStep }) => sum + (ofStep ?? 0), 0);
       steps.push({ ...stepFigures(plan, config.layers), cacheOfStep, ms, kernels });
     }
+    plans.free();
   }
-  const byLayout: KernelReport["layouts"] = [];
-  const cases = await layoutCases(gpu, config, scratch, rows);
+  const layouts: PlanReport["layouts"] = [];
+  const cases = wanted ? await layoutCases(gpu, config, scratch, rows) : [];
   for (const one of cases) {
-    report("layouts", byLayout.length, cases.length);
+    report("layouts", layouts.length, cases.length);
     gpu.write(scratch.batch, new Uint32Array([one.rows, 0, 0, 0]));
-    byLayout.push({ ...(await timeCase(timer, roofline, one)), rows: one.rows });
+    layouts.push({ ...(await timeCase(timer, roofline, one)), rows: one.rows });
   }
-  timer.dispose();
-  return { timing: timer.method, roofline, steps, layouts: byLayout };
+  return { steps, layouts };
 }
 
 function productScratch({ ledger }: GpuContext, inputs: number, outputs: number): ProductScratch {

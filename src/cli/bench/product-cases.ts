@@ -2,8 +2,10 @@ import type { GgmlType } from "../../formats/ggml-types.ts";
 import { tensorByteLength } from "../../formats/ggml-types.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
-import { isCpuAdapter } from "../../kernels/adapter-kind.ts";
-import { createLinear, type LinearEpilogue } from "../../kernels/linear.ts";
+import { MAX_SPLITS } from "../../kernels/attention.ts";
+import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/linear.ts";
+import type { Joins } from "../../kernels/matvec.ts";
+import { productPlan } from "../../kernels/product-plan.ts";
 import { layoutOfType } from "../../kernels/weight-layouts.ts";
 import { type TensorSource, uploadMatrix } from "../../kernels/weights.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -16,6 +18,8 @@ interface ProductRole {
   k: number;
   epilogue: LinearEpilogue;
   norm: boolean;
+  /** Of the product that can read attention's splits. */
+  joins?: Joins;
 }
 
 /** A product's dispatches and the work of the one that multiplies. */
@@ -33,18 +37,35 @@ export interface ProductCase {
 /** One type for every layout that a row of 576 weights may lie in; K types need 256 a block. */
 const TYPES: readonly GgmlType[] = ["Q4_1", "Q5_1", "Q8_0", "F16", "BF16", "F32"];
 
-const roles = ({ hidden, heads, kvHeads, headDim, mlp }: ModelConfig): ProductRole[] => [
-  {
-    name: "qkv",
-    n: (heads + 2 * kvHeads) * headDim,
-    k: hidden,
-    epilogue: "store",
-    norm: true,
-  },
-  { name: "attention output", n: hidden, k: heads * headDim, epilogue: "add", norm: false },
-  { name: "gate and up", n: 2 * mlp, k: hidden, epilogue: "swiglu", norm: true },
-  { name: "down", n: hidden, k: mlp, epilogue: "add", norm: false },
-];
+function roles({ hidden, heads, kvHeads, headDim, mlp, architecture }: ModelConfig): ProductRole[] {
+  // As layer-linears has them.
+  const toResidual = architecture.postNorms ? "store" : "add";
+  return [
+    {
+      name: "qkv",
+      n: (heads + 2 * kvHeads) * headDim,
+      k: hidden,
+      epilogue: "store",
+      norm: true,
+    },
+    {
+      name: "attention output",
+      n: hidden,
+      k: heads * headDim,
+      epilogue: toResidual,
+      norm: false,
+      joins: { heads, headDim, maxSplits: MAX_SPLITS },
+    },
+    {
+      name: "gate and up",
+      n: 2 * mlp,
+      k: hidden,
+      epilogue: architecture.activation === "gelu" ? "geglu" : "swiglu",
+      norm: true,
+    },
+    { name: "down", n: hidden, k: mlp, epilogue: toResidual, norm: false },
+  ];
+}
 
 /** Weights of one pattern: ordinary halves and floats, since only time is measured. */
 function patternTensor(type: GgmlType, rows: number, cols: number): TensorSource {
@@ -68,15 +89,16 @@ export interface ProductScratch {
 
 async function productCases(
   gpu: GpuContext,
+  epsilon: number,
   role: ProductRole,
   type: GgmlType,
   scratch: ProductScratch,
   rowCounts: readonly number[],
 ): Promise<ProductCase[]> {
-  const { n, k, epilogue, norm } = role;
+  const { n, k, epilogue, norm, joins } = role;
   const tensor = (rows: number): TensorSource => patternTensor(type, rows, k);
-  const swiglu = epilogue === "swiglu";
-  const matrix = swiglu
+  const gated = epilogue === "swiglu" || epilogue === "geglu";
+  const matrix = gated
     ? await uploadMatrix(gpu, role.name, [tensor(n / 2), tensor(n / 2)], "interleave")
     : await uploadMatrix(gpu, role.name, [tensor(n)]);
   const gain = gpu.ledger.storage("staging", "gain", k * 4);
@@ -84,21 +106,28 @@ async function productCases(
   const linear = await createLinear(gpu, {
     matrix,
     epilogue,
-    ...(norm ? { norm: { gain, epsilon: 1e-5 } } : {}),
+    ...(norm ? { norm: { gain, epsilon } } : {}),
   });
-  const bound = linear.bind(scratch);
-  return rowCounts.map((rows) => {
-    const dispatches = bound.dispatches(rows).filter(({ kernel }) => !isNorm(kernel));
+  const caseOf = (name: string, from: Linear, rows: number): ProductCase => {
+    const dispatches = from
+      .bind(scratch)
+      .dispatches(rows)
+      .filter(({ kernel }) => !isNorm(kernel));
     return {
-      name: role.name,
+      name,
       layout: matrix.parts[0]!.layout.name,
       rows,
       kernel: dispatches[0]!.kernel,
       workgroups: dispatches[0]!.workgroups,
       dispatches,
-      work: productWork(matrix, rows, swiglu ? n / 2 : n),
+      work: productWork(matrix, rows, gated ? n / 2 : n),
     };
-  });
+  };
+  const cases = rowCounts.map((rows) => caseOf(role.name, linear, rows));
+  if (!joins || productPlan(gpu).row !== "split-k") return cases;
+  // Its input is splits of attention, more bytes than counted, which every workgroup reads from a cache.
+  const joined = await createLinear(gpu, { matrix, epilogue, joins, rows: [1] });
+  return [...cases, caseOf(`${role.name}, joining splits`, joined, 1)];
 }
 
 const isNorm = ({ label }: Kernel): boolean => label.startsWith("rms_norm");
@@ -123,13 +152,13 @@ export async function modelProducts(
     epilogue: "store",
     norm: true,
   };
-  const wideScales = isCpuAdapter(gpu.adapter.info);
+  const wideScales = gpu.kind === "cpu";
   const cases: ProductCase[] = [];
   for (const type of TYPES) {
     if (!layouts.has(layoutOfType(type, wideScales).name)) continue;
     for (const role of roles(config))
-      cases.push(...(await productCases(gpu, role, type, scratch, rowCounts)));
-    cases.push(...(await productCases(gpu, head, type, scratch, [1])));
+      cases.push(...(await productCases(gpu, config.normEpsilon, role, type, scratch, rowCounts)));
+    cases.push(...(await productCases(gpu, config.normEpsilon, head, type, scratch, [1])));
   }
   return cases;
 }
@@ -144,6 +173,6 @@ export async function layoutCases(
   const role = roles(config)[2]!;
   const cases: ProductCase[] = [];
   for (const type of TYPES)
-    cases.push(...(await productCases(gpu, role, type, scratch, rowCounts)));
+    cases.push(...(await productCases(gpu, config.normEpsilon, role, type, scratch, rowCounts)));
   return cases;
 }

@@ -1,13 +1,18 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
+import { LANE_WORDS } from "../../cache/kv-pool.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
-import type { InferenceEngine } from "../../engine/engine.ts";
+import type { EngineCore } from "../../engine/core.ts";
 import { GREEDY } from "../../engine/generate-options.ts";
 import { Sampler } from "../../engine/sampler.ts";
+import type { DeviceState } from "../../engine/state.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { decodeSplits } from "../../kernels/attention.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ProductCase } from "./product-cases.ts";
 import { type StepShape, type Work, workOf } from "./work.ts";
+
+/** Word of struct Lane that holds the window. */
+const LANE_WINDOW = 4;
 
 /** A step of the model as it is submitted, ready to be run again and again. */
 export interface StepPlan {
@@ -28,20 +33,19 @@ export interface KernelCase {
 
 /**
  * Fills a cache of `budget` pairs by a prompt and returns a decode step and a prompt chunk on it. Both may be
- * repeated: a cache that is full evicts one pair for each it takes, whatever is in it.
+ * repeated: a cache that is full evicts one pair for each it takes.
  */
 export async function stepPlans(
-  engine: InferenceEngine,
+  core: EngineCore,
+  { gpu, pool, runner, sample }: DeviceState,
   budget: number,
   onProgress: (done: number, total: number) => void,
-): Promise<{ decode: StepPlan; chunk: StepPlan }> {
-  const core = engine.internals;
-  const { gpu, pool, runner, sample } = core.state;
+): Promise<{ decode: StepPlan; chunk: StepPlan; free: () => void }> {
   const { transformer } = runner;
   const { layers, heads, kvHeads, headDim, hidden, vocabulary } = core.config;
   const settings = resolveCacheSettings(core.withPolicy({ budget }));
   const sequence = new KvSequence(pool, settings);
-  const tokens = Array.from({ length: budget }, (_, i) => 1000 + ((i * 7919) % 40000));
+  const tokens = someTokens(budget, vocabulary);
   let done = 0;
   await runner.prefill(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;
@@ -59,6 +63,7 @@ export async function stepPlans(
   };
   const chunkRows = Math.min(CHUNK_ROWS, budget);
   return {
+    free: () => sequence.free(),
     get chunk() {
       // Writes the rows, the batch and the lane that the dispatches read.
       runner.submitChunk(sequence, tokens.slice(0, chunkRows));
@@ -78,6 +83,7 @@ export async function stepPlans(
     },
     get decode() {
       runner.submitToken(sequence, tokens[0]!);
+      evictAnything({ gpu, pool }, sequence);
       const splits = decodeSplits(sequence.longest);
       const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, tokens, [], vocabulary);
       return {
@@ -92,6 +98,18 @@ export async function stepPlans(
     },
   };
 }
+
+/** Leaves no pair of the sequence protected: a step that is repeated appends at one position again and again. */
+export function evictAnything(
+  { gpu, pool }: Pick<DeviceState, "gpu" | "pool">,
+  { lane }: KvSequence,
+): void {
+  gpu.write(pool.lanes, Uint32Array.of(0), (lane * LANE_WORDS + LANE_WINDOW) * 4);
+}
+
+/** Tokens of no meaning. */
+export const someTokens = (count: number, vocabulary: number): number[] =>
+  Array.from({ length: count }, (_, i) => (1000 + ((i * 7919) % 40000)) % vocabulary);
 
 /** Splits a step by kernel: pipeline and workgroups tell products apart that share a label. */
 export function kernelCases(
