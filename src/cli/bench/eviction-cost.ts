@@ -187,7 +187,7 @@ async function decodeCost(
   row(sequence.lane);
   const whole = [...step, ...transformer.head(1), ...sampler.dispatches];
   const stepMs = (await timer.time(whole)).median;
-  const scoring = policyOf(policy).scoring ? scorer.step(policy, 1) : [];
+  const scoring = policyOf(policy).scoring ? scorer.step(policy, 1, 0) : [];
   const scoreMs = scoring.length > 0 ? (await timer.time(scoring)).median : 0;
   // The lane is named by the row, which is put back with the tables.
   const rows = [sequence.lane, plain.lane].map((lane) =>
@@ -299,7 +299,7 @@ class PromptCost {
       const byKernel = new Map<string, Dispatch[]>();
       for (const layer of globalLayers(transformer.config))
         for (const dispatch of [
-          ...(scored ? scorer.block(policy, layer, queries) : []),
+          ...(scored ? scorer.block(this.sequence.settings, layer, queries) : []),
           ...compressor.absorb(layer),
         ]) {
           const { label } = dispatch.kernel;
