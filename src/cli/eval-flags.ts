@@ -1,8 +1,9 @@
 import { POLICY_NAMES, type PolicyName } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
-import { checkPolicies } from "../eval/plan.ts";
+import { checkPolicies, parseArm } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";
 import {
+  type ArmName,
   type Ask,
   type EvalOptions,
   MASS_EVERY,
@@ -46,7 +47,7 @@ export const EVAL_FLAGS = {
 
 export const EVAL_USAGE =
   "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,mass,needle,ruler|all]" +
-  " [--policies a,b|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
+  " [--policies a,b@W|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
   " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
@@ -54,7 +55,7 @@ export const EVAL_USAGE =
 export interface EvalFlags {
   options: Omit<EvalOptions, "policies">;
   /** Undefined: all that there are. */
-  policies: PolicyName[] | undefined;
+  policies: ArmName[] | undefined;
 }
 
 /** Throws invalid_argument naming the flag. */
@@ -120,10 +121,10 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
 export function policiesFor(
   { policies }: EvalFlags,
   lacks: (name: PolicyName) => readonly string[],
-): { policies: PolicyName[]; notices: string[] } {
+): { policies: ArmName[]; notices: string[] } {
   const needs = (name: PolicyName): boolean => lacks(name).length > 0;
   if (policies) {
-    const lacking = policies.find(needs);
+    const lacking = policies.map((name) => parseArm(name).policy).find(needs);
     if (lacking === undefined) return { policies, notices: [] };
     throw invalidArgument(
       "--policies",

@@ -3,6 +3,7 @@ import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "../cache/polic
 import { invalidArgument } from "../errors.ts";
 import {
   type Arm,
+  type ArmName,
   type Ask,
   type Cell,
   cacheOf,
@@ -27,10 +28,11 @@ const ceiling = ({ kv }: EvalOptions): Arm => ({ policy: "full", budget: "full",
 
 /** The ceiling, then every policy under every budget. Throws invalid_argument for a window that does not fit. */
 export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] {
-  const { policies, window, sinks, wholeLayers, kv } = options;
+  const { policies, sinks, wholeLayers, kv } = options;
   const arms = policies
-    .filter((policy) => rulesOf(policy).evicts !== false)
-    .flatMap((policy) =>
+    .map(parseArm)
+    .filter(({ policy }) => rulesOf(policy).evicts !== false)
+    .flatMap(({ policy, window = options.window }) =>
       [...budgets]
         .sort((a, b) => a - b)
         .map((budget): Arm => {
@@ -137,14 +139,24 @@ function promptCells(options: EvalOptions, task: PromptTask, hay: string): Promp
   return cells;
 }
 
-/** Throws invalid_argument for a name that is no policy. */
-export function checkPolicies(names: readonly string[]): PolicyName[] {
+/** The policy and the window that an arm's name says. */
+export function parseArm(name: ArmName): { policy: PolicyName; window?: number } {
+  const [policy, window] = name.split("@") as [PolicyName, string?];
+  return { policy, ...(window === undefined ? {} : { window: Number(window) }) };
+}
+
+/** Throws invalid_argument for a name that is no policy, and for a window that is no whole number. */
+export function checkPolicies(names: readonly string[]): ArmName[] {
   return names.map((name) => {
-    if (isPolicy(name)) return name;
-    throw invalidArgument(
-      "--policies",
-      `unknown policy "${name}"`,
-      `Use some of ${POLICY_NAMES.join(", ")}, or all.`,
-    );
+    const { policy, window } = parseArm(name as ArmName);
+    if (!isPolicy(policy))
+      throw invalidArgument(
+        "--policies",
+        `unknown policy "${policy}"`,
+        `Use some of ${POLICY_NAMES.join(", ")}, or all; q-filters@32 is one with a window of 32.`,
+      );
+    if (window !== undefined && !(Number.isInteger(window) && window >= 1))
+      throw invalidArgument("--policies", `"${name}": the window must be a whole number from 1 on`);
+    return name as ArmName;
   });
 }

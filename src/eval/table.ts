@@ -2,10 +2,11 @@ import type { EvalReport } from "./report.ts";
 import type { Condition, Metric, Row } from "./results.ts";
 import type { Arm } from "./types.ts";
 
-export const armText = ({ policy, budget, wholeLayers = 0, kv }: Arm): string =>
+export const armText = ({ policy, budget, window, wholeLayers = 0, kv }: Arm): string =>
   [
     policy,
     budget === "full" ? "" : ` ${budget}`,
+    window === undefined ? "" : `, window ${window}`,
     wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",
     kv === "f16" ? "" : ` ${kv}`,
   ].join("");

@@ -24,6 +24,9 @@ export type TextTask = (typeof TEXT_TASKS)[number];
 export type PromptTask = (typeof PROMPT_TASKS)[number];
 export type TaskName = TextTask | PromptTask;
 
+/** A policy, or one with a window of its own: "q-filters@32". */
+export type ArmName = PolicyName | `${PolicyName}@${number}`;
+
 export const TASKS: readonly TaskName[] = [...TEXT_TASKS, ...PROMPT_TASKS];
 
 /** `in`: the question is part of the prompt that is compressed; `after`: it comes once the cache is compressed. */
@@ -126,7 +129,7 @@ export interface KeptCell {
 
 export interface EvalOptions {
   readonly tasks: readonly TaskName[];
-  readonly policies: readonly PolicyName[];
+  readonly policies: readonly ArmName[];
   /** Budgets of text tasks. */
   readonly budgets: readonly number[];
   /** Prompt tasks: the budget is length / ratio. */

@@ -118,6 +118,9 @@ describe("flags of winnow eval", () => {
     expect(await refused("--policies", "full,lru")).toMatch(
       /--policies: unknown policy "lru" \(Use some of winnow, full,/,
     );
+    expect(await refused("--policies", "q-filters@x")).toMatch(
+      /--policies: "q-filters@x": the window must be a whole number/,
+    );
     expect(await refused("--tasks", "ppl,poetry")).toMatch(/--tasks: unknown task "poetry"/);
     expect(await refused("--preset", "slow")).toMatch(
       /--preset: must be one of quick, policies, full/,

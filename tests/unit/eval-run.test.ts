@@ -6,6 +6,7 @@ import { type Evaluated, evaluate } from "../../src/eval/evaluate.ts";
 import { cellKey, keepLines, readKept } from "../../src/eval/kept.ts";
 import { passagesOf, planCells, type Tokenised } from "../../src/eval/plan.ts";
 import { resultsOf } from "../../src/eval/results.ts";
+import { armText } from "../../src/eval/table.ts";
 import { cacheOf, type EvalOptions, type TextCell } from "../../src/eval/types.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 
@@ -69,6 +70,16 @@ describe("the plan", () => {
     );
     const budgets = cells.flatMap((cell) => (cell.kind === "prompt" ? [cell.arm.budget] : []));
     expect([...new Set(budgets)]).toEqual(["full", 75, 300]);
+  });
+
+  test("a policy may have a window of its own", () => {
+    const policies = ["q-filters@16", "q-filters"] as const;
+    const cells = planCells({ ...OPTIONS, policies, window: 8 }, tokenised(), "noise");
+    const windows = cells.filter(({ arm }) => arm.budget === 64).map(({ arm }) => arm.window);
+    expect(windows).toEqual([1, 2, 3].flatMap(() => [16, 8]));
+    expect(armText({ policy: "q-filters", budget: 64, window: 16, kv: "f16" })).toBe(
+      "q-filters 64, window 16",
+    );
   });
 
   test("passages of one text do not overlap; a text that is too short is named", () => {
