@@ -149,13 +149,13 @@ const demoSite: ViteUserConfig = {
   build: { outDir: at("dist/demo"), emptyOutDir: true, target: "es2022" },
 };
 
-/** Suites that share a GPU run one file at a time. */
+/** Suites that share a GPU run one file at a time; without `isolate` in one process, which keeps what was compiled. */
 const suite = (
   name: string,
   folder: string,
   seconds: number,
   alone: boolean,
-  plugins: Plugin[] = [],
+  { plugins = [], isolate = true }: { plugins?: Plugin[]; isolate?: boolean } = {},
 ): TestProjectConfiguration => ({
   plugins,
   test: {
@@ -165,6 +165,7 @@ const suite = (
     pool: "forks",
     setupFiles: alone ? [at("tests/setup-gpu.ts")] : [],
     fileParallelism: !alone,
+    isolate,
     testTimeout: seconds * 1000,
     hookTimeout: seconds * 1000,
   },
@@ -174,9 +175,9 @@ const tests: ViteUserConfig = {
   test: {
     projects: [
       // Every kernel as it is shipped; the suite of models runs them as they are written.
-      suite("unit", "unit", 60, false, [minifyShaders()]),
-      suite("kernels", "kernels", 120, true, [minifyShaders()]),
-      suite("model", "model", 400, true),
+      suite("unit", "unit", 60, false, { plugins: [minifyShaders()] }),
+      suite("kernels", "kernels", 120, true, { plugins: [minifyShaders()] }),
+      suite("model", "model", 400, true, { isolate: false }),
       suite("e2e", "e2e", 400, true),
     ],
   },

@@ -1,4 +1,4 @@
-// npm test: everything, in order; `npm test -- unit kernels` runs only those stages.
+// npm test: everything, in two rows of stages side by side; `npm test -- unit kernels` runs only those stages.
 // Ends with the line "N passed, N failed"; exit 1 on any failure, zero tests or no adapter.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -23,18 +23,38 @@ const stages = {
   model: () => vitest("model"),
   e2e: () => vitest("e2e"),
 };
+/**
+ * Rows of stages, side by side: each by itself leaves a core idle, since a software adapter compiles a kernel in one
+ * thread and tests of kernels wait for one at a time. e2e needs what build makes.
+ */
+const ROWS = [
+  ["build", "size", "kernels", "e2e"],
+  ["check", "unit", "model"],
+];
 /** Stages that need the model's file, a Vulkan driver or a browser. */
 const NEED_MACHINE = ["kernels", "model", "e2e"];
 
-/** @param {string} command @param {string[]} args @returns {Promise<number>} */
+/**
+ * What a command prints comes as it is printed, or, beside another row, in one piece at its end.
+ * @param {string} command @param {string[]} args @returns {Promise<number>}
+ */
 function run(command, args) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    const output = beside ? "pipe" : "inherit";
+    const child = spawn(command, args, { cwd: root, stdio: ["ignore", output, output] });
+    /** @type {Buffer[]} */
+    const printed = [];
+    child.stdout?.on("data", (data) => printed.push(data));
+    child.stderr?.on("data", (data) => printed.push(data));
+    const end = (/** @type {number} */ status) => {
+      process.stdout.write(Buffer.concat(printed));
+      resolve(status);
+    };
     child.on("error", (error) => {
       console.error(error.message);
-      resolve(1);
+      end(1);
     });
-    child.on("exit", (status) => resolve(status ?? 1));
+    child.on("close", (status) => end(status ?? 1));
   });
 }
 
@@ -91,22 +111,33 @@ if (unknown.length > 0) {
   console.error(`unknown stage ${unknown.join(", ")}; there are ${Object.keys(stages).join(", ")}`);
   process.exit(1);
 }
-const chosen = wanted.length > 0 ? wanted : Object.keys(stages);
+const chosen = ROWS.map((row) =>
+  row.filter((name) => wanted.length === 0 || wanted.includes(name)),
+).filter((row) => row.length > 0);
+const beside = chosen.length > 1;
 mkdirSync(output, { recursive: true });
 const total = { passed: 0, failed: 0 };
 const started = Date.now();
-try {
-  if (chosen.some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
-  for (const name of chosen) {
-    console.log(`\n== ${name} (${Math.round((Date.now() - started) / 1000)} s)`);
+const seconds = () => Math.round((Date.now() - started) / 1000);
+
+/** @param {string[]} row */
+async function runRow(row) {
+  for (const name of row) {
+    console.log(`\n== ${name} begins (${seconds()} s)`);
     const counts = await stages[name]?.();
     total.passed += counts?.passed ?? 0;
     total.failed += counts?.failed ?? 0;
+    console.log(`== ${name} ends (${seconds()} s)`);
   }
+}
+
+try {
+  if (chosen.flat().some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
+  await Promise.all(chosen.map(runRow));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   total.failed += 1;
 }
-console.log(`\n${Math.round((Date.now() - started) / 1000)} s`);
+console.log(`\n${seconds()} s`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { calibrateEngine } from "../../src/api/calibrate-engine.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { writeCalibration } from "../../src/cache/write-filters.ts";
@@ -10,10 +9,9 @@ import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { createEngine } from "../../src/node.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { GREEDY } from "./chat.ts";
 import { loadTinyEngine } from "./tiny-engine.ts";
-
-Object.assign(globalThis, globals);
 
 const TEXT = Array.from({ length: 700 }, (_, i) => "abcdefgh "[(i * i + (i >> 3)) % 9]).join("");
 
@@ -21,7 +19,7 @@ describe("a tiny model without filters", () => {
   test("calibrates, and its conversations go on under the policy they asked for", async () => {
     const cache = { budget: 32, policy: "q-filters" as const, window: 8 };
     const source = new MemorySource(tinyModel("f32"), "tiny.gguf");
-    const engine = await InferenceEngine.load(create([]), { source, name: "tiny", cache });
+    const engine = await InferenceEngine.load(sharedGpu, { source, name: "tiny", cache });
     const chat = engine.conversation("a");
     expect(chat.settings.policy).toBe("k-norm");
     const ask = async (tokens: number[]) => {

@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { turnBack } from "../../calibrate/query-statistics.ts";
 import type { CapturedHeads } from "../../src/engine/capture.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import fixture from "./fixtures/tiny-heads.json" with { type: "json" };
-
-Object.assign(globalThis, globals);
 
 /** Gemma 3's global layer has another base than the others; SmolLM3's last one has no RoPE. */
 const FAMILIES = ["llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
@@ -31,7 +29,7 @@ describe.each(FAMILIES)("captured heads of the tiny %s model", (name) => {
   let engine: InferenceEngine;
   beforeAll(async () => {
     const source = new MemorySource(tinyModel(name), "tiny.gguf");
-    engine = await InferenceEngine.load(create([]), {
+    engine = await InferenceEngine.load(sharedGpu, {
       source,
       name,
       cache: { policy: "k-norm", kv: "f32" },

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { create } from "webgpu";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { ask, someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
@@ -10,7 +11,7 @@ describe("a lost device", () => {
   const prompt = someTokens(150, 61);
 
   beforeEach(async () => {
-    watched = watchedGpu();
+    watched = watchedGpu(create([]));
     engine = await loadTinyEngine({ budget: "full" }, { gpu: watched.gpu });
   });
   afterEach(() => engine?.close());

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { create } from "webgpu";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { planMemory } from "../../src/engine/memory-plan.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
@@ -132,7 +133,7 @@ test("a failed load leaves nothing behind", async () => {
 });
 
 test("closing in mid-answer ends it with closed and frees everything", async () => {
-  const watched = watchedGpu();
+  const watched = watchedGpu(create([]));
   const engine = await loadTinyEngine({ budget: 64 }, { gpu: watched.gpu });
   const answering = ask(engine.conversation("a"), someTokens(20), {
     maxTokens: 1000,

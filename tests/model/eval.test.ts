@@ -1,7 +1,6 @@
 /** The evaluation on tiny models: against PyTorch, against the engine's other path, against theory. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import type { PolicyName } from "../../src/cache/policies/index.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
@@ -17,10 +16,9 @@ import {
 } from "../../src/eval/types.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { ask, someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
-
-Object.assign(globalThis, globals);
 
 interface Run {
   policy: PolicyName;
@@ -44,7 +42,7 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
 
   test("every policy of the fixture at once, each within 0.01 nats of PyTorch", async () => {
     const values = Float32Array.from(eviction.filters.flat(2));
-    const engine = await InferenceEngine.load(create([]), {
+    const engine = await InferenceEngine.load(sharedGpu, {
       source: new MemorySource(tinyModel(name), "tiny.gguf"),
       name,
       filters: writeFilters({ values, layers, kvHeads, headDim }),

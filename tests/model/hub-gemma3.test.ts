@@ -1,14 +1,12 @@
 /** A Gemma 3 checkpoint as `transformers` saves it (make_hub_fixtures.py): text and logits. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { resolveModel } from "../../src/formats/resolve-model.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
-
-Object.assign(globalThis, globals);
+import { sharedGpu } from "../shared-gpu.ts";
 
 interface Fixture {
   config: Record<string, unknown>;
@@ -74,7 +72,7 @@ test("its tokens equal those of tokenizers, its template comes from a file of it
 });
 
 test("its logits equal PyTorch's", async () => {
-  const engine = await InferenceEngine.load(create([]), {
+  const engine = await InferenceEngine.load(sharedGpu, {
     source: await checkpoint(),
     name: "hub",
     cache: { budget: "full" },

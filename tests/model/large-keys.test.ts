@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { create } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { GREEDY } from "./chat.ts";
 
 /** PyTorch's losses of the model as it is. */
@@ -30,7 +30,7 @@ async function load(cache: CacheRequest, memoryLimit?: number): Promise<Inferenc
     for (let i = 0; i < shape[0]! * shape[1]!; i += 1)
       view.setFloat32(4 * i, view.getFloat32(4 * i, true) * 2 ** (factor === "k" ? 20 : -20), true);
   }
-  engine = await InferenceEngine.load(create([]), {
+  engine = await InferenceEngine.load(sharedGpu, {
     source: new MemorySource(bytes, "tiny.gguf"),
     name: "large keys",
     cache: { budget: 64, policy: "k-norm", window: 8, ...cache },

@@ -5,17 +5,16 @@
  */
 
 import { expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { describeParity, readLogits } from "./logits-parity.ts";
 
 async function load(): Promise<InferenceEngine> {
-  Object.assign(globalThis, globals);
   const path = process.env.WINNOW_GEMMA ?? ".cache/models/gemma-3-270m-q4_k_m.gguf";
   const source = await NodeFileSource.open(path);
   try {
-    return await InferenceEngine.load(create([]), {
+    return await InferenceEngine.load(sharedGpu, {
       source,
       name: "Gemma 3 270M",
       cache: { budget: "full" },

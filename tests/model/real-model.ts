@@ -1,7 +1,7 @@
-import { create, globals } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 
 const PATH = process.env.WINNOW_MODEL ?? ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 
@@ -10,11 +10,10 @@ export async function loadRealModel(
   cache: CacheRequest,
   filters?: Uint8Array,
 ): Promise<InferenceEngine> {
-  Object.assign(globalThis, globals);
   const source = await NodeFileSource.open(PATH);
   try {
     const options = { source, name: "SmolLM2", cache, ...(filters ? { filters } : {}) };
-    return await InferenceEngine.load(create([]), options);
+    return await InferenceEngine.load(sharedGpu, options);
   } finally {
     await source.close();
   }

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { create, globals } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { type EngineLoadOptions, InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 
 /** [L, G, D] of the tiny f32 model, as the PyTorch oracle had them. */
 export function tinyFilters(): Float32Array {
@@ -18,9 +18,8 @@ export async function loadTinyEngine(
   cache: CacheRequest = {},
   { gpu, ...options }: Partial<EngineLoadOptions> & { gpu?: GPU } = {},
 ): Promise<InferenceEngine> {
-  Object.assign(globalThis, globals);
   const { layers, kvHeads, headDim } = TINY_MODELS.f32;
-  const engine = await InferenceEngine.load(gpu ?? create([]), {
+  const engine = await InferenceEngine.load(gpu ?? sharedGpu, {
     source: new MemorySource(tinyModel("f32"), "tiny.gguf"),
     name: "tiny",
     cache,

@@ -5,14 +5,12 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { ARCHITECTURES } from "../../src/model/architectures.ts";
 import { MATRIX_TYPES, tinyModel } from "../reference/tiny-model.ts";
-
-Object.assign(globalThis, globals);
+import { sharedGpu } from "../shared-gpu.ts";
 
 const FAMILIES = ["llama", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
 const TOLERANCE = 1e-3;
@@ -32,7 +30,7 @@ test.each(covered)(
     expect([...found].sort()).toEqual([...MATRIX_TYPES].sort());
 
     const cache = { budget: "full" } as const;
-    const engine = await InferenceEngine.load(create([]), { source, name: family, cache });
+    const engine = await InferenceEngine.load(sharedGpu, { source, name: family, cache });
     try {
       const worst = async (last: number, chunk?: number): Promise<number> => {
         const conversation = engine.conversation(`${last}`);

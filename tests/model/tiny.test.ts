@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { create, globals } from "webgpu";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
-
-Object.assign(globalThis, globals);
+import { sharedGpu } from "../shared-gpu.ts";
 
 interface Run {
   policy: "q-filters" | "k-norm" | "streaming-llm";
@@ -69,7 +67,7 @@ describe.each(CASES)(
 
     beforeAll(async () => {
       const values = Float32Array.from(fixture.eviction.filters.flat(2));
-      engine = await InferenceEngine.load(create([]), {
+      engine = await InferenceEngine.load(sharedGpu, {
         source: new MemorySource(tinyModel(name), "tiny.gguf"),
         name,
         cache: { budget: "full", kv },

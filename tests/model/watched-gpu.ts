@@ -1,4 +1,4 @@
-import { create } from "webgpu";
+import { sharedGpu } from "../shared-gpu.ts";
 
 /** A GPU whose devices tell which buffers are alive: counted where they are made, not by our ledger. */
 export interface WatchedGpu {
@@ -13,8 +13,8 @@ export interface WatchedGpu {
   devices(): number;
 }
 
-export function watchedGpu(): WatchedGpu {
-  const real = create([]);
+/** `real` is held: in Node, Dawn crashes once it is collected. */
+export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
   const alive = new Map<GPUBuffer, number>();
   const devices: GPUDevice[] = [];
   let made = 0;
