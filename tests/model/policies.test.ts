@@ -6,7 +6,6 @@
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { create } from "webgpu";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName } from "../../src/cache/policies/index.ts";
@@ -14,6 +13,7 @@ import { InferenceEngine } from "../../src/engine/engine.ts";
 import { LossReader } from "../../src/engine/loss-reader.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { keptPositions } from "./kept-positions.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 
@@ -57,7 +57,7 @@ let engine: InferenceEngine;
 let ropeless: InferenceEngine;
 beforeAll(async () => {
   engine = await loadTinyEngine({ kv: "f32" }, { filters: file("policies-tiny.safetensors") });
-  ropeless = await InferenceEngine.load(create([]), {
+  ropeless = await InferenceEngine.load(sharedGpu, {
     source: new MemorySource(tinyModel("smollm3"), "smollm3.gguf"),
     name: "smollm3",
     cache: { kv: "f32" },

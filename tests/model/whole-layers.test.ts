@@ -1,7 +1,6 @@
 /** Layers kept whole: what is held, what changes live, what it costs; all layers whole is the uncompressed cache. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { create } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { headBudgets } from "../../src/cache/head-budgets.ts";
@@ -12,6 +11,7 @@ import { InferenceEngine } from "../../src/engine/engine.ts";
 import type { DeviceStateInputs } from "../../src/engine/state.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
+import { sharedGpu } from "../shared-gpu.ts";
 import { ask, someTokens } from "./chat.ts";
 import { keptPositions } from "./kept-positions.ts";
 import { checkCache, loadTinyEngine, usedBytes } from "./tiny-engine.ts";
@@ -197,7 +197,7 @@ test("a limit counts whole layers to the model's last position", async () => {
 
 describe("a family with sliding windows", () => {
   test("rings stay rings; a global layer among the first is whole", async () => {
-    const gemma = await InferenceEngine.load(create([]), {
+    const gemma = await InferenceEngine.load(sharedGpu, {
       source: new MemorySource(tinyModel("gemma3"), "tiny.gguf"),
       name: "gemma3",
       // Compiles no scoring: heads of 256 take a software adapter long.
