@@ -168,11 +168,14 @@ export class EngineCore {
     const { memoryLimit } = this.inputs;
     const needed = budgetBytes(this.config, this.storage, settings);
     const { kv, total } = this.state.gpu.ledger.report();
+    const whole = wholeLayers > 0 ? ` and cache.wholeLayers: ${wholeLayers}` : "";
     throw new WinnowError(
       "out_of_memory",
-      `cache.budget: ${budget} pairs a head, ${wholeLayers} layers whole, take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
+      `cache.budget: ${budget} pairs a head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       {
-        hint: "Lower the cache budget.",
+        hint: whole
+          ? "Lower the cache budget, or keep fewer layers whole."
+          : "Lower the cache budget.",
         details: { needed, memoryLimit },
       },
     );
