@@ -1,7 +1,9 @@
 // ln of the sum of exp(logit) over all that a query sees, for the queries that `observe` observes: what turns
 // its logits into attention.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP; lib/candidates_*, lib/logit. Workgroups: (queries, H, rows
-// of a step, or 1). Bytes: a key a (query, head): fine for a few dozen queries, and no more.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP; lib/candidates_*, lib/logit; loops written out by unroll: h < GROUP.
+// Workgroups: (queries, G, rows of a step, or 1): a key is read and unpacked once for all query heads of its group.
+// Bytes: a key a (query, kv head): fine for a few dozen queries, and no more. Queries come from the cache, all
+// invocations at once.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
@@ -17,32 +19,44 @@ var<workgroup> sh_sum: array<f32, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let work = work_of(group.z);
-  let head = group.y;
-  let kv_head = head / GROUP;
+  let kv_head = group.y;
   let row = table_row(shape, work.lane, kv_head);
   let count = tables[row];
   let query = observed_query(group.z, group.x);
   if (!work.due) { return; }
   let visible = min(count + work.rows, count + query.sees);
-  var wanted: array<vec4<f32>, QUADS>;
-  let at = query_at(query.row, head);
-  for (var d = 0u; d < QUADS; d += 1u) { wanted[d] = inverseSqrt(f32(HEAD_DIM)) * qkv[at + d]; }
-  var highest = LOWEST;
-  var sum = 0.0;
+  let scale = inverseSqrt(f32(HEAD_DIM));
+  //: for h
+  let query$h = query_at(query.row, kv_head * GROUP + $hu);
+  var highest$h = LOWEST;
+  var sum$h = 0.0;
+  //: end
   for (var i = t; i < visible; i += WORKGROUP) {
     let c = candidate_at(i, count, row, kv_head);
-    var x = 0.0;
+    //: for h
+    var x$h = 0.0;
+    //: end
     for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
       let k = candidate_key(c, o);
-      x += dot(k.low, wanted[2u * o]) + dot(k.high, wanted[2u * o + 1u]);
+      //: for h
+      x$h += dot(k.low, qkv[query$h + 2u * o]) + dot(k.high, qkv[query$h + 2u * o + 1u]);
+      //: end
     }
-    x *= candidate_scales(c).x;
-    let above = max(highest, x);
-    sum = sum * exp(highest - above) + exp(x - above);
-    highest = above;
+    let key_scale = scale * candidate_scales(c).x;
+    //: for h
+    {
+      let x = key_scale * x$h;
+      let above = max(highest$h, x);
+      sum$h = sum$h * exp(highest$h - above) + exp(x - above);
+      highest$h = above;
+    }
+    //: end
   }
-  sh_max[t] = highest;
-  sh_sum[t] = sum;
+  //: for h
+  // The sums of the head before are read by then.
+  workgroupBarrier();
+  sh_max[t] = highest$h;
+  sh_sum[t] = sum$h;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (t < stride) {
@@ -51,5 +65,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sh_max[t] = above;
     }
   }
-  if (t == 0u) { lse[query.index * shape.heads + head] = sh_max[0] + log(sh_sum[0]); }
+  if (t == 0u) { lse[query.index * shape.heads + kv_head * GROUP + $hu] = sh_max[0] + log(sh_sum[0]); }
+  //: end
 }

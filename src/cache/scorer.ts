@@ -262,7 +262,7 @@ export class Scorer {
   }
 
   private bind(prepared: Prepared, layer: number): Bound {
-    const { heads, kvHeads } = this.pool.shape;
+    const { kvHeads } = this.pool.shape;
     const { eviction, rows, block, qkv, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
@@ -298,7 +298,7 @@ export class Scorer {
               {
                 kernel: observeBlock.lse,
                 bindings: blockBindings[0]!,
-                workgroups: [queries, heads],
+                workgroups: [queries, kvHeads],
               },
               {
                 kernel: observeBlock.mass,
@@ -312,7 +312,7 @@ export class Scorer {
             {
               kernel: observeStep.lse,
               bindings: observeStep.lse.bind(shape, rows, ...observed),
-              workgroups: [1, heads],
+              workgroups: [1, kvHeads],
             },
             {
               kernel: observeStep.mass,

@@ -6,6 +6,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
+import { unroll } from "./unroll.ts";
 
 const WORKGROUP = 64;
 /** Workgroups that share the candidates of a kv head where attention is observed. */
@@ -35,7 +36,7 @@ export interface Observation {
 export interface ObserveKernels {
   /**
    * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch and,
-   * with `apart`, where attention is left. Workgroups: (observed queries, H, rows of the step, or 1).
+   * with `apart`, where attention is left. Workgroups: (observed queries, G, rows of the step, or 1).
    */
   readonly lse: Kernel;
   /** The same bindings. Workgroups: (OBSERVE_TILES, G, rows of the step, or 1). */
@@ -70,7 +71,7 @@ export async function createObserve(
       ],
     });
   const [lse, mass] = await Promise.all([
-    make("observe_lse", [observeLse], "write"),
+    make("observe_lse", [unroll(observeLse, { h: constants.GROUP })], "write"),
     make("observe", [apart ? LEAVE_APART : LEAVE_AS_SCORE, observe], "read"),
   ]);
   return { lse, mass };

@@ -70,7 +70,7 @@ async function expectTwin(
   ];
   const beside = observation.apart ? [upload(gpu, new Float32Array(G * ROOM).fill(-1))] : [];
   const runs = [
-    { kernel: lse, workgroups: [queries, heads] as const },
+    { kernel: lse, workgroups: [queries, kvHeads] as const },
     { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const },
   ];
   const after = await runScene(gpu, scene, target, buffers, runs, beside);
