@@ -48,8 +48,9 @@ const count = (field: string, value: number, lowest: number): number => {
 };
 
 /**
- * Decides budget, policy, window, sinks and whole layers, of a model with so many `layers` where that is known. A window that was not asked for shrinks with a small budget;
- * one that was asked for and does not fit is an error, as is window + sinks >= budget.
+ * Decides budget, policy, window, sinks and whole layers, of a model with so many `layers` where that is known. A
+ * window that was not asked for shrinks with a small budget; one that was asked for and does not fit is an error, as
+ * is window + sinks >= budget.
  */
 export function resolveCacheSettings(
   request: CacheRequest,

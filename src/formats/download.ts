@@ -9,7 +9,7 @@
  * it comes from one commit, whatever becomes of the branch meanwhile. A broken connection is taken up again a few
  * times; then, and on abort, the bytes so far stay in the store. A hash that is not the expected one removes them.
  */
-import { throwIfAborted, WinnowError } from "../errors.ts";
+import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import { Arrival } from "./arrival.ts";
 import { checkRange } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
@@ -113,7 +113,9 @@ interface Expected {
 export function askHub(options: HttpOptions): AskHub {
   let asking: Promise<AskHub> | undefined;
   return async (file, signal) => {
-    asking ??= import("./hub-statement.ts").then(({ hubStatements }) => hubStatements(options));
+    asking ??= loadLater("checks against the hub", () => import("./hub-statement.ts")).then(
+      ({ hubStatements }) => hubStatements(options),
+    );
     return (await asking)(file, signal);
   };
 }
