@@ -1,5 +1,5 @@
 // Attention of single query rows over a lane's paged cache, split over keys (flash decoding).
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read units), GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read units), lib/remainder, GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
 // KEYS (keys a thread and tile); loops written out by unroll: h < GROUP, o < OCTETS, n < KEYS.
 // Workgroups: (splits, G, M), 64 threads. COLUMNS threads share a key, each with its OCTETS * 8 dimensions of
 // the GROUP queries and of their sums in registers, so K and V are read once, coalesced, for all GROUP heads.
@@ -55,6 +55,41 @@ fn main(
   var acc$h_$o_high = vec4<f32>();
   //: end
   //: end
+
+  // What was dropped, as one more pair: of split 0's part 0.
+  let remainder = remainder_of(shape, table);
+  let dropped = remainder_count(remainder);
+  if (group.x == 0u && dropped > 0.0) {
+    //: for o
+    let keys$o = remainder_keys(remainder, octet + $ou);
+    //: end
+    //: for h
+    sh_dot[$hu * WORKGROUP + t] = 0.0
+    //: for o
+      + dot(q$h_$o_low, keys$o.low) + dot(q$h_$o_high, keys$o.high)
+    //: end
+    ;
+    //: end
+    workgroupBarrier();
+    if (part == 0u) {
+      //: for h
+      {
+        var dot_sum = 0.0;
+        for (var c = 0u; c < COLUMNS; c += 1u) { dot_sum += sh_dot[$hu * WORKGROUP + c]; }
+        max$h = remainder_logit(dot_sum, dropped);
+        sum$h = 1.0;
+      }
+      //: end
+      //: for o
+      let values$o = remainder_values(remainder, octet + $ou);
+      //: for h
+      acc$h_$o_low = values$o.low / dropped;
+      acc$h_$o_high = values$o.high / dropped;
+      //: end
+      //: end
+    }
+    workgroupBarrier();
+  }
 
   let tiles = (count + TILE - 1u) / TILE;
   for (var tile = group.x; tile < tiles; tile += groups.x) {

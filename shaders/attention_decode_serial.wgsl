@@ -1,7 +1,7 @@
 // attention_decode for CPU adapters: 4 invocations a workgroup, each with its own run of slots. Same bindings,
 // same workgroups (splits, G, M); of the splits every fourth workgroup works, with 4 partials.
 // Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, GROUP (H / G), LANES, PASSES (QUERIES * PASSES >= GROUP),
-// lib/attend for `pages`.
+// lib/attend for `pages`, lib/remainder and lib/attend_remainder.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
 
 const LOWEST = -3.0e38;
@@ -33,21 +33,19 @@ fn main(
   let query_base = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
   let length = (count + runs - 1u) / runs;
   let end = min(count, (run + 1u) * length);
+  let remainder = remainder_of(shape, table);
 
   for (var pass_index = 0u; pass_index < PASSES; pass_index += 1u) {
     var state: State;
     //: for h
     let head$h = kv_head * GROUP + min(pass_index * QUERIES + $hu, GROUP - 1u);
     state.last[$h] = 0u;
-    state.highest[$h] = LOWEST;
-    state.sum[$h] = 0.0;
     //: for o
     state.query[$hu * HEAD_DIM / 4u + $o.even] = query(query_base + head$h * HEAD_DIM + 8u * $ou);
     state.query[$hu * HEAD_DIM / 4u + $o.odd] = query(query_base + head$h * HEAD_DIM + 8u * $ou + 4u);
-    state.acc[$hu * HEAD_DIM / 4u + $o.even] = vec4<f32>();
-    state.acc[$hu * HEAD_DIM / 4u + $o.odd] = vec4<f32>();
     //: end
     //: end
+    begin_with_remainder(&state, remainder, select(0.0, remainder_count(remainder), run == 0u));
     for (var first = run * length; first < end; first += KEYS) {
       //: for n
       let slot$n = min(first + $nu, end - 1u);

@@ -1,6 +1,6 @@
 // Causal attention of a prompt chunk over the lane's cache and over the prompt block it lies in, itself
 // included (flash attention), its keys divided among the invocations of a workgroup.
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), GROUP, WORKGROUP, QUERIES (a
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), lib/remainder, GROUP, WORKGROUP, QUERIES (a
 // workgroup's), and WINDOW: 0, or the number of tokens a row sees, itself included; the cache is then a ring of WINDOW
 // slots. Loops written out by unroll: h < QUERIES, s < queries whose softmax an invocation keeps, j < 4.
 // Workgroups: (ceil(M GROUP / QUERIES), G). A part of the workgroup is COLUMNS = D / 8 invocations that take one key at
@@ -54,7 +54,8 @@ struct State {
   //: end
 }
 
-struct Key { key: Octet, value: Octet, scales: vec2<f32> }
+// `bias` is added to its logit.
+struct Key { key: Octet, value: Octet, scales: vec2<f32>, bias: f32 }
 
 // Tokens between slot `slot` of a ring and row 0 of the block: it holds the newest position that is `slot`
 // modulo WINDOW.
@@ -82,7 +83,7 @@ fn attend(state: ptr<function, State>, t: u32, k: Key, at: u32, count: u32, cach
     if (q < QUERIES && part < PARTS) {
       var logit = 0.0;
       for (var c = 0u; c < COLUMNS; c += 1u) { logit += sh_dot[q * PITCH + part * COLUMNS + c]; }
-      logit *= k.scales.x;
+      logit = logit * k.scales.x + k.bias;
       let visible = at < count && sees((*state).row$s, at, cached);
       let before = (*state).reference$s;
       let reference = select(before, logit, visible && logit > before + SLACK);
@@ -145,6 +146,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   state.reference$s = LOWEST;
   //: end
 
+  // What was dropped, as one more pair: part 0's. Rings drop nothing that a row should see.
+  let remainder = remainder_of(shape, table);
+  let dropped = remainder_count(remainder);
+  if (WINDOW == 0u && dropped > 0.0) {
+    let means = vec2<f32>(1.0 / dropped);
+    let k = Key(
+      remainder_keys(remainder, column), remainder_values(remainder, column), means, remainder_logit(0.0, dropped),
+    );
+    attend(&state, t, k, part, 1u, true);
+  }
+
   for (var start = 0u; start < count; start += PARTS) {
     let slot = start + part;
     let there = min(slot, count - 1u);
@@ -154,6 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       pages_octet(pages_key(page, there) + at),
       pages_octet(pages_value(page, there) + at),
       pages_scales(pages_scale_word(page, there)),
+      0.0,
     );
     attend(&state, t, k, slot, count, true);
   }
@@ -169,6 +182,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       chunk_octet(chunk_key(page, there) + at),
       chunk_octet(chunk_value(page, there) + at),
       chunk_scales(chunk_scale_word(page, there)),
+      0.0,
     );
     attend(&state, t, k, row, end, false);
   }

@@ -1,6 +1,6 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
 // at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, WINDOW as in attention_prefill,
-// lib/attend for `pages` and `chunk`.
+// lib/attend for `pages` and `chunk`, lib/remainder and lib/attend_remainder.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
@@ -36,7 +36,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let query_row$h = index$h / GROUP;
   let head$h = kv_head * GROUP + index$h % GROUP;
   state.last[$hu] = block_row + query_row$h;
-  state.highest[$hu] = LOWEST;
   {
     let query = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
     //: for o
@@ -48,6 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   let table = table_row(shape, rows[0].lane, kv_head);
   let count = tables[table];
+  let remainder = remainder_of(shape, table);
+  begin_with_remainder(&state, remainder, remainder_count(remainder));
   for (var slot = 0u; slot < count; slot += KEYS) {
     //: for n
     let slot$n = min(slot + $nu, count - 1u);

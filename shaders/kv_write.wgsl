@@ -4,10 +4,11 @@
 // EPSILON and gain_of, before it is turned), RING, and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
-//          order of the Q-Filters reference. Nothing is moved and nothing is read back.
+//          order of the Q-Filters reference. Nothing is moved and nothing is read back. Where the lane remembers, the
+//          pair that goes is added to the head's remainder.
 //          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
 //   false  a prompt chunk: into the block's scratch, block row b of kv head g at page g * chunk_pages + b / P.
-// Needs lib/victim.wgsl too. Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND
+// Needs lib/victim.wgsl, lib/remainder.wgsl and lib/remember.wgsl too. Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND
 // dispatch belong to different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and
 // scores a kv head.
 
@@ -27,6 +28,7 @@ var<workgroup> sh_a: array<f32, SUMMED>; // partial sums
 var<workgroup> sh_b: array<f32, SUMMED>;
 var<workgroup> sh_most: array<vec2<f32>, SUMMED>; // largest |key| and |value|, where PAGES_SCALED
 var<workgroup> sh_count: u32;
+var<workgroup> sh_slot: u32;
 var<workgroup> sh_capacity: u32;
 
 // What QK_NORM multiplies the head at `base` by, before its gain.
@@ -62,6 +64,19 @@ fn value_octet(i: u32) -> Octet {
     vec4<f32>(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]),
     vec4<f32>(qkv[i + 4u], qkv[i + 5u], qkv[i + 6u], qkv[i + 7u]),
   );
+}
+
+// Adds the pair in a slot to what the head has dropped.
+fn remember(t: u32, table: u32, slot: u32) {
+  let page = tables[table + 2u + slot / PAGE_SLOTS];
+  let at = remainder_of(shape, table);
+  let scales = pages_scales(pages_scale_word(page, slot));
+  for (var o = t; o < OCTETS_A_VECTOR; o += WORKGROUP) {
+    let unit = o * PAGES_OCTET_UNITS;
+    remainder_add_octet(at + 1u + 8u * o, pages_octet(pages_key(page, slot) + unit), scales.x);
+    remainder_add_octet(at + 1u + HEAD_DIM + 8u * o, pages_octet(pages_value(page, slot) + unit), scales.y);
+  }
+  if (t == 0u) { remainder_add(at, 1.0); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -131,8 +146,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (RING) {
       slot = row.position % capacity;
     } else if (count >= capacity) {
-      slot = find_victim(t, table, count, lane, row.position);
+      let victim = find_victim(t, table, count, lane, row.position);
+      if (t == 0u) { sh_slot = victim; }
+      slot = workgroupUniformLoad(&sh_slot);
       if (slot == NO_SLOT) { return; } // all protected: the host's checks keep this from happening
+      if (lane.remembers != 0u) {
+        remember(t, table, slot);
+        workgroupBarrier();
+      }
     }
     page = tables[table + 2u + slot / PAGE_SLOTS];
     if (t == 0u && count < capacity) { tables[table] = count + 1u; }

@@ -2,8 +2,8 @@
 //
 // Each layer has one slab of pages. A page belongs to one (sequence, layer, kv head) and holds P slots, laid
 // out as lib/page_slots.wgsl says. A page table row belongs to one (lane, layer, kv head):
-// [count, capacity, page 0, page 1, ...]; slot s of that head lies in page row[2 + s / P] at s % P. Slots are
-// unordered.
+// [count, capacity, page 0, page 1, ..., remainder]; slot s of that head lies in page row[2 + s / P] at s % P. Slots are
+// unordered. The remainder is what the head has dropped, in sum (lib/remainder.wgsl).
 
 struct LayerShape {
   layer: u32,
@@ -12,7 +12,7 @@ struct LayerShape {
   max_pages: u32,  // entries of a page-table row
   heads: u32,      // H
   chunk_pages: u32, // pages a kv head has in the chunk scratch
-  epsilon_bits: u32,
+  row_words: u32,   // of a page-table row
   pad: u32,
 }
 
@@ -36,10 +36,13 @@ struct Lane {
   scoring: u32, // which scoring anew it needs, 0: none
   every: u32,   // tokens from one scoring to the next while decoding: before positions that are
   phase: u32,   // this, modulo `every`
-  pad0: u32,
-  pad1: u32,
+  remembers: u32, // 1: what it drops is added to the head's remainder
+  pad: u32,
 }
 
 fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {
-  return ((lane * shape.layers + shape.layer) * shape.kv_heads + kv_head) * (shape.max_pages + 2u);
+  return ((lane * shape.layers + shape.layer) * shape.kv_heads + kv_head) * shape.row_words;
 }
+
+// Where the remainder of a page-table row begins.
+fn remainder_of(shape: LayerShape, row: u32) -> u32 { return row + 2u + shape.max_pages; }

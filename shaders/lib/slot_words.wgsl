@@ -6,3 +6,5 @@ fn slot_word(page: u32, slot: u32, i: u32) -> u32 {
   if (i == PAGES_SLOT_WORDS - 1u) { return pages_score_word(page, slot); }
   return select(pages_scale_word(page, slot), pages_position_word(page, slot), i == PAGES_SLOT_WORDS - 2u);
 }
+
+const REMAINDER_WORDS = 1u + 2u * HEAD_DIM; // lib/remainder.wgsl

@@ -12,15 +12,19 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import type { KvRing } from "../kernels/kv-ring.ts";
 import { scratchBytes } from "../kernels/page-format.ts";
+import { createRememberBlock, type RememberBlock } from "../kernels/remainder.ts";
 import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
+import { type PolicyName, policyOf } from "./policies/index.ts";
 
 interface Kernels {
   select: EvictSelect;
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
+  /** Only where a policy wants it. */
+  remember: RememberBlock | undefined;
   /** Only of f16 pages: the others hold what they are given. */
   clamped: Kernel | undefined;
 }
@@ -52,7 +56,8 @@ export class Compressor {
         : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    return new Compressor(pool, { select, move, ring, clamped }, blockRows);
+    const kernels = { select, move, ring, clamped, remember: undefined };
+    return new Compressor(pool, kernels, blockRows);
   }
 
   private constructor(pool: KvPool, kernels: Kernels, blockRows: number) {
@@ -82,10 +87,19 @@ export class Compressor {
     this.gpu.write(this.eviction, new Uint32Array(words));
   }
 
-  /** Dispatches that take the block of one layer into the cache, evicting down to capacity. */
-  absorb(layer: number): Dispatch[] {
+  /** Compiles what a policy needs besides, once; to be awaited before a sequence uses it. */
+  async prepare(name: PolicyName): Promise<void> {
+    if (!policyOf(name).remembers) return;
+    this.kernels.remember ??= await createRememberBlock(this.pool.gpu, this.pool.shape);
+  }
+
+  /**
+   * Dispatches that take the block of one layer into the cache, evicting down to capacity; `remember`: what is
+   * dropped is added to the heads' remainders.
+   */
+  absorb(layer: number, remember: boolean): Dispatch[] {
     const { pool, chunk, eviction } = this;
-    if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves);
+    if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves, remember);
     const shape = pool.layerShapes[layer];
     const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer] };
     return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
@@ -108,7 +122,9 @@ export class Compressor {
         "moves",
         movesBytes(kvHeads, sequence.excess),
       );
-      const evicting = sequence.compressed.flatMap((layer) => this.evict(layer, moves));
+      const evicting = sequence.compressed.flatMap((layer) =>
+        this.evict(layer, moves, policyOf(sequence.settings.policy).remembers === true),
+      );
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
       this.gpu.ledger.destroy(moves);
     }
@@ -192,8 +208,9 @@ export class Compressor {
     return this.pool.gpu;
   }
 
-  private evict(layer: number, moves: GPUBuffer): Dispatch[] {
+  private evict(layer: number, moves: GPUBuffer, remember: boolean): Dispatch[] {
     const { select, move } = this.kernels;
+    const remembers = remember ? this.kernels.remember : undefined;
     const { kvHeads } = this.pool.shape;
     const shared = {
       shape: this.pool.layerShapes[layer],
@@ -203,9 +220,12 @@ export class Compressor {
       chunk: this.chunk,
       moves,
     };
+    const withLanes = { ...shared, lanes: this.pool.lanes };
     return [
-      select.dispatch({ ...shared, lanes: this.pool.lanes }, kvHeads),
+      ...(remembers ? [remembers.before(withLanes)] : []),
+      select.dispatch(withLanes, kvHeads),
       move.dispatch(shared, kvHeads),
+      ...(remembers ? [remembers.after(withLanes)] : []),
     ];
   }
 }

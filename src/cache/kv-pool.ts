@@ -6,7 +6,9 @@ import {
   layerShapeWords,
   pagesFor,
   pageWords,
+  rowWords,
 } from "../kernels/cache-shape.ts";
+import { remainderBytes } from "../kernels/page-format.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { CacheSettings } from "./budget.ts";
 
@@ -85,6 +87,7 @@ export class KvPool {
       this.reshapeTables(this.maxLanes * 2, this.maxPages);
     }
     this.sequences[lane] = sequence;
+    this.forget(lane);
     return lane;
   }
 
@@ -95,11 +98,19 @@ export class KvPool {
   /** First word of the page-table row of (lane, layer, kv head). */
   rowWord(lane: number, layer: number, kvHead: number): number {
     const { layers, kvHeads } = this.shape;
-    return ((lane * layers + layer) * kvHeads + kvHead) * (this.maxPages + 2);
+    return ((lane * layers + layer) * kvHeads + kvHead) * this.rowWords;
   }
 
   writeLane(lane: number, words: Uint32Array): void {
     this.gpu.write(this.lanes, words, lane * LANE_WORDS * 4);
+  }
+
+  /** What one lane's heads have dropped is what another's have, too. */
+  copyRemainders(from: number, to: number): void {
+    const kept = this.gpu.ledger.storage("staging", "remainders", this.tables.size);
+    this.gpu.copy(this.tables, kept);
+    this.moveRemainders(kept, this.maxPages, [[from, to]]);
+    this.gpu.ledger.destroy(kept);
   }
 
   /** Makes page-table rows at least `pages` long. */
@@ -209,6 +220,44 @@ export class KvPool {
     });
   }
 
+  /** Of the tables as they are. */
+  private get rowWords(): number {
+    return rowWords(this.shape, this.maxPages);
+  }
+
+  /** Of a lane's heads nothing was dropped. */
+  private forget(lane: number): void {
+    for (const [layer, kvHead] of this.heads()) {
+      const word = this.rowWord(lane, layer, kvHead) + 2 + this.maxPages;
+      this.gpu.write(this.tables, new Uint32Array(remainderBytes(this.shape) / 4), word * 4);
+    }
+  }
+
+  /** Copies remainders from lanes of other tables, whose rows have room for `pages` pages. */
+  private moveRemainders(
+    from: GPUBuffer,
+    pages: number,
+    lanes: readonly (readonly [from: number, to: number])[],
+  ): void {
+    const bytes = remainderBytes(this.shape);
+    const { layers, kvHeads } = this.shape;
+    const { device } = this.gpu;
+    const encoder = device.createCommandEncoder();
+    for (const [source, target] of lanes)
+      for (const [layer, kvHead] of this.heads()) {
+        const head = (source * layers + layer) * kvHeads + kvHead;
+        const at = head * rowWords(this.shape, pages) + 2 + pages;
+        const to = this.rowWord(target, layer, kvHead) + 2 + this.maxPages;
+        encoder.copyBufferToBuffer(from, at * 4, this.tables, to * 4, bytes);
+      }
+    device.queue.submit([encoder.finish()]);
+  }
+
+  private *heads(): Iterable<[layer: number, kvHead: number]> {
+    for (let layer = 0; layer < this.shape.layers; layer += 1)
+      for (let kvHead = 0; kvHead < this.shape.kvHeads; kvHead += 1) yield [layer, kvHead];
+  }
+
   private replaceSlab(layer: number, slab: GPUBuffer): void {
     this.gpu.ledger.destroy(this.slabs[layer]);
     this.slabs[layer] = slab;
@@ -235,15 +284,20 @@ export class KvPool {
   /** New tables and lanes, refilled from the sequences' own books. */
   private reshapeTables(lanes: number, maxPages: number): void {
     const { layers, kvHeads } = this.shape;
-    this.gpu.ledger.destroy(this.tables);
+    const [old, oldPages] = [this.tables, this.maxPages];
+    const known = this.sequences.flatMap((sequence, lane) =>
+      sequence ? [[lane, lane] as const] : [],
+    );
     this.gpu.ledger.destroy(this.lanes);
     this.maxPages = maxPages;
     while (this.sequences.length < lanes) this.sequences.push(undefined);
     this.tables = this.gpu.ledger.storage(
       "kv",
       "page tables",
-      lanes * layers * kvHeads * (maxPages + 2) * 4,
+      lanes * layers * kvHeads * this.rowWords * 4,
     );
+    this.moveRemainders(old, oldPages, known);
+    this.gpu.ledger.destroy(old);
     this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE_WORDS * 4);
     this.layerShapes.forEach((buffer, layer) => {
       this.gpu.write(buffer, layerShapeWords(this.shape, layer, maxPages, this.chunkPages));

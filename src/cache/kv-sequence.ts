@@ -5,6 +5,7 @@ import {
   pagesFor,
   windowOf,
 } from "../kernels/cache-shape.ts";
+import { remainderBytes } from "../kernels/page-format.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
@@ -36,7 +37,7 @@ export interface SequenceUsage {
   /** Of the layers without a sliding window, those kept whole too; so is pairsEvicted. */
   pairsKept: number;
   pairsEvicted: number;
-  /** Pages in use (keys, values, positions, scores) and the used part of the page tables. */
+  /** Pages in use (keys, values, positions, scores), the used part of the page tables, and what heads drop, in sum. */
   bytes: number;
 }
 
@@ -296,6 +297,7 @@ export class KvSequence implements Tenant {
     copy.divided = this.divided;
     copy.seen = this.seen;
     copy.evicted = this.evicted;
+    this.pool.copyRemainders(this.lane, copy.lane);
     this.heads.forEach((heads, layer) => {
       heads.forEach((head, g) => {
         for (const page of head.pages) this.pool.allocators[layer].retain(page);
@@ -318,11 +320,14 @@ export class KvSequence implements Tenant {
   usage(): SequenceUsage {
     let pairsKept = 0;
     let bytes = 0;
+    const { remembers } = policyOf(this.current.policy);
     this.heads.forEach((heads, layer) => {
       const ring = windowOf(this.pool.shape, layer) > 0;
       for (const head of heads) {
         if (!ring) pairsKept += head.count;
         bytes += head.pages.length * this.pool.pageBytes + (head.pages.length + 2) * 4;
+        if (remembers && !ring && head.capacity !== UNLIMITED)
+          bytes += remainderBytes(this.pool.shape);
       }
     });
     return { tokensSeen: this.seen, pairsKept, pairsEvicted: this.evicted, bytes };
@@ -356,7 +361,8 @@ export class KvSequence implements Tenant {
     const words = new Uint32Array(LANE_WORDS);
     new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
     const { every, phase } = scoringTurn(this.current);
-    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every, phase], 4);
+    const remembers = Number(policyOf(policy).remembers ?? false);
+    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every, phase, remembers], 4);
     this.pool.writeLane(this.lane, words);
     this.heads.forEach((heads, layer) => {
       heads.forEach((_, g) => {

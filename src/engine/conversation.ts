@@ -95,9 +95,7 @@ export class Conversation {
     this.core.checkBudget(settings);
     // Compiled first: nothing may come between reading the cache's settings and acting on them.
     const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
-    await this.core.survive(({ runner: { scorer } }) =>
-      changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
-    );
+    await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
     await this.settled();
     const sequence = this.alive;
     if (sequence) {
@@ -428,7 +426,7 @@ export class Conversation {
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
-    await runner.scorer.prepare(this.settings.policy);
+    await runner.prepare(this.settings.policy);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -556,7 +554,7 @@ export class Conversation {
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
-          await state.runner.scorer.prepare(this.core.settingsOf(this.request).policy);
+          await state.runner.prepare(this.core.settingsOf(this.request).policy);
           this.open();
           const onRun = (run: readonly number[]) => this.seen.push(...run);
           const sequence = this.live;

@@ -72,7 +72,7 @@ export class Lanes {
   async add(cache: CacheRequest): Promise<Lane> {
     this.core.checkStorage(cache.kv);
     const settings = this.core.settingsOf(this.core.withPolicy(cache));
-    await this.state.runner.scorer.prepare(settings.policy);
+    await this.state.runner.prepare(settings.policy);
     const lane = { sequence: new KvSequence(this.state.pool, settings) };
     this.open.add(lane);
     return lane;

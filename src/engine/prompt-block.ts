@@ -1,5 +1,6 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
+import { policyOf } from "../cache/policies/index.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -44,6 +45,7 @@ export async function runPromptBlock(
   const { settings } = sequence;
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
+  const remembers = policyOf(settings.policy).remembers === true;
   sequence.reserve(rows);
   gpu.write(buffers.blockRows, rowWords(tokens, start, sequence.lane));
   const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
@@ -72,7 +74,10 @@ export async function runPromptBlock(
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
-      encodePass(encoder, [...scorer.block(settings, layer, queries), ...compressor.absorb(layer)]);
+      encodePass(encoder, [
+        ...scorer.block(settings, layer, queries),
+        ...compressor.absorb(layer, remembers),
+      ]);
       gpu.device.queue.submit([encoder.finish()]);
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);

@@ -61,6 +61,13 @@ export class Runner {
     this.scorer = scorer;
   }
 
+  /** Compiles what a policy needs, once; `whole`: to score a cache that another policy filled. */
+  async prepare(policy: PolicyName, whole = false): Promise<void> {
+    const { scorer, compressor } = this;
+    const scoring = whole ? scorer.prepareWhole(policy) : scorer.prepare(policy);
+    await Promise.all([scoring, compressor.prepare(policy)]);
+  }
+
   /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
   submitToken(
     sequence: KvSequence,
@@ -203,9 +210,10 @@ export class Runner {
       firstQuery: count - queries,
     });
     const scored = this.scores(sequence, count);
+    const remembers = policyOf(policy).remembers === true && sequence.evictsWith(count);
     const absorb = (layer: number): Dispatch[] => [
       ...(scored ? this.scorer.block(sequence.settings, layer, queries) : []),
-      ...this.compressor.absorb(layer),
+      ...this.compressor.absorb(layer, remembers),
     ];
     const { embed, layers } = this.transformer.chunk(count);
     if (!capture) {

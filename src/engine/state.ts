@@ -104,6 +104,7 @@ export async function createDeviceState(
     stepRows: DECODE_ROWS,
     blockRows: blockRows(config),
   });
-  await scorer.prepare(started);
-  return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };
+  const runner = new Runner(gpu, transformer, compressor, scorer);
+  await runner.prepare(started);
+  return { gpu, pool, runner, sample, tuning };
 }

@@ -6,8 +6,8 @@ export interface KernelSpec {
   label: string;
   /** WGSL parts, joined in order: constants, lib snippets, the kernel itself. */
   code: readonly string[];
-  /** Types of @group(0) @binding(0..n-1), in order. */
-  bindings: readonly BindingType[];
+  /** Types of @group(0) @binding(0..n-1), in order; `none`: the shader has no binding of that number. */
+  bindings: readonly (BindingType | "none")[];
 }
 
 export type BufferBinding = GPUBuffer | GPUBufferBinding;
@@ -41,14 +41,12 @@ export function wgslConstants(values: Record<string, number | boolean>): string 
 
 /** Compiles asynchronously; throws GPUPipelineError with Tint's message when the WGSL is wrong. */
 export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promise<Kernel> {
-  const layout = device.createBindGroupLayout({
-    label: spec.label,
-    entries: spec.bindings.map((type, binding) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: BUFFER_TYPE[type] },
-    })),
-  });
+  const entries = spec.bindings.flatMap((type, binding) =>
+    type === "none"
+      ? []
+      : [{ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: BUFFER_TYPE[type] } }],
+  );
+  const layout = device.createBindGroupLayout({ label: spec.label, entries });
   const module = device.createShaderModule({ label: spec.label, code: spec.code.join("\n") });
   const pipeline = await device.createComputePipelineAsync({
     label: spec.label,
@@ -62,8 +60,8 @@ export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promis
       device.createBindGroup({
         label: spec.label,
         layout,
-        entries: buffers.map((buffer, binding) => ({
-          binding,
+        entries: buffers.map((buffer, i) => ({
+          binding: entries[i]!.binding,
           resource: "buffer" in buffer ? buffer : { buffer },
         })),
       }),

@@ -3,10 +3,12 @@ import combineSerial from "../../shaders/attention_combine_serial.wgsl?raw";
 import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
 import attend from "../../shaders/lib/attend.wgsl?raw";
+import withRemainder from "../../shaders/lib/attend_remainder.wgsl?raw";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { MAX_SPLITS, PREFILL_QUERIES } from "./attention.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
 /** Invocations of a decode workgroup, each with partial sums of its own: the width of SIMD in SwiftShader. */
@@ -31,6 +33,8 @@ function serialCode(
       pageCode(source, format, "read units"),
       unroll(ofSource(attention, source), counts),
     ]),
+    remainderCode,
+    unroll(withRemainder, counts),
     unroll(code, counts),
   ];
 }

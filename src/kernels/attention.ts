@@ -7,6 +7,7 @@ import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
 /** Most workgroups that share the keys of one kv head while decoding. */
@@ -61,6 +62,7 @@ function decodeTiles(format: PageFormat, group: number): string[] {
   return [
     pagedCode(format, { MAX_SPLITS, GROUP: group, OCTETS: octets, KEYS: keys }),
     pageCode("pages", format, "read units"),
+    remainderCode,
     unroll(decode, { j: 4, o: octets, h: group, n: keys }),
   ];
 }
@@ -112,6 +114,7 @@ function prefillTiles(format: PageFormat, constants: Record<string, number>): st
     pagedCode(format, { ...constants, WORKGROUP: workgroup, QUERIES: queries }),
     pageCode("pages", format, "read units"),
     pageCode("chunk", chunkFormat(format), "read units"),
+    remainderCode,
     unroll(prefill, { h: queries, s: Math.ceil(queries / columns), j: 4 }),
   ];
 }

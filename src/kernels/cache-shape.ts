@@ -1,4 +1,4 @@
-import type { KvStorage } from "./page-format.ts";
+import { type KvStorage, remainderBytes } from "./page-format.ts";
 
 export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
 
@@ -30,6 +30,10 @@ export const globalLayers = (shape: CacheShape): number[] =>
 /** u32 words of struct LayerShape in shaders/lib/paging.wgsl. */
 export const LAYER_SHAPE_WORDS = 8;
 
+/** u32 words of a page-table row: [count, capacity, pages..., remainder]. */
+export const rowWords = (shape: Pick<CacheShape, "headDim">, maxPages: number): number =>
+  2 + maxPages + remainderBytes(shape) / 4;
+
 /** Contents of struct LayerShape. */
 export function layerShapeWords(
   shape: CacheShape,
@@ -44,7 +48,7 @@ export function layerShapeWords(
     maxPages,
     shape.heads,
     chunkPages,
-    0,
+    rowWords(shape, maxPages),
     0,
   ]);
 }

@@ -6,7 +6,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
-import { slotBytes } from "./page-format.ts";
+import { remainderBytes, slotBytes } from "./page-format.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
 /** Words of the uniform { lane, first row to take back, rows in the log, 0 }. */
@@ -14,7 +14,8 @@ export const TAKEN_WORDS = 4;
 
 /** Bytes that one row's log takes for all layers and kv heads; a multiple of 256, so that it can be bound alone. */
 export const logRowBytes = (shape: CacheShape): number =>
-  Math.ceil((shape.layers * shape.kvHeads * (4 + slotBytes(shape))) / 256) * 256;
+  Math.ceil((shape.layers * shape.kvHeads * (4 + slotBytes(shape) + remainderBytes(shape))) / 256) *
+  256;
 
 /** Bindings: LayerShape, the row, pages, tables, lanes, the row's log. Workgroups: (G). */
 export function createKvSave(
@@ -63,7 +64,7 @@ export async function createKvRestore(
       slotWords,
       restoreCode,
     ],
-    bindings: ["uniform", "uniform", "read", "read", "write"],
+    bindings: ["uniform", "uniform", "write", "read", "write"],
   });
   return (b) => ({
     kernel,

@@ -6,6 +6,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat } from "./page-format.ts";
+import { rememberCode } from "./remainder.ts";
 import { wgslFloat } from "./rms-norm.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
@@ -50,7 +51,13 @@ export function createKvWrite(
       `const EPSILON = ${wgslFloat(qkNorm?.epsilon ?? 0)};`,
       qkNorm ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
       `fn gain_of(i: u32) -> f32 { return ${qkNorm ? "gains[i]" : "1.0"}; }`,
-      pageCode("pages", mode === "append" ? shape : chunkFormat(shape), "write words"),
+      pageCode(
+        "pages",
+        mode === "append" ? shape : chunkFormat(shape),
+        "read words",
+        "write words",
+      ),
+      ...rememberCode,
       rope,
       score,
       victimCode(workgroup),

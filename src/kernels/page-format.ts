@@ -28,6 +28,10 @@ export function slotBytes({ headDim, storage = "f16" }: PageFormat): number {
   return 2 * headDim * value + scales + 8;
 }
 
+/** Bytes of what a kv head has dropped, in sum: how many pairs, their keys' and their values' sums, f32. */
+export const remainderBytes = ({ headDim }: Pick<PageFormat, "headDim">): number =>
+  (1 + 2 * headDim) * 4;
+
 /** u32 words of a page. */
 export const pageWords = (format: PageFormat): number =>
   ((format.pageSlots ?? PAGE_SLOTS) * slotBytes(format)) / 4;

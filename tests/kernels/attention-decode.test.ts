@@ -78,7 +78,11 @@ function expectTwin(cache: PagedCache, qkv: Float32Array, lanes: number[], found
     for (let h = 0; h < heads; h += 1) {
       const query = qkv.subarray(r * width + h * headDim, r * width + (h + 1) * headDim);
       const pairs = cache.pairs(lane, Math.floor((h * kvHeads) / heads));
-      const expected = attend(query, pairs);
+      const expected = attend(
+        query,
+        pairs,
+        cache.remainder(lane, Math.floor((h * kvHeads) / heads)),
+      );
       for (let d = 0; d < headDim; d += 1) {
         const difference = Math.abs(found[(r * heads + h) * headDim + d]! - expected[d]!);
         worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference);
@@ -152,6 +156,11 @@ describe.each(KINDS)("attention_decode with attention_combine, %s, %s", (kind, s
   test.each(shapesOf(kind, stored))("D %i, %i heads a kv head", async (headDim, group) => {
     const { cache, qkv } = oneLane(shapeOf(headDim, group), [97, 161]);
     expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
+    // What was dropped attends too, of one head and then of both.
+    for (const g of [1, 0]) {
+      cache.drop(0, g, randomPairs(uniform(g), headDim, 30 - 29 * g));
+      expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
+    }
   });
 
   test.each([1, 31, 32, 33, 63, 64, 65, 500, 8191])("%i slots", async (count) => {

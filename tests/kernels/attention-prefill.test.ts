@@ -35,6 +35,8 @@ interface Case {
   rows: number;
   lane?: number;
   keyScale?: number;
+  /** Pairs that each kv head has dropped; head g has dropped g more. */
+  dropped?: number;
   /** A sliding window: the cache is then a ring of so many slots, full unless fewer tokens came. */
   window?: number;
 }
@@ -42,7 +44,7 @@ interface Case {
 /** Runs a chunk against the twin; returns the largest difference. */
 async function difference(
   shape: CacheShape,
-  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0 }: Case,
+  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0, dropped = 0 }: Case,
 ) {
   const cached = window > 0 ? Math.min(tokens, window) : tokens;
   const first = window > 0 ? tokens : 1000;
@@ -71,6 +73,7 @@ async function difference(
       });
   past.forEach((pairs, g) => {
     cache.fill(lane, g, cached, pairs);
+    if (dropped > 0) cache.drop(lane, g, randomPairs(random, headDim, dropped + g));
   });
   present.forEach((pairs, g) => {
     pairs.forEach((pair, r) => {
@@ -104,7 +107,9 @@ async function difference(
     const queries = Array.from({ length: rows }, (_, r) =>
       qkv.subarray(r * width + h * headDim, r * width + (h + 1) * headDim),
     );
-    attendChunk(queries, cache.pairs(lane, g), inPages, window).forEach((expected, r) => {
+    const remainder = cache.remainder(lane, g);
+    const twins = attendChunk(queries, cache.pairs(lane, g), inPages, window, remainder);
+    twins.forEach((expected, r) => {
       expected.forEach((x, d) => {
         const error = Math.abs(found[(r * heads + h) * headDim + d]! - x);
         worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
@@ -162,6 +167,13 @@ describe.each(KINDS)("attention_prefill, %s, %s", (kind, stored) => {
 
   test.each(shapesOf(kind, stored))("D %i, %i heads a kv head", async (headDim, group) => {
     const found = await difference(shapeOf(headDim, group), { cached: 40, rows: 33 });
+    expect(found).toBeLessThan(1e-5);
+    const after = { cached: 40, rows: 33, dropped: 9 };
+    expect(await difference(shapeOf(headDim, group), after)).toBeLessThan(1e-5);
+  });
+
+  test("what was dropped, and nothing in the cache", async () => {
+    const found = await difference(shapeOf(64, 3), { cached: 0, rows: 40, dropped: 1, lane: 2 });
     expect(found).toBeLessThan(1e-5);
   });
 

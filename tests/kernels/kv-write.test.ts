@@ -218,7 +218,12 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
     const shape = shapeOf(64);
     const random = uniform(count);
     const cache = filled(shape, 1, count, count, () => randomPairs(random, 64, count));
-    const lane = { ...PLAIN_LANE, window: Math.ceil(count / 4), sinks: Math.min(4, count >> 2) };
+    const lane = {
+      ...PLAIN_LANE,
+      window: Math.ceil(count / 4),
+      sinks: Math.min(4, count >> 2),
+      remembers: count % 2,
+    };
     const { slots } = await expectTwin(cache, input(shape, [lane], [{ position: count, lane: 0 }]));
     for (const slot of slots[0]!) expect(slot).toBeGreaterThanOrEqual(0);
   });

@@ -1,5 +1,6 @@
 import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
+import { rowWords } from "../../src/kernels/cache-shape.ts";
 import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
 import type { Pair } from "../reference/evict-select.ts";
 import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
@@ -70,8 +71,9 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
   const pages = Uint32Array.from({ length: total * pageWords(cache) }, word);
-  const tables = Uint32Array.from({ length: lanes * layers * G * (maxPages + 2) }, word);
-  const tableRow = (g: number) => ((lane * layers + layer) * G + g) * (maxPages + 2);
+  const row = rowWords(cache, maxPages);
+  const tables = Uint32Array.from({ length: lanes * layers * G * row }, word);
+  const tableRow = (g: number) => ((lane * layers + layer) * G + g) * row;
   const chunkPages = Math.max(1, ...heads.map((h) => Math.ceil(h.rows.length / P)));
   const chunkCase = { ...cache, ...chunkFormat(cache) };
   const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(chunkCase) }, word);
@@ -99,7 +101,10 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
   const ledger = gpu.ledger;
   return {
-    shape: ledger.uniform("shape", Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, 0, 0)),
+    shape: ledger.uniform(
+      "shape",
+      Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, row, 0),
+    ),
     eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0, 0, 0, 0, 0)),
     pages: upload(gpu, pages),
     chunk: upload(gpu, chunk),

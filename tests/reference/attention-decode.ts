@@ -1,16 +1,28 @@
 import type { Pair } from "./paged-cache.ts";
 
+/** REMAINDER_BIAS of shaders/lib/remainder.wgsl. */
+const REMAINDER_BIAS = 0.6;
+
 /**
  * Softmax attention of one query [D] over `pairs`, scaled by 1 / sqrt(D), in f64. Zeros where there are
- * no pairs. Twin of shaders/attention_decode.wgsl with shaders/attention_combine.wgsl.
+ * no pairs. `remainder`: pairs that were dropped, in sum, [n, keys [D], values [D]]. Twin of shaders/attention_decode.wgsl with shaders/attention_combine.wgsl.
  */
-export function attend(query: ArrayLike<number>, pairs: readonly Pick<Pair, "key" | "value">[]) {
+export function attend(
+  query: ArrayLike<number>,
+  kept: readonly Pick<Pair, "key" | "value">[],
+  remainder: ArrayLike<number> = [0],
+) {
   const dim = query.length;
+  const dropped = remainder[0]!;
+  const mean = (first: number) =>
+    Float32Array.from({ length: dim }, (_, d) => remainder[first + d]! / dropped);
+  const pairs = dropped > 0 ? [...kept, { key: mean(1), value: mean(1 + dim) }] : kept;
   const logits = pairs.map(({ key }) => {
     let sum = 0;
     for (let d = 0; d < dim; d += 1) sum += query[d]! * key[d]!;
     return sum / Math.sqrt(dim);
   });
+  if (dropped > 0) logits[kept.length]! += Math.log(dropped) + REMAINDER_BIAS;
   const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const out = new Float64Array(dim);
   let total = 0;

@@ -3,7 +3,7 @@ import type { Pair } from "./paged-cache.ts";
 
 /**
  * Causal attention of a chunk's rows [M][D] of one query head: row r sees `cached` and rows 0 to r of
- * `chunk`; with a `window`, the last so many of them by position alone. Twin of
+ * `chunk`, and what was dropped, in sum; with a `window`, the last so many of them by position alone. Twin of
  * shaders/attention_prefill.wgsl.
  */
 export function attendChunk(
@@ -11,6 +11,7 @@ export function attendChunk(
   cached: readonly Pair[],
   chunk: readonly Pair[],
   window = 0,
+  remainder: ArrayLike<number> = [0],
 ): Float64Array[] {
   const visible = (pair: Pair, r: number): boolean =>
     window === 0 || chunk[r]!.position - pair.position < window;
@@ -19,6 +20,7 @@ export function attendChunk(
     return attend(
       query,
       past.filter((pair) => visible(pair, r)),
+      remainder,
     );
   });
 }

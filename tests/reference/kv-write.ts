@@ -88,7 +88,9 @@ export function append(cache: PagedCache, lane: number, kvHead: number, rule: La
     return count;
   }
   const slot = findVictim(cache.pairs(lane, kvHead), rule, pair.position);
-  if (slot >= 0) cache.set(lane, kvHead, slot, pair);
+  if (slot < 0) return slot;
+  if (rule.remembers) cache.drop(lane, kvHead, [cache.get(lane, kvHead, slot)]);
+  cache.set(lane, kvHead, slot, pair);
   return slot;
 }
 

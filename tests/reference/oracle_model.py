@@ -84,14 +84,20 @@ class Llama:
             return self.head(self.hidden(ids, positions, attend))
 
 
-def grouped_attention(q, k, v, mask):
-    """q [B,H,M,D], k and v [B,G,T,D], mask [B,G,M,T] bool (true = seen) or [M,T]."""
+def grouped_attention(q, k, v, mask, remainder=None):
+    """q [B,H,M,D], k and v [B,G,T,D], mask [B,G,M,T] bool (true = seen) or [M,T]; remainder: one more key and value
+    [G,D] that every row sees, and what is added to its logits [G]."""
     B, H, M, D = q.shape
     G = k.shape[1]
     q = q.view(B, G, H // G, M, D)
     scores = torch.einsum("bgrmd,bgtd->bgrmt", q, k) * D**-0.5
     seen = mask if mask.dim() == 2 else mask[:, :, None]
     scores = scores.masked_fill(~seen, float("-inf"))
+    if remainder is not None:
+        key, value, bias = remainder
+        more = torch.einsum("bgrmd,gd->bgrm", q, key) * D**-0.5 + bias[None, :, None, None]
+        scores = torch.cat([scores, more[..., None]], -1)
+        v = torch.cat([v, value[None, :, None].expand(B, -1, -1, -1)], 2)
     out = torch.einsum("bgrmt,bgtd->bgrmd", scores.softmax(-1), v)
     return out.reshape(B, H, M, D)
 

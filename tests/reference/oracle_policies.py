@@ -26,6 +26,7 @@ from oracle_filters import filters_of_layer
 from oracle_model import Llama, check, grouped_attention, load
 from oracle_statistics import fit_poisson
 
+REMAINDER_BIAS = 0.6
 PROMPT, DECODED, SECOND, CHUNK, EVERY, NEAR = 200, 60, 140, 128, 16, 1e-3
 RUNS = [{"budget": 64, "window": 16, "sinks": 4}, {"budget": 96, "window": 32, "sinks": 4}]
 SEED = 1
@@ -179,10 +180,11 @@ def nothing(head, k, v, positions, last):
     return torch.zeros(len(positions))
 
 
+#: `remembers`: what a head drops attends as one more pair, of its mean key and value, for all that were dropped.
 #: `changes`: scored anew every EVERY tokens. `chunks`: scored once, when the next chunk is complete. `observes`: attention that is seen, see Simulation. `divides`: heads
 #: have budgets of their own, from the start, since the prompt is longer than the budget.
 POLICIES = {
-    "winnow": {"score": winnow, "changes": True, "divides": True, "observes": "prompt"},
+    "winnow": {"score": winnow, "changes": True, "divides": True, "observes": "prompt", "remembers": True},
     "full": {"score": nothing},
     "q-filters": {"score": q_filters},
     "q-filters-age": {"score": q_filters_age, "changes": True},
@@ -253,6 +255,8 @@ class Simulation:
         self.kept = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
         self.doubtful = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
         self.ranked = torch.zeros(llama.L, llama.G, dtype=torch.int)
+        # What each head has dropped.
+        self.dropped = torch.zeros(llama.L, llama.G, total, dtype=torch.bool)
 
     def rank(self, layer, g, length):
         """Scores of the chunks that have none, of the first `length` tokens: all of these are still there."""
@@ -284,6 +288,7 @@ class Simulation:
         candidates = torch.nonzero(kept & free).flatten()
         order = candidates[torch.sort(scores[candidates], stable=True).indices]
         kept[order[:excess]] = False
+        self.dropped[layer, g, order[:excess]] = True
         if excess < len(order):
             low, high = scores[order[excess - 1]], scores[order[excess]]
             near = NEAR * scores[candidates].std()
@@ -338,7 +343,10 @@ class Simulation:
                     self.evict(layer, g, end)
             causal = torch.arange(end) <= positions[:, None]
             seen = self.kept[layer, :, None, :end] & causal
-            out = grouped_attention(q, self.k[None, layer, :, :end], self.v[None, layer, :, :end], seen[None])
+            remainder = self.remainder(layer) if self.policy.get("remembers") else None
+            out = grouped_attention(
+                q, self.k[None, layer, :, :end], self.v[None, layer, :, :end], seen[None], remainder
+            )
             for g in range(self.llama.G):
                 self.observe(layer, g, q, positions)
                 if not decodes and self.policy.get("chunks"):
@@ -348,6 +356,13 @@ class Simulation:
             return out
 
         return self.llama.logits(torch.tensor([ids]), positions, attend)[0]
+
+    def remainder(self, layer):
+        """Mean key and value [G, D] of what each head has dropped, and what is added to its logit [G]."""
+        gone = self.dropped[layer].float()
+        count = gone.sum(-1)
+        mean = lambda x: torch.einsum("gt,gtd->gd", gone, x) / count.clamp_min(1)[:, None]
+        return mean(self.k[layer]), mean(self.v[layer]), count.log() + REMAINDER_BIAS
 
     def positions(self, mask):
         return [[torch.nonzero(g).flatten().tolist() for g in layer] for layer in mask]

@@ -1,5 +1,11 @@
 import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
-import { type CacheShape, PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
+import {
+  type CacheShape,
+  PAGE_SLOTS,
+  pageWords,
+  rowWords as tableRowWords,
+} from "../../src/kernels/cache-shape.ts";
+import { remainderBytes } from "../../src/kernels/page-format.ts";
 import {
   copyPair,
   type Pair,
@@ -25,6 +31,8 @@ export interface Lane {
   /** Tokens from one scoring to the next; positions before which it comes, modulo that. */
   every?: number;
   phase?: number;
+  /** 1: what it drops is added to the head's remainder. */
+  remembers?: number;
 }
 
 export const PLAIN_LANE: Lane = {
@@ -42,8 +50,8 @@ export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   const floats = new Float32Array(words.buffer);
   lanes.forEach((lane, i) => {
     floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
-    const { window, sinks, seed, scoring = 0, every = 0, phase = 0 } = lane;
-    words.set([window, sinks, seed, scoring, every, phase], i * LANE_WORDS + 4);
+    const { window, sinks, seed, scoring = 0, every = 0, phase = 0, remembers = 0 } = lane;
+    words.set([window, sinks, seed, scoring, every, phase, remembers], i * LANE_WORDS + 4);
   });
   return words;
 }
@@ -93,7 +101,7 @@ export class PagedCache {
     this.maxPages = maxPages;
     // 0x7bff is the largest f16: junk that is read shows.
     this.pages = new Uint32Array(pageCount * pageWords(shape)).fill(0x7bff7bff);
-    this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * (maxPages + 2));
+    this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * this.rowWords);
     const random = uniform(seed);
     this.free = Array.from({ length: pageCount }, (_, i) => i);
     for (let i = pageCount - 1; i > 0; i -= 1) {
@@ -110,7 +118,28 @@ export class PagedCache {
   /** Word of `tables` where the row of a lane and kv head begins: [count, capacity, pages...]. */
   row(lane: number, kvHead: number): number {
     const { layers, kvHeads } = this.shape;
-    return ((lane * layers + this.layer) * kvHeads + kvHead) * (this.maxPages + 2);
+    return ((lane * layers + this.layer) * kvHeads + kvHead) * this.rowWords;
+  }
+
+  private get rowWords(): number {
+    return tableRowWords(this.shape, this.maxPages);
+  }
+
+  /** What a head has dropped, in sum: f32 [n, keys [D], values [D]], which may be written to. */
+  remainder(lane: number, kvHead: number): Float32Array {
+    const word = this.row(lane, kvHead) + 2 + this.maxPages;
+    return new Float32Array(this.tables.buffer, word * 4, remainderBytes(this.shape) / 4);
+  }
+
+  /** Adds pairs to what a head has dropped. */
+  drop(lane: number, kvHead: number, pairs: readonly Pick<Pair, "key" | "value">[]): void {
+    const sums = this.remainder(lane, kvHead);
+    for (const { key, value } of pairs) {
+      sums[0]! += 1;
+      [...key, ...value].forEach((x, i) => {
+        sums[1 + i]! += x;
+      });
+    }
   }
 
   count(lane: number, kvHead: number): number {

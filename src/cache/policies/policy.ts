@@ -80,6 +80,8 @@ export interface Policy {
   readonly score: InsertionScore;
   readonly scoring?: Scoring | LagScoring;
   readonly observation?: ObservationPlan;
+  /** Whether what a head drops is added up, and attends as one more pair (shaders/lib/remainder.wgsl). */
+  readonly remembers?: boolean;
   /** Whether heads get budgets of their own where calibration has measured what each loses. */
   readonly headBudgets?: boolean;
 }

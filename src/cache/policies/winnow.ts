@@ -3,7 +3,7 @@ import { type Policy, UNSCORED } from "./policy.ts";
 import { OFFSETS } from "./tri-attention.ts";
 
 /**
- * Winnow, the default. Three things that add up (ARCHITECTURE.md has what each is worth):
+ * Winnow, the default. Four things that add up (ARCHITECTURE.md has what each is worth):
  *
  * - Each kv head weighs for itself what tells future attention, by a fit made at calibration: the logit of the
  *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
@@ -12,12 +12,14 @@ import { OFFSETS } from "./tri-attention.ts";
  *   rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
  *   side, counts too: where a question is, is what it asks for.
  * - Heads get budgets by how much the layer's output suffers without the pages.
+ * - What a head drops is not forgotten whole: its mean key and value attend in its place.
  */
 export const winnow: Policy = {
   name: "winnow",
   needs: ["filters", "queryMean", "queryAbs", "scoreFit"],
   fallback: "q-filters",
   headBudgets: true,
+  remembers: true,
   score: UNSCORED,
   scoring: {
     every: 16,

@@ -109,7 +109,7 @@ async function measure(
     const request = core.withPolicy({ budget, policy: asked });
     const settings = resolveCacheSettings(request);
     const { policy } = settings;
-    await state.runner.scorer.prepare(policy);
+    await state.runner.prepare(policy);
     const prefill: PrefillCost[] = [];
     let decode: DecodeCost | undefined;
     for (const prompt of ordered) {
@@ -290,6 +290,7 @@ class PromptCost {
     const { scorer, compressor, transformer } = runner;
     const { policy } = this.sequence.settings;
     const kernels: Record<string, number> = {};
+    const remembers = whole && policyOf(policy).remembers === true;
     for (const { rows, count, scored } of this.taken(whole)) {
       const queries = scorer.observed(policy, Math.min(rows, CHUNK_ROWS));
       const firstQuery = Math.min(rows, CHUNK_ROWS) - queries;
@@ -300,7 +301,7 @@ class PromptCost {
       for (const layer of globalLayers(transformer.config))
         for (const dispatch of [
           ...(scored ? scorer.block(this.sequence.settings, layer, queries) : []),
-          ...compressor.absorb(layer),
+          ...compressor.absorb(layer, remembers),
         ]) {
           const { label } = dispatch.kernel;
           byKernel.set(label, [...(byKernel.get(label) ?? []), dispatch]);
