@@ -13,6 +13,7 @@ import type { Measured, MeasureOptions } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
 import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
+import type { Speculation } from "./speculation.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Answers never need it. */
@@ -201,6 +202,8 @@ export class Conversation {
       const answer: number[] = [];
       const guesser = this.core.guesser(wanted, options.speculative);
       let draft: Promise<number[]> | undefined;
+      // The token yielded last, where the cache has not seen it.
+      let next: number | undefined;
       for (let losses = 0; ; ) {
         const state = this.core.state;
         let ahead = false;
@@ -213,7 +216,14 @@ export class Conversation {
             [drawn, draft, this.drafter] = [[], undefined, undefined];
           }
           const started = sampler === undefined;
-          sampler ??= await this.start(state, wanted, prompt, answer, options);
+          if (!sampler) sampler = await this.start(state, wanted, prompt, answer, options);
+          else if (next !== undefined) {
+            await state.runner.compiled(this.live, DRAFT_ROWS);
+            throwIfAborted(options.signal);
+            const left = options.maxTokens - answer.length;
+            if (this.alive) draft = this.runNext(sampler, next, left, guesser);
+          }
+          next = undefined;
           if (draft) {
             drawn = await draft;
             draft = undefined;
@@ -228,7 +238,6 @@ export class Conversation {
             drawn = [await sampler.token()];
             cut = (await counting) ?? 0;
             guesser?.timed(ahead);
-            cut = (await counting) ?? 0;
           }
           losses = 0;
         } catch (error) {
@@ -257,18 +266,7 @@ export class Conversation {
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
         guesser?.push(token);
-        if (this.alive && !ran) {
-          const room = Math.min(
-            options.maxTokens - answer.length,
-            this.core.config.contextLength - this.seen.length,
-          );
-          const guesses = guesser?.guess(room - 1) ?? [];
-          draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
-          if (!draft) {
-            this.run(sampler, token);
-            this.seen.push(token);
-          }
-        }
+        if (!ran) next = token;
       }
     } finally {
       sampler?.dispose();
@@ -309,12 +307,22 @@ export class Conversation {
     return this.home === this.core.state ? this.sequence : undefined;
   }
 
-  /** Waits while a step of several tokens is not read, or a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
+  /**
+   * Waits while a step of several tokens is not read, a prompt block is between layers, or kernels that evict are
+   * still being compiled; gives up a cache that stays torn. Throws closed.
+   */
   private async settled(): Promise<void> {
-    while (this.drafter?.inFlight) await this.drafter.settled();
-    if (this.alive) await this.core.state.runner.settled(this.alive);
+    for (let wait = this.unsettled; wait; wait = this.unsettled) await wait;
     this.core.checkOpen();
     if (this.alive?.torn) this.forget();
+  }
+
+  private get unsettled(): Promise<void> | undefined {
+    if (this.drafter?.inFlight) return this.drafter.settled();
+    if (!this.alive) return undefined;
+    const { runner, gpu } = this.core.state;
+    if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
+    return runner.unsettled(this.alive);
   }
 
   private get live(): KvSequence {
@@ -430,6 +438,8 @@ export class Conversation {
   ): Promise<Sampler> {
     await runner.scorer.prepare(this.settings.policy);
     if (!this.alive) this.open();
+    await runner.compiled(this.live, wanted.length - this.seen.length);
+    if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
       gpu,
@@ -478,8 +488,29 @@ export class Conversation {
   ): boolean {
     const { contextLength } = this.core.config;
     if (!ahead || answered + 1 >= maxTokens || this.seen.length + 1 > contextLength) return false;
+    if (!this.core.state.runner.ready(this.live, 1)) return false;
     this.run(sampler, sampler.lastDrawn);
     return true;
+  }
+
+  /**
+   * Submits the step of a token that was read, with guesses where they pay, and the draw of what follows; what is
+   * returned is to be awaited for the latter, else the sampler has the next token. `left`: of the answer's tokens.
+   */
+  private runNext(
+    sampler: Sampler,
+    token: number,
+    left: number,
+    guesser: Speculation | undefined,
+  ): Promise<number[]> | undefined {
+    const room = Math.min(left, this.core.config.contextLength - this.seen.length);
+    const guesses = guesser?.guess(room - 1) ?? [];
+    const draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+    if (!draft) {
+      this.run(sampler, token);
+      this.seen.push(token);
+    }
+    return draft;
   }
 
   /**
@@ -556,6 +587,7 @@ export class Conversation {
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.gpu.kernels.compiled("eviction");
           await state.runner.scorer.prepare(this.core.settingsOf(this.request).policy);
           this.open();
           const onRun = (run: readonly number[]) => this.seen.push(...run);

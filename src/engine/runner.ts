@@ -5,9 +5,10 @@ import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, encodePass } from "../gpu/kernel.ts";
+import { type Dispatch, encodePass, type Stage } from "../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { rowWords } from "../kernels/batch.ts";
+import { FEW_ROWS } from "../kernels/linear.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
@@ -94,6 +95,7 @@ export class Runner {
   }
 
   async prepareDrafts(): Promise<void> {
+    await this.gpu.kernels.compiled("answer");
     this.drafts = await this.transformer.prepareDrafts();
   }
 
@@ -238,7 +240,16 @@ export class Runner {
    * many tokens have been taken in and that row of the residual stream is the last one's, and only then:
    * another conversation may run while this one waits.
    */
-  async prefill(
+  prefill(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    onStep: (step: PrefillStep) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.gpu.kernels.undisturbed(() => this.runPrompt(sequence, tokens, onStep, signal));
+  }
+
+  private async runPrompt(
     sequence: KvSequence,
     tokens: readonly number[],
     onStep: (step: PrefillStep) => void,
@@ -274,9 +285,24 @@ export class Runner {
     this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
   }
 
-  /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
-  async settled(sequence: KvSequence): Promise<void> {
-    while (this.inBlock.has(sequence)) await this.blocks;
+  /** Ends when a block under way is whole, or torn for good: ask again then. undefined: none is of this sequence. */
+  unsettled(sequence: KvSequence): Promise<void> | undefined {
+    return this.inBlock.has(sequence) ? this.blocks : undefined;
+  }
+
+  /** Whether all kernels that `tokens` more of a sequence may need are compiled. */
+  ready(sequence: KvSequence, tokens: number): boolean {
+    return this.gpu.kernels.ready(this.stage(sequence, tokens));
+  }
+
+  /** Resolves when they are. */
+  compiled(sequence: KvSequence, tokens: number): Promise<void> {
+    return this.gpu.kernels.compiled(this.stage(sequence, tokens));
+  }
+
+  private stage(sequence: KvSequence, tokens: number): Stage {
+    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return "eviction";
+    return tokens % CHUNK_ROWS <= FEW_ROWS ? "answer" : "prompt";
   }
 
   /** Whether a chunk is to be scored: not before something has to go, where only that counts. */

@@ -34,5 +34,6 @@ export function createLagScores(
       "write",
       ...(inBlock ? (["write"] as const) : []),
     ],
+    stage: "eviction",
   });
 }

@@ -69,6 +69,7 @@ export async function createObserve(
         ...(inBlock ? (["write"] as const) : []),
         ...(apart ? (["write"] as const) : []),
       ],
+      stage: "eviction",
     });
   const [lse, mass] = await Promise.all([
     make("observe_lse", [unroll(observeLse, { h: constants.GROUP })], "write"),

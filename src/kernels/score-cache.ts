@@ -81,5 +81,6 @@ export function createScoreCache(
       ...(inBlock ? (["write"] as const) : []),
       ...(seesObserved ? (["read"] as const) : []),
     ],
+    stage: "eviction",
   });
 }
