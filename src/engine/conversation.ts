@@ -7,7 +7,7 @@ import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
 import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { EngineCore } from "./core.ts";
-import { Drafter } from "./drafter.ts";
+import type { Drafter } from "./drafter.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import type { Measured, MeasureOptions } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
@@ -94,11 +94,13 @@ export class Conversation {
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);
-    // Compiled first: nothing may come between reading the cache's settings and acting on them.
+    // Compiled first: nothing may come between reading the cache's settings and acting on them. A chat that has not
+    // begun has nothing to act on.
     const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
-    await this.core.survive(({ runner: { scorer } }) =>
-      changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
-    );
+    if (this.alive || this.running)
+      await this.core.survive(({ runner: { scorer } }) =>
+        changes ? scorer.prepareWhole(settings.policy) : scorer.prepare(settings.policy),
+      );
     await this.settled();
     const sequence = this.alive;
     if (sequence) {
@@ -200,7 +202,7 @@ export class Conversation {
       // device when this one is lost.
       const wanted = [...this.seen, ...prompt.slice(cachedTokens)];
       const answer: number[] = [];
-      const guesser = this.core.guesser(wanted, options.speculative);
+      let guesser = this.core.guesser(wanted, options.speculative);
       let draft: Promise<number[]> | undefined;
       // The token yielded last, where the cache has not seen it.
       let next: number | undefined;
@@ -218,7 +220,7 @@ export class Conversation {
           const started = sampler === undefined;
           if (!sampler) sampler = await this.start(state, wanted, prompt, answer, options);
           else if (next !== undefined) {
-            await state.runner.compiled(this.live, DRAFT_ROWS);
+            await this.compiled(state, DRAFT_ROWS);
             throwIfAborted(options.signal);
             const left = options.maxTokens - answer.length;
             if (this.alive) draft = this.runNext(sampler, next, left, guesser);
@@ -266,6 +268,9 @@ export class Conversation {
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
         guesser?.push(token);
+        // Guesses change no answer, so they may come late.
+        guesser ??= this.core.guesser(wanted, options.speculative);
+        if (answer.length === 1) this.core.prepareGuesses().catch(() => {});
         if (!ran) next = token;
       }
     } finally {
@@ -323,6 +328,12 @@ export class Conversation {
     const { runner, gpu } = this.core.state;
     if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
     return runner.unsettled(this.alive);
+  }
+
+  /** Waits for the kernels that `tokens` more may need; settings may change meanwhile. */
+  private async compiled({ runner }: DeviceState, tokens: number): Promise<void> {
+    while (this.alive && !runner.ready(this.alive, tokens))
+      await runner.compiled(this.alive, tokens);
   }
 
   private get live(): KvSequence {
@@ -430,15 +441,15 @@ export class Conversation {
    * other conversations use the same activations.
    */
   private async start(
-    { gpu, sample, runner }: DeviceState,
+    state: DeviceState,
     wanted: readonly number[],
     prompt: readonly number[],
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
-    await runner.scorer.prepare(this.settings.policy);
+    const { gpu, sample, runner } = state;
     if (!this.alive) this.open();
-    await runner.compiled(this.live, wanted.length - this.seen.length);
+    await this.compiled(state, wanted.length - this.seen.length);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -522,15 +533,16 @@ export class Conversation {
     token: number,
     guesses: readonly number[],
   ): Promise<number[]> | undefined {
-    const { runner } = this.core.state;
+    const { guessing, state } = this.core;
+    const { runner } = state;
     const steps = runner.drafts;
-    if (!steps) {
+    if (!guessing || !steps) {
       this.core.prepareDrafts();
       return undefined;
     }
-    if (!Drafter.free(steps)) return undefined;
+    if (!guessing.Drafter.free(steps)) return undefined;
     if (runner.draftRows(this.live, 1 + guesses.length) < 2) return undefined;
-    this.drafter ??= new Drafter(runner, steps, this.core.costs);
+    this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
     const drawn = this.drafter.submit(sampler, this.live, token, guesses);
     drawn.catch(() => {}); // awaited by the next turn of the loop
     return drawn;

@@ -3,7 +3,7 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
-import { throwIfAborted } from "../errors.ts";
+import { loadLater, throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodePass, type Stage } from "../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
@@ -12,7 +12,6 @@ import { FEW_ROWS } from "../kernels/linear.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
-import { runPromptBlock } from "./prompt-block.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -292,12 +291,16 @@ export class Runner {
 
   /** Whether all kernels that `tokens` more of a sequence may need are compiled. */
   ready(sequence: KvSequence, tokens: number): boolean {
-    return this.gpu.kernels.ready(this.stage(sequence, tokens));
+    const stage = this.stage(sequence, tokens);
+    const scores = stage !== "eviction" || this.scorer.isPrepared(sequence.settings.policy);
+    return scores && this.gpu.kernels.ready(stage);
   }
 
   /** Resolves when they are. */
-  compiled(sequence: KvSequence, tokens: number): Promise<void> {
-    return this.gpu.kernels.compiled(this.stage(sequence, tokens));
+  async compiled(sequence: KvSequence, tokens: number): Promise<void> {
+    const stage = this.stage(sequence, tokens);
+    await this.gpu.kernels.compiled(stage);
+    if (stage === "eviction") await this.scorer.prepare(sequence.settings.policy);
   }
 
   private stage(sequence: KvSequence, tokens: number): Stage {
@@ -348,7 +351,8 @@ export class Runner {
         onStep({ done, total, taken: [], row: undefined, last: false });
       }
     };
-    const run = this.blocks.then(() => {
+    const run = this.blocks.then(async () => {
+      const { runPromptBlock } = await loadLater("long prompts", () => import("./prompt-block.ts"));
       throwIfAborted(signal);
       this.divide(sequence, rows);
       const block = { gpu, transformer, compressor, scorer, sequence, tokens };

@@ -5,6 +5,7 @@ import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { compileScoring, Scorer } from "../cache/scorer.ts";
+import { loadLater } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -14,7 +15,6 @@ import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { type CacheKernels, compileCacheKernels, Transformer } from "../model/transformer.ts";
-import { tuneProducts } from "../model/tune-products.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
@@ -90,16 +90,19 @@ export async function createDeviceState(
   const { cacheKernels, sampling } = compileAhead(gpu, { config, storage, early });
   const compressing = Compressor.create(pool, blockRows(config));
   const started = possiblePolicy(policy, calibration);
-  const scoring = compileScoring(gpu, pool.shape, started);
-  for (const compiling of [compressing, scoring]) compiling.catch(() => {});
+  const scoring = early ? undefined : compileScoring(gpu, pool.shape, started);
+  for (const compiling of [compressing, scoring]) compiling?.catch(() => {});
   const { weights, fill } = await placeWeights(gpu, source, gguf, config, hooks);
   const stopping = new AbortController();
   const filled = fill(stopping.signal);
   filled.catch(() => {});
-  // What is measured runs on the weights.
-  if (mode !== "off") await filled;
-  const tuning =
-    mode === "off" ? untuned(gpu) : await tuneProducts(gpu, config, weights, mode, tuningStore);
+  let tuning = untuned(gpu);
+  if (mode !== "off") {
+    const { tuneProducts } = await loadLater("tuning", () => import("../model/tune-products.ts"));
+    // What is measured runs on the weights.
+    await filled;
+    tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);
+  }
   setProductPlan(gpu, tuning.plan);
   const building = Transformer.create(
     gpu,
@@ -139,7 +142,7 @@ export async function createDeviceState(
     stepRows: DECODE_ROWS,
     blockRows: blockRows(config),
   });
-  await scorer.prepare(started);
+  await gpu.kernels.later("eviction", () => scorer.prepare(started));
   gpu.kernels.release();
   return { gpu, pool, runner: new Runner(gpu, transformer, compressor, scorer), sample, tuning };
 }

@@ -25,6 +25,10 @@ export class StagedKernels {
   private readonly shared: boolean;
   private readonly kernels = new Map<string, PendingKernel>();
   private readonly held: Record<LaterStage, Held[]> = { answer: [], eviction: [] };
+  private readonly works: Record<LaterStage, (() => Promise<unknown>)[]> = {
+    answer: [],
+    eviction: [],
+  };
   private holding = false;
   /** Stages that are not through. */
   private readonly waits = new Map<Stage, Promise<void>>();
@@ -32,6 +36,7 @@ export class StagedKernels {
   private readonly wanted = new Set<Stage>();
   private working = 0;
   private wake: () => void = () => {};
+  private turn: Promise<void> = Promise.resolve();
 
   constructor(device: GPUDevice, shared: boolean) {
     this.device = device;
@@ -44,9 +49,16 @@ export class StagedKernels {
     const kernel = this.kernels.get(key) ?? pendingKernel(this.device, spec);
     this.kernels.set(key, kernel);
     const { stage = "prompt" } = spec;
-    if (this.holding && stage !== "prompt") this.held[stage].push({ kernel, length: key.length });
-    else await kernel.compile();
+    if (stage === "prompt" || (!this.holding && this.ready(stage))) await kernel.compile();
+    else if (this.holding) this.held[stage].push({ kernel, length: key.length });
+    else await this.inTurn(kernel, stage);
     return kernel.kernel;
+  }
+
+  /** Does work whose kernels are of a later stage: with that stage where it is held, else at once. */
+  async later(stage: LaterStage, work: () => Promise<unknown>): Promise<void> {
+    if (this.holding) this.works[stage].push(work);
+    else await work();
   }
 
   /** From here on kernels of later stages are not waited for. */
@@ -92,19 +104,25 @@ export class StagedKernels {
   }
 
   private async compile(stage: LaterStage): Promise<void> {
-    const held = this.held[stage];
-    if (!this.shared) {
-      await Promise.all(held.map(({ kernel }) => kernel.compile()));
-      return;
-    }
     // One that was begun cannot be stopped: a prompt that comes at once should find a short one.
-    for (const { kernel } of held.sort((a, b) => a.length - b.length)) {
-      while (this.working > 0 && !this.isWanted(stage))
-        await new Promise<void>((resolve) => {
-          this.wake = resolve;
-        });
-      await kernel.compile();
-    }
+    const held = this.held[stage].sort((a, b) => a.length - b.length);
+    await Promise.all(held.map(({ kernel }) => this.inTurn(kernel, stage)));
+    await Promise.all(this.works[stage].map((work) => work()));
+  }
+
+  /** Compiles at once where the adapter has a processor of its own, else after those before it and between work. */
+  private inTurn(kernel: PendingKernel, stage: LaterStage): Promise<void> {
+    if (!this.shared) return kernel.compile();
+    this.turn = this.turn
+      .catch(() => {})
+      .then(async () => {
+        while (this.working > 0 && !this.isWanted(stage))
+          await new Promise<void>((resolve) => {
+            this.wake = resolve;
+          });
+        await kernel.compile();
+      });
+    return this.turn;
   }
 
   private isWanted(stage: LaterStage): boolean {

@@ -91,7 +91,7 @@ export async function productKernel(
       declareBindings(bindings),
       `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
       product,
-      ...layout.code,
+      ...(await layout.code()),
       ...snippets,
       unroll(code, { j: 8, ...counts }),
     ],

@@ -108,6 +108,26 @@ it("begins nothing beside work that must not be slowed, but for what somebody wa
   expect(begun).toEqual(["answer", "evict"]);
 });
 
+it("does a stage's work after its kernels, and what that compiles in turn", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("decode", "answer"));
+  const labels = ["score", "observe"];
+  await kernels.later("eviction", () =>
+    Promise.all(labels.map((label) => kernels.kernel(spec(label, "eviction")))),
+  );
+  kernels.release();
+  await settled();
+  await end("decode");
+  expect(begun).toEqual(["decode", "score"]);
+  await end("score");
+  await end("observe");
+  expect(kernels.ready("eviction")).toBe(true);
+  await kernels.later("eviction", async () => begun.push("at once"));
+  expect(begun).toEqual(["decode", "score", "observe", "at once"]);
+});
+
 it("compiles a stage at once where the processor is not the adapter", async () => {
   const { device, begun, settled } = fakeDevice();
   const kernels = new StagedKernels(device, false);
