@@ -37,6 +37,21 @@ test.each([
   expect(found.answer).toEqual(expected.answer);
 });
 
+test("a device that is lost before all kernels are compiled is replaced, and the answer goes on", async () => {
+  const prompt = someTokens(20, 3);
+  const expected = await ask(whole.conversation("lost"), prompt, { maxTokens: 20 });
+  const found = await early((engine) =>
+    ask(engine.conversation("chat"), prompt, {
+      maxTokens: 20,
+      onToken: (_, count) => {
+        if (count === 1) engine.internals.state.gpu.device.destroy();
+        return false;
+      },
+    }),
+  );
+  expect(found.answer).toEqual(expected.answer);
+});
+
 test("settings may change, measurements and lanes run, before all kernels are compiled", async () => {
   const tokens = someTokens(60, 7);
   const logits = await whole.conversation("logits").logits(tokens, undefined, 1);
