@@ -110,12 +110,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // A candidate stays if its key is above `key`, or equal and its position at least `since`.
   var key = 0u;
   var since = 0u;
-  if (total > capacity) {
-    let by_key = radix_select(thread, total, count, row, kv_head, capacity, false, 0u);
-    key = by_key.x;
-    if (by_key.z > by_key.y) {
-      since = radix_select(thread, total, count, row, kv_head, by_key.y, true, key).x;
-    }
+  // By key, then by position where not all of the least key can stay. One call, not two: compilers that inline
+  // take as long as there are calls.
+  var wanted = capacity;
+  for (var turn = 0u; turn < 2u && total > wanted; turn++) {
+    let least = radix_select(thread, total, count, row, kv_head, wanted, turn == 1u, key);
+    if (turn == 1u) { since = least.x; } else { key = least.x; }
+    wanted = select(total, least.y, least.z > least.y);
   }
   if (capacity == 0u) { key = PROTECTED; since = PROTECTED; }
 

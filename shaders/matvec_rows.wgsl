@@ -47,19 +47,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     //: end
   }
+  // A loop: written out, the epilogues of a tile take longer to compile than all that comes before.
+  var sums: array<f32, TILE_M * TILE_N>;
   //: for m
-  if (m0 + $mu < batch.rows) {
+  //: for n
+  sums[$mu * TILE_N + $nu] = acc$m_$n;
+  //: end
+  //: end
+  let columns = min(TILE_N, shape.rows - n0);
+  for (var m = 0u; m < min(TILE_M, batch.rows - m0); m++) {
+    let at = m * TILE_N;
     if (SWIGLU) {
-      //: for pair
-      if (n0 + $pair.evenu < shape.rows) {
-        emit_pair(m0 + $mu, n0 + $pair.evenu, acc$m_$pair.even, acc$m_$pair.odd);
-      }
-      //: end
+      for (var n = 0u; n < columns; n += 2u) { emit_pair(m0 + m, n0 + n, sums[at + n], sums[at + n + 1u]); }
     } else {
-      //: for n
-      if (n0 + $nu < shape.rows) { emit(m0 + $mu, n0 + $nu, acc$m_$n); }
-      //: end
+      for (var n = 0u; n < columns; n++) { emit(m0 + m, n0 + n, sums[at + n]); }
     }
   }
-  //: end
 }

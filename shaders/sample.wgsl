@@ -154,12 +154,16 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   var cutoff = 0u;
   if (sampling.temperature > 0.0) {
     cutoff = EVERYTHING;
-    if (sampling.top_k > 0u && sampling.top_k < vocabulary) {
-      cutoff = descend(thread, TOP_K, top.value, cutoff);
+    // One call, not three: compilers that inline take as long as there are calls.
+    for (var mode = TOP_K; mode <= DRAW; mode++) {
+      if (mode == TOP_K && (sampling.top_k == 0u || sampling.top_k >= vocabulary)) { continue; }
+      if (mode == TOP_P && sampling.top_p >= 1.0) { continue; }
+      if (mode == DRAW) {
+        cutoff = min(cutoff, u32(min(sampling.min_p_distance, MAX_DISTANCE) * DISTANCE_UNIT));
+      }
+      let reached = descend(thread, mode, top.value, cutoff);
+      if (mode == DRAW) { token = reached; } else { cutoff = reached; }
     }
-    if (sampling.top_p < 1.0) { cutoff = descend(thread, TOP_P, top.value, cutoff); }
-    cutoff = min(cutoff, u32(min(sampling.min_p_distance, MAX_DISTANCE) * DISTANCE_UNIT));
-    token = descend(thread, DRAW, top.value, cutoff);
   }
 
   if (thread == 0u) {

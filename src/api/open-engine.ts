@@ -107,6 +107,7 @@ function load(inputs: OpenInputs): Promise<InferenceEngine> {
     source: model.source,
     name: model.name,
     cache: options.cache,
+    early: true,
     ...(options.tuning && { tuning: options.tuning }),
     ...(tuningStore && { tuningStore }),
     ...(options.speculative === undefined ? {} : { speculative: options.speculative }),

@@ -12,7 +12,7 @@ import {
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import type { KvRing } from "../kernels/kv-ring.ts";
 import { scratchBytes } from "../kernels/page-format.ts";
-import { createRememberBlock, type RememberBlock } from "../kernels/remainder.ts";
+import type { RememberBlock } from "../kernels/remember-block.ts";
 import type { Retention } from "../kernels/retention.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
@@ -89,8 +89,17 @@ export class Compressor {
 
   /** Compiles what a policy needs besides, once; to be awaited before a sequence uses it. */
   async prepare(name: PolicyName): Promise<void> {
-    if (!policyOf(name).remembers) return;
-    this.kernels.remember ??= await createRememberBlock(this.pool.gpu, this.pool.shape);
+    if (this.isPrepared(name)) return;
+    const { createRememberBlock } = await loadLater(
+      "what heads drop, in sum",
+      () => import("../kernels/remember-block.ts"),
+    );
+    this.kernels.remember = await createRememberBlock(this.pool.gpu, this.pool.shape);
+  }
+
+  /** Whether `prepare` has been through, or has nothing to do. */
+  isPrepared(name: PolicyName): boolean {
+    return !policyOf(name).remembers || this.kernels.remember !== undefined;
   }
 
   /**

@@ -148,6 +148,11 @@ export class Scorer {
     if (scoresAnew(policyOf(name))) await this.prepareWhole(name);
   }
 
+  /** Whether `prepare` has been through, or has nothing to do. */
+  isPrepared(name: PolicyName): boolean {
+    return this.prepared.has(name) || !scoresAnew(policyOf(name));
+  }
+
   /** Compiles what scores a whole cache by a policy: also one whose scores are fixed when pairs are written. */
   prepareWhole(name: PolicyName): Promise<void> {
     let preparing = this.preparing.get(name);

@@ -7,12 +7,13 @@ import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { uncompressedBytes } from "../model/config.ts";
 import { DRAFT_ROWS } from "../model/draft-rows.ts";
 import type { EngineCore } from "./core.ts";
-import { Drafter } from "./drafter.ts";
+import type { Drafter } from "./drafter.ts";
 import type { GenerateOptions, GenerateResult, SamplingOptions } from "./generate-options.ts";
 import type { Measured, MeasureOptions } from "./measure.ts";
 import { commonPrefix, reusablePrefix } from "./prefix.ts";
 import type { TokenSource } from "./runner.ts";
 import { Sampler } from "./sampler.ts";
+import type { Speculation } from "./speculation.ts";
 import type { DeviceState } from "./state.ts";
 
 /** Answers never need it. */
@@ -93,9 +94,11 @@ export class Conversation {
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);
-    // Compiled first: nothing may come between reading the cache's settings and acting on them.
+    // Compiled first: nothing may come between reading the cache's settings and acting on them. A chat that has not
+    // begun has nothing to act on.
     const changes = this.alive !== undefined && this.alive.settings.policy !== settings.policy;
-    await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
+    if (this.alive || this.running)
+      await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
     await this.settled();
     const sequence = this.alive;
     if (sequence) {
@@ -197,8 +200,10 @@ export class Conversation {
       // device when this one is lost.
       const wanted = [...this.seen, ...prompt.slice(cachedTokens)];
       const answer: number[] = [];
-      const guesser = this.core.guesser(wanted, options.speculative);
+      let guesser = this.core.guesser(wanted, options.speculative);
       let draft: Promise<number[]> | undefined;
+      // The token yielded last, where the cache has not seen it.
+      let next: number | undefined;
       for (let losses = 0; ; ) {
         const state = this.core.state;
         let ahead = false;
@@ -211,7 +216,14 @@ export class Conversation {
             [drawn, draft, this.drafter] = [[], undefined, undefined];
           }
           const started = sampler === undefined;
-          sampler ??= await this.start(state, wanted, prompt, answer, options);
+          if (!sampler) sampler = await this.start(state, wanted, prompt, answer, options);
+          else if (next !== undefined) {
+            await this.compiled(state, DRAFT_ROWS);
+            throwIfAborted(options.signal);
+            const left = options.maxTokens - answer.length;
+            if (this.alive) draft = this.runNext(sampler, next, left, guesser);
+          }
+          next = undefined;
           if (draft) {
             drawn = await draft;
             draft = undefined;
@@ -226,7 +238,6 @@ export class Conversation {
             drawn = [await sampler.token()];
             cut = (await counting) ?? 0;
             guesser?.timed(ahead);
-            cut = (await counting) ?? 0;
           }
           losses = 0;
         } catch (error) {
@@ -255,18 +266,10 @@ export class Conversation {
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
         guesser?.push(token);
-        if (this.alive && !ran) {
-          const room = Math.min(
-            options.maxTokens - answer.length,
-            this.core.config.contextLength - this.seen.length,
-          );
-          const guesses = guesser?.guess(room - 1) ?? [];
-          draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
-          if (!draft) {
-            this.run(sampler, token);
-            this.seen.push(token);
-          }
-        }
+        // Guesses change no answer, so they may come late.
+        guesser ??= this.core.guesser(wanted, options.speculative);
+        if (answer.length === 1) this.core.prepareGuesses().catch(() => {});
+        if (!ran) next = token;
       }
     } finally {
       sampler?.dispose();
@@ -307,12 +310,28 @@ export class Conversation {
     return this.home === this.core.state ? this.sequence : undefined;
   }
 
-  /** Waits while a step of several tokens is not read, or a prompt block is between layers, and gives up a cache that stays torn; throws closed. */
+  /**
+   * Waits while a step of several tokens is not read, a prompt block is between layers, or kernels that evict are
+   * still being compiled; gives up a cache that stays torn. Throws closed.
+   */
   private async settled(): Promise<void> {
-    while (this.drafter?.inFlight) await this.drafter.settled();
-    if (this.alive) await this.core.state.runner.settled(this.alive);
+    for (let wait = this.unsettled; wait; wait = this.unsettled) await wait;
     this.core.checkOpen();
     if (this.alive?.torn) this.forget();
+  }
+
+  private get unsettled(): Promise<void> | undefined {
+    if (this.drafter?.inFlight) return this.drafter.settled();
+    if (!this.alive) return undefined;
+    const { runner, gpu } = this.core.state;
+    if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
+    return runner.unsettled(this.alive);
+  }
+
+  /** Waits for the kernels that `tokens` more may need; settings may change meanwhile. */
+  private async compiled({ runner }: DeviceState, tokens: number): Promise<void> {
+    while (this.alive && !runner.ready(this.alive, tokens))
+      await runner.compiled(this.alive, tokens);
   }
 
   private get live(): KvSequence {
@@ -420,13 +439,15 @@ export class Conversation {
    * other conversations use the same activations.
    */
   private async start(
-    { gpu, sample, runner }: DeviceState,
+    state: DeviceState,
     wanted: readonly number[],
     prompt: readonly number[],
     answer: readonly number[],
     { sampling, signal, onPrefill }: GenerateOptions,
   ): Promise<Sampler> {
-    await runner.prepare(this.settings.policy);
+    const { gpu, sample, runner } = state;
+    if (!this.alive) this.open();
+    await this.compiled(state, wanted.length - this.seen.length);
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -476,8 +497,29 @@ export class Conversation {
   ): boolean {
     const { contextLength } = this.core.config;
     if (!ahead || answered + 1 >= maxTokens || this.seen.length + 1 > contextLength) return false;
+    if (!this.core.state.runner.ready(this.live, 1)) return false;
     this.run(sampler, sampler.lastDrawn);
     return true;
+  }
+
+  /**
+   * Submits the step of a token that was read, with guesses where they pay, and the draw of what follows; what is
+   * returned is to be awaited for the latter, else the sampler has the next token. `left`: of the answer's tokens.
+   */
+  private runNext(
+    sampler: Sampler,
+    token: number,
+    left: number,
+    guesser: Speculation | undefined,
+  ): Promise<number[]> | undefined {
+    const room = Math.min(left, this.core.config.contextLength - this.seen.length);
+    const guesses = guesser?.guess(room - 1) ?? [];
+    const draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+    if (!draft) {
+      this.run(sampler, token);
+      this.seen.push(token);
+    }
+    return draft;
   }
 
   /**
@@ -489,15 +531,16 @@ export class Conversation {
     token: number,
     guesses: readonly number[],
   ): Promise<number[]> | undefined {
-    const { runner } = this.core.state;
+    const { guessing, state } = this.core;
+    const { runner } = state;
     const steps = runner.drafts;
-    if (!steps) {
+    if (!guessing || !steps) {
       this.core.prepareDrafts();
       return undefined;
     }
-    if (!Drafter.free(steps)) return undefined;
+    if (!guessing.Drafter.free(steps)) return undefined;
     if (runner.draftRows(this.live, 1 + guesses.length) < 2) return undefined;
-    this.drafter ??= new Drafter(runner, steps, this.core.costs);
+    this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
     const drawn = this.drafter.submit(sampler, this.live, token, guesses);
     drawn.catch(() => {}); // awaited by the next turn of the loop
     return drawn;
@@ -554,6 +597,7 @@ export class Conversation {
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.gpu.kernels.compiled("eviction");
           await state.runner.prepare(this.core.settingsOf(this.request).policy);
           this.open();
           const onRun = (run: readonly number[]) => this.seen.push(...run);

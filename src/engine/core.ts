@@ -8,7 +8,7 @@ import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
-import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { type KvStorage, scratchBytes } from "../kernels/page-format.ts";
@@ -18,9 +18,9 @@ import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Speculative } from "./generate-options.ts";
-import { Speculation } from "./speculation.ts";
+import type { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
-import { StepCosts } from "./step-costs.ts";
+import type { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -47,8 +47,8 @@ export class EngineCore {
   state: DeviceState;
   /** Conversations that have pages: one that begins alike may share them. */
   readonly holders = new Set<Conversation>();
-  /** What steps cost on the device. */
-  readonly costs: StepCosts;
+  /** Once `prepareGuesses` has loaded it. */
+  guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;
   closed = false;
   /** Whether the user named the storage of pages: then it stays. */
   private readonly storageChosen: boolean;
@@ -71,7 +71,6 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
-    this.costs = new StepCosts(state.gpu.kind === "cpu");
   }
 
   /** What requests do that do not say. */
@@ -79,13 +78,20 @@ export class EngineCore {
     return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
   }
 
-  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed. */
+  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed yet. */
   guesser(
     tokens: readonly number[],
     speculative: Speculative = this.speculative,
   ): Speculation | undefined {
     if (speculative === "off" || !draftsPossible(this.config)) return undefined;
-    return new Speculation(tokens, this.costs);
+    return this.guessing && new this.guessing.Speculation(tokens, this.guessing.costs);
+  }
+
+  /** Loads what guesses. */
+  async prepareGuesses(): Promise<void> {
+    if (this.guessing) return;
+    const code = await loadLater("speculation", () => import("./guessing.ts"));
+    this.guessing ??= { ...code, costs: new code.StepCosts(this.state.gpu.kind === "cpu") };
   }
 
   /** Begins to compile what steps of several tokens need. */

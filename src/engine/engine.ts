@@ -21,7 +21,7 @@ import type { Speculative } from "./generate-options.ts";
 import type { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
 import { checkPlan, planMemory } from "./memory-plan.ts";
-import { createDeviceState, type DeviceStateInputs } from "./state.ts";
+import { compileAhead, createDeviceState, type DeviceStateInputs } from "./state.ts";
 
 /** Stages of loading that the engine itself goes through. */
 export type EngineStage = "upload" | "compile" | "ready";
@@ -46,6 +46,11 @@ export interface EngineLoadOptions {
   /** Default: "fast" on a GPU where there is a store to remember in, else "off". */
   tuning?: TuningMode;
   tuningStore?: TuningStore | undefined;
+  /**
+   * Resolve once a first token can be drawn, while what later ones need is still being compiled: those who reach for
+   * `internals` must then wait for it. Conversations do.
+   */
+  early?: boolean;
   onProgress?: (progress: { stage: EngineStage; loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }
@@ -122,6 +127,8 @@ export class InferenceEngine {
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const settings = resolveCacheSettings(cache, config.layers);
+    const { early = false } = options;
+    compileAhead(context, { config, storage, early });
     const tokenizer = options.tokenizer
       ? (
           await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
@@ -142,6 +149,7 @@ export class InferenceEngine {
       policy,
       memoryLimit,
       storage,
+      early,
       ...(options.speculative && { speculative: options.speculative }),
       ...(tuning && { tuning, tuningStore: options.tuningStore }),
     };
@@ -335,6 +343,7 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
+      await state.gpu.kernels.compiled("eviction");
       const { Lanes } = await loadLater("lanes", () => import("./lanes.ts"));
       const lanes = await Lanes.create(this.core, state, most);
       try {
@@ -362,6 +371,7 @@ export class InferenceEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
+    await this.core.state.gpu.kernels.compiled("answer");
     const { captureHeads } = await loadLater("calibration", () => import("./capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }

@@ -3,15 +3,15 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
-import { throwIfAborted } from "../errors.ts";
+import { loadLater, throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, encodePass } from "../gpu/kernel.ts";
+import { type Dispatch, encodePass, type Stage } from "../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { rowWords } from "../kernels/batch.ts";
+import { FEW_ROWS } from "../kernels/linear.ts";
 import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
-import { runPromptBlock } from "./prompt-block.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -101,6 +101,7 @@ export class Runner {
   }
 
   async prepareDrafts(): Promise<void> {
+    await this.gpu.kernels.compiled("answer");
     this.drafts = await this.transformer.prepareDrafts();
   }
 
@@ -246,7 +247,16 @@ export class Runner {
    * many tokens have been taken in and that row of the residual stream is the last one's, and only then:
    * another conversation may run while this one waits.
    */
-  async prefill(
+  prefill(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    onStep: (step: PrefillStep) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.gpu.kernels.undisturbed(() => this.runPrompt(sequence, tokens, onStep, signal));
+  }
+
+  private async runPrompt(
     sequence: KvSequence,
     tokens: readonly number[],
     onStep: (step: PrefillStep) => void,
@@ -282,9 +292,30 @@ export class Runner {
     this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
   }
 
-  /** Resolves when no block of this sequence is under way: it is whole, or torn for good. */
-  async settled(sequence: KvSequence): Promise<void> {
-    while (this.inBlock.has(sequence)) await this.blocks;
+  /** Ends when a block under way is whole, or torn for good: ask again then. undefined: none is of this sequence. */
+  unsettled(sequence: KvSequence): Promise<void> | undefined {
+    return this.inBlock.has(sequence) ? this.blocks : undefined;
+  }
+
+  /** Whether all kernels that `tokens` more of a sequence may need are compiled. */
+  ready(sequence: KvSequence, tokens: number): boolean {
+    const stage = this.stage(sequence, tokens);
+    if (!this.gpu.kernels.ready(stage)) return false;
+    if (stage !== "eviction") return true;
+    const { policy } = sequence.settings;
+    return this.scorer.isPrepared(policy) && this.compressor.isPrepared(policy);
+  }
+
+  /** Resolves when they are. */
+  async compiled(sequence: KvSequence, tokens: number): Promise<void> {
+    const stage = this.stage(sequence, tokens);
+    await this.gpu.kernels.compiled(stage);
+    if (stage === "eviction") await this.prepare(sequence.settings.policy);
+  }
+
+  private stage(sequence: KvSequence, tokens: number): Stage {
+    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return "eviction";
+    return tokens % CHUNK_ROWS <= FEW_ROWS ? "answer" : "prompt";
   }
 
   /** Whether a chunk is to be scored: not before something has to go, where only that counts. */
@@ -330,7 +361,8 @@ export class Runner {
         onStep({ done, total, taken: [], row: undefined, last: false });
       }
     };
-    const run = this.blocks.then(() => {
+    const run = this.blocks.then(async () => {
+      const { runPromptBlock } = await loadLater("long prompts", () => import("./prompt-block.ts"));
       throwIfAborted(signal);
       this.divide(sequence, rows);
       const block = { gpu, transformer, compressor, scorer, sequence, tokens };

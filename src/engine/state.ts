@@ -5,6 +5,7 @@ import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { compileScoring, Scorer } from "../cache/scorer.ts";
+import { loadLater } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -13,10 +14,9 @@ import { setProductPlan } from "../kernels/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
 import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
-import { compileCacheKernels, Transformer } from "../model/transformer.ts";
-import { tuneProducts } from "../model/tune-products.ts";
+import { type CacheKernels, compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
-import { loadWeights, type UploadHooks } from "../model/weights.ts";
+import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
 import { Runner } from "./runner.ts";
 
@@ -46,6 +46,24 @@ export interface DeviceStateInputs {
   readonly speculative?: Speculative;
   /** How pages hold keys and values. */
   readonly storage: KvStorage;
+  /** Ready once a first token can be drawn: the kernels of later stages are then still being compiled. */
+  readonly early?: boolean;
+}
+
+/**
+ * Begins to compile kernels that need nothing but the model's numbers: the device's compiler should not wait for
+ * what else there is to do. Asked again it gives the same.
+ */
+export function compileAhead(
+  gpu: GpuContext,
+  { config, storage, early = false }: Pick<DeviceStateInputs, "config" | "storage" | "early">,
+): { cacheKernels: Promise<CacheKernels>; sampling: Promise<Sample> } {
+  if (early) gpu.kernels.hold();
+  const sampling = createSample(gpu, { vocabulary: config.vocabulary });
+  const cacheKernels = compileCacheKernels(gpu, cacheShapeOf(config, storage), config);
+  // Reported by those who wait for them.
+  for (const compiling of [sampling, cacheKernels]) compiling.catch(() => {});
+  return { cacheKernels, sampling };
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
@@ -61,29 +79,49 @@ export async function createDeviceState(
     storage,
     tuning: mode = "off",
     tuningStore,
+    early = false,
   }: DeviceStateInputs,
   hooks: UploadHooks = {},
 ): Promise<DeviceState> {
-  const { layers, kvHeads, headDim, vocabulary } = config;
+  const { layers, kvHeads, headDim } = config;
   const pool = new KvPool(gpu, cacheShapeOf(config, storage), blockRows(config), memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
-  // What does not depend on the weights is compiled while they come.
-  const cacheKernels = compileCacheKernels(gpu, pool.shape, config);
+  const { cacheKernels, sampling } = compileAhead(gpu, { config, storage, early });
   const compressing = Compressor.create(pool, blockRows(config));
-  const sampling = createSample(gpu, { vocabulary });
   const started = possiblePolicy(policy, calibration);
-  const scoring = compileScoring(gpu, pool.shape, started);
-  for (const compiling of [cacheKernels, compressing, sampling, scoring]) compiling.catch(() => {});
-  const weights = await loadWeights(gpu, source, gguf, config, hooks);
-  const tuning =
-    mode === "off" ? untuned(gpu) : await tuneProducts(gpu, config, weights, mode, tuningStore);
+  const scoring = early ? undefined : compileScoring(gpu, pool.shape, started);
+  for (const compiling of [compressing, scoring]) compiling?.catch(() => {});
+  const { weights, fill } = await placeWeights(gpu, source, gguf, config, hooks);
+  const stopping = new AbortController();
+  const filled = fill(stopping.signal);
+  filled.catch(() => {});
+  let tuning = untuned(gpu);
+  if (mode !== "off") {
+    const { tuneProducts } = await loadLater("tuning", () => import("../model/tune-products.ts"));
+    // What is measured runs on the weights.
+    await filled;
+    tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);
+  }
   setProductPlan(gpu, tuning.plan);
+  const building = Transformer.create(
+    gpu,
+    config,
+    weights,
+    pool,
+    compressing,
+    cacheKernels,
+    filterBuffer,
+  );
   const [transformer, compressor, sample] = await Promise.all([
-    Transformer.create(gpu, config, weights, pool, compressing, cacheKernels, filterBuffer),
+    building,
     compressing,
     sampling,
-  ]);
+    filled,
+  ]).catch((error) => {
+    stopping.abort();
+    throw error;
+  });
   const loss = calibration?.statistics.headLoss;
   if (loss)
     pool.headBudgets = ({ budget, window, sinks, wholeLayers }) =>
@@ -105,6 +143,7 @@ export async function createDeviceState(
     blockRows: blockRows(config),
   });
   const runner = new Runner(gpu, transformer, compressor, scorer);
-  await runner.prepare(started);
+  await gpu.kernels.later("eviction", () => runner.prepare(started));
+  gpu.kernels.release();
   return { gpu, pool, runner, sample, tuning };
 }

@@ -1,13 +1,8 @@
 import { WinnowError } from "../errors.ts";
 import { type AdapterKind, adapterKind } from "./adapter-kind.ts";
-import {
-  compileKernel,
-  type Dispatch,
-  encodePass,
-  type Kernel,
-  type KernelSpec,
-} from "./kernel.ts";
+import { type Dispatch, encodePass, type Kernel, type KernelSpec } from "./kernel.ts";
 import { MemoryLedger } from "./memory.ts";
+import { StagedKernels } from "./staged-kernels.ts";
 
 /** What the portable kernels need of an adapter: WebGPU's default limits and nothing more. */
 const REQUIRED_LIMITS = {
@@ -26,7 +21,7 @@ export class GpuContext {
   readonly ledger: MemoryLedger;
   /** What kernels are picked for. */
   readonly kind: AdapterKind;
-  private readonly kernels = new Map<string, Promise<Kernel>>();
+  readonly kernels: StagedKernels;
 
   constructor(
     gpu: GPU,
@@ -38,18 +33,13 @@ export class GpuContext {
     this.adapter = adapter;
     this.device = device;
     this.ledger = new MemoryLedger(device);
+    this.kernels = new StagedKernels(device, kind === "cpu");
     this.kind = kind;
   }
 
-  /** Compiles a kernel once for each distinct source. */
+  /** Compiles a kernel once for each distinct source; see `StagedKernels`. */
   kernel(spec: KernelSpec): Promise<Kernel> {
-    const key = spec.code.join("\n");
-    let kernel = this.kernels.get(key);
-    if (!kernel) {
-      kernel = compileKernel(this.device, spec);
-      this.kernels.set(key, kernel);
-    }
-    return kernel;
+    return this.kernels.kernel(spec);
   }
 
   /** Encodes and submits dispatches as one command buffer with one pass. */

@@ -1,3 +1,8 @@
+import { WinnowError } from "../errors.ts";
+
+/** When a kernel is first needed: to read a prompt and draw a token, for the tokens after it, or once a cache evicts. */
+export type Stage = "prompt" | "answer" | "eviction";
+
 /** How a shader sees a binding: `write` is read_write storage. */
 export type BindingType = "uniform" | "read" | "write";
 
@@ -8,13 +13,16 @@ export interface KernelSpec {
   code: readonly string[];
   /** Types of @group(0) @binding(0..n-1), in order; `none`: the shader has no binding of that number. */
   bindings: readonly (BindingType | "none")[];
+  /** Default "prompt". */
+  stage?: Stage | undefined;
 }
 
 export type BufferBinding = GPUBuffer | GPUBufferBinding;
 
-/** A compiled compute pipeline with an explicit bind-group layout (layout:"auto" drops unused bindings). */
+/** A compute pipeline with an explicit bind-group layout (layout:"auto" drops unused bindings). */
 export interface Kernel {
   readonly label: string;
+  /** Throws internal until it is compiled. */
   readonly pipeline: GPUComputePipeline;
   bind(...buffers: BufferBinding[]): GPUBindGroup;
 }
@@ -39,23 +47,36 @@ export function wgslConstants(values: Record<string, number | boolean>): string 
     .join("\n");
 }
 
-/** Compiles asynchronously; throws GPUPipelineError with Tint's message when the WGSL is wrong. */
-export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promise<Kernel> {
+/** A kernel that binds at once, and runs after `compile`. */
+export interface PendingKernel {
+  readonly kernel: Kernel;
+  /** Compiles once; rejects with GPUPipelineError and Tint's message when the WGSL is wrong. */
+  compile(): Promise<void>;
+}
+
+export function pendingKernel(device: GPUDevice, spec: KernelSpec): PendingKernel {
   const entries = spec.bindings.flatMap((type, binding) =>
     type === "none"
       ? []
       : [{ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: BUFFER_TYPE[type] } }],
   );
   const layout = device.createBindGroupLayout({ label: spec.label, entries });
-  const module = device.createShaderModule({ label: spec.label, code: spec.code.join("\n") });
-  const pipeline = await device.createComputePipelineAsync({
+  const compilePipeline = (): Promise<GPUComputePipeline> => {
+    const module = device.createShaderModule({ label: spec.label, code: spec.code.join("\n") });
+    return device.createComputePipelineAsync({
+      label: spec.label,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: "main" },
+    });
+  };
+  let pipeline: GPUComputePipeline | undefined;
+  let compiling: Promise<void> | undefined;
+  const kernel: Kernel = {
     label: spec.label,
-    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: "main" },
-  });
-  return {
-    label: spec.label,
-    pipeline,
+    get pipeline() {
+      if (pipeline) return pipeline;
+      throw new WinnowError("internal", `the kernel "${spec.label}" runs before it is compiled`);
+    },
     bind: (...buffers) =>
       device.createBindGroup({
         label: spec.label,
@@ -65,6 +86,15 @@ export async function compileKernel(device: GPUDevice, spec: KernelSpec): Promis
           resource: "buffer" in buffer ? buffer : { buffer },
         })),
       }),
+  };
+  return {
+    kernel,
+    compile() {
+      compiling ??= compilePipeline().then((compiled) => {
+        pipeline = compiled;
+      });
+      return compiling;
+    },
   };
 }
 

@@ -50,6 +50,7 @@ export async function createAttentionDecode(
         ? decodeTiles(shape, group)
         : (await serialAttention()).decodeSerially(shape, group),
     bindings: ["uniform", "read", "read", "read", "read", "write"],
+    stage: "answer",
   });
 }
 
@@ -81,6 +82,7 @@ export async function createAttentionCombine(
         ? [wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS }), unroll(combine, { n: 8 })]
         : (await serialAttention()).combineSerially(headDim),
     bindings: ["uniform", "read", "write"],
+    stage: "answer",
   });
 }
 

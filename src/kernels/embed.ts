@@ -53,7 +53,7 @@ export async function createEmbed(
   };
 }
 
-function embedKernel(
+async function embedKernel(
   gpu: GpuContext,
   layout: WeightLayout,
   cols: number,
@@ -72,7 +72,7 @@ function embedKernel(
       wgslConstants({ ROW_BLOCKS: Math.ceil(cols / BLOCK), COLS4: cols / 4 }),
       `const SCALE = ${wgslFloat(scale)};`,
       declareBindings(bindings),
-      ...layout.code,
+      ...(await layout.code()),
       code,
     ],
     bindings: bindings.map(({ access }) => access),

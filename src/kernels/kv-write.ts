@@ -67,5 +67,6 @@ export function createKvWrite(
       ...(["uniform", "read", "write", "write", "write", "read", "read", "read"] as const),
       ...(qkNorm ? (["read"] as const) : []),
     ],
+    stage: mode === "append" ? "answer" : "prompt",
   });
 }

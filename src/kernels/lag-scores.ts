@@ -15,7 +15,7 @@ export const LAG_GROUPS = 8;
  * LagKV's scores. Bindings: those of score-cache.ts, of which head data and rope table are not read, so that either
  * can be bound for a policy. Workgroups: (LAG_GROUPS or any, G, rows of the step, or 1).
  */
-export function createLagScores(
+export async function createLagScores(
   gpu: GpuContext,
   format: CacheShape,
   lag: number,
@@ -26,7 +26,7 @@ export function createLagScores(
     label: `lag_scores ${target.kind}`,
     code: [
       pagedCode(format, { WORKGROUP: LAG_WORKGROUP, LAG: Math.min(lag, LAG_WORKGROUP) }),
-      ...candidatesCode(format, target),
+      ...(await candidatesCode(format, target)),
       code,
     ],
     bindings: [
@@ -34,5 +34,6 @@ export function createLagScores(
       "write",
       ...(inBlock ? (["write"] as const) : []),
     ],
+    stage: "eviction",
   });
 }

@@ -4,7 +4,7 @@
  */
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch } from "../gpu/kernel.ts";
+import type { Dispatch, Stage } from "../gpu/kernel.ts";
 import { createMatmul, type MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
 import { createMatvec, type Joins } from "./matvec.ts";
@@ -47,6 +47,8 @@ export interface LinearConfig {
    * that runs alone, so that it has the same bits (where the driver's compiler does not fuse what it fused there).
    */
   readonly asAlone?: boolean;
+  /** When the kernels that take a few rows alone are first needed. */
+  readonly fewRows?: Stage;
 }
 
 export interface LinearBuffers {
@@ -72,6 +74,9 @@ export interface BoundLinear {
 export interface Linear {
   bind(buffers: LinearBuffers): BoundLinear;
 }
+
+/** Most rows that kernels of their own may take, in any plan. */
+export const FEW_ROWS = 4;
 
 type Bound = (rows: number) => Dispatch;
 
@@ -147,11 +152,12 @@ const TWO_ROWS: MatmulTile = { m: 2, n: 12, group: 8, loop: "blocks" };
 /** Ascending by maxRows; the last takes any number of rows. */
 async function createVariants(
   gpu: GpuContext,
-  { matrix, epilogue: whole, norm, bias, rows, joins, asAlone }: LinearConfig,
+  { matrix, epilogue: whole, norm, bias, rows, joins, asAlone, fewRows }: LinearConfig,
   part: WeightPart,
   epilogue: Epilogue,
   plan: ProductPlan,
 ): Promise<Variant[]> {
+  const any = Number.POSITIVE_INFINITY;
   const common = {
     layout: part.layout,
     cols: matrix.cols,
@@ -159,9 +165,11 @@ async function createVariants(
     gelu: whole === "geglu",
     bias: bias !== undefined,
   };
+  const stageOf = (maxRows: number) => (maxRows < any ? fewRows : undefined);
   const matvec = (maxRows: number, tile: 1 | 4) => async (): Promise<Variant> => {
     const config = {
       ...common,
+      stage: stageOf(maxRows),
       first: true,
       maxRows: tile,
       normEpsilon: norm?.epsilon,
@@ -171,7 +179,8 @@ async function createVariants(
     return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
   };
   const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
-    const { bind } = await createMatmul(gpu, { ...common, first: norm === undefined }, tile);
+    const config = { ...common, stage: stageOf(maxRows), first: norm === undefined };
+    const { bind } = await createMatmul(gpu, config, tile);
     return { maxRows, foldsNorm: false, bind };
   };
   const staged = (tile: StagedTile) => async (): Promise<Variant> => {
@@ -179,7 +188,6 @@ async function createVariants(
     const { bind } = await createStagedMatmul(gpu, { ...common, first: norm === undefined }, tile);
     return { maxRows: any, foldsNorm: false, bind };
   };
-  const any = Number.POSITIVE_INFINITY;
   const manyRows = (tile: MatmulTile | StagedTile): (() => Promise<Variant>) =>
     "loop" in tile ? matmul(any, tile) : staged(tile);
   const split = plan.row === "split-k";
@@ -190,7 +198,7 @@ async function createVariants(
           ...(split
             ? [
                 { maxRows: 1, create: matvec(1, 1) },
-                { maxRows: 4, create: matvec(4, 4) },
+                { maxRows: FEW_ROWS, create: matvec(FEW_ROWS, 4) },
               ]
             : // Two or three rows, the tail of a prompt, are not worth seconds of compiling a kernel.
               [{ maxRows: 3, create: matmul(3, ROW) }]),

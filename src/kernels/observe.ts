@@ -1,18 +1,15 @@
-import logit from "../../shaders/lib/logit.wgsl?raw";
-import observe from "../../shaders/observe.wgsl?raw";
-import observeLse from "../../shaders/observe_lse.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pagedCode } from "./page-code.ts";
-import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
+import { candidatesCode, type ScoreTarget, scoringCode } from "./score-cache.ts";
 import { unroll } from "./unroll.ts";
 
 const WORKGROUP = 64;
 /** Workgroups that share the candidates of a kv head where attention is observed. */
 export const OBSERVE_TILES = 16;
 
-/** Where `observe` leaves the attention of a candidate. */
+/** WGSL: where `observe` leaves the attention of a candidate. */
 const LEAVE_AS_SCORE = `
 fn leave(kv_head: u32, index: u32, c: Candidate, mass: f32) { set_candidate_score(c, mass); }`;
 const LEAVE_APART = `
@@ -51,6 +48,8 @@ export async function createObserve(
   target: ScoreTarget,
 ): Promise<ObserveKernels> {
   const inBlock = target.kind === "block";
+  const { logit, observe, observeLse } = await scoringCode();
+  const candidates = await candidatesCode(shape, target);
   const constants = {
     WORKGROUP,
     GROUP: shape.heads / shape.kvHeads,
@@ -61,7 +60,7 @@ export async function createObserve(
   const make = (label: string, code: string[], lse: "read" | "write"): Promise<Kernel> =>
     gpu.kernel({
       label: `${label} ${target.kind}`,
-      code: [pagedCode(shape, constants), ...candidatesCode(shape, target), logit, ...code],
+      code: [pagedCode(shape, constants), ...candidates, logit, ...code],
       bindings: [
         ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read"] as const),
         lse,
@@ -69,6 +68,7 @@ export async function createObserve(
         ...(inBlock ? (["write"] as const) : []),
         ...(apart ? (["write"] as const) : []),
       ],
+      stage: "eviction",
     });
   const [lse, mass] = await Promise.all([
     make("observe_lse", [unroll(observeLse, { h: constants.GROUP })], "write"),

@@ -1,7 +1,7 @@
 /** What matvec and matmul share: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
 import product from "../../shaders/lib/product.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import type { BindingType, BufferBinding, Kernel } from "../gpu/kernel.ts";
+import type { BindingType, BufferBinding, Kernel, Stage } from "../gpu/kernel.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { type Binding, declareBindings, reads, uniform, writes } from "./bindings.ts";
 import { unroll } from "./unroll.ts";
@@ -26,6 +26,7 @@ export interface ProductConfig {
   readonly scalarInput?: boolean | undefined;
   /** x starts at row batch.first (else at 0). */
   readonly first: boolean;
+  readonly stage?: Stage | undefined;
 }
 
 /** Buffers of one product. */
@@ -90,11 +91,12 @@ export async function productKernel(
       declareBindings(bindings),
       `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
       product,
-      ...layout.code,
+      ...(await layout.code()),
       ...snippets,
       unroll(code, { j: 8, ...counts }),
     ],
     bindings: bindings.map(({ access }): BindingType => access),
+    stage: config.stage,
   });
 }
 

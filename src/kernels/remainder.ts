@@ -1,59 +1,6 @@
-/** What a kv head has dropped, in sum: see shaders/lib/remainder.wgsl. */
+/** WGSL to read what kv heads have dropped, in sum, and to add to it: see shaders/lib/remainder.wgsl. */
 import remainder from "../../shaders/lib/remainder.wgsl?raw";
 import remember from "../../shaders/lib/remember.wgsl?raw";
-import code from "../../shaders/remember_block.wgsl?raw";
-import type { GpuContext } from "../gpu/context.ts";
-import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
-import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-code.ts";
-import { candidatesCode } from "./score-cache.ts";
-import { headWorkgroup } from "./victim.ts";
 
-/** WGSL to read remainders, and to add to them. */
 export const remainderCode = remainder;
 export const rememberCode = [remainder, remember];
-
-export interface RememberBuffers {
-  /** Uniform LayerShape. */
-  readonly shape: BufferBinding;
-  /** Uniform of lib/eviction. */
-  readonly eviction: BufferBinding;
-  readonly tables: BufferBinding;
-  readonly lanes: BufferBinding;
-  /** The layer's slab. */
-  readonly pages: BufferBinding;
-  /** The prompt block's scratch. */
-  readonly chunk: BufferBinding;
-}
-
-/** Dispatches that come right before and right after a layer's block is taken in. */
-export interface RememberBlock {
-  before(buffers: RememberBuffers): Dispatch;
-  after(buffers: RememberBuffers): Dispatch;
-}
-
-export async function createRememberBlock(
-  gpu: GpuContext,
-  shape: CacheShape,
-): Promise<RememberBlock> {
-  const create = (after: boolean) =>
-    gpu.kernel({
-      label: `remember_block${after ? " after" : ""}`,
-      code: [
-        pagedCode(shape, { WORKGROUP: headWorkgroup(gpu, false), AFTER: after }),
-        ...candidatesCode(shape, { kind: "block" }),
-        ...rememberCode,
-        code,
-      ],
-      bindings: ["uniform", "uniform", "write", "read", "none", "none", "write", "write"],
-    });
-  const [before, after] = await Promise.all([create(false), create(true)]);
-  const dispatch =
-    (kernel: typeof before) =>
-    (b: RememberBuffers): Dispatch => ({
-      kernel,
-      bindings: kernel.bind(b.shape, b.eviction, b.tables, b.lanes, b.pages, b.chunk),
-      workgroups: [shape.headDim / 4, shape.kvHeads],
-    });
-  return { before: dispatch(before), after: dispatch(after) };
-}

@@ -1,11 +1,7 @@
-import block from "../../shaders/lib/candidates_block.wgsl?raw";
-import step from "../../shaders/lib/candidates_step.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import observed from "../../shaders/lib/observed.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
-import code from "../../shaders/score_cache.wgsl?raw";
-import { WinnowError } from "../errors.ts";
+import { loadLater, WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
@@ -23,23 +19,23 @@ type ScoreWorkgroup = 64 | 256;
  */
 export type ScoreTarget = { readonly kind: "block" } | { readonly kind: "step"; scoring: number };
 
+export const scoringCode = () => loadLater("scores", () => import("./scoring-code.ts"));
+
 /** The snippet that says what a scoring or observing kernel works on. */
-export const candidatesCode = (format: PageFormat, target: ScoreTarget): string[] =>
-  target.kind === "block"
-    ? [
-        pageCode("pages", format, "read words"),
-        pageCode("chunk", chunkFormat(format), "read words"),
-        eviction,
-        block,
-      ]
-    : [pageCode("pages", format, "read words"), `const SCORING = ${target.scoring}u;`, step];
+export async function candidatesCode(format: PageFormat, target: ScoreTarget): Promise<string[]> {
+  const { block, step } = await scoringCode();
+  const pages = pageCode("pages", format, "read words");
+  return target.kind === "block"
+    ? [pages, pageCode("chunk", chunkFormat(format), "read words"), eviction, block]
+    : [pages, `const SCORING = ${target.scoring}u;`, step];
+}
 
 /**
  * Bindings: LayerShape, eviction (uniform) or rows, tables, lanes, head data [L, G, stride] (head-data.ts),
  * rope table, pages, and of a block its scratch and, with `observed`, what was observed. Workgroups: (1, G, rows
  * of the step, or 1).
  */
-export function createScoreCache(
+export async function createScoreCache(
   gpu: GpuContext,
   format: CacheShape,
   features: ScoreFeatures,
@@ -52,6 +48,7 @@ export function createScoreCache(
   const inBlock = target.kind === "block";
   const data = headDataShape(format, features);
   const seesObserved = features.observed === true;
+  const { observed, scoreCache } = await scoringCode();
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [
@@ -69,11 +66,11 @@ export function createScoreCache(
         POOL: features.pool ?? 0,
         OBSERVED: seesObserved,
       }),
-      ...candidatesCode(format, target),
+      ...(await candidatesCode(format, target)),
       seesObserved ? observed : "fn log_observed(kv_head: u32, index: u32) -> f32 { return 0.0; }",
       rope,
       score,
-      code,
+      scoreCache,
     ],
     bindings: [
       ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),
@@ -81,5 +78,6 @@ export function createScoreCache(
       ...(inBlock ? (["write"] as const) : []),
       ...(seesObserved ? (["read"] as const) : []),
     ],
+    stage: "eviction",
   });
 }

@@ -5,17 +5,12 @@
  * weights of the `gguf` package bit for bit (a zero may change its sign).
  */
 
-import weightsBf16 from "../../shaders/lib/weights_bf16.wgsl?raw";
-import weightsF16 from "../../shaders/lib/weights_f16.wgsl?raw";
-import weightsF32 from "../../shaders/lib/weights_f32.wgsl?raw";
-import plainDot from "../../shaders/lib/weights_plain_dot.wgsl?raw";
 import weightsQ4 from "../../shaders/lib/weights_q4.wgsl?raw";
 import q4Dot from "../../shaders/lib/weights_q4_dot.wgsl?raw";
-import weightsQ5 from "../../shaders/lib/weights_q5.wgsl?raw";
-import weightsQ6 from "../../shaders/lib/weights_q6.wgsl?raw";
 import weightsQ8 from "../../shaders/lib/weights_q8.wgsl?raw";
 import scalesF16 from "../../shaders/lib/weights_scales_f16.wgsl?raw";
 import scalesF32 from "../../shaders/lib/weights_scales_f32.wgsl?raw";
+import { loadLater } from "../errors.ts";
 import type { GgmlType } from "../formats/ggml-types.ts";
 
 /** Weights of a block. */
@@ -36,7 +31,7 @@ export interface WeightLayout {
   readonly name: LayoutName;
   readonly streams: readonly WeightStream[];
   /** WGSL: `load_block`, `block_step`, `block_vec`, `prepare`, `block_dot`, for streams declared under their names. */
-  readonly code: readonly string[];
+  code(): Promise<readonly string[]>;
 }
 
 const quants = (words: number, type = "array<vec4<u32>>"): WeightStream => ({
@@ -55,19 +50,34 @@ const FIFTH_BITS = high("array<u32>", 1);
 const layout = (
   name: LayoutName,
   streams: readonly WeightStream[],
-  ...code: readonly string[]
+  code: WeightLayout["code"],
 ): WeightLayout => ({ name, streams, code });
 
+type Other = keyof typeof import("./other-layouts.ts");
+
+/** The code of a layout that most sessions never need, with that of its scales. */
+const other =
+  (name: Other, ...rest: readonly string[]) =>
+  async (): Promise<readonly string[]> => {
+    const codes = await loadLater("this model's weights", () => import("./other-layouts.ts"));
+    return [...rest, ...codes[name]];
+  };
+
+const here =
+  (...code: readonly string[]) =>
+  async (): Promise<readonly string[]> =>
+    code;
+
 export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
-  q4: layout("q4", [quants(4), HALF_PAIR], scalesF16, weightsQ4, q4Dot),
-  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], scalesF32, weightsQ4, q4Dot),
-  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], scalesF16, weightsQ5, plainDot),
-  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], scalesF32, weightsQ5, plainDot),
-  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], weightsQ6, plainDot),
-  q8: layout("q8", [quants(8), scales("array<f32>", 1)], weightsQ8),
-  f16: layout("f16", [quants(16, "array<vec2<u32>>")], weightsF16, plainDot),
-  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], weightsBf16, plainDot),
-  f32: layout("f32", [quants(32, "array<vec4<f32>>")], weightsF32, plainDot),
+  q4: layout("q4", [quants(4), HALF_PAIR], here(scalesF16, weightsQ4, q4Dot)),
+  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], here(scalesF32, weightsQ4, q4Dot)),
+  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], other("q5", scalesF16)),
+  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], other("q5", scalesF32)),
+  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], other("q6")),
+  q8: layout("q8", [quants(8), scales("array<f32>", 1)], here(weightsQ8)),
+  f16: layout("f16", [quants(16, "array<vec2<u32>>")], other("f16")),
+  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], other("bf16")),
+  f32: layout("f32", [quants(32, "array<vec4<f32>>")], other("f32")),
 };
 
 const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {

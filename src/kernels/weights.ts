@@ -64,23 +64,31 @@ interface Section {
   readonly rows: number;
 }
 
+/** A matrix whose buffers are there, and what puts the weights into them. */
+export interface PlacedMatrix {
+  readonly matrix: WeightMatrix;
+  /** Once; after an error the buffers are still there. */
+  fill(): Promise<void>;
+}
+
 /**
- * Repacks tensors and writes them to the GPU in pieces, so that host memory stays at a few chunks.
+ * Makes a matrix's buffers: all that kernels need to be compiled for it and bound. `fill` repacks the tensors and
+ * writes them in pieces, so that host memory stays at a few chunks.
  *
  * "stack" puts the rows of the sources one after the other (Q, K, V of one product). "interleave"
  * takes rows of two sources in turns (gate 0, up 0, gate 1, ...) for the swiglu epilogue; where no
  * layout holds both types exactly the result is stacked and `interleaved` is false (Linear then
  * uses two dispatches).
  * @throws WinnowError invalid_argument for shapes that do not match, unsupported_model for a width
- *   the kernels do not take, out_of_memory, aborted.
+ *   the kernels do not take, out_of_memory; `fill` aborted, and what the sources throw.
  */
-export async function uploadMatrix(
+export async function placeMatrix(
   gpu: GpuContext,
   label: string,
   sources: readonly TensorSource[],
   arrangement: "stack" | "interleave" = "stack",
   options: UploadOptions = {},
-): Promise<WeightMatrix> {
+): Promise<PlacedMatrix> {
   checkSources(label, sources, arrangement);
   const wide = options.wideScales ?? gpu.kind === "cpu";
   const layouts = sources.map(({ type }) => layoutOfType(type, wide));
@@ -89,23 +97,21 @@ export async function uploadMatrix(
   const cols = sources[0]!.cols;
   const limit = options.maxBindingBytes ?? gpu.device.limits.maxStorageBufferBindingSize;
   const parts: WeightPart[] = [];
+  const fills: (() => Promise<void>)[] = [];
   try {
     for (const each of sections)
-      for (const part of partRanges(each, cols, limit)) {
-        const buffers = await createStreams(gpu, label, each.layout, part.rows, cols);
-        parts.push({
-          layout: each.layout,
-          firstRow: each.firstRow + part.first,
-          rows: part.rows,
-          buffers,
-        });
-        await fillPart(gpu, each, part.first, parts.at(-1)!, cols, options);
+      for (const range of partRanges(each, cols, limit)) {
+        const buffers = await createStreams(gpu, label, each.layout, range.rows, cols);
+        const firstRow = each.firstRow + range.first;
+        const part = { layout: each.layout, firstRow, rows: range.rows, buffers };
+        parts.push(part);
+        fills.push(() => fillPart(gpu, each, range.first, part, cols, options));
       }
   } catch (error) {
     destroyMatrix(gpu, { parts });
     throw error;
   }
-  return {
+  const matrix: WeightMatrix = {
     label,
     rows: sources.reduce((sum, { rows }) => sum + rows, 0),
     cols,
@@ -116,6 +122,26 @@ export async function uploadMatrix(
       0,
     ),
   };
+  return {
+    matrix,
+    async fill() {
+      for (const fillNext of fills) await fillNext();
+    },
+  };
+}
+
+/** Places a matrix and fills it: nothing is left of it after an error. Throws as both do. */
+export async function uploadMatrix(
+  ...matrixOf: Parameters<typeof placeMatrix>
+): Promise<WeightMatrix> {
+  const { matrix, fill } = await placeMatrix(...matrixOf);
+  try {
+    await fill();
+  } catch (error) {
+    destroyMatrix(matrixOf[0], matrix);
+    throw error;
+  }
+  return matrix;
 }
 
 /** Frees the matrix's buffers. */

@@ -42,6 +42,8 @@ export async function createLayerLinears(
   const joined = !asAlone && tiles && productPlan(gpu).row === "split-k";
   const joins = { heads, headDim, maxSplits: MAX_SPLITS };
   const epsilon = config.normEpsilon;
+  // Prompts take the kernel for many rows.
+  const few = { asAlone, ...(asAlone ? {} : { fewRows: "answer" as const }) };
   const { activation, postNorms } = config.architecture;
   const toResidual = postNorms ? "store" : "add";
   const [residualNorm, ...linears] = await Promise.all([
@@ -53,19 +55,25 @@ export async function createLayerLinears(
           epilogue: "store",
           norm: { gain: layer.attentionNorm, epsilon },
           ...(layer.qkvBias ? { bias: layer.qkvBias } : {}),
-          asAlone,
+          ...few,
         }),
-        createLinear(gpu, { matrix: layer.output, epilogue: toResidual, asAlone }),
+        createLinear(gpu, { matrix: layer.output, epilogue: toResidual, ...few }),
         joined
-          ? createLinear(gpu, { matrix: layer.output, epilogue: toResidual, joins, rows: [1] })
+          ? createLinear(gpu, {
+              matrix: layer.output,
+              epilogue: toResidual,
+              ...few,
+              joins,
+              rows: [1],
+            })
           : undefined,
         createLinear(gpu, {
           matrix: layer.gateUp,
           epilogue: activation === "gelu" ? "geglu" : "swiglu",
           norm: { gain: layer.mlpNorm, epsilon },
-          asAlone,
+          ...few,
         }),
-        createLinear(gpu, { matrix: layer.down, epilogue: toResidual, asAlone }),
+        createLinear(gpu, { matrix: layer.down, epilogue: toResidual, ...few }),
       ]);
       const { postAttentionNorm, postMlpNorm } = layer;
       return { qkv, output, outputJoined, gateUp, down, postAttentionNorm, postMlpNorm };

@@ -74,16 +74,20 @@ class TensorReader {
     };
   }
 
-  /** Looked up now, read when it is called. */
+  /** Looked up now, read when asked for. */
   vector(name: string, length: number): Vector {
     const { type, offset, byteLength } = this.tensor(name, length);
-    return async () =>
+    const read = async (): Promise<Float32Array> =>
       dequantize(type, await this.source.read(offset, byteLength, this.signal), length);
+    return { length, read };
   }
 }
 
-/** f32 values, read from the file when asked for. */
-export type Vector = () => Promise<Float32Array>;
+/** f32 values of the file. */
+export interface Vector {
+  readonly length: number;
+  read(): Promise<Float32Array>;
+}
 
 /** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
 interface LayerTensors {

@@ -152,8 +152,9 @@ export class Transformer {
       createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
       createLayerLinears(gpu, config, weights),
     ]);
+    const factors = await weights.ropeFactors;
     const tables = new Map(
-      [...ropeTables(config, weights.ropeFactors)].map(([kind, table]) => {
+      [...ropeTables(config, factors)].map(([kind, table]) => {
         const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
         gpu.write(buffer, table);
         return [kind, buffer];
@@ -188,7 +189,7 @@ export class Transformer {
       makeHead,
       variants,
       weights,
-      layerFrequencies(config, weights.ropeFactors),
+      layerFrequencies(config, factors),
     );
   }
 

@@ -1,7 +1,8 @@
+import { throwIfAborted } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type TensorSource, uploadMatrix, type WeightMatrix } from "../kernels/weights.ts";
+import { placeMatrix, type TensorSource, type WeightMatrix } from "../kernels/weights.ts";
 import type { ModelConfig } from "./config.ts";
 import { findTensors, halfSplitRow, type Vector } from "./tensors.ts";
 
@@ -35,8 +36,18 @@ export interface ModelWeights {
   readonly finalNorm: GPUBuffer;
   /** [V, E]; the embedding itself where tied */
   readonly head: WeightMatrix;
-  /** f32 [D/2] frequency divisors of Llama 3, where the file has them */
-  readonly ropeFactors: Float32Array | undefined;
+  /** f32 [D/2] frequency divisors of Llama 3, where the file has them; may wait for a download */
+  readonly ropeFactors: Promise<Float32Array | undefined>;
+}
+
+/** Weights whose buffers are there, and what reads the file into them. */
+export interface PlacedWeights {
+  readonly weights: ModelWeights;
+  /**
+   * Reads every tensor, in file order within a layer, and uploads it. Once; `stop` ends it between two tensors. Throws
+   * aborted, and as the source.
+   */
+  fill(stop: AbortSignal): Promise<void>;
 }
 
 export interface UploadHooks {
@@ -47,14 +58,17 @@ export interface UploadHooks {
 const inOrder = (values: Float32Array, order?: (row: number) => number): Float32Array =>
   order ? values.map((_, row) => values[order(row)]!) : values;
 
-/** Reads every tensor once, in file order within a layer, and uploads it. Throws as findTensors, before it reads. */
-export async function loadWeights(
+/**
+ * Makes the buffers of every tensor that the model needs: kernels can be compiled and bound before the file is read.
+ * Throws as findTensors, out_of_memory.
+ */
+export async function placeWeights(
   gpu: GpuContext,
   source: ByteSource,
   gguf: Gguf,
   config: ModelConfig,
   { onProgress, signal }: UploadHooks = {},
-): Promise<ModelWeights> {
+): Promise<PlacedWeights> {
   const { headDim: D } = config;
   const tensors = findTensors(source, gguf, config, signal);
   let total = 0;
@@ -65,48 +79,73 @@ export async function loadWeights(
     onProgress?.(Math.min(loaded, total), total);
   };
   const options = { onBytes, ...(signal ? { signal } : {}) };
-  const vector = (name: string, values: Float32Array): GPUBuffer => {
-    const buffer = gpu.ledger.storage("weights", name, values.byteLength);
-    gpu.write(buffer, values);
+  // In the order in which they are placed.
+  const fills: (() => Promise<void>)[] = [];
+  const vector = (
+    name: string,
+    vectors: readonly Vector[],
+    arrange = (values: Float32Array, _index: number): Float32Array => values,
+  ): GPUBuffer => {
+    const length = vectors.reduce((sum, each) => sum + each.length, 0);
+    const buffer = gpu.ledger.storage("weights", name, length * 4);
+    fills.push(async () => {
+      const values = new Float32Array(length);
+      let at = 0;
+      for (const [index, each] of vectors.entries()) {
+        values.set(arrange(await each.read(), index), at);
+        at += each.length;
+      }
+      gpu.write(buffer, values);
+    });
     return buffer;
   };
   const rope = config.architecture.interleavedRope ? halfSplitRow(D) : undefined;
-  const biases = async ([q, k, v]: readonly [Vector, Vector, Vector]): Promise<GPUBuffer> =>
-    vector(
-      "qkv bias",
-      Float32Array.of(...inOrder(await q(), rope), ...inOrder(await k(), rope), ...(await v())),
-    );
-  const qkGains = async ([q, k]: readonly [Vector, Vector]): Promise<GPUBuffer> => {
-    // The kernels scale by 1 / sqrt(D): what a model has beyond that goes into the queries' gain.
-    const scale = config.attentionScale * Math.sqrt(D);
-    const scaled = (await q()).map((gain) => gain * scale);
-    return vector("qk norm", Float32Array.of(...scaled, ...(await k())));
-  };
+  // Of Q, K and V the first two are turned.
+  const turned = (values: Float32Array, index: number) =>
+    index < 2 ? inOrder(values, rope) : values;
+  // The kernels scale by 1 / sqrt(D): what a model has beyond that goes into the queries' gain.
+  const scale = config.attentionScale * Math.sqrt(D);
+  const scaled = (gains: Float32Array, index: number) =>
+    index === 0 ? gains.map((gain) => gain * scale) : gains;
 
-  const matrix = (
+  const matrix = async (
     label: string,
     sources: readonly TensorSource[],
     arrangement: "stack" | "interleave" = "stack",
-  ) => uploadMatrix(gpu, label, sources, arrangement, options);
+  ): Promise<WeightMatrix> => {
+    const placed = await placeMatrix(gpu, label, sources, arrangement, options);
+    fills.push(placed.fill);
+    return placed.matrix;
+  };
   const embedding = await matrix("embedding", [tensors.embedding]);
   const layers: LayerWeights[] = [];
   for (const [index, layer] of tensors.layers.entries()) {
-    const norm = async (name: string, read: Vector) => vector(`${name} ${index}`, await read());
+    const norm = (name: string, gains: Vector) => vector(`${name} ${index}`, [gains]);
     layers.push({
-      attentionNorm: await norm("attention norm", layer.attentionNorm),
+      attentionNorm: norm("attention norm", layer.attentionNorm),
       qkv: await matrix(`qkv ${index}`, layer.qkv),
-      qkvBias: layer.qkvBias && (await biases(layer.qkvBias)),
-      qkNorm: layer.qkNorm && (await qkGains(layer.qkNorm)),
+      qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
+      qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
       output: await matrix(`attention output ${index}`, [layer.output]),
       postAttentionNorm:
-        layer.postAttentionNorm && (await norm("post attention norm", layer.postAttentionNorm)),
-      mlpNorm: await norm("MLP norm", layer.mlpNorm),
+        layer.postAttentionNorm && norm("post attention norm", layer.postAttentionNorm),
+      mlpNorm: norm("MLP norm", layer.mlpNorm),
       gateUp: await matrix(`gate and up ${index}`, layer.gateUp, "interleave"),
       down: await matrix(`down ${index}`, [layer.down]),
-      postMlpNorm: layer.postMlpNorm && (await norm("post MLP norm", layer.postMlpNorm)),
+      postMlpNorm: layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm),
     });
   }
-  const finalNorm = vector("final norm", await tensors.finalNorm());
+  const finalNorm = vector("final norm", [tensors.finalNorm]);
   const head = tensors.head ? await matrix("head", [tensors.head]) : embedding;
-  return { embedding, layers, finalNorm, head, ropeFactors: await tensors.ropeFactors?.() };
+  const ropeFactors = Promise.resolve(tensors.ropeFactors?.read());
+  ropeFactors.catch(() => {});
+  return {
+    weights: { embedding, layers, finalNorm, head, ropeFactors },
+    async fill(stop) {
+      for (const fillNext of fills) {
+        throwIfAborted(stop);
+        await fillNext();
+      }
+    },
+  };
 }

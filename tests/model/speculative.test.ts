@@ -24,6 +24,7 @@ beforeAll(async () => {
   engine = await loadTinyEngine({ budget: "full" }, { speculative: "off" });
   Object.assign(engine.tokenizer, { endTokens: new Set() });
   await engine.internals.state.runner.prepareDrafts();
+  await engine.internals.prepareGuesses();
 });
 afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
@@ -152,6 +153,7 @@ test("pages of bytes: scales are put back too", async () => {
   try {
     Object.assign(engine.tokenizer, { endTokens: new Set() });
     await engine.internals.state.runner.prepareDrafts();
+    await engine.internals.prepareGuesses();
     const cache = { budget: 48, policy: "k-norm" } as const;
     const asked = { maxTokens: 40 };
     const expected = await outcome(cache, asked);
@@ -272,7 +274,7 @@ test("two conversations in turns: each takes back its own", async () => {
 
 test("by lookup: an answer that repeats itself takes fewer steps", async () => {
   const core = engine.internals;
-  Object.assign(core.costs, { ratio: () => 1.1 });
+  Object.assign(core.guessing!.costs, { ratio: () => 1.1 });
   const { runner } = core.state;
   const submit = runner.submitDraft.bind(runner);
   let steps = 0;
@@ -294,7 +296,7 @@ test("by lookup: an answer that repeats itself takes fewer steps", async () => {
       steps = 0;
     }
   } finally {
-    Reflect.deleteProperty(core.costs, "ratio");
+    Reflect.deleteProperty(core.guessing!.costs, "ratio");
     Reflect.deleteProperty(core, "guesser");
     Reflect.deleteProperty(runner, "submitDraft");
   }

@@ -4,7 +4,7 @@ import { POLICIES, type Policy } from "../../src/cache/policies/index.ts";
 import { featureScoring } from "../../src/cache/policies/policy.ts";
 import { adapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { compileKernel, type Kernel, type KernelSpec } from "../../src/gpu/kernel.ts";
+import { type Kernel, type KernelSpec, pendingKernel } from "../../src/gpu/kernel.ts";
 import {
   createAttentionCombine,
   createAttentionDecode,
@@ -54,9 +54,11 @@ async function nullGpu(architecture: string, specs: KernelSpec[]): Promise<GpuCo
   return {
     kind: adapterKind(info as GPUAdapterInfo),
     ledger: { uniform: () => buffer, storage: () => buffer, create: () => buffer },
-    kernel: (spec: KernelSpec): Promise<Kernel> => {
+    kernel: async (spec: KernelSpec): Promise<Kernel> => {
       specs.push(spec);
-      return compileKernel(device, spec);
+      const { kernel, compile } = pendingKernel(device, spec);
+      await compile();
+      return kernel;
     },
   } as unknown as GpuContext;
 }

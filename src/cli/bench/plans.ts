@@ -15,7 +15,7 @@ export async function openPlan(core: EngineCore, kind: AdapterKind): Promise<Pla
   if (core.state.gpu.kind === kind) return { kind, state: core.state, close: () => {} };
   const gpu = await openGpu(core.state.gpu.gpu, kind);
   try {
-    const state = await createDeviceState(gpu, { ...core.model, tuning: "off" });
+    const state = await createDeviceState(gpu, { ...core.model, tuning: "off", early: false });
     return { kind, state, close: () => gpu.destroy() };
   } catch (error) {
     gpu.destroy();

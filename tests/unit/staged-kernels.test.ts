@@ -1,0 +1,154 @@
+import { beforeAll, expect, it } from "vitest";
+import type { Stage } from "../../src/gpu/kernel.ts";
+import { StagedKernels } from "../../src/gpu/staged-kernels.ts";
+
+/** A device whose pipelines are there when the test says so. */
+function fakeDevice() {
+  const begun: string[] = [];
+  const ends = new Map<string, { resolve(): void; reject(error: Error): void }>();
+  const device = {
+    createBindGroupLayout: () => ({}),
+    createPipelineLayout: () => ({}),
+    createShaderModule: () => ({}),
+    createComputePipelineAsync: ({ label }: { label: string }) => {
+      begun.push(label);
+      return new Promise((resolve, reject) => {
+        ends.set(label, { resolve: () => resolve({ label }), reject });
+      });
+    },
+  };
+  const settled = () => new Promise((resolve) => setTimeout(resolve));
+  return {
+    device: device as unknown as GPUDevice,
+    begun,
+    /** Ends the compilation of a kernel, and lets those who waited for it go on. */
+    async end(label: string, error?: Error) {
+      const { resolve, reject } = ends.get(label)!;
+      if (error) reject(error);
+      else resolve();
+      await settled();
+    },
+    settled,
+  };
+}
+
+const spec = (label: string, stage?: Stage, code = label) => ({
+  label,
+  code: [code],
+  bindings: [],
+  ...(stage && { stage }),
+});
+
+beforeAll(() => {
+  globalThis.GPUShaderStage ??= { COMPUTE: 4 } as typeof GPUShaderStage;
+});
+
+it("waits for every kernel where nothing is held, and compiles it once", async () => {
+  const { device, begun, end } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  const twice = [
+    kernels.kernel(spec("a", "eviction")),
+    kernels.kernel(spec("other", undefined, "a")),
+  ];
+  await end("a");
+  const [a, b] = await Promise.all(twice);
+  expect(a).toBe(b);
+  expect(begun).toEqual(["a"]);
+  expect(kernels.ready("eviction")).toBe(true);
+});
+
+it("leaves later stages for after the first, the shortest first, and says when they are through", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("evict", "eviction"));
+  const long = await kernels.kernel(spec("decode", "answer", "long code"));
+  await kernels.kernel(spec("append", "answer", "code"));
+  expect(begun).toEqual([]);
+  expect(() => long.pipeline).toThrow(/"decode" runs before it is compiled/);
+  kernels.release();
+  await settled();
+  expect(begun).toEqual(["append"]);
+  await end("append");
+  expect(begun).toEqual(["append", "decode"]);
+  const compiled = kernels.compiled("answer");
+  await end("decode");
+  await compiled;
+  expect([kernels.ready("answer"), kernels.ready("eviction")]).toEqual([true, false]);
+  expect(long.pipeline).toEqual({ label: "decode" });
+  await end("evict");
+  expect(kernels.ready("eviction")).toBe(true);
+});
+
+it("begins nothing beside work that must not be slowed, but for what somebody waits for", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("answer", "answer"));
+  await kernels.kernel(spec("evict", "eviction"));
+  let finish = (): void => {};
+  const work = kernels.undisturbed(
+    () =>
+      new Promise<void>((resolve) => {
+        finish = resolve;
+      }),
+  );
+  kernels.release();
+  await settled();
+  expect(begun).toEqual([]);
+  const wanted = kernels.compiled("answer");
+  await settled();
+  expect(begun).toEqual(["answer"]);
+  await end("answer");
+  await wanted;
+  expect(begun).toEqual(["answer"]);
+  finish();
+  await work;
+  await settled();
+  expect(begun).toEqual(["answer", "evict"]);
+});
+
+it("does a stage's work after its kernels, and what that compiles in turn", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("decode", "answer"));
+  const labels = ["score", "observe"];
+  await kernels.later("eviction", () =>
+    Promise.all(labels.map((label) => kernels.kernel(spec(label, "eviction")))),
+  );
+  kernels.release();
+  await settled();
+  await end("decode");
+  expect(begun).toEqual(["decode", "score"]);
+  await end("score");
+  await end("observe");
+  expect(kernels.ready("eviction")).toBe(true);
+  await kernels.later("eviction", async () => begun.push("at once"));
+  expect(begun).toEqual(["decode", "score", "observe", "at once"]);
+});
+
+it("compiles a stage at once where the processor is not the adapter", async () => {
+  const { device, begun, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, false);
+  kernels.hold();
+  for (const label of ["a", "b"]) await kernels.kernel(spec(label, "answer"));
+  kernels.release();
+  await settled();
+  expect(begun).toEqual(["a", "b"]);
+});
+
+it("tells those who wait of a failure, and those who come later", async () => {
+  const { device, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("a", "answer"));
+  kernels.release();
+  await settled();
+  const waiting = kernels.compiled("answer");
+  waiting.catch(() => {});
+  await end("a", new Error("lost"));
+  await expect(waiting).rejects.toThrow("lost");
+  await expect(kernels.compiled("eviction")).rejects.toThrow("lost");
+  expect(kernels.ready("answer")).toBe(false);
+});
