@@ -1,6 +1,9 @@
 import type { Browser, BrowserContext } from "playwright";
 import type { ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { formatBytes } from "../../demo/format.ts";
+import { fitOf } from "../../src/engine/model-needs.ts";
+import { MODELS } from "../../src/formats/model-registry.ts";
 import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
 
 /** How the page behaves, against the stand-in engine: no GPU, no weights. */
@@ -50,6 +53,30 @@ describe("demo page", () => {
     await demo.at("cancel-load").click();
     await demo.at("load").waitFor();
     expect(await demo.at("status").getAttribute("data-state")).toBe("idle");
+  });
+
+  it("says before a download which models fit and by how much others are too big", async () => {
+    // The real adapter, in a browser that reports 2 GiB of memory.
+    await context.addInitScript(() =>
+      Object.defineProperty(navigator, "deviceMemory", { value: 2 }),
+    );
+    await demo.page.goto(url);
+    await demo.at("model-fit").waitFor();
+    expect(await demo.at("model-fit").getAttribute("data-fits")).toBe("true");
+    expect(await demo.text(demo.at("model-fit"))).toBe(
+      "Fits: needs 111 MB of 1.07 GB assumed · Apache-2.0",
+    );
+    const names = await demo.at("model").locator("option").allTextContents();
+    expect(names).toHaveLength(MODELS.length);
+    const big = MODELS.map((entry) => fitOf(entry, entry.budget, 2 ** 30).excess);
+    expect(big.filter((excess) => excess > 0).length).toBeGreaterThan(2);
+    for (const [i, excess] of big.entries()) {
+      expect(names[i]!.endsWith(", too big")).toBe(excess > 0);
+      if (excess === 0) continue;
+      await demo.at("model").selectOption({ index: i });
+      expect(await demo.at("model-fit").getAttribute("data-fits")).toBe("false");
+      expect(await demo.text(demo.at("model-fit"))).toContain(`Too big by ${formatBytes(excess)}`);
+    }
   });
 
   it("shows why loading failed, what to do, and tries again", async () => {
