@@ -92,15 +92,15 @@ describe("demo page", () => {
   it("takes a model dropped anywhere, and refuses other files and addresses", async () => {
     await open();
     await demo.at("load").waitFor();
-    const drop = (name: string): Promise<void> =>
-      demo.page.evaluate((file) => {
+    const drop = (...names: string[]): Promise<void> =>
+      demo.page.evaluate((files) => {
         const dataTransfer = new DataTransfer();
-        dataTransfer.items.add(new File(["GGUF"], file));
+        for (const file of files) dataTransfer.items.add(new File(["GGUF"], file));
         for (const type of ["dragover", "drop"])
           document.body.dispatchEvent(
             new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
           );
-      }, name);
+      }, names);
     await drop("holiday.jpg");
     await demo.page.getByText("holiday.jpg is not a .gguf file.").waitFor();
     await demo.at("model-url").fill("ftp://example.org/a.gguf");
@@ -111,6 +111,18 @@ describe("demo page", () => {
     expect(await demo.text(demo.at("change-model"))).toBe("mine.gguf");
     await demo.at("change-model").click();
     await demo.at("load").waitFor();
+    // A checkpoint with its JSON files and a template of its own.
+    const checkpoint = ["config.json", "chat_template.jinja", "a.safetensors", "tokenizer.json"];
+    await drop(...checkpoint);
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe("a.safetensors");
+    await demo.at("change-model").click();
+    await demo.page.getByText("Use a model of your own").click();
+    const index = "model.safetensors.index.json";
+    await demo.at("model-url").fill(`someone/some-model/${index}`);
+    await demo.at("model-url").press("Enter");
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe(index);
   });
 
   it("streams Markdown, shows a model's markup as text, and links safely", async () => {
