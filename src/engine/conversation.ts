@@ -228,7 +228,6 @@ export class Conversation {
             drawn = [await sampler.token()];
             cut = (await counting) ?? 0;
             guesser?.timed(ahead);
-            cut = (await counting) ?? 0;
           }
           losses = 0;
         } catch (error) {
