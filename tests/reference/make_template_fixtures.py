@@ -124,6 +124,7 @@ THOUGHTFUL = [
     [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": THINKING}, {"role": "user", "content": "And?"}],
     [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": THINKING}, {"role": "tool", "content": "21"}, {"role": "tool", "content": "22"}],
     [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "<think>\n\n</think>\n\nHi."}],
+    [{"role": "user", "content": "Code?"}, {"role": "assistant", "content": "<think>\n  so: \n</think>\n\n    return 1\n"}, {"role": "user", "content": "And?"}],
 ]
 
 FAMILIES = {

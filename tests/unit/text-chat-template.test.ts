@@ -94,6 +94,20 @@ describe("a chat template", () => {
     expect(error.message).toBe("messages: Begin with the user");
   });
 
+  it.each([
+    ["content.lstrip('\n')", "\n\n  a\n", "  a\n"],
+    ["content.rstrip('\n')", " a \n\n", " a "],
+    ["content.strip('.!')", "!..a. b!", "a. b"],
+    ["content.strip('😀')", "😀😀a😀", "a"],
+    ["content.strip()", " \n a \n", "a"],
+    ["content.strip(none)", " \n a \n", "a"],
+    ["content.split('|')[-1].lstrip('\n').rstrip('x')", "b|\n axx", " a"],
+    ["{'a': content.strip('x')}['a'] + ('y' if content.strip('x') else 'n')", "xx", "n"],
+  ])("strips as Python does: %s", (expression, content, expected) => {
+    const set = `{% set content = messages[0].content %}{{ ${expression} }}`;
+    expect(model(set).template.render([user(content)])).toBe(expected);
+  });
+
   it("that cannot be parsed or run is unsupported", () => {
     expect(thrownBy(() => model("{% for %}")).code).toBe("unsupported_model");
     const { template } = model("{{ messages | no_such_filter }}");
