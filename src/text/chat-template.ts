@@ -1,10 +1,9 @@
-import type { Template } from "@huggingface/jinja";
 import { invalidArgument, WinnowError } from "../errors.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
 import { type GgufMetadata, readString } from "./gguf-fields.ts";
 import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import type { Template } from "./jinja.ts";
 import { LiteralFinder } from "./literal-finder.ts";
-import { rewriteStrips, STRIP_VARIABLES } from "./strip-calls.ts";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "./types.ts";
 
 const KEY = "tokenizer.chat_template";
@@ -74,11 +73,9 @@ class JinjaChatTemplate implements ChatTemplate {
       eos_token: spelling(vocabulary.eos),
       tools: null,
       documents: null,
-      ...STRIP_VARIABLES,
     };
     try {
       this.#template = new jinja.Template(source);
-      rewriteStrips(this.#template.parsed);
     } catch (cause) {
       throw unsupportedTemplate(cause);
     }
