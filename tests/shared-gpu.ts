@@ -12,8 +12,16 @@ const pipelines = new Set<GPUComputePipeline>();
  * worker's other test files. A software adapter compiles an engine's kernels for ten seconds and runs a tiny
  * model in a fraction of one. Tests of devices that are lost or closed need a GPU of their own: `create([])`.
  */
-export const sharedGpu = {
-  requestAdapter: async (options?: GPURequestAdapterOptions): Promise<GPUAdapter | null> => {
+export const sharedGpu = gpuOf({});
+
+/** The same, whose adapter offers bindings and buffers of WebGPU's default limits and no larger ones. */
+export const defaultLimitsGpu = gpuOf({
+  maxStorageBufferBindingSize: 2 ** 27,
+  maxBufferSize: 2 ** 28,
+});
+
+function gpuOf(offered: Partial<Record<keyof GPUSupportedLimits, number>>): GPU {
+  const requestAdapter = async (options?: GPURequestAdapterOptions): Promise<GPUAdapter | null> => {
     const adapter = await real.requestAdapter(options);
     const requestDevice = async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
       const key = JSON.stringify([options, descriptor]);
@@ -21,9 +29,10 @@ export const sharedGpu = {
       devices.set(key, open);
       return lease(await open);
     };
-    return adapter && overlay(adapter, { requestDevice });
-  },
-} as GPU;
+    return adapter && overlay(adapter, { requestDevice, limits: overlay(adapter.limits, offered) });
+  };
+  return { requestAdapter } as GPU;
+}
 
 /** Ends alone, while the device goes on: its buffers are its owner's to destroy. */
 function lease(device: GPUDevice): GPUDevice {

@@ -5,7 +5,7 @@ import { emit } from "../events.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { controls } from "../styles/controls.ts";
 
-const WANTED = /\.(gguf|safetensors|json)$/i;
+const WANTED = /\.(gguf|safetensors|json|jinja)$/i;
 
 /** A model of the user's own: its files dropped or picked, its address, or a repository's file. */
 @customElement("own-model")
@@ -121,7 +121,9 @@ export class OwnModel extends LitElement {
   readonly #takeUrl = (event: Event): void => {
     event.preventDefault();
     const text = this.url.value.trim();
-    const hub = /^([\w.-]+\/[\w.-]+)\/([\w./-]+\.(?:gguf|safetensors))$/i.exec(text);
+    const hub = /^([\w.-]+\/[\w.-]+)\/([\w./-]+\.(?:gguf|safetensors(?:\.index\.json)?))$/i.exec(
+      text,
+    );
     if (hub !== null) {
       this.#load({ label: hub[2]!, source: { repo: hub[1]!, file: hub[2]! }, bytes: null });
       return;

@@ -61,7 +61,7 @@ export async function evaluate(
       tokens: model.tokenizer.encode(text.text),
     }),
   );
-  const cells = planCells(options, tokenised, hay.id);
+  const cells = planCells(options, tokenised, hay.id, model.tokenizer.prefix.length > 0);
   checkLengths(model, cells);
   const keyed = cells.map((cell) => ({ cell, key: cellKey(cell, provenance) }));
   const missing = keyed.filter(({ key }) => !kept.has(key));
@@ -148,9 +148,10 @@ async function runBatch(
   progress: Progress,
 ): Promise<Score[]> {
   if (batch.kind === "prompt") return runPrompts(model, batch.cells, prompts, progress);
-  const [{ sha256, offset, tokens: count }] = batch.cells as readonly [TextCell];
+  const [{ sha256, offset, tokens: count, bos }] = batch.cells as readonly [TextCell];
   const text = texts.find((one) => one.sha256 === sha256)!;
-  const tokens = text.tokens.slice(offset, offset + count);
+  const prefix = bos ? model.tokenizer.prefix : [];
+  const tokens = [...prefix, ...text.tokens.slice(offset, offset + count)].slice(0, count);
   const caches = batch.cells.map(({ arm }) => cacheOf(arm));
   const [{ agreement, mass = false }] = batch.cells as readonly [TextCell];
   const compared = { agreement, mass };

@@ -89,8 +89,16 @@ export function passagesOf(
   });
 }
 
-/** Every cell that the options ask for, those that run together beside each other. */
-export function planCells(options: EvalOptions, texts: readonly Tokenised[], hay: string): Cell[] {
+/**
+ * Every cell that the options ask for, those that run together beside each other. `bos`: passages begin with the
+ * model's first token.
+ */
+export function planCells(
+  options: EvalOptions,
+  texts: readonly Tokenised[],
+  hay: string,
+  bos = false,
+): Cell[] {
   const { tasks, budgets } = options;
   const agreement = tasks.includes("agreement");
   const mass = tasks.includes("mass");
@@ -103,6 +111,7 @@ export function planCells(options: EvalOptions, texts: readonly Tokenised[], hay
         (arm): TextCell => ({
           kind: "text",
           ...passage,
+          ...(bos && { bos }),
           agreement,
           ...(mass && { mass }),
           arm,

@@ -21,11 +21,14 @@ export interface PromptText {
   readonly template: ChatTemplate | undefined;
 }
 
-/** The problem's prompt in the model's chat template, the answer's beginning included. */
+/**
+ * The problem's prompt in the model's chat template, the answer's beginning included. Plain text begins with the
+ * model's first token where it has one; a template brings its own.
+ */
 export function promptTokens({ tokenizer, template }: PromptText, problem: Problem): number[] {
   const { intro, context, question, prefix } = problem;
   const content = `${intro}\n\n${context}\n\n${question}`;
-  if (!template) return tokenizer.encode(`${content}\n${prefix}`);
+  if (!template) return [...tokenizer.prefix, ...tokenizer.encode(`${content}\n${prefix}`)];
   const chat = template.encode([{ role: "user", content }], tokenizer, {
     addGenerationPrompt: true,
   });
@@ -41,7 +44,7 @@ function contextTokens(
   const content = `${intro}\n\n${context}`;
   const alone = template
     ? template.encode([{ role: "user", content }], tokenizer)
-    : tokenizer.encode(content);
+    : [...tokenizer.prefix, ...tokenizer.encode(content)];
   return commonPrefix(prompt, alone);
 }
 

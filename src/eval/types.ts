@@ -59,9 +59,11 @@ export interface TextCell {
   readonly text: string;
   readonly sha256: string;
   readonly passage: number;
-  /** Tokens [offset, offset + tokens) of the text. */
+  /** Tokens [offset, offset + tokens) of the text, its last one giving way where the model's first token leads. */
   readonly offset: number;
   readonly tokens: number;
+  /** The model's first token (bos) stands in front: models that ask for it predict badly without. */
+  readonly bos?: true;
   /** Whether the next token's distribution is compared with the uncompressed one. */
   readonly agreement: boolean;
   /** Whether the attention that the cache retains is measured. */

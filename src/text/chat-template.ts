@@ -1,8 +1,8 @@
-import type { Template } from "@huggingface/jinja";
 import { invalidArgument, WinnowError } from "../errors.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
 import { type GgufMetadata, readString } from "./gguf-fields.ts";
 import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import type { Template } from "./jinja.ts";
 import { LiteralFinder } from "./literal-finder.ts";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "./types.ts";
 

@@ -1,6 +1,9 @@
 import type { Browser, BrowserContext } from "playwright";
 import type { ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { formatBytes } from "../../demo/format.ts";
+import { fitOf } from "../../src/engine/model-needs.ts";
+import { MODELS } from "../../src/formats/model-registry.ts";
 import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
 
 /** How the page behaves, against the stand-in engine: no GPU, no weights. */
@@ -52,6 +55,30 @@ describe("demo page", () => {
     expect(await demo.at("status").getAttribute("data-state")).toBe("idle");
   });
 
+  it("says before a download which models fit and by how much others are too big", async () => {
+    // The real adapter, in a browser that reports 2 GiB of memory.
+    await context.addInitScript(() =>
+      Object.defineProperty(navigator, "deviceMemory", { value: 2 }),
+    );
+    await demo.page.goto(url);
+    await demo.at("model-fit").waitFor();
+    expect(await demo.at("model-fit").getAttribute("data-fits")).toBe("true");
+    expect(await demo.text(demo.at("model-fit"))).toBe(
+      "Fits: needs 111 MB of 1.07 GB assumed · Apache-2.0",
+    );
+    const names = await demo.at("model").locator("option").allTextContents();
+    expect(names).toHaveLength(MODELS.length);
+    const big = MODELS.map((entry) => fitOf(entry, entry.budget, 2 ** 30).excess);
+    expect(big.filter((excess) => excess > 0).length).toBeGreaterThan(2);
+    for (const [i, excess] of big.entries()) {
+      expect(names[i]!.endsWith(", too big")).toBe(excess > 0);
+      if (excess === 0) continue;
+      await demo.at("model").selectOption({ index: i });
+      expect(await demo.at("model-fit").getAttribute("data-fits")).toBe("false");
+      expect(await demo.text(demo.at("model-fit"))).toContain(`Too big by ${formatBytes(excess)}`);
+    }
+  });
+
   it("shows why loading failed, what to do, and tries again", async () => {
     await open("fail=load");
     await demo.at("load").click();
@@ -65,15 +92,15 @@ describe("demo page", () => {
   it("takes a model dropped anywhere, and refuses other files and addresses", async () => {
     await open();
     await demo.at("load").waitFor();
-    const drop = (name: string): Promise<void> =>
-      demo.page.evaluate((file) => {
+    const drop = (...names: string[]): Promise<void> =>
+      demo.page.evaluate((files) => {
         const dataTransfer = new DataTransfer();
-        dataTransfer.items.add(new File(["GGUF"], file));
+        for (const file of files) dataTransfer.items.add(new File(["GGUF"], file));
         for (const type of ["dragover", "drop"])
           document.body.dispatchEvent(
             new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
           );
-      }, name);
+      }, names);
     await drop("holiday.jpg");
     await demo.page.getByText("holiday.jpg is not a .gguf file.").waitFor();
     await demo.at("model-url").fill("ftp://example.org/a.gguf");
@@ -84,6 +111,18 @@ describe("demo page", () => {
     expect(await demo.text(demo.at("change-model"))).toBe("mine.gguf");
     await demo.at("change-model").click();
     await demo.at("load").waitFor();
+    // A checkpoint with its JSON files and a template of its own.
+    const checkpoint = ["config.json", "chat_template.jinja", "a.safetensors", "tokenizer.json"];
+    await drop(...checkpoint);
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe("a.safetensors");
+    await demo.at("change-model").click();
+    await demo.page.getByText("Use a model of your own").click();
+    const index = "model.safetensors.index.json";
+    await demo.at("model-url").fill(`someone/some-model/${index}`);
+    await demo.at("model-url").press("Enter");
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe(index);
   });
 
   it("streams Markdown, shows a model's markup as text, and links safely", async () => {

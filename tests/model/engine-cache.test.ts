@@ -7,7 +7,7 @@ import { f16ToF32 } from "../../src/formats/float16.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { keyWord, positionWord, scoreWord } from "../reference/paged-slab.ts";
 import { ask, GREEDY, someTokens } from "./chat.ts";
-import { checkCache, loadTinyEngine, tinyFilters, usedBytes } from "./tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine, tinyFilters, usedBytes } from "./tiny-engine.ts";
 
 const HEADS = 4; // L x G of the tiny model
 const FORMAT = { headDim: 16, pageSlots: 32 };
@@ -20,14 +20,7 @@ interface Slot {
 
 describe("the cache of a conversation", () => {
   let engine: InferenceEngine;
-  let next = 0;
-  const fresh = async (cache: CacheRequest): Promise<Conversation> => {
-    next += 1;
-    engine.internals.holders.clear(); // nothing to share
-    const chat = engine.conversation(`chat ${next}`);
-    await chat.configure(cache);
-    return chat;
-  };
+  const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
   const used = (): number =>
     engine.internals.state.pool.allocators.reduce((sum, { used: pages }) => sum + pages, 0);
 

@@ -2,20 +2,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Conversation } from "../../src/engine/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { ask, GREEDY, someTokens } from "./chat.ts";
-import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";
 
 const error = (code: string, message = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) });
 
 describe("a conversation", () => {
   let engine: InferenceEngine;
-  let next = 0;
-  /** A conversation that nobody has used, with an uncompressed cache unless said otherwise. */
-  const fresh = (): Conversation => {
-    next += 1;
-    engine.internals.holders.clear(); // nothing to share: what it answers is what it gives alone
-    return engine.conversation(`chat ${next}`);
-  };
+  /** Its cache is uncompressed unless said otherwise; with nothing to share, it answers as it does alone. */
+  const fresh = (): Conversation => freshChat(engine);
   const prompt = someTokens(40, 1);
 
   beforeAll(async () => {

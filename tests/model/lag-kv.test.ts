@@ -8,11 +8,10 @@ import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
 import { positionWord, scoreWord } from "../reference/paged-slab.ts";
 import { ask, someTokens } from "./chat.ts";
-import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";
 
 const TOKENS = someTokens(150, 33);
 let engine: InferenceEngine;
-let chats = 0;
 beforeAll(async () => {
   engine = await loadTinyEngine({ kv: "f32" });
   Object.assign(engine.tokenizer, { endTokens: new Set() });
@@ -20,14 +19,8 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
 
-/** A chat that shares nothing with others. */
-async function fresh(cache: CacheRequest): Promise<Conversation> {
-  engine.internals.holders.clear();
-  chats += 1;
-  const chat = engine.conversation(`chat ${chats}`);
-  await chat.configure({ policy: "lag-kv", ...cache });
-  return chat;
-}
+const fresh = (cache: CacheRequest): Promise<Conversation> =>
+  freshChat(engine, { policy: "lag-kv", ...cache });
 
 const keptOf = async (chat: Conversation): Promise<number[]> => (await chat.retention()).kept;
 

@@ -6,19 +6,12 @@ import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
 import { DRAFT_ROWS } from "../../src/model/draft-rows.ts";
 import { type AskOptions, ask, someTokens } from "./chat.ts";
-import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";
 
 let engine: InferenceEngine;
-let next = 0;
 const prompt = someTokens(40, 1);
 
-const fresh = async (cache: CacheRequest): Promise<Conversation> => {
-  next += 1;
-  engine.internals.holders.clear();
-  const chat = engine.conversation(`chat ${next}`);
-  await chat.configure(cache);
-  return chat;
-};
+const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
 
 beforeAll(async () => {
   engine = await loadTinyEngine({ budget: "full" }, { speculative: "off" });

@@ -5,12 +5,12 @@
  */
 
 import { readFileSync } from "node:fs";
-import * as jinja from "@huggingface/jinja";
 import { describe, expect, it } from "vitest";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import * as jinja from "../../src/text/jinja.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 interface Fixture {

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import * as jinja from "@huggingface/jinja";
 import { PreTrainedTokenizer } from "@huggingface/transformers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -8,6 +7,7 @@ import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createExternalTokenizer } from "../../src/text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import * as jinja from "../../src/text/jinja.ts";
 import { StreamingDecoder } from "../../src/text/streaming-decoder.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
+import type { Conversation } from "../../src/engine/conversation.ts";
 import { type EngineLoadOptions, InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
@@ -31,6 +32,21 @@ export async function loadTinyEngine(
     throw new Error(`WebGPU: ${error.message}`);
   });
   return engine;
+}
+
+let chats = 0;
+
+/** A conversation that nobody has used and that shares nothing with others. */
+export function freshChat(engine: InferenceEngine): Conversation;
+export function freshChat(engine: InferenceEngine, cache: CacheRequest): Promise<Conversation>;
+export function freshChat(
+  engine: InferenceEngine,
+  cache?: CacheRequest,
+): Conversation | Promise<Conversation> {
+  chats += 1;
+  engine.internals.holders.clear();
+  const chat = engine.conversation(`chat ${chats}`);
+  return cache ? chat.configure(cache).then(() => chat) : chat;
 }
 
 /** Bytes that `pages` pages and `heads` page-table rows of one conversation occupy. */

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resolveCacheSettings } from "../../src/cache/budget.ts";
+import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
@@ -84,6 +86,28 @@ describe.each(CASES)(
     test.each([1, 7, 20])("loss a token, uncompressed, chunks of %i", async (chunk) => {
       const nll = await engine.conversation("a").nll(fixture.tokens, { chunk });
       expect(largest(nll, fixture.nll)).toBeLessThan(close);
+    });
+
+    test("logits of prompt pieces and single tokens in turn, through windows and beyond", async () => {
+      const { runner, gpu, pool } = engine.internals.state;
+      const { logits: buffer } = runner.transformer.buffers;
+      // Later pieces read what q8 has rounded of earlier ones; of a logit, not of a loss, that is more.
+      const limit = kv === "q8" ? 2 * close : close;
+      const sequence = new KvSequence(pool, resolveCacheSettings({ budget: "full" }));
+      let seen = 0;
+      for (const rows of [11, 1, 1, 7, 1, 4, 20, 1, 3, 1]) {
+        const part = fixture.tokens.slice(seen, seen + rows);
+        if (rows === 1) runner.submitToken(sequence, part[0]!);
+        else runner.submitChunk(sequence, part);
+        seen += rows;
+        const expected = fixture.logits[seen - 1];
+        if (!expected) continue;
+        runner.submitHead(1, rows - 1);
+        const found = await gpu.read(buffer, 0, expected.length * 4);
+        expect(largest(new Float32Array(found), expected), `${seen} tokens`).toBeLessThan(limit);
+      }
+      expect(seen).toBe(fixture.tokens.length);
+      sequence.free();
     });
 
     test.each(fixture.eviction.decode)("decode order: $policy, sinks $sinks", async (run) => {

@@ -15,7 +15,7 @@ import { tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";
 import { ask, someTokens } from "./chat.ts";
 import { keptPositions } from "./kept-positions.ts";
-import { checkCache, loadTinyEngine, usedBytes } from "./tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine, usedBytes } from "./tiny-engine.ts";
 
 const [WINDOW, SINKS, BUDGET] = [16, 4, 64];
 const bytes = readFileSync(new URL("fixtures/policies-tiny.safetensors", import.meta.url));
@@ -36,7 +36,6 @@ const own = (budget: number, wholeLayers: number): number[][] =>
   });
 
 let engine: InferenceEngine;
-let next = 0;
 beforeAll(async () => {
   engine = await loadTinyEngine({}, { filters: bytes });
   Object.assign(engine.tokenizer, { endTokens: new Set() });
@@ -44,13 +43,7 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
 
-const fresh = async (cache: CacheRequest): Promise<Conversation> => {
-  next += 1;
-  engine.internals.holders.clear(); // nothing to share
-  const chat = engine.conversation(`chat ${next}`);
-  await chat.configure(cache);
-  return chat;
-};
+const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
 const sequenceOf = (chat: Conversation): KvSequence =>
   (chat as unknown as { sequence: KvSequence }).sequence;
 const countsOf = async (chat: Conversation): Promise<number[][]> => {

@@ -11,11 +11,13 @@ import { byteTokenizer, FakeEngine } from "./api-fake-engine.ts";
 
 /** A model whose loss falls with the budget and which remembers only the end of a prompt. */
 export class FakeModel implements EvalModel {
-  readonly tokenizer = byteTokenizer;
+  tokenizer = byteTokenizer;
   readonly template = new FakeEngine().template;
   contextLength = 10_000;
   /** Each call: "losses full,random 40" or "answers 3". */
   readonly log: string[] = [];
+  /** The tokens of each call of `losses`. */
+  readonly passages: (readonly number[])[] = [];
   /** Calls that run before one is aborted. */
   abortAfter = Number.POSITIVE_INFINITY;
   readonly abortion = new AbortController();
@@ -30,6 +32,7 @@ export class FakeModel implements EvalModel {
       `losses ${caches.map(({ policy, budget }) => `${policy} ${budget ?? "full"}`).join(", ")}`,
       progress,
     );
+    this.passages.push(tokens);
     return caches.map(({ budget }) => {
       const pairs = typeof budget === "number" ? Math.min(budget, tokens.length) : tokens.length;
       const nll = tokens.slice(1).map((token, i) => {

@@ -222,6 +222,22 @@ describe("running", () => {
     expect(model.log).toEqual([]);
   });
 
+  test("a model that asks for a first token gets it before each passage, under cells of their own", async () => {
+    const bos = 0;
+    const model = new FakeModel();
+    model.tokenizer = { ...model.tokenizer, prefix: [bos] };
+    const options: EvalOptions = { ...OPTIONS, tasks: ["ppl"] };
+    const { lines, outcome } = await run(model, { options });
+    expect(lines.length).toBeGreaterThan(0);
+    const { cells } = outcome as Evaluated;
+    for (const { cell } of cells) expect(cell).toMatchObject({ bos: true, tokens: 120 });
+    const [text] = tokenised();
+    expect(model.passages.at(-1)).toHaveLength(120);
+    expect(model.passages).toContainEqual([bos, ...text!.tokens.slice(0, 119)]);
+    const plain = await run(new FakeModel(), { options, kept: lines.join("") });
+    expect(plain.outcome).toMatchObject({ resumed: 0 });
+  });
+
   test("damaged lines are run again, not trusted", () => {
     expect(
       readKept('{"key":"a"}\nnull\n[]\n{"key":"b","cell":{},"score":{},"seconds":1}\n{"ke').size,

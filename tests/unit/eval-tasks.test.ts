@@ -71,6 +71,13 @@ describe.each(PROMPT_TASKS)("%s", (task) => {
   test("works without a chat template", () => {
     const plain = buildPrompt({ tokenizer: byteTokenizer, template: undefined }, cell, noise);
     expect(decode(plain.parts).startsWith(plain.problem.intro)).toBe(true);
+    const tokenizer = { ...byteTokenizer, prefix: [0] };
+    for (const ask of ["in", "after"] as const) {
+      const led = buildPrompt({ tokenizer, template: undefined }, { ...cell, ask }, noise);
+      expect(led.parts[0]!.slice(0, 1)).toEqual([0]);
+      expect(decode([led.parts.flat().slice(1)]).startsWith(led.problem.intro)).toBe(true);
+      expect(led.parts).toHaveLength(ask === "in" ? 1 : 2);
+    }
   });
 });
 

@@ -1,8 +1,8 @@
-import * as jinja from "@huggingface/jinja";
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import * as jinja from "../../src/text/jinja.ts";
 import type { ChatMessage, Tokenizer } from "../../src/text/types.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"];
@@ -92,6 +92,20 @@ describe("a chat template", () => {
     const error = thrownBy(() => template.render([{ role: "assistant", content: "" }]));
     expect(error.code).toBe("invalid_argument");
     expect(error.message).toBe("messages: Begin with the user");
+  });
+
+  it.each([
+    ["content.lstrip('\n')", "\n\n  a\n", "  a\n"],
+    ["content.rstrip('\n')", " a \n\n", " a "],
+    ["content.strip('.!')", "!..a. b!", "a. b"],
+    ["content.strip('😀')", "😀😀a😀", "a"],
+    ["content.strip()", " \n a \n", "a"],
+    ["content.strip(none)", " \n a \n", "a"],
+    ["content.split('|')[-1].lstrip('\n').rstrip('x')", "b|\n axx", " a"],
+    ["{'a': content.strip('x')}['a'] + ('y' if content.strip('x') else 'n')", "xx", "n"],
+  ])("strips as Python does: %s", (expression, content, expected) => {
+    const set = `{% set content = messages[0].content %}{{ ${expression} }}`;
+    expect(model(set).template.render([user(content)])).toBe(expected);
   });
 
   it("that cannot be parsed or run is unsupported", () => {

@@ -1,9 +1,9 @@
-/** Templates, tokens and ends of turns in the forms of Llama 3 and Qwen 2.5 (make_template_fixtures.py). */
+/** Templates, tokens and ends of turns in the forms of Llama 3, Qwen 2.5 and Qwen 3 (make_template_fixtures.py). */
 import { readFileSync } from "node:fs";
-import * as jinja from "@huggingface/jinja";
 import { describe, expect, it } from "vitest";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import * as jinja from "../../src/text/jinja.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 interface Family {
@@ -17,7 +17,7 @@ interface Family {
 
 const read = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8"));
-const families = read("text-templates.json") as Record<"llama3" | "qwen2", Family>;
+const families = read("text-templates.json") as Record<"llama3" | "qwen2" | "qwen3", Family>;
 const base = (read("text-byte-level.json") as { metadata: Record<string, unknown> }).metadata;
 
 /** What a GGUF of the family says of its text. */
@@ -37,7 +37,7 @@ function build({ template, pre, control, bos, eos }: Family) {
   return { tokenizer, template: createChatTemplate(metadata, tokenizer.vocabulary, jinja) };
 }
 
-describe.each(["llama3", "qwen2"] as const)("%s", (name) => {
+describe.each(["llama3", "qwen2", "qwen3"] as const)("%s", (name) => {
   const family = families[name];
   const { tokenizer, template } = build(family);
 
@@ -54,6 +54,7 @@ describe.each(["llama3", "qwen2"] as const)("%s", (name) => {
     const wanted = {
       llama3: ["<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"],
       qwen2: ["<|endoftext|>", "<|im_end|>"],
+      qwen3: ["<|endoftext|>", "<|im_end|>"],
     }[name];
     expect(ends.toSorted()).toEqual(wanted.toSorted());
   });

@@ -1,10 +1,10 @@
 /** A small SentencePiece vocabulary (make_text_fixtures.py) with what sets Gemma's apart. */
 
 import { readFileSync } from "node:fs";
-import * as jinja from "@huggingface/jinja";
 import { describe, expect, it } from "vitest";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import * as jinja from "../../src/text/jinja.ts";
 
 const [, bare] = JSON.parse(
   readFileSync(new URL("fixtures/text-sentencepiece.json", import.meta.url), "utf8"),
