@@ -35,18 +35,21 @@ export const needsReference = ({ cells: [first] }: Batch & { kind: "text" }): bo
 export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {
   const batches: Batch[] = [];
   const text = cells.filter((cell): cell is TextCell => cell.kind === "text");
-  for (const group of byPassage(text)) {
+  for (const group of byPassage(text.filter(isCompared))) {
     // The ceiling leads where it is among them; else a place is left for it.
     const sorted = [...group].sort(
       (a, b) => Number(b.arm.policy === "full") - Number(a.arm.policy === "full"),
     );
     const led = sorted[0]!.arm.policy === "full" ? 1 : 0;
-    const compared = isCompared(sorted[0]!);
-    const room = compared ? Math.max(1, lanes - 1) : lanes;
-    const first = sorted.slice(0, compared ? room + led : room);
+    const room = Math.max(1, lanes - 1);
+    const first = sorted.slice(0, room + led);
     for (const cells of [first, ...slices(sorted.slice(first.length), room)])
       batches.push({ kind: "text", cells });
   }
+  // Of those that are compared with nothing any may step together: evenly, so that none steps alone at the end.
+  const alone = text.filter((cell) => !isCompared(cell));
+  const even = Math.ceil(alone.length / Math.max(1, Math.ceil(alone.length / lanes)));
+  for (const cells of slices(alone, Math.max(1, even))) batches.push({ kind: "text", cells });
   const prompts = cells.filter((cell): cell is PromptCell => cell.kind === "prompt");
   for (const cells of slices(prompts, lanes)) batches.push({ kind: "prompt", cells });
   return batches;

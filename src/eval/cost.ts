@@ -46,10 +46,10 @@ export async function probeSpeed(
   const some = (count: number): number[] =>
     Array.from({ length: count }, (_, i) => (i * 37) % most);
   const losses = async (count: number): Promise<number> => {
-    const caches = new Array(count).fill({ policy: "full" });
+    const run = { tokens: some(PROBE_STEPS + 1), cache: { policy: "full" } } as const;
     const start = now();
     const compared = { agreement, mass: false };
-    await model.losses(some(PROBE_STEPS + 1), caches, compared, { signal });
+    await model.losses(new Array(count).fill(run), compared, { signal });
     return (now() - start) / 1000 / PROBE_STEPS;
   };
   const prompt = async (): Promise<number> => {

@@ -148,16 +148,25 @@ async function runBatch(
   progress: Progress,
 ): Promise<Score[]> {
   if (batch.kind === "prompt") return runPrompts(model, batch.cells, prompts, progress);
-  const [{ sha256, offset, tokens: count, bos }] = batch.cells as readonly [TextCell];
-  const text = texts.find((one) => one.sha256 === sha256)!;
-  const prefix = bos ? model.tokenizer.prefix : [];
-  const tokens = [...prefix, ...text.tokens.slice(offset, offset + count)].slice(0, count);
-  const caches = batch.cells.map(({ arm }) => cacheOf(arm));
   const [{ agreement, mass = false }] = batch.cells as readonly [TextCell];
   const compared = { agreement, mass };
-  if (!needsReference(batch)) return model.losses(tokens, caches, compared, progress);
-  const reference: CacheRequest = { policy: "full" };
-  return (await model.losses(tokens, [reference, ...caches], compared, progress)).slice(1);
+  const runs = batch.cells.map((cell) => ({
+    tokens: passageOf(cell, model, texts),
+    cache: cacheOf(cell.arm),
+  }));
+  if (!needsReference(batch)) return model.losses(runs, compared, progress);
+  const reference = { tokens: runs[0]!.tokens, cache: { policy: "full" } as const };
+  return (await model.losses([reference, ...runs], compared, progress)).slice(1);
+}
+
+function passageOf(
+  { sha256, offset, tokens: count, bos }: TextCell,
+  { tokenizer }: EvalModel,
+  texts: readonly Tokenised[],
+): number[] {
+  const text = texts.find((one) => one.sha256 === sha256)!;
+  const prefix = bos ? tokenizer.prefix : [];
+  return [...prefix, ...text.tokens.slice(offset, offset + count)].slice(0, count);
 }
 
 async function runPrompts(
@@ -217,5 +226,7 @@ export const taskOf = (cell: Cell): string =>
 
 function batchLabel(batch: Batch): string {
   const [first] = batch.cells;
-  return batch.kind === "text" ? `ppl passage ${batch.cells[0]!.passage}` : taskOf(first!);
+  if (batch.kind === "prompt") return taskOf(first!);
+  const passages = [...new Set(batch.cells.map(({ passage }) => passage))];
+  return `ppl passage ${passages.join(", ")}`;
 }

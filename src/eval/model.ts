@@ -18,6 +18,12 @@ export interface AnswerRun {
   readonly answerTokens: number;
 }
 
+/** A passage under one cache. */
+export interface TextRun {
+  readonly tokens: readonly number[];
+  readonly cache: CacheRequest;
+}
+
 export interface Answer extends CellMemory {
   readonly text: string;
 }
@@ -34,15 +40,10 @@ export interface Compared {
 export interface EvalModel extends PromptText {
   readonly contextLength: number;
   /**
-   * Runs `tokens` token by token under each cache, together. Each is compared with the first one, which must
-   * then be uncompressed.
+   * Runs each passage token by token under its cache, all together. Where something is compared, all are of one passage,
+   * and compared with the first run, which must be uncompressed.
    */
-  losses(
-    tokens: readonly number[],
-    caches: readonly CacheRequest[],
-    compared: Compared,
-    progress?: Progress,
-  ): Promise<TextScore[]>;
+  losses(runs: readonly TextRun[], compared: Compared, progress?: Progress): Promise<TextScore[]>;
   /** Reads each prompt under its cache, then answers greedily, all together. */
   answers(runs: readonly AnswerRun[], progress?: Progress): Promise<Answer[]>;
 }
@@ -54,10 +55,8 @@ export function engineModel(engine: InferenceEngine): EvalModel {
     tokenizer,
     template: templateOf(engine),
     contextLength,
-    losses: (tokens, caches, compared, progress = {}) =>
-      engine.lanes(caches.length, (lanes) =>
-        measure(engine, lanes, tokens, caches, compared, progress),
-      ),
+    losses: (runs, compared, progress = {}) =>
+      engine.lanes(runs.length, (lanes) => measure(engine, lanes, runs, compared, progress)),
     answers: (runs, progress = {}) =>
       engine.lanes(runs.length, (lanes) => answer(engine, lanes, runs, progress)),
   };
@@ -82,28 +81,32 @@ function memoryOf(engine: InferenceEngine, lanes: Lanes, lane: Lane): CellMemory
 async function measure(
   engine: InferenceEngine,
   lanes: Lanes,
-  tokens: readonly number[],
-  caches: readonly CacheRequest[],
+  runs: readonly TextRun[],
   { agreement, mass }: Compared,
   { signal, onTokens }: Progress,
 ): Promise<TextScore[]> {
-  const open = await Promise.all(caches.map((cache) => lanes.add(cache)));
-  const nll = caches.map((): number[] => []);
-  const kl = caches.map((): number[] => []);
-  const top1 = caches.map((): number[] => []);
-  const masses = caches.map((): number[] => []);
-  const count = tokens.length - 1;
+  const open = await Promise.all(runs.map(({ cache }) => lanes.add(cache)));
+  const nll = runs.map((): number[] => []);
+  const kl = runs.map((): number[] => []);
+  const top1 = runs.map((): number[] => []);
+  const masses = runs.map((): number[] => []);
+  const count = Math.max(...runs.map(({ tokens }) => tokens.length)) - 1;
+  let done = 0;
   if (mass) await lanes.prepareMass(count);
   for (let at = 0; at < count; at += 1) {
-    const inputs = open.map((lane) => ({ lane, token: tokens[at]!, target: tokens[at + 1]! }));
+    const going = [...runs.keys()].filter((i) => at + 1 < runs[i]!.tokens.length);
+    const inputs = going.map((i) => {
+      const { tokens } = runs[i]!;
+      return { lane: open[i]!, token: tokens[at]!, target: tokens[at + 1]! };
+    });
     const step = await lanes.step(inputs, {
       logits: agreement,
       mass: mass && at === massPosition(masses[0]!.length),
       ...(signal ? { signal } : {}),
     });
     for (const [i, share] of step.mass.entries()) masses[i]!.push(share);
-    caches.forEach((_, i) => {
-      nll[i]!.push(step.losses[i]!);
+    going.forEach((run, i) => {
+      nll[run]!.push(step.losses[i]!);
     });
     if (agreement) {
       compareRows(step.logits).forEach((compared, i) => {
@@ -111,7 +114,8 @@ async function measure(
         top1[i]!.push(compared.same ? 1 : 0);
       });
     }
-    onTokens?.((at + 1) * caches.length);
+    done += going.length;
+    onTokens?.(done);
   }
   return open.map((lane, i) => ({
     nll: nll[i]!,

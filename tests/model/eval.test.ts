@@ -6,7 +6,7 @@ import type { PolicyName } from "../../src/cache/policies/index.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { evaluate } from "../../src/eval/evaluate.ts";
-import { type EvalModel, engineModel } from "../../src/eval/model.ts";
+import { type EvalModel, engineModel, type TextRun } from "../../src/eval/model.ts";
 import { resultsOf } from "../../src/eval/results.ts";
 import {
   type EvalOptions,
@@ -55,7 +55,10 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
         sinks,
         budget,
       }));
-      const found = await engineModel(engine).losses(tokens, [{ policy: "full" }, ...caches], ALL);
+      const found = await engineModel(engine).losses(
+        under(tokens, [{ policy: "full" }, ...caches]),
+        ALL,
+      );
       [nll, ...decode.map((run) => run.nll)].forEach((wanted, i) => {
         expect(found[i]!.nll).toHaveLength(wanted.length);
         wanted.forEach((loss, at) => {
@@ -72,6 +75,10 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
     }
   });
 });
+
+/** One passage under several caches. */
+const under = (tokens: readonly number[], caches: readonly CacheRequest[]): TextRun[] =>
+  caches.map((cache) => ({ tokens, cache }));
 
 describe("the evaluation of a tiny model", () => {
   let engine: InferenceEngine;
@@ -90,7 +97,7 @@ describe("the evaluation of a tiny model", () => {
       { policy: "random", budget: 500 },
       { policy: "streaming-llm", budget: 40 },
     ];
-    const [full, same, alsoSame, other] = (await model.losses(tokens, caches, ALL)) as [
+    const [full, same, alsoSame, other] = (await model.losses(under(tokens, caches), ALL)) as [
       TextScore,
       TextScore,
       TextScore,
@@ -110,6 +117,15 @@ describe("the evaluation of a tiny model", () => {
     expect(other.mass![2]).toBeLessThan(1);
   });
 
+  test("passages that step together score as each alone, also where they differ in length", async () => {
+    const cache: CacheRequest = { policy: "k-norm", budget: 60 };
+    const runs = [120, 70, 95].map((count, seed) => ({ tokens: someTokens(count, seed), cache }));
+    const plain = { agreement: false, mass: false };
+    const together = await model.losses(runs, plain);
+    for (const [i, run] of runs.entries())
+      expect([together[i]]).toEqual(await model.losses([run], plain));
+  });
+
   test("the random policy retains the attention of what is protected and its share of the rest", async () => {
     const [count, budget, window, sinks] = [260, 100, 16, 4];
     const caches: CacheRequest[] = [
@@ -122,7 +138,7 @@ describe("the evaluation of a tiny model", () => {
     for (const seed of [11, 12, 13, 14, 15, 16]) {
       const tokens = someTokens(count, seed);
       const wanted = { agreement: false, mass: true };
-      const [, random, protectedOnly] = await model.losses(tokens, caches, wanted);
+      const [, random, protectedOnly] = await model.losses(under(tokens, caches), wanted);
       random!.mass!.forEach((found, i) => {
         const seen = massPosition(i) + 1;
         if (seen <= budget) {

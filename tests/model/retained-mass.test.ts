@@ -37,8 +37,7 @@ test("every run of the fixture, position by position; the uncompressed one retai
   const before = engine.memory();
   const wanted = { agreement: false, mass: true };
   const [full, ...found] = await engineModel(engine).losses(
-    tokens,
-    [{ policy: "full" }, ...caches],
+    [{ policy: "full" as const }, ...caches].map((cache) => ({ tokens, cache })),
     wanted,
   );
   expect(full!.mass).toEqual(runs[0]!.mass.map(() => 1));

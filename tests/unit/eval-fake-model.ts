@@ -1,6 +1,12 @@
-import type { CacheRequest } from "../../src/cache/budget.ts";
 import { throwIfAborted } from "../../src/errors.ts";
-import type { Answer, AnswerRun, Compared, EvalModel, Progress } from "../../src/eval/model.ts";
+import type {
+  Answer,
+  AnswerRun,
+  Compared,
+  EvalModel,
+  Progress,
+  TextRun,
+} from "../../src/eval/model.ts";
 import {
   type EvalOptions,
   MASS_EVERY,
@@ -23,17 +29,16 @@ export class FakeModel implements EvalModel {
   readonly abortion = new AbortController();
 
   async losses(
-    tokens: readonly number[],
-    caches: readonly CacheRequest[],
+    runs: readonly TextRun[],
     { agreement, mass }: Compared,
     progress: Progress = {},
   ): Promise<TextScore[]> {
     this.called(
-      `losses ${caches.map(({ policy, budget }) => `${policy} ${budget ?? "full"}`).join(", ")}`,
+      `losses ${runs.map(({ cache: { policy, budget } }) => `${policy} ${budget ?? "full"}`).join(", ")}`,
       progress,
     );
-    this.passages.push(tokens);
-    return caches.map(({ budget }) => {
+    this.passages.push(...runs.map(({ tokens }) => tokens));
+    return runs.map(({ tokens, cache: { budget } }) => {
       const pairs = typeof budget === "number" ? Math.min(budget, tokens.length) : tokens.length;
       const nll = tokens.slice(1).map((token, i) => {
         const lost = i >= pairs ? 10 / pairs : 0;

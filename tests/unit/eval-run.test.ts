@@ -113,6 +113,13 @@ describe("the plan", () => {
     expect(secondsOf(first!, { step: 1, lane: 0.5, prefill: 2 })).toBe(119 * 2.5);
   });
 
+  test("cells that are compared with nothing step together whatever their passage", () => {
+    const cells = planCells({ ...OPTIONS, tasks: ["ppl"] }, tokenised(), "noise");
+    expect(cells).toHaveLength(15);
+    expect(batchesOf(cells, 16).map((batch) => batch.cells.length)).toEqual([15]);
+    expect(batchesOf(cells, 14).map((batch) => batch.cells.length)).toEqual([8, 7]);
+  });
+
   test("retained attention alone needs the uncompressed run too, and leaves other cells' keys as they were", () => {
     const options: EvalOptions = { ...OPTIONS, tasks: ["mass"], lanes: 2 };
     const cells = planCells(options, tokenised(), "noise");
