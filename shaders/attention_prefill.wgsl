@@ -34,6 +34,7 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>; // [M, H, D]
+@group(0) @binding(8) var<storage, read_write> lse: array<f32>; // [M, H]: ln of the sum of exp(logit), for `observe`
 
 var<workgroup> sh_dot: array<f32, QUERIES * PITCH>; // partial products [QUERIES, WORKGROUP]; in the end sums of V
 var<workgroup> sh_weight: array<f32, QUERIES * PARTS>; // of a part's key for each query; in the end the parts' share
@@ -205,6 +206,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var p = 0u; p < PARTS; p += 1u) { highest = max(highest, sh_rescale[p * QUERIES + own]); }
   for (var p = 0u; p < PARTS; p += 1u) {
     sum += exp(sh_rescale[p * QUERIES + own] - highest) * sh_weight[p * QUERIES + own];
+  }
+  if (t < QUERIES && first + t < pairs) {
+    let index = first + t;
+    lse[index / GROUP * shape.heads + kv_head * GROUP + index % GROUP] = highest + log(sum);
   }
   workgroupBarrier();
   for (var p = t / QUERIES; p < PARTS; p += WORKGROUP / QUERIES) {

@@ -15,6 +15,7 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
 @group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
+@group(0) @binding(8) var<storage, read_write> lse: array<f32>; // [M, H]: ln of the sum of exp(logit), for `observe`
 
 // See Place: with a WINDOW the cache is a ring, slot s the newest position that is s modulo WINDOW.
 fn cached_row(slot: u32) -> u32 {
@@ -79,6 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (first + $hu < pairs) {
     let at = (query_row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
     let inverse = 1.0 / state.sum[$hu];
+    lse[query_row$h * shape.heads + head$h] = state.highest[$hu] + log(state.sum[$hu]);
     //: for o
     out[at + $o.evenu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];
     out[at + $o.oddu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.oddu];

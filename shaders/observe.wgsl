@@ -5,14 +5,16 @@
 // PEAKS it is the most instead of the mean, of the group's heads and of the rows.
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, ACCUMULATE, POOL, PEAKS; lib/candidates_*, lib/logit, and `leave`,
 // which takes the result.
-// Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from observe_lse.
-// Bytes: a key a candidate and query head, cached after the first; 2 D flops each and an exp.
+// Workgroups: (ceil(candidates / (WORKGROUP - 2 POOL)), G, rows of a step, or 1); `lse` comes from attention_prefill, of a
+// step from observe_lse. Loops written out by unroll: h < GROUP, n < 2.
+// Bytes: a key a candidate, held by its invocation; every two queries read it once for all heads of the group, and the
+// queries come from the cache, the same for all invocations. Flops: 2 D a candidate, query and head, and an exp.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
 @group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D], queries turned
-@group(0) @binding(5) var<storage, read> lse: array<f32>; // [observed queries, H]
+@group(0) @binding(5) var<storage, read> lse: array<f32>; // [M, H]
 
 var<workgroup> sh_mass: array<f32, WORKGROUP>;
 
@@ -35,19 +37,37 @@ fn main(
     if (i < total) {
       let key = scaled_key(candidate_at(i, count, row, kv_head));
       let queries = observed_queries();
-      for (var h = kv_head * GROUP; h < (kv_head + 1u) * GROUP; h += 1u) {
-        var of_head = 0.0;
-        for (var q = 0u; q < queries; q += 1u) {
-          let query = observed_query(group.z, q);
-          if (i >= count && i - count >= query.sees) { continue; }
-          let at = query_at(query.row, h);
-          var logit = 0.0;
-          for (var d = 0u; d < QUADS; d += 1u) { logit += dot(key[d], qkv[at + d]); }
-          of_head += exp(logit - lse[query.index * shape.heads + h]);
+      //: for h
+      var of_head$h = 0.0;
+      //: end
+      for (var q = 0u; q < queries; q += 2u) {
+        //: for n
+        let query$n = observed_query(group.z, min(q + $nu, queries - 1u));
+        let seen$n = q + $nu < queries && (i < count || i - count < query$n.sees);
+        let at$n = query_at(query$n.row, kv_head * GROUP);
+        let whole$n = query$n.row * shape.heads + kv_head * GROUP;
+        //: for h
+        var logit$n_$h = 0.0;
+        //: end
+        //: end
+        for (var d = 0u; d < QUADS; d += 1u) {
+          let k = key[d];
+          //: for n
+          //: for h
+          logit$n_$h += dot(k, qkv[at$n + $hu * QUADS + d]);
+          //: end
+          //: end
         }
-        if (!ACCUMULATE) { of_head /= f32(queries); }
-        if (PEAKS) { mass = max(mass, of_head); } else { mass += of_head / f32(GROUP); }
+        //: for n
+        //: for h
+        of_head$h += select(0.0, exp(logit$n_$h - lse[whole$n + $hu]), seen$n);
+        //: end
+        //: end
       }
+      //: for h
+      if (!ACCUMULATE) { of_head$h /= f32(queries); }
+      if (PEAKS) { mass = max(mass, of_head$h); } else { mass += of_head$h / f32(GROUP); }
+      //: end
     }
     sh_mass[t] = mass;
     workgroupBarrier();

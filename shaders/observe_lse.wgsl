@@ -1,5 +1,5 @@
-// ln of the sum of exp(logit) over all that a query sees, for the queries that `observe` observes: what turns
-// its logits into attention.
+// ln of the sum of exp(logit) over all that the query of a step's row sees, for `observe`: what turns its logits into
+// attention. Of a prompt attention_prefill leaves it.
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP; lib/candidates_*, lib/logit; loops written out by unroll: h < GROUP.
 // Workgroups: (queries, G, rows of a step, or 1): a key is read and unpacked once for all query heads of its group.
 // Bytes: a key a (query, kv head): fine for a few dozen queries, and no more. Queries come from the cache, all
@@ -9,7 +9,7 @@
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;
 @group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D], queries turned
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [observed queries, H]
+@group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [M, H]
 
 const LOWEST = -3.0e38;
 
@@ -65,6 +65,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sh_max[t] = above;
     }
   }
-  if (t == 0u) { lse[query.index * shape.heads + kv_head * GROUP + $hu] = sh_max[0] + log(sh_sum[0]); }
+  if (t == 0u) { lse[query.row * shape.heads + kv_head * GROUP + $hu] = sh_max[0] + log(sh_sum[0]); }
   //: end
 }

@@ -22,12 +22,12 @@ export interface ScoreSources {
   readonly rows: GPUBuffer;
   /** f32 [M, (H + 2G) D], queries turned. */
   readonly qkv: GPUBuffer;
+  /** f32 [M, H]: of attention, ln of the sum of exp(logit). */
+  readonly lse: GPUBuffer;
   /** [L]: each layer's RoPE table. */
   readonly ropes: readonly GPUBuffer[];
   /** [L][G]; of layers with a window nothing is asked. */
   readonly knowledge: readonly (readonly HeadKnowledge[])[];
-  /** Rows that decode at once, at most. */
-  readonly stepRows: number;
   /** Rows of the largest prompt block. */
   readonly blockRows: number;
 }
@@ -117,7 +117,7 @@ interface Bound {
   readonly scoreBlock: Dispatch;
   readonly scoreWhole: Dispatch;
   readonly scoreStep: Dispatch | undefined;
-  readonly observeBlock: (queries: number) => Dispatch[];
+  readonly observeBlock: Dispatch[];
   readonly observeStep: Dispatch[];
 }
 
@@ -128,7 +128,6 @@ interface Bound {
 export class Scorer {
   private readonly pool: KvPool;
   private readonly sources: ScoreSources;
-  private readonly lse: GPUBuffer;
   /** f32 [G, slots]: attention that is left beside the scores, one layer at a time. */
   private apart: GPUBuffer | undefined;
   private readonly preparing = new Map<PolicyName, Promise<void>>();
@@ -139,8 +138,6 @@ export class Scorer {
   constructor(pool: KvPool, sources: ScoreSources) {
     this.pool = pool;
     this.sources = sources;
-    const queries = Math.max(128, sources.stepRows);
-    this.lse = pool.gpu.ledger.storage("activations", "lse", queries * pool.shape.heads * 4);
   }
 
   /** Compiles what a policy needs, once; to be awaited before a sequence uses it. */
@@ -172,15 +169,15 @@ export class Scorer {
   }
 
   /**
-   * Scores a layer's cache and the prompt block, whose last `queries` rows may be observed. Of a layer kept whole
+   * Scores a layer's cache and the prompt block, whose last rows may be observed. Of a layer kept whole
    * only what cannot be made later: attention that is the score itself.
    */
-  block({ policy, wholeLayers }: CacheSettings, layer: number, queries: number): Dispatch[] {
+  block({ policy, wholeLayers }: CacheSettings, layer: number): Dispatch[] {
     const { scoring, observation } = policyOf(policy);
     if ((!scoring && !observation) || !this.layers.includes(layer)) return [];
     if (scoring && layer < wholeLayers) return [];
     const bound = this.of(policy)[layer]!;
-    return [...bound.observeBlock(queries), ...(scoring ? [bound.scoreBlock] : [])];
+    return [...bound.observeBlock, ...(scoring ? [bound.scoreBlock] : [])];
   }
 
   /** Scores the caches of a decode step's rows before their tokens are appended: the layers from `first` on. */
@@ -268,7 +265,7 @@ export class Scorer {
 
   private bind(prepared: Prepared, layer: number): Bound {
     const { kvHeads } = this.pool.shape;
-    const { eviction, rows, block, qkv, ropes } = this.sources;
+    const { eviction, rows, block, qkv, lse, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
@@ -276,11 +273,7 @@ export class Scorer {
     const { scoreStep, observeBlock, observeStep } = prepared;
     const apart = policy.observation?.apart ? [this.observedBuffer()] : [];
     const scored = [tables, lanes, headData, ropes[layer]!, slab] as const;
-    const observed = [tables, lanes, qkv, this.lse, slab] as const;
-    const blockBindings = observeBlock && [
-      observeBlock.lse.bind(shape, eviction, ...observed, block, ...apart),
-      observeBlock.mass.bind(shape, eviction, ...observed, block, ...apart),
-    ];
+    const observed = [tables, lanes, qkv, lse, slab] as const;
     return {
       scoreBlock: {
         kernel: scoreBlock,
@@ -297,22 +290,16 @@ export class Scorer {
         bindings: scoreStep.bind(shape, rows, ...scored),
         workgroups: [groups, kvHeads],
       },
-      observeBlock: (queries) =>
-        observeBlock && blockBindings
-          ? [
-              {
-                kernel: observeBlock.lse,
-                bindings: blockBindings[0]!,
-                workgroups: [queries, kvHeads],
-              },
-              {
-                kernel: observeBlock.mass,
-                bindings: blockBindings[1]!,
-                workgroups: [OBSERVE_TILES, kvHeads],
-              },
-            ]
-          : [],
-      observeStep: observeStep
+      observeBlock: observeBlock
+        ? [
+            {
+              kernel: observeBlock.mass,
+              bindings: observeBlock.mass.bind(shape, eviction, ...observed, block, ...apart),
+              workgroups: [OBSERVE_TILES, kvHeads],
+            },
+          ]
+        : [],
+      observeStep: observeStep?.lse
         ? [
             {
               kernel: observeStep.lse,

@@ -75,7 +75,7 @@ export async function runPromptBlock(
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
       encodePass(encoder, [
-        ...scorer.block(settings, layer, queries),
+        ...scorer.block(settings, layer),
         ...compressor.absorb(layer, remembers),
       ]);
       gpu.device.queue.submit([encoder.finish()]);

@@ -213,7 +213,7 @@ export class Runner {
     const scored = this.scores(sequence, count);
     const remembers = policyOf(policy).remembers === true && sequence.evictsWith(count);
     const absorb = (layer: number): Dispatch[] => [
-      ...(scored ? this.scorer.block(sequence.settings, layer, queries) : []),
+      ...(scored ? this.scorer.block(sequence.settings, layer) : []),
       ...this.compressor.absorb(layer, remembers),
     ];
     const { embed, layers } = this.transformer.chunk(count);

@@ -137,9 +137,9 @@ export async function createDeviceState(
     block: compressor.chunk,
     rows: transformer.buffers.rows,
     qkv: transformer.buffers.qkv,
+    lse: transformer.buffers.lse,
     ropes: transformer.ropes,
     knowledge: headKnowledge(calibration, pool.shape, transformer.frequencies),
-    stepRows: DECODE_ROWS,
     blockRows: blockRows(config),
   });
   const runner = new Runner(gpu, transformer, compressor, scorer);

@@ -88,7 +88,8 @@ export async function createAttentionCombine(
 
 /**
  * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
- * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D].
+ * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D], and ln of the sum of exp(logit) of each row
+ * and head [M, H].
  */
 export async function createAttentionPrefill(
   gpu: GpuContext,
@@ -103,7 +104,7 @@ export async function createAttentionPrefill(
       variant === "tiles"
         ? prefillTiles(shape, constants)
         : (await serialAttention()).prefillSerially(shape, constants),
-    bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write"],
+    bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
   });
 }
 

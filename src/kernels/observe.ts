@@ -29,14 +29,14 @@ export interface Observation {
   readonly apart?: boolean;
 }
 
-/** Two kernels that run one after the other; `lse` is f32 [observed queries, H]. */
+/** `lse` is f32 [M, H]: of a block what attention_prefill left of its rows, of a step what the first kernel leaves. */
 export interface ObserveKernels {
+  /** Of a step. Bindings: LayerShape, rows, tables, lanes, qkv, lse, pages. Workgroups: (1, G, rows of the step). */
+  readonly lse: Kernel | undefined;
   /**
    * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch and,
-   * with `apart`, where attention is left. Workgroups: (observed queries, G, rows of the step, or 1).
+   * with `apart`, where attention is left. Workgroups: (OBSERVE_TILES, G, rows of the step, or 1).
    */
-  readonly lse: Kernel;
-  /** The same bindings. Workgroups: (OBSERVE_TILES, G, rows of the step, or 1). */
   readonly mass: Kernel;
 }
 
@@ -70,9 +70,11 @@ export async function createObserve(
       ],
       stage: "eviction",
     });
+  const leave = apart ? LEAVE_APART : LEAVE_AS_SCORE;
+  const counts = { h: constants.GROUP, n: 2 };
   const [lse, mass] = await Promise.all([
-    make("observe_lse", [unroll(observeLse, { h: constants.GROUP })], "write"),
-    make("observe", [apart ? LEAVE_APART : LEAVE_AS_SCORE, observe], "read"),
+    inBlock ? undefined : make("observe_lse", [unroll(observeLse, counts)], "write"),
+    make("observe", [leave, unroll(observe, counts)], "read"),
   ]);
   return { lse, mass };
 }

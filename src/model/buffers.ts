@@ -32,6 +32,8 @@ export interface StepBuffers {
   readonly qkv: GPUBuffer;
   /** f32 [M, H, D] */
   readonly attended: GPUBuffer;
+  /** f32 [M, H]: of a prompt's attention, ln of the sum of exp(logit) */
+  readonly lse: GPUBuffer;
   /** f32 [DECODE_ROWS, H, MAX_SPLITS, D + 2], until lanes need more */
   readonly partials: GPUBuffer;
   /** f32 [M, F] */
@@ -56,6 +58,7 @@ export function stepBufferBytes(
     normed: CHUNK_ROWS * Math.max(hidden, heads * headDim) * f32,
     qkv: CHUNK_ROWS * (heads + 2 * kvHeads) * headDim * f32,
     attended: CHUNK_ROWS * heads * headDim * f32,
+    lse: CHUNK_ROWS * heads * f32,
     partials: partialsBytes(config, DECODE_ROWS),
     mlp: CHUNK_ROWS * mlp * f32,
     logits: LOGIT_ROWS * vocabulary * f32,
@@ -82,6 +85,7 @@ export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): 
     normed: storage("normed"),
     qkv: storage("qkv"),
     attended: storage("attended"),
+    lse: storage("lse"),
     partials: storage("partials"),
     mlp: storage("mlp"),
     logits: storage("logits"),

@@ -426,7 +426,7 @@ export class Transformer {
     this.decodePlans.clear();
     this.lanePlans.clear();
     const { partials } = this;
-    const { rows, batch, qkv, attended } = this.buffers;
+    const { rows, batch, qkv, attended, lse } = this.buffers;
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
@@ -466,6 +466,7 @@ export class Transformer {
           chunk,
           tables,
           attended,
+          lse,
         ),
       };
     });

@@ -110,6 +110,7 @@ for (const variant of VARIANTS) {
     upload(gpu, chunk.pages),
     cache.tables,
     gpu.ledger.storage("activations", "out", rows * 9 * 64 * 4),
+    gpu.ledger.storage("activations", "lse", rows * 9 * 4),
   );
   const time = await median(
     [{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }],

@@ -85,6 +85,7 @@ async function difference(
 
   const kernel = await createAttentionPrefill(gpu, shape, variant, window);
   const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
+  const lse = upload(gpu, new Float32Array(rows * heads).fill(Number.NaN));
   const bindings = kernel.bind(
     gpu.ledger.uniform("shape", layerShapeWords(shape, cache.layer, maxPages, chunkPages)),
     gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, heads])),
@@ -94,9 +95,11 @@ async function difference(
     upload(gpu, chunk.pages),
     upload(gpu, cache.tables),
     out,
+    lse,
   );
   gpu.run([{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }]);
   const found = await readF32(gpu, out);
+  const sums = await readF32(gpu, lse);
 
   let worst = 0;
   for (let h = 0; h < heads; h += 1) {
@@ -110,7 +113,9 @@ async function difference(
     const remainder = cache.remainder(lane, g);
     const twins = attendChunk(queries, cache.pairs(lane, g), inPages, window, remainder);
     twins.forEach((expected, r) => {
-      expected.forEach((x, d) => {
+      const apart = Math.abs(sums[r * heads + h]! - expected.lse);
+      worst = Math.max(worst, apart / Math.max(1, Math.abs(expected.lse)));
+      expected.out.forEach((x, d) => {
         const error = Math.abs(found[(r * heads + h) * headDim + d]! - x);
         worst = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(worst, error);
       });

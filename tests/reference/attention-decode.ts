@@ -3,14 +3,22 @@ import type { Pair } from "./paged-cache.ts";
 /** REMAINDER_BIAS of shaders/lib/remainder.wgsl. */
 const REMAINDER_BIAS = 0.6;
 
-/**
- * Softmax attention of one query [D] over `pairs`, scaled by 1 / sqrt(D), in f64. Zeros where there are
- * no pairs. `remainder`: pairs that were dropped, in sum, [n, keys [D], values [D]]. Twin of shaders/attention_decode.wgsl with shaders/attention_combine.wgsl.
- */
-export function attend(
+/** ln of the sum of exp(logit) of what a query attends to. */
+export function attentionLse(
   query: ArrayLike<number>,
   kept: readonly Pick<Pair, "key" | "value">[],
   remainder: ArrayLike<number> = [0],
+): number {
+  const logits = logitsOf(query, kept, remainder).logits;
+  const highest = Math.max(...logits);
+  return highest + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - highest), 0));
+}
+
+/** What a query attends to, the remainder as one more pair, and its logits. */
+function logitsOf(
+  query: ArrayLike<number>,
+  kept: readonly Pick<Pair, "key" | "value">[],
+  remainder: ArrayLike<number>,
 ) {
   const dim = query.length;
   const dropped = remainder[0]!;
@@ -23,6 +31,20 @@ export function attend(
     return sum / Math.sqrt(dim);
   });
   if (dropped > 0) logits[kept.length]! += Math.log(dropped) + REMAINDER_BIAS;
+  return { pairs, logits };
+}
+
+/**
+ * Softmax attention of one query [D] over `pairs`, scaled by 1 / sqrt(D), in f64. Zeros where there are
+ * no pairs. `remainder`: pairs that were dropped, in sum, [n, keys [D], values [D]]. Twin of shaders/attention_decode.wgsl with shaders/attention_combine.wgsl.
+ */
+export function attend(
+  query: ArrayLike<number>,
+  kept: readonly Pick<Pair, "key" | "value">[],
+  remainder: ArrayLike<number> = [0],
+) {
+  const dim = query.length;
+  const { pairs, logits } = logitsOf(query, kept, remainder);
   const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const out = new Float64Array(dim);
   let total = 0;

@@ -1,4 +1,4 @@
-import { attend } from "./attention-decode.ts";
+import { attend, attentionLse } from "./attention-decode.ts";
 import type { Pair } from "./paged-cache.ts";
 
 /**
@@ -12,15 +12,14 @@ export function attendChunk(
   chunk: readonly Pair[],
   window = 0,
   remainder: ArrayLike<number> = [0],
-): Float64Array[] {
+): { out: Float64Array; lse: number }[] {
   const visible = (pair: Pair, r: number): boolean =>
     window === 0 || chunk[r]!.position - pair.position < window;
   return queries.map((query, r) => {
-    const past = [...cached, ...chunk.slice(0, r + 1)];
-    return attend(
-      query,
-      past.filter((pair) => visible(pair, r)),
-      remainder,
-    );
+    const past = [...cached, ...chunk.slice(0, r + 1)].filter((pair) => visible(pair, r));
+    return {
+      out: attend(query, past, remainder),
+      lse: attentionLse(query, past, remainder),
+    };
   });
 }

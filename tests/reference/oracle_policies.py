@@ -304,7 +304,12 @@ class Simulation:
         k = self.k[layer, g, :n]
         logits = q[0, g * group : (g + 1) * group] @ k.T / math.sqrt(k.shape[-1])
         seen = self.kept[layer, g, :n] & (torch.arange(n) <= positions[:, None])
-        return logits.masked_fill(~seen, -math.inf).softmax(-1)
+        logits = logits.masked_fill(~seen, -math.inf)
+        if self.policy.get("remembers"):
+            key, _, bias = (x[g] for x in self.remainder(layer))
+            rest = q[0, g * group : (g + 1) * group] @ key / math.sqrt(k.shape[-1]) + bias
+            return torch.cat([logits, rest[..., None]], -1).softmax(-1)[..., :n]
+        return logits.softmax(-1)
 
     def observe(self, layer, g, q, positions):
         n = int(positions[-1]) + 1

@@ -300,7 +300,7 @@ class PromptCost {
       const byKernel = new Map<string, Dispatch[]>();
       for (const layer of globalLayers(transformer.config))
         for (const dispatch of [
-          ...(scored ? scorer.block(this.sequence.settings, layer, queries) : []),
+          ...(scored ? scorer.block(this.sequence.settings, layer) : []),
           ...compressor.absorb(layer, remembers),
         ]) {
           const { label } = dispatch.kernel;
