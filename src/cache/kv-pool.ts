@@ -107,10 +107,15 @@ export class KvPool {
 
   /** What one lane's heads have dropped is what another's have, too. */
   copyRemainders(from: number, to: number): void {
-    const kept = this.gpu.ledger.storage("staging", "remainders", this.tables.size);
-    this.gpu.copy(this.tables, kept);
+    const { device, ledger } = this.gpu;
+    // A buffer cannot be copied onto itself.
+    const { size } = this.tables;
+    const kept = ledger.storage("staging", "remainders", size);
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.tables, 0, kept, 0, size);
+    device.queue.submit([encoder.finish()]);
     this.moveRemainders(kept, this.maxPages, [[from, to]]);
-    this.gpu.ledger.destroy(kept);
+    ledger.destroy(kept);
   }
 
   /** Makes page-table rows at least `pages` long. */

@@ -45,11 +45,14 @@ test("what eviction takes is measured, of decoding and of prompts that fit and t
       expect(decode).toMatchObject({ history: 300, every: policy === "winnow" ? 16 : 1 });
       expect(decode.scoreMs !== 0).toBe(policy === "winnow");
       expect(prefill.map(({ prompt }) => prompt)).toEqual([128, 300]);
-      for (const { kernels, restMs } of prefill) {
+      for (const { prompt, kernels, restMs } of prefill) {
         expect(Number.isFinite(restMs)).toBe(true);
         const names = Object.keys(kernels).map((name) => name.split(" ")[0]);
-        const scoring = policy === "winnow" ? ["observe_lse", "observe", "score_cache"] : [];
-        expect(names).toEqual([...scoring, "evict_select", "kv_move"]);
+        const plain = ["evict_select", "kv_move"];
+        const scoring = policy === "winnow" ? ["observe", "score_cache"] : [];
+        expect(names.filter((name) => name !== "remember_block")).toEqual([...scoring, ...plain]);
+        const remembered = names.filter((name) => name === "remember_block").length;
+        expect(remembered).toBe(policy === "winnow" && prompt > 128 ? 2 : 0);
       }
     }
   }

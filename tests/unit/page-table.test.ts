@@ -62,6 +62,8 @@ const wordsOf = (buffer: GPUBuffer): Uint32Array => (buffer as unknown as FakeBu
 interface Chat {
   sequence: KvSequence;
   slots: number[][];
+  /** What each has dropped, in sum: one number. */
+  dropped: number[];
   seen: number;
 }
 
@@ -77,7 +79,7 @@ class Simulation {
 
   open(budget: number | "full"): Chat {
     const sequence = new KvSequence(this.pool, settings(budget));
-    const chat = { sequence, slots: [[], [], [], []], seen: 0 };
+    const chat = { sequence, slots: [[], [], [], []], dropped: [0, 0, 0, 0], seen: 0 };
     this.chats.push(chat);
     return chat;
   }
@@ -93,6 +95,10 @@ class Simulation {
         slab[wordOf(row, slot)] = this.mark;
       }
       row[0] = slots.length;
+    });
+    this.eachRemainder(chat, (remainder, i) => {
+      chat.dropped[i]! += this.mark + i;
+      remainder.fill(chat.dropped[i]!);
     });
     chat.seen += tokens;
     chat.sequence.advance(tokens);
@@ -121,7 +127,8 @@ class Simulation {
 
   fork(chat: Chat): void {
     const slots = chat.slots.map((each) => [...each]);
-    this.chats.push({ sequence: chat.sequence.fork(), slots, seen: chat.seen });
+    const dropped = [...chat.dropped];
+    this.chats.push({ sequence: chat.sequence.fork(), slots, dropped, seen: chat.seen });
   }
 
   free(chat: Chat): void {
@@ -142,6 +149,9 @@ class Simulation {
         pages += Math.ceil(slots.length / P);
         pairs += slots.length;
       });
+      this.eachRemainder(chat, (remainder, i) => {
+        expect(remainder.every((word) => word === chat.dropped[i])).toBe(true);
+      });
       owned += pages;
       const { pairsKept, pairsEvicted, tokensSeen, bytes } = chat.sequence.usage();
       expect(pairsKept).toBe(pairs);
@@ -154,6 +164,14 @@ class Simulation {
     const { slabs, tables, lanes } = this.pool;
     const bytes = [...slabs, tables, lanes].reduce((sum, { size }) => sum + size, 0);
     expect(this.pool.gpu.ledger.report()).toMatchObject({ kv: bytes, staging: 0 });
+  }
+
+  private eachRemainder(chat: Chat, use: (remainder: Uint32Array, i: number) => void) {
+    for (let i = 0; i < 4; i += 1) {
+      const row = this.pool.rowWord(chat.sequence.lane, i >> 1, i & 1);
+      const at = row + 2 + this.pool.maxPages;
+      use(wordsOf(this.pool.tables).subarray(at, at + 1 + 2 * SHAPE.headDim), i);
+    }
   }
 
   /** Calls `use` with the slots, the page-table row and the slab of every (layer, kv head). */
