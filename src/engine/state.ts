@@ -12,7 +12,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { setProductPlan } from "../kernels/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sample.ts";
-import { blockRows, DECODE_ROWS } from "../model/buffers.ts";
+import { blockRows } from "../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { type CacheKernels, compileCacheKernels, Transformer } from "../model/transformer.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";

@@ -1,4 +1,3 @@
-import type { CacheRequest } from "../cache/budget.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { sha256OfText } from "../formats/sha256.ts";
 import { type Batch, batchesOf, needsReference } from "./batches.ts";
