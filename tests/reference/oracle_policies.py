@@ -155,7 +155,8 @@ def winnow_prompt(head, k, v, positions, last, weights, cached):
         return torch.cat([x[:cached], rows])
 
     plain = head.rope(k, -positions)
-    scores = z(winnow(head, k, v, positions, last)) + z(keydiff(head, plain, v, positions, last).double())
+    novelty = z(keydiff(head, plain, v, positions, last).double())
+    scores = z(winnow(head, k, v, positions, last)) + 3 * novelty
     seen = most_of_neighbours(weights.double().mean(1).amax(0), 21)
     return z(most_of_neighbours(scores, 9)) + 0.25 * z((seen + 1e-6).log())
 

@@ -8,7 +8,7 @@ import { OFFSETS } from "./tri-attention.ts";
  * - Each kv head weighs for itself what tells future attention, by a fit made at calibration: the logit of the
  *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
  *   keys (KeyDiff), the Q-Filter. While decoding that is the score.
- * - A prompt is read in full before anything is dropped. Then what sets a key apart counts as much as the fit,
+ * - A prompt is read in full before anything is dropped. Then what sets a key apart counts three times the fit,
  *   rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
  *   side, counts too: where a question is, is what it asks for.
  * - Heads get budgets by how much the layer's output suffers without the pages.
@@ -37,7 +37,7 @@ export const winnow: Policy = {
         dot: dot!,
         norm: length!,
         plainNovelty: 1,
-        weights: [1, 1, 0.25],
+        weights: [1, 3, 0.25],
         filter: filter!,
         expectedQuery: ofEachHead(queryMeans!, frequencies, scale),
         pairWeights: unexplained!,
