@@ -25,7 +25,7 @@ describe("planMemory", () => {
     // Of the default policy: coefficients, filter, the expected query of each of the group's heads, pair weights.
     const scoring = 16 + D + (H / G) * D + D / 2;
     const weights = 4 * (V * E + L * layer + E + L * G * (D + scoring) + rope);
-    const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + F;
+    const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + H + F;
     const partials = H * 32 * (D + 2);
     const B = 2048; // rows of a prompt block
     const moves = G * (1 + 2 * B);
