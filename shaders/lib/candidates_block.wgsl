@@ -54,11 +54,10 @@ fn candidate_value(c: Candidate, octet: u32) -> Octet {
 
 // The queries that `observe` observes: the last of the block, which are the last of its last chunk.
 struct ObservedQuery {
-  index: u32, // among all that are observed
   row: u32,   // of qkv
   sees: u32,  // rows of the block that it sees, itself included
 }
 fn observed_queries() -> u32 { return eviction.queries; }
 fn observed_query(z: u32, q: u32) -> ObservedQuery {
-  return ObservedQuery(q, eviction.first_query + q, eviction.rows - eviction.queries + q + 1u);
+  return ObservedQuery(eviction.first_query + q, eviction.rows - eviction.queries + q + 1u);
 }

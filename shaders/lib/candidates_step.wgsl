@@ -39,9 +39,8 @@ fn candidate_value(c: Candidate, octet: u32) -> Octet {
 
 // The queries that `observe` observes: the row's own.
 struct ObservedQuery {
-  index: u32, // among all that are observed
   row: u32,   // of qkv
   sees: u32,  // rows of the prompt block that it sees, itself included
 }
 fn observed_queries() -> u32 { return 1u; }
-fn observed_query(z: u32, q: u32) -> ObservedQuery { return ObservedQuery(z, z, 0u); }
+fn observed_query(z: u32, q: u32) -> ObservedQuery { return ObservedQuery(z, 0u); }
