@@ -40,9 +40,18 @@ function lease(device: GPUDevice): GPUDevice {
   const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
     end = resolve;
   });
+  let ended = false;
   return overlay(device, {
     lost,
-    destroy: () => end({ reason: "destroyed", message: "closed" } as GPUDeviceLostInfo),
+    destroy: () => {
+      ended = true;
+      end({ reason: "destroyed", message: "closed" } as GPUDeviceLostInfo);
+    },
+    // What goes wrong on the device afterwards is another lease's.
+    addEventListener: (type: string, listener: (event: Event) => void) =>
+      device.addEventListener(type, (event) => {
+        if (!ended) listener(event);
+      }),
     createComputePipelineAsync: async (descriptor: GPUComputePipelineDescriptor) => {
       const pipeline = await device.createComputePipelineAsync(descriptor);
       pipelines.add(pipeline);
