@@ -107,7 +107,10 @@ function keepingOrder(
   return order;
 }
 
-/** Attention of `queries` [r, D] over the first pairs of `order`, as many as each budget, and over all: [B + 1][r D]. */
+/**
+ * Attention of `queries` [r, D] over the first pairs of `order`, as many as each budget, and over all: [B + 1][r D].
+ * The pairs that a budget leaves out attend as their mean, as in the cache (shaders/lib/remainder.wgsl).
+ */
 function keptAttention(
   { keys, values }: HeadSequence,
   queries: Float32Array,
@@ -115,6 +118,11 @@ function keptAttention(
   order: Uint32Array,
 ): Float32Array[] {
   const out = [...LOSS_BUDGETS, 0].map(() => new Float32Array(queries.length));
+  const rests = LOSS_BUDGETS.map((budget) => ({
+    count: Math.max(0, order.length - budget),
+    keys: sumOf(keys, dim, order.subarray(budget)),
+    values: sumOf(values, dim, order.subarray(budget)),
+  }));
   const logits = new Float32Array(order.length);
   const sum = new Float64Array(dim);
   for (let at = 0; at < queries.length; at += dim) {
@@ -128,9 +136,19 @@ function keptAttention(
     sum.fill(0);
     let mass = 0;
     const store = (index: number): void => {
+      const rest = rests[index];
+      let weight = 0;
+      if (rest && rest.count > 0) {
+        let dot = 0;
+        for (let i = 0; i < dim; i++) dot += queries[at + i]! * rest.keys[i]!;
+        const logit = dot / rest.count / Math.sqrt(dim) + REMAINDER_BIAS;
+        weight = Math.exp(logit - highest); // of each of its pairs
+      }
+      const all = mass + weight * (rest?.count ?? 0);
       // What a head attends to may all be gone: then nothing of the sum is left to share out.
-      const scale = 1 / Math.max(mass, SMALLEST_MASS);
-      for (let i = 0; i < dim; i++) out[index]![at + i] = sum[i]! * scale;
+      const scale = 1 / Math.max(all, SMALLEST_MASS);
+      for (let i = 0; i < dim; i++)
+        out[index]![at + i] = (sum[i]! + weight * (rest?.values[i] ?? 0)) * scale;
     };
     let budget = 0;
     for (let n = 0; n < order.length; n++) {
@@ -143,6 +161,16 @@ function keptAttention(
   }
   return out;
 }
+
+/** [D]: the sum of the vectors [T, D] that `chosen` names. */
+function sumOf(vectors: Float32Array, dim: number, chosen: Uint32Array): Float64Array {
+  const sum = new Float64Array(dim);
+  for (const n of chosen) for (let i = 0, at = n * dim; i < dim; i++, at++) sum[i]! += vectors[at]!;
+  return sum;
+}
+
+/** As in shaders/lib/remainder.wgsl. */
+const REMAINDER_BIAS = 0.6;
 
 /** Keeps a quotient finite. */
 const SMALLEST_MASS = 1e-30;

@@ -1,10 +1,15 @@
 // Scores of all candidates of an eviction anew: scores that change with time, with what else is cached, or
 // with the policy. One workgroup a kv head (and row of a step); scores are left where the candidates are.
 //
-// A score is the sum of two parts, each a sum of features times the head's coefficients (cache/policies):
-//   importance  what queries will look for: dot products with the head's calibrated vectors, norms, age, and
-//               -cos(key, mean of the unit keys of all candidates), KeyDiff (arXiv 2504.15364)
-//   novelty     the same of keys as before RoPE
+// A score is the weighted sum of parts:
+//   importance  what queries will look for: a sum of features times the head's coefficients (cache/policies), dot
+//               products with its calibrated vectors, norms, age, and -cos(key, mean of the unit keys of all
+//               candidates), KeyDiff (arXiv 2504.15364)
+//   novelty     the last of these of keys as before RoPE
+//   key spread, value spread
+//               how far keys (as before RoPE) and values stray: root mean square over the channels of the distance
+//               from the channel's mean over the candidates, in its deviations there. LagKV (arXiv 2504.04704) puts
+//               a pair to the ranges of the chunk that follows instead
 // With STANDARDISE each part is divided by its standard deviation over the candidates, so that parts of
 // different units add up; a constant shift changes no choice. With POOL rows of a prompt block then take the
 // highest score among POOL rows on either side: what is kept is kept with its surroundings. With OBSERVED
@@ -12,10 +17,10 @@
 //
 // Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64 or 256), HEAD_STRIDE, QUERIES (expected queries a head,
 // at least 1); what is used: MOVING, PAIR_NORM,
-// QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY, STANDARDISE, POOL, OBSERVED; lib/candidates_*, lib/rope,
+// QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY, SPREAD, STANDARDISE, POOL, OBSERVED; lib/candidates_*, lib/rope,
 // lib/score. Workgroups: (1, G, rows of a step, or 1).
-// Bytes: a key (and value) a candidate, read once for each of anchor, deviations, scores. Flops: 2 D a feature
-// and candidate (D^2 for QUADRATIC). Workgroup memory: 6 WORKGROUP + (QUERIES + 2) D f32 (12 KiB at WORKGROUP 256,
+// Bytes: a key (and value) a candidate, read once for each of anchor, channels, deviations, scores. Flops: 2 D a feature
+// and candidate (D^2 for QUADRATIC). Workgroup memory: 5 WORKGROUP + (QUERIES + 6) D f32 (15 KiB at WORKGROUP 256,
 // D 256, QUERIES 4). There are only G workgroups, each bound by the latency of its loads: the more threads, the
 // fewer rounds of them.
 
@@ -44,8 +49,7 @@ const QUADRATIC_FORM = 6u;
 const LOG_VALUE = 7u;
 const LOG_AGE = 8u;
 const NOVEL = 9u;
-const PLAIN_NOVEL = 10u;
-const PART_WEIGHTS = 12u; // of importance, novelty, observed attention
+const PART_WEIGHTS = 10u; // of importance, novelty, key spread, value spread, observed attention
 const FILTER = 16u;                       // [D]
 const EXPECTED_QUERY = FILTER + HEAD_DIM; // [QUERIES, D], before RoPE
 const PAIR_WEIGHTS = EXPECTED_QUERY + QUERIES * HEAD_DIM; // [D/2]
@@ -54,9 +58,10 @@ const COVARIANCE = PAIR_WEIGHTS + HALF_DIM;     // [D, D], before RoPE, where QU
 var<workgroup> sh_moving: array<vec4<f32>, QUERIES * QUADS>; // the expected queries, turned to the present
 var<workgroup> sh_anchor: array<vec4<f32>, QUADS>; // of unit length
 var<workgroup> sh_plain_anchor: array<vec4<f32>, QUADS>;
-var<workgroup> sh_inverse: array<f32, WORKGROUP>;
+var<workgroup> sh_mean: array<vec4<f32>, 2u * QUADS>; // of each channel of keys as before RoPE, then of values
+var<workgroup> sh_inverse_deviation: array<vec4<f32>, 2u * QUADS>;
 var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP>;
-var<workgroup> sh_pool: array<f32, WORKGROUP + 2u * POOL>;
+var<workgroup> sh_tile: array<f32, WORKGROUP + 2u * POOL>; // a number a candidate
 
 // Dimensions [8 o, 8 o + 8) of a key and their partners D/2 further on: what RoPE turns together.
 struct Pairs { low: Octet, high: Octet }
@@ -115,6 +120,10 @@ fn add_scaled(sum: Pairs, k: Pairs, x: f32) -> Pairs {
   );
 }
 
+fn scaled(k: Pairs, x: f32) -> Pairs {
+  return Pairs(Octet(x * k.low.low, x * k.low.high), Octet(x * k.high.low, x * k.high.high));
+}
+
 // The expected queries as they will be at position `last`.
 fn turn_expected_queries(t: u32, base: u32, last: u32) {
   for (var i = t; i < QUERIES * QUADS / 2u; i += WORKGROUP) {
@@ -160,15 +169,15 @@ fn find_anchors(t: u32, h: Head) {
       let c = candidate_at(start + t, h.count, h.row, h.kv_head);
       var square = 0.0;
       for (var i = 0u; i < HALF_OCTETS; i += 1u) { square += square_of(key_pairs(c, i)); }
-      sh_inverse[t] = inverseSqrt(max(square, TINY));
+      sh_tile[t] = inverseSqrt(max(square, TINY));
     }
     workgroupBarrier();
     let end = select(0u, min(WORKGROUP, h.total - start), share < SHARES);
     for (var i = share; i < end; i += SHARES) {
       let c = candidate_at(start + i, h.count, h.row, h.kv_head);
       let k = key_pairs(c, o);
-      if (NOVELTY) { sum = add_scaled(sum, k, sh_inverse[i]); }
-      if (PLAIN_NOVELTY) { plain = add_scaled(plain, turned_back(k, candidate_position(c), o), sh_inverse[i]); }
+      if (NOVELTY) { sum = add_scaled(sum, k, sh_tile[i]); }
+      if (PLAIN_NOVELTY) { plain = add_scaled(plain, turned_back(k, candidate_position(c), o), sh_tile[i]); }
     }
     workgroupBarrier();
   }
@@ -191,6 +200,73 @@ fn find_anchors(t: u32, h: Head) {
       sh_plain_anchor[q + QUADS / 2u + 1u] = all.high.high;
     }
   }
+}
+
+// Dimensions of a key as before RoPE (`of_values` 0) or of a value (1), as they are.
+fn plain_pairs(c: Candidate, of_values: u32, o: u32) -> Pairs {
+  let scales = candidate_scales(c);
+  if (of_values == 1u) {
+    let low = candidate_value(c, o);
+    let high = candidate_value(c, o + HALF_OCTETS);
+    return scaled(Pairs(low, high), scales.y);
+  }
+  return scaled(turned_back(key_pairs(c, o), candidate_position(c), o), scales.x);
+}
+
+// One over the standard deviation of each channel, from sums over `total`, as deviations from `origin`, and of squares;
+// 0 of a channel that is the same of all.
+fn channel_deviation(origin: vec4<f32>, mean: vec4<f32>, square: vec4<f32>) -> vec4<f32> {
+  let variance = square - mean * mean;
+  let level = origin + mean;
+  return select(vec4<f32>(), inverseSqrt(max(variance, vec4<f32>(TINY))), variance > 1e-10 * level * level);
+}
+
+// Mean and deviation of each channel over all candidates, from a candidate's distance to one in their middle: the
+// first of a prompt are unlike the others, and sums of squares must stay exact enough.
+fn find_channels(t: u32, h: Head) {
+  let o = t % HALF_OCTETS;
+  let share = t / HALF_OCTETS; // SHARES and above: threads left over
+  let total = f32(h.total);
+  for (var of_values = 0u; of_values < 2u; of_values += 1u) {
+    let origin = plain_pairs(candidate_at(h.total / 2u, h.count, h.row, h.kv_head), of_values, o);
+    // Set to 0 in words: see quadratic_form.
+    var sum = scaled(origin, 0.0);
+    var squares = sum;
+    let end = select(0u, h.total, share < SHARES);
+    for (var i = share; i < end; i += SHARES) {
+      let c = candidate_at(i, h.count, h.row, h.kv_head);
+      let x = add_scaled(plain_pairs(c, of_values, o), origin, -1.0);
+      sum = add_scaled(sum, x, 1.0);
+      squares = Pairs(
+        Octet(squares.low.low + x.low.low * x.low.low, squares.low.high + x.low.high * x.low.high),
+        Octet(squares.high.low + x.high.low * x.high.low, squares.high.high + x.high.high * x.high.high),
+      );
+    }
+    let mean = scaled(sum_of_pairs(sum, t), 1.0 / total);
+    let square = scaled(sum_of_pairs(squares, t), 1.0 / total);
+    if (t < HALF_OCTETS) {
+      let at = of_values * QUADS + 2u * t;
+      sh_mean[at] = origin.low.low + mean.low.low;
+      sh_mean[at + 1u] = origin.low.high + mean.low.high;
+      sh_mean[at + QUADS / 2u] = origin.high.low + mean.high.low;
+      sh_mean[at + QUADS / 2u + 1u] = origin.high.high + mean.high.high;
+      sh_inverse_deviation[at] = channel_deviation(origin.low.low, mean.low.low, square.low.low);
+      sh_inverse_deviation[at + 1u] = channel_deviation(origin.low.high, mean.low.high, square.low.high);
+      sh_inverse_deviation[at + QUADS / 2u] = channel_deviation(origin.high.low, mean.high.low, square.high.low);
+      sh_inverse_deviation[at + QUADS / 2u + 1u]
+        = channel_deviation(origin.high.high, mean.high.high, square.high.high);
+    }
+  }
+}
+
+// Of dimensions [8 o, 8 o + 8) and their partners: the sum of squared distances from the channels' means, in their deviations.
+fn strayed(x: Pairs, of_values: u32, o: u32) -> f32 {
+  let at = of_values * QUADS + 2u * o;
+  let a = (x.low.low - sh_mean[at]) * sh_inverse_deviation[at];
+  let b = (x.low.high - sh_mean[at + 1u]) * sh_inverse_deviation[at + 1u];
+  let c = (x.high.low - sh_mean[at + QUADS / 2u]) * sh_inverse_deviation[at + QUADS / 2u];
+  let d = (x.high.high - sh_mean[at + QUADS / 2u + 1u]) * sh_inverse_deviation[at + QUADS / 2u + 1u];
+  return dot(a, a) + dot(b, b) + dot(c, c) + dot(d, d);
 }
 
 // One over the anchors' lengths.
@@ -264,8 +340,8 @@ fn expected_logit(dots: array<f32, QUERIES>) -> f32 {
   return highest + log(sum);
 }
 
-// Importance and novelty, unweighted.
-fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
+// Importance, novelty, key spread and value spread, unweighted.
+fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
   let position = candidate_position(c);
   let scales = candidate_scales(c);
   var square = 0.0;
@@ -273,6 +349,7 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
   var moving = array<f32, QUERIES>();
   var pair_norm = 0.0;
   var anchored = vec2<f32>();
+  var spread = vec2<f32>();
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = key_pairs(c, o);
     square += square_of(k);
@@ -287,7 +364,14 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
       pair_norm += dot(first, head_quad(at)) + dot(second, head_quad(at + 4u));
     }
     if (NOVELTY) { anchored.x += dot_pairs(k, anchor_pairs(o)); }
-    if (PLAIN_NOVELTY) { anchored.y += dot_pairs(turned_back(k, position, o), plain_anchor_pairs(o)); }
+    if (PLAIN_NOVELTY || SPREAD) {
+      let plain = turned_back(k, position, o);
+      if (PLAIN_NOVELTY) { anchored.y += dot_pairs(plain, plain_anchor_pairs(o)); }
+      if (SPREAD) {
+        spread.x += strayed(scaled(plain, scales.x), 0u, o);
+        spread.y += strayed(plain_pairs(c, 1u, o), 1u, o);
+      }
+    }
   }
   anchored *= inverse_anchors * inverseSqrt(max(square, TINY));
   let data = h.base;
@@ -307,58 +391,71 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
   }
   if (VALUE) { importance += head_data[data + LOG_VALUE] * log_value_norm(c, scales.y); }
   if (NOVELTY) { importance -= head_data[data + NOVEL] * anchored.x; }
-  return vec2<f32>(importance, -head_data[data + PLAIN_NOVEL] * anchored.y);
+  return vec4<f32>(importance, -anchored.y, sqrt(spread / f32(HEAD_DIM)));
 }
 
-// One over the standard deviations that two sums and two sums of squares over `total` tell, as deviations from
-// `origin`; 0 of a part that is the same of all. Every thread must call it, with its own sums.
-fn inverse_deviations(t: u32, total: u32, origin: vec2<f32>, sum: vec2<f32>, squares: vec2<f32>) -> vec2<f32> {
+// What all threads' `mine` add up to. Every thread must call it.
+fn sum_of_threads(t: u32, mine: vec4<f32>) -> vec4<f32> {
   workgroupBarrier();
-  sh_sums[t] = vec4<f32>(sum, squares);
+  sh_sums[t] = mine;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (t < stride) { sh_sums[t] += sh_sums[t + stride]; }
   }
   workgroupBarrier();
-  let mean = sh_sums[0].xy / f32(total);
-  let variance = sh_sums[0].zw / f32(total) - mean * mean;
-  let level = origin + mean;
-  let varies = variance > 1e-10 * level * level;
-  return select(vec2<f32>(), inverseSqrt(max(variance, vec2<f32>(TINY))), varies);
+  return sh_sums[0];
 }
 
-// What parts are multiplied by, for STANDARDISE. Deviations are taken from the first candidate's parts: sums of
-// squares then stay exact enough.
-fn part_deviations(t: u32, h: Head, inverse_anchors: vec2<f32>) -> vec2<f32> {
-  let origin = parts_of(candidate_at(0u, h.count, h.row, h.kv_head), h, inverse_anchors);
-  var sum = vec2<f32>();
-  var squares = vec2<f32>();
-  for (var i = t; i < h.total; i += WORKGROUP) {
-    let x = parts_of(candidate_at(i, h.count, h.row, h.kv_head), h, inverse_anchors) - origin;
-    sum += x;
-    squares += x * x;
+// One over the standard deviations that sums and sums of squares over `total` tell, as deviations from
+// `origin`; 0 of a part that is the same of all. Every thread must call it, with its own sums.
+fn inverse_deviations(t: u32, total: u32, origin: vec4<f32>, sum: vec4<f32>, squares: vec4<f32>) -> vec4<f32> {
+  let mean = sum_of_threads(t, sum) / f32(total);
+  return channel_deviation(origin, mean, sum_of_threads(t, squares) / f32(total));
+}
+
+// Scores all candidates, but for what the block's rows share. The parts of the first are the origin of deviations: sums of
+// squares then stay exact enough. In three rounds of one loop, since what is inlined costs compilers as often as it is called.
+fn score_all(t: u32, h: Head, inverse_anchors: vec2<f32>) {
+  var weights = head_quad(h.base + PART_WEIGHTS);
+  var origin = vec4<f32>();
+  var sum = vec4<f32>();
+  var squares = vec4<f32>();
+  for (var round = select(2u, 0u, STANDARDISE); round < 3u; round += 1u) {
+    let end = select(h.total, 1u, round == 0u);
+    for (var i = select(t, 0u, round == 0u); i < end; i += WORKGROUP) {
+      let c = candidate_at(i, h.count, h.row, h.kv_head);
+      let x = parts_of(c, h, inverse_anchors);
+      if (round == 0u) {
+        origin = x;
+      } else if (round == 1u) {
+        sum += x - origin;
+        squares += (x - origin) * (x - origin);
+      } else {
+        set_candidate_score(c, dot(weights, x));
+      }
+    }
+    if (round == 1u) { weights *= inverse_deviations(t, h.total, origin, sum, squares); }
   }
-  return inverse_deviations(t, h.total, origin, sum, squares);
 }
 
-// Gives every row of the block the highest score among POOL rows on either side, tile by tile: `sh_pool` has a
+// Gives every row of the block the highest score among POOL rows on either side, tile by tile: `sh_tile` has a
 // tile's scores as they were, with POOL of its neighbours' on either side.
 fn pool_block(t: u32, h: Head) {
   for (var start = h.count; start < h.total; start += WORKGROUP) {
     // The last POOL of the tile before are not in the pages any more.
     var before = 0.0;
-    if (t < POOL) { before = sh_pool[WORKGROUP + t]; }
+    if (t < POOL) { before = sh_tile[WORKGROUP + t]; }
     workgroupBarrier();
-    if (t < POOL) { sh_pool[t] = select(before, LOWEST, start == h.count); }
+    if (t < POOL) { sh_tile[t] = select(before, LOWEST, start == h.count); }
     for (var i = t; i < WORKGROUP + POOL; i += WORKGROUP) {
       var score = LOWEST;
       if (start + i < h.total) { score = candidate_score(candidate_at(start + i, h.count, h.row, h.kv_head)); }
-      sh_pool[POOL + i] = score;
+      sh_tile[POOL + i] = score;
     }
     workgroupBarrier();
     if (start + t < h.total) {
       var highest = LOWEST;
-      for (var d = 0u; d <= 2u * POOL; d += 1u) { highest = max(highest, sh_pool[t + d]); }
+      for (var d = 0u; d <= 2u * POOL; d += 1u) { highest = max(highest, sh_tile[t + d]); }
       set_candidate_score(candidate_at(start + t, h.count, h.row, h.kv_head), highest);
     }
     storageBarrier();
@@ -368,12 +465,13 @@ fn pool_block(t: u32, h: Head) {
 
 // Adds the logarithm of observed attention, both in units of their deviations.
 fn add_observed(t: u32, h: Head, weight: f32) {
-  var sum = vec2<f32>();
-  var squares = vec2<f32>();
-  let origin = vec2<f32>(candidate_score(candidate_at(0u, h.count, h.row, h.kv_head)), log_observed(h.kv_head, 0u));
+  var sum = vec4<f32>();
+  var squares = vec4<f32>();
+  let first = candidate_score(candidate_at(0u, h.count, h.row, h.kv_head));
+  let origin = vec4<f32>(first, log_observed(h.kv_head, 0u), 0.0, 0.0);
   for (var i = t; i < h.total; i += WORKGROUP) {
     let score = candidate_score(candidate_at(i, h.count, h.row, h.kv_head));
-    let x = vec2<f32>(score, log_observed(h.kv_head, i)) - origin;
+    let x = vec4<f32>(score, log_observed(h.kv_head, i), 0.0, 0.0) - origin;
     sum += x;
     squares += x * x;
   }
@@ -397,14 +495,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let h = Head(work.lane, work.last, total, count, row, kv_head, base);
   if (MOVING) { turn_expected_queries(t, base, work.last); }
   if (NOVELTY || PLAIN_NOVELTY) { find_anchors(t, h); }
+  if (SPREAD) { find_channels(t, h); }
   workgroupBarrier();
   let inverse_anchors = inverse_lengths();
-  var weights = vec2<f32>(head_data[base + PART_WEIGHTS], head_data[base + PART_WEIGHTS + 1u]);
-  if (STANDARDISE) { weights *= part_deviations(t, h, inverse_anchors); }
-  for (var i = t; i < total; i += WORKGROUP) {
-    let c = candidate_at(i, count, row, kv_head);
-    set_candidate_score(c, dot(weights, parts_of(c, h, inverse_anchors)));
-  }
+  score_all(t, h, inverse_anchors);
   if (POOL > 0u) {
     storageBarrier();
     workgroupBarrier();
@@ -413,5 +507,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // All threads read the first candidate's score.
   storageBarrier();
   workgroupBarrier();
-  if (OBSERVED) { add_observed(t, h, head_data[base + PART_WEIGHTS + 2u]); }
+  if (OBSERVED) { add_observed(t, h, head_data[base + PART_WEIGHTS + 4u]); }
 }

@@ -1,3 +1,22 @@
+/** Weights of a score's parts; see shaders/score_cache.wgsl. */
+export interface PartWeights {
+  readonly importance: number;
+  /** Of the key before RoPE. */
+  readonly novelty: number;
+  readonly keySpread: number;
+  readonly valueSpread: number;
+  /** Of the logarithm of observed attention. */
+  readonly observed: number;
+}
+
+const IMPORTANCE: PartWeights = {
+  importance: 1,
+  novelty: 0,
+  keySpread: 0,
+  valueSpread: 0,
+  observed: 0,
+};
+
 /**
  * What score_cache knows of a kv head, as it lies in its buffer: COEFFICIENTS numbers, then vectors. The
  * order is that of shaders/score_cache.wgsl.
@@ -23,10 +42,8 @@ export interface HeadScore {
   readonly logAge?: number;
   /** Times -cos(key, anchor): KeyDiff; a part of importance. */
   readonly novelty?: number;
-  /** The same of keys as before RoPE: a part of its own. */
-  readonly plainNovelty?: number;
-  /** Weights of importance, plain novelty and the logarithm of observed attention. Default [1, 1, 0]. */
-  readonly weights?: readonly [importance: number, novelty: number, observed: number];
+  /** Of the score's parts. Default: importance 1, the others 0. */
+  readonly weights?: PartWeights;
   /** [D] */
   readonly filter?: ArrayLike<number>;
   /** [queries, D], before RoPE, half-split order. */
@@ -48,9 +65,7 @@ const SCALARS = [
   "logValue",
   "logAge",
   "novelty",
-  "plainNovelty",
 ] as const;
-const WEIGHTS_AT = 12;
 const COEFFICIENTS = 16;
 
 /** What makes a head's part longer or shorter. */
@@ -75,7 +90,8 @@ export function writeHeadScore(
   SCALARS.forEach((name, i) => {
     out[i] = score[name] ?? 0;
   });
-  out.set(score.weights ?? [1, 1, 0], WEIGHTS_AT);
+  const { importance, novelty, keySpread, valueSpread, observed } = score.weights ?? IMPORTANCE;
+  out.set([importance, novelty, keySpread, valueSpread, observed], SCALARS.length);
   let at = COEFFICIENTS;
   const vector = (values: ArrayLike<number> | undefined, length: number): void => {
     if (values) out.set(values, at);

@@ -62,6 +62,7 @@ export async function createScoreCache(
         VALUE: features.value === true,
         NOVELTY: features.novelty === true,
         PLAIN_NOVELTY: features.plainNovelty === true,
+        SPREAD: features.spread === true,
         STANDARDISE: features.standardise === true,
         POOL: features.pool ?? 0,
         OBSERVED: seesObserved,

@@ -10,7 +10,10 @@ export interface ScoreFeatures {
   readonly quadratic?: boolean;
   readonly value?: boolean;
   readonly novelty?: boolean;
+  /** Novelty of keys before RoPE, a part of its own. */
   readonly plainNovelty?: boolean;
+  /** How far keys and values stray from the others, two parts of their own. */
+  readonly spread?: boolean;
   /** Divide each part of the score by its standard deviation over the candidates. */
   readonly standardise?: boolean;
   /** Rows of a block on either side whose highest score a row takes. */

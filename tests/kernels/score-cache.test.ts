@@ -63,8 +63,7 @@ function randomHead(D: number, seed: number, quadratic = true, queries = 1): Req
     logValue: 1.5,
     logAge: -0.8,
     novelty: 2,
-    plainNovelty: 1.2,
-    weights: [0.9, 1.3, 0.8],
+    weights: { importance: 0.9, novelty: 1.3, keySpread: 1.1, valueSpread: -0.7, observed: 0.8 },
     filter: normals(random, D, 0.5),
     expectedQuery: normals(random, queries * D),
     pairWeights: normals(random, D / 2),
@@ -155,10 +154,13 @@ const blockScene = (shape: CacheShape, count: number, rows: number): Scene =>
     seed: count + rows + 1,
   });
 
+const NO_PART = { importance: 0, novelty: 0, keySpread: 0, valueSpread: 0, observed: 0 };
+const OF_IMPORTANCE = { ...NO_PART, importance: 1, observed: 1 };
+
 /** A zero coefficient but for one. */
 const only = (head: Required<HeadScore>, part: Partial<HeadScore>): HeadScore => {
   const { filter, expectedQuery, pairWeights, covariance } = head;
-  return { filter, expectedQuery, pairWeights, covariance, weights: [1, 1, 1], ...part };
+  return { filter, expectedQuery, pairWeights, covariance, weights: OF_IMPORTANCE, ...part };
 };
 
 describe("score_cache: each feature alone against its twin", () => {
@@ -169,7 +171,9 @@ describe("score_cache: each feature alone against its twin", () => {
     ["quadratic", { quadratic: true }, () => ({ quadratic: 1 })],
     ["value", { value: true }, () => ({ logValue: 1 })],
     ["novelty", { novelty: true }, () => ({ novelty: 1 })],
-    ["plainNovelty", { plainNovelty: true }, () => ({ plainNovelty: 1 })],
+    ["plainNovelty", { plainNovelty: true }, () => ({ weights: { ...NO_PART, novelty: 1 } })],
+    ["spread of keys", { spread: true }, () => ({ weights: { ...NO_PART, keySpread: 1 } })],
+    ["spread of values", { spread: true }, () => ({ weights: { ...NO_PART, valueSpread: 1 } })],
     ["observed", { observed: true }, () => ({ norm: 1 })],
     ["pool", { pool: 2 }, () => ({ norm: 1 })],
   ];
@@ -212,6 +216,7 @@ const ALL: ScoreFeatures = {
   value: true,
   novelty: true,
   plainNovelty: true,
+  spread: true,
   observed: true,
 };
 
@@ -251,6 +256,7 @@ describe("score_cache: as winnow scores a prompt", () => {
     value: true,
     novelty: true,
     plainNovelty: true,
+    spread: true,
     standardise: true,
     pool,
     observed: true,
@@ -288,19 +294,14 @@ describe("score_cache: as winnow scores a prompt", () => {
     const scene = blockScene(shape, 33, 70);
     const same = new Float32Array(G * ROOM).fill(0.02);
     const none = { moving: 0, pairNorm: 0, logValue: 0, novelty: 0 };
-    for (const heads of [
-      // Novelty, then importance.
-      all.map((head) => ({ ...head, plainNovelty: 0 })),
-      all.map((head) => only(head, { ...none, plainNovelty: 1 })),
-    ]) {
-      const scored = await prepare(shape, features(4), BLOCK, heads);
-      await expectTwin(scored, scene, target, () => true, 1e-4);
-      await expectTwin(scored, scene, target, () => true, 1e-4, same);
-    }
+    const heads = all.map((head) => only(head, { ...none, weights: head.weights }));
+    const scored = await prepare(shape, features(4), BLOCK, heads);
+    await expectTwin(scored, scene, target, () => true, 1e-4);
+    await expectTwin(scored, scene, target, () => true, 1e-4, same);
     // Of one candidate all parts are.
-    const scored = await prepare(shape, features(4), BLOCK, all);
+    const whole = await prepare(shape, features(4), BLOCK, all);
     const one = makeScene({ shape, lanes: [LANE, LANE], fill: () => ({ count: 0 }), rows: 1 });
-    await expectTwin(scored, one, target, () => true);
+    await expectTwin(whole, one, target, () => true);
   });
 
   test("a step: every expected query, what is in the cache alone", async () => {

@@ -154,9 +154,14 @@ def winnow_prompt(head, k, v, positions, last, weights, cached):
         rows = F.max_pool1d(x[None, cached:], size, stride=1, padding=size // 2)[0]
         return torch.cat([x[:cached], rows])
 
+    def strayed(x):
+        """How far from the others, root mean square over the channels in their deviations"""
+        x = x.double()
+        return ((x - x.mean(0)) / x.std(0, correction=0)).square().mean(-1).sqrt()
+
     plain = head.rope(k, -positions)
     novelty = z(keydiff(head, plain, v, positions, last).double())
-    scores = z(winnow(head, k, v, positions, last)) + 3 * novelty
+    scores = z(winnow(head, k, v, positions, last)) + 2 * novelty + z(strayed(plain)) + z(strayed(v))
     seen = most_of_neighbours(weights.double().mean(1).amax(0), 21)
     return z(most_of_neighbours(scores, 9)) + 0.25 * z((seen + 1e-6).log())
 

@@ -15,6 +15,7 @@ TOKENS = [420, 300]
 BUDGETS = [32, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024]
 SINKS, WINDOW, YOUNGEST = 4, 32, 16
 HORIZON, RIDGE, LOSS_TIMES = 192, 1e-3, 24
+REMAINDER_BIAS = 0.6
 OFFSETS = [2**i for i in range(10)]
 FREQUENCIES = 10000.0 ** (-torch.arange(0, D, 2, dtype=torch.float64) / D)
 
@@ -123,6 +124,18 @@ def fit_score(sequences, kv_head, means, lengths, filter):
     return beta[1:] / deviation
 
 
+def with_rest(queries, keys, values, chosen):
+    """Attention [H, D] over the chosen pairs; the others attend as their mean, in as many pairs (and see REMAINDER_BIAS)"""
+    queries, keys, values = queries.double(), keys.double(), values.double()
+    logits = (queries @ keys.T / D**0.5).masked_fill(~chosen, float("-inf"))
+    rest = ~chosen
+    if rest.any():
+        more = queries @ keys[rest].mean(0) / D**0.5 + rest.sum().double().log() + REMAINDER_BIAS
+        logits = torch.cat([logits, more[:, None]], -1)
+        values = torch.cat([values, values[rest].mean(0, keepdim=True)])
+    return logits.softmax(-1) @ values
+
+
 def head_loss(sequences, kv_head, means, lengths, filter, weights, output):
     """-> [B], mean over times of |Wo (kept - full)| / median length of the residual stream"""
     group = slice(kv_head * (H // G), (kv_head + 1) * (H // G))
@@ -148,7 +161,7 @@ def head_loss(sequences, kv_head, means, lengths, filter, weights, output):
                     chosen[free.topk(budget - int(chosen.sum())).indices] = True
                 else:  # the newest
                     chosen = (j < SINKS) | (j > t - (budget - SINKS))
-                kept = logits.masked_fill(~chosen, float("-inf")).softmax(-1) @ values[: t + 1].double()
+                kept = with_rest(s["queries"][row, group], keys[: t + 1], values[: t + 1], chosen)
                 error.append(torch.einsum("ehd,hd->e", wo, kept - full).norm())
             errors.append(torch.stack(error))
     stream = torch.cat([s["residual"] for s in sequences]).double().sort().values

@@ -39,6 +39,8 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
   const queries = Array.from({ length: (head.expectedQuery?.length ?? 0) / D }, (_, q) =>
     rotate(Array.from(head.expectedQuery!).slice(q * D, (q + 1) * D), c.last, frequencies),
   );
+  const keySpread = spreadOf(plain);
+  const valueSpread = spreadOf(candidates.map(({ value }) => value));
   const parts = candidates.map(({ key, value, position }, i) => {
     const norm = length(key);
     let importance =
@@ -57,12 +59,13 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
       importance += head.quadratic! * quadraticForm(turnedBack(key, c.last), head.covariance!);
     if (features.value) importance += head.logValue! * Math.log(Math.max(1e-6, length(value)));
     if (features.novelty) importance -= (head.novelty! * dot(key, anchor)) / norm;
-    let novelty = 0;
-    if (features.plainNovelty) novelty -= (head.plainNovelty! * dot(plain[i]!, plainAnchor)) / norm;
-    return [importance, novelty];
+    const novelty = features.plainNovelty ? -dot(plain[i]!, plainAnchor) / norm : 0;
+    return [importance, novelty, ...(features.spread ? [keySpread[i]!, valueSpread[i]!] : [0, 0])];
   });
-  const [ofImportance, ofNovelty, ofObserved] = head.weights ?? [1, 1, 0];
-  const weights = [ofImportance, ofNovelty].map(
+  const {
+    weights: own = { importance: 1, novelty: 0, keySpread: 0, valueSpread: 0, observed: 0 },
+  } = head;
+  const weights = [own.importance, own.novelty, own.keySpread, own.valueSpread].map(
     (weight, p) => weight * (features.standardise ? inverseDeviation(parts.map((x) => x[p]!)) : 1),
   );
   const { pool = 0 } = features;
@@ -74,8 +77,25 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
   );
   if (!features.observed) return pooled;
   const seen = candidates.map((_, i) => Math.log(c.observed[i]! + 1e-6));
-  const [own, theirs] = [inverseDeviation(pooled), ofObserved * inverseDeviation(seen)];
-  return pooled.map((score, i) => score * own + seen[i]! * theirs);
+  const [ofScore, ofSeen] = [inverseDeviation(pooled), own.observed * inverseDeviation(seen)];
+  return pooled.map((score, i) => score * ofScore + seen[i]! * ofSeen);
+}
+
+/** Root mean square over the channels, each standardised over the vectors. */
+function spreadOf(vectors: readonly Vector[]): number[] {
+  const count = vectors.length;
+  const channels = Array.from({ length: vectors[0]?.length ?? 0 }, (_, d) => {
+    const x = vectors.map((vector) => vector[d]!);
+    return { mean: x.reduce((a, b) => a + b, 0) / count, inverse: inverseDeviation(x) };
+  });
+  return vectors.map((vector) =>
+    Math.sqrt(
+      channels.reduce(
+        (sum, { mean, inverse }, d) => sum + ((vector[d]! - mean) * inverse) ** 2,
+        0,
+      ) / channels.length,
+    ),
+  );
 }
 
 const logSumExp = (x: readonly number[]): number => {

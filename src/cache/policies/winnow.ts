@@ -8,8 +8,8 @@ import { OFFSETS } from "./tri-attention.ts";
  * - Each kv head weighs for itself what tells future attention, by a fit made at calibration: the logit of the
  *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
  *   keys (KeyDiff), the Q-Filter. While decoding that is the score.
- * - A prompt is read in full before anything is dropped. Then what sets a key apart counts three times the fit,
- *   rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
+ * - A prompt is read in full before anything is dropped. Then what sets a pair apart counts beside the fit (novelty
+ *   twice, how far its key and its value stray once each), rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
  *   side, counts too: where a question is, is what it asks for.
  * - Heads get budgets by how much the layer's output suffers without the pages.
  * - What a head drops is not forgotten whole: its mean key and value attend in its place.
@@ -24,7 +24,7 @@ export const winnow: Policy = {
   scoring: {
     every: 16,
     features: { moving: true, ofEachHead: true, pairNorm: true, value: true, novelty: true },
-    inBlock: { plainNovelty: true, standardise: true, pool: 4, observed: true },
+    inBlock: { plainNovelty: true, spread: true, standardise: true, pool: 4, observed: true },
     head: ({ headDim, filter, queryMeans, unexplained, scoreFit, frequencies }) => {
       const [tri, norm, value, age, likeness, dot, length] = scoreFit as Float32Array;
       const scale = 1 / Math.sqrt(headDim);
@@ -36,8 +36,7 @@ export const winnow: Policy = {
         novelty: -likeness!,
         dot: dot!,
         norm: length!,
-        plainNovelty: 1,
-        weights: [1, 3, 0.25],
+        weights: { importance: 1, novelty: 2, keySpread: 1, valueSpread: 1, observed: 0.25 },
         filter: filter!,
         expectedQuery: ofEachHead(queryMeans!, frequencies, scale),
         pairWeights: unexplained!,
