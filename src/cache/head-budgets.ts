@@ -17,7 +17,8 @@ export interface HeadBudgetRequest {
 
 /**
  * Budgets of each head [L][G] that add up to `budget` a head of the governed layers: after a page or `least` for
- * each, pages go where they lower the error of the layer's output most, as measured at calibration. None gets
+ * each, pages go where they lower the squared error of the layer's output most, as measured at calibration: the
+ * errors of heads add up in squares, and the answer's distribution departs with the square of the error. None gets
  * more than the largest budget measured; of a mean beyond it, all get the same.
  */
 export function headBudgets(
@@ -36,7 +37,7 @@ export function headBudgets(
     if (!is) continue;
     for (let g = 0; g < kvHeads; g++) {
       const at = (layer * kvHeads + g) * budgets.length;
-      const losses = values.subarray(at, at + budgets.length);
+      const losses = values.subarray(at, at + budgets.length).map((error) => error * error);
       for (const stretch of convexHull(budgets, losses, floor, most))
         stretches.push({ ...stretch, layer, g });
       out[layer]![g] = floor;
@@ -56,7 +57,7 @@ export function headBudgets(
 /** Pairs from one budget to a larger one, of which each lowers the error alike. */
 interface Stretch {
   readonly pairs: number;
-  /** Error less for one pair more. */
+  /** Squared error less for one pair more. */
   readonly gain: number;
 }
 

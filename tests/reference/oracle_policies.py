@@ -216,13 +216,13 @@ def snapkv_scores(weights):
 
 
 def divided(loss, run):
-    """loss [L, G, B] -> budgets [L, G] of the same mean: one pair after the other goes where it lowers the loss most."""
+    """loss [L, G, B] -> budgets [L, G] of the same mean: one pair after the other goes where it lowers the squared loss most."""
     mean, heads = run["budget"], loss.shape[0] * loss.shape[1]
     floor = 32 * math.ceil(max(32, run["window"] + run["sinks"] + 1) / 32)
     most = min(8 * mean, LOSS_BUDGETS[-1])
     pairs = [mean] * heads
     if floor < mean < most:
-        curves = [lower_hull(LOSS_BUDGETS, y) for y in loss.flatten(0, 1).tolist()]
+        curves = [lower_hull(LOSS_BUDGETS, y) for y in loss.square().flatten(0, 1).tolist()]
         pairs = [floor] * heads
         for _ in range((mean - floor) * heads):
             gains = [c(n) - c(n + 1) if n < most else -math.inf for c, n in zip(curves, pairs)]

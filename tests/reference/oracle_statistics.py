@@ -137,7 +137,7 @@ def with_rest(queries, keys, values, chosen):
 
 
 def head_loss(sequences, kv_head, means, lengths, filter, weights, output):
-    """-> [B], mean over times of |Wo (kept - full)| / median length of the residual stream"""
+    """-> [B], mean over times of |Wo (kept - full)| / median length of the residual stream ** 0.75"""
     group = slice(kv_head * (H // G), (kv_head + 1) * (H // G))
     wo = output.double().view(E, H, D)[:, group]
     errors = []
@@ -165,7 +165,7 @@ def head_loss(sequences, kv_head, means, lengths, filter, weights, output):
                 error.append(torch.einsum("ehd,hd->e", wo, kept - full).norm())
             errors.append(torch.stack(error))
     stream = torch.cat([s["residual"] for s in sequences]).double().sort().values
-    return torch.stack(errors).mean(0) / stream[len(stream) // 2]
+    return torch.stack(errors).mean(0) / stream[len(stream) // 2] ** 0.75
 
 
 def statistics_fixture(folder):

@@ -17,7 +17,7 @@ describe("head budgets", () => {
   const governed = [true, true];
   const curves = [curve(1, 1), curve(4, 1), curve(0.01, 1), curve(1, 0.2)];
 
-  it("give pages where they lower the error most, and add up", () => {
+  it("give pages where they lower the squared error most, and add up", () => {
     const found = divide(curves, 2, { budget: 128, least: 20, governed });
     expect(sum(found)).toBe(4 * 128);
     expect(found[1]![0]).toBe(32);
@@ -28,7 +28,7 @@ describe("head budgets", () => {
       const at = (x: number) => {
         const next = BUDGETS.findIndex((budget) => budget >= x);
         const [a, b] = [BUDGETS[Math.max(0, next - 1)]!, BUDGETS[next]!];
-        const [ya, yb] = [curves[head]![Math.max(0, next - 1)]!, curves[head]![next]!];
+        const [ya, yb] = [curves[head]![Math.max(0, next - 1)]! ** 2, curves[head]![next]! ** 2];
         return a === b ? yb : ya + ((yb - ya) * (x - a)) / (b - a);
       };
       return at(from) - at(from + 32);
