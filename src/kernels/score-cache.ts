@@ -71,7 +71,7 @@ export async function createScoreCache(
       seesObserved ? observed : "fn log_observed(kv_head: u32, index: u32) -> f32 { return 0.0; }",
       rope,
       score,
-      scoreCache,
+      ...scoreCache,
     ],
     bindings: [
       ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),

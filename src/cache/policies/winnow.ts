@@ -9,8 +9,8 @@ import { OFFSETS } from "./tri-attention.ts";
  *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
  *   keys (KeyDiff), the Q-Filter. While decoding that is the score.
  * - A prompt is read in full before anything is dropped. Then what sets a pair apart counts beside the fit (novelty
- *   twice, how far its key and its value stray once each), rows are kept with their neighbours (4 on either side), and what the last 32 rows attend to, 10 on either
- *   side, counts too: where a question is, is what it asks for.
+ *   twice, how far its key and its value stray once each), rows are kept with their neighbours (4 on either side),
+ *   and what the last 32 rows attend to, 10 on either side, counts too: where a question is, is what it asks for.
  * - Heads get budgets by how much the layer's output suffers without the pages.
  * - What a head drops is not forgotten whole: its mean key and value attend in its place.
  */
