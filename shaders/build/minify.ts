@@ -59,6 +59,8 @@ export function shortNames(
       const name = stem(token);
       count.set(name, (count.get(name) ?? 0) + 1);
     }
+    // `hu` of `$hu`, so that it means one thing.
+    for (const token of tokens) if (token.startsWith("$")) count.set(token.slice(1), 1);
     const bare = tokens.filter((token) => !isInstruction(token)).join("");
     for (const [, after, before] of bare.matchAll(DECLARED)) declared.add((after ?? before)!);
   }
