@@ -38,15 +38,6 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
   return sum;
 }
 
-fn log_value_norm(c: Candidate, scale: f32) -> f32 {
-  var square = 0.0;
-  for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
-    let v = candidate_value(c, o);
-    square += dot(v.low, v.low) + dot(v.high, v.high);
-  }
-  return log(max(scale * sqrt(square), 1e-6));
-}
-
 // ln of the sum of exp(key . query) over the expected queries; of one, the dot product itself.
 fn expected_logit(dots: array<f32, QUERIES>) -> f32 {
   var highest = dots[0];
@@ -67,6 +58,7 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
   var pair_norm = 0.0;
   var anchored = vec2<f32>();
   var spread = vec2<f32>();
+  var value_square = 0.0;
   for (var o = 0u; o < HALF_OCTETS; o += 1u) {
     let k = key_pairs(c, o);
     square += square_of(k);
@@ -84,10 +76,12 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
     if (PLAIN_NOVELTY || SPREAD) {
       let plain = turned_back(k, position, o);
       if (PLAIN_NOVELTY) { anchored.y += dot_pairs(plain, vector_pairs(PLAIN_ANCHOR, o)); }
-      if (SPREAD) {
-        spread.x += strayed(scaled(plain, scales.x), 0u, o);
-        spread.y += strayed(plain_pairs(c, 1u, o), 1u, o);
-      }
+      if (SPREAD) { spread.x += strayed(scaled(plain, scales.x), 0u, o); }
+    }
+    if (VALUE || SPREAD) {
+      let value = plain_pairs(c, 1u, o);
+      if (VALUE) { value_square += square_of(value); }
+      if (SPREAD) { spread.y += strayed(value, 1u, o); }
     }
   }
   anchored *= inverse_anchors * inverseSqrt(max(square, TINY));
@@ -106,7 +100,7 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
     let form = quadratic_form(c, h.last, data + COVARIANCE);
     importance += head_data[data + QUADRATIC_FORM] * scales.x * scales.x * form;
   }
-  if (VALUE) { importance += head_data[data + LOG_VALUE] * log_value_norm(c, scales.y); }
+  if (VALUE) { importance += head_data[data + LOG_VALUE] * log(max(sqrt(value_square), 1e-6)); }
   if (NOVELTY) { importance -= head_data[data + NOVEL] * anchored.x; }
   return vec4<f32>(importance, -anchored.y, sqrt(spread / f32(HEAD_DIM)));
 }
