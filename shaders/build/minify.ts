@@ -55,12 +55,11 @@ export function shortNames(
   const declared = new Set<string>();
   for (const code of shaders) {
     const tokens = tokensOf(code);
-    for (const token of tokens.filter(isName)) {
-      const name = stem(token);
-      count.set(name, (count.get(name) ?? 0) + 1);
+    for (const token of tokens) {
+      // `hu` of `$hu` too, so that it means one thing.
+      const name = token.startsWith("$") ? token.slice(1) : isName(token) ? stem(token) : undefined;
+      if (name !== undefined) count.set(name, (count.get(name) ?? 0) + 1);
     }
-    // `hu` of `$hu`, so that it means one thing.
-    for (const token of tokens) if (token.startsWith("$")) count.set(token.slice(1), 1);
     const bare = tokens.filter((token) => !isInstruction(token)).join("");
     for (const [, after, before] of bare.matchAll(DECLARED)) declared.add((after ?? before)!);
   }
