@@ -1,3 +1,4 @@
+import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
@@ -5,7 +6,20 @@ import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget, scoringCode } from "./score-cache.ts";
 import { unroll } from "./unroll.ts";
 
-const WORKGROUP = 64;
+/** Lines of `observe` that multiply, at most, on software adapters: their compilers take long. */
+const MOST_LINES = 256;
+
+/** Candidates of a workgroup there, neighbours on either side included. */
+const TILE = 128;
+
+/** Invocations of a workgroup; of an invocation of `observe`, its candidates and its queries at a time. */
+function inHand(kind: AdapterKind, { heads, kvHeads, headDim }: CacheShape) {
+  if (kind === "gpu") return { workgroup: 64, c: 1, n: 2 };
+  const most = (MOST_LINES * 4 * kvHeads) / (headDim * heads);
+  const c = most >= 4 ? 4 : most >= 2 ? 2 : 1;
+  return { workgroup: TILE / c, c, n: 1 };
+}
+
 /** Workgroups that share the candidates of a kv head where attention is observed. */
 export const OBSERVE_TILES = 16;
 
@@ -46,12 +60,16 @@ export async function createObserve(
   shape: CacheShape,
   { pool, accumulate, peaks = false, apart = false }: Observation,
   target: ScoreTarget,
+  kind: AdapterKind = gpu.kind,
 ): Promise<ObserveKernels> {
   const inBlock = target.kind === "block";
   const { logit, observe, observeLse } = await scoringCode();
   const candidates = await candidatesCode(shape, target);
+  const { workgroup, c, n } = inHand(kind, shape);
   const constants = {
-    WORKGROUP,
+    WORKGROUP: workgroup,
+    CANDIDATES: c,
+    QUERIES: n,
     GROUP: shape.heads / shape.kvHeads,
     POOL: pool,
     ACCUMULATE: accumulate,
@@ -71,7 +89,7 @@ export async function createObserve(
       stage: "eviction",
     });
   const leave = apart ? LEAVE_APART : LEAVE_AS_SCORE;
-  const counts = { h: constants.GROUP, n: 2 };
+  const counts = { h: constants.GROUP, c, n, d: shape.headDim / 4 };
   const [lse, mass] = await Promise.all([
     inBlock ? undefined : make("observe_lse", [unroll(observeLse, counts)], "write"),
     make("observe", [leave, unroll(observe, counts)], "read"),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
 import { createObserve, OBSERVE_TILES, type Observation } from "../../src/kernels/observe.ts";
@@ -50,6 +51,7 @@ async function expectTwin(
   target: SceneTarget,
   observation: Observation,
   seen: readonly Seen[],
+  kind?: AdapterKind,
   tolerance = 1e-4,
 ): Promise<void> {
   const { shape } = scene;
@@ -60,6 +62,7 @@ async function expectTwin(
     shape,
     observation,
     "rows" in target ? step : { kind: "block" },
+    kind,
   );
   const rows = "rows" in target ? target.rows.length : 140;
   const width = (heads + 2 * kvHeads) * headDim;
@@ -116,6 +119,7 @@ function expectBlock(
   shape: CacheShape,
   [count, rows, queries]: readonly [number, number, number],
   observation: Observation,
+  kind?: AdapterKind,
 ): Promise<void> {
   const scene = makeScene({
     shape,
@@ -131,7 +135,7 @@ function expectBlock(
     sees: (cached: number) => cached + rows - queries + q + 1,
   }));
   const target = { lane: 1, last: 0, queries, firstQuery };
-  return expectTwin(scene, target, observation, seen);
+  return expectTwin(scene, target, observation, seen, kind);
 }
 
 test.each([
@@ -170,23 +174,34 @@ test.each([
 });
 
 test.each([
-  ["f16", 2],
-  ["q8", 3],
-  ["f32", 4],
-] as const)("block: left beside the scores, %s, %i heads a group", async (storage, group) => {
-  const observation = { pool: 10, peaks: true, accumulate: false, apart: true };
-  for (const size of [
-    [40, 130, 32],
-    [0, 200, 32],
-    [70, 12, 12],
-    [33, 1, 1],
-  ] as const)
-    await expectBlock(shapeOf(64, storage, group), size, observation);
-});
+  ["f16", 64, 2, "cpu"],
+  ["q8", 64, 3, "cpu"],
+  ["f32", 64, 4, "gpu"],
+  ["f16", 128, 3, "cpu"],
+  ["q8", 80, 3, "gpu"],
+] as const)(
+  "block: left beside the scores, %s, D %i, %i heads a group, for a %s",
+  async (...[storage, headDim, group, kind]) => {
+    const observation = { pool: 10, peaks: true, accumulate: false, apart: true };
+    for (const size of [
+      [40, 130, 32],
+      [0, 200, 32],
+      [70, 12, 12],
+      [33, 1, 1],
+    ] as const)
+      await expectBlock(shapeOf(headDim, storage, group), size, observation, kind);
+  },
+);
 
-test("block: tiles come round where there are many candidates", async () => {
-  await expectBlock(shapeOf(16), [900, 300, 2], { pool: 10, accumulate: false });
-});
+test.each([
+  ["gpu", 500],
+  ["cpu", 1500],
+] as const)(
+  "block: tiles come round where there are many candidates, for a %s",
+  async (kind, count) => {
+    await expectBlock(shapeOf(16), [count, 300, 2], { pool: 10, accumulate: false }, kind);
+  },
+);
 
 test("block: peaks of a query group without neighbours; a group of one", async () => {
   await expectBlock(shapeOf(16, "f16", 3), [33, 31, 5], {
