@@ -1,44 +1,54 @@
-// KeyDiff's anchors (arXiv 2504.15364), for score_cache. Needs: lib/score_pairs, Head, sh_tile; NOVELTY, PLAIN_NOVELTY.
+// KeyDiff's anchors (arXiv 2504.15364) and, with JOINED, the channels of keys, for score_cache and score_context: one pass
+// over the keys gives them all. Needs: lib/score_pairs, lib/score_spread; NOVELTY, JOINED.
 
-// KeyDiff's anchor: the direction of the mean of all candidates' unit keys.
+var<workgroup> sh_inverse: array<f32, WORKGROUP>; // one over a key's length
+
+// Leaves the direction of the mean of all candidates' unit keys; with JOINED of keys as before RoPE too, and their
+// channels' means and deviations, from distances to a candidate in the middle: the first of a prompt are unlike the
+// others, and sums of squares must stay exact enough.
 fn find_anchors(t: u32, h: Head) {
   let o = t % HALF_OCTETS;
   let share = t / HALF_OCTETS; // SHARES and above: threads left over
   var sum: Pairs;
   var plain: Pairs;
+  var distances: Pairs;
+  var squares: Pairs;
+  var origin: Pairs;
+  if (JOINED) { origin = plain_key_pairs(candidate_at(h.total / 2u, h.count, h.row, h.kv_head), o); }
   for (var start = 0u; start < h.total; start += WORKGROUP) {
     if (start + t < h.total) {
       let c = candidate_at(start + t, h.count, h.row, h.kv_head);
       var square = 0.0;
       for (var i = 0u; i < HALF_OCTETS; i += 1u) { square += square_of(key_pairs(c, i)); }
-      sh_tile[t] = inverseSqrt(max(square, TINY));
+      sh_inverse[t] = inverseSqrt(max(square, TINY));
     }
     workgroupBarrier();
     let end = select(0u, min(WORKGROUP, h.total - start), share < SHARES);
     for (var i = share; i < end; i += SHARES) {
       let c = candidate_at(start + i, h.count, h.row, h.kv_head);
       let k = key_pairs(c, o);
-      if (NOVELTY) { sum = add_scaled(sum, k, sh_tile[i]); }
-      if (PLAIN_NOVELTY) { plain = add_scaled(plain, turned_back(k, candidate_position(c), o), sh_tile[i]); }
+      if (NOVELTY) { sum = add_scaled(sum, k, sh_inverse[i]); }
+      if (JOINED) {
+        let before = turned_back(k, candidate_position(c), o);
+        plain = add_scaled(plain, before, sh_inverse[i]);
+        let x = add_scaled(scaled(before, candidate_scales(c).x), origin, -1.0);
+        distances = add_scaled(distances, x, 1.0);
+        squares = add_scaled(squares, multiplied(x, x), 1.0);
+      }
     }
     workgroupBarrier();
   }
-  if (NOVELTY) {
-    let all = sum_of_pairs(sum, t);
-    if (t < HALF_OCTETS) { set_vector_pairs(ANCHOR, t, all); }
-  }
-  if (PLAIN_NOVELTY) {
-    let all = sum_of_pairs(plain, t);
-    if (t < HALF_OCTETS) { set_vector_pairs(PLAIN_ANCHOR, t, all); }
+  if (NOVELTY) { leave_direction(t, ANCHOR, sum); }
+  if (JOINED) {
+    leave_direction(t, PLAIN_ANCHOR, plain);
+    leave_channels(t, h.total, 0u, origin, distances, squares);
   }
 }
 
-// One over the anchors' lengths.
-fn inverse_lengths() -> vec2<f32> {
-  var squares = vec2<f32>();
-  for (var o = 0u; o < HALF_OCTETS; o += 1u) {
-    if (NOVELTY) { squares.x += square_of(vector_pairs(ANCHOR, o)); }
-    if (PLAIN_NOVELTY) { squares.y += square_of(vector_pairs(PLAIN_ANCHOR, o)); }
-  }
-  return inverseSqrt(max(squares, vec2<f32>(TINY)));
+fn leave_direction(t: u32, vector: u32, sum: Pairs) {
+  let all = sum_of_pairs(sum, t);
+  var square = vec4<f32>();
+  if (t < HALF_OCTETS) { square.x = square_of(all); }
+  let inverse = inverseSqrt(max(sum_of_threads(t, square).x, TINY));
+  if (t < HALF_OCTETS) { set_vector_pairs(vector, t, scaled(all, inverse)); }
 }

@@ -1,21 +1,21 @@
-// Keys and values as score_cache computes with them: sixteen dimensions at a time, those that RoPE turns together; sums of
+// Keys and values as scores are computed from them: sixteen dimensions at a time, those that RoPE turns together; sums of
 // them over a workgroup; and vectors that a workgroup shares.
-// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, QUERIES, lib/candidates_*, lib/rope, head_data.
+// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, QUERIES, lib/score_head, lib/score_sums, lib/rope.
+
+@group(0) @binding(5) var<storage, read> rope_table: array<vec2<f32>>;
 
 const HALF_DIM = HEAD_DIM / 2u;
 const QUADS = HEAD_DIM / 4u;
 const HALF_OCTETS = OCTETS_A_VECTOR / 2u; // threads that share a key
 const SHARES = WORKGROUP / HALF_OCTETS;   // keys at a time, where threads share them
-const TINY = 1e-30;
 
-// Vectors [D] that the workgroup shares.
-const ANCHOR = 0u;            // mean of the unit keys; PLAIN_ANCHOR: of keys as before RoPE
+// Vectors [D] that the workgroup shares; those before MOVING_QUERY are the context (lib/joined).
+const ANCHOR = 0u;            // direction of the mean unit key; PLAIN_ANCHOR: of keys as before RoPE
 const PLAIN_ANCHOR = 1u;
 const MEAN = 2u;              // of each channel: of keys as before RoPE, then of values
 const INVERSE_DEVIATION = 4u; // the same two
 const MOVING_QUERY = 6u;      // QUERIES: the expected queries, turned to the present
 var<workgroup> sh_vectors: array<vec4<f32>, (MOVING_QUERY + QUERIES) * QUADS>;
-var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP>;
 
 // Dimensions [8 o, 8 o + 8) of a key and their partners D/2 further on: what RoPE turns together.
 struct Pairs { low: Octet, high: Octet }
@@ -48,18 +48,11 @@ fn turned_back(k: Pairs, position: u32, o: u32) -> Pairs {
   );
 }
 
-fn head_quad(i: u32) -> vec4<f32> {
-  return vec4<f32>(head_data[i], head_data[i + 1u], head_data[i + 2u], head_data[i + 3u]);
-}
-
-// Dimensions [8 o, 8 o + 8) and their partners of a head's vector that begins at `first`.
+// Dimensions [8 o, 8 o + 8) and their partners of a head's vector that begins at quad `first`.
 fn head_pairs(first: u32, o: u32) -> Pairs {
-  let low = first + 8u * o;
-  let high = low + HALF_DIM;
-  return Pairs(
-    Octet(head_quad(low), head_quad(low + 4u)),
-    Octet(head_quad(high), head_quad(high + 4u)),
-  );
+  let low = first + 2u * o;
+  let high = low + QUADS / 2u;
+  return Pairs(Octet(head_data[low], head_data[low + 1u]), Octet(head_data[high], head_data[high + 1u]));
 }
 
 fn dot_pairs(a: Pairs, b: Pairs) -> f32 {
@@ -84,15 +77,12 @@ fn multiplied(a: Pairs, b: Pairs) -> Pairs {
   );
 }
 
-// Dimensions of a key as before RoPE (`of_values` 0) or of a value (1), as they are.
-fn plain_pairs(c: Candidate, of_values: u32, o: u32) -> Pairs {
-  let scales = candidate_scales(c);
-  if (of_values == 1u) {
-    let low = candidate_value(c, o);
-    let high = candidate_value(c, o + HALF_OCTETS);
-    return scaled(Pairs(low, high), scales.y);
-  }
-  return scaled(turned_back(key_pairs(c, o), candidate_position(c), o), scales.x);
+// Dimensions of a key as before RoPE, or of a value, as they are.
+fn plain_key_pairs(c: Candidate, o: u32) -> Pairs {
+  return scaled(turned_back(key_pairs(c, o), candidate_position(c), o), candidate_scales(c).x);
+}
+fn value_pairs(c: Candidate, o: u32) -> Pairs {
+  return scaled(Pairs(candidate_value(c, o), candidate_value(c, o + HALF_OCTETS)), candidate_scales(c).y);
 }
 
 // Dimensions [8 o, 8 o + 8) and their partners of a shared vector.
@@ -126,23 +116,4 @@ fn sum_of_pairs(mine: Pairs, t: u32) -> Pairs {
     Octet(sum_of_shares(mine.low.low, t), sum_of_shares(mine.low.high, t)),
     Octet(sum_of_shares(mine.high.low, t), sum_of_shares(mine.high.high, t)),
   );
-}
-
-// What all threads' `mine` add up to. Every thread must call it.
-fn sum_of_threads(t: u32, mine: vec4<f32>) -> vec4<f32> {
-  workgroupBarrier();
-  sh_sums[t] = mine;
-  for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (t < stride) { sh_sums[t] += sh_sums[t + stride]; }
-  }
-  workgroupBarrier();
-  return sh_sums[0];
-}
-
-// One over standard deviations, from the means of differences to `origin` and of their squares; 0 of what is the same of all.
-fn inverse_deviation(origin: vec4<f32>, mean: vec4<f32>, square: vec4<f32>) -> vec4<f32> {
-  let variance = square - mean * mean;
-  let level = origin + mean;
-  return select(vec4<f32>(), inverseSqrt(max(variance, vec4<f32>(TINY))), variance > 1e-10 * level * level);
 }

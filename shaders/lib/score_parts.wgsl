@@ -1,14 +1,20 @@
-// The parts of a score, for score_cache. Needs: lib/score_pairs, lib/score_spread, lib/score, Head, head_data and where a head
-// has what in it; MOVING, PAIR_NORM, QUADRATIC, VALUE, NOVELTY, PLAIN_NOVELTY, SPREAD.
+// The parts of a candidate's score, for score_cache (the first alone) and, with JOINED, for score_parts (all four).
+// Needs: lib/score_pairs, lib/score_spread, lib/score; QUERIES (expected queries a head, at least 1); what is used: MOVING,
+// PAIR_NORM, QUADRATIC, VALUE, NOVELTY, JOINED. Loops written out by unroll: e < QUERIES.
+
+const FILTER = VECTORS;                   // [D]
+const EXPECTED_QUERY = FILTER + QUADS;    // [QUERIES, D], before RoPE
+const PAIR_WEIGHTS = EXPECTED_QUERY + QUERIES * QUADS; // [D/2]
+const COVARIANCE = PAIR_WEIGHTS + QUADS / 2u;          // [D, D], before RoPE, where QUADRATIC
 
 // The expected queries as they will be at position `last`.
 fn turn_expected_queries(t: u32, base: u32, last: u32) {
   for (var i = t; i < QUERIES * QUADS / 2u; i += WORKGROUP) {
     let query = i / (QUADS / 2u);
     let q = i % (QUADS / 2u);
-    let first = base + EXPECTED_QUERY + query * HEAD_DIM;
-    let low = head_quad(first + 4u * q);
-    let high = head_quad(first + HALF_DIM + 4u * q);
+    let first = base + EXPECTED_QUERY + query * QUADS + q;
+    let low = head_data[first];
+    let high = head_data[first + QUADS / 2u];
     let a = angles(last, 4u * q);
     let at = (MOVING_QUERY + query) * QUADS + q;
     sh_vectors[at] = low * a[0] - high * a[1];
@@ -26,11 +32,11 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
     for (var p = 0u; p < HALF_OCTETS; p += 1u) {
       let other = turned_back(key_pairs(c, p), last, p);
       for (var i = 0u; i < 4u; i += 1u) {
-        let row = covariance + (8u * o + i) * HEAD_DIM;
+        let row = covariance + (8u * o + i) * QUADS;
         image.low.low[i] += dot_pairs(other, head_pairs(row, p));
-        image.low.high[i] += dot_pairs(other, head_pairs(row + 4u * HEAD_DIM, p));
-        image.high.low[i] += dot_pairs(other, head_pairs(row + HALF_DIM * HEAD_DIM, p));
-        image.high.high[i] += dot_pairs(other, head_pairs(row + (HALF_DIM + 4u) * HEAD_DIM, p));
+        image.low.high[i] += dot_pairs(other, head_pairs(row + 4u * QUADS, p));
+        image.high.low[i] += dot_pairs(other, head_pairs(row + HALF_DIM * QUADS, p));
+        image.high.high[i] += dot_pairs(other, head_pairs(row + (HALF_DIM + 4u) * QUADS, p));
       }
     }
     sum += dot_pairs(k, image);
@@ -38,23 +44,15 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
   return sum;
 }
 
-// ln of the sum of exp(key . query) over the expected queries; of one, the dot product itself.
-fn expected_logit(dots: array<f32, QUERIES>) -> f32 {
-  var highest = dots[0];
-  for (var i = 1u; i < QUERIES; i += 1u) { highest = max(highest, dots[i]); }
-  if (QUERIES == 1u) { return highest; }
-  var sum = 0.0;
-  for (var i = 0u; i < QUERIES; i += 1u) { sum += exp(dots[i] - highest); }
-  return highest + log(sum);
-}
-
 // Importance, novelty, key spread and value spread, unweighted.
-fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
+fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
   let position = candidate_position(c);
   let scales = candidate_scales(c);
   var square = 0.0;
   var filter_dot = 0.0;
-  var moving = array<f32, QUERIES>();
+  //: for e
+  var expected$e = 0.0;
+  //: end
   var pair_norm = 0.0;
   var anchored = vec2<f32>();
   var spread = vec2<f32>();
@@ -64,43 +62,55 @@ fn parts_of(c: Candidate, h: Head, inverse_anchors: vec2<f32>) -> vec4<f32> {
     square += square_of(k);
     filter_dot += dot_pairs(k, head_pairs(h.base + FILTER, o));
     if (MOVING) {
-      for (var i = 0u; i < QUERIES; i += 1u) { moving[i] += scales.x * dot_pairs(k, vector_pairs(MOVING_QUERY + i, o)); }
+      //: for e
+      expected$e += dot_pairs(k, vector_pairs(MOVING_QUERY + $eu, o));
+      //: end
     }
     if (PAIR_NORM) {
       let first = sqrt(k.low.low * k.low.low + k.high.low * k.high.low);
       let second = sqrt(k.low.high * k.low.high + k.high.high * k.high.high);
-      let at = h.base + PAIR_WEIGHTS + 8u * o;
-      pair_norm += dot(first, head_quad(at)) + dot(second, head_quad(at + 4u));
+      let at = h.base + PAIR_WEIGHTS + 2u * o;
+      pair_norm += dot(first, head_data[at]) + dot(second, head_data[at + 1u]);
     }
     if (NOVELTY) { anchored.x += dot_pairs(k, vector_pairs(ANCHOR, o)); }
-    if (PLAIN_NOVELTY || SPREAD) {
+    if (JOINED) {
       let plain = turned_back(k, position, o);
-      if (PLAIN_NOVELTY) { anchored.y += dot_pairs(plain, vector_pairs(PLAIN_ANCHOR, o)); }
-      if (SPREAD) { spread.x += strayed(scaled(plain, scales.x), 0u, o); }
+      anchored.y += dot_pairs(plain, vector_pairs(PLAIN_ANCHOR, o));
+      spread.x += strayed(scaled(plain, scales.x), 0u, o);
     }
-    if (VALUE || SPREAD) {
-      let value = plain_pairs(c, 1u, o);
+    if (VALUE || JOINED) {
+      let value = value_pairs(c, o);
       if (VALUE) { value_square += square_of(value); }
-      if (SPREAD) { spread.y += strayed(value, 1u, o); }
+      if (JOINED) { spread.y += strayed(value, 1u, o); }
     }
   }
-  anchored *= inverse_anchors * inverseSqrt(max(square, TINY));
-  let data = h.base;
-  var importance = scales.x * (head_data[data + FILTER_DOT] * filter_dot
-    + head_data[data + NORM] * sqrt(square)
-    + head_data[data + PAIR_NORM_DOT] * pair_norm);
-  if (MOVING) { importance += head_data[data + MOVING_DOT] * expected_logit(moving); }
-  importance += head_data[data + POSITION] * f32(position)
-    + head_data[data + LOG_AGE] * log(f32(h.last - min(h.last, position)) + 1.0);
-  if (head_data[data + RANDOM] != 0.0) {
+  anchored *= inverseSqrt(max(square, TINY));
+  let first = head_data[h.base + FIRST_COEFFICIENTS];
+  let second = head_data[h.base + SECOND_COEFFICIENTS];
+  let third = head_data[h.base + THIRD_COEFFICIENTS];
+  var importance = scales.x * (first.x * filter_dot + first.y * sqrt(square) + second.y * pair_norm);
+  if (MOVING) {
+    // ln of the sum of exp(key . query) over the expected queries; of one, the dot product itself.
+    var highest = expected0;
+    //: for e
+    highest = max(highest, expected$e);
+    //: end
+    var sum = 0.0;
+    //: for e
+    sum += exp(scales.x * (expected$e - highest));
+    //: end
+    importance += second.x * (scales.x * highest + log(sum));
+  }
+  importance += first.z * f32(position) + third.x * log(f32(h.last - min(h.last, position)) + 1.0);
+  if (first.w != 0.0) {
     let head = shape.layer * shape.kv_heads + h.kv_head;
-    importance += head_data[data + RANDOM] * position_hash(position, head, lanes[h.lane].seed);
+    importance += first.w * position_hash(position, head, lanes[h.lane].seed);
   }
   if (QUADRATIC) {
-    let form = quadratic_form(c, h.last, data + COVARIANCE);
-    importance += head_data[data + QUADRATIC_FORM] * scales.x * scales.x * form;
+    let form = quadratic_form(c, h.last, h.base + COVARIANCE);
+    importance += second.z * scales.x * scales.x * form;
   }
-  if (VALUE) { importance += head_data[data + LOG_VALUE] * log(max(sqrt(value_square), 1e-6)); }
-  if (NOVELTY) { importance -= head_data[data + NOVEL] * anchored.x; }
+  if (VALUE) { importance += second.w * log(max(sqrt(value_square), 1e-6)); }
+  if (NOVELTY) { importance -= third.y * anchored.x; }
   return vec4<f32>(importance, -anchored.y, sqrt(spread / f32(HEAD_DIM)));
 }

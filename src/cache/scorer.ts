@@ -3,6 +3,12 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
+import {
+  createJoinedScores,
+  type JoinedScores,
+  PARTS_TILES,
+  partsBytes,
+} from "../kernels/joined-scores.ts";
 import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
 import { createScoreCache, type ScoreTarget } from "../kernels/score-cache.ts";
 import { headDataShape } from "../kernels/score-features.ts";
@@ -34,9 +40,9 @@ export interface ScoreSources {
 
 /** A policy's kernels. */
 interface ScoringKernels {
-  readonly scoreBlock: Kernel;
-  /** Of a cache with no block. */
+  /** Of a cache with no block, and of a block where its scores are not joined. */
   readonly scoreWhole: Kernel;
+  readonly joined: JoinedScores | undefined;
   /** Of policies whose scores change while decoding. */
   readonly scoreStep: Kernel | undefined;
   /** Of each that scores, workgroups a kv head. */
@@ -74,20 +80,20 @@ async function scoringKernels(
   const block = { kind: "block" } as const;
   const step = { kind: "step", scoring: scoringId(name) } as const;
   const { create, groups } = await scoreKernels(gpu, shape, policy);
-  const [scoreBlock, scoreWhole, scoreStep, observeBlock, observeStep] = await Promise.all([
-    create(block, true),
+  const { features = {}, joined: joins } = featureScoring(policy) ?? {};
+  const [scoreWhole, joined, scoreStep, observeBlock, observeStep] = await Promise.all([
     create(block),
+    joins && createJoinedScores(gpu, shape, features, joins.pool),
     scoring && create(step),
     observation && createObserve(gpu, shape, observation, block),
     observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
   ]);
-  return { scoreBlock, scoreWhole, scoreStep, groups, observeBlock, observeStep };
+  return { scoreWhole, joined, scoreStep, groups, observeBlock, observeStep };
 }
 
 /** How a policy's scoring kernels are made, and their workgroups a kv head. */
 interface ScoreKernels {
-  /** `taken`: for a prompt block that is taken in. */
-  create(target: ScoreTarget, taken?: boolean): Promise<Kernel>;
+  create(target: ScoreTarget): Promise<Kernel>;
   readonly groups: number;
 }
 
@@ -104,17 +110,13 @@ async function scoreKernels(
     );
     return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
   }
-  const { features, inBlock } = featureScoring(policy) ?? {};
-  return {
-    create: (target, taken = false) =>
-      createScoreCache(gpu, shape, { ...features, ...(taken ? inBlock : {}) }, target),
-    groups: 1,
-  };
+  const { features = {} } = featureScoring(policy) ?? {};
+  return { create: (target) => createScoreCache(gpu, shape, features, target), groups: 1 };
 }
 
 /** A layer's bind groups under one policy. */
 interface Bound {
-  readonly scoreBlock: Dispatch;
+  readonly scoreBlock: Dispatch[];
   readonly scoreWhole: Dispatch;
   readonly scoreStep: Dispatch | undefined;
   readonly observeBlock: Dispatch[];
@@ -128,8 +130,8 @@ interface Bound {
 export class Scorer {
   private readonly pool: KvPool;
   private readonly sources: ScoreSources;
-  /** f32 [G, slots]: attention that is left beside the scores, one layer at a time. */
-  private apart: GPUBuffer | undefined;
+  /** Of one layer at a time: attention that is left beside the scores, f32 [G, slots], and parts of scores. */
+  private readonly scratch = new Map<"observed attention" | "parts of scores", GPUBuffer>();
   private readonly preparing = new Map<PolicyName, Promise<void>>();
   private readonly prepared = new Map<PolicyName, Prepared>();
   private bound = new Map<PolicyName, Bound[]>();
@@ -177,7 +179,7 @@ export class Scorer {
     if ((!scoring && !observation) || !this.layers.includes(layer)) return [];
     if (scoring && layer < wholeLayers) return [];
     const bound = this.of(policy)[layer]!;
-    return [...bound.observeBlock, ...(scoring ? [bound.scoreBlock] : [])];
+    return [...bound.observeBlock, ...(scoring ? bound.scoreBlock : [])];
   }
 
   /** Scores the caches of a decode step's rows before their tokens are appended: the layers from `first` on. */
@@ -253,14 +255,19 @@ export class Scorer {
     return bound;
   }
 
-  /** Room for what is observed of every slot and row of a block. */
-  private observedBuffer(): GPUBuffer {
-    const slots = this.pool.maxPages * PAGE_SLOTS + this.sources.blockRows;
-    const bytes = this.pool.shape.kvHeads * slots * 4;
-    if (this.apart && this.apart.size >= bytes) return this.apart;
-    if (this.apart) this.gpu.ledger.destroy(this.apart);
-    this.apart = this.gpu.ledger.storage("activations", "observed", bytes);
-    return this.apart;
+  /** Every slot of a kv head and row of a block. */
+  private get candidates(): number {
+    return this.pool.maxPages * PAGE_SLOTS + this.sources.blockRows;
+  }
+
+  private room(name: "observed attention" | "parts of scores", bytes: number): GPUBuffer {
+    const { ledger } = this.gpu;
+    const old = this.scratch.get(name);
+    if (old && old.size >= bytes) return old;
+    if (old) ledger.destroy(old);
+    const buffer = ledger.storage("activations", name, bytes);
+    this.scratch.set(name, buffer);
+    return buffer;
   }
 
   private bind(prepared: Prepared, layer: number): Bound {
@@ -269,22 +276,35 @@ export class Scorer {
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
-    const { policy, headData, scoreBlock, scoreWhole, groups } = prepared;
+    const { policy, headData, joined, scoreWhole, groups } = prepared;
     const { scoreStep, observeBlock, observeStep } = prepared;
-    const apart = policy.observation?.apart ? [this.observedBuffer()] : [];
+    const attention = policy.observation?.apart
+      ? this.room("observed attention", kvHeads * this.candidates * 4)
+      : undefined;
+    const apart = attention ? [attention] : [];
     const scored = [tables, lanes, headData, ropes[layer]!, slab] as const;
     const observed = [tables, lanes, qkv, lse, slab] as const;
+    const whole: Dispatch = {
+      kernel: scoreWhole,
+      bindings: scoreWhole.bind(shape, eviction, ...scored, block),
+      workgroups: [groups, kvHeads],
+    };
+    const join = ({ context, parts, join: last }: JoinedScores): Dispatch[] => {
+      const room = this.room("parts of scores", partsBytes(this.pool.shape, this.candidates));
+      const each = (kernel: Kernel, groupsX: number, source: GPUBuffer): Dispatch => ({
+        kernel,
+        bindings: kernel.bind(shape, eviction, tables, lanes, headData, source, slab, block, room),
+        workgroups: [groupsX, kvHeads],
+      });
+      return [
+        each(context, 1, ropes[layer]!),
+        each(parts, PARTS_TILES, ropes[layer]!),
+        each(last, 1, attention!),
+      ];
+    };
     return {
-      scoreBlock: {
-        kernel: scoreBlock,
-        bindings: scoreBlock.bind(shape, eviction, ...scored, block, ...apart),
-        workgroups: [groups, kvHeads],
-      },
-      scoreWhole: {
-        kernel: scoreWhole,
-        bindings: scoreWhole.bind(shape, eviction, ...scored, block),
-        workgroups: [groups, kvHeads],
-      },
+      scoreBlock: joined ? join(joined) : [whole],
+      scoreWhole: whole,
       scoreStep: scoreStep && {
         kernel: scoreStep,
         bindings: scoreStep.bind(shape, rows, ...scored),

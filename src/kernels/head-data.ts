@@ -1,4 +1,4 @@
-/** Weights of a score's parts; see shaders/score_cache.wgsl. */
+/** Weights of a prompt's scores' parts; see shaders/score_parts.wgsl. */
 export interface PartWeights {
   readonly importance: number;
   /** Of the key before RoPE. */
@@ -9,17 +9,9 @@ export interface PartWeights {
   readonly observed: number;
 }
 
-const IMPORTANCE: PartWeights = {
-  importance: 1,
-  novelty: 0,
-  keySpread: 0,
-  valueSpread: 0,
-  observed: 0,
-};
-
 /**
- * What score_cache knows of a kv head, as it lies in its buffer: COEFFICIENTS numbers, then vectors. The
- * order is that of shaders/score_cache.wgsl.
+ * What is known of a kv head to score with, as it lies in a buffer: COEFFICIENTS numbers, then vectors. The
+ * order is that of shaders/lib/score_head.wgsl.
  */
 export interface HeadScore {
   /** Times (key . filter). */
@@ -42,7 +34,7 @@ export interface HeadScore {
   readonly logAge?: number;
   /** Times -cos(key, anchor): KeyDiff; a part of importance. */
   readonly novelty?: number;
-  /** Of the score's parts. Default: importance 1, the others 0. */
+  /** Of the parts of a joined score, which alone has them. */
   readonly weights?: PartWeights;
   /** [D] */
   readonly filter?: ArrayLike<number>;
@@ -90,8 +82,10 @@ export function writeHeadScore(
   SCALARS.forEach((name, i) => {
     out[i] = score[name] ?? 0;
   });
-  const { importance, novelty, keySpread, valueSpread, observed } = score.weights ?? IMPORTANCE;
-  out.set([importance, novelty, keySpread, valueSpread, observed], SCALARS.length);
+  if (score.weights) {
+    const { importance, novelty, keySpread, valueSpread, observed } = score.weights;
+    out.set([observed, 0, importance, novelty, keySpread, valueSpread], SCALARS.length);
+  }
   let at = COEFFICIENTS;
   const vector = (values: ArrayLike<number> | undefined, length: number): void => {
     if (values) out.set(values, at);

@@ -9,9 +9,11 @@ import { headStride } from "./head-data.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { headDataShape, type ScoreFeatures } from "./score-features.ts";
+import { unroll } from "./unroll.ts";
 
 /** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
-type ScoreWorkgroup = 64 | 256;
+export type ScoreWorkgroup = 64 | 256;
+export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind === "cpu" ? 64 : 256);
 
 /**
  * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `step`, the
@@ -30,54 +32,58 @@ export async function candidatesCode(format: PageFormat, target: ScoreTarget): P
     : [pages, `const SCORING = ${target.scoring}u;`, step];
 }
 
+/** Constants of the kernels that read keys and values to score them. */
+export function scoreConstants(
+  format: CacheShape,
+  features: ScoreFeatures,
+  workgroup: ScoreWorkgroup,
+): Record<string, number | boolean> & { readonly QUERIES: number } {
+  const { headDim } = format;
+  if (headDim % 16 !== 0)
+    throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
+  const data = headDataShape(format, features);
+  return {
+    WORKGROUP: workgroup,
+    HEAD_STRIDE: headStride(data),
+    QUERIES: data.queries ?? 1,
+    MOVING: features.moving === true,
+    PAIR_NORM: features.pairNorm === true,
+    QUADRATIC: features.quadratic === true,
+    VALUE: features.value === true,
+    NOVELTY: features.novelty === true,
+  };
+}
+
 /**
  * Bindings: LayerShape, eviction (uniform) or rows, tables, lanes, head data [L, G, stride] (head-data.ts),
- * rope table, pages, and of a block its scratch and, with `observed`, what was observed. Workgroups: (1, G, rows
- * of the step, or 1).
+ * rope table, pages, and of a block its scratch. Workgroups: (1, G, rows of the step, or 1).
  */
 export async function createScoreCache(
   gpu: GpuContext,
   format: CacheShape,
   features: ScoreFeatures,
   target: ScoreTarget,
-  workgroup: ScoreWorkgroup = gpu.kind === "cpu" ? 64 : 256,
+  workgroup = scoreWorkgroup(gpu),
 ): Promise<Kernel> {
-  const { headDim } = format;
-  if (headDim % 16 !== 0)
-    throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
   const inBlock = target.kind === "block";
-  const data = headDataShape(format, features);
-  const seesObserved = features.observed === true;
-  const { observed, scoreCache } = await scoringCode();
+  const constants = { ...scoreConstants(format, features, workgroup), JOINED: false };
+  const { scoreCache, scoreHead, scorePairs, partsOf } = await scoringCode();
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [
-      pagedCode(format, {
-        WORKGROUP: workgroup,
-        HEAD_STRIDE: headStride(data),
-        QUERIES: data.queries ?? 1,
-        MOVING: features.moving === true,
-        PAIR_NORM: features.pairNorm === true,
-        QUADRATIC: features.quadratic === true,
-        VALUE: features.value === true,
-        NOVELTY: features.novelty === true,
-        PLAIN_NOVELTY: features.plainNovelty === true,
-        SPREAD: features.spread === true,
-        STANDARDISE: features.standardise === true,
-        POOL: features.pool ?? 0,
-        OBSERVED: seesObserved,
-      }),
+      pagedCode(format, constants),
       ...(await candidatesCode(format, target)),
-      seesObserved ? observed : "fn log_observed(kv_head: u32, index: u32) -> f32 { return 0.0; }",
+      ...scoreHead,
       rope,
       score,
-      ...scoreCache,
+      ...scorePairs,
+      unroll(partsOf, { e: constants.QUERIES }),
+      scoreCache,
     ],
     bindings: [
       ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),
       "write",
       ...(inBlock ? (["write"] as const) : []),
-      ...(seesObserved ? (["read"] as const) : []),
     ],
     stage: "eviction",
   });

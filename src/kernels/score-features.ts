@@ -10,16 +10,6 @@ export interface ScoreFeatures {
   readonly quadratic?: boolean;
   readonly value?: boolean;
   readonly novelty?: boolean;
-  /** Novelty of keys before RoPE, a part of its own. */
-  readonly plainNovelty?: boolean;
-  /** How far keys and values stray from the others, two parts of their own. */
-  readonly spread?: boolean;
-  /** Divide each part of the score by its standard deviation over the candidates. */
-  readonly standardise?: boolean;
-  /** Rows of a block on either side whose highest score a row takes. */
-  readonly pool?: number;
-  /** Add the logarithm of attention that was observed in a block. */
-  readonly observed?: boolean;
 }
 
 /** What a head's data is made for. */

@@ -88,9 +88,10 @@ async function expectTwin(
     LAG,
     kind === "step" ? { kind, scoring: SCORING } : { kind },
   );
-  const unread = [1, 2].map(() => upload(gpu, new Uint32Array(4)));
-  const runs = [{ kernel, workgroups: [groups, G] as const }];
-  const after = await runScene(gpu, before, target, unread, runs);
+  // Not read.
+  const own = [1, 2].map(() => upload(gpu, new Uint32Array(4)));
+  const runs = [{ kernel, workgroups: [groups, G] as const, own }];
+  const after = await runScene(gpu, before, target, runs);
   const anew = "anew" in target && target.anew === true;
   const lanes =
     "rows" in target

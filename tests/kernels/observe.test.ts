@@ -82,14 +82,14 @@ async function expectTwin(
         for (const [h, of] of query(row, g).entries())
           sums[row * heads + g * group + h] = attentionLse(of, pairs);
       }
-  const buffers = [upload(gpu, qkv), upload(gpu, sums)];
+  const own = [upload(gpu, qkv), upload(gpu, sums)];
   const beside = observation.apart ? [upload(gpu, new Float32Array(G * ROOM).fill(-1))] : [];
   const runs = [
-    ...(lse ? [{ kernel: lse, workgroups: [1, kvHeads] as const }] : []),
-    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const },
+    ...(lse ? [{ kernel: lse, workgroups: [1, kvHeads] as const, own }] : []),
+    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const, own },
   ];
-  const after = await runScene(gpu, scene, target, buffers, runs, beside);
-  expect(await readF32(gpu, buffers[0]!)).toEqual(qkv);
+  const after = await runScene(gpu, scene, target, runs, beside);
+  expect(await readF32(gpu, own[0]!)).toEqual(qkv);
   const lanes = [...new Set(seen.map(({ lane }) => lane))];
   const expected = lanes.flatMap((lane) =>
     Array.from({ length: kvHeads }, (_, g) => {

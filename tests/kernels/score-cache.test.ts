@@ -3,7 +3,13 @@ import { UNLIMITED } from "../../src/cache/budget.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { type HeadScore, headStride, writeHeadScore } from "../../src/kernels/head-data.ts";
+import {
+  type HeadScore,
+  headStride,
+  type PartWeights,
+  writeHeadScore,
+} from "../../src/kernels/head-data.ts";
+import { createJoinedScores, PARTS_TILES, partsBytes } from "../../src/kernels/joined-scores.ts";
 import type { KvStorage } from "../../src/kernels/page-format.ts";
 import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
@@ -71,10 +77,11 @@ function randomHead(D: number, seed: number, quadratic = true, queries = 1): Req
   };
 }
 
-/** What scores of one kernel are made from. */
+/** What scores are made from. `pool`: they are joined from parts. */
 interface Scored {
-  kernel: Kernel;
+  runs: readonly { kernel: Kernel; workgroups: readonly [number, number] }[];
   features: ScoreFeatures;
+  pool?: number | undefined;
   shape: CacheShape;
   heads: readonly HeadScore[];
   data: GPUBuffer;
@@ -86,7 +93,7 @@ async function prepare(
   features: ScoreFeatures,
   target: ScoreTarget,
   heads: readonly HeadScore[],
-  workgroup: 64 | 256 = 64,
+  { pool, workgroup = 64 }: { pool?: number; workgroup?: 64 | 256 } = {},
 ): Promise<Scored> {
   const { headDim, layers } = shape;
   const dataShape = headDataShape(shape, features);
@@ -104,8 +111,21 @@ async function prepare(
   const table = ropeTable(inverseFrequencies(headDim, 10000), CONTEXT);
   const rope = gpu.ledger.storage("weights", "rope", table.byteLength);
   gpu.write(rope, table);
-  const kernel = await createScoreCache(gpu, shape, features, target, workgroup);
-  return { kernel, features, shape, heads, data, rope };
+  const scored = { features, shape, pool, heads, data, rope };
+  if (pool === undefined) {
+    const kernel = await createScoreCache(gpu, shape, features, target, workgroup);
+    return { ...scored, runs: [{ kernel, workgroups: [1, G] }] };
+  }
+  const joined = await createJoinedScores(gpu, shape, features, pool, workgroup);
+  const { context, parts, join } = joined;
+  return {
+    ...scored,
+    runs: [
+      { kernel: context, workgroups: [1, G] },
+      { kernel: parts, workgroups: [PARTS_TILES, G] },
+      { kernel: join, workgroups: [1, G] },
+    ],
+  };
 }
 
 /** Runs the kernel; expects the scores of `scored` (lane, kv head) and no others to be the twin's. */
@@ -117,10 +137,16 @@ async function expectTwin(
   tolerance = 2e-5,
   observed = normals(uniform(8), G * ROOM, 0.01).map(Math.abs),
 ): Promise<void> {
-  const { kernel, data, rope, features, heads, shape } = scored;
-  const last = features.observed && "lane" in target ? [upload(gpu, observed)] : [];
-  const runs = [{ kernel, workgroups: [1, G] as const }];
-  const after = await runScene(gpu, scene, target, [data, rope], runs, last);
+  const { data, rope, features, pool, heads, shape } = scored;
+  const joins = pool !== undefined;
+  // What an earlier layer has left.
+  const parts = joins ? [upload(gpu, new Float32Array(partsBytes(shape, ROOM) / 4).fill(1e9))] : [];
+  const attention = upload(gpu, observed);
+  const runs = scored.runs.map((run, i) => ({
+    ...run,
+    own: [data, joins && i === 2 ? attention : rope],
+  }));
+  const after = await runScene(gpu, scene, target, runs, parts);
   const lanes =
     "rows" in target
       ? target.rows.map(({ lane, position }) => ({ lane, last: position - 1 }))
@@ -130,6 +156,7 @@ async function expectTwin(
       if (!due(lane, g)) return [];
       const scores = scoreCache(candidatesOf(scene, lane, g), {
         features,
+        ...(joins ? { pool } : {}),
         head,
         index: LAYER * G + g,
         seed: scene.lanes[lane]!.seed,
@@ -154,13 +181,10 @@ const blockScene = (shape: CacheShape, count: number, rows: number): Scene =>
     seed: count + rows + 1,
   });
 
-const NO_PART = { importance: 0, novelty: 0, keySpread: 0, valueSpread: 0, observed: 0 };
-const OF_IMPORTANCE = { ...NO_PART, importance: 1, observed: 1 };
-
 /** A zero coefficient but for one. */
 const only = (head: Required<HeadScore>, part: Partial<HeadScore>): HeadScore => {
   const { filter, expectedQuery, pairWeights, covariance } = head;
-  return { filter, expectedQuery, pairWeights, covariance, weights: OF_IMPORTANCE, ...part };
+  return { filter, expectedQuery, pairWeights, covariance, ...part };
 };
 
 describe("score_cache: each feature alone against its twin", () => {
@@ -171,11 +195,6 @@ describe("score_cache: each feature alone against its twin", () => {
     ["quadratic", { quadratic: true }, () => ({ quadratic: 1 })],
     ["value", { value: true }, () => ({ logValue: 1 })],
     ["novelty", { novelty: true }, () => ({ novelty: 1 })],
-    ["plainNovelty", { plainNovelty: true }, () => ({ weights: { ...NO_PART, novelty: 1 } })],
-    ["spread of keys", { spread: true }, () => ({ weights: { ...NO_PART, keySpread: 1 } })],
-    ["spread of values", { spread: true }, () => ({ weights: { ...NO_PART, valueSpread: 1 } })],
-    ["observed", { observed: true }, () => ({ norm: 1 })],
-    ["pool", { pool: 2 }, () => ({ norm: 1 })],
   ];
   test.each(alone)("%s", async (_name, features, part) => {
     const heads = [1, 2].map((seed) => {
@@ -215,9 +234,6 @@ const ALL: ScoreFeatures = {
   quadratic: true,
   value: true,
   novelty: true,
-  plainNovelty: true,
-  spread: true,
-  observed: true,
 };
 
 describe("score_cache: all features at once", () => {
@@ -229,9 +245,8 @@ describe("score_cache: all features at once", () => {
     [256, "q8"],
   ] as const)("D %i, %s", async (D, storage) => {
     const shape = shapeOf(D, storage);
-    const standardise = D !== 80;
     const heads = [1, 2].map((seed) => randomHead(D, seed));
-    const scored = await prepare(shape, { ...ALL, standardise }, BLOCK, heads);
+    const scored = await prepare(shape, ALL, BLOCK, heads);
     const sizes = [
       [10, 33],
       [0, 130],
@@ -248,27 +263,51 @@ describe("score_cache: all features at once", () => {
   });
 });
 
-describe("score_cache: as winnow scores a prompt", () => {
-  const features = (pool: number): ScoreFeatures => ({
+describe("scores joined from parts: each part alone against its twin", () => {
+  const shape = shapeOf(64, "f16");
+  const none = { importance: 0, novelty: 0, keySpread: 0, valueSpread: 0, observed: 0 };
+  const alone: [string, number, Partial<PartWeights>][] = [
+    ["importance", 0, { importance: 1 }],
+    ["novelty", 0, { novelty: 1 }],
+    ["spread of keys", 0, { keySpread: 1 }],
+    ["spread of values", 0, { valueSpread: 1 }],
+    ["observed attention", 0, { observed: 1 }],
+    ["the highest of neighbours", 2, { importance: 1 }],
+  ];
+  test.each(alone)("%s", async (_name, pool, weights) => {
+    const heads = [1, 2].map((seed) =>
+      only(randomHead(64, seed), { norm: 1, weights: { ...none, ...weights } }),
+    );
+    const scored = await prepare(shape, {}, BLOCK, heads, { pool });
+    for (const [count, rows] of [
+      [3, 1],
+      [33, 70],
+    ] as const)
+      await expectTwin(
+        scored,
+        blockScene(shape, count, rows),
+        { lane: 1, last: 5129, all: true },
+        () => true,
+      );
+  });
+});
+
+describe("scores joined from parts: as winnow scores a prompt", () => {
+  const features: ScoreFeatures = {
     moving: true,
     ofEachHead: true,
     pairNorm: true,
     value: true,
     novelty: true,
-    plainNovelty: true,
-    spread: true,
-    standardise: true,
-    pool,
-    observed: true,
-  });
+  };
   const target = { lane: 1, last: 5200, all: true };
 
   // A workgroup pools 64 rows at a time: one, several, and as many as fill them; fewer than neighbours.
   test.each([
-    [1, 64, "f16", 4],
-    [2, 64, "q8", 4],
-    [3, 64, "f32", 4],
-    [4, 128, "f16", 7],
+    [1, 64, "f16", 4, 64],
+    [2, 64, "q8", 4, 64],
+    [3, 64, "f32", 4, 64],
+    [4, 128, "f16", 7, 64],
     [3, 80, "f16", 4, 256],
     [2, 16, "q8", 4, 256],
   ] as const)(
@@ -276,7 +315,7 @@ describe("score_cache: as winnow scores a prompt", () => {
     async (...[group, D, storage, pool, workgroup]) => {
       const shape = shapeOf(D, storage, group);
       const heads = [1, 2].map((seed) => randomHead(D, seed, false, group));
-      const scored = await prepare(shape, features(pool), BLOCK, heads, workgroup);
+      const scored = await prepare(shape, features, BLOCK, heads, { pool, workgroup });
       for (const [count, rows] of [
         [40, 130],
         [0, 300],
@@ -295,11 +334,11 @@ describe("score_cache: as winnow scores a prompt", () => {
     const same = new Float32Array(G * ROOM).fill(0.02);
     const none = { moving: 0, pairNorm: 0, logValue: 0, novelty: 0 };
     const heads = all.map((head) => only(head, { ...none, weights: head.weights }));
-    const scored = await prepare(shape, features(4), BLOCK, heads);
+    const scored = await prepare(shape, features, BLOCK, heads, { pool: 4 });
     await expectTwin(scored, scene, target, () => true, 1e-4);
     await expectTwin(scored, scene, target, () => true, 1e-4, same);
     // Of one candidate all parts are.
-    const whole = await prepare(shape, features(4), BLOCK, all);
+    const whole = await prepare(shape, features, BLOCK, all, { pool: 4 });
     const one = makeScene({ shape, lanes: [LANE, LANE], fill: () => ({ count: 0 }), rows: 1 });
     await expectTwin(whole, one, target, () => true);
   });
@@ -307,44 +346,49 @@ describe("score_cache: as winnow scores a prompt", () => {
   test("a step: every expected query, what is in the cache alone", async () => {
     const shape = shapeOf(64, "f16", 3);
     const heads = [1, 2].map((seed) => randomHead(64, seed, false, 3));
-    const step = { moving: true, ofEachHead: true, pairNorm: true, value: true, novelty: true };
-    const scored = await prepare(shape, step, STEP, heads);
+    const scored = await prepare(shape, features, STEP, heads);
     const scene = makeScene({ shape, lanes: [LANE, LANE], fill: (_, g) => ({ count: 90 + g }) });
     const rows = [1, 0].map((lane) => ({ lane, position: 640 }));
     await expectTwin(scored, scene, { rows }, () => true, 1e-4);
   });
 });
 
-describe("score_cache: which heads are scored", () => {
-  const features = { novelty: true, value: true, standardise: true };
+describe("which heads are scored", () => {
+  const features = { novelty: true, value: true };
   const heads = [1, 2].map((seed) => randomHead(16, seed, false));
   const shape = shapeOf(16, "f16");
 
-  test("of a block: those that evict now or within the lane's interval, of that lane alone", async () => {
-    const scored = await prepare(shape, features, BLOCK, heads);
-    const scene = (capacity: number) =>
-      makeScene({
-        shape,
-        lanes: [LANE, LANE],
-        fill: (_, g) => ({ count: 40, capacity: capacity + g }),
-        rows: 20,
-      });
-    const target = { lane: 0, last: 5019 };
-    // 60 candidates and 8 tokens ahead.
-    await expectTwin(scored, scene(50), target, () => true);
-    await expectTwin(scored, scene(67), target, (_, g) => g === 0);
-    await expectTwin(scored, scene(68), target, () => false);
-    await expectTwin(scored, scene(68), { ...target, all: true }, () => true);
-    const unlimited = scene(96);
-    for (const g of [0, 1]) unlimited.cache.tables[unlimited.cache.row(0, g) + 1] = UNLIMITED;
-    await expectTwin(scored, unlimited, { ...target, all: true }, () => true);
-    await expectTwin(
-      scored,
-      makeScene({ ...scene(9), rows: 0, fill: () => ({ count: 0 }) }),
-      target,
-      () => false,
-    );
-  });
+  test.each([
+    ["at once", {}],
+    ["joined from parts", { pool: 2 }],
+  ])(
+    "of a block, %s: those that evict now or within the lane's interval, of that lane alone",
+    async (_, joined) => {
+      const scored = await prepare(shape, features, BLOCK, heads, joined);
+      const scene = (capacity: number) =>
+        makeScene({
+          shape,
+          lanes: [LANE, LANE],
+          fill: (_, g) => ({ count: 40, capacity: capacity + g }),
+          rows: 20,
+        });
+      const target = { lane: 0, last: 5019 };
+      // 60 candidates and 8 tokens ahead.
+      await expectTwin(scored, scene(50), target, () => true);
+      await expectTwin(scored, scene(67), target, (_, g) => g === 0);
+      await expectTwin(scored, scene(68), target, () => false);
+      await expectTwin(scored, scene(68), { ...target, all: true }, () => true);
+      const unlimited = scene(96);
+      for (const g of [0, 1]) unlimited.cache.tables[unlimited.cache.row(0, g) + 1] = UNLIMITED;
+      await expectTwin(scored, unlimited, { ...target, all: true }, () => true);
+      await expectTwin(
+        scored,
+        makeScene({ ...scene(9), rows: 0, fill: () => ({ count: 0 }) }),
+        target,
+        () => false,
+      );
+    },
+  );
 
   test("of a step: lanes of this scoring at positions of their interval, before they evict", async () => {
     const scored = await prepare(shape, features, STEP, heads);

@@ -116,15 +116,15 @@ export type SceneTarget =
 export interface SceneRun {
   kernel: Kernel;
   workgroups: readonly [number, number];
+  /** The bindings between lanes and pages. */
+  own: readonly GPUBuffer[];
 }
 
-/** Runs kernels one after the other, `own` being the bindings between lanes and pages, `last` those
- * at the end; the scene after. */
+/** Runs kernels one after the other, `last` being the bindings at the end; the scene after. */
 export async function runScene(
   gpu: GpuContext,
   scene: Scene,
   target: SceneTarget,
-  own: readonly GPUBuffer[],
   kernels: readonly SceneRun[],
   last: readonly GPUBuffer[] = [],
 ): Promise<Scene> {
@@ -140,7 +140,7 @@ export async function runScene(
   const inBlock = "lane" in target;
   const z = inBlock ? 1 : target.rows.length;
   gpu.run(
-    kernels.map(({ kernel, workgroups }) => ({
+    kernels.map(({ kernel, workgroups, own }) => ({
       kernel,
       bindings: kernel.bind(
         ...[buffers.shape, buffers.work, buffers.tables, buffers.lanes, ...own, buffers.pages],

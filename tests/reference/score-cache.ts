@@ -6,6 +6,8 @@ import { rotate } from "./rope.ts";
 
 export interface ScoreCase {
   features: ScoreFeatures;
+  /** Where scores are joined from parts: neighbours on either side whose highest score a row takes. */
+  pool?: number;
   head: HeadScore;
   /** layer * G + kv head, and the lane's seed: of the hash. */
   index: number;
@@ -16,7 +18,7 @@ export interface ScoreCase {
   inverseFrequencies: ArrayLike<number>;
   /** Candidates that are cached: the others are rows of a block, which alone are pooled. */
   count: number;
-  /** Attention that was seen of each candidate, where the features ask for it. */
+  /** Attention that was seen of each candidate: a part of joined scores. */
   observed: ArrayLike<number>;
 }
 
@@ -28,7 +30,7 @@ const dot = (a: Vector, b: Vector): number => {
 };
 const length = (a: Vector): number => Math.sqrt(dot(a, a));
 
-/** Twin of shaders/score_cache.wgsl in f64: the scores of one kv head's candidates. */
+/** Twin of shaders/score_cache.wgsl, and of those that join scores, in f64: the scores of one kv head's candidates. */
 export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] {
   const { features, head, inverseFrequencies: frequencies } = c;
   const turnedBack = (key: Vector, position: number) => rotate(key, -position, frequencies);
@@ -59,23 +61,18 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
       importance += head.quadratic! * quadraticForm(turnedBack(key, c.last), head.covariance!);
     if (features.value) importance += head.logValue! * Math.log(Math.max(1e-6, length(value)));
     if (features.novelty) importance -= (head.novelty! * dot(key, anchor)) / norm;
-    const novelty = features.plainNovelty ? -dot(plain[i]!, plainAnchor) / norm : 0;
-    return [importance, novelty, ...(features.spread ? [keySpread[i]!, valueSpread[i]!] : [0, 0])];
+    return [importance, -dot(plain[i]!, plainAnchor) / norm, keySpread[i]!, valueSpread[i]!];
   });
-  const {
-    weights: own = { importance: 1, novelty: 0, keySpread: 0, valueSpread: 0, observed: 0 },
-  } = head;
+  const { pool } = c;
+  if (pool === undefined) return parts.map(([importance]) => importance!);
+  const own = head.weights!;
   const weights = [own.importance, own.novelty, own.keySpread, own.valueSpread].map(
-    (weight, p) => weight * (features.standardise ? inverseDeviation(parts.map((x) => x[p]!)) : 1),
+    (weight, p) => weight * inverseDeviation(parts.map((x) => x[p]!)),
   );
-  const { pool = 0 } = features;
   const scores = parts.map((part) => dot(part, weights));
   const pooled = scores.map((score, i) =>
-    i < c.count || pool === 0
-      ? score
-      : Math.max(...scores.slice(Math.max(c.count, i - pool), i + pool + 1)),
+    i < c.count ? score : Math.max(...scores.slice(Math.max(c.count, i - pool), i + pool + 1)),
   );
-  if (!features.observed) return pooled;
   const seen = candidates.map((_, i) => Math.log(c.observed[i]! + 1e-6));
   const [ofScore, ofSeen] = [inverseDeviation(pooled), own.observed * inverseDeviation(seen)];
   return pooled.map((score, i) => score * ofScore + seen[i]! * ofSeen);

@@ -14,6 +14,7 @@ import type { CacheShape } from "../../src/kernels/cache-shape.ts";
 import { createClamped } from "../../src/kernels/clamped.ts";
 import { createEmbed } from "../../src/kernels/embed.ts";
 import { createEvictSelect } from "../../src/kernels/evict-select.ts";
+import { createJoinedScores } from "../../src/kernels/joined-scores.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
 import { createKvRing } from "../../src/kernels/kv-ring.ts";
 import { createKvRestore, createKvSave } from "../../src/kernels/kv-undo.ts";
@@ -29,7 +30,6 @@ import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
-import type { ScoreFeatures } from "../../src/kernels/score-features.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
 
@@ -166,19 +166,15 @@ async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
 }
 
 /** Every kernel that touches the cache. */
-/** What a policy's scoring kernels are made of for a target. */
-function featuresOf(policy: Policy, { kind }: ScoreTarget): ScoreFeatures[] {
-  const { features = {}, inBlock } = featureScoring(policy) ?? {};
-  return [features, ...(kind === "block" && inBlock ? [{ ...features, ...inBlock }] : [])];
-}
-
 async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await collectPages(gpu, shape);
   for (const target of [{ kind: "block" }, { kind: "step", scoring: 3 }] satisfies ScoreTarget[]) {
     if (shape.headDim % 16 === 0)
-      for (const policy of Object.values<Policy>(POLICIES))
-        for (const features of featuresOf(policy, target))
-          await createScoreCache(gpu, shape, features, target);
+      for (const policy of Object.values<Policy>(POLICIES)) {
+        const { features = {}, joined } = featureScoring(policy) ?? {};
+        await createScoreCache(gpu, shape, features, target);
+        if (joined) await createJoinedScores(gpu, shape, features, joined.pool);
+      }
     await createLagScores(gpu, shape, 128, target);
     for (const accumulate of [false, true])
       await createObserve(gpu, shape, { pool: accumulate ? 0 : 2, accumulate }, target);

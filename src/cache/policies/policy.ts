@@ -46,8 +46,11 @@ export interface Scoring {
   /** Tokens from one scoring to the next while decoding; never more than the window. */
   readonly every: number;
   readonly features: ScoreFeatures;
-  /** What is added, or another, where a prompt block is taken in. */
-  readonly inBlock?: ScoreFeatures;
+  /** Where a prompt block is taken in, the score is joined from this and other parts (shaders/score_parts.wgsl). */
+  readonly joined?: {
+    /** Rows of the block on either side whose highest score a row takes. */
+    readonly pool: number;
+  };
   head(knowledge: HeadKnowledge): HeadScore;
 }
 
@@ -64,7 +67,7 @@ export interface ObservationPlan {
   readonly pool: number;
   /** Take the most, not the mean, of neighbours and of the query group. */
   readonly peaks?: boolean;
-  /** A part of the score (`observed` of ScoreFeatures), not the score itself. */
+  /** A part of a joined score, not the score itself. */
   readonly apart?: boolean;
   /** Add up over all queries of prompts and answers: slow. */
   readonly accumulate: boolean;

@@ -24,7 +24,7 @@ export const winnow: Policy = {
   scoring: {
     every: 16,
     features: { moving: true, ofEachHead: true, pairNorm: true, value: true, novelty: true },
-    inBlock: { plainNovelty: true, spread: true, standardise: true, pool: 4, observed: true },
+    joined: { pool: 4 },
     head: ({ headDim, filter, queryMeans, unexplained, scoreFit, frequencies }) => {
       const [tri, norm, value, age, likeness, dot, length] = scoreFit as Float32Array;
       const scale = 1 / Math.sqrt(headDim);

@@ -1,0 +1,69 @@
+import rope from "../../shaders/lib/rope.wgsl?raw";
+import score from "../../shaders/lib/score.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { CacheShape } from "./cache-shape.ts";
+import { pagedCode } from "./page-code.ts";
+import { candidatesCode, scoreConstants, scoreWorkgroup, scoringCode } from "./score-cache.ts";
+import type { ScoreFeatures } from "./score-features.ts";
+import { unroll } from "./unroll.ts";
+
+/** Workgroups that share the candidates of a kv head where their parts are computed. */
+export const PARTS_TILES = 16;
+
+/** Vectors [D] that are kept of a kv head before its candidates' parts. */
+const CONTEXT_VECTORS = 6;
+
+/** Bytes of a layer's parts, f32 [G, context and 4 a candidate], with room for `candidates` of a kv head. */
+export const partsBytes = ({ kvHeads, headDim }: CacheShape, candidates: number): number =>
+  kvHeads * (CONTEXT_VECTORS * headDim + 4 * candidates) * 4;
+
+/**
+ * Scores of a prompt's candidates, joined from parts: to be dispatched in this order, after `observe`. Bindings: LayerShape,
+ * eviction, tables, lanes, head data (head-data.ts), rope table or (`join`) observed attention, pages, the block's
+ * scratch, parts. Workgroups: (1, G), (PARTS_TILES or any, G), (1, G).
+ */
+export interface JoinedScores {
+  readonly context: Kernel;
+  readonly parts: Kernel;
+  readonly join: Kernel;
+}
+
+const BINDINGS = [
+  ...(["uniform", "uniform", "read", "read", "read", "read", "write", "write", "write"] as const),
+];
+
+/** `pool`: rows of a block on either side whose highest score a row takes. */
+export async function createJoinedScores(
+  gpu: GpuContext,
+  format: CacheShape,
+  features: ScoreFeatures,
+  pool: number,
+  workgroup = scoreWorkgroup(gpu),
+): Promise<JoinedScores> {
+  const constants = scoreConstants(format, features, workgroup);
+  const own: Record<string, number | boolean> = { ...constants, JOINED: true, POOL: pool };
+  const candidates = await candidatesCode(format, { kind: "block" });
+  const { joined, scoreHead, scorePairs, partsOf, ...code } = await scoringCode();
+  const make = (label: string, constants: typeof own, ...rest: string[]): Promise<Kernel> =>
+    gpu.kernel({
+      label,
+      code: [pagedCode(format, constants), ...candidates, ...scoreHead, joined, ...rest],
+      bindings: BINDINGS,
+      stage: "eviction",
+    });
+  const [context, parts, join] = await Promise.all([
+    make("score_context", own, rope, ...scorePairs, code.scoreContext),
+    make(
+      "score_parts",
+      { ...own, WORKGROUP: 64 },
+      rope,
+      score,
+      ...scorePairs,
+      unroll(partsOf, { e: constants.QUERIES }),
+      code.scoreParts,
+    ),
+    make("score_join", own, code.scoreJoin),
+  ]);
+  return { context, parts, join };
+}
