@@ -8,14 +8,10 @@ const LOWEST = -3.0e38;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
-@group(0) @binding(2) var<storage, read> qkv: array<f32>; // [M, (H + 2G) D]
+@group(0) @binding(2) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
 @group(0) @binding(3) var<storage, read> pages: array<pages_unit>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]
-
-fn query(at: u32) -> vec4<f32> {
-  return inverseSqrt(f32(HEAD_DIM)) * vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]);
-}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -30,7 +26,7 @@ fn main(
   let r = group.z;
   let table = table_row(shape, rows[r].lane, kv_head);
   let count = tables[table];
-  let query_base = r * (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
+  let query_base = r * (shape.heads + 2u * shape.kv_heads) * (HEAD_DIM / 4u);
   let length = (count + runs - 1u) / runs;
   let end = min(count, (run + 1u) * length);
   let remainder = remainder_of(shape, table);
@@ -39,13 +35,18 @@ fn main(
     var state: State;
     //: for h
     let head$h = kv_head * GROUP + min(pass_index * QUERIES + $hu, GROUP - 1u);
+    let query$h = query_base + head$h * (HEAD_DIM / 4u);
     state.last[$h] = 0u;
+    state.highest[$h] = LOWEST;
+    // Set to 0 in words: some adapters keep what a loop's last round left.
+    state.sum[$h] = 0.0;
     //: for o
-    state.query[$hu * HEAD_DIM / 4u + $o.even] = query(query_base + head$h * HEAD_DIM + 8u * $ou);
-    state.query[$hu * HEAD_DIM / 4u + $o.odd] = query(query_base + head$h * HEAD_DIM + 8u * $ou + 4u);
+    state.query[$hu * HEAD_DIM / 4u + $o.even] = inverseSqrt(f32(HEAD_DIM)) * qkv[query$h + $o.evenu];
+    state.query[$hu * HEAD_DIM / 4u + $o.odd] = inverseSqrt(f32(HEAD_DIM)) * qkv[query$h + $o.oddu];
+    state.acc[$hu * HEAD_DIM / 4u + $o.even] = vec4<f32>();
+    state.acc[$hu * HEAD_DIM / 4u + $o.odd] = vec4<f32>();
     //: end
     //: end
-    begin_with_remainder(&state, remainder, select(0.0, remainder_count(remainder), run == 0u));
     for (var first = run * length; first < end; first += KEYS) {
       //: for n
       let slot$n = min(first + $nu, end - 1u);
@@ -60,18 +61,30 @@ fn main(
       ));
     }
 
-    //: for h
-    {
-      let out = ((r * shape.heads + head$h) * MAX_SPLITS + run) * (HEAD_DIM + 2u);
-      partials[out] = state.highest[$h];
-      partials[out + 1u] = state.sum[$h];
-      //: for o
-      //: for j
-      partials[out + 2u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.even][$j];
-      partials[out + 6u + 8u * $ou + $ju] = state.acc[$hu * HEAD_DIM / 4u + $o.odd][$j];
+    let dropped = select(0.0, remainder_count(remainder), run == 0u);
+    let logits = remainder_logits(array<u32, QUERIES>(
+      //: for h
+      query$h,
       //: end
+    ), remainder, dropped);
+    //: for h
+    let out$h = ((r * shape.heads + head$h) * MAX_SPLITS + run) * (HEAD_DIM + 2u);
+    let joined$h = join_remainder(state.highest[$h], logits[$h]);
+    partials[out$h] = joined$h.highest;
+    partials[out$h + 1u] = joined$h.own * state.sum[$h] + joined$h.rest;
+    //: for o
+    //: for j
+    partials[out$h + 2u + 8u * $ou + $ju] = joined$h.own * state.acc[$hu * HEAD_DIM / 4u + $o.even][$j];
+    partials[out$h + 6u + 8u * $ou + $ju] = joined$h.own * state.acc[$hu * HEAD_DIM / 4u + $o.odd][$j];
+    //: end
+    //: end
+    //: end
+    for (var d = 0u; d < select(0u, HEAD_DIM, dropped > 0.0); d += 1u) {
+      let value = remainder_value(remainder, d) / dropped;
+      //: for h
+      // Beyond the group is its last head once more.
+      if (pass_index * QUERIES + $hu < GROUP) { partials[out$h + 2u + d] += joined$h.rest * value; }
       //: end
     }
-    //: end
   }
 }

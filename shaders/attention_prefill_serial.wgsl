@@ -1,6 +1,7 @@
 // attention_prefill for CPU adapters: QUERIES (row, query head) pairs of a kv head an invocation, keys KEYS
 // at a time. Needs: HEAD_DIM, PAGE_SLOTS, GROUP, QUERIES, KEYS, LANES, WINDOW as in attention_prefill,
-// lib/attend for `pages` and `chunk`, lib/remainder and lib/attend_remainder.
+// lib/attend for `pages` and `chunk`, lib/remainder and lib/attend_remainder. Without `cached` (a count of unroll, 1 or 0) the
+// cache is empty, and neither is needed for it: a seventh of the time to compile, before a first token.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
 
 const LOWEST = -3.0e38;
@@ -11,17 +12,20 @@ struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 @group(0) @binding(1) var<uniform> batch: Batch;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
 @group(0) @binding(3) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D]
-@group(0) @binding(4) var<storage, read> pages: array<pages_unit>;
 @group(0) @binding(5) var<storage, read> chunk: array<chunk_unit>;
-@group(0) @binding(6) var<storage, read> tables: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [M, H, D]
 @group(0) @binding(8) var<storage, read_write> lse: array<f32>; // [M, H]: ln of the sum of exp(logit), for `observe`
+
+//: for cached
+@group(0) @binding(4) var<storage, read> pages: array<pages_unit>;
+@group(0) @binding(6) var<storage, read> tables: array<u32>;
 
 // See Place: with a WINDOW the cache is a ring, slot s the newest position that is s modulo WINDOW.
 fn cached_row(slot: u32) -> u32 {
   if (WINDOW > 0u) { return ~((rows[0].position - rows[0].block_row - 1u - slot) % max(WINDOW, 1u)); }
   return 0u;
 }
+//: end
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -37,19 +41,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let query_row$h = index$h / GROUP;
   let head$h = kv_head * GROUP + index$h % GROUP;
   state.last[$hu] = block_row + query_row$h;
-  {
-    let query = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
-    //: for o
-    state.query[$hu * HEAD_DIM / 4u + $o.evenu] = scale * qkv[query + $o.evenu];
-    state.query[$hu * HEAD_DIM / 4u + $o.oddu] = scale * qkv[query + $o.oddu];
-    //: end
-  }
+  state.highest[$hu] = LOWEST;
+  let query$h = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
+  //: for o
+  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = scale * qkv[query$h + $o.evenu];
+  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = scale * qkv[query$h + $o.oddu];
+  //: end
   //: end
 
+  //: for cached
   let table = table_row(shape, rows[0].lane, kv_head);
   let count = tables[table];
-  let remainder = remainder_of(shape, table);
-  begin_with_remainder(&state, remainder, remainder_count(remainder));
   for (var slot = 0u; slot < count; slot += KEYS) {
     //: for n
     let slot$n = min(slot + $nu, count - 1u);
@@ -63,6 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       //: end
     ));
   }
+  //: end
   let end = block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP;
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
@@ -76,14 +79,40 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ));
   }
 
+  //: for cached
+  let remainder = remainder_of(shape, table);
+  let dropped = remainder_count(remainder);
+  let logits = remainder_logits(array<u32, QUERIES>(
+    //: for h
+    query$h,
+    //: end
+  ), remainder, dropped);
+  //: end
   //: for h
+  let at$h = (query_row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
+  var joined$h = Joined(state.highest[$hu], 1.0, 0.0);
+  //: for cached
+  joined$h = join_remainder(state.highest[$hu], logits[$h]);
+  //: end
+  let sum$h = joined$h.own * state.sum[$hu] + joined$h.rest;
   if (first + $hu < pairs) {
-    let at = (query_row$h * shape.heads + head$h) * (HEAD_DIM / 4u);
-    let inverse = 1.0 / state.sum[$hu];
-    lse[query_row$h * shape.heads + head$h] = state.highest[$hu] + log(state.sum[$hu]);
+    let part = joined$h.own / sum$h;
+    lse[query_row$h * shape.heads + head$h] = joined$h.highest + log(sum$h);
     //: for o
-    out[at + $o.evenu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];
-    out[at + $o.oddu] = inverse * state.acc[$hu * HEAD_DIM / 4u + $o.oddu];
+    out[at$h + $o.evenu] = part * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];
+    out[at$h + $o.oddu] = part * state.acc[$hu * HEAD_DIM / 4u + $o.oddu];
+    //: end
+  }
+  //: end
+  //: for cached
+  for (var o = 0u; o < select(0u, HEAD_DIM / 8u, dropped > 0.0); o += 1u) {
+    let values = remainder_values(remainder, o);
+    //: for h
+    if (first + $hu < pairs) {
+      let part = joined$h.rest / (sum$h * dropped);
+      out[at$h + 2u * o] += part * values.low;
+      out[at$h + 2u * o + 1u] += part * values.high;
+    }
     //: end
   }
   //: end

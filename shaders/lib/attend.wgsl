@@ -23,6 +23,9 @@ struct Place {
 }
 const NO_ROW = 0x80000000u;
 
+// What an invocation ends with: its own sums' share of an output, and that of what was dropped, times the sum of both.
+struct Joined { highest: f32, own: f32, rest: f32 }
+
 fn sees(last: u32, row: u32) -> bool {
   if (WINDOW > 0u) { return last - row < WINDOW; }
   return row <= last;

@@ -1,27 +1,27 @@
-// What an invocation of lib/attend begins with: what was dropped, as one more pair; nothing where `dropped` is 0.
-// Needs: lib/attend, lib/remainder; loops written out by unroll: h < QUERIES, o < D / 8.
+// What an invocation of lib/attend ends with: what was dropped, as one more pair, joined to its sums. In loops that are not
+// written out, and so with queries read anew: it is one pair, and code takes long to compile.
+// Needs: lib/attend, lib/remainder, qkv: array<vec4<f32>>; loops written out by unroll: h < QUERIES.
 
-fn begin_with_remainder(s: ptr<function, State>, remainder: u32, dropped: f32) {
-  let n = max(dropped, 1.0);
-  let there = dropped > 0.0;
-  //: for o
-  let keys$o = remainder_keys(remainder, $ou);
-  let values$o = remainder_values(remainder, $ou);
-  //: end
+// Of query h whose first quad in qkv is at[h], times 1 / sqrt(D): the logit of the remainder; LOWEST where `dropped` is 0.
+fn remainder_logits(at: array<u32, QUERIES>, remainder: u32, dropped: f32) -> array<f32, QUERIES> {
   //: for h
-  (*s).highest[$h] = select(
-    LOWEST,
-    remainder_logit(0.0
-    //: for o
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.even], keys$o.low)
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.odd], keys$o.high)
+  var sum$h = 0.0;
+  //: end
+  for (var o = 0u; o < select(0u, HEAD_DIM / 8u, dropped > 0.0); o += 1u) {
+    let keys = remainder_keys(remainder, o);
+    //: for h
+    sum$h += dot(qkv[at[$h] + 2u * o], keys.low) + dot(qkv[at[$h] + 2u * o + 1u], keys.high);
     //: end
-    , n), there,
+  }
+  let n = max(dropped, 1.0);
+  return array<f32, QUERIES>(
+    //: for h
+    select(LOWEST, remainder_logit(inverseSqrt(f32(HEAD_DIM)) * sum$h, n), dropped > 0.0),
+    //: end
   );
-  (*s).sum[$h] = select(0.0, 1.0, there);
-  //: for o
-  (*s).acc[$hu * HEAD_DIM / 4u + $o.even] = select(vec4<f32>(), values$o.low / n, there);
-  (*s).acc[$hu * HEAD_DIM / 4u + $o.odd] = select(vec4<f32>(), values$o.high / n, there);
-  //: end
-  //: end
+}
+
+fn join_remainder(highest: f32, logit: f32) -> Joined {
+  let above = max(highest, logit);
+  return Joined(above, exp(highest - above), select(0.0, exp(logit - above), logit > LOWEST));
 }

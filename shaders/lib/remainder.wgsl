@@ -17,5 +17,7 @@ fn remainder_keys(at: u32, o: u32) -> Octet {
 }
 fn remainder_values(at: u32, o: u32) -> Octet { return remainder_keys(at + HEAD_DIM, o); }
 
+fn remainder_value(at: u32, d: u32) -> f32 { return bitcast<f32>(tables[at + 1u + HEAD_DIM + d]); }
+
 // The logit of n pairs from (query . sum of keys) / sqrt(D).
 fn remainder_logit(dot_sum: f32, n: f32) -> f32 { return dot_sum / n + log(n) + REMAINDER_BIAS; }

@@ -218,7 +218,7 @@ export class Conversation {
           const started = sampler === undefined;
           if (!sampler) sampler = await this.start(state, wanted, prompt, answer, options);
           else if (next !== undefined) {
-            await this.compiled(state, DRAFT_ROWS);
+            await this.compiled(state, DRAFT_ROWS, "answer");
             throwIfAborted(options.signal);
             const left = options.maxTokens - answer.length;
             if (this.alive) draft = this.runNext(sampler, next, left, guesser);
@@ -329,9 +329,13 @@ export class Conversation {
   }
 
   /** Waits for the kernels that `tokens` more may need; settings may change meanwhile. */
-  private async compiled({ runner }: DeviceState, tokens: number): Promise<void> {
-    while (this.alive && !runner.ready(this.alive, tokens))
-      await runner.compiled(this.alive, tokens);
+  private async compiled(
+    { runner }: DeviceState,
+    tokens: number,
+    of: "prompt" | "answer",
+  ): Promise<void> {
+    while (this.alive && !runner.ready(this.alive, tokens, of))
+      await runner.compiled(this.alive, tokens, of);
   }
 
   private get live(): KvSequence {
@@ -447,7 +451,7 @@ export class Conversation {
   ): Promise<Sampler> {
     const { gpu, sample, runner } = state;
     if (!this.alive) this.open();
-    await this.compiled(state, wanted.length - this.seen.length);
+    await this.compiled(state, wanted.length - this.seen.length, "prompt");
     if (!this.alive) this.open();
     const { vocabulary } = this.core.config;
     const sampler = new Sampler(
@@ -497,7 +501,7 @@ export class Conversation {
   ): boolean {
     const { contextLength } = this.core.config;
     if (!ahead || answered + 1 >= maxTokens || this.seen.length + 1 > contextLength) return false;
-    if (!this.core.state.runner.ready(this.live, 1)) return false;
+    if (!this.core.state.runner.ready(this.live, 1, "answer")) return false;
     this.run(sampler, sampler.lastDrawn);
     return true;
   }

@@ -371,7 +371,8 @@ export class InferenceEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    await this.core.state.gpu.kernels.compiled("answer");
+    const { kernels } = this.core.state.gpu;
+    await Promise.all([kernels.compiled("answer"), kernels.compiled("turn")]);
     const { captureHeads } = await loadLater("calibration", () => import("./capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }

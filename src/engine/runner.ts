@@ -5,7 +5,8 @@ import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { loadLater, throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, encodePass, type Stage } from "../gpu/kernel.ts";
+import { type Dispatch, encodePass } from "../gpu/kernel.ts";
+import type { LaterStage } from "../gpu/staged-kernels.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { rowWords } from "../kernels/batch.ts";
 import { FEW_ROWS } from "../kernels/linear.ts";
@@ -216,7 +217,7 @@ export class Runner {
       ...(scored ? this.scorer.block(sequence.settings, layer) : []),
       ...this.compressor.absorb(layer, remembers),
     ];
-    const { embed, layers } = this.transformer.chunk(count);
+    const { embed, layers } = this.transformer.chunk(count, start === 0);
     if (!capture) {
       this.submit([
         ...embed,
@@ -263,6 +264,8 @@ export class Runner {
     signal?: AbortSignal,
   ): Promise<void> {
     const largest = blockRows(this.transformer.config);
+    // Its later chunks' kernels, while the first is read.
+    if (tokens.length > CHUNK_ROWS) this.gpu.kernels.compiled("turn").catch(() => {});
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
       const block = tokens.slice(start, start + largest);
@@ -272,6 +275,8 @@ export class Runner {
         continue;
       }
       const chunk = block.slice(0, CHUNK_ROWS);
+      if (start > 0 && !this.ready(sequence, chunk.length, "prompt"))
+        await this.compiled(sequence, chunk.length, "prompt");
       this.submitChunk(sequence, chunk);
       start += chunk.length;
       const last = start >= tokens.length;
@@ -297,25 +302,30 @@ export class Runner {
     return this.inBlock.has(sequence) ? this.blocks : undefined;
   }
 
-  /** Whether all kernels that `tokens` more of a sequence may need are compiled. */
-  ready(sequence: KvSequence, tokens: number): boolean {
-    const stage = this.stage(sequence, tokens);
-    if (!this.gpu.kernels.ready(stage)) return false;
-    if (stage !== "eviction") return true;
+  /** Whether all kernels that `tokens` more of a sequence may need are compiled: a prompt's, or some at a time of an answer. */
+  ready(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): boolean {
+    const stages = this.stages(sequence, tokens, of);
+    if (!stages.every((stage) => this.gpu.kernels.ready(stage))) return false;
+    if (!stages.includes("eviction")) return true;
     const { policy } = sequence.settings;
     return this.scorer.isPrepared(policy) && this.compressor.isPrepared(policy);
   }
 
   /** Resolves when they are. */
-  async compiled(sequence: KvSequence, tokens: number): Promise<void> {
-    const stage = this.stage(sequence, tokens);
-    await this.gpu.kernels.compiled(stage);
-    if (stage === "eviction") await this.prepare(sequence.settings.policy);
+  async compiled(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Promise<void> {
+    const stages = this.stages(sequence, tokens, of);
+    await Promise.all(stages.map((stage) => this.gpu.kernels.compiled(stage)));
+    if (stages.includes("eviction")) await this.prepare(sequence.settings.policy);
   }
 
-  private stage(sequence: KvSequence, tokens: number): Stage {
-    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return "eviction";
-    return tokens % CHUNK_ROWS <= FEW_ROWS ? "answer" : "prompt";
+  /** Of a prompt that is read chunk by chunk, what its first chunk needs. */
+  private stages(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): LaterStage[] {
+    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
+    if (of === "answer") return ["answer"];
+    return [
+      ...(tokens <= FEW_ROWS ? (["answer"] as const) : []),
+      ...(sequence.tokensSeen > 0 ? (["turn"] as const) : []),
+    ];
   }
 
   /** Whether a chunk is to be scored: not before something has to go, where only that counts. */

@@ -1,7 +1,10 @@
 import { WinnowError } from "../errors.ts";
 
-/** When a kernel is first needed: to read a prompt and draw a token, for the tokens after it, or once a cache evicts. */
-export type Stage = "prompt" | "answer" | "eviction";
+/**
+ * When a kernel is first needed: to read a first prompt and draw a token, for the tokens after it, for prompts behind
+ * what is cached, or once a cache evicts.
+ */
+export type Stage = "prompt" | "answer" | "turn" | "eviction";
 
 /** How a shader sees a binding: `write` is read_write storage. */
 export type BindingType = "uniform" | "read" | "write";

@@ -6,8 +6,8 @@ import {
   type Stage,
 } from "./kernel.ts";
 
-type LaterStage = Exclude<Stage, "prompt">;
-const LATER = ["answer", "eviction"] as const satisfies readonly LaterStage[];
+export type LaterStage = Exclude<Stage, "prompt">;
+const LATER = ["answer", "turn", "eviction"] as const satisfies readonly LaterStage[];
 
 interface Held {
   readonly kernel: PendingKernel;
@@ -24,19 +24,21 @@ export class StagedKernels {
   /** The adapter compiles on the processor that it computes on. */
   private readonly shared: boolean;
   private readonly kernels = new Map<string, PendingKernel>();
-  private readonly held: Record<LaterStage, Held[]> = { answer: [], eviction: [] };
+  private readonly held: Record<LaterStage, Held[]> = { answer: [], turn: [], eviction: [] };
   private readonly works: Record<LaterStage, (() => Promise<unknown>)[]> = {
     answer: [],
+    turn: [],
     eviction: [],
   };
   private holding = false;
   /** Stages that are not through. */
-  private readonly waits = new Map<Stage, Promise<void>>();
+  private readonly waits = new Map<LaterStage, Promise<void>>();
   /** Those that somebody waits for. */
-  private readonly wanted = new Set<Stage>();
+  private readonly wanted = new Set<LaterStage>();
   private working = 0;
   private wake: () => void = () => {};
-  private turn: Promise<void> = Promise.resolve();
+  private readonly queue: { readonly stage: LaterStage; compile(): Promise<void> }[] = [];
+  private busy: Promise<void> | undefined;
 
   constructor(device: GPUDevice, shared: boolean) {
     this.device = device;
@@ -66,26 +68,29 @@ export class StagedKernels {
     this.holding = true;
   }
 
-  /** Compiles what is held, one stage after the other. */
+  /** Compiles what is held, one stage after the other but for those that somebody waits for. */
   release(): void {
     this.holding = false;
-    let before: Promise<void> = Promise.resolve();
+    let before: Promise<unknown> = Promise.resolve();
     for (const stage of LATER) {
-      const compiled = before.then(() => this.compile(stage));
+      const own = this.shared ? this.compile(stage) : before.then(() => this.compile(stage));
+      const all = Promise.all([before, own]);
+      before = all;
+      const compiled = (stage === "eviction" ? all : own).then(() => {});
       this.waits.set(stage, compiled);
       // Those who need the stage are told of a failure: it stays.
       compiled.then(() => this.waits.delete(stage)).catch(() => {});
-      before = compiled;
     }
+    before.catch(() => {});
   }
 
-  /** Whether all kernels up to a stage can run. */
-  ready(stage: Stage): boolean {
+  /** Whether all kernels of a stage can run; of "eviction" those of the others too. */
+  ready(stage: LaterStage): boolean {
     return !this.waits.has(stage);
   }
 
   /** Resolves when they can. Rejects as compiling did. */
-  async compiled(stage: Stage): Promise<void> {
+  async compiled(stage: LaterStage): Promise<void> {
     if (this.ready(stage)) return;
     this.wanted.add(stage);
     this.wake();
@@ -110,19 +115,27 @@ export class StagedKernels {
     await Promise.all(this.works[stage].map((work) => work()));
   }
 
-  /** Compiles at once where the adapter has a processor of its own, else after those before it and between work. */
+  /** Compiles at once where the adapter has a processor of its own, else one at a time and between work. */
   private inTurn(kernel: PendingKernel, stage: LaterStage): Promise<void> {
     if (!this.shared) return kernel.compile();
-    this.turn = this.turn
-      .catch(() => {})
-      .then(async () => {
-        while (this.working > 0 && !this.isWanted(stage))
-          await new Promise<void>((resolve) => {
-            this.wake = resolve;
-          });
-        await kernel.compile();
-      });
-    return this.turn;
+    return new Promise((resolve, reject) => {
+      this.queue.push({ stage, compile: () => kernel.compile().then(resolve, reject) });
+      if (!this.busy) this.busy = this.compileQueue();
+    });
+  }
+
+  private async compileQueue(): Promise<void> {
+    // What is asked for in the same breath may be wanted more.
+    await Promise.resolve();
+    while (this.queue.length > 0) {
+      const wanted = this.queue.findIndex(({ stage }) => this.isWanted(stage));
+      if (wanted < 0 && this.working > 0)
+        await new Promise<void>((resolve) => {
+          this.wake = resolve;
+        });
+      else await this.queue.splice(Math.max(0, wanted), 1)[0]!.compile();
+    }
+    this.busy = undefined;
   }
 
   private isWanted(stage: LaterStage): boolean {

@@ -24,7 +24,14 @@ function serialCode(
   tile: { headDim: number; queries: number; keys: number },
   constants: Record<string, number>,
 ): string[] {
-  const counts = { j: 4, o: tile.headDim / 8, h: tile.queries, n: tile.keys };
+  const cached = "pages" in sources;
+  const counts = {
+    j: 4,
+    o: tile.headDim / 8,
+    h: tile.queries,
+    n: tile.keys,
+    cached: Number(cached),
+  };
   const [types, attention] = attend.split("//: source\n") as [string, string];
   return [
     pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
@@ -33,8 +40,7 @@ function serialCode(
       pageCode(source, format, "read units"),
       unroll(ofSource(attention, source), counts),
     ]),
-    remainderCode,
-    unroll(withRemainder, counts),
+    ...(cached ? [remainderCode, unroll(withRemainder, counts)] : []),
     unroll(code, counts),
   ];
 }
@@ -54,13 +60,19 @@ export const combineSerially = (headDim: number): string[] => [
   combineSerial,
 ];
 
-/** attention_prefill, with its constants GROUP and WINDOW. */
-export function prefillSerially(format: PageFormat, constants: Record<string, number>): string[] {
+/** attention_prefill, with its constants GROUP and WINDOW; `fresh`: of an empty cache. */
+export function prefillSerially(
+  format: PageFormat,
+  constants: Record<string, number>,
+  fresh: boolean,
+): string[] {
   const { headDim } = format;
-  const queries = serialQueries(headDim);
+  // The first token waits for a fresh one, and has few keys.
+  const queries = Math.max(1, serialQueries(headDim) / (fresh ? 2 : 1));
+  const chunk = chunkFormat(format);
   return serialCode(
     prefillSerial,
-    { pages: format, chunk: chunkFormat(format) },
+    fresh ? { chunk } : { pages: format, chunk },
     { headDim, queries, keys: 1 },
     { ...constants, LANES: PREFILL_QUERIES.serial / queries },
   );

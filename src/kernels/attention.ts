@@ -87,7 +87,8 @@ export async function createAttentionCombine(
 }
 
 /**
- * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
+ * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots. `fresh`: for
+ * an empty cache, and sooner compiled where that takes long.
  * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D], and ln of the sum of exp(logit) of each row
  * and head [M, H].
  */
@@ -96,6 +97,7 @@ export async function createAttentionPrefill(
   shape: CacheShape,
   variant = attentionVariant(gpu),
   window = 0,
+  fresh = false,
 ): Promise<Kernel> {
   const constants = { GROUP: shape.heads / shape.kvHeads, WINDOW: window };
   return gpu.kernel({
@@ -103,8 +105,9 @@ export async function createAttentionPrefill(
     code:
       variant === "tiles"
         ? prefillTiles(shape, constants)
-        : (await serialAttention()).prefillSerially(shape, constants),
+        : (await serialAttention()).prefillSerially(shape, constants, fresh),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
+    stage: variant === "tiles" || fresh ? "prompt" : "turn",
   });
 }
 

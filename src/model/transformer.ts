@@ -34,7 +34,14 @@ export interface CacheKernels {
   attendDecode: Kernel;
   combine: Kernel;
   /** What a sliding window changes, by a layer's window (0: global). */
-  byWindow: ReadonlyMap<number, { readonly append: Kernel; readonly attendPrefill: Kernel }>;
+  byWindow: ReadonlyMap<number, WindowKernels>;
+}
+
+interface WindowKernels {
+  readonly append: Kernel;
+  readonly attendPrefill: Kernel;
+  /** The same where nothing is cached. */
+  readonly attendFresh: Kernel;
 }
 
 /** Can start before the weights are there; some take seconds on software adapters. */
@@ -47,11 +54,12 @@ export async function compileCacheKernels(
   const [byWindow, attendDecode, combine, writeChunk] = await Promise.all([
     Promise.all(
       [...new Set(windows)].map(async (window) => {
-        const [attendPrefill, append] = await Promise.all([
+        const [attendFresh, attendPrefill, append] = await Promise.all([
+          createAttentionPrefill(gpu, shape, undefined, window, true),
           createAttentionPrefill(gpu, shape, undefined, window),
           createKvWrite(gpu, shape, { mode: "append", ring: window > 0, ...qk }),
         ]);
-        return [window, { append, attendPrefill }] as const;
+        return [window, { append, attendPrefill, attendFresh }] as const;
       }),
     ),
     createAttentionDecode(gpu, shape),
@@ -68,7 +76,7 @@ const JOINED_SPLITS = 8;
 export interface LayerParts {
   readonly rope: GPUBuffer;
   readonly qkNorm: GPUBuffer | undefined;
-  readonly kernels: { readonly append: Kernel; readonly attendPrefill: Kernel };
+  readonly kernels: WindowKernels;
 }
 
 /** A layer's bind groups that hold pages or page tables: made anew when the pool changes a buffer. */
@@ -286,9 +294,9 @@ export class Transformer {
     return this.headsLinear.dispatches(rows, true);
   }
 
-  /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
-  chunk(rows: number): ChunkPlan {
-    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer));
+  /** Dispatches that run a prompt chunk of `rows` tokens of one lane; `fresh`: which has nothing cached. */
+  chunk(rows: number, fresh = false): ChunkPlan {
+    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer, fresh));
     return { embed: this.embed(rows), layers };
   }
 
@@ -298,11 +306,12 @@ export class Transformer {
   }
 
   /** Those of one layer of a prompt chunk. */
-  chunkLayer(rows: number, layer: number): LayerPlan {
+  chunkLayer(rows: number, layer: number, fresh = false): LayerPlan {
     this.refresh();
     const { heads, kvHeads } = this.config;
     const cache = this.cacheDispatches[layer]!;
     const linear = this.linears[layer]!;
+    const { kernels } = this.parts[layer]!;
     return {
       project: [
         ...linear.qkv.dispatches(rows),
@@ -314,7 +323,7 @@ export class Transformer {
       ],
       attend: [
         {
-          kernel: this.parts[layer]!.kernels.attendPrefill,
+          kernel: fresh ? kernels.attendFresh : kernels.attendPrefill,
           bindings: cache.attendPrefill,
           workgroups: prefillWorkgroups(this.gpu, this.pool.shape, rows),
         },

@@ -39,12 +39,14 @@ interface Case {
   dropped?: number;
   /** A sliding window: the cache is then a ring of so many slots, full unless fewer tokens came. */
   window?: number;
+  /** By the kernel for an empty cache. */
+  fresh?: boolean;
 }
 
 /** Runs a chunk against the twin; returns the largest difference. */
 async function difference(
   shape: CacheShape,
-  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0, dropped = 0 }: Case,
+  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0, dropped = 0, fresh = false }: Case,
 ) {
   const cached = window > 0 ? Math.min(tokens, window) : tokens;
   const first = window > 0 ? tokens : 1000;
@@ -83,7 +85,7 @@ async function difference(
   const width = (heads + 2 * kvHeads) * headDim;
   const qkv = normals(random, rows * width, 2 * keyScale);
 
-  const kernel = await createAttentionPrefill(gpu, shape, variant, window);
+  const kernel = await createAttentionPrefill(gpu, shape, variant, window, fresh);
   const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
   const lse = upload(gpu, new Float32Array(rows * heads).fill(Number.NaN));
   const bindings = kernel.bind(
@@ -176,6 +178,25 @@ describe.each(KINDS)("attention_prefill, %s, %s", (kind, stored) => {
     const after = { cached: 40, rows: 33, dropped: 9 };
     expect(await difference(shapeOf(headDim, group), after)).toBeLessThan(1e-5);
   });
+
+  test.each([
+    [64, 3, 1, 0],
+    [64, 3, 130, 0],
+    [16, 4, 60, 40],
+    [128, 2, 33, 0],
+    [256, 1, 5, 0],
+  ])(
+    "an empty cache, D %i, %i heads a kv head, %i rows, a window of %i",
+    async (...[headDim, group, rows, window]) => {
+      const found = await difference(shapeOf(headDim, group), {
+        cached: 0,
+        rows,
+        window,
+        fresh: true,
+      });
+      expect(found).toBeLessThan(1e-5);
+    },
+  );
 
   test("what was dropped, and nothing in the cache", async () => {
     const found = await difference(shapeOf(64, 3), { cached: 0, rows: 40, dropped: 1, lane: 2 });

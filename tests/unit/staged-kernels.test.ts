@@ -64,6 +64,7 @@ it("leaves later stages for after the first, the shortest first, and says when t
   await kernels.kernel(spec("evict", "eviction"));
   const long = await kernels.kernel(spec("decode", "answer", "long code"));
   await kernels.kernel(spec("append", "answer", "code"));
+  await kernels.kernel(spec("again", "turn", "c"));
   expect(begun).toEqual([]);
   expect(() => long.pipeline).toThrow(/"decode" runs before it is compiled/);
   kernels.release();
@@ -76,6 +77,8 @@ it("leaves later stages for after the first, the shortest first, and says when t
   await compiled;
   expect([kernels.ready("answer"), kernels.ready("eviction")]).toEqual([true, false]);
   expect(long.pipeline).toEqual({ label: "decode" });
+  expect(begun).toEqual(["append", "decode", "again"]);
+  await end("again");
   await end("evict");
   expect(kernels.ready("eviction")).toBe(true);
 });
@@ -106,6 +109,46 @@ it("begins nothing beside work that must not be slowed, but for what somebody wa
   await work;
   await settled();
   expect(begun).toEqual(["answer", "evict"]);
+});
+
+it("compiles first what somebody waits for, and all before it says that a cache can evict", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("first", "answer"));
+  await kernels.kernel(spec("second", "answer", "longer code"));
+  await kernels.kernel(spec("behind", "turn"));
+  kernels.release();
+  await settled();
+  expect(begun).toEqual(["first"]);
+  const behind = kernels.compiled("turn");
+  const whole = kernels.compiled("eviction").then(() => begun.push("whole"));
+  await end("first");
+  expect(begun).toEqual(["first", "second"]);
+  await end("second");
+  await end("behind");
+  await behind;
+  await whole;
+  expect(begun).toEqual(["first", "second", "behind", "whole"]);
+});
+
+it("lets what is wanted overtake the others", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  await kernels.kernel(spec("first", "answer"));
+  await kernels.kernel(spec("second", "answer", "longer code"));
+  await kernels.kernel(spec("behind", "turn"));
+  kernels.release();
+  await settled();
+  const behind = kernels.compiled("turn");
+  await end("first");
+  expect(begun).toEqual(["first", "behind"]);
+  await end("behind");
+  await behind;
+  expect([kernels.ready("turn"), kernels.ready("answer")]).toEqual([true, false]);
+  await end("second");
+  expect(kernels.ready("answer")).toBe(true);
 });
 
 it("does a stage's work after its kernels, and what that compiles in turn", async () => {
