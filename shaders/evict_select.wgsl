@@ -6,7 +6,8 @@
 // Survivors keep their slot; those without one (rows of the chunk, slots beyond a lowered capacity) get the
 // free slots, both in index order. The moves are carried out by kv_move.
 //
-// One workgroup a kv head. Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` and `chunk`, lib/eviction.wgsl,
+// One workgroup a kv head, of THREADS (16 or more): software adapters take long to compile workgroup memory.
+// Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` and `chunk`, lib/eviction.wgsl,
 // lib/ordered.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
@@ -18,14 +19,14 @@
 // A kv head's share: [n, then n times source, destination].
 @group(0) @binding(6) var<storage, read_write> moves: array<u32>;
 
-const THREADS = 256u;
+const SCANNED = THREADS / 16u; // threads whose numbers one adds up
 const PROTECTED = 0xffffffffu;
 
 var<workgroup> bins: array<atomic<u32>, 256>;
 var<workgroup> sums: array<u32, 16>;
 var<workgroup> found: vec3<u32>;
 var<workgroup> head: vec2<u32>;
-var<workgroup> scan: array<vec2<u32>, 256>;
+var<workgroup> scan: array<vec2<u32>, THREADS>;
 var<workgroup> scan_sums: array<vec2<u32>, 16>;
 
 struct Candidate { key: u32, position: u32 }
@@ -59,7 +60,7 @@ fn radix_select(
   var result = vec3<u32>(0u, wanted, 0u);
   for (var step = 0u; step < 4u; step++) {
     let shift = 24u - 8u * step;
-    atomicStore(&bins[thread], 0u);
+    for (var b = thread; b < 256u; b += THREADS) { atomicStore(&bins[b], 0u); }
     workgroupBarrier();
     for (var i = thread; i < total; i += THREADS) {
       let c = candidate(i, count, row, kv_head);
@@ -96,7 +97,7 @@ fn radix_select(
   return vec3<u32>(prefix, result.y, result.z);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let kv_head = group.x;
   let row = table_row(shape, eviction.lane, kv_head);
@@ -137,7 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   if (thread < 16u) {
     var sum = vec2<u32>(0u);
-    for (var t = 16u * thread; t < 16u * thread + 16u; t++) {
+    for (var t = SCANNED * thread; t < SCANNED * thread + SCANNED; t++) {
       let own = scan[t];
       scan[t] = sum;
       sum += own;
@@ -148,7 +149,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var before = scan[thread];
   var all = vec2<u32>(0u);
   for (var g = 0u; g < 16u; g++) {
-    if (g < thread / 16u) { before += scan_sums[g]; }
+    if (g < thread / SCANNED) { before += scan_sums[g]; }
     all += scan_sums[g];
   }
 

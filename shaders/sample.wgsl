@@ -1,11 +1,13 @@
 // Draws a token from logits after penalties: temperature, top-k, top-p, min-p, inverse of the cumulative distribution.
 //
 // Nothing is sorted. Top-k, top-p and min-p each keep the tokens within some distance of the top logit, and
-// the distance is found as the token is: digit by digit, each pass a histogram over 9 bits whose bins are added up
+// the distance is found as the token is: digit by digit, each pass a histogram over DIGIT bits whose bins are added up
 // until the wanted amount is reached. An amount is a number of tokens (top-k) or a probability mass (top-p,
 // draw) in 64-bit fixed point, so that sums do not depend on the order of the atomics.
 //
-// One workgroup. Needs lib/paging.wgsl (Row), lib/sampling.wgsl, lib/random.wgsl, lib/wide.wgsl, BLOCK, RING.
+// One workgroup. Needs lib/paging.wgsl (Row), lib/sampling.wgsl, lib/random.wgsl, lib/wide.wgsl, BLOCK, RING, THREADS (16 or
+// more), DIGIT (4 or more): software adapters take long to compile workgroup memory, and clear it in every invocation,
+// so they have fewer of both, and a pass more.
 
 @group(0) @binding(0) var<uniform> sampling: Sampling;
 @group(0) @binding(1) var<storage, read> scratch: array<u32>;
@@ -23,8 +25,11 @@ const DISTANCE_UNIT = 4194304.0;  // 2^22
 const MAX_DISTANCE = 31.99999;
 const EVERYTHING = 0xffffffffu;
 
-var<workgroup> low: array<atomic<u32>, 512>;
-var<workgroup> high: array<atomic<u32>, 512>;
+const BINS = 1u << DIGIT;
+const RUN = BINS / 16u; // bins that a thread adds up
+
+var<workgroup> low: array<atomic<u32>, BINS>;
+var<workgroup> high: array<atomic<u32>, BINS>;
 var<workgroup> sums: array<vec2<u32>, 16>;
 var<workgroup> found: vec4<u32>;
 
@@ -32,15 +37,15 @@ fn distance(i: u32, top: f32) -> f32 {
   return min(min(top - bitcast<f32>(scratch[i]), 1e30) / max(sampling.temperature, 1e-7), MAX_DISTANCE);
 }
 
-var<workgroup> best_shared: array<Best, 256>;
+var<workgroup> best_shared: array<Best, THREADS>;
 
-// The best of a workgroup of 256, in every thread after a barrier.
+// The best of all threads, in every thread after a barrier.
 fn workgroup_best(thread: u32, own: Best) -> Best {
   best_shared[thread] = own;
   workgroupBarrier();
   if (thread < 16u) {
     var best = best_shared[thread];
-    for (var t = thread + 16u; t < 256u; t += 16u) {
+    for (var t = thread + 16u; t < THREADS; t += 16u) {
       if (better(best_shared[t], best)) { best = best_shared[t]; }
     }
     best_shared[thread] = best;
@@ -85,31 +90,31 @@ fn wanted(mode: u32, total: vec2<u32>) -> vec2<u32> {
 fn descend(thread: u32, mode: u32, top: f32, cutoff: u32) -> u32 {
   let by_index = mode == DRAW;
   let vocabulary = arrayLength(&counts);
-  let steps = select(3u, 2u, by_index);
+  let steps = (select(27u, 18u, by_index) + DIGIT - 1u) / DIGIT;
   var prefix = 0u;
   var rest = vec2<u32>(0u);
   for (var step = 0u; step < steps; step++) {
-    let shift = 9u * (steps - 1u - step);
-    for (var b = thread; b < 512u; b += 256u) {
+    let shift = DIGIT * (steps - 1u - step);
+    for (var b = thread; b < BINS; b += THREADS) {
       atomicStore(&low[b], 0u);
       atomicStore(&high[b], 0u);
     }
     workgroupBarrier();
-    let narrowed = by_index && step == 1u;
-    let begin = select(0u, prefix << 9u, narrowed);
-    let end = select(vocabulary, min(vocabulary, begin + 512u), narrowed);
-    for (var i = begin + thread; i < end; i += 256u) {
+    let begin = select(0u, prefix << (shift + DIGIT), by_index);
+    let end = select(vocabulary, min(vocabulary, begin + (BINS << shift)), by_index);
+    for (var i = begin + thread; i < end; i += THREADS) {
       let d = distance(i, top);
       let fixed = u32(d * DISTANCE_UNIT);
       let key = select(fixed, i, by_index) >> shift;
-      if (fixed <= cutoff && (key >> 9u) == prefix) {
-        if (mode == TOP_K) { atomicAdd(&low[key & 511u], 1u); } else { add_to_bin(key & 511u, mass(d)); }
+      let bin = key & (BINS - 1u);
+      if (fixed <= cutoff && (key >> DIGIT) == prefix) {
+        if (mode == TOP_K) { atomicAdd(&low[bin], 1u); } else { add_to_bin(bin, mass(d)); }
       }
     }
     workgroupBarrier();
     if (thread < 16u) {
       var sum = vec2<u32>(0u);
-      for (var b = 32u * thread; b < 32u * thread + 32u; b++) { sum = wide_add(sum, bin_amount(b)); }
+      for (var b = RUN * thread; b < RUN * thread + RUN; b++) { sum = wide_add(sum, bin_amount(b)); }
       sums[thread] = sum;
     }
     workgroupBarrier();
@@ -124,26 +129,26 @@ fn descend(thread: u32, mode: u32, top: f32, cutoff: u32) -> u32 {
         rest = wide_subtract(rest, sums[group]);
         group++;
       }
-      var bin = 32u * group;
-      while (bin < 32u * group + 31u && wide_less(bin_amount(bin), rest)) {
+      var bin = RUN * group;
+      while (bin < RUN * group + RUN - 1u && wide_less(bin_amount(bin), rest)) {
         rest = wide_subtract(rest, bin_amount(bin));
         bin++;
       }
       found = vec4<u32>(bin, rest, 0u);
     }
     let digit = workgroupUniformLoad(&found);
-    prefix = (prefix << 9u) | digit.x;
+    prefix = (prefix << DIGIT) | digit.x;
     rest = digit.yz;
   }
   return prefix;
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32) {
   let vocabulary = arrayLength(&counts);
   let parts = 256u * ((vocabulary + BLOCK - 1u) / BLOCK);
   var own = Best(LOWEST, NO_INDEX);
-  for (var part = thread; part < parts; part += 256u) {
+  for (var part = thread; part < parts; part += THREADS) {
     let at = vocabulary + 2u * part;
     let other = Best(bitcast<f32>(scratch[at]), scratch[at + 1u]);
     if (better(other, own)) { own = other; }

@@ -1,6 +1,7 @@
 import code from "../../shaders/evict_select.wgsl?raw";
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
 import ordered from "../../shaders/lib/ordered.wgsl?raw";
+import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
@@ -42,11 +43,15 @@ export const movesBytes = (kvHeads: number, maxMoves: number): number =>
  * Keeps `capacity` of a kv head's cache slots and chunk rows: the protected ones (sinks, window), then
  * the highest scores; among equal scores the newest. All state is read on the GPU.
  */
-export async function createEvictSelect(gpu: GpuContext, format: PageFormat): Promise<EvictSelect> {
+export async function createEvictSelect(
+  gpu: GpuContext,
+  format: PageFormat,
+  kind: AdapterKind = gpu.kind,
+): Promise<EvictSelect> {
   const kernel = await gpu.kernel({
     label: "evict_select",
     code: [
-      pagedCode(format),
+      pagedCode(format, { THREADS: kind === "cpu" ? 64 : 256 }),
       pageCode("pages", format),
       pageCode("chunk", chunkFormat(format)),
       eviction,

@@ -5,6 +5,7 @@ import wide from "../../shaders/lib/wide.wgsl?raw";
 import code from "../../shaders/sample.wgsl?raw";
 import penalties from "../../shaders/sample_penalties.wgsl?raw";
 import { invalidArgument } from "../errors.ts";
+import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 
@@ -53,8 +54,10 @@ export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_
 
 /** Logits a workgroup of the first kernel takes: 8 a thread. */
 const BLOCK = 2048;
-/** An index is two digits of 9 bits. */
+/** An index has 18 bits. */
 const MAX_VOCABULARY = 2 ** 18;
+/** Of the second kernel: bits of a digit, and invocations. */
+const DIGITS = { cpu: { DIGIT: 7, THREADS: 64 }, gpu: { DIGIT: 9, THREADS: 256 } } as const;
 
 export interface SampleBuffers {
   /** Uniform of `samplingWords`, written once a request. */
@@ -146,6 +149,7 @@ export function promptCounts(
 export async function createSample(
   gpu: GpuContext,
   { vocabulary }: { vocabulary: number },
+  kind: AdapterKind = gpu.kind,
 ): Promise<Sample> {
   if (!(vocabulary >= 1 && vocabulary <= MAX_VOCABULARY))
     throw invalidArgument(
@@ -153,10 +157,7 @@ export async function createSample(
       `${vocabulary} tokens, sampling takes 1 to ${MAX_VOCABULARY}`,
     );
   const blocks = Math.ceil(vocabulary / BLOCK);
-  const constants = wgslConstants({
-    BLOCK,
-    RING: SAMPLED_RING,
-  });
+  const constants = wgslConstants({ BLOCK, RING: SAMPLED_RING, ...DIGITS[kind] });
   const [first, second] = await Promise.all([
     gpu.kernel({
       label: "sample_penalties",

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createEvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
 import { evictSelect, type Pair } from "../reference/evict-select.ts";
@@ -12,13 +13,19 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.destroy());
 
+type Selected = { moves: [number, number][]; count: number }[];
+
+/** What the shader selects, for a GPU and for a software adapter alike. */
+async function run(cache: CacheCase, seed = 1): Promise<Selected> {
+  const selected = await runFor("gpu", cache, seed);
+  expect(await runFor("cpu", cache, seed)).toEqual(selected);
+  return selected;
+}
+
 /** Runs the shader; per kv head its moves and new count. Fails if it wrote where it should not. */
-async function run(
-  cache: CacheCase,
-  seed = 1,
-): Promise<{ moves: [number, number][]; count: number }[]> {
+async function runFor(kind: AdapterKind, cache: CacheCase, seed: number): Promise<Selected> {
   const fixture = cacheFixture(gpu, cache, seed);
-  const select = await createEvictSelect(gpu, cache);
+  const select = await createEvictSelect(gpu, cache, kind);
   const G = cache.heads.length;
   const maxMoves = Math.max(
     ...cache.heads.map((h) => h.rows.length + Math.max(0, h.slots.length - h.capacity)),

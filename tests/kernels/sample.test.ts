@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
+import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import {
   createSample,
@@ -36,14 +37,27 @@ interface Outcome {
   ring: Uint32Array;
 }
 
-/** `steps` steps with the same logits, in submits of at most a ring of steps. */
-async function run(
+type Run = [
   logits: Float32Array<ArrayBuffer>,
   parameters: SamplingParameters,
-  steps = 1,
-  { seen = [] as number[], rows = Uint32Array.of(0, 10, 3, 0), vocabulary = logits.length } = {},
+  steps?: number,
+  options?: { seen?: number[]; rows?: Uint32Array<ArrayBuffer>; vocabulary?: number },
+];
+
+/** What is drawn, by the kernel for a GPU and by that for a software adapter alike. */
+async function run(...args: Run): Promise<Outcome> {
+  const outcome = await runFor("gpu", ...args);
+  expect(await runFor("cpu", ...args)).toEqual(outcome);
+  return outcome;
+}
+
+/** `steps` steps with the same logits, in submits of at most a ring of steps. */
+async function runFor(
+  kind: AdapterKind,
+  ...[logits, parameters, steps = 1, options = {}]: Run
 ): Promise<Outcome> {
-  const kernel = await createSample(gpu, { vocabulary });
+  const { seen = [], rows = Uint32Array.of(0, 10, 3, 0), vocabulary = logits.length } = options;
+  const kernel = await createSample(gpu, { vocabulary }, kind);
   const { ledger } = gpu;
   const buffers = {
     sampling: ledger.uniform("sampling", samplingWords(parameters)),
