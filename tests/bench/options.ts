@@ -17,6 +17,8 @@ export interface BenchOptions {
   tokens: Record<EngineName, number>;
   /** Longest prompt an engine is given: a longer one is reported as not run. */
   upTo: Record<EngineName, number>;
+  /** transformers.js decodes after longer histories that it has not read: made-up keys and values. */
+  filled: boolean;
   model: string;
   onnx: string;
   /** Folder that receives report.json and report.html. */
@@ -36,6 +38,8 @@ export const USAGE = `npm run bench -- [options]
   --tokens 16                tokens of an answer; --tokens-transformers 5, since it takes seconds a token here
   --winnow-upto 8192 --transformers-upto 512 --wllama-upto 2048
                              longest prompt for an engine; longer ones are reported as not run
+  --transformers-filled      after longer histories transformers.js decodes on a cache of made-up keys and values:
+                             to read 8,192 tokens takes it an hour here
   --model FILE --onnx FOLDER (tests/bench/make-onnx.py makes it)
   --out tests/output/bench   receives report.json and report.html
   --against FILE             an earlier report.json to compare with: regressions are printed
@@ -66,7 +70,12 @@ export function parseOptions(args: readonly string[], root: string): BenchOption
   const strings = Object.fromEntries(NAMES.map((name) => [name, { type: "string" } as const]));
   const { values } = parseArgs({
     args: [...args],
-    options: { ...strings, full: { type: "boolean" }, plan: { type: "boolean" } },
+    options: {
+      ...strings,
+      full: { type: "boolean" },
+      plan: { type: "boolean" },
+      "transformers-filled": { type: "boolean" },
+    },
     strict: true,
   }) as { values: Record<string, string | boolean | undefined> };
   const full = values.full === true;
@@ -103,6 +112,7 @@ export function parseOptions(args: readonly string[], root: string): BenchOption
       "transformers.js": whole("transformers-upto", full ? most : 512),
       wllama: whole("wllama-upto", full ? most : 2048),
     },
+    filled: values["transformers-filled"] === true,
     model: text(
       "model",
       process.env.WINNOW_MODEL ?? `${root}.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf`,

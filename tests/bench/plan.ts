@@ -9,6 +9,8 @@ export interface Task {
   prefill: boolean;
   /** Whether decoding counts, and a second turn is run. */
   decode: boolean;
+  /** The history is made up, but for a short prompt: there is no prefill and no second turn. */
+  filled?: boolean;
   tokens: number;
 }
 
@@ -43,7 +45,7 @@ export const promptLength = (length: number, tokens: number): number =>
   Math.min(length, POSITIONS - 4 * tokens - 4 * SECOND_TURN);
 
 export function makePlan(options: BenchOptions): Plan {
-  const { engines, prefill, histories, budgets, repeats, tokens, upTo } = options;
+  const { engines, prefill, histories, budgets, repeats, tokens, upTo, filled } = options;
   const lengths = [...new Set([...prefill, ...histories])].sort((a, b) => a - b);
   const tasks: Task[] = [];
   const notRun: NotRun[] = [];
@@ -53,6 +55,8 @@ export function makePlan(options: BenchOptions): Plan {
         const parts = { prefill: prefill.includes(length), decode: histories.includes(length) };
         const task = { engine, length, budget, ...parts, tokens: tokens[engine] };
         if (length <= upTo[engine]) tasks.push(task);
+        else if (engine === "transformers.js" && filled && task.decode)
+          tasks.push({ ...task, prefill: false, filled: true });
         else {
           const reason = `longer than the limit of ${upTo[engine]}; about ${minutes(seconds(task))} min a repeat`;
           notRun.push({ engine, length, budget, reason });
@@ -73,8 +77,9 @@ function budgetsOf(engine: EngineName, length: number, budgets: readonly Budget[
   return reached.length > 0 ? reached : ["full"];
 }
 
-function seconds({ engine, length, tokens, decode }: Task): number {
+function seconds({ engine, length, tokens, decode, filled }: Task): number {
   const speed = SPEEDS[engine];
+  if (filled) return (8 * tokens) / speed.decode;
   const second = decode ? (2 * tokens) / speed.decode + SECOND_TURN / speed.prefill : 0;
   return length / speed.prefill + second;
 }
@@ -88,7 +93,9 @@ export function describePlan({ tasks, notRun, minutes: all }: Plan, repeats: num
   return [
     `${repeats} repeats of ${tasks.length} chats, about ${all} minutes on a software adapter with two cores:`,
     ...tasks.map((task) => {
-      const what = [task.prefill && "prefill", task.decode && "decode and second turn"];
+      const what = task.filled
+        ? ["decode on made-up keys and values"]
+        : [task.prefill && "prefill", task.decode && "decode and second turn"];
       return `  ${name(task)}: ${what.filter(Boolean).join(", ")}`;
     }),
     ...(notRun.length > 0 ? ["not run:"] : []),

@@ -47,4 +47,20 @@ describe("report", () => {
     expect(plan.notRun.map(({ engine }) => engine)).toEqual(["transformers.js"]);
     expect(() => parseOptions(["--repeats", "0"], "/")).toThrow("--repeats");
   });
+  it("has a peer decode on a made-up cache beyond its limit, where asked", () => {
+    const flags = [
+      "--histories",
+      "512,2048",
+      "--transformers-filled",
+      "--engines",
+      "transformers.js",
+    ];
+    const { tasks, notRun } = makePlan(parseOptions(flags, "/"));
+    expect(notRun).toEqual([]);
+    expect(tasks.map(({ length, filled, prefill }) => [length, filled, prefill])).toEqual([
+      [128, undefined, true],
+      [512, undefined, true],
+      [2048, true, false],
+    ]);
+  });
 });

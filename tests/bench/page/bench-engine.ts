@@ -14,6 +14,8 @@ export interface TurnRequest {
   prompt: string;
   /** The end of `prompt` that this turn adds after the last answer; all of it in the first turn. */
   added: string;
+  /** Tokens before all that, whose keys and values are made up. Default 0. */
+  filled?: number;
   /** Tokens to generate. */
   tokens: number;
   /** Pairs a head that the cache may hold; engines that know only "full" refuse others. */

@@ -67,7 +67,9 @@ export class TransformersJsEngine implements BenchEngine {
     const start = performance.now();
     if (this.chat?.name !== request.conversation) {
       await this.reset();
-      this.chat = { name: request.conversation, ids: [], past: null };
+      const past = request.filled ? this.madeUp(request.filled) : null;
+      const ids = new Array<bigint>(request.filled ?? 0).fill(0n);
+      this.chat = { name: request.conversation, ids, past };
     }
     const chat = this.chat;
     const encoded = tokenizer(request.added, { add_special_tokens: false });
@@ -106,6 +108,24 @@ export class TransformersJsEngine implements BenchEngine {
       firstTokenMs: times[0]! - start,
       decodeMs: times.at(-1)! - times[0]!,
     };
+  }
+
+  /** A cache of `tokens` pairs a head, [1, G, tokens, D] each: how long a token takes depends on how many there are alone. */
+  private madeUp(tokens: number): Transformers.DynamicCache {
+    const { DynamicCache, Tensor } = this.library!;
+    const { num_hidden_layers, num_key_value_heads, hidden_size, num_attention_heads } = this.model!
+      .config as unknown as Record<string, number>;
+    const shape = [1, num_key_value_heads!, tokens, hidden_size! / num_attention_heads!];
+    const numbers = Float32Array.from(
+      { length: shape.reduce((a, b) => a * b, 1) },
+      (_, i) => Math.sin(i) / 8,
+    );
+    const names = Array.from({ length: num_hidden_layers! }, (_, layer) =>
+      ["key", "value"].map((part) => `past_key_values.${layer}.${part}`),
+    ).flat();
+    return new DynamicCache(
+      Object.fromEntries(names.map((name) => [name, new Tensor("float32", numbers, shape)])),
+    );
   }
 
   async reset(): Promise<void> {
