@@ -345,7 +345,15 @@ class DownloadRun {
     this.#file.save({ ...this.#record, received: this.#record.size, sha256, verified: true });
     // In one breath, so that no read falls between the two.
     this.#file.close();
-    this.#finished = this.#store.source(this.#key, fileNameOf(this.#url));
+    this.#finished = this.#store
+      .source(this.#key, fileNameOf(this.#url))
+      .catch((cause: unknown) => {
+        const problem = "the browser's storage has lost the file that was just written";
+        throw this.#bad("storage", problem, {
+          hint: "Load the model again: it is fetched anew.",
+          cause,
+        });
+      });
     await this.#finished;
     return { sha256 };
   }
@@ -368,10 +376,11 @@ class DownloadRun {
     this.#arrival.fail(error);
   }
 
-  #bad(field: string, problem: string): WinnowError {
+  #bad(field: string, problem: string, more: { hint?: string; cause?: unknown } = {}): WinnowError {
     return new WinnowError("bad_model_file", `${this.#url}: ${problem}`, {
       hint: "Load the model again; if it fails again, the server has another file under this address.",
       details: { field, offset: 0, url: this.#url },
+      ...more,
     });
   }
 }

@@ -219,6 +219,25 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     expect(same(await source.read(0, BODY.length), BODY)).toBe(true);
   });
 
+  it("says so where the store loses the file, and fetches it anew", async () => {
+    const lost = new DOMException(
+      "A requested file or directory could not be found",
+      "NotFoundError",
+    );
+    const find = store.source.bind(store);
+    store.source = () => Promise.reject(lost);
+    const { done, source } = await start();
+    await expect(done).rejects.toMatchObject({
+      code: "bad_model_file",
+      message: expect.stringContaining("has lost the file"),
+      hint: expect.stringContaining("fetched anew"),
+    });
+    await expect(source.read(0, 10)).rejects.toMatchObject({ code: "bad_model_file" });
+    store.source = find;
+    expect(await (await start()).done).toEqual({ sha256: HASH });
+    expect(server.requests).toEqual(["", ""]);
+  });
+
   it("uses memory while another download holds the file", async () => {
     const file = await store.open(storeKey(server.url));
     const { source, done } = await start();
