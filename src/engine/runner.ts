@@ -217,7 +217,7 @@ export class Runner {
       ...(scored ? this.scorer.block(sequence.settings, layer) : []),
       ...this.compressor.absorb(layer, remembers),
     ];
-    const { embed, layers } = this.transformer.chunk(count, start === 0);
+    const { embed, layers } = this.transformer.chunk(count, start === 0 ? "empty" : "any");
     if (!capture) {
       this.submit([
         ...embed,

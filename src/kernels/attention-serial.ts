@@ -5,7 +5,7 @@ import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
 import attend from "../../shaders/lib/attend.wgsl?raw";
 import withRemainder from "../../shaders/lib/attend_remainder.wgsl?raw";
 import { wgslConstants } from "../gpu/kernel.ts";
-import { MAX_SPLITS, PREFILL_QUERIES } from "./attention.ts";
+import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { remainderCode } from "./remainder.ts";
@@ -60,20 +60,21 @@ export const combineSerially = (headDim: number): string[] => [
   combineSerial,
 ];
 
-/** attention_prefill, with its constants GROUP and WINDOW; `fresh`: of an empty cache. */
+/** attention_prefill, with its constants GROUP and WINDOW. */
 export function prefillSerially(
   format: PageFormat,
   constants: Record<string, number>,
-  fresh: boolean,
+  over: PrefillOver,
 ): string[] {
   const { headDim } = format;
-  // The first token waits for a fresh one, and has few keys.
-  const queries = Math.max(1, serialQueries(headDim) / (fresh ? 2 : 1));
+  const empty = over === "empty";
+  const queries = Math.max(1, serialQueries(headDim) / (empty ? 2 : 1));
+  const keys = over === "block" && headDim <= 64 ? 2 : 1;
   const chunk = chunkFormat(format);
   return serialCode(
     prefillSerial,
-    fresh ? { chunk } : { pages: format, chunk },
-    { headDim, queries, keys: 1 },
+    empty ? { chunk } : { pages: format, chunk },
+    { headDim, queries, keys },
     { ...constants, LANES: PREFILL_QUERIES.serial / queries },
   );
 }

@@ -87,8 +87,13 @@ export async function createAttentionCombine(
 }
 
 /**
- * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots. `fresh`: for
- * an empty cache, and sooner compiled where that takes long.
+ * What rows attend to, for CPU adapters, where compiling takes long: an empty cache, which a first token waits for; any
+ * cache; any, by the rows of a long block, whose time is worth more compilation. For GPUs all are one kernel.
+ */
+export type PrefillOver = "empty" | "any" | "block";
+
+/**
+ * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
  * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D], and ln of the sum of exp(logit) of each row
  * and head [M, H].
  */
@@ -97,7 +102,7 @@ export async function createAttentionPrefill(
   shape: CacheShape,
   variant = attentionVariant(gpu),
   window = 0,
-  fresh = false,
+  over: PrefillOver = "any",
 ): Promise<Kernel> {
   const constants = { GROUP: shape.heads / shape.kvHeads, WINDOW: window };
   return gpu.kernel({
@@ -105,11 +110,13 @@ export async function createAttentionPrefill(
     code:
       variant === "tiles"
         ? prefillTiles(shape, constants)
-        : (await serialAttention()).prefillSerially(shape, constants, fresh),
+        : (await serialAttention()).prefillSerially(shape, constants, over),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
-    stage: variant === "tiles" || fresh ? "prompt" : "turn",
+    stage: variant === "tiles" ? "prompt" : STAGES[over],
   });
 }
+
+const STAGES = { empty: "prompt", any: "turn", block: "eviction" } as const;
 
 function prefillTiles(format: PageFormat, constants: Record<string, number>): string[] {
   const queries = PREFILL_QUERIES.tiles;

@@ -8,6 +8,7 @@ import {
   createAttentionDecode,
   createAttentionPrefill,
   LANE_SPLITS,
+  type PrefillOver,
   prefillWorkgroups,
 } from "../kernels/attention.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
@@ -39,9 +40,7 @@ export interface CacheKernels {
 
 interface WindowKernels {
   readonly append: Kernel;
-  readonly attendPrefill: Kernel;
-  /** The same where nothing is cached. */
-  readonly attendFresh: Kernel;
+  readonly attendPrefill: Readonly<Record<PrefillOver, Kernel>>;
 }
 
 /** Can start before the weights are there; some take seconds on software adapters. */
@@ -54,12 +53,15 @@ export async function compileCacheKernels(
   const [byWindow, attendDecode, combine, writeChunk] = await Promise.all([
     Promise.all(
       [...new Set(windows)].map(async (window) => {
-        const [attendFresh, attendPrefill, append] = await Promise.all([
-          createAttentionPrefill(gpu, shape, undefined, window, true),
-          createAttentionPrefill(gpu, shape, undefined, window),
+        const attend = (over: PrefillOver) =>
+          createAttentionPrefill(gpu, shape, undefined, window, over);
+        const [empty, any, block, append] = await Promise.all([
+          attend("empty"),
+          attend("any"),
+          attend("block"),
           createKvWrite(gpu, shape, { mode: "append", ring: window > 0, ...qk }),
         ]);
-        return [window, { append, attendPrefill, attendFresh }] as const;
+        return [window, { append, attendPrefill: { empty, any, block } }] as const;
       }),
     ),
     createAttentionDecode(gpu, shape),
@@ -294,9 +296,9 @@ export class Transformer {
     return this.headsLinear.dispatches(rows, true);
   }
 
-  /** Dispatches that run a prompt chunk of `rows` tokens of one lane; `fresh`: which has nothing cached. */
-  chunk(rows: number, fresh = false): ChunkPlan {
-    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer, fresh));
+  /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
+  chunk(rows: number, over: PrefillOver = "any"): ChunkPlan {
+    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer, over));
     return { embed: this.embed(rows), layers };
   }
 
@@ -306,7 +308,7 @@ export class Transformer {
   }
 
   /** Those of one layer of a prompt chunk. */
-  chunkLayer(rows: number, layer: number, fresh = false): LayerPlan {
+  chunkLayer(rows: number, layer: number, over: PrefillOver = "any"): LayerPlan {
     this.refresh();
     const { heads, kvHeads } = this.config;
     const cache = this.cacheDispatches[layer]!;
@@ -323,7 +325,7 @@ export class Transformer {
       ],
       attend: [
         {
-          kernel: fresh ? kernels.attendFresh : kernels.attendPrefill,
+          kernel: kernels.attendPrefill[over],
           bindings: cache.attendPrefill,
           workgroups: prefillWorkgroups(this.gpu, this.pool.shape, rows),
         },
@@ -466,7 +468,7 @@ export class Transformer {
           rope,
           ...gains,
         ),
-        attendPrefill: kernels.attendPrefill.bind(
+        attendPrefill: kernels.attendPrefill.any.bind(
           shape,
           batch,
           rows,

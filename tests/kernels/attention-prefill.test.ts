@@ -3,6 +3,7 @@ import type { GpuContext } from "../../src/gpu/context.ts";
 import {
   type AttentionVariant,
   createAttentionPrefill,
+  type PrefillOver,
   prefillWorkgroups,
 } from "../../src/kernels/attention.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
@@ -39,14 +40,13 @@ interface Case {
   dropped?: number;
   /** A sliding window: the cache is then a ring of so many slots, full unless fewer tokens came. */
   window?: number;
-  /** By the kernel for an empty cache. */
-  fresh?: boolean;
+  over?: PrefillOver;
 }
 
 /** Runs a chunk against the twin; returns the largest difference. */
 async function difference(
   shape: CacheShape,
-  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0, dropped = 0, fresh = false }: Case,
+  { cached: tokens, rows, lane = 0, keyScale = 1, window = 0, dropped = 0, over = "any" }: Case,
 ) {
   const cached = window > 0 ? Math.min(tokens, window) : tokens;
   const first = window > 0 ? tokens : 1000;
@@ -85,7 +85,7 @@ async function difference(
   const width = (heads + 2 * kvHeads) * headDim;
   const qkv = normals(random, rows * width, 2 * keyScale);
 
-  const kernel = await createAttentionPrefill(gpu, shape, variant, window, fresh);
+  const kernel = await createAttentionPrefill(gpu, shape, variant, window, over);
   const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
   const lse = upload(gpu, new Float32Array(rows * heads).fill(Number.NaN));
   const bindings = kernel.bind(
@@ -192,9 +192,23 @@ describe.each(KINDS)("attention_prefill, %s, %s", (kind, stored) => {
         cached: 0,
         rows,
         window,
-        fresh: true,
+        over: "empty",
       });
       expect(found).toBeLessThan(1e-5);
+    },
+  );
+
+  test.each([
+    [16, 4, 5, 40, 30, 9],
+    [64, 3, 1, 0, 0, 0],
+    [64, 3, 63, 500, 0, 0],
+    [64, 3, 130, 1, 0, 3],
+    [64, 3, 128, 41, 0, 100],
+  ])(
+    "a long block, D %i, %i heads a kv head, %i rows behind %i, a window of %i, %i dropped",
+    async (...[headDim, group, rows, cached, window, dropped]) => {
+      const block = { cached, rows, window, dropped, over: "block" as const };
+      expect(await difference(shapeOf(headDim, group), block)).toBeLessThan(1e-5);
     },
   );
 

@@ -149,9 +149,9 @@ async function collect(architecture: string): Promise<KernelSpec[]> {
 async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createAttentionDecode(gpu, shape);
   await createAttentionCombine(gpu, shape);
-  await createAttentionPrefill(gpu, shape);
-  await createAttentionPrefill(gpu, shape, undefined, 512);
-  for (const window of [0, 512]) await createAttentionPrefill(gpu, shape, undefined, window, true);
+  for (const window of [0, 512])
+    for (const over of ["empty", "any", "block"] as const)
+      await createAttentionPrefill(gpu, shape, undefined, window, over);
   for (const qkNorm of [undefined, { epsilon: 1e-6 }])
     for (const ring of [false, true]) {
       await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });

@@ -86,6 +86,7 @@ export async function benchEviction(
   for (const plan of options.plans) {
     const { state, close } = await openPlan(core, plan);
     try {
+      await state.gpu.kernels.compiled("eviction");
       const own = new GpuTimer(state.gpu, options.runs, timer.method === "timestamp");
       const costs = await measure(core, state, own, options);
       plans.push({ plan, own: plan === gpu.kind, costs });
@@ -274,7 +275,7 @@ class PromptCost {
       if (whole) for (let r = 0; r < rows; r += 1) words[4 * r + 3] = (first + r) % this.blockRows;
       gpu.write(transformer.buffers.rows, words);
       const dispatches = sampled.flatMap((layer) => {
-        const { project, attend } = transformer.chunkLayer(rows, layer);
+        const { project, attend } = transformer.chunkLayer(rows, layer, whole ? "block" : "any");
         return [...project, ...attend];
       });
       return ((await this.timer.time(dispatches)).median * layers) / sampled.length;
