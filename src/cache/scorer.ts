@@ -2,16 +2,11 @@ import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
-import { type HeadScore, headStride, writeHeadScore } from "../kernels/head-data.ts";
-import {
-  createJoinedScores,
-  type JoinedScores,
-  PARTS_TILES,
-  partsBytes,
-} from "../kernels/joined-scores.ts";
-import { createObserve, OBSERVE_TILES, type ObserveKernels } from "../kernels/observe.ts";
-import { createScoreCache, type ScoreTarget } from "../kernels/score-cache.ts";
-import { headDataShape } from "../kernels/score-features.ts";
+import type { HeadScore } from "../kernels/head-data.ts";
+import type { JoinedScores } from "../kernels/joined-scores.ts";
+import type { ObserveKernels } from "../kernels/observe.ts";
+import type { ScoreTarget } from "../kernels/score-cache.ts";
+import type * as Scoring from "../kernels/scoring.ts";
 import type { CacheSettings } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
@@ -40,6 +35,8 @@ export interface ScoreSources {
 
 /** A policy's kernels. */
 interface ScoringKernels {
+  /** What they were made with. */
+  readonly code: typeof Scoring;
   /** Of a cache with no block, and of a block where its scores are not joined. */
   readonly scoreWhole: Kernel;
   readonly joined: JoinedScores | undefined;
@@ -79,7 +76,9 @@ async function scoringKernels(
   const { scoring, observation } = policy;
   const block = { kind: "block" } as const;
   const step = { kind: "step", scoring: scoringId(name) } as const;
-  const { create, groups } = await scoreKernels(gpu, shape, policy);
+  const code = await loadLater("scores", () => import("../kernels/scoring.ts"));
+  const { createJoinedScores, createObserve } = code;
+  const { create, groups } = await scoreKernels(gpu, shape, policy, code);
   const { features = {}, joined: joins } = featureScoring(policy) ?? {};
   const [scoreWhole, joined, scoreStep, observeBlock, observeStep] = await Promise.all([
     create(block),
@@ -88,7 +87,7 @@ async function scoringKernels(
     observation && createObserve(gpu, shape, observation, block),
     observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
   ]);
-  return { scoreWhole, joined, scoreStep, groups, observeBlock, observeStep };
+  return { code, scoreWhole, joined, scoreStep, groups, observeBlock, observeStep };
 }
 
 /** How a policy's scoring kernels are made, and their workgroups a kv head. */
@@ -101,6 +100,7 @@ async function scoreKernels(
   gpu: GpuContext,
   shape: CacheShape,
   policy: Policy,
+  { createScoreCache }: typeof Scoring,
 ): Promise<ScoreKernels> {
   const lag = lagOf(policy);
   if (lag !== undefined) {
@@ -215,10 +215,13 @@ export class Scorer {
   private async compile(name: PolicyName): Promise<Prepared> {
     const policy = policyOf(name);
     const kernels = await scoringKernels(this.gpu, this.pool.shape, name);
-    return { ...kernels, policy, headData: this.writeHeadData(policy) };
+    return { ...kernels, policy, headData: this.writeHeadData(policy, kernels.code) };
   }
 
-  private writeHeadData(policy: Policy): GPUBuffer {
+  private writeHeadData(
+    policy: Policy,
+    { headDataShape, headStride, writeHeadScore }: typeof Scoring,
+  ): GPUBuffer {
     const { name, score } = policy;
     const scoring = featureScoring(policy);
     const { layers, kvHeads } = this.pool.shape;
@@ -276,7 +279,7 @@ export class Scorer {
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const slab = this.pool.slabs[layer]!;
-    const { policy, headData, joined, scoreWhole, groups } = prepared;
+    const { code, policy, headData, joined, scoreWhole, groups } = prepared;
     const { scoreStep, observeBlock, observeStep } = prepared;
     const attention = policy.observation?.apart
       ? this.room("observed attention", kvHeads * this.candidates * 4)
@@ -290,7 +293,7 @@ export class Scorer {
       workgroups: [groups, kvHeads],
     };
     const join = ({ context, parts, join: last }: JoinedScores): Dispatch[] => {
-      const room = this.room("parts of scores", partsBytes(this.pool.shape, this.candidates));
+      const room = this.room("parts of scores", code.partsBytes(this.pool.shape, this.candidates));
       const each = (kernel: Kernel, groupsX: number, source: GPUBuffer): Dispatch => ({
         kernel,
         bindings: kernel.bind(shape, eviction, tables, lanes, headData, source, slab, block, room),
@@ -298,7 +301,7 @@ export class Scorer {
       });
       return [
         each(context, 1, ropes[layer]!),
-        each(parts, PARTS_TILES, ropes[layer]!),
+        each(parts, code.PARTS_TILES, ropes[layer]!),
         each(last, 1, attention!),
       ];
     };
@@ -315,7 +318,7 @@ export class Scorer {
             {
               kernel: observeBlock.mass,
               bindings: observeBlock.mass.bind(shape, eviction, ...observed, block, ...apart),
-              workgroups: [OBSERVE_TILES, kvHeads],
+              workgroups: [code.OBSERVE_TILES, kvHeads],
             },
           ]
         : [],
@@ -329,7 +332,7 @@ export class Scorer {
             {
               kernel: observeStep.mass,
               bindings: observeStep.mass.bind(shape, rows, ...observed),
-              workgroups: [OBSERVE_TILES, kvHeads],
+              workgroups: [code.OBSERVE_TILES, kvHeads],
             },
           ]
         : [],

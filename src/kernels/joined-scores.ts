@@ -4,8 +4,9 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pagedCode } from "./page-code.ts";
-import { candidatesCode, scoreConstants, scoreWorkgroup, scoringCode } from "./score-cache.ts";
+import { candidatesCode, scoreConstants, scoreWorkgroup } from "./score-cache.ts";
 import type { ScoreFeatures } from "./score-features.ts";
+import * as wgsl from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Workgroups that share the candidates of a kv head where their parts are computed. */
@@ -43,8 +44,8 @@ export async function createJoinedScores(
 ): Promise<JoinedScores> {
   const constants = scoreConstants(format, features, workgroup);
   const own: Record<string, number | boolean> = { ...constants, JOINED: true, POOL: pool };
-  const candidates = await candidatesCode(format, { kind: "block" });
-  const { joined, scoreHead, scorePairs, partsOf, ...code } = await scoringCode();
+  const candidates = candidatesCode(format, { kind: "block" });
+  const { joined, scoreHead, scorePairs, partsOf } = wgsl;
   const make = (label: string, constants: typeof own, ...rest: string[]): Promise<Kernel> =>
     gpu.kernel({
       label,
@@ -53,7 +54,7 @@ export async function createJoinedScores(
       stage: "eviction",
     });
   const [context, parts, join] = await Promise.all([
-    make("score_context", own, rope, ...scorePairs, code.scoreContext),
+    make("score_context", own, rope, ...scorePairs, wgsl.scoreContext),
     make(
       "score_parts",
       { ...own, WORKGROUP: 64 },
@@ -61,9 +62,9 @@ export async function createJoinedScores(
       score,
       ...scorePairs,
       unroll(partsOf, { e: constants.QUERIES }),
-      code.scoreParts,
+      wgsl.scoreParts,
     ),
-    make("score_join", own, code.scoreJoin),
+    make("score_join", own, wgsl.scoreJoin),
   ]);
   return { context, parts, join };
 }

@@ -26,7 +26,7 @@ export async function createLagScores(
     label: `lag_scores ${target.kind}`,
     code: [
       pagedCode(format, { WORKGROUP: LAG_WORKGROUP, LAG: Math.min(lag, LAG_WORKGROUP) }),
-      ...(await candidatesCode(format, target)),
+      ...candidatesCode(format, target),
       code,
     ],
     bindings: [

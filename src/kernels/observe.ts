@@ -3,7 +3,8 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pagedCode } from "./page-code.ts";
-import { candidatesCode, type ScoreTarget, scoringCode } from "./score-cache.ts";
+import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
+import { logit, observe, observeLse } from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Lines of `observe` that multiply, at most, on software adapters: their compilers take long. */
@@ -63,8 +64,7 @@ export async function createObserve(
   kind: AdapterKind = gpu.kind,
 ): Promise<ObserveKernels> {
   const inBlock = target.kind === "block";
-  const { logit, observe, observeLse } = await scoringCode();
-  const candidates = await candidatesCode(shape, target);
+  const candidates = candidatesCode(shape, target);
   const { workgroup, c, n } = inHand(kind, shape);
   const constants = {
     WORKGROUP: workgroup,

@@ -30,13 +30,13 @@ export async function createRememberBlock(
   gpu: GpuContext,
   shape: CacheShape,
 ): Promise<RememberBlock> {
-  const create = async (after: boolean) =>
+  const create = (after: boolean) =>
     gpu.kernel({
       label: `remember_block${after ? " after" : ""}`,
       stage: "eviction",
       code: [
         pagedCode(shape, { WORKGROUP: headWorkgroup(gpu, false), AFTER: after }),
-        ...(await candidatesCode(shape, { kind: "block" })),
+        ...candidatesCode(shape, { kind: "block" }),
         ...rememberCode,
         code,
       ],

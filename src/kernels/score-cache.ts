@@ -1,7 +1,7 @@
 import eviction from "../../shaders/lib/eviction.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
-import { loadLater, WinnowError } from "../errors.ts";
+import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
@@ -9,6 +9,7 @@ import { headStride } from "./head-data.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { headDataShape, type ScoreFeatures } from "./score-features.ts";
+import { block, partsOf, scoreCache, scoreHead, scorePairs, step } from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
@@ -21,11 +22,8 @@ export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind ==
  */
 export type ScoreTarget = { readonly kind: "block" } | { readonly kind: "step"; scoring: number };
 
-export const scoringCode = () => loadLater("scores", () => import("./scoring-code.ts"));
-
 /** The snippet that says what a scoring or observing kernel works on. */
-export async function candidatesCode(format: PageFormat, target: ScoreTarget): Promise<string[]> {
-  const { block, step } = await scoringCode();
+export function candidatesCode(format: PageFormat, target: ScoreTarget): string[] {
   const pages = pageCode("pages", format, "read words");
   return target.kind === "block"
     ? [pages, pageCode("chunk", chunkFormat(format), "read words"), eviction, block]
@@ -67,12 +65,11 @@ export async function createScoreCache(
 ): Promise<Kernel> {
   const inBlock = target.kind === "block";
   const constants = { ...scoreConstants(format, features, workgroup), JOINED: false };
-  const { scoreCache, scoreHead, scorePairs, partsOf } = await scoringCode();
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [
       pagedCode(format, constants),
-      ...(await candidatesCode(format, target)),
+      ...candidatesCode(format, target),
       ...scoreHead,
       rope,
       score,

@@ -1,4 +1,4 @@
-/** The WGSL of scores that change and of observed attention: loaded once something may have to be evicted. */
+/** The WGSL of scores that change and of observed attention. */
 import anchors from "../../shaders/lib/score_anchors.wgsl?raw";
 import head from "../../shaders/lib/score_head.wgsl?raw";
 import pairs from "../../shaders/lib/score_pairs.wgsl?raw";
