@@ -21,6 +21,8 @@ const measuring = () => loadLater("measurements", () => import("./measure.ts"));
 
 /** Times in a row that a device may be lost before a step is given up. */
 const MAX_LOSSES = 3;
+/** Tokens of an answer from which on what eviction needs is compiled beside it: until then it would slow short ones. */
+const LONG_ANSWER = 64;
 
 export type { GenerateOptions, GenerateResult, SamplingOptions };
 
@@ -191,9 +193,11 @@ export class Conversation {
     let sampler: Sampler | undefined;
     // Tokens drawn and not yielded: the cache has seen all of them but the last.
     let drawn: number[] = [];
+    let settle: (() => void) | undefined;
     try {
       throwIfAborted(options.signal);
       this.checkPrompt(prompt);
+      settle = this.core.state.gpu.kernels.answering();
       const cachedTokens = this.reuse(prompt);
       const result = { cachedTokens, promptTokens: prompt.length };
       // What the cache must have seen before the next token is drawn: all of it is run again on a new
@@ -265,6 +269,7 @@ export class Conversation {
         answer.push(token);
         if (answer.length === options.maxTokens || wanted.length > this.core.config.contextLength)
           return { finish: "length", ...result };
+        if (answer.length === LONG_ANSWER) settle();
         guesser?.push(token);
         // Guesses change no answer, so they may come late.
         guesser ??= this.core.guesser(wanted, options.speculative);
@@ -272,6 +277,7 @@ export class Conversation {
         if (!ran) next = token;
       }
     } finally {
+      settle?.();
       sampler?.dispose();
       this.leaveDraft(drawn.length, options.ahead ?? true);
       // A token that ran ahead and could not be read, or a prompt block cut short: what the cache has seen

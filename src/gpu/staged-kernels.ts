@@ -36,6 +36,7 @@ export class StagedKernels {
   /** Those that somebody waits for. */
   private readonly wanted = new Set<LaterStage>();
   private working = 0;
+  private answers = 0;
   private wake: () => void = () => {};
   private readonly queue: { readonly stage: LaterStage; compile(): Promise<void> }[] = [];
   private busy: Promise<void> | undefined;
@@ -108,6 +109,18 @@ export class StagedKernels {
     }
   }
 
+  /** Until the returned function is called, what only eviction needs is left for later, unless somebody waits for it. */
+  answering(): () => void {
+    this.answers += 1;
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      this.answers -= 1;
+      this.wake();
+    };
+  }
+
   private async compile(stage: LaterStage): Promise<void> {
     // One that was begun cannot be stopped: a prompt that comes at once should find a short one.
     const held = this.held[stage].sort((a, b) => a.length - b.length);
@@ -128,14 +141,21 @@ export class StagedKernels {
     // What is asked for in the same breath may be wanted more.
     await Promise.resolve();
     while (this.queue.length > 0) {
-      const wanted = this.queue.findIndex(({ stage }) => this.isWanted(stage));
-      if (wanted < 0 && this.working > 0)
+      const next = this.next();
+      if (next < 0)
         await new Promise<void>((resolve) => {
           this.wake = resolve;
         });
-      else await this.queue.splice(Math.max(0, wanted), 1)[0]!.compile();
+      else await this.queue.splice(next, 1)[0]!.compile();
     }
     this.busy = undefined;
+  }
+
+  /** Where in the queue what may be compiled now comes first; -1: nothing may. */
+  private next(): number {
+    const wanted = this.queue.findIndex(({ stage }) => this.isWanted(stage));
+    if (wanted >= 0 || this.working > 0) return wanted;
+    return this.queue.findIndex(({ stage }) => this.answers === 0 || stage !== "eviction");
   }
 
   private isWanted(stage: LaterStage): boolean {

@@ -151,6 +151,36 @@ it("lets what is wanted overtake the others", async () => {
   expect(kernels.ready("answer")).toBe(true);
 });
 
+it("leaves what only eviction needs for after an answer, unless somebody waits for it", async () => {
+  const { device, begun, end, settled } = fakeDevice();
+  const kernels = new StagedKernels(device, true);
+  kernels.hold();
+  for (const label of ["evict", "score", "move"]) await kernels.kernel(spec(label, "eviction"));
+  await kernels.kernel(spec("behind", "turn"));
+  const first = kernels.answering();
+  const second = kernels.answering();
+  kernels.release();
+  await settled();
+  expect(begun).toEqual(["behind"]);
+  await end("behind");
+  first();
+  first();
+  await settled();
+  expect(begun).toEqual(["behind"]);
+  second();
+  await settled();
+  expect(begun).toEqual(["behind", "move"]);
+  kernels.answering();
+  await end("move");
+  expect(begun).toEqual(["behind", "move"]);
+  const wanted = kernels.compiled("eviction");
+  await settled();
+  expect(begun).toEqual(["behind", "move", "evict"]);
+  await end("evict");
+  await end("score");
+  await wanted;
+});
+
 it("does a stage's work after its kernels, and what that compiles in turn", async () => {
   const { device, begun, end, settled } = fakeDevice();
   const kernels = new StagedKernels(device, true);
