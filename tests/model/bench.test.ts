@@ -49,7 +49,8 @@ test("what eviction takes is measured, of decoding and of prompts that fit and t
         expect(Number.isFinite(restMs)).toBe(true);
         const names = Object.keys(kernels).map((name) => name.split(" ")[0]);
         const plain = ["evict_select", "kv_move"];
-        const scoring = policy === "winnow" ? ["observe", "score_cache"] : [];
+        const joined = ["observe", "score_context", "score_parts", "score_join"];
+        const scoring = policy === "winnow" ? joined : [];
         expect(names.filter((name) => name !== "remember_block")).toEqual([...scoring, ...plain]);
         const remembered = names.filter((name) => name === "remember_block").length;
         expect(remembered).toBe(policy === "winnow" && prompt > 128 ? 2 : 0);
