@@ -111,7 +111,8 @@ it("begins nothing beside work that must not be slowed, but for what somebody wa
   expect(begun).toEqual(["answer", "evict"]);
 });
 
-it("compiles first what somebody waits for, and all before it says that a cache can evict", async () => {
+/** Released with two kernels of an answer and one of a later turn; the first is begun. */
+async function answerAndTurn() {
   const { device, begun, end, settled } = fakeDevice();
   const kernels = new StagedKernels(device, true);
   kernels.hold();
@@ -120,6 +121,11 @@ it("compiles first what somebody waits for, and all before it says that a cache 
   await kernels.kernel(spec("behind", "turn"));
   kernels.release();
   await settled();
+  return { kernels, begun, end };
+}
+
+it("compiles first what somebody waits for, and all before it says that a cache can evict", async () => {
+  const { kernels, begun, end } = await answerAndTurn();
   expect(begun).toEqual(["first"]);
   const behind = kernels.compiled("turn");
   const whole = kernels.compiled("eviction").then(() => begun.push("whole"));
@@ -133,14 +139,7 @@ it("compiles first what somebody waits for, and all before it says that a cache 
 });
 
 it("lets what is wanted overtake the others", async () => {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
-  await kernels.kernel(spec("first", "answer"));
-  await kernels.kernel(spec("second", "answer", "longer code"));
-  await kernels.kernel(spec("behind", "turn"));
-  kernels.release();
-  await settled();
+  const { kernels, begun, end } = await answerAndTurn();
   const behind = kernels.compiled("turn");
   await end("first");
   expect(begun).toEqual(["first", "behind"]);
