@@ -42,8 +42,8 @@ export async function createJoinedScores(
   pool: number,
   workgroup = scoreWorkgroup(gpu),
 ): Promise<JoinedScores> {
-  const constants = scoreConstants(format, features, workgroup);
-  const own: Record<string, number | boolean> = { ...constants, JOINED: true, POOL: pool };
+  const { QUERIES, ...others } = scoreConstants(format, features, workgroup);
+  const own: Record<string, number | boolean> = { ...others, JOINED: true, POOL: pool };
   const candidates = candidatesCode(format, { kind: "block" });
   const { joined, scoreHead, scorePairs, partsOf } = wgsl;
   const make = (label: string, constants: typeof own, ...rest: string[]): Promise<Kernel> =>
@@ -54,14 +54,15 @@ export async function createJoinedScores(
       stage: "eviction",
     });
   const [context, parts, join] = await Promise.all([
-    make("score_context", own, rope, ...scorePairs, wgsl.scoreContext),
+    // No room for queries: workgroup memory takes long to compile.
+    make("score_context", { ...own, QUERIES: 0 }, rope, ...scorePairs, wgsl.scoreContext),
     make(
       "score_parts",
-      { ...own, WORKGROUP: 64 },
+      { ...own, QUERIES, WORKGROUP: 64 },
       rope,
       score,
       ...scorePairs,
-      unroll(partsOf, { e: constants.QUERIES }),
+      unroll(partsOf, { e: QUERIES }),
       wgsl.scoreParts,
     ),
     make("score_join", own, wgsl.scoreJoin),
