@@ -1,8 +1,8 @@
 // npm test: everything, in two rows of stages side by side; `npm test -- unit kernels` runs only those stages.
 // Ends with the line "N passed, N failed"; exit 1 on any failure, zero tests or no adapter.
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadTypeScript } from "../demo/load-typescript.mjs";
 import { prepareBrowser } from "./prepare-browser.mjs";
@@ -12,6 +12,12 @@ const output = join(root, "tests/output");
 const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name);
 
 /** @typedef {{ passed: number, failed: number }} Counts */
+/** @typedef {{ status: string, fullName: string, failureMessages?: string[] }} TestResult */
+/** @typedef {{ name: string, status: string, message: string, assertionResults: TestResult[] }} FileResult */
+/** @typedef {{ numPassedTests: number, testResults: FileResult[] }} VitestReport */
+
+/** What failed, said once more at the end: a long output is read from there. @type {string[]} */
+const failures = [];
 
 /** @type {Record<string, () => Promise<Counts>>} */
 const stages = {
@@ -61,6 +67,7 @@ function run(command, args) {
 /** A stage that counts as one test. @param {string} name @param {string} command @param {string[]} args */
 async function step(name, command, args) {
   const status = await run(command, args);
+  if (status !== 0) failures.push(`${name}: exit ${status}`);
   console.log(status === 0 ? `${name}: ok` : `${name}: FAILED (exit ${status})`);
   return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 };
 }
@@ -71,26 +78,30 @@ async function vitest(project) {
   rmSync(file, { force: true });
   const report = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const status = await run(bin("vitest"), ["run", "--project", project, ...report]);
-  const counts = readCounts(file);
+  const counts = readReport(file);
   // A crash, a file that does not load or a suite without tests is a failure too.
-  if (counts.failed === 0 && (status !== 0 || counts.passed === 0)) counts.failed = 1;
+  if (counts.failed === 0 && (status !== 0 || counts.passed === 0)) {
+    counts.failed = 1;
+    failures.push(`${project}: vitest ended with ${status}, ${counts.passed} tests passed`);
+  }
   console.log(`${project}: ${counts.passed} passed, ${counts.failed} failed`);
   return counts;
 }
 
 /** A test that was skipped did not pass: it counts as failed. @param {string} file @returns {Counts} */
-function readCounts(file) {
-  try {
-    const report = JSON.parse(readFileSync(file, "utf8"));
-    const passed = report.numPassedTests;
-    const unloadable = report.testResults.filter(
-      (/** @type {{ status: string, assertionResults: unknown[] }} */ result) =>
-        result.status === "failed" && result.assertionResults.length === 0,
-    ).length;
-    return { passed, failed: report.numTotalTests - passed + unloadable };
-  } catch {
-    return { passed: 0, failed: 0 };
+function readReport(file) {
+  if (!existsSync(file)) return { passed: 0, failed: 0 };
+  /** @type {VitestReport} */
+  const report = JSON.parse(readFileSync(file, "utf8"));
+  const before = failures.length;
+  for (const { name, status, message, assertionResults } of report.testResults) {
+    const where = relative(root, name);
+    if (status === "failed" && assertionResults.length === 0) failures.push(`${where}: ${message}`);
+    for (const test of assertionResults)
+      if (test.status !== "passed")
+        failures.push([`${where} > ${test.fullName}`, ...(test.failureMessages ?? [])].join("\n"));
   }
+  return { passed: report.numPassedTests, failed: failures.length - before };
 }
 
 /** Finds or gets what the suites need, and tells them through the environment. */
@@ -135,9 +146,10 @@ try {
   if (chosen.flat().some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
   await Promise.all(chosen.map(runRow));
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
+  failures.push(error instanceof Error ? error.message : String(error));
   total.failed += 1;
 }
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${seconds()} s`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

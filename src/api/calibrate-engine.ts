@@ -11,7 +11,7 @@ import type { Conversation } from "../engine/conversation.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { GREEDY } from "../engine/generate-options.ts";
 import { WinnowError } from "../errors.ts";
-import { sha256OfText } from "../formats/sha256.ts";
+import { sha256Of } from "../formats/sha256.ts";
 import { pacedEngine } from "./paced-engine.ts";
 
 /** Sequences read of the texts: as many as the reference takes. */
@@ -78,6 +78,7 @@ export async function calibrateEngine(
     ...(signal ? { signal } : {}),
   });
   const { filters: values, layers, kvHeads, headDim, statistics } = result;
+  const read = [...new Set(pieces.map(({ text }) => text))];
   const file = writeCalibration({
     filters: {
       values,
@@ -88,7 +89,7 @@ export async function calibrateEngine(
       seed,
       modelSha256: options.modelSha256,
       modelName: engine.info().model.name,
-      textsSha256: [...new Set(pieces.map(({ text }) => text))].map(sha256OfText),
+      textsSha256: await Promise.all(read.map(sha256Of)),
     },
     statistics,
   });

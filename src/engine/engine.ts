@@ -3,7 +3,7 @@ import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
-import { startSha256 } from "../formats/sha256.ts";
+import { sha256Of } from "../formats/sha256.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
@@ -231,12 +231,9 @@ export class InferenceEngine {
   }
 
   /** SHA-256 of the filters' file in use, or undefined where there are none. */
-  get filtersSha256(): string | undefined {
+  async filtersSha256(): Promise<string | undefined> {
     const file = this.installed ?? this.options.filters;
-    if (!file) return undefined;
-    const hash = startSha256();
-    hash.update(file);
-    return hash.digest();
+    return file && (await sha256Of(file));
   }
 
   info(): InferenceEngineInfo {

@@ -1,5 +1,5 @@
 import { throwIfAborted, WinnowError } from "../errors.ts";
-import { sha256OfText } from "../formats/sha256.ts";
+import { sha256Of } from "../formats/sha256.ts";
 import { type Batch, batchesOf, needsReference } from "./batches.ts";
 import { probeSpeed, type Speed, secondsOf, tokensOf, totalText } from "./cost.ts";
 import { cellKey, type Provenance } from "./kept.ts";
@@ -53,7 +53,7 @@ export async function evaluate(
   hooks: EvalHooks,
 ): Promise<Evaluated> {
   const { kept, keep, note, report, signal, now = () => performance.now() } = hooks;
-  const hay = texts.length > 0 ? textHaystack(joined(texts), sha256OfText(joined(texts))) : noise;
+  const hay = texts.length > 0 ? textHaystack(joined(texts), await sha256Of(joined(texts))) : noise;
   const tokenised = texts.map(
     (text): Tokenised => ({
       ...text,
@@ -62,7 +62,9 @@ export async function evaluate(
   );
   const cells = planCells(options, tokenised, hay.id, model.tokenizer.prefix.length > 0);
   checkLengths(model, cells);
-  const keyed = cells.map((cell) => ({ cell, key: cellKey(cell, provenance) }));
+  const keyed = await Promise.all(
+    cells.map(async (cell) => ({ cell, key: await cellKey(cell, provenance) })),
+  );
   const missing = keyed.filter(({ key }) => !kept.has(key));
   const batches = batchesOf(
     missing.map(({ cell }) => cell),

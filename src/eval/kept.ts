@@ -1,4 +1,4 @@
-import { sha256OfText } from "../formats/sha256.ts";
+import { sha256Of } from "../formats/sha256.ts";
 import type { Cell, KeptCell } from "./types.ts";
 
 /** What a cell's score depends on besides its own definition. */
@@ -18,8 +18,8 @@ export function canonical(value: unknown): string {
   );
 }
 
-export const cellKey = (cell: Cell, provenance: Provenance): string =>
-  sha256OfText(canonical({ cell, provenance })).slice(0, 32);
+export const cellKey = async (cell: Cell, provenance: Provenance): Promise<string> =>
+  (await sha256Of(canonical({ cell, provenance }))).slice(0, 32);
 
 /**
  * Writes cells as lines. The first one of a run begins on a line of its own, whatever a kill left of the last

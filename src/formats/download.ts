@@ -1,5 +1,6 @@
 /**
- * A URL into a store, resumable and hashed, readable from the first byte on:
+ * A URL into a store, resumable and hashed, readable from the first byte on. What fetches (transfer.ts) is loaded when
+ * something must be fetched:
  *
  *   stored and verified -> served from the store, no request
  *   stored in part      -> its bytes are hashed again, the rest is fetched by range
@@ -10,24 +11,11 @@
  * times; then, and on abort, the bytes so far stay in the store. A hash that is not the expected one removes them.
  */
 import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
-import { Arrival } from "./arrival.ts";
-import { checkRange } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
-import {
-  DEFAULT_BACKOFF_MS,
-  DEFAULT_RETRIES,
-  delay,
-  fileNameOf,
-  type HttpOptions,
-  hubFileOf,
-  hubUrl,
-  networkError,
-  withRetries,
-} from "./http.ts";
-import { type Answer, requestFrom } from "./http-resume.ts";
+import { fileNameOf, type HttpOptions, hubFileOf, hubUrl } from "./http.ts";
 import type { AskHub } from "./hub-statement.ts";
-import { type ModelStore, memoryStore, type StoredModel, type StoreFile } from "./model-store.ts";
-import { type Sha256, sha256OfText, startSha256 } from "./sha256.ts";
+import type { ModelStore, StoredModel } from "./model-store.ts";
+import { sha256Of } from "./sha256.ts";
 
 export interface DownloadOptions extends HttpOptions {
   readonly store: ModelStore;
@@ -55,13 +43,9 @@ export interface Download {
   readonly done: Promise<{ sha256: string }>;
 }
 
-/** How many bytes come between two writings of the record. */
-const SAVE_EVERY = 8 * 1024 * 1024;
-const HASH_CHUNK = 4 * 1024 * 1024;
-
 /** The name a download has in a store: by content where that is known, else by URL. */
-export const storeKey = (url: string, sha256?: string): string =>
-  sha256 === undefined ? `url-${sha256OfText(url).slice(0, 40)}` : `sha256-${sha256}`;
+export const storeKey = async (url: string, sha256?: string): Promise<string> =>
+  sha256 === undefined ? `url-${(await sha256Of(url)).slice(0, 40)}` : `sha256-${sha256}`;
 
 /**
  * Resolves as soon as the server has answered, so the size is known.
@@ -70,7 +54,7 @@ export const storeKey = (url: string, sha256?: string): string =>
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   throwIfAborted(options.signal);
   const { store } = options;
-  const key = storeKey(url, options.sha256);
+  const key = await storeKey(url, options.sha256);
   const stored = await store.find(key);
   const expected = await expectedOf(url, stored, options);
   const { sha256 } = expected;
@@ -86,11 +70,11 @@ export async function download(url: string, options: DownloadOptions): Promise<D
       return { ...said, source, done: Promise.resolve({ sha256: stored.sha256! }) };
     }
   }
-  const { file, home } = await openFile(store, key);
-  const run = new DownloadRun(key, home, file, { ...options, ...expected });
+  const { startTransfer } = await loadLater("downloads", () => import("./transfer.ts"));
+  // Another file that is complete is no beginning of this one.
+  const held = complete && !same ? undefined : stored;
   try {
-    // Another file that is complete is no beginning of this one.
-    return { ...said, ...(await run.start(complete && !same ? undefined : stored)) };
+    return { ...said, ...(await startTransfer(key, held, { ...options, ...expected })) };
   } catch (error) {
     const gone = error instanceof WinnowError && error.code === "model_not_found";
     if (!gone || stored?.commit === undefined) throw error;
@@ -101,7 +85,7 @@ export async function download(url: string, options: DownloadOptions): Promise<D
 }
 
 /** What the bytes at an address must be, and where they are to be had. */
-interface Expected {
+export interface Expected {
   readonly url: string;
   readonly sha256?: string;
   readonly bytes?: number;
@@ -146,241 +130,4 @@ async function expectedOf(
   const stated = await hub(file, signal);
   throwIfAborted(signal);
   return stated ? { ...stated, url: hubUrl({ ...file, revision: stated.commit }) } : given;
-}
-
-/** Storage that cannot be written (no worker, locked by another tab) is replaced by memory. */
-async function openFile(
-  store: ModelStore,
-  key: string,
-): Promise<{ file: StoreFile; home: ModelStore }> {
-  try {
-    return { file: await store.open(key), home: store };
-  } catch {
-    const home = await memoryStore();
-    return { file: await home.open(key), home };
-  }
-}
-
-class DownloadRun {
-  readonly #url: string;
-  readonly #key: string;
-  readonly #store: ModelStore;
-  readonly #file: StoreFile;
-  readonly #options: DownloadOptions & Expected;
-  readonly #arrival = new Arrival();
-  #hash!: Sha256;
-  #record!: StoredModel;
-  #savedAt = 0;
-  /** Serves reads once the file is complete and no longer open for writing. */
-  #finished: Promise<ByteSource> | undefined;
-
-  constructor(
-    key: string,
-    store: ModelStore,
-    file: StoreFile,
-    options: DownloadOptions & Expected,
-  ) {
-    this.#url = options.url;
-    this.#key = key;
-    this.#store = store;
-    this.#file = file;
-    this.#options = options;
-  }
-
-  async start(stored: StoredModel | undefined): Promise<Pick<Download, "source" | "done">> {
-    try {
-      const { bytes } = this.#options;
-      const held = this.#resumable(stored);
-      const etag = held > 0 && stored?.url === this.#url ? stored.etag : undefined;
-      const answer = await withRetries(this.#options, this.#options.signal, () =>
-        requestFrom(this.#url, held, { ...this.#options, etag }),
-      );
-      const size = answer.size ?? bytes;
-      if (size === undefined || (bytes !== undefined && size !== bytes)) {
-        await answer.body?.cancel().catch(() => undefined);
-        throw size === undefined
-          ? networkError(this.#url, "the server does not tell the file's size")
-          : this.#bad("size", `the server's file has ${size} bytes, the model has ${bytes}`);
-      }
-      const { sha256, commit } = this.#options;
-      this.#record = {
-        url: this.#url,
-        size,
-        ...(answer.etag === undefined ? {} : { etag: answer.etag }),
-        ...(sha256 === undefined ? {} : { sha256 }),
-        ...(commit === undefined ? {} : { commit }),
-        received: answer.start,
-        verified: false,
-      };
-      this.#file.truncate(answer.start);
-      const done = this.#run(answer);
-      // Whoever only reads still gets the failure; nobody must get an unhandled rejection.
-      done.catch(() => undefined);
-      return { source: this.#source(size), done };
-    } catch (error) {
-      this.#file.close();
-      throw error;
-    }
-  }
-
-  /** Bytes in the store that the rest can be added to. */
-  #resumable(stored: StoredModel | undefined): number {
-    if (stored === undefined) return 0;
-    // Without a validator or a known hash nothing would tell that the file has changed.
-    const sameFile =
-      this.#options.sha256 !== undefined || (stored.url === this.#url && stored.etag !== undefined);
-    const held = Math.min(stored.received, this.#file.size);
-    return sameFile && held <= stored.size ? held : 0;
-  }
-
-  #source(size: number): ByteSource {
-    const source: ByteSource = {
-      name: fileNameOf(this.#url),
-      size,
-      read: async (offset, length, signal) => {
-        checkRange(source, offset, length);
-        await this.#arrival.reached(offset + length, signal);
-        const finished = await this.#finished;
-        return finished?.read(offset, length, signal) ?? this.#file.read(offset, length);
-      },
-    };
-    return source;
-  }
-
-  async #run(first: Answer): Promise<{ sha256: string }> {
-    try {
-      await this.#hashHeld(first.start);
-      await this.#takeAll(first);
-      return await this.#finish();
-    } catch (error) {
-      await this.#fail(error);
-      throw error;
-    }
-  }
-
-  /** Takes the connection up again where it broke; attempts are counted from the last progress. */
-  async #takeAll(first: Answer): Promise<void> {
-    const { retries = DEFAULT_RETRIES, backoffMs = DEFAULT_BACKOFF_MS, signal } = this.#options;
-    let answer = first;
-    for (let failures = 0; ; failures++) {
-      const before = this.#arrival.received;
-      try {
-        await this.#take(answer);
-        return;
-      } catch (error) {
-        if (!(error instanceof WinnowError && error.code === "network")) throw error;
-        if (this.#arrival.received > before) failures = 0;
-        if (failures >= retries) throw error;
-        await delay(backoffMs * 2 ** failures, signal);
-      }
-      answer = await withRetries(this.#options, signal, () => this.#ask());
-    }
-  }
-
-  /** The hash's state is not kept, so stored bytes go through it again; this also shows they are there. */
-  async #hashHeld(held: number): Promise<void> {
-    this.#hash = startSha256();
-    for (let at = 0; at < held; at += HASH_CHUNK) {
-      throwIfAborted(this.#options.signal);
-      this.#hash.update(this.#file.read(at, Math.min(HASH_CHUNK, held - at)));
-      this.#options.onProgress?.("verify", Math.min(at + HASH_CHUNK, held), this.#record.size);
-      // Lets messages (an abort among them) in between two chunks.
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    this.#arrival.advance(held);
-    this.#savedAt = held;
-  }
-
-  async #ask(): Promise<Answer> {
-    const { received } = this.#arrival;
-    const { etag, size } = this.#record;
-    const answer = await requestFrom(this.#url, received, { ...this.#options, etag });
-    const otherTag = etag !== undefined && answer.etag !== undefined && answer.etag !== etag;
-    const changed = otherTag || (answer.size ?? size) !== size;
-    if (!changed) return answer;
-    await answer.body?.cancel().catch(() => undefined);
-    throw this.#bad("etag", "the file on the server changed while it was downloaded");
-  }
-
-  /** Stores a body from `answer.start` on, passing over bytes that are held already. */
-  async #take(answer: Answer): Promise<void> {
-    const { signal, onProgress } = this.#options;
-    const { size } = this.#record;
-    let skip = this.#arrival.received - answer.start;
-    const reader = answer.body?.getReader();
-    try {
-      while (reader !== undefined) {
-        throwIfAborted(signal);
-        const { value, done } = await reader.read().catch((cause: unknown) => {
-          throwIfAborted(signal);
-          throw networkError(this.#url, "the connection broke", cause);
-        });
-        if (done) break;
-        const bytes = skip > 0 ? value.subarray(Math.min(skip, value.length)) : value;
-        skip -= value.length - bytes.length;
-        const received = this.#arrival.received + bytes.length;
-        if (received > size) throw this.#bad("size", `the server sent more than ${size} bytes`);
-        this.#file.append(bytes);
-        this.#hash.update(bytes);
-        this.#arrival.advance(received);
-        onProgress?.("download", received, size);
-        if (received - this.#savedAt >= SAVE_EVERY) this.#save();
-      }
-    } catch (error) {
-      await reader?.cancel().catch(() => undefined);
-      throw error;
-    }
-    if (this.#arrival.received < size)
-      throw networkError(
-        this.#url,
-        `the connection ended at byte ${this.#arrival.received} of ${size}`,
-      );
-  }
-
-  async #finish(): Promise<{ sha256: string }> {
-    const sha256 = this.#hash.digest();
-    const expected = this.#options.sha256;
-    if (expected !== undefined && sha256 !== expected)
-      throw this.#bad("sha256", `the file's SHA-256 is ${sha256}, not ${expected}`);
-    this.#file.save({ ...this.#record, received: this.#record.size, sha256, verified: true });
-    // In one breath, so that no read falls between the two.
-    this.#file.close();
-    this.#finished = this.#store
-      .source(this.#key, fileNameOf(this.#url))
-      .catch((cause: unknown) => {
-        const problem = "the browser's storage has lost the file that was just written";
-        throw this.#bad("storage", problem, {
-          hint: "Load the model again: it is fetched anew.",
-          cause,
-        });
-      });
-    await this.#finished;
-    return { sha256 };
-  }
-
-  #save(): void {
-    this.#savedAt = this.#arrival.received;
-    this.#file.save({ ...this.#record, received: this.#savedAt });
-  }
-
-  /** Keeps what came, unless it is known to be bad; then tells whoever waits. */
-  async #fail(error: unknown): Promise<void> {
-    const bad = error instanceof WinnowError && error.code === "bad_model_file";
-    try {
-      if (!bad) this.#save();
-    } catch {
-      // The first error is the one to report.
-    }
-    this.#file.close();
-    if (bad) await this.#store.remove(this.#key).catch(() => undefined);
-    this.#arrival.fail(error);
-  }
-
-  #bad(field: string, problem: string, more: { hint?: string; cause?: unknown } = {}): WinnowError {
-    return new WinnowError("bad_model_file", `${this.#url}: ${problem}`, {
-      hint: "Load the model again; if it fails again, the server has another file under this address.",
-      details: { field, offset: 0, url: this.#url },
-      ...more,
-    });
-  }
 }

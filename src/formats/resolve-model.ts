@@ -7,7 +7,7 @@ import { findModel, type ModelEntry } from "./model-registry.ts";
 import type { ModelStore } from "./model-store.ts";
 import { openModelStore } from "./opfs-store.ts";
 import { isParted } from "./part-names.ts";
-import { sha256OfSource } from "./sha256.ts";
+import type { sha256OfSource } from "./sha256-stream.ts";
 
 /** As in the public API: a name in models.json, a URL, a File or Blob or several, or a hub file. */
 export type ModelSource = string | Blob | readonly Blob[] | HubFile;
@@ -112,15 +112,14 @@ async function fromBlob(blob: Blob, options: ResolveOptions): Promise<ResolvedMo
     source,
     name: source.name,
     async verified() {
-      hash ??= sha256OfSource(
-        source,
-        (loaded, total) => onProgress?.("verify", loaded, total),
-        signal,
-      );
+      hash ??= hashOf(source, (loaded, total) => onProgress?.("verify", loaded, total), signal);
       return { sha256: await hash };
     },
   };
 }
+
+const hashOf: typeof sha256OfSource = async (...of) =>
+  (await loadLater("hashes", () => import("./sha256-stream.ts"))).sha256OfSource(...of);
 
 /** Says that a model's bytes were taken as they came. */
 export const unchecked = (name: string, url: string): string =>

@@ -7,7 +7,8 @@ import { JoinedSource, orderParts } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
 import { isSafetensors, partNames } from "./part-names.ts";
 import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
-import { sha256OfSource, sha256OfText } from "./sha256.ts";
+import { sha256Of } from "./sha256.ts";
+import { sha256OfSource } from "./sha256-stream.ts";
 
 export interface PartedModel {
   readonly source: ByteSource;
@@ -64,7 +65,7 @@ export async function partsFromFiles(
       hashes.push(await sha256OfSource(file, report, hooks.signal));
       before += file.size;
     }
-    return sha256OfText(hashes.join("\n"));
+    return sha256Of(hashes.join("\n"));
   };
   return {
     source,
@@ -217,7 +218,7 @@ class PartFetcher {
       const hashes = await Promise.all(
         this.#downloads.map(async (starting) => (await starting).done),
       );
-      return { sha256: sha256OfText(hashes.map(({ sha256 }) => sha256).join("\n")) };
+      return { sha256: await sha256Of(hashes.map(({ sha256 }) => sha256).join("\n")) };
     } catch (error) {
       this.stop();
       throw error;

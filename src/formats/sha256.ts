@@ -1,36 +1,7 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-import type { ByteSource } from "./byte-source.ts";
-
-export interface Sha256 {
-  update(bytes: Uint8Array): void;
-  /** Lower-case hex; the hash takes no more bytes afterwards. */
-  digest(): string;
+/** Lower-case hex SHA-256 of what is in memory as a whole; of longer things see sha256-stream.ts. */
+export async function sha256Of(data: string | Uint8Array): Promise<string> {
+  // Copied, since WebCrypto takes no shared memory.
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data);
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-
-/** A streaming SHA-256: WebCrypto has none, and a model does not fit in one buffer. */
-export function startSha256(): Sha256 {
-  const hash = sha256.create();
-  return { update: (bytes) => void hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
-}
-
-const CHUNK_BYTES = 4 * 1024 * 1024;
-
-/** Lower-case hex SHA-256 of a whole source. */
-export async function sha256OfSource(
-  source: ByteSource,
-  onProgress: (loaded: number, total: number) => void = () => {},
-  signal?: AbortSignal,
-): Promise<string> {
-  const hash = startSha256();
-  for (let at = 0; at < source.size; ) {
-    const length = Math.min(CHUNK_BYTES, source.size - at);
-    hash.update(await source.read(at, length, signal));
-    at += length;
-    onProgress(at, source.size);
-  }
-  return hash.digest();
-}
-
-export const sha256OfText = (text: string): string =>
-  bytesToHex(sha256(new TextEncoder().encode(text)));

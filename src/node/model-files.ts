@@ -11,7 +11,7 @@ import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts
 import { NodeFileSource } from "../formats/node-source.ts";
 import { isParted, isSafetensors, partNames } from "../formats/part-names.ts";
 import { blobSources, partsFromFiles } from "../formats/resolve-parts.ts";
-import { sha256OfSource } from "../formats/sha256.ts";
+import { sha256OfSource } from "../formats/sha256-stream.ts";
 import { type FetchHooks, fetchOnce } from "./fetch-once.ts";
 import { ensureModelFile, modelCacheFolder } from "./model-cache.ts";
 

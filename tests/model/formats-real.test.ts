@@ -16,7 +16,7 @@ import {
 } from "../../src/formats/gguf.ts";
 import { findModel } from "../../src/formats/model-registry.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
-import { sha256OfSource } from "../../src/formats/sha256.ts";
+import { sha256OfSource } from "../../src/formats/sha256-stream.ts";
 
 const PATH = process.env.WINNOW_MODEL ?? ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 

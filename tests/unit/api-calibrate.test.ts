@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CalibrateProgress } from "../../src/api/types.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { calibrationStore } from "../../src/formats/calibration-store.ts";
-import { sha256OfText } from "../../src/formats/sha256.ts";
+import { sha256Of } from "../../src/formats/sha256.ts";
 import { diskFolder } from "../../src/node/disk-folder.ts";
 import { openFake } from "./api-fake-engine.ts";
 
@@ -29,7 +29,7 @@ describe("engine.calibrate", () => {
       modelSha256: "abc",
       samples: 200,
       seed: 5,
-      textsSha256: [sha256OfText(TEXT)],
+      textsSha256: [await sha256Of(TEXT)],
     });
     expect([...new Set(stages.map(({ stage }) => stage))]).toEqual([
       "queries",

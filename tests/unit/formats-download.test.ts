@@ -32,7 +32,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
   });
   const start = (options: Partial<DownloadOptions> = {}) =>
     download(server.url, { store, retries: 2, backoffMs: 1, ...options });
-  const stored = async (sha256?: string) => store.find(storeKey(server.url, sha256));
+  const stored = async (sha256?: string) => store.find(await storeKey(server.url, sha256));
 
   /** Breaks the first download off after some bytes. */
   async function partial(bytes: number, options: Partial<DownloadOptions> = {}) {
@@ -56,7 +56,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     expect(await second.done).toEqual({ sha256: HASH });
     expect(await second.source.read(1000, 50)).toEqual(BODY.slice(1000, 1050));
     expect(server.requests).toEqual([""]);
-    expect([...(await store.list()).keys()]).toEqual([storeKey(server.url)]);
+    expect([...(await store.list()).keys()]).toEqual([await storeKey(server.url)]);
   });
 
   it("lets reads wait for their bytes and no longer", async () => {
@@ -114,7 +114,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     server.statuses = [503, 429];
     expect(await (await start()).done).toEqual({ sha256: HASH });
     server.statuses = [500, 502, 503];
-    await store.remove(storeKey(server.url));
+    await store.remove(await storeKey(server.url));
     await expect(start()).rejects.toMatchObject({ code: "network", details: { status: 503 } });
     server.statuses = [404];
     await expect(start()).rejects.toMatchObject({ code: "model_not_found" });
@@ -172,7 +172,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     const { source, done } = await start();
     expect(await done).toEqual({ sha256: HASH });
     expect(same(await source.read(0, BODY.length), BODY)).toBe(true);
-    await store.remove(storeKey(server.url));
+    await store.remove(await storeKey(server.url));
     await partial(100_000);
     const again = await start();
     expect(await again.done).toEqual({ sha256: HASH });
@@ -180,7 +180,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
   });
 
   it("finds all bytes there already", async () => {
-    const key = storeKey(server.url, HASH);
+    const key = await storeKey(server.url, HASH);
     const file = await store.open(key);
     file.append(BODY);
     file.save({ url: server.url, size: BODY.length, received: BODY.length, verified: false });
@@ -210,7 +210,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
 
   it("fetches again what was lost or damaged in the store", async () => {
     await (await start({ sha256: HASH })).done;
-    const key = storeKey(server.url, HASH);
+    const key = await storeKey(server.url, HASH);
     const file = await store.open(key);
     file.truncate(1000);
     file.close();
@@ -239,7 +239,7 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
   });
 
   it("uses memory while another download holds the file", async () => {
-    const file = await store.open(storeKey(server.url));
+    const file = await store.open(await storeKey(server.url));
     const { source, done } = await start();
     expect(await done).toEqual({ sha256: HASH });
     expect(same(await source.read(0, BODY.length), BODY)).toBe(true);
@@ -278,7 +278,7 @@ describe("stores", () => {
     const { done } = await download(server.url, { store, backoffMs: 1 });
     await expect(done).rejects.toMatchObject({ code: "out_of_memory" });
     directory.quota = Number.POSITIVE_INFINITY;
-    expect((await store.find(storeKey(server.url)))?.received).toBeGreaterThanOrEqual(60_000);
+    expect((await store.find(await storeKey(server.url)))?.received).toBeGreaterThanOrEqual(60_000);
     expect(await (await download(server.url, { store })).done).toEqual({ sha256: HASH });
     expect(server.requests.at(-1)).toMatch(/^bytes=\d+-$/);
   });

@@ -13,7 +13,7 @@ import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-regi
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { openModelStore } from "../../src/formats/opfs-store.ts";
 import { type ModelSource, resolveModel } from "../../src/formats/resolve-model.ts";
-import { sha256OfSource } from "../../src/formats/sha256.ts";
+import { sha256OfSource } from "../../src/formats/sha256-stream.ts";
 import { writeGguf } from "../reference/gguf-writer.ts";
 import { startServer, type TestServer } from "./formats-test-server.ts";
 

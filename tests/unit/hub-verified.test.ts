@@ -119,7 +119,10 @@ describe("a download", () => {
     const made = await start();
     expect(made).toMatchObject({ checked: true, sha256: sha256(BODY) });
     expect(await made.done).toEqual({ sha256: sha256(BODY) });
-    expect(await store.find(storeKey(URL))).toMatchObject({ commit: hub.head, verified: true });
+    expect(await store.find(await storeKey(URL))).toMatchObject({
+      commit: hub.head,
+      verified: true,
+    });
     hub.answer = () => Response.error();
     await first.close();
     const again = await start();

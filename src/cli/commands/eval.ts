@@ -7,7 +7,7 @@ import { type EvalReport, SCHEMA } from "../../eval/report.ts";
 import { resultsOf } from "../../eval/results.ts";
 import { markdownTables } from "../../eval/table.ts";
 import type { EvalText } from "../../eval/types.ts";
-import { sha256OfText } from "../../formats/sha256.ts";
+import { sha256Of } from "../../formats/sha256.ts";
 import type { Command, CommandFiles, CommandResult, FlagValues } from "../command.ts";
 import {
   EVAL_FLAGS,
@@ -61,7 +61,7 @@ export const evalCommand: Command<Input> = {
   },
   async run(input, { engine, modelSha256, report, append, signal }) {
     const { texts, out, host, command, version } = input;
-    const filters = engine.filtersSha256;
+    const filters = await engine.filtersSha256();
     const { policies, notices } = policiesFor(input, (name) => engine.lacks(name));
     const options = { ...input.options, policies };
     const provenance = { version, modelSha256, filtersSha256: filters ?? "" };
@@ -113,7 +113,7 @@ async function readTexts(flags: FlagValues, files: CommandFiles): Promise<EvalTe
   const texts: EvalText[] = [];
   for (const path of (flags.text ?? []) as string[]) {
     const text = await files.readText("text", path);
-    texts.push({ name: path.split("/").at(-1)!, sha256: sha256OfText(text), text });
+    texts.push({ name: path.split("/").at(-1)!, sha256: await sha256Of(text), text });
   }
   return texts;
 }
