@@ -12,12 +12,19 @@ const output = join(root, "tests/output");
 const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name);
 
 /** @typedef {{ passed: number, failed: number }} Counts */
-/** @typedef {{ status: string, fullName: string, failureMessages?: string[] }} TestResult */
-/** @typedef {{ name: string, status: string, message: string, assertionResults: TestResult[] }} FileResult */
-/** @typedef {{ numPassedTests: number, testResults: FileResult[] }} VitestReport */
+/** @typedef {{ path: string, passed: number, problems: string[] }} FileResult */
+/** @typedef {{ status: string, fullName: string, failureMessages?: string[] }} VitestTest */
+/** @typedef {{ name: string, status: string, message: string, assertionResults: VitestTest[] }} VitestFile */
+/** @typedef {{ testResults: VitestFile[] }} VitestReport */
 
 /** What failed, said once more at the end: a long output is read from there. @type {string[]} */
 const failures = [];
+/**
+ * Files that failed beside the other row, by project. Two cores with a software GPU in each row are slow at times: such
+ * a file is run once more by itself, and that counts. What it said the first time is printed all the same.
+ * @type {Map<string, FileResult[]>}
+ */
+const again = new Map();
 
 /** @type {Record<string, () => Promise<Counts>>} */
 const stages = {
@@ -72,36 +79,44 @@ async function step(name, command, args) {
   return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 };
 }
 
-/** @param {string} project @returns {Promise<Counts>} */
-async function vitest(project) {
-  const file = join(output, `${project}.json`);
+/**
+ * Runs a project, or only `files` of it. Files that fail beside another row are left to `again`.
+ * @param {string} project @param {readonly string[]} [files] @returns {Promise<Counts>}
+ */
+async function vitest(project, files = []) {
+  const file = join(output, `${project}${files.length > 0 ? "-again" : ""}.json`);
   rmSync(file, { force: true });
   const report = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const status = await run(bin("vitest"), ["run", "--project", project, ...report]);
-  const counts = readReport(file);
-  // A crash, a file that does not load or a suite without tests is a failure too.
-  if (counts.failed === 0 && (status !== 0 || counts.passed === 0)) {
-    counts.failed = 1;
-    failures.push(`${project}: vitest ended with ${status}, ${counts.passed} tests passed`);
-  }
-  console.log(`${project}: ${counts.passed} passed, ${counts.failed} failed`);
-  return counts;
+  const status = await run(bin("vitest"), ["run", "--project", project, ...report, ...files]);
+  const results = readReport(file);
+  const red = results.filter(({ problems }) => problems.length > 0);
+  const counted = beside ? results.filter(({ problems }) => problems.length === 0) : results;
+  if (beside && red.length > 0) again.set(project, red);
+  const problems = counted.flatMap((result) => result.problems);
+  const passed = counted.reduce((sum, result) => sum + result.passed, 0);
+  // A crash or a suite without tests is a failure too.
+  if (red.length === 0 && (status !== 0 || passed === 0))
+    problems.push(`${project}: vitest ended with ${status}, ${passed} tests passed`);
+  failures.push(...problems);
+  const later = beside && red.length > 0 ? `, ${red.length} files to run again` : "";
+  console.log(`${project}: ${passed} passed, ${problems.length} failed${later}`);
+  return { passed, failed: problems.length };
 }
 
-/** A test that was skipped did not pass: it counts as failed. @param {string} file @returns {Counts} */
+/** A test that was skipped did not pass, nor did a file that does not load. @param {string} file @returns {FileResult[]} */
 function readReport(file) {
-  if (!existsSync(file)) return { passed: 0, failed: 0 };
+  if (!existsSync(file)) return [];
   /** @type {VitestReport} */
   const report = JSON.parse(readFileSync(file, "utf8"));
-  const before = failures.length;
-  for (const { name, status, message, assertionResults } of report.testResults) {
-    const where = relative(root, name);
-    if (status === "failed" && assertionResults.length === 0) failures.push(`${where}: ${message}`);
-    for (const test of assertionResults)
-      if (test.status !== "passed")
-        failures.push([`${where} > ${test.fullName}`, ...(test.failureMessages ?? [])].join("\n"));
-  }
-  return { passed: report.numPassedTests, failed: failures.length - before };
+  return report.testResults.map(({ name, status, message, assertionResults }) => {
+    const path = relative(root, name);
+    const red = assertionResults.filter((test) => test.status !== "passed");
+    const problems = red.map(({ fullName, failureMessages = [] }) =>
+      [`${path} > ${fullName}`, ...failureMessages].join("\n"),
+    );
+    if (status === "failed" && assertionResults.length === 0) problems.push(`${path}: ${message}`);
+    return { path, passed: assertionResults.length - red.length, problems };
+  });
 }
 
 /** Finds or gets what the suites need, and tells them through the environment. */
@@ -125,26 +140,40 @@ if (unknown.length > 0) {
 const chosen = ROWS.map((row) =>
   row.filter((name) => wanted.length === 0 || wanted.includes(name)),
 ).filter((row) => row.length > 0);
-const beside = chosen.length > 1;
+let beside = chosen.length > 1;
 mkdirSync(output, { recursive: true });
 const total = { passed: 0, failed: 0 };
 const started = Date.now();
 const seconds = () => Math.round((Date.now() - started) / 1000);
 
+/** @param {string} name @param {() => Promise<Counts> | undefined} stage */
+async function count(name, stage) {
+  console.log(`\n== ${name} begins (${seconds()} s)`);
+  const counts = await stage();
+  total.passed += counts?.passed ?? 0;
+  total.failed += counts?.failed ?? 0;
+  console.log(`== ${name} ends (${seconds()} s)`);
+}
+
 /** @param {string[]} row */
 async function runRow(row) {
-  for (const name of row) {
-    console.log(`\n== ${name} begins (${seconds()} s)`);
-    const counts = await stages[name]?.();
-    total.passed += counts?.passed ?? 0;
-    total.failed += counts?.failed ?? 0;
-    console.log(`== ${name} ends (${seconds()} s)`);
+  for (const name of row) await count(name, () => stages[name]?.());
+}
+
+async function runAgain() {
+  beside = false;
+  for (const [project, files] of again) {
+    for (const problem of files.flatMap(({ problems }) => problems))
+      console.log(`\nfailed beside other tests: ${problem}`);
+    const paths = files.map(({ path }) => path);
+    await count(`${project}, again`, () => vitest(project, paths));
   }
 }
 
 try {
   if (chosen.flat().some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
   await Promise.all(chosen.map(runRow));
+  await runAgain();
 } catch (error) {
   failures.push(error instanceof Error ? error.message : String(error));
   total.failed += 1;

@@ -23,6 +23,8 @@ import { FakeCache } from "./fake-cache.ts";
 const query = new URLSearchParams(location.search);
 const RATE = Number(query.get("rate") ?? 24);
 const WEIGHT_BYTES = 98_362_432;
+/** Under `fail=load` the connection breaks once. */
+let breaks = query.get("fail") === "load";
 
 export async function createFakeEngine(options: EngineOptions): Promise<Engine> {
   await fakeLoad(options);
@@ -38,7 +40,8 @@ async function fakeLoad({ onProgress, signal }: EngineOptions): Promise<void> {
   for (let i = 0; i <= steps; i++) {
     throwIfAborted(signal);
     onProgress?.({ stage: "download", loaded: (WEIGHT_BYTES * i) / steps, total: WEIGHT_BYTES });
-    if (query.get("fail") === "load" && i > steps / 3)
+    if (breaks && i > steps / 3) {
+      breaks = false;
       throw new WinnowError(
         "network",
         "model.gguf: the connection broke after 33.1 MB of 98.4 MB",
@@ -46,6 +49,7 @@ async function fakeLoad({ onProgress, signal }: EngineOptions): Promise<void> {
           hint: "Check the connection and try again: what arrived is kept and the download resumes.",
         },
       );
+    }
     await pause(40);
   }
   for (const stage of ["verify", "upload", "compile"] as const)

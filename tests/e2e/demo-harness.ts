@@ -35,8 +35,9 @@ export async function servePage(): Promise<{ server: ViteDevServer; url: string 
     configFile: `${root}vite.config.ts`,
     mode: "development",
     root: `${root}demo`,
-    cacheDir: `${root}node_modules/.vite-demo-test`,
     logLevel: "error",
+    // Packages as they are: to find and bundle them on the way would reload the page in the middle of a test.
+    optimizeDeps: { noDiscovery: true },
     server: { port: 0, host: "127.0.0.1", hmr: false },
   });
   await server.listen();

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type DownloadOptions, download, storeKey } from "../../src/formats/download.ts";
 import { MemoryStore } from "../../src/formats/memory-store.ts";
 import type { ModelStore } from "../../src/formats/model-store.ts";
@@ -252,7 +252,8 @@ describe.each(STORES)("download into %s", (_, makeStore) => {
     const controller = new AbortController();
     server.statuses = [503];
     const waiting = start({ signal: controller.signal, backoffMs: 1e6 });
-    setTimeout(() => controller.abort(), 20);
+    await vi.waitFor(() => expect(server.requests).toHaveLength(1));
+    controller.abort();
     await expect(waiting).rejects.toMatchObject({ code: "aborted" });
     await expect(start({ signal: controller.signal })).rejects.toMatchObject({ code: "aborted" });
     expect(server.requests).toHaveLength(1);
