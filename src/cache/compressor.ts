@@ -14,12 +14,22 @@ import type { KvRing } from "../kernels/kv-ring.ts";
 import { scratchBytes } from "../kernels/page-format.ts";
 import type { RememberBlock } from "../kernels/remember-block.ts";
 import type { Retention } from "../kernels/retention.ts";
+import { createSelectAll } from "../kernels/select-all.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 
+/** What a prompt block does to a cache besides adding to it. */
+export interface Absorption {
+  /** Something has to go for it. */
+  evicts: boolean;
+  /** What goes is added to the heads' remainders. */
+  remembers: boolean;
+}
+
 interface Kernels {
   select: EvictSelect;
+  selectAll: EvictSelect;
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
@@ -46,8 +56,9 @@ export class Compressor {
   static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const f16 = (pool.shape.storage ?? "f16") === "f16";
-    const [select, move, ring, clamped] = await Promise.all([
+    const [select, selectAll, move, ring, clamped] = await Promise.all([
       createEvictSelect(pool.gpu, pool.shape),
+      createSelectAll(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
       rings
         ? loadLater("sliding windows", () => import("../kernels/kv-ring.ts")).then(
@@ -56,7 +67,7 @@ export class Compressor {
         : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    const kernels = { select, move, ring, clamped, remember: undefined };
+    const kernels = { select, selectAll, move, ring, clamped, remember: undefined };
     return new Compressor(pool, kernels, blockRows);
   }
 
@@ -102,13 +113,10 @@ export class Compressor {
     return !policyOf(name).remembers || this.kernels.remember !== undefined;
   }
 
-  /**
-   * Dispatches that take the block of one layer into the cache, evicting down to capacity; `remember`: what is
-   * dropped is added to the heads' remainders.
-   */
-  absorb(layer: number, remember: boolean): Dispatch[] {
+  /** Dispatches that take the block of one layer into the cache, evicting down to capacity where something must go. */
+  absorb(layer: number, how: Absorption): Dispatch[] {
     const { pool, chunk, eviction } = this;
-    if (windowOf(pool.shape, layer) === 0) return this.evict(layer, this.moves, remember);
+    if (windowOf(pool.shape, layer) === 0) return this.take(layer, this.moves, how);
     const shape = pool.layerShapes[layer];
     const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer] };
     return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
@@ -131,9 +139,11 @@ export class Compressor {
         "moves",
         movesBytes(kvHeads, sequence.excess),
       );
-      const evicting = sequence.compressed.flatMap((layer) =>
-        this.evict(layer, moves, policyOf(sequence.settings.policy).remembers === true),
-      );
+      const how = {
+        evicts: true,
+        remembers: policyOf(sequence.settings.policy).remembers === true,
+      };
+      const evicting = sequence.compressed.flatMap((layer) => this.take(layer, moves, how));
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
       this.gpu.ledger.destroy(moves);
     }
@@ -217,9 +227,9 @@ export class Compressor {
     return this.pool.gpu;
   }
 
-  private evict(layer: number, moves: GPUBuffer, remember: boolean): Dispatch[] {
-    const { select, move } = this.kernels;
-    const remembers = remember ? this.kernels.remember : undefined;
+  private take(layer: number, moves: GPUBuffer, { evicts, remembers }: Absorption): Dispatch[] {
+    const { select, selectAll, move } = this.kernels;
+    const remember = evicts && remembers ? this.kernels.remember : undefined;
     const { kvHeads } = this.pool.shape;
     const shared = {
       shape: this.pool.layerShapes[layer],
@@ -231,10 +241,10 @@ export class Compressor {
     };
     const withLanes = { ...shared, lanes: this.pool.lanes };
     return [
-      ...(remembers ? [remembers.before(withLanes)] : []),
-      select.dispatch(withLanes, kvHeads),
+      ...(remember ? [remember.before(withLanes)] : []),
+      (evicts ? select : selectAll).dispatch(withLanes, kvHeads),
       move.dispatch(shared, kvHeads),
-      ...(remembers ? [remembers.after(withLanes)] : []),
+      ...(remember ? [remember.after(withLanes)] : []),
     ];
   }
 }

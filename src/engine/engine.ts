@@ -7,6 +7,7 @@ import { sha256Of } from "../formats/sha256.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
+import { compileSample } from "../kernels/sample.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
@@ -124,6 +125,8 @@ export class InferenceEngine {
     const storage = resolveStorage(cache);
     const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
+    // The compiler would wait for the header. Reported by those who need it.
+    compileSample(context).catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
     const config = readConfig(gguf);
     const settings = resolveCacheSettings(cache, config.layers);

@@ -45,7 +45,7 @@ export async function runPromptBlock(
   const { settings } = sequence;
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
-  const remembers = policyOf(settings.policy).remembers === true;
+  const how = { evicts: true, remembers: policyOf(settings.policy).remembers === true };
   sequence.reserve(rows);
   gpu.write(buffers.blockRows, rowWords(tokens, start, sequence.lane));
   const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
@@ -74,10 +74,7 @@ export async function runPromptBlock(
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
-      encodePass(encoder, [
-        ...scorer.block(settings, layer),
-        ...compressor.absorb(layer, remembers),
-      ]);
+      encodePass(encoder, [...scorer.block(settings, layer), ...compressor.absorb(layer, how)]);
       gpu.device.queue.submit([encoder.finish()]);
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);

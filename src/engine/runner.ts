@@ -212,10 +212,13 @@ export class Runner {
       firstQuery: count - queries,
     });
     const scored = this.scores(sequence, count);
-    const remembers = policyOf(policy).remembers === true && sequence.evictsWith(count);
+    const how = {
+      evicts: sequence.evictsWith(count),
+      remembers: policyOf(policy).remembers === true,
+    };
     const absorb = (layer: number): Dispatch[] => [
       ...(scored ? this.scorer.block(sequence.settings, layer) : []),
-      ...this.compressor.absorb(layer, remembers),
+      ...this.compressor.absorb(layer, how),
     ];
     const { embed, layers } = this.transformer.chunk(count, start === 0 ? "empty" : "any");
     if (!capture) {

@@ -59,6 +59,7 @@ export async function createEvictSelect(
       code,
     ],
     bindings: ["uniform", "uniform", "read", "read", "write", "read", "write"],
+    stage: "eviction",
   });
   return {
     dispatch: (b, kvHeads) => ({

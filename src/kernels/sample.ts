@@ -7,7 +7,7 @@ import penalties from "../../shaders/sample_penalties.wgsl?raw";
 import { invalidArgument } from "../errors.ts";
 import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type BufferBinding, type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
 
 /** How the next token is drawn. Left out = off. Order: see `createSample`. */
 export interface SamplingParameters {
@@ -139,6 +139,26 @@ export function promptCounts(
   return counts;
 }
 
+/** The kernels of `createSample`, which are the same for every model: they can be compiled before one is read. */
+export function compileSample(
+  gpu: GpuContext,
+  kind: AdapterKind = gpu.kind,
+): Promise<[Kernel, Kernel]> {
+  const constants = wgslConstants({ BLOCK, RING: SAMPLED_RING, ...DIGITS[kind] });
+  return Promise.all([
+    gpu.kernel({
+      label: "sample_penalties",
+      code: [constants, sampling, penalties],
+      bindings: ["uniform", "read", "read", "write"],
+    }),
+    gpu.kernel({
+      label: "sample",
+      code: [constants, paging, sampling, random, wide, code],
+      bindings: ["uniform", "read", "write", "write", "write"],
+    }),
+  ]);
+}
+
 /**
  * Draws the next token on the GPU. In this order: repetition penalty, frequency and presence penalty,
  * temperature (0: the highest logit, lowest index on ties, ends here), top-k (ties with the k-th stay),
@@ -157,19 +177,7 @@ export async function createSample(
       `${vocabulary} tokens, sampling takes 1 to ${MAX_VOCABULARY}`,
     );
   const blocks = Math.ceil(vocabulary / BLOCK);
-  const constants = wgslConstants({ BLOCK, RING: SAMPLED_RING, ...DIGITS[kind] });
-  const [first, second] = await Promise.all([
-    gpu.kernel({
-      label: "sample_penalties",
-      code: [constants, sampling, penalties],
-      bindings: ["uniform", "read", "read", "write"],
-    }),
-    gpu.kernel({
-      label: "sample",
-      code: [constants, paging, sampling, random, wide, code],
-      bindings: ["uniform", "read", "write", "write", "write"],
-    }),
-  ]);
+  const [first, second] = await compileSample(gpu, kind);
   return {
     scratchBytes: 4 * (vocabulary + 2 * 256 * blocks),
     dispatches: ({ sampling, logits, counts: countsBinding, rows, scratch, sampled }) => {

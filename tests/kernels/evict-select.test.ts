@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
+import { createEvictSelect, type EvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
+import { createSelectAll } from "../../src/kernels/select-all.ts";
 import { evictSelect, type Pair } from "../reference/evict-select.ts";
 import topk from "../reference/fixtures/topk.json" with { type: "json" };
 import { readU32, testGpu } from "./gpu.ts";
@@ -17,15 +17,14 @@ type Selected = { moves: [number, number][]; count: number }[];
 
 /** What the shader selects, for a GPU and for a software adapter alike. */
 async function run(cache: CacheCase, seed = 1): Promise<Selected> {
-  const selected = await runFor("gpu", cache, seed);
-  expect(await runFor("cpu", cache, seed)).toEqual(selected);
+  const selected = await runWith(await createEvictSelect(gpu, cache, "gpu"), cache, seed);
+  expect(await runWith(await createEvictSelect(gpu, cache, "cpu"), cache, seed)).toEqual(selected);
   return selected;
 }
 
 /** Runs the shader; per kv head its moves and new count. Fails if it wrote where it should not. */
-async function runFor(kind: AdapterKind, cache: CacheCase, seed: number): Promise<Selected> {
+async function runWith(select: EvictSelect, cache: CacheCase, seed = 1): Promise<Selected> {
   const fixture = cacheFixture(gpu, cache, seed);
-  const select = await createEvictSelect(gpu, cache, kind);
   const G = cache.heads.length;
   const maxMoves = Math.max(
     ...cache.heads.map((h) => h.rows.length + Math.max(0, h.slots.length - h.capacity)),
@@ -167,6 +166,22 @@ describe("evict_select against its twin", () => {
       heads: [{ ...head, capacity: 131000 }],
     });
   });
+});
+
+describe("select_all", () => {
+  for (const rows of [0, 1, 63, 64, 65, 128])
+    test(`takes ${rows} rows as evict_select does where there is room`, async () => {
+      const heads = [0, 1, 200].map((count, i) => {
+        const head = pairs(count, rows, i, continuous);
+        return { ...head, capacity: count + rows + 32 * i };
+      });
+      const cache = { ...small, window: 16, sinks: 4, last: 200 + rows, heads };
+      const got = await runWith(await createSelectAll(gpu, cache), cache);
+      heads.forEach((head, g) => {
+        const { moves, count } = evictSelect({ ...cache, ...head });
+        expect(got[g], `kv head ${g}`).toEqual({ moves, count });
+      });
+    });
 });
 
 describe("evict_select against torch.topk", () => {

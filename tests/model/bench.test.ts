@@ -48,7 +48,7 @@ test("what eviction takes is measured, of decoding and of prompts that fit and t
       for (const { prompt, kernels, restMs } of prefill) {
         expect(Number.isFinite(restMs)).toBe(true);
         const names = Object.keys(kernels).map((name) => name.split(" ")[0]);
-        const plain = ["evict_select", "kv_move"];
+        const plain = [prompt > 128 ? "evict_select" : "select_all", "kv_move"];
         const joined = ["observe", "score_context", "score_parts", "score_join"];
         const scoring = policy === "winnow" ? joined : [];
         expect(names.filter((name) => name !== "remember_block")).toEqual([...scoring, ...plain]);

@@ -30,6 +30,7 @@ import { createRetention } from "../../src/kernels/retention.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { createSample } from "../../src/kernels/sample.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
+import { createSelectAll } from "../../src/kernels/select-all.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/weights.ts";
 
@@ -161,6 +162,7 @@ async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   for (const ring of [false, true]) await createKvSave(gpu, shape, { ring });
   await createKvRestore(gpu, shape);
   await createEvictSelect(gpu, shape);
+  await createSelectAll(gpu, shape);
   await createKvMove(gpu, shape);
   await createRetention(gpu, shape);
   await createRetainedMass(gpu, shape);

@@ -78,7 +78,7 @@ export interface KernelBenchOptions {
 /** Time of the dispatches of one kernel that are timed together: all layers of it on a GPU, some on a CPU. */
 const SAMPLE_MS = 150;
 /** Kernels that rotate, score and write keys and values, and that evict. */
-const CACHE_KERNELS = ["kv_write", "evict_select", "kv_move"];
+const CACHE_KERNELS = ["kv_write", "select_all", "evict_select", "kv_move"];
 
 /** Times every kernel of a decode step and of a prompt chunk on the engine's adapter. */
 export async function benchKernels(

@@ -83,6 +83,8 @@ const BY_LABEL: readonly [start: string, work: (step: StepShape) => Work][] = [
     "kv_write chunk",
     (step) => ({ bytes: writeBytes(step, chunkFormat(step)), flops: writeFlops(step) }),
   ],
+  // A move of each row.
+  ["select_all", ({ rows, kvHeads }) => ({ bytes: 2 * rows * kvHeads * F32, flops: 0 })],
   [
     "evict_select",
     ({ rows, slots, kvHeads }) => ({ bytes: (slots + rows) * kvHeads * SLOT_BYTES, flops: 0 }),
