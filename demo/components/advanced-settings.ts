@@ -3,6 +3,7 @@ import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import type { CacheOptions } from "../../src/api/types.ts";
 import { emit } from "../events.ts";
+import type { CacheSettings } from "../state/cache-settings.ts";
 import type { AnswerSettings } from "../state/chat-store.ts";
 import { controls } from "../styles/controls.ts";
 
@@ -33,7 +34,7 @@ export class AdvancedSettings extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) cache!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
+  @property({ attribute: false }) cache!: CacheSettings;
   @property({ attribute: false }) answer!: AnswerSettings;
 
   protected override render(): TemplateResult {
@@ -44,6 +45,15 @@ export class AdvancedSettings extends LitElement {
       )}
       ${this.#number("sinks", "First tokens kept", cache.sinks, 0, 256, 1, (sinks) =>
         emit<CacheOptions>(this, "cache-request", { sinks }),
+      )}
+      ${this.#number(
+        "whole-layers",
+        "Layers kept whole",
+        cache.wholeLayers,
+        0,
+        128,
+        1,
+        (wholeLayers) => emit<CacheOptions>(this, "cache-request", { wholeLayers }),
       )}
       ${this.#number("temperature", "Temperature", answer.temperature, 0, 2, 0.1, (temperature) =>
         emit<Partial<AnswerSettings>>(this, "answer-settings", { temperature }),

@@ -6,6 +6,7 @@ import type { WinnowError } from "../../src/errors.ts";
 import { emit } from "../events.ts";
 import { formatCount } from "../format.ts";
 import { BUDGETS, budgetStep } from "../policies.ts";
+import type { CacheSettings } from "../state/cache-settings.ts";
 import { controls } from "../styles/controls.ts";
 
 /** Cache budget in pairs a head, on a log scale; it acts while the model talks. */
@@ -82,7 +83,7 @@ export class BudgetSlider extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
+  @property({ attribute: false }) settings!: CacheSettings;
   @property({ attribute: false }) error: WinnowError | null = null;
   /** Settings that would grant what was refused. */
   @property({ attribute: false }) remedy: CacheOptions | null = null;

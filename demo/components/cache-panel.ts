@@ -21,6 +21,7 @@ import "./kv-curve.ts";
 import "./kv-gauge.ts";
 import "./memory-table.ts";
 import "./policy-menu.ts";
+import type { CacheSettings } from "../state/cache-settings.ts";
 
 /** Everything about the cache in one column: what it costs, what steers it, what it did. */
 @customElement("cache-panel")
@@ -77,7 +78,7 @@ export class CachePanel extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) settings!: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
+  @property({ attribute: false }) settings!: CacheSettings;
   @property({ attribute: false }) usage: CacheUsage | null = null;
   @property({ attribute: false }) memory: MemoryReport | null = null;
   @property({ attribute: false }) info: EngineInfo | null = null;

@@ -1,8 +1,10 @@
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
 import { WinnowError } from "../../src/errors.ts";
+import { type CacheSettings, DEFAULT_SETTINGS } from "../state/cache-settings.ts";
 
 /** The default model's shape: 30 layers, 3 kv heads, 64 values a head, f16. */
 const HEADS = 90;
+const LAYER_HEADS = 3;
 const PAIR_BYTES = 2 * 64 * 2;
 const SLOT_BYTES = PAIR_BYTES + 8;
 const PAGE = 16;
@@ -10,13 +12,13 @@ const LONGEST = 8192;
 
 /** Budget, protection and eviction as the engine has them, on counts alone. */
 export class FakeCache {
-  options: Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
+  options: CacheSettings;
   readonly tokens: string[] = [];
   readonly kept: number[] = [];
   #evicted = 0;
 
   constructor(options: CacheOptions = {}) {
-    this.options = checked({ budget: 512, policy: "winnow", window: 24, sinks: 4 }, options);
+    this.options = checked(DEFAULT_SETTINGS, options);
   }
 
   append(text: string): void {
@@ -42,7 +44,7 @@ export class FakeCache {
     return {
       budget: this.options.budget,
       policy: this.options.policy,
-      wholeLayers: 0,
+      wholeLayers: this.options.wholeLayers,
       tokensSeen: this.tokens.length,
       pairsKept,
       pairsEvicted: this.#evicted,
@@ -56,15 +58,18 @@ export class FakeCache {
   }
 
   #evict(): void {
-    const { budget, policy, window, sinks } = this.options;
+    const { budget, policy, window, sinks, wholeLayers } = this.options;
     if (budget === "full" || policy === "full") return;
     const end = this.kept.length - window;
-    let surplus = this.kept.reduce((sum, count) => sum + count, 0) - budget * HEADS;
+    /** Heads that keep every pair. */
+    const whole = Math.min(HEADS, LAYER_HEADS * wholeLayers);
+    const governed = this.kept.reduce((sum, count) => sum + Math.max(0, count - whole), 0);
+    let surplus = governed - budget * (HEADS - whole);
     for (let round = 0; surplus > 0 && round < HEADS; round++) {
       for (let i = sinks; i < end && surplus > 0; i++) {
         const drop = Math.min(
           surplus,
-          this.kept[i]!,
+          Math.max(0, this.kept[i]! - whole),
           policy === "streaming-llm" ? HEADS : worth(i, round),
         );
         this.kept[i]! -= drop;
@@ -81,10 +86,7 @@ function worth(i: number, round: number): number {
   return noise < 0.18 ? (round > 40 ? 6 : 0) : 1 + Math.floor(noise * 7);
 }
 
-function checked(
-  now: Required<Omit<CacheOptions, "kv" | "wholeLayers">>,
-  change: CacheOptions,
-): Required<Omit<CacheOptions, "kv" | "wholeLayers">> {
+function checked(now: CacheSettings, change: CacheOptions): CacheSettings {
   const next = { ...now, ...change };
   const { budget, window, sinks } = next;
   if (budget === "full" || next.policy === "full") return next;

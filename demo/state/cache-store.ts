@@ -8,6 +8,7 @@ import type {
   Retention,
 } from "../../src/api/types.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
+import { type CacheSettings, DEFAULT_SETTINGS } from "./cache-settings.ts";
 import { type KvSample, thin } from "./kv-history.ts";
 import { Rate } from "./rate.ts";
 import { Store } from "./store.ts";
@@ -15,8 +16,6 @@ import { Store } from "./store.ts";
 const FIGURES_EVERY_MS = 250;
 const RETENTION_EVERY_MS = 1000;
 const DEBOUNCE_MS = 180;
-
-type Settings = Required<Omit<CacheOptions, "kv" | "wholeLayers">>;
 
 /** What the cache holds, and the settings the user asked for. Polls while an answer streams. */
 export class CacheStore extends Store {
@@ -32,7 +31,7 @@ export class CacheStore extends Store {
   /** Settings that would grant what was refused, or null. */
   remedy: CacheOptions | null = null;
   /** The last settings the engine accepted. */
-  accepted: Settings = { budget: 512, policy: "winnow", window: 24, sinks: 4 };
+  accepted: CacheSettings = DEFAULT_SETTINGS;
   #engine: Engine | null = null;
   #wanted: CacheOptions | null = null;
   #inFlight: CacheOptions | null = null;
@@ -44,7 +43,7 @@ export class CacheStore extends Store {
   #evicting: { budget: number; policy: PolicyName } = { budget: 512, policy: "winnow" };
 
   /** What the controls show: what was asked for while it is on its way, else what is true. */
-  get shown(): Settings {
+  get shown(): CacheSettings {
     return { ...this.accepted, ...this.#inFlight, ...this.#wanted };
   }
 
@@ -124,9 +123,9 @@ export class CacheStore extends Store {
     if (this.#wanted !== null) await this.#apply();
   }
 
-  /** The engine's word on budget and policy wins over ours. */
-  #sync({ budget, policy }: CacheUsage): void {
-    this.accepted = { ...this.accepted, budget, policy };
+  /** The engine's word wins over ours. */
+  #sync({ budget, policy, wholeLayers }: CacheUsage): void {
+    this.accepted = { ...this.accepted, budget, policy, wholeLayers };
     if (budget !== "full" && policy !== "full") this.#evicting = { budget, policy };
   }
 
@@ -149,7 +148,7 @@ export class CacheStore extends Store {
 }
 
 /** A budget that its protected tokens fill up works with a smaller window: half of what is left. */
-function remedyFor({ budget, policy, window, sinks }: Settings): CacheOptions | null {
+function remedyFor({ budget, policy, window, sinks }: CacheSettings): CacheOptions | null {
   if (budget === "full" || window + sinks < budget || budget - sinks < 4) return null;
   return { budget, policy, sinks, window: Math.floor((budget - sinks) / 2) };
 }

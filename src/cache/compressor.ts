@@ -19,12 +19,11 @@ import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 
-/** What a prompt block does to a cache besides adding to it. */
+/** How a prompt block is taken into a cache. */
 export interface Absorption {
-  /** Something has to go for it. */
-  evicts: boolean;
-  /** What goes is added to the heads' remainders. */
-  remembers: boolean;
+  readonly policy: PolicyName;
+  /** Whether something has to go for it. */
+  readonly evicts: boolean;
 }
 
 interface Kernels {
@@ -141,7 +140,7 @@ export class Compressor {
       );
       const how = {
         evicts: true,
-        remembers: policyOf(sequence.settings.policy).remembers === true,
+        policy: sequence.settings.policy,
       };
       const evicting = sequence.compressed.flatMap((layer) => this.take(layer, moves, how));
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
@@ -227,9 +226,9 @@ export class Compressor {
     return this.pool.gpu;
   }
 
-  private take(layer: number, moves: GPUBuffer, { evicts, remembers }: Absorption): Dispatch[] {
+  private take(layer: number, moves: GPUBuffer, { evicts, policy }: Absorption): Dispatch[] {
     const { select, selectAll, move } = this.kernels;
-    const remember = evicts && remembers ? this.kernels.remember : undefined;
+    const remember = evicts && policyOf(policy).remembers ? this.kernels.remember : undefined;
     const { kvHeads } = this.pool.shape;
     const shared = {
       shape: this.pool.layerShapes[layer],

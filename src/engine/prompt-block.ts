@@ -1,6 +1,5 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
-import { policyOf } from "../cache/policies/index.ts";
 import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -45,7 +44,6 @@ export async function runPromptBlock(
   const { settings } = sequence;
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
-  const how = { evicts: true, remembers: policyOf(settings.policy).remembers === true };
   sequence.reserve(rows);
   gpu.write(buffers.blockRows, rowWords(tokens, start, sequence.lane));
   const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
@@ -74,7 +72,10 @@ export async function runPromptBlock(
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
-      encodePass(encoder, [...scorer.block(settings, layer), ...compressor.absorb(layer, how)]);
+      encodePass(encoder, [
+        ...scorer.block(settings, layer),
+        ...compressor.absorb(layer, { evicts: true, policy: settings.policy }),
+      ]);
       gpu.device.queue.submit([encoder.finish()]);
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);

@@ -212,10 +212,7 @@ export class Runner {
       firstQuery: count - queries,
     });
     const scored = this.scores(sequence, count);
-    const how = {
-      evicts: sequence.evictsWith(count),
-      remembers: policyOf(policy).remembers === true,
-    };
+    const how = { evicts: sequence.evictsWith(count), policy };
     const absorb = (layer: number): Dispatch[] => [
       ...(scored ? this.scorer.block(sequence.settings, layer) : []),
       ...this.compressor.absorb(layer, how),

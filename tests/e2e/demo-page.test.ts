@@ -215,6 +215,21 @@ describe("demo page", () => {
     expect(await demo.at("cache-error").count()).toBe(0);
   });
 
+  it("keeps as many of the first layers whole as are asked for", async () => {
+    await open("rate=400");
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("whole-layers").fill("30");
+    await demo.at("whole-layers").blur();
+    await demo.budgetStep(0);
+    await demo.ask("a long story");
+    expect(await demo.count("pairs-evicted")).toBe(0);
+    await demo.at("whole-layers").fill("2");
+    await demo.at("whole-layers").blur();
+    await expect.poll(() => demo.count("pairs-evicted")).toBeGreaterThan(0);
+    expect(await demo.text(demo.at("retention-words"))).toMatch(/% of all pairs kept/);
+  });
+
   it("keeps messages after an error, retries, takes a question back, starts over", async () => {
     await open("rate=300&fail=answer");
     await demo.load();

@@ -291,7 +291,6 @@ class PromptCost {
     const { scorer, compressor, transformer } = runner;
     const { policy } = this.sequence.settings;
     const kernels: Record<string, number> = {};
-    const how = { evicts: whole, remembers: policyOf(policy).remembers === true };
     for (const { rows, count, scored } of this.taken(whole)) {
       const queries = scorer.observed(policy, Math.min(rows, CHUNK_ROWS));
       const firstQuery = Math.min(rows, CHUNK_ROWS) - queries;
@@ -302,7 +301,7 @@ class PromptCost {
       for (const layer of globalLayers(transformer.config))
         for (const dispatch of [
           ...(scored ? scorer.block(this.sequence.settings, layer) : []),
-          ...compressor.absorb(layer, how),
+          ...compressor.absorb(layer, { evicts: whole, policy }),
         ]) {
           const { label } = dispatch.kernel;
           byKernel.set(label, [...(byKernel.get(label) ?? []), dispatch]);

@@ -76,7 +76,7 @@ export async function stepPlans(
           ...parts.flatMap(({ project, attend }, layer) => [
             ...project,
             ...attend,
-            ...runner.compressor.absorb(layer, { evicts: true, remembers: false }),
+            ...runner.compressor.absorb(layer, { evicts: true, policy: "k-norm" }),
           ]),
         ],
       };
