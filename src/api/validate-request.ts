@@ -1,5 +1,4 @@
-import type { SamplingOptions } from "../engine/conversation.ts";
-import type { Speculative } from "../engine/generate-options.ts";
+import type { SamplingOptions, Speculative } from "../engine/generate-options.ts";
 import { invalidArgument } from "../errors.ts";
 import type { ChatMessage } from "../text/types.ts";
 import {

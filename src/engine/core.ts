@@ -16,8 +16,8 @@ import { blockRows } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
-import type { Conversation } from "./conversation.ts";
 import type { Speculative } from "./generate-options.ts";
+import type { Place } from "./place.ts";
 import type { Speculation } from "./speculation.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
 import type { StepCosts } from "./step-costs.ts";
@@ -45,8 +45,8 @@ export class EngineCore {
   /** Things the user should know. */
   readonly notices: string[] = [];
   state: DeviceState;
-  /** Conversations that have pages: one that begins alike may share them. */
-  readonly holders = new Set<Conversation>();
+  /** What chats have in the cache: one that begins alike may share its pages. */
+  readonly holders = new Set<Place>();
   /** Once `prepareGuesses` has loaded it. */
   guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;
   closed = false;

@@ -1,9 +1,9 @@
-import type {
-  Conversation,
-  GenerateResult,
-  SamplingOptions,
-} from "../../src/engine/conversation.ts";
-import { GREEDY } from "../../src/engine/generate-options.ts";
+import type { Conversation } from "../../src/engine/conversation.ts";
+import {
+  type GenerateResult,
+  GREEDY,
+  type SamplingOptions,
+} from "../../src/engine/generate-options.ts";
 
 export { GREEDY };
 

@@ -1,7 +1,6 @@
 /** LagKV where chunks change in mid-chat, and where text is taken back: scores are those of the present chunks. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
-import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { scoringTurn } from "../../src/cache/policies/scoring-id.ts";
 import type { Conversation } from "../../src/engine/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
@@ -27,7 +26,7 @@ const keptOf = async (chat: Conversation): Promise<number[]> => (await chat.rete
 /** Every pair's position and score, of each (layer, kv head). */
 async function pairsOf(chat: Conversation): Promise<{ position: number; score: number }[][]> {
   const { gpu, pool } = engine.internals.state;
-  const { lane } = (chat as unknown as { sequence: KvSequence }).sequence;
+  const { lane } = chat.place.live;
   const { layers, kvHeads } = pool.shape;
   const tables = new Uint32Array(await gpu.read(pool.tables));
   const format = { ...pool.shape, pageSlots: PAGE_SLOTS };
@@ -109,7 +108,7 @@ test("whatever is changed in mid-chat, no pair is left without a score for longe
   for (const change of changes) {
     await chat.configure(change);
     await ask(chat, [...chat.tokens, 5, 6, 7], { maxTokens: 50 });
-    const { settings } = (chat as unknown as { sequence: KvSequence }).sequence;
+    const { settings } = chat.place.live;
     if (settings.policy !== "lag-kv" || settings.budget === "full") continue;
     const { every: lag } = scoringTurn(settings);
     const { tokensSeen } = chat.usage();

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
-import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { Conversation } from "../../src/engine/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
@@ -26,7 +25,7 @@ afterEach(() => checkCache(engine));
 async function contents(chat: Conversation): Promise<Map<number, string>[]> {
   const { gpu, pool } = engine.internals.state;
   const { layers, kvHeads, headDim } = pool.shape;
-  const sequence = (chat as unknown as { sequence: KvSequence }).sequence;
+  const sequence = chat.place.live;
   const tables = new Uint32Array(await gpu.read(pool.tables));
   const heads: Map<number, string>[] = [];
   for (let layer = 0; layer < layers; layer += 1) {

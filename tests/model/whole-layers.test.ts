@@ -4,7 +4,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { headBudgets } from "../../src/cache/head-budgets.ts";
-import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { Conversation } from "../../src/engine/conversation.ts";
 import { budgetBytes } from "../../src/engine/core.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
@@ -44,10 +43,8 @@ afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
 
 const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
-const sequenceOf = (chat: Conversation): KvSequence =>
-  (chat as unknown as { sequence: KvSequence }).sequence;
 const countsOf = async (chat: Conversation): Promise<number[][]> => {
-  const kept = await keptPositions(engine.internals.state, sequenceOf(chat));
+  const kept = await keptPositions(engine.internals.state, chat.place.live);
   return kept.map((heads) => heads.map((positions) => positions.length));
 };
 
@@ -76,7 +73,7 @@ test("whole layers hold every position, heads of the others their budgets; the b
   const chat = await fresh(cacheOf(1));
   await ask(chat, someTokens(200, 5), { maxTokens: 41 });
   const seen = chat.usage().tokensSeen;
-  const kept = await keptPositions(engine.internals.state, sequenceOf(chat));
+  const kept = await keptPositions(engine.internals.state, chat.place.live);
   const every = Array.from({ length: seen }, (_, position) => position);
   expect(kept[0]).toEqual([every, every]);
   const budgets = own(BUDGET, 1)[1]!;
@@ -115,12 +112,12 @@ test("more and fewer whole layers while a chat goes on, also of a fork", async (
   counts[1]!.forEach((pairs, g) => {
     expect(pairs).toBeLessThanOrEqual(other[g]!);
   });
-  const before = await keptPositions(engine.internals.state, sequenceOf(chat));
+  const before = await keptPositions(engine.internals.state, chat.place.live);
   engine.internals.holders.clear();
   const fork = chat.fork();
   await fork.configure({ wholeLayers: 0 });
   expect(await countsOf(fork)).toEqual(own(BUDGET, 0));
-  expect(await keptPositions(engine.internals.state, sequenceOf(chat))).toEqual(before);
+  expect(await keptPositions(engine.internals.state, chat.place.live)).toEqual(before);
   await fork.reset();
   await chat.configure({ wholeLayers: 2 });
   await more(10);
@@ -140,9 +137,9 @@ test.each(["keydiff", "tri-attention"] as const)(
       await chat.configure({ wholeLayers: 0 });
       // Two tokens fit; the third evicts, not yet at the next scoring.
       const { runner, gpu } = engine.internals.state;
-      for (const token of [5, 6, 7, 8, 9]) runner.submitToken(sequenceOf(chat), token);
+      for (const token of [5, 6, 7, 8, 9]) runner.submitToken(chat.place.live, token);
       await gpu.device.queue.onSubmittedWorkDone();
-      const found = await keptPositions(engine.internals.state, sequenceOf(chat));
+      const found = await keptPositions(engine.internals.state, chat.place.live);
       await chat.reset();
       return found;
     };
@@ -207,7 +204,7 @@ describe("a family with sliding windows", () => {
       ] as const) {
         await chat.configure({ policy: "k-norm", budget: 40, window: 8, wholeLayers });
         await ask(chat, someTokens(120, 9), { maxTokens: 0 });
-        const kept = await keptPositions(gemma.internals.state, sequenceOf(chat));
+        const kept = await keptPositions(gemma.internals.state, chat.place.live);
         expect(kept.map(([head]) => head!.length)).toEqual([13, 13, 13, 13, 13, pairs, 13]);
         expect(chat.usage().pairsKept).toBe(pairs);
         await chat.reset();
