@@ -100,7 +100,7 @@ export class Lanes {
     if (tokens.length === 0) throw new WinnowError("internal", "a lane's prompt has no tokens");
     const { gpu, runner } = this.state;
     let bytes: Promise<ArrayBuffer> | undefined;
-    await runner.prefill(
+    await runner.prompts.read(
       lane.sequence,
       tokens,
       ({ taken, row, last }) => {

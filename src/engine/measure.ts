@@ -2,7 +2,7 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { throwIfAborted } from "../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import { LossReader } from "./loss-reader.ts";
-import type { PrefillStep } from "./runner.ts";
+import type { PrefillStep } from "./prompts.ts";
 import type { DeviceState } from "./state.ts";
 
 export interface MeasureOptions {
@@ -65,7 +65,7 @@ export async function measureLogits(
       if (last && row !== undefined) readRow(row);
       options.onProgress?.(done);
     };
-    await runner.prefill(measured.sequence, tokens, onStep, options.signal);
+    await runner.prompts.read(measured.sequence, tokens, onStep, options.signal);
   } else {
     await run(measured, tokens, tokens.length, { ...options, chunk }, (start, rows) => {
       if (start + rows === tokens.length) readRow(rows - 1);

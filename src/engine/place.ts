@@ -99,7 +99,7 @@ export class Place {
     if (!this.alive) return undefined;
     const { runner, gpu } = this.core.state;
     if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
-    return runner.unsettled(this.alive);
+    return runner.prompts.unsettled(this.alive);
   }
 
   /** Keeps row `row` of the residual stream, of the token seen last. */

@@ -3,33 +3,20 @@ import type { KvSequence } from "../cache/kv-sequence.ts";
 import { type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../cache/policies/scoring-id.ts";
 import type { Scorer } from "../cache/scorer.ts";
-import { loadLater, throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodePass } from "../gpu/kernel.ts";
 import type { LaterStage } from "../gpu/staged-kernels.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
 import { rowWords } from "../kernels/batch.ts";
 import { FEW_ROWS } from "../kernels/linear.ts";
-import { blockRows, CHUNK_ROWS } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
+import { Prompts } from "./prompts.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
   readonly buffer: GPUBuffer;
   readonly offset: number;
-}
-
-/** How far a prompt has come. */
-export interface PrefillStep {
-  /** Tokens of the prompt that are through, of `total`; of a block in progress, its part of the layers. */
-  readonly done: number;
-  readonly total: number;
-  /** The tokens that this step made part of the sequence. */
-  readonly taken: readonly number[];
-  /** Where the last of them is in the residual stream; undefined between the layers of a block. */
-  readonly row: number | undefined;
-  readonly last: boolean;
 }
 
 /** One sequence's part of a step in which several sequences take a token each. */
@@ -50,16 +37,16 @@ export class Runner {
   readonly scorer: Scorer;
   /** Steps of several tokens, once `prepareDrafts` has compiled them. */
   drafts: DraftSteps | undefined;
+  readonly prompts: Prompts;
+  /** What the batch's uniform holds. */
   private batchKey = "";
-  /** Ends when no prompt block is under way: one at a time holds the block's residual stream. */
-  private blocks: Promise<void> = Promise.resolve();
-  private readonly inBlock = new Set<KvSequence>();
 
   constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
     this.gpu = gpu;
     this.transformer = transformer;
     this.compressor = compressor;
     this.scorer = scorer;
+    this.prompts = new Prompts(this);
   }
 
   /** Compiles what a policy needs, once; `whole`: to score a cache that another policy filled. */
@@ -241,50 +228,6 @@ export class Runner {
     sequence.advance(count);
   }
 
-  /**
-   * Puts a prompt through: chunk by chunk while all of it fits, else in blocks that each layer reads in full
-   * before it drops anything. An abort takes effect between chunks, or between a block's layers: the
-   * sequence is then torn and must be freed. `onStep` is called right after each submit; with `row` set, so
-   * many tokens have been taken in and that row of the residual stream is the last one's, and only then:
-   * another conversation may run while this one waits.
-   */
-  prefill(
-    sequence: KvSequence,
-    tokens: readonly number[],
-    onStep: (step: PrefillStep) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    return this.gpu.kernels.undisturbed(() => this.runPrompt(sequence, tokens, onStep, signal));
-  }
-
-  private async runPrompt(
-    sequence: KvSequence,
-    tokens: readonly number[],
-    onStep: (step: PrefillStep) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const largest = blockRows(this.transformer.config);
-    // Its later chunks' kernels, while the first is read.
-    if (tokens.length > CHUNK_ROWS) this.gpu.kernels.compiled("turn").catch(() => {});
-    for (let start = 0; start < tokens.length; ) {
-      throwIfAborted(signal);
-      const block = tokens.slice(start, start + largest);
-      if (this.readsWhole(sequence, block.length)) {
-        await this.runBlock(sequence, block, start, tokens.length, onStep, signal);
-        start += block.length;
-        continue;
-      }
-      const chunk = block.slice(0, CHUNK_ROWS);
-      if (start > 0 && !this.ready(sequence, chunk.length, "prompt"))
-        await this.compiled(sequence, chunk.length, "prompt");
-      this.submitChunk(sequence, chunk);
-      start += chunk.length;
-      const last = start >= tokens.length;
-      onStep({ done: start, total: tokens.length, taken: chunk, row: chunk.length - 1, last });
-      await this.idle();
-    }
-  }
-
   /** Evicts down to the sequence's capacity and gives the memory back. */
   shrink(sequence: KvSequence): void {
     const { settings } = sequence;
@@ -295,11 +238,6 @@ export class Runner {
   /** Scores every cached pair by the sequence's present policy, which must be prepared; `anew`: it had another. */
   rescore(sequence: KvSequence, anew = true): void {
     this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
-  }
-
-  /** Ends when a block under way is whole, or torn for good: ask again then. undefined: none is of this sequence. */
-  unsettled(sequence: KvSequence): Promise<void> | undefined {
-    return this.inBlock.has(sequence) ? this.blocks : undefined;
   }
 
   /** Whether all kernels that `tokens` more of a sequence may need are compiled: a prompt's, or some at a time of an answer. */
@@ -335,59 +273,13 @@ export class Runner {
     return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
   }
 
-  /** Whether so many tokens go through as a block: where something is dropped that later rows should see. */
-  private readsWhole(sequence: KvSequence, tokens: number): boolean {
-    if (tokens <= CHUNK_ROWS || !sequence.evictsWith(tokens)) return false;
-    return !policyOf(sequence.settings.policy).observation?.accumulate;
-  }
-
   /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
-  private divide(sequence: KvSequence, tokens: number): void {
+  divide(sequence: KvSequence, tokens: number): void {
     if (!sequence.dividesWith(tokens)) return;
     // What may fail comes first: copies of pages that are shared with a fork.
     sequence.own();
     sequence.divide();
     this.shrink(sequence);
-  }
-
-  private async runBlock(
-    sequence: KvSequence,
-    tokens: readonly number[],
-    start: number,
-    total: number,
-    onStep: (step: PrefillStep) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { gpu, transformer, compressor, scorer } = this;
-    const rows = tokens.length;
-    const onLayer = (layer: number, layers: number): void => {
-      this.batchKey = "";
-      if (layer === layers - 1) {
-        const last = start + rows === total;
-        const row = Math.min(rows, CHUNK_ROWS) - 1;
-        onStep({ done: start + rows, total, taken: tokens, row, last });
-      } else {
-        const done = start + Math.floor((rows * (layer + 1)) / layers);
-        onStep({ done, total, taken: [], row: undefined, last: false });
-      }
-    };
-    const run = this.blocks.then(async () => {
-      const { runPromptBlock } = await loadLater("long prompts", () => import("./prompt-block.ts"));
-      throwIfAborted(signal);
-      this.divide(sequence, rows);
-      const block = { gpu, transformer, compressor, scorer, sequence, tokens };
-      return runPromptBlock(block, onLayer, signal);
-    });
-    this.inBlock.add(sequence);
-    this.blocks = run.then(
-      () => {},
-      () => {},
-    );
-    try {
-      await run;
-    } finally {
-      this.inBlock.delete(sequence);
-    }
   }
 
   /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */
@@ -431,6 +323,11 @@ export class Runner {
     encodePass(encoder, dispatches);
     copy?.(encoder);
     this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** To be called by who writes the batch's uniform otherwise than through this. */
+  forgetBatch(): void {
+    this.batchKey = "";
   }
 
   private writeBatch(rows: number, splits: number): void {

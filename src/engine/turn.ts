@@ -180,7 +180,7 @@ export class Turn {
     try {
       const tokens = wanted.slice(place.seen.length);
       if (tokens.length === 0 && place.restoreRow()) draw(0);
-      await runner.prefill(
+      await runner.prompts.read(
         place.live,
         tokens,
         ({ done, total, taken, row, last }) => {

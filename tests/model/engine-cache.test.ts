@@ -160,7 +160,7 @@ describe("the cache of a conversation", () => {
     const filters = tinyFilters();
     const kNorm: CacheRequest = { policy: "k-norm", budget: 100, window: 10, sinks: 2 };
     const sequence = new KvSequence(pool, resolveCacheSettings(kNorm));
-    await runner.prefill(sequence, prompt, () => {});
+    await runner.prompts.read(sequence, prompt, () => {});
     const before = await readSlots(sequence, 100);
     for (const slots of before)
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring

@@ -66,7 +66,7 @@ describe.each(NAMES)("%s", (policy) => {
   const prefill = (sequence: KvSequence, count: number): Promise<void> => {
     const { runner } = engine.internals.state;
     const { tokensSeen } = sequence;
-    return runner.prefill(sequence, TOKENS.slice(tokensSeen, tokensSeen + count), () => {});
+    return runner.prompts.read(sequence, TOKENS.slice(tokensSeen, tokensSeen + count), () => {});
   };
   const decode = (sequence: KvSequence, count: number): void => {
     for (let i = 0; i < count; i += 1)

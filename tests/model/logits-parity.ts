@@ -75,7 +75,7 @@ export function describeParity(name: string, { fixture: file, load, tolerance, c
       const read = () => gpu.read(buffers.logits, 0, engine.internals.config.vocabulary * 4);
       const sequence = new KvSequence(pool, resolveCacheSettings({ budget: "full" }));
       let logits: Promise<ArrayBuffer> | undefined;
-      await runner.prefill(sequence, tokens, ({ taken: chunk, last }) => {
+      await runner.prompts.read(sequence, tokens, ({ taken: chunk, last }) => {
         if (!last) return;
         runner.submitHead(1, chunk.length - 1);
         logits = read();

@@ -110,7 +110,7 @@ async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): P
   );
   const { vocabulary } = runner.transformer.config;
   const losses = await LossReader.create(state, vocabulary, tokens.length);
-  await runner.prefill(sequence, tokens.slice(0, prompt), ({ last, row }) => {
+  await runner.prompts.read(sequence, tokens.slice(0, prompt), ({ last, row }) => {
     if (last) losses.submit([tokens[prompt]!], row!, 0);
   });
   const { doubtful } = run;
@@ -128,7 +128,7 @@ async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): P
   const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
   expect(worst).toBeLessThan(0.01);
   if (run.second) {
-    await runner.prefill(sequence, fixture.second, () => {});
+    await runner.prompts.read(sequence, fixture.second, () => {});
     const last = await keptPositions(state, sequence);
     expectKept(last, { wanted: run.second, doubtful, cascades: true });
   }

@@ -250,7 +250,7 @@ class PromptCost {
     const { runner } = state;
     const whole = prompt > CHUNK_ROWS && sequence.evictsWith(prompt);
     const start = performance.now();
-    await runner.prefill(sequence, someTokens(prompt, this.core.config.vocabulary), () => {});
+    await runner.prompts.read(sequence, someTokens(prompt, this.core.config.vocabulary), () => {});
     await runner.idle();
     const wallMs = performance.now() - start;
     const restMs = await this.rest(whole);

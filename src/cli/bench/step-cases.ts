@@ -47,7 +47,7 @@ export async function stepPlans(
   const sequence = new KvSequence(pool, settings);
   const tokens = someTokens(budget, vocabulary);
   let done = 0;
-  await runner.prefill(sequence, tokens, ({ taken: chunk }) => {
+  await runner.prompts.read(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;
     onProgress(done, tokens.length);
   });
