@@ -1,14 +1,9 @@
-import { loadLater } from "../errors.ts";
+import { loadLater, WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { globalLayers, windowOf } from "../kernels/cache-shape.ts";
 import { createClamped } from "../kernels/clamped.ts";
-import {
-  createEvictSelect,
-  EVICTION_WORDS,
-  type EvictSelect,
-  movesBytes,
-} from "../kernels/evict-select.ts";
+import { EVICTION_WORDS, movesBytes, type Select } from "../kernels/eviction.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import type { KvRing } from "../kernels/kv-ring.ts";
 import { scratchBytes } from "../kernels/page-format.ts";
@@ -27,11 +22,12 @@ export interface Absorption {
 }
 
 interface Kernels {
-  select: EvictSelect;
-  selectAll: EvictSelect;
+  selectAll: Select;
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
+  /** Once something may have to be evicted. */
+  select: Select | undefined;
   /** Only where a policy wants it. */
   remember: RememberBlock | undefined;
   /** Only of f16 pages: the others hold what they are given. */
@@ -55,8 +51,7 @@ export class Compressor {
   static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const f16 = (pool.shape.storage ?? "f16") === "f16";
-    const [select, selectAll, move, ring, clamped] = await Promise.all([
-      createEvictSelect(pool.gpu, pool.shape),
+    const [selectAll, move, ring, clamped] = await Promise.all([
       createSelectAll(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
       rings
@@ -66,7 +61,7 @@ export class Compressor {
         : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    const kernels = { select, selectAll, move, ring, clamped, remember: undefined };
+    const kernels = { selectAll, move, ring, clamped, select: undefined, remember: undefined };
     return new Compressor(pool, kernels, blockRows);
   }
 
@@ -97,19 +92,30 @@ export class Compressor {
     this.gpu.write(this.eviction, new Uint32Array(words));
   }
 
-  /** Compiles what a policy needs besides, once; to be awaited before a sequence uses it. */
+  /** Compiles what evicts, and what a policy needs besides, once; to be awaited before a sequence uses it. */
   async prepare(name: PolicyName): Promise<void> {
-    if (this.isPrepared(name)) return;
-    const { createRememberBlock } = await loadLater(
-      "what heads drop, in sum",
-      () => import("../kernels/remember-block.ts"),
-    );
-    this.kernels.remember = await createRememberBlock(this.pool.gpu, this.pool.shape);
+    const { kernels } = this;
+    const { gpu, shape } = this.pool;
+    const select = async (): Promise<void> => {
+      const load = () => import("../kernels/evict-select.ts");
+      const { createEvictSelect } = await loadLater("eviction", load);
+      kernels.select = await createEvictSelect(gpu, shape);
+    };
+    const remember = async (): Promise<void> => {
+      const load = () => import("../kernels/remember-block.ts");
+      const { createRememberBlock } = await loadLater("what heads drop, in sum", load);
+      kernels.remember = await createRememberBlock(gpu, shape);
+    };
+    await Promise.all([
+      kernels.select ? undefined : select(),
+      kernels.remember || !policyOf(name).remembers ? undefined : remember(),
+    ]);
   }
 
-  /** Whether `prepare` has been through, or has nothing to do. */
+  /** Whether `prepare` has been through. */
   isPrepared(name: PolicyName): boolean {
-    return !policyOf(name).remembers || this.kernels.remember !== undefined;
+    const { select, remember } = this.kernels;
+    return select !== undefined && (!policyOf(name).remembers || remember !== undefined);
   }
 
   /** Dispatches that take the block of one layer into the cache, evicting down to capacity where something must go. */
@@ -222,12 +228,17 @@ export class Compressor {
     }
   }
 
+  private get select(): Select {
+    if (this.kernels.select) return this.kernels.select;
+    throw new WinnowError("internal", "a cache evicts before the compressor was prepared for it");
+  }
+
   private get gpu(): GpuContext {
     return this.pool.gpu;
   }
 
   private take(layer: number, moves: GPUBuffer, { evicts, policy }: Absorption): Dispatch[] {
-    const { select, selectAll, move } = this.kernels;
+    const { selectAll, move } = this.kernels;
     const remember = evicts && policyOf(policy).remembers ? this.kernels.remember : undefined;
     const { kvHeads } = this.pool.shape;
     const shared = {
@@ -241,7 +252,7 @@ export class Compressor {
     const withLanes = { ...shared, lanes: this.pool.lanes };
     return [
       ...(remember ? [remember.before(withLanes)] : []),
-      (evicts ? select : selectAll).dispatch(withLanes, kvHeads),
+      (evicts ? this.select : selectAll).dispatch(withLanes, kvHeads),
       move.dispatch(shared, kvHeads),
       ...(remember ? [remember.after(withLanes)] : []),
     ];

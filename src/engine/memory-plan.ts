@@ -3,7 +3,7 @@ import { policyOf } from "../cache/policies/index.ts";
 import { featureScoring } from "../cache/policies/policy.ts";
 import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf.ts";
-import { movesBytes } from "../kernels/evict-select.ts";
+import { movesBytes } from "../kernels/eviction.ts";
 import { headStride } from "../kernels/head-data.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { headDataShape } from "../kernels/score-features.ts";

@@ -11,10 +11,11 @@ import {
 } from "../kernels/kv-undo.ts";
 import { type BoundLinear, createLinear } from "../kernels/linear.ts";
 import type { StepBuffers } from "./buffers.ts";
+import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
 import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
-import type { CacheKernels, LayerParts } from "./transformer.ts";
+import type { LayerParts } from "./transformer.ts";
 import type { ModelWeights } from "./weights.ts";
 
 export interface DraftParts {

@@ -2,22 +2,14 @@ import type { Compressor } from "../cache/compressor.ts";
 import type { KvPool } from "../cache/kv-pool.ts";
 import { loadLater, WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import {
-  createAttentionCombine,
-  createAttentionDecode,
-  createAttentionPrefill,
-  LANE_SPLITS,
-  type PrefillOver,
-  prefillWorkgroups,
-} from "../kernels/attention.ts";
-import type { CacheShape } from "../kernels/cache-shape.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
+import { LANE_SPLITS, type PrefillOver, prefillWorkgroups } from "../kernels/attention.ts";
 import { createEmbed, type Embed } from "../kernels/embed.ts";
-import { createKvWrite } from "../kernels/kv-write.ts";
 import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.ts";
 import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
+import type { CacheKernels, WindowKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
 import {
@@ -28,48 +20,6 @@ import {
 } from "./layer-linears.ts";
 import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
-
-/** Kernels that write and read the cache: of the model they know its shape and norms alone. */
-export interface CacheKernels {
-  writeChunk: Kernel;
-  attendDecode: Kernel;
-  combine: Kernel;
-  /** What a sliding window changes, by a layer's window (0: global). */
-  byWindow: ReadonlyMap<number, WindowKernels>;
-}
-
-interface WindowKernels {
-  readonly append: Kernel;
-  readonly attendPrefill: Readonly<Record<PrefillOver, Kernel>>;
-}
-
-/** Can start before the weights are there; some take seconds on software adapters. */
-export async function compileCacheKernels(
-  gpu: GpuContext,
-  shape: CacheShape,
-  { architecture, normEpsilon, windows }: ModelConfig,
-): Promise<CacheKernels> {
-  const qk = { qkNorm: architecture.qkNorm ? { epsilon: normEpsilon } : undefined };
-  const [byWindow, attendDecode, combine, writeChunk] = await Promise.all([
-    Promise.all(
-      [...new Set(windows)].map(async (window) => {
-        const attend = (over: PrefillOver) =>
-          createAttentionPrefill(gpu, shape, undefined, window, over);
-        const [empty, any, block, append] = await Promise.all([
-          attend("empty"),
-          attend("any"),
-          attend("block"),
-          createKvWrite(gpu, shape, { mode: "append", ring: window > 0, ...qk }),
-        ]);
-        return [window, { append, attendPrefill: { empty, any, block } }] as const;
-      }),
-    ),
-    createAttentionDecode(gpu, shape),
-    createAttentionCombine(gpu, shape),
-    createKvWrite(gpu, shape, { mode: "chunk", ...qk }),
-  ]);
-  return { writeChunk, attendDecode, combine, byWindow: new Map(byWindow) };
-}
 
 /** Most splits of attention that the output product joins by itself. */
 const JOINED_SPLITS = 8;

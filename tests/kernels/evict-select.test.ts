@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEvictSelect, type EvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
+import { createEvictSelect } from "../../src/kernels/evict-select.ts";
+import { movesBytes, type Select } from "../../src/kernels/eviction.ts";
 import { createSelectAll } from "../../src/kernels/select-all.ts";
 import { evictSelect, type Pair } from "../reference/evict-select.ts";
 import topk from "../reference/fixtures/topk.json" with { type: "json" };
@@ -23,7 +24,7 @@ async function run(cache: CacheCase, seed = 1): Promise<Selected> {
 }
 
 /** Runs the shader; per kv head its moves and new count. Fails if it wrote where it should not. */
-async function runWith(select: EvictSelect, cache: CacheCase, seed = 1): Promise<Selected> {
+async function runWith(select: Select, cache: CacheCase, seed = 1): Promise<Selected> {
   const fixture = cacheFixture(gpu, cache, seed);
   const G = cache.heads.length;
   const maxMoves = Math.max(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEvictSelect, movesBytes } from "../../src/kernels/evict-select.ts";
+import { createEvictSelect } from "../../src/kernels/evict-select.ts";
+import { movesBytes } from "../../src/kernels/eviction.ts";
 import { createKvMove } from "../../src/kernels/kv-move.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { evictSelect } from "../reference/evict-select.ts";

@@ -1,0 +1,34 @@
+/** What selects survivors, and what carries out its moves, have in common. */
+import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
+
+/** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */
+export const EVICTION_WORDS = 8;
+
+export interface SelectBuffers {
+  /** Uniform LayerShape (shaders/lib/paging.wgsl). */
+  shape: BufferBinding;
+  /** Uniform of EVICTION_WORDS. */
+  eviction: BufferBinding;
+  /** The layer's slab. */
+  pages: BufferBinding;
+  /** The chunk scratch: row r of kv head g is in page g * chunk_pages + r / P at slot r % P. */
+  chunk: BufferBinding;
+  /** Page-table rows; the count of each kv head is updated. */
+  tables: BufferBinding;
+  /** Array of Lane. */
+  lanes: BufferBinding;
+  /** Output of `movesBytes(G, maxMoves)`: for each kv head [n, (source, destination) x n]. */
+  moves: BufferBinding;
+}
+
+export interface Select {
+  /** Says where the survivors of one layer and lane go; needs `kv-move` after it. */
+  dispatch(buffers: SelectBuffers, kvHeads: number): Dispatch;
+}
+
+/**
+ * Bytes of the moves buffer. The kernels share it out evenly among the kv heads, so its size is its stride.
+ * `maxMoves`: rows of the largest chunk + most slots beyond a lowered capacity; never more than the capacity.
+ */
+export const movesBytes = (kvHeads: number, maxMoves: number): number =>
+  4 * kvHeads * (1 + 2 * maxMoves);
