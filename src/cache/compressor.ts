@@ -144,10 +144,7 @@ export class Compressor {
         "moves",
         movesBytes(kvHeads, sequence.excess),
       );
-      const how = {
-        evicts: true,
-        policy: sequence.settings.policy,
-      };
+      const how = { evicts: true, policy: sequence.settings.policy };
       const evicting = sequence.compressed.flatMap((layer) => this.take(layer, moves, how));
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
       this.gpu.ledger.destroy(moves);

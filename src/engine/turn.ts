@@ -128,7 +128,7 @@ export class Turn {
     next: number | undefined,
     guesser: Speculation | undefined,
   ): Promise<Drawn> {
-    const { place, options, answer } = this;
+    const { place, options } = this;
     // Another conversation found the device lost and replaced it.
     if (this.sampler && !place.alive) this.startOver();
     const started = this.sampler === undefined;
@@ -149,7 +149,7 @@ export class Turn {
     counting?.catch(() => {});
     // Guesses go with a token that is known.
     const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
-    const ahead = !guessing && this.runAhead(sampler, answer.length);
+    const ahead = !guessing && this.runAhead(sampler);
     this.drawn = [await sampler.token()];
     const cut = (await counting) ?? 0;
     guesser?.timed(ahead);
@@ -204,10 +204,10 @@ export class Turn {
    * Runs the token being drawn before it is read, so that the GPU never waits for the host; false where the
    * answer ends with it anyway, or the caller does not want it.
    */
-  private runAhead(sampler: Sampler, answered: number): boolean {
-    const { core, place } = this;
+  private runAhead(sampler: Sampler): boolean {
+    const { core, place, answer } = this;
     const { maxTokens, ahead = true } = this.options;
-    if (!ahead || answered + 1 >= maxTokens) return false;
+    if (!ahead || answer.length + 1 >= maxTokens) return false;
     if (place.seen.length + 1 > core.config.contextLength) return false;
     if (!core.state.runner.ready(place.live, 1, "answer")) return false;
     this.step(sampler, sampler.lastDrawn);
