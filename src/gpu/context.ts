@@ -12,6 +12,9 @@ const REQUIRED_LIMITS = {
   maxComputeWorkgroupsPerDimension: 65535,
 } as const;
 
+/** What kernels use where an adapter has it. */
+const WANTED_FEATURES = ["timestamp-query", "subgroups"] as const;
+
 /** A device with its ledger and its pipelines: everything the layers above need of WebGPU. */
 export class GpuContext {
   /** Held so that it lives as long as the device: in Node, Dawn crashes once it is collected. */
@@ -127,7 +130,7 @@ export async function openGpu(gpu: GPU | undefined, kind?: AdapterKind): Promise
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
+    requiredFeatures: WANTED_FEATURES.filter((name) => adapter.features.has(name)),
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
   return new GpuContext(gpu, adapter, device, kind);

@@ -3,6 +3,7 @@ import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
+import { ALONE, sharingOf } from "./quads.ts";
 
 /** Rows of x by rows of W that one invocation computes. */
 export interface MatmulTile {
@@ -33,13 +34,16 @@ export async function createMatmul(
   config: ProductConfig,
   tile: MatmulTile,
 ): Promise<Matmul> {
+  const { m, n, group, loop } = tile;
+  const sharing = loop === "columns" ? sharingOf(gpu) : ALONE;
+  const { share } = sharing;
   const kernel = await productKernel(
     gpu,
-    `matmul ${tile.m}x${tile.n}`,
-    tile.loop === "blocks" ? rowsCode : code,
-    config,
-    { TILE_M: tile.m, TILE_N: tile.n, GROUP: tile.group },
-    { m: tile.m, n: tile.n, pair: tile.n / 2 },
+    `matmul ${m}x${n}${share > 1 ? " quads" : ""}`,
+    loop === "blocks" ? rowsCode : code,
+    { ...config, sharing },
+    { TILE_M: m, TILE_N: n, GROUP: group },
+    { m, n, g: m / share, r: share },
   );
   return {
     tile,

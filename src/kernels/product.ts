@@ -4,6 +4,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { BindingType, BufferBinding, Kernel, Stage } from "../gpu/kernel.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { type Binding, declareBindings, reads, uniform, writes } from "./bindings.ts";
+import type { Sharing } from "./quads.ts";
 import { unroll } from "./unroll.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
 import type { WeightPart } from "./weights.ts";
@@ -27,6 +28,8 @@ export interface ProductConfig {
   /** x starts at row batch.first (else at 0). */
   readonly first: boolean;
   readonly stage?: Stage | undefined;
+  /** Default: none that the kernel would see. */
+  readonly sharing?: Sharing | undefined;
 }
 
 /** Buffers of one product. */
@@ -64,7 +67,7 @@ export async function productKernel(
   extra: readonly Binding[] = [],
   snippets: readonly string[] = [],
 ): Promise<Kernel> {
-  const { layout, cols, epilogue, gelu, bias, first } = config;
+  const { layout, cols, epilogue, gelu, bias, first, sharing } = config;
   const bindings = [
     uniform("batch", "Batch"),
     uniform("shape", "ProductShape"),
@@ -77,6 +80,7 @@ export async function productKernel(
   return gpu.kernel({
     label: `${label} ${layout.name} ${epilogue}`,
     code: [
+      sharing?.header ?? "",
       wgslConstants({
         ROW_BLOCKS: Math.ceil(cols / BLOCK),
         COLS4: cols / 4,
@@ -91,6 +95,7 @@ export async function productKernel(
       declareBindings(bindings),
       `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
       product,
+      sharing?.code ?? "",
       ...(await layout.code()),
       ...snippets,
       unroll(code, { j: 8, ...counts }),
