@@ -30,9 +30,11 @@ fn main(
   let length = (count + runs - 1u) / runs;
   let end = min(count, (run + 1u) * length);
   let remainder = remainder_of(shape, table);
+  let scale = inverseSqrt(f32(HEAD_DIM));
 
   for (var pass_index = 0u; pass_index < PASSES; pass_index += 1u) {
     var state: State;
+    state.lane = 0u;
     //: for h
     let head$h = kv_head * GROUP + min(pass_index * QUERIES + $hu, GROUP - 1u);
     let query$h = query_base + head$h * (HEAD_DIM / 4u);
@@ -40,11 +42,10 @@ fn main(
     state.highest[$h] = LOWEST;
     // Set to 0 in words: some adapters keep what a loop's last round left.
     state.sum[$h] = 0.0;
-    //: for o
-    state.query[$hu * HEAD_DIM / 4u + $o.even] = inverseSqrt(f32(HEAD_DIM)) * qkv[query$h + $o.evenu];
-    state.query[$hu * HEAD_DIM / 4u + $o.odd] = inverseSqrt(f32(HEAD_DIM)) * qkv[query$h + $o.oddu];
-    state.acc[$hu * HEAD_DIM / 4u + $o.even] = vec4<f32>();
-    state.acc[$hu * HEAD_DIM / 4u + $o.odd] = vec4<f32>();
+    //: for g
+    let octet$h_$g = query$h + 2u * $gu;
+    state.query[$hu * OCTETS + $g] = Octet(scale * qkv[octet$h_$g], scale * qkv[octet$h_$g + 1u]);
+    state.acc[$hu * OCTETS + $g] = Octet();
     //: end
     //: end
     for (var first = run * length; first < end; first += KEYS) {
@@ -72,10 +73,10 @@ fn main(
     let joined$h = join_remainder(state.highest[$h], logits[$h]);
     partials[out$h] = joined$h.highest;
     partials[out$h + 1u] = joined$h.own * state.sum[$h] + joined$h.rest;
-    //: for o
+    //: for g
     //: for j
-    partials[out$h + 2u + 8u * $ou + $ju] = joined$h.own * state.acc[$hu * HEAD_DIM / 4u + $o.even][$j];
-    partials[out$h + 6u + 8u * $ou + $ju] = joined$h.own * state.acc[$hu * HEAD_DIM / 4u + $o.odd][$j];
+    partials[out$h + 2u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS + $g].low[$j];
+    partials[out$h + 6u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS + $g].high[$j];
     //: end
     //: end
     //: end

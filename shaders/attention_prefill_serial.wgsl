@@ -28,14 +28,14 @@ fn cached_row(slot: u32) -> u32 {
 //: end
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, invocation: Invocation) {
   let kv_head = group.y;
   let pairs = batch.rows * GROUP;
-  let first = (group.x * LANES + t) * QUERIES;
-  if (first >= pairs) { return; }
+  let first = (group.x * LANES + invocation.index) * QUERIES;
   let scale = inverseSqrt(f32(HEAD_DIM));
   let block_row = rows[0].block_row;
   var state: State;
+  state.lane = lane_of(invocation);
   //: for h
   let index$h = min(first + $hu, pairs - 1u);
   let query_row$h = index$h / GROUP;
@@ -43,9 +43,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   state.last[$hu] = block_row + query_row$h;
   state.highest[$hu] = LOWEST;
   let query$h = (query_row$h * (shape.heads + 2u * shape.kv_heads) + head$h) * (HEAD_DIM / 4u);
-  //: for o
-  state.query[$hu * HEAD_DIM / 4u + $o.evenu] = scale * qkv[query$h + $o.evenu];
-  state.query[$hu * HEAD_DIM / 4u + $o.oddu] = scale * qkv[query$h + $o.oddu];
+  //: for g
+  //: for r
+  let octet$h_$g_$r = query$h + 2u * (SHARE * $gu + ($ru ^ state.lane));
+  state.query[$hu * OCTETS + SHARE * $gu + $ru] = Octet(scale * qkv[octet$h_$g_$r], scale * qkv[octet$h_$g_$r + 1u]);
+  //: end
   //: end
   //: end
 
@@ -66,7 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ));
   }
   //: end
-  let end = block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP;
+  // As far as the last of a quad sees: its lanes load for each other.
+  let end = most(block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP);
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n
     let row$n = min(row + $nu, end);
@@ -98,9 +101,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (first + $hu < pairs) {
     let part = joined$h.own / sum$h;
     lse[query_row$h * shape.heads + head$h] = joined$h.highest + log(sum$h);
-    //: for o
-    out[at$h + $o.evenu] = part * state.acc[$hu * HEAD_DIM / 4u + $o.evenu];
-    out[at$h + $o.oddu] = part * state.acc[$hu * HEAD_DIM / 4u + $o.oddu];
+    //: for g
+    //: for r
+    let to$g_$r = at$h + 2u * (SHARE * $gu + ($ru ^ state.lane));
+    out[to$g_$r] = part * state.acc[$hu * OCTETS + SHARE * $gu + $ru].low;
+    out[to$g_$r + 1u] = part * state.acc[$hu * OCTETS + SHARE * $gu + $ru].high;
+    //: end
     //: end
   }
   //: end

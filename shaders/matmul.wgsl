@@ -13,10 +13,10 @@
 // g < TILE_M / SHARE.
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, quad: Quad) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {
   let n0 = id.x * TILE_N;
   let m0 = id.y * TILE_M;
-  let lane = quad.id % SHARE;
+  let lane = lane_of(invocation);
   //: for n
   let w$n = min(n0 + $nu, shape.rows - 1u) * ROW_BLOCKS;
   //: end

@@ -1,16 +1,22 @@
 // One invocation attends with QUERIES queries of a kv head to KEYS keys, everything in registers.
 // For CPU adapters, where an invocation is a lane of SIMD: loads are dear, workgroup memory is cleared by
 // every invocation, and a `var` is a masked store, so sums are single expressions. Compilation takes seconds
-// beyond about 256 QUERIES * D. Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none); loops written out by unroll: h < QUERIES,
-// o < D / 8, n < KEYS. What follows `source` is repeated for each binding that
+// beyond about 256 QUERIES * D.
+// SHARE invocations that attend to the same keys load and unpack an octet in SHARE each (lib/quad); octet g, r of a lane's
+// registers, queries and sums alike, is number g SHARE + (r ^ lane) of the head.
+// Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none), lib/quad; loops written out by unroll: h < QUERIES, n < KEYS,
+// g < D / (8 SHARE), r < SHARE. What follows `source` is repeated for each binding that
 // holds pages, under its name (lib/pages_STORAGE.wgsl, read units).
 
+const OCTETS = HEAD_DIM / 8u;
+
 struct State {
+  lane: u32, // of those that share
   last: array<u32, QUERIES>, // query h sees rows <= last[h], of the last WINDOW
   highest: array<f32, QUERIES>,
   sum: array<f32, QUERIES>,
-  query: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>, // times 1 / sqrt(D)
-  acc: array<vec4<f32>, QUERIES * HEAD_DIM / 4u>,
+  query: array<Octet, QUERIES * OCTETS>, // times 1 / sqrt(D)
+  acc: array<Octet, QUERIES * OCTETS>,
 }
 
 // Where a key and its value begin, in units, and the word of their scales.
@@ -26,6 +32,11 @@ const NO_ROW = 0x80000000u;
 // What an invocation ends with: its own sums' share of an output, and that of what was dropped, times the sum of both.
 struct Joined { highest: f32, own: f32, rest: f32 }
 
+//: for r
+fn octet_from$r(v: Octet) -> Octet { return Octet(from$r(v.low), from$r(v.high)); }
+//: end
+fn octet_dot(a: Octet, b: Octet) -> f32 { return dot(a.low, b.low) + dot(a.high, b.high); }
+
 fn sees(last: u32, row: u32) -> bool {
   if (WINDOW > 0u) { return last - row < WINDOW; }
   return row <= last;
@@ -40,17 +51,23 @@ fn source_place(page: u32, slot: u32, row: u32) -> Place {
 fn attend_source(s: ptr<function, State>, places: array<Place, KEYS>) {
   //: for n
   let scales$n = source_scales(places[$n].scales);
-  //: for o
-  let key$n_$o = source_octet(places[$n].key + $ou * SOURCE_OCTET_UNITS);
+  //: for g
+  let loaded_key$n_$g = source_octet(places[$n].key + (SHARE * $gu + (*s).lane) * SOURCE_OCTET_UNITS);
+  //: for r
+  let key$n_$g_$r = octet_from$r(loaded_key$n_$g);
+  //: end
   //: end
   //: for h
   let visible$n_$h = sees((*s).last[$h], places[$n].row);
   let logit$n_$h = select(
     LOWEST,
     scales$n.x * (0.0
-    //: for o
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.even], key$n_$o.low)
-      + dot((*s).query[$hu * HEAD_DIM / 4u + $o.odd], key$n_$o.high)
+    //: for g
+      + total(Quarters(
+      //: for r
+        octet_dot((*s).query[$hu * OCTETS + SHARE * $gu + $ru], key$n_$g_$r),
+      //: end
+      ))
     //: end
     ), visible$n_$h,
   );
@@ -75,21 +92,28 @@ fn attend_source(s: ptr<function, State>, places: array<Place, KEYS>) {
   let share$n_$h = scales$n.y * weight$n_$h;
   //: end
   //: end
-  //: for o
+  //: for g
   //: for n
-  let value$n_$o = source_octet(places[$n].value + $ou * SOURCE_OCTET_UNITS);
+  let loaded_value$n_$g = source_octet(places[$n].value + (SHARE * $gu + (*s).lane) * SOURCE_OCTET_UNITS);
+  //: end
+  //: for r
+  //: for n
+  let value$n_$g_$r = octet_from$r(loaded_value$n_$g);
   //: end
   //: for h
-  (*s).acc[$hu * HEAD_DIM / 4u + $o.even] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.even]
-  //: for n
-    + share$n_$h * value$n_$o.low
+  (*s).acc[$hu * OCTETS + SHARE * $gu + $ru] = Octet(
+    rescale$h * (*s).acc[$hu * OCTETS + SHARE * $gu + $ru].low
+    //: for n
+      + share$n_$h * value$n_$g_$r.low
+    //: end
+    ,
+    rescale$h * (*s).acc[$hu * OCTETS + SHARE * $gu + $ru].high
+    //: for n
+      + share$n_$h * value$n_$g_$r.high
+    //: end
+    ,
+  );
   //: end
-  ;
-  (*s).acc[$hu * HEAD_DIM / 4u + $o.odd] = rescale$h * (*s).acc[$hu * HEAD_DIM / 4u + $o.odd]
-  //: for n
-    + share$n_$h * value$n_$o.high
-  //: end
-  ;
   //: end
   //: end
 }

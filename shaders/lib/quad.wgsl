@@ -7,7 +7,12 @@
 
 const SHARE = 4u;
 
-struct Quad { @builtin(subgroup_invocation_id) id: u32 }
+struct Invocation {
+  @builtin(local_invocation_index) index: u32,
+  @builtin(subgroup_invocation_id) in_subgroup: u32,
+}
+
+fn lane_of(invocation: Invocation) -> u32 { return invocation.in_subgroup % SHARE; }
 
 // One number for each R.
 alias Quarters = vec4<f32>;

@@ -2,7 +2,9 @@
 
 const SHARE = 1u;
 
-struct Quad { @builtin(local_invocation_index) id: u32 }
+struct Invocation { @builtin(local_invocation_index) index: u32 }
+
+fn lane_of(invocation: Invocation) -> u32 { return 0u; }
 
 alias Quarters = f32;
 

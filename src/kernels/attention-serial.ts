@@ -8,6 +8,7 @@ import { wgslConstants } from "../gpu/kernel.ts";
 import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { ALONE, type Sharing } from "./quads.ts";
 import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
@@ -23,19 +24,23 @@ function serialCode(
   sources: Readonly<Record<string, PageFormat>>,
   tile: { headDim: number; queries: number; keys: number },
   constants: Record<string, number>,
+  { share, header, code: quad }: Sharing = ALONE,
 ): string[] {
   const cached = "pages" in sources;
   const counts = {
     j: 4,
-    o: tile.headDim / 8,
+    g: tile.headDim / 8 / share,
+    r: share,
     h: tile.queries,
     n: tile.keys,
     cached: Number(cached),
   };
   const [types, attention] = attend.split("//: source\n") as [string, string];
   return [
+    header,
     pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
-    types,
+    quad,
+    unroll(types, counts),
     ...Object.entries(sources).flatMap(([source, format]) => [
       pageCode(source, format, "read units"),
       unroll(ofSource(attention, source), counts),
@@ -65,6 +70,7 @@ export function prefillSerially(
   format: PageFormat,
   constants: Record<string, number>,
   over: PrefillOver,
+  sharing: Sharing,
 ): string[] {
   const { headDim } = format;
   const empty = over === "empty";
@@ -76,5 +82,6 @@ export function prefillSerially(
     empty ? { chunk } : { pages: format, chunk },
     { headDim, queries, keys },
     { ...constants, LANES: PREFILL_QUERIES.serial / queries },
+    headDim % (8 * sharing.share) === 0 ? sharing : ALONE,
   );
 }

@@ -7,6 +7,7 @@ import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
+import { sharingOf } from "./quads.ts";
 import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
@@ -110,7 +111,7 @@ export async function createAttentionPrefill(
     code:
       variant === "tiles"
         ? prefillTiles(shape, constants)
-        : (await serialAttention()).prefillSerially(shape, constants, over),
+        : (await serialAttention()).prefillSerially(shape, constants, over, sharingOf(gpu)),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
     stage: variant === "tiles" ? "prompt" : STAGES[over],
   });
