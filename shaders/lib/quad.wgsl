@@ -22,6 +22,12 @@ fn from1(v: vec4<f32>) -> vec4<f32> { return quadSwapX(v); }
 fn from2(v: vec4<f32>) -> vec4<f32> { return quadSwapY(v); }
 fn from3(v: vec4<f32>) -> vec4<f32> { return quadSwapDiagonal(v); }
 
+// What lane R loaded, in every lane: in order, for seven instructions a word.
+fn of0(v: vec4<f32>) -> vec4<f32> { return quadBroadcast(v, 0u); }
+fn of1(v: vec4<f32>) -> vec4<f32> { return quadBroadcast(v, 1u); }
+fn of2(v: vec4<f32>) -> vec4<f32> { return quadBroadcast(v, 2u); }
+fn of3(v: vec4<f32>) -> vec4<f32> { return quadBroadcast(v, 3u); }
+
 fn total(parts: Quarters) -> f32 { return (parts.x + parts.y) + (parts.z + parts.w); }
 
 // The highest of the four.

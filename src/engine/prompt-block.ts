@@ -64,7 +64,7 @@ export async function runPromptBlock(
         encoder.copyBufferToBuffer(batchBuffer, i * batchBytes, batch, 0, batchBytes);
         const [at, bytes] = [first * hiddenBytes, size * hiddenBytes];
         if (layer > 0) encoder.copyBufferToBuffer(blockHidden, at, hidden, 0, bytes);
-        const { project, attend } = transformer.chunkLayer(size, layer, "block");
+        const { project, attend } = transformer.chunkLayer(size, layer);
         encodePass(encoder, [
           ...(layer === 0 ? transformer.embed(size) : []),
           ...project,

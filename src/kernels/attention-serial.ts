@@ -75,7 +75,7 @@ export function prefillSerially(
   const { headDim } = format;
   const empty = over === "empty";
   const queries = Math.max(1, serialQueries(headDim) / (empty ? 2 : 1));
-  const keys = over === "block" && headDim <= 64 ? 2 : 1;
+  const keys = headDim <= 64 && !empty ? 2 : 1;
   const chunk = chunkFormat(format);
   return serialCode(
     prefillSerial,

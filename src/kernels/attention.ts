@@ -88,10 +88,10 @@ export async function createAttentionCombine(
 }
 
 /**
- * What rows attend to, for CPU adapters, where compiling takes long: an empty cache, which a first token waits for; any
- * cache; any, by the rows of a long block, whose time is worth more compilation. For GPUs all are one kernel.
+ * What rows attend to, for CPU adapters, where compiling takes long: an empty cache, which a first token waits for, or
+ * any. For GPUs both are one kernel.
  */
-export type PrefillOver = "empty" | "any" | "block";
+export type PrefillOver = "empty" | "any";
 
 /**
  * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
@@ -117,7 +117,7 @@ export async function createAttentionPrefill(
   });
 }
 
-const STAGES = { empty: "prompt", any: "turn", block: "eviction" } as const;
+const STAGES = { empty: "prompt", any: "turn" } as const;
 
 function prefillTiles(format: PageFormat, constants: Record<string, number>): string[] {
   const queries = PREFILL_QUERIES.tiles;

@@ -3,7 +3,7 @@ import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
-import { ALONE, sharingOf } from "./quads.ts";
+import { sharingOf } from "./quads.ts";
 
 /** Rows of x by rows of W that one invocation computes. */
 export interface MatmulTile {
@@ -35,7 +35,7 @@ export async function createMatmul(
   tile: MatmulTile,
 ): Promise<Matmul> {
   const { m, n, group, loop } = tile;
-  const sharing = loop === "columns" ? sharingOf(gpu) : ALONE;
+  const sharing = sharingOf(gpu);
   const { share } = sharing;
   const kernel = await productKernel(
     gpu,
@@ -43,7 +43,7 @@ export async function createMatmul(
     loop === "blocks" ? rowsCode : code,
     { ...config, sharing },
     { TILE_M: m, TILE_N: n, GROUP: group },
-    { m, n, g: m / share, r: share },
+    { m, n, g: (loop === "columns" ? m : 8) / share, r: share },
   );
   return {
     tile,

@@ -36,13 +36,12 @@ export async function compileCacheKernels(
       [...new Set(windows)].map(async (window) => {
         const attend = (over: PrefillOver) =>
           createAttentionPrefill(gpu, shape, undefined, window, over);
-        const [empty, any, block, append] = await Promise.all([
+        const [empty, any, append] = await Promise.all([
           attend("empty"),
           attend("any"),
-          attend("block"),
           createKvWrite(gpu, shape, { mode: "append", ring: window > 0, ...qk }),
         ]);
-        return [window, { append, attendPrefill: { empty, any, block } }] as const;
+        return [window, { append, attendPrefill: { empty, any } }] as const;
       }),
     ),
     createAttentionDecode(gpu, shape),

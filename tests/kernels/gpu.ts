@@ -1,12 +1,20 @@
 import { create, globals } from "webgpu";
-import { type GpuContext, openGpu } from "../../src/gpu/context.ts";
+import { GpuContext, openGpu } from "../../src/gpu/context.ts";
 
 Object.assign(globalThis, globals);
 const gpu = create([]);
 
 /** A GPU context on whatever adapter Dawn finds; throws (a failure, not a skip) where there is none. */
-export async function testGpu(): Promise<GpuContext> {
-  const context = await openGpu(gpu);
+export const testGpu = async (): Promise<GpuContext> => throwing(await openGpu(gpu));
+
+/** The same with a device that has none of WebGPU's optional features. */
+export async function testGpuPlain(): Promise<GpuContext> {
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) throw new Error("Dawn finds no adapter");
+  return throwing(new GpuContext(gpu, adapter, await adapter.requestDevice()));
+}
+
+function throwing(context: GpuContext): GpuContext {
   context.device.addEventListener("uncapturederror", (event) => {
     throw new Error(`WebGPU: ${event.error.message}`);
   });

@@ -151,7 +151,7 @@ async function collectPages(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createAttentionDecode(gpu, shape);
   await createAttentionCombine(gpu, shape);
   for (const window of [0, 512])
-    for (const over of ["empty", "any", "block"] as const)
+    for (const over of ["empty", "any"] as const)
       await createAttentionPrefill(gpu, shape, undefined, window, over);
   for (const qkNorm of [undefined, { epsilon: 1e-6 }])
     for (const ring of [false, true]) {

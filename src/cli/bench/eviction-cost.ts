@@ -275,7 +275,7 @@ class PromptCost {
       if (whole) for (let r = 0; r < rows; r += 1) words[4 * r + 3] = (first + r) % this.blockRows;
       gpu.write(transformer.buffers.rows, words);
       const dispatches = sampled.flatMap((layer) => {
-        const { project, attend } = transformer.chunkLayer(rows, layer, whole ? "block" : "any");
+        const { project, attend } = transformer.chunkLayer(rows, layer);
         return [...project, ...attend];
       });
       return ((await this.timer.time(dispatches)).median * layers) / sampled.length;
