@@ -9,8 +9,8 @@
 // The loop over four columns stays a loop: unrolled to 32 columns SwiftShader took minutes to
 // compile an 8x8 tile. Measured (tests/bench/matmul.mjs, 8x8, M 64 and 128, SwiftShader, two cores): 3.5 to 5 GFLOPS
 // alone, 5.5 to 8 in quads; of the time alone, loads of x were half.
-// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS
-// (blocks a row), COLS4 (K / 4), RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N, r < SHARE,
+// K and the epilogue are read from the shape: a kernel serves all products of a layout, and a first token waits for one.
+// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N, r < SHARE,
 // g < TILE_M / SHARE.
 
 @compute @workgroup_size(GROUP)
@@ -19,23 +19,25 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {
   let m0 = id.y * TILE_M;
   let lane = lane_of(invocation);
   //: for n
-  let w$n = min(n0 + $nu, shape.rows - 1u) * ROW_BLOCKS;
+  let w$n = min(n0 + $nu, shape.rows - 1u) * shape.blocks;
   //: end
   //: for g
-  let x$g = input_row(min(m0 + SHARE * $gu + lane, batch.rows - 1u)) * COLS4;
+  let x$g = input_row(min(m0 + SHARE * $gu + lane, batch.rows - 1u)) * shape.cols4;
   //: for r
   //: for n
   var acc$g_$r_$n = 0.0;
   //: end
   //: end
   //: end
-  for (var block = 0u; block < ROW_BLOCKS; block++) {
+  let blocks = shape.blocks;
+  let cols4 = shape.cols4;
+  for (var block = 0u; block < blocks; block++) {
     //: for n
     let b$n = load_block(w$n + block);
     //: end
     for (var j = 0u; j < 8u; j++) {
       let k = block * 8u + j;
-      if (RAGGED && k >= COLS4) { break; }
+      if (RAGGED && k >= cols4) { break; }
       let step = block_step(j);
       //: for g
       let own$g = x[x$g + k];
@@ -70,7 +72,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {
     let at = i * TILE_N;
     let m = i ^ lane;
     if (m0 + m >= batch.rows) { continue; }
-    if (SWIGLU) {
+    if (pairs()) {
       for (var n = 0u; n < columns; n += 2u) { emit_pair(m0 + m, n0 + n, sums[at + n], sums[at + n + 1u]); }
     } else {
       for (var n = 0u; n < columns; n++) { emit(m0 + m, n0 + n, sums[at + n]); }

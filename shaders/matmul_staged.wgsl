@@ -41,7 +41,7 @@ fn input_vec(row: u32, k: u32) -> vec4<f32> {
 fn emit_four(m: u32, n: u32, sums: vec4<f32>) {
   if (m >= batch.rows) { return; }
   let far = n + 2u * LANES_N;
-  if (SWIGLU) {
+  if (pairs()) {
     if (n < shape.rows) { emit_pair(m, n, sums.x, sums.y); }
     if (far < shape.rows) { emit_pair(m, far, sums.z, sums.w); }
   } else {

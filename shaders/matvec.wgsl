@@ -90,11 +90,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   partial[($mu * GROUP_ROWS + 2u * pair + 1u) * LANES + lane] = acc$m_1 * scale$m;
   //: end
   workgroupBarrier();
-  let outputs = select(GROUP_ROWS, GROUP_ROWS / 2u, SWIGLU);
+  let outputs = select(GROUP_ROWS, GROUP_ROWS / 2u, pairs());
   let m = thread / outputs;
   let r = thread % outputs;
   if (m >= m_count) { return; }
-  if (SWIGLU) {
+  if (pairs()) {
     let n = first_row + 2u * r;
     if (n >= shape.rows) { return; }
     emit_pair(m0 + m, n, row_sum(m, 2u * r), row_sum(m, 2u * r + 1u));

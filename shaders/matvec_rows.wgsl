@@ -9,12 +9,12 @@
 // Measured (3072 x 576 in q4, SwiftShader, two cores, GFLOPS): shifts and half scales 1.3, masks in
 // place of shifts 1.9 to 2.1, f32 scales 2.9, 12 rows in place of 8 3.1 to 3.7 (4 rows 2.5, 16 rows
 // 2.5 to 3.5). Slower than masks: magic-number floats 1.2, vec4 sums 2.3, fma 2.2.
-// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS
-// (blocks a row), COLS4 (K / 4), RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N,
+// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED
+// (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N,
 // m < TILE_M, r < SHARE, g < 8 / SHARE.
 
 fn x_vec(row: u32, k: u32) -> vec4<f32> {
-  if (RAGGED && k >= COLS4) { return vec4(0.0); }
+  if (RAGGED && k >= shape.cols4) { return vec4(0.0); }
   return x[row + k];
 }
 
@@ -24,15 +24,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {
   let m0 = id.y * TILE_M;
   let lane = lane_of(invocation);
   //: for n
-  let w$n = min(n0 + $nu, shape.rows - 1u) * ROW_BLOCKS;
+  let w$n = min(n0 + $nu, shape.rows - 1u) * shape.blocks;
   //: end
   //: for m
-  let x$m = input_row(min(m0 + $mu, batch.rows - 1u)) * COLS4;
+  let x$m = input_row(min(m0 + $mu, batch.rows - 1u)) * shape.cols4;
   //: for n
   var acc$m_$n = 0.0;
   //: end
   //: end
-  for (var block = 0u; block < ROW_BLOCKS; block++) {
+  let blocks = shape.blocks;
+  for (var block = 0u; block < blocks; block++) {
     let k = block * 8u;
     //: for m
     //: for g
@@ -66,7 +67,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {
   let columns = min(TILE_N, shape.rows - n0);
   for (var m = 0u; m < min(TILE_M, batch.rows - m0); m++) {
     let at = m * TILE_N;
-    if (SWIGLU) {
+    if (pairs()) {
       for (var n = 0u; n < columns; n += 2u) { emit_pair(m0 + m, n0 + n, sums[at + n], sums[at + n + 1u]); }
     } else {
       for (var n = 0u; n < columns; n++) { emit(m0 + m, n0 + n, sums[at + n]); }

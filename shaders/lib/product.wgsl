@@ -1,5 +1,6 @@
 // What matvec and matmul share: shapes and epilogues of y = epilogue(x W^T + bias).
-// Needs: batch, shape, y; const ADD, SWIGLU or GATE, at most one true; GELU (else SiLU); FIRST.
+// Needs: batch, shape, y; adds(), gates() or pairs(), at most one true, and from_first(): constants, or read from the shape;
+// const GELU (else SiLU).
 
 struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 
@@ -8,6 +9,10 @@ struct ProductShape {
   first_row: u32,  // the first of them within W: where its biases begin
   column: u32,     // where its outputs begin in a row of y, before swiglu halves them
   y_stride: u32,   // f32 between rows of y
+  blocks: u32,     // of 32 weights in a row of W
+  cols4: u32,      // K / 4
+  epilogue: u32,   // 0: store, 1: add, 2: swiglu, 3: gate
+  from_first: u32, // 1: x begins at row batch.first
 }
 
 // SiLU, or GELU in its tanh form: 1 + tanh(u) = 2 / (1 + exp(-2u)), so both are v * sigmoid(something).
@@ -19,15 +24,15 @@ fn activation(v: f32) -> f32 {
 
 // First row of x in this batch.
 fn input_row(m: u32) -> u32 {
-  return select(m, batch.first + m, FIRST);
+  return select(m, batch.first + m, from_first());
 }
 
 // Writes y[m] for row n of this part; `value` still lacks the bias.
 fn emit(m: u32, n: u32, value: f32) {
   let at = m * shape.y_stride + shape.column + n;
   let result = value + bias_of(shape.first_row + n);
-  if (ADD) { y[at] += result; }
-  else if (GATE) { y[at] = activation(y[at]) * result; }
+  if (adds()) { y[at] += result; }
+  else if (gates()) { y[at] = activation(y[at]) * result; }
   else { y[at] = result; }
 }
 

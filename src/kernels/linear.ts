@@ -98,7 +98,13 @@ export async function createLinear(gpu: GpuContext, config: LinearConfig): Promi
       const { epilogue, column } = partEpilogue(config, part);
       return {
         part,
-        shape: productShape(gpu, part, yStride, column),
+        shape: productShape(gpu, part, {
+          cols: matrix.cols,
+          yStride,
+          column,
+          epilogue,
+          fromFirst: norm === undefined,
+        }),
         variants: await createVariants(gpu, config, part, epilogue, plan),
       };
     }),

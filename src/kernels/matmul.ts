@@ -41,7 +41,7 @@ export async function createMatmul(
     gpu,
     `matmul ${m}x${n}${share > 1 ? " quads" : ""}`,
     loop === "blocks" ? rowsCode : code,
-    { ...config, sharing },
+    { ...config, fromShape: { sharing, anyEpilogue: loop === "columns" } },
     { TILE_M: m, TILE_N: n, GROUP: group },
     { m, n, g: (loop === "columns" ? m : 8) / share, r: share },
   );

@@ -13,7 +13,8 @@ import type { WeightPart } from "./weights.ts";
  * store: y = r. add: y += r. swiglu: y[j] = silu(r[2j]) r[2j + 1] of interleaved rows.
  * gate: y = silu(y) r, the second half of a swiglu whose gate and up rows are stacked.
  */
-export type Epilogue = "store" | "add" | "swiglu" | "gate";
+const EPILOGUES = ["store", "add", "swiglu", "gate"] as const;
+export type Epilogue = (typeof EPILOGUES)[number];
 
 export interface ProductConfig {
   readonly layout: WeightLayout;
@@ -28,8 +29,8 @@ export interface ProductConfig {
   /** x starts at row batch.first (else at 0). */
   readonly first: boolean;
   readonly stage?: Stage | undefined;
-  /** Default: none that the kernel would see. */
-  readonly sharing?: Sharing | undefined;
+  /** For kernels that take K from the shape, and with `anyEpilogue` that too: one then serves all products of a layout. */
+  readonly fromShape?: { readonly sharing: Sharing; readonly anyEpilogue: boolean } | undefined;
 }
 
 /** Buffers of one product. */
@@ -47,14 +48,45 @@ export interface ProductBuffers {
   readonly gain?: GPUBuffer | undefined;
 }
 
-/** The uniform of a part: `column` is where its outputs begin in a row of y of `yStride` f32. */
+/**
+ * The uniform of a part of a matrix of `cols` columns: `column` is where its outputs begin in a row of y of `yStride`
+ * f32; `fromFirst`: x begins at row batch.first.
+ */
 export const productShape = (
   gpu: GpuContext,
-  part: WeightPart,
-  yStride: number,
-  column = part.firstRow,
+  { rows, firstRow }: WeightPart,
+  { cols, yStride, column, epilogue, fromFirst }: ShapeConfig,
 ): GPUBuffer =>
-  gpu.ledger.uniform("product shape", new Uint32Array([part.rows, part.firstRow, column, yStride]));
+  gpu.ledger.uniform(
+    "product shape",
+    new Uint32Array([
+      ...[rows, firstRow, column, yStride],
+      ...[Math.ceil(cols / BLOCK), cols / 4, EPILOGUES.indexOf(epilogue), Number(fromFirst)],
+    ]),
+  );
+
+interface ShapeConfig {
+  readonly cols: number;
+  readonly yStride: number;
+  readonly column: number;
+  readonly epilogue: Epilogue;
+  readonly fromFirst: boolean;
+}
+
+/** WGSL of what lib/product asks: from the shape, or as constants. */
+function epilogueCode({ epilogue, first, fromShape }: ProductConfig): string {
+  const any = fromShape?.anyEpilogue ?? false;
+  const is = (kind: Epilogue): string =>
+    any ? `shape.epilogue == ${EPILOGUES.indexOf(kind)}u` : `${epilogue === kind}`;
+  return [
+    ["adds", is("add")],
+    ["pairs", is("swiglu")],
+    ["gates", is("gate")],
+    ["from_first", any ? "shape.from_first == 1u" : `${first}`],
+  ]
+    .map(([name, value]) => `fn ${name}() -> bool { return ${value}; }`)
+    .join("\n");
+}
 
 /** Compiles a product kernel: constants, declarations, weight format, epilogue, then `code`. */
 export async function productKernel(
@@ -67,7 +99,7 @@ export async function productKernel(
   extra: readonly Binding[] = [],
   snippets: readonly string[] = [],
 ): Promise<Kernel> {
-  const { layout, cols, epilogue, gelu, bias, first, sharing } = config;
+  const { layout, cols, epilogue, gelu, bias, fromShape } = config;
   const bindings = [
     uniform("batch", "Batch"),
     uniform("shape", "ProductShape"),
@@ -78,24 +110,20 @@ export async function productKernel(
     ...extra,
   ];
   return gpu.kernel({
-    label: `${label} ${layout.name} ${epilogue}`,
+    label: `${label} ${layout.name}${fromShape?.anyEpilogue ? "" : ` ${epilogue}`}`,
     code: [
-      sharing?.header ?? "",
+      fromShape?.sharing.header ?? "",
       wgslConstants({
-        ROW_BLOCKS: Math.ceil(cols / BLOCK),
-        COLS4: cols / 4,
+        ...(!fromShape && { ROW_BLOCKS: Math.ceil(cols / BLOCK), COLS4: cols / 4 }),
         RAGGED: cols % BLOCK !== 0,
-        ADD: epilogue === "add",
-        SWIGLU: epilogue === "swiglu",
-        GATE: epilogue === "gate",
         GELU: gelu,
-        FIRST: first,
         ...constants,
       }),
       declareBindings(bindings),
       `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
+      epilogueCode(config),
       product,
-      sharing?.code ?? "",
+      fromShape?.sharing.code ?? "",
       ...(await layout.code()),
       ...snippets,
       unroll(code, { j: 8, ...counts }),
