@@ -13,8 +13,11 @@ fn load_block(block: u32) -> Block {
 // How to take weights 4j to 4j + 3 out of any block.
 struct Step { mask: vec4<u32>, scale: f32, zero: f32 }
 
+// 16^j and 16^-j by their exponents: SwiftShader shifts by a variable, and turns u32 into f32, lane by lane.
 fn block_step(j: u32) -> Step {
-  return Step(vec4(15u << (4u * j)), 1.0 / f32(1u << (4u * j)), select(0.0, 8.0, j == 7u));
+  let power = i32(bitcast<f32>(0x3f800000u + j * 0x2000000u));
+  let scale = bitcast<f32>(0x3f800000u - j * 0x2000000u);
+  return Step(vec4(15u * u32(power)), scale, select(0.0, 8.0, j == 7u));
 }
 
 // Weights 4j to 4j + 3. scale * code is exact in f32 (at most 21 bits), so the sum rounds once,

@@ -1,8 +1,11 @@
 import reduce from "../../shaders/lib/reduce.wgsl?raw";
 import code from "../../shaders/rms_norm.wgsl?raw";
+import serial from "../../shaders/rms_norm_serial.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
+import { sharingOf } from "./quads.ts";
+import { unroll } from "./unroll.ts";
 
 /** A WGSL f32 literal; 1e-5 must not become an abstract int. */
 export const wgslFloat = (value: number): string =>
@@ -33,21 +36,25 @@ export async function createRmsNorm(
     reads("gain", "array<vec4<f32>>"),
     writes("y", "array<vec4<f32>>"),
   ];
+  const { share, header, code: quad } = sharingOf(gpu);
+  const alone = gpu.kind === "cpu";
+  const group = alone ? 4 : 64;
+  const rowsOf = alone ? group / share : 1;
   const kernel = await gpu.kernel({
-    label: "rms_norm",
+    label: `rms_norm${alone ? " serial" : ""}`,
     code: [
-      wgslConstants({ COLS4: config.cols / 4, ADD: config.add ?? false, GROUP: 64 }),
+      header,
+      wgslConstants({ COLS4: config.cols / 4, ADD: config.add ?? false, GROUP: group }),
       `const EPSILON = ${wgslFloat(config.epsilon)};`,
       declareBindings(bindings),
-      reduce,
-      code,
+      ...(alone ? [quad, unroll(serial, { r: share })] : [reduce, code]),
     ],
     bindings: bindings.map(({ access }) => access),
   });
   return {
     bind({ batch, x, gain, y }) {
-      const group = kernel.bind(batch, x, gain, y);
-      return (rows) => ({ kernel, bindings: group, workgroups: [rows] });
+      const bound = kernel.bind(batch, x, gain, y);
+      return (rows) => ({ kernel, bindings: bound, workgroups: [Math.ceil(rows / rowsOf)] });
     },
   };
 }

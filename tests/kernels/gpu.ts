@@ -1,11 +1,13 @@
 import { create, globals } from "webgpu";
+import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import { GpuContext, openGpu } from "../../src/gpu/context.ts";
 
 Object.assign(globalThis, globals);
 const gpu = create([]);
 
-/** A GPU context on whatever adapter Dawn finds; throws (a failure, not a skip) where there is none. */
-export const testGpu = async (): Promise<GpuContext> => throwing(await openGpu(gpu));
+/** A GPU context on whatever adapter Dawn finds; throws (a failure, not a skip) where there is none. `kind`: as of openGpu. */
+export const testGpu = async (kind?: AdapterKind): Promise<GpuContext> =>
+  throwing(await openGpu(gpu, kind));
 
 /** The same with a device that has none of WebGPU's optional features. */
 export async function testGpuPlain(): Promise<GpuContext> {

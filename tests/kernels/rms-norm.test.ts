@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
 import { rmsNorm } from "../reference/rms-norm.ts";
-import { readF32, testGpu, upload } from "./gpu.ts";
+import { readF32, testGpu, testGpuPlain, upload } from "./gpu.ts";
 import { randomFloats } from "./random-tensor.ts";
 
 let gpu: GpuContext;
-beforeAll(async () => {
-  gpu = await testGpu();
-});
-afterAll(() => gpu.destroy());
 
 async function check(x: Float32Array, rows: number, cols: number, epsilon: number, first = 0) {
   const gain = randomFloats(cols, 4, 3);
@@ -26,18 +22,29 @@ async function check(x: Float32Array, rows: number, cols: number, epsilon: numbe
   expect(found.subarray(rows * cols)).toEqual(new Float32Array(cols).fill(-9));
 }
 
-it.each([4, 32, 100, 576, 1536, 4096])("normalises rows of %i", async (cols) => {
-  await check(randomFloats(3 * cols, cols), 3, cols, 1e-5);
-});
+describe.each([
+  ["for processors", () => testGpu("cpu")],
+  ["for processors, without subgroups", testGpuPlain],
+  ["for GPUs", () => testGpu("gpu")],
+])("rms_norm %s", (_name, open) => {
+  beforeAll(async () => {
+    gpu = await open();
+  });
+  afterAll(() => gpu.destroy());
 
-it("starts at batch.first", async () => {
-  await check(randomFloats(5 * 576, 8), 2, 576, 1e-6, 3);
-});
+  it.each([4, 32, 100, 576, 1536, 4096])("normalises rows of %i", async (cols) => {
+    await check(randomFloats(3 * cols, cols), 3, cols, 1e-5);
+  });
 
-it("keeps rows of zeros, of tiny and of large values finite", async () => {
-  const cols = 64;
-  const x = new Float32Array(3 * cols);
-  x.set(randomFloats(cols, 1, 1e-12), cols);
-  x.set(randomFloats(cols, 2, 1e15), 2 * cols);
-  await check(x, 3, cols, 1e-5);
+  it("starts at batch.first", async () => {
+    await check(randomFloats(5 * 576, 8), 2, 576, 1e-6, 3);
+  });
+
+  it("keeps rows of zeros, of tiny and of large values finite", async () => {
+    const cols = 64;
+    const x = new Float32Array(3 * cols);
+    x.set(randomFloats(cols, 1, 1e-12), cols);
+    x.set(randomFloats(cols, 2, 1e15), 2 * cols);
+    await check(x, 3, cols, 1e-5);
+  });
 });
