@@ -54,13 +54,16 @@ export const CODE_FORMATS: Readonly<Record<QuantizedType, CodeFormat>> = {
   Q6_K: format(16, 6, 32, false),
 };
 
-export interface DecodedBlocks {
-  /** One byte a weight. */
-  readonly codes: Uint8Array;
+export interface DecodedScales {
   /** One a group. */
   readonly scales: Float32Array;
   /** One a group. */
   readonly mins: Float32Array;
+}
+
+export interface DecodedBlocks extends DecodedScales {
+  /** One byte a weight. */
+  readonly codes: Uint8Array;
 }
 
 export const isQuantized = (type: GgmlType): type is QuantizedType => type in CODE_FORMATS;
@@ -135,18 +138,52 @@ function nibblesK(
   }
 }
 
-const DECODERS: Readonly<Record<QuantizedType, Decoder>> = {
+/** Types whose codes lie in a block of the file as they are, from byte `codesAt` on: they need not be taken apart. */
+export type PlainType = "Q4_0" | "Q4_1" | "Q8_0";
+
+interface PlainFormat {
+  readonly codesAt: number;
+  /** Decodes the scale and the min of the block at byte `at`. */
+  scale(bytes: Uint8Array, at: number, out: DecodedScales, g: number): void;
+}
+
+export const PLAIN_FORMATS: Readonly<Record<PlainType, PlainFormat>> = {
   // d:f16, 16 nibble bytes; weight = d (q - 8)
-  Q4_0(bytes, at, out, w, g) {
-    const d = half(bytes, at);
-    out.scales[g] = d;
-    out.mins[g] = -8 * d;
-    nibbles16(bytes, at + 2, out.codes, w);
+  Q4_0: {
+    codesAt: 2,
+    scale(bytes, at, { scales, mins }, g) {
+      const d = half(bytes, at);
+      scales[g] = d;
+      mins[g] = -8 * d;
+    },
   },
   // d:f16, m:f16, 16 nibble bytes; weight = d q + m
+  Q4_1: {
+    codesAt: 4,
+    scale(bytes, at, { scales, mins }, g) {
+      scales[g] = half(bytes, at);
+      mins[g] = half(bytes, at + 2);
+    },
+  },
+  // d:f16, 32 signed bytes; weight = d q
+  Q8_0: {
+    codesAt: 2,
+    scale(bytes, at, { scales, mins }, g) {
+      scales[g] = half(bytes, at);
+      mins[g] = 0;
+    },
+  },
+};
+
+export const isPlain = (type: GgmlType): type is PlainType => type in PLAIN_FORMATS;
+
+const DECODERS: Readonly<Record<QuantizedType, Decoder>> = {
+  Q4_0(bytes, at, out, w, g) {
+    PLAIN_FORMATS.Q4_0.scale(bytes, at, out, g);
+    nibbles16(bytes, at + 2, out.codes, w);
+  },
   Q4_1(bytes, at, out, w, g) {
-    out.scales[g] = half(bytes, at);
-    out.mins[g] = half(bytes, at + 2);
+    PLAIN_FORMATS.Q4_1.scale(bytes, at, out, g);
     nibbles16(bytes, at + 4, out.codes, w);
   },
   // d:f16, fifth bits:u32, 16 nibble bytes; weight = d (q - 16)
@@ -164,10 +201,8 @@ const DECODERS: Readonly<Record<QuantizedType, Decoder>> = {
     nibbles16(bytes, at + 8, out.codes, w);
     fifthBits(bytes, at + 4, out.codes, w);
   },
-  // d:f16, 32 signed bytes; weight = d q
   Q8_0(bytes, at, out, w, g) {
-    out.scales[g] = half(bytes, at);
-    out.mins[g] = 0;
+    PLAIN_FORMATS.Q8_0.scale(bytes, at, out, g);
     for (let i = 0; i < 32; i++) out.codes[w + i] = bytes[at + 2 + i]!;
   },
   // d:f16, dmin:f16, 12 scale bytes, 128 nibble bytes; weight = d s q - dmin m

@@ -5,12 +5,15 @@ import {
   CODE_FORMATS,
   type DecodedBlocks,
   decodeBlocks,
+  isPlain,
   isQuantized,
+  PLAIN_FORMATS,
+  type PlainType,
   type QuantizedType,
 } from "../formats/decode-blocks.ts";
 import { bf16BytesToF32, f16BytesToF32, f32ToF16 } from "../formats/float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "../formats/ggml-types.ts";
-import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
+import { BLOCK, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
 
 /**
  * Packs row `row` of `bytes` into row `to` of the streams `out` (words, in the layout's order).
@@ -25,9 +28,11 @@ export type Repack = (
 
 /** A packer of rows of `cols` weights of `type` into `layout`, which must be able to hold them. */
 export function createRepacker(layout: WeightLayout, type: GgmlType, cols: number): Repack {
-  return isQuantized(type)
-    ? quantizedRepacker(layout, type, cols)
-    : floatRepacker(layout, type, cols);
+  if (!isQuantized(type)) return floatRepacker(layout, type, cols);
+  const straight = (layout.name === "q8") === (type === "Q8_0") && layout.streams.length === 2;
+  return isPlain(type) && straight
+    ? plainRepacker(layout, type, cols)
+    : quantizedRepacker(layout, type, cols);
 }
 
 const floats = new Float32Array(1);
@@ -65,6 +70,68 @@ function quantizedRepacker(layout: WeightLayout, type: QuantizedType, cols: numb
   };
 }
 
+/** As quantizedRepacker, codes straight from the file to their words: a third of the time. */
+function plainRepacker(layout: WeightLayout, type: PlainType, cols: number): Repack {
+  const blocks = cols / BLOCK;
+  const { blockBytes } = GGML_TYPES[type];
+  const { codesAt, scale } = PLAIN_FORMATS[type];
+  const decoded = { ...allocateDecodedBlocks(type, blocks), codes: new Uint8Array() };
+  const [quants, scales] = layout.streams as readonly [WeightStream, WeightStream];
+  const copy = quants.words === 8 ? copyBytes : copyNibbles;
+  const pack = PACKERS[packerName(layout, "scales")];
+  return (bytes, row, out, to) => {
+    const start = row * blocks * blockBytes;
+    for (let block = 0; block < blocks; block++)
+      scale(bytes, start + block * blockBytes, decoded, block);
+    copy(bytes, start + codesAt, blockBytes, blocks, out[0]!, to * blocks * quants.words);
+    pack(decoded, blocks, out[1]!, to * blocks * scales.words, type);
+  };
+}
+
+/** A byte's low nibble is a weight of the first half of its block, the high one of the second: nibbles 0 and 4 of a word. */
+const spread = (byte: number): number => (byte & 15) | ((byte & 0xf0) << 12);
+
+/** PACKERS.nibbles of blocks `stride` bytes apart. */
+function copyNibbles(
+  bytes: Uint8Array,
+  from: number,
+  stride: number,
+  blocks: number,
+  out: Uint32Array,
+  at: number,
+): void {
+  for (let block = 0; block < blocks; block++) {
+    const first = from + block * stride;
+    for (let b = first; b < first + 4; b++)
+      out[at++] =
+        spread(bytes[b]!) |
+        (spread(bytes[b + 4]!) << 4) |
+        (spread(bytes[b + 8]!) << 8) |
+        (spread(bytes[b + 12]!) << 12);
+  }
+}
+
+/** PACKERS.bytes of blocks `stride` bytes apart. */
+function copyBytes(
+  bytes: Uint8Array,
+  from: number,
+  stride: number,
+  blocks: number,
+  out: Uint32Array,
+  at: number,
+): void {
+  for (let block = 0; block < blocks; block++)
+    for (let half = from + block * stride, end = half + BLOCK; half < end; half += 16)
+      at = packBytes(bytes, half, out, at);
+}
+
+/** Four words of 16 bytes, byte j of word c from byte 4j + c; where the next go. */
+function packBytes(codes: Uint8Array, from: number, out: Uint32Array, at: number): number {
+  for (let c = from; c < from + 4; c++)
+    out[at++] = codes[c]! | (codes[c + 4]! << 8) | (codes[c + 8]! << 16) | (codes[c + 12]! << 24);
+  return at;
+}
+
 type Pack = (
   decoded: DecodedBlocks,
   blocks: number,
@@ -94,10 +161,7 @@ const PACKERS: Readonly<Record<PackerName, Pack>> = {
   },
   // Byte j of word c of vector v: weight 16v + 4j + c.
   bytes({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += 16)
-      for (let c = w; c < w + 4; c++)
-        out[at++] =
-          codes[c]! | (codes[c + 4]! << 8) | (codes[c + 8]! << 16) | (codes[c + 12]! << 24);
+    for (let w = 0; w < blocks * BLOCK; w += 16) at = packBytes(codes, w, out, at);
   },
   fifthBits({ codes }, blocks, out, at) {
     for (let w = 0; w < blocks * BLOCK; w += BLOCK) {

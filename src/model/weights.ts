@@ -50,9 +50,36 @@ export interface PlacedWeights {
   fill(stop: AbortSignal): Promise<void>;
 }
 
+/** While one packs, the others wait for their bytes. */
+const FILLS_AT_ONCE = 3;
+
 export interface UploadHooks {
   onProgress?: (loaded: number, total: number) => void;
   signal?: AbortSignal;
+}
+
+/** Runs `works` in order, `count` at a time; after an error, or `stop`, none begins any more. Throws the first error. */
+async function runSome(
+  works: readonly (() => Promise<void>)[],
+  count: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const left = works.values();
+  let failed = false;
+  const runNext = async (): Promise<void> => {
+    try {
+      for (const work of left) {
+        throwIfAborted(stop);
+        if (failed) return;
+        await work();
+      }
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: count }, runNext));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 const inOrder = (values: Float32Array, order?: (row: number) => number): Float32Array =>
@@ -141,11 +168,6 @@ export async function placeWeights(
   ropeFactors.catch(() => {});
   return {
     weights: { embedding, layers, finalNorm, head, ropeFactors },
-    async fill(stop) {
-      for (const fillNext of fills) {
-        throwIfAborted(stop);
-        await fillNext();
-      }
-    },
+    fill: (stop) => runSome(fills, FILLS_AT_ONCE, stop),
   };
 }
