@@ -6,6 +6,7 @@ import { parseModel } from "../formats/parse-model.ts";
 import { sha256Of } from "../formats/sha256.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
+import { beginLoading } from "../kernels/by-adapter.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { compileSample } from "../kernels/sample.ts";
 import { readConfig } from "../model/config.ts";
@@ -104,6 +105,7 @@ export class InferenceEngine {
    */
   static async load(gpu: GPU | undefined, options: EngineLoadOptions): Promise<InferenceEngine> {
     const context = await openGpu(gpu);
+    beginLoading(context.kind);
     try {
       return await InferenceEngine.loadOn(gpu, context, options);
     } catch (error) {

@@ -4,11 +4,12 @@ import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
 import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
 import attend from "../../shaders/lib/attend.wgsl?raw";
 import withRemainder from "../../shaders/lib/attend_remainder.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
-import { ALONE, type Sharing } from "./quads.ts";
+import { ALONE, type Sharing, sharingOf } from "./quads.ts";
 import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
@@ -67,12 +68,13 @@ export const combineSerially = (headDim: number): string[] => [
 
 /** attention_prefill, with its constants GROUP and WINDOW. */
 export function prefillSerially(
+  gpu: GpuContext,
   format: PageFormat,
   constants: Record<string, number>,
   over: PrefillOver,
-  sharing: Sharing,
 ): string[] {
   const { headDim } = format;
+  const sharing = sharingOf(gpu);
   const empty = over === "empty";
   const queries = Math.max(1, serialQueries(headDim) / (empty ? 2 : 1));
   const keys = headDim <= 64 && !empty ? 2 : 1;

@@ -1,15 +1,7 @@
-import combine from "../../shaders/attention_combine.wgsl?raw";
-import decode from "../../shaders/attention_decode.wgsl?raw";
-import prefill from "../../shaders/attention_prefill.wgsl?raw";
-import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import { onGpus, onProcessors } from "./by-adapter.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
-import { chunkFormat, type PageFormat } from "./page-format.ts";
-import { sharingOf } from "./quads.ts";
-import { remainderCode } from "./remainder.ts";
-import { unroll } from "./unroll.ts";
 
 /** Most workgroups that share the keys of one kv head while decoding. */
 export const MAX_SPLITS = 32;
@@ -19,7 +11,7 @@ export const MAX_SPLITS = 32;
  */
 export const LANE_SPLITS = 8;
 /** Slots a decode workgroup takes at a time. */
-const DECODE_TILE = 64;
+export const DECODE_TILE = 64;
 /** (row, query head) pairs of a kv head that a prefill workgroup takes. */
 export const PREFILL_QUERIES = { tiles: 8, serial: 64 } as const;
 
@@ -28,10 +20,6 @@ export type AttentionVariant = "tiles" | "serial";
 
 const attentionVariant = (gpu: GpuContext): AttentionVariant =>
   gpu.kind === "cpu" ? "serial" : "tiles";
-
-/** Loaded on CPU adapters alone. */
-const serialAttention = () =>
-  loadLater("attention on processors", () => import("./attention-serial.ts"));
 
 /** Splits that give every workgroup at least one tile of `slots` keys. */
 export const decodeSplits = (slots: number): number =>
@@ -48,25 +36,11 @@ export async function createAttentionDecode(
     label: `attention_decode ${variant}`,
     code:
       variant === "tiles"
-        ? decodeTiles(shape, group)
-        : (await serialAttention()).decodeSerially(shape, group),
+        ? (await onGpus()).decodeTiles(shape, group)
+        : (await onProcessors()).decodeSerially(shape, group),
     bindings: ["uniform", "read", "read", "read", "read", "write"],
     stage: "answer",
   });
-}
-
-function decodeTiles(format: PageFormat, group: number): string[] {
-  const { headDim } = format;
-  // Two octets a thread save half of the exchange between threads, where registers suffice.
-  const octets = group <= 4 && headDim % 16 === 0 ? 2 : 1;
-  const parts = Math.floor(64 / (headDim / (8 * octets)));
-  const keys = Math.min(4, Math.ceil(DECODE_TILE / parts));
-  return [
-    pagedCode(format, { MAX_SPLITS, GROUP: group, OCTETS: octets, KEYS: keys }),
-    pageCode("pages", format, "read units"),
-    remainderCode,
-    unroll(decode, { j: 4, o: octets, h: group, n: keys }),
-  ];
 }
 
 /** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
@@ -80,8 +54,8 @@ export async function createAttentionCombine(
     label: `attention_combine ${variant}`,
     code:
       variant === "tiles"
-        ? [wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS }), unroll(combine, { n: 8 })]
-        : (await serialAttention()).combineSerially(headDim),
+        ? (await onGpus()).combineTiles(headDim)
+        : (await onProcessors()).combineSerially(headDim),
     bindings: ["uniform", "read", "write"],
     stage: "answer",
   });
@@ -110,28 +84,14 @@ export async function createAttentionPrefill(
     label: `attention_prefill ${variant}${window > 0 ? ` window ${window}` : ""}`,
     code:
       variant === "tiles"
-        ? prefillTiles(shape, constants)
-        : (await serialAttention()).prefillSerially(shape, constants, over, sharingOf(gpu)),
+        ? (await onGpus()).prefillTiles(shape, constants)
+        : (await onProcessors()).prefillSerially(gpu, shape, constants, over),
     bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
     stage: variant === "tiles" ? "prompt" : STAGES[over],
   });
 }
 
 const STAGES = { empty: "prompt", any: "turn" } as const;
-
-function prefillTiles(format: PageFormat, constants: Record<string, number>): string[] {
-  const queries = PREFILL_QUERIES.tiles;
-  const columns = format.headDim / 8;
-  // More than 64 keys at a time would not fit in workgroup memory.
-  const workgroup = Math.min(256, 64 * columns);
-  return [
-    pagedCode(format, { ...constants, WORKGROUP: workgroup, QUERIES: queries }),
-    pageCode("pages", format, "read units"),
-    pageCode("chunk", chunkFormat(format), "read units"),
-    remainderCode,
-    unroll(prefill, { h: queries, s: Math.ceil(queries / columns), j: 4 }),
-  ];
-}
 
 /** Workgroups of attention_prefill for `rows` rows. */
 export const prefillWorkgroups = (

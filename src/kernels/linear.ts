@@ -5,16 +5,16 @@
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Stage } from "../gpu/kernel.ts";
-import { createMatmul, type MatmulTile } from "./matmul.ts";
+import { onGpus, onProcessors } from "./by-adapter.ts";
+import type { MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
-import { createMatvec, type Joins } from "./matvec.ts";
+import type { Joins } from "./matvec.ts";
 import { type Epilogue, type ProductBuffers, productShape } from "./product.ts";
 import {
   PLANS,
   type ProductPlan,
   type ProductShapeName,
   productPlan,
-  stagedMatmul,
   TILES,
 } from "./product-plan.ts";
 import { createRmsNorm } from "./rms-norm.ts";
@@ -182,15 +182,19 @@ async function createVariants(
       joins,
       scalarInput: joins !== undefined,
     };
-    return { maxRows, foldsNorm: true, bind: (await createMatvec(gpu, config)).bind };
+    return {
+      maxRows,
+      foldsNorm: true,
+      bind: (await (await onGpus()).createMatvec(gpu, config)).bind,
+    };
   };
   const matmul = (maxRows: number, tile: MatmulTile) => async (): Promise<Variant> => {
     const config = { ...common, stage: stageOf(maxRows), first: norm === undefined };
-    const { bind } = await createMatmul(gpu, config, tile);
+    const { bind } = await (await onProcessors()).createMatmul(gpu, config, tile);
     return { maxRows, foldsNorm: false, bind };
   };
   const staged = (tile: StagedTile) => async (): Promise<Variant> => {
-    const { createStagedMatmul } = await stagedMatmul();
+    const { createStagedMatmul } = await onGpus();
     const { bind } = await createStagedMatmul(gpu, { ...common, first: norm === undefined }, tile);
     return { maxRows: any, foldsNorm: false, bind };
   };

@@ -3,7 +3,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
 
-export { code };
+export const STAGED_CODE = code;
 
 /** Rows of x by rows of W that one workgroup computes out of workgroup memory, 4 x 4 an invocation. */
 export interface StagedTile {

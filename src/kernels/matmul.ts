@@ -5,6 +5,9 @@ import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
 import { sharingOf } from "./quads.ts";
 
+/** What kernels of any tile are made from. */
+export const MATMUL_CODES = [code, rowsCode];
+
 /** Rows of x by rows of W that one invocation computes. */
 export interface MatmulTile {
   readonly m: 1 | 2 | 4 | 8;

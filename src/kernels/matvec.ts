@@ -6,6 +6,8 @@ import { reads } from "./bindings.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
 import { wgslFloat } from "./rms-norm.ts";
 
+export const MATVEC_CODE = code;
+
 const PLAIN_INPUT = "fn input_vec(row: u32, k: u32) -> vec4<f32> { return x[row * COLS4 + k]; }";
 
 /** Rows of W a workgroup, as in the shader. */

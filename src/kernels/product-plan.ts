@@ -1,9 +1,6 @@
 /** Which kernels compute the weight products on a device: measured by src/model/tuning.ts, or by the adapter's kind. */
-import matmulCode from "../../shaders/matmul.wgsl?raw";
-import matvecCode from "../../shaders/matvec.wgsl?raw";
-import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
-import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import { onGpus, onProcessors } from "./by-adapter.ts";
 import type { MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
 
@@ -59,14 +56,14 @@ export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
 export const productPlan = (gpu: GpuContext): ProductPlan =>
   measured.get(gpu) ?? PLANS[productShapeFor(gpu)];
 
-/** Loaded on GPUs alone. */
-export const stagedMatmul = () => loadLater("products on GPUs", () => import("./matmul-staged.ts"));
-
 /** Changes whenever a kernel does that is measured on the device: FNV-1a of their sources. */
-export async function productVersion({ kind }: GpuContext): Promise<string> {
-  const staged = kind === "cpu" ? [] : [(await stagedMatmul()).code];
+export async function productVersion(): Promise<string> {
+  const [{ MATMUL_CODES }, { MATVEC_CODE, STAGED_CODE }] = await Promise.all([
+    onProcessors(),
+    onGpus(),
+  ]);
   let hash = 0x811c9dc5;
-  for (const code of [matvecCode, rowsCode, matmulCode, ...staged])
+  for (const code of [...MATMUL_CODES, MATVEC_CODE, STAGED_CODE])
     for (let i = 0; i < code.length; i += 1)
       hash = Math.imul(hash ^ code.charCodeAt(i), 0x01000193) >>> 0;
   return hash.toString(16);

@@ -1,11 +1,9 @@
 import reduce from "../../shaders/lib/reduce.wgsl?raw";
 import code from "../../shaders/rms_norm.wgsl?raw";
-import serial from "../../shaders/rms_norm_serial.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, wgslConstants } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
-import { sharingOf } from "./quads.ts";
-import { unroll } from "./unroll.ts";
+import { onProcessors } from "./by-adapter.ts";
 
 /** A WGSL f32 literal; 1e-5 must not become an abstract int. */
 export const wgslFloat = (value: number): string =>
@@ -36,25 +34,25 @@ export async function createRmsNorm(
     reads("gain", "array<vec4<f32>>"),
     writes("y", "array<vec4<f32>>"),
   ];
-  const { share, header, code: quad } = sharingOf(gpu);
-  const alone = gpu.kind === "cpu";
-  const group = alone ? 4 : 64;
-  const rowsOf = alone ? group / share : 1;
+  const form =
+    gpu.kind === "cpu"
+      ? (await onProcessors()).serialNorm(gpu)
+      : { header: "", group: 64, code: [reduce, code], rows: 1 };
   const kernel = await gpu.kernel({
-    label: `rms_norm${alone ? " serial" : ""}`,
+    label: `rms_norm${gpu.kind === "cpu" ? " serial" : ""}`,
     code: [
-      header,
-      wgslConstants({ COLS4: config.cols / 4, ADD: config.add ?? false, GROUP: group }),
+      form.header,
+      wgslConstants({ COLS4: config.cols / 4, ADD: config.add ?? false, GROUP: form.group }),
       `const EPSILON = ${wgslFloat(config.epsilon)};`,
       declareBindings(bindings),
-      ...(alone ? [quad, unroll(serial, { r: share })] : [reduce, code]),
+      ...form.code,
     ],
     bindings: bindings.map(({ access }) => access),
   });
   return {
     bind({ batch, x, gain, y }) {
       const bound = kernel.bind(batch, x, gain, y);
-      return (rows) => ({ kernel, bindings: bound, workgroups: [Math.ceil(rows / rowsOf)] });
+      return (rows) => ({ kernel, bindings: bound, workgroups: [Math.ceil(rows / form.rows)] });
     },
   };
 }

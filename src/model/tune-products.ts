@@ -82,7 +82,7 @@ async function tuningKey(
   const shapes = Object.values(matrices(weights)).map(
     ({ matrix }) => `${matrix.rows}x${matrix.cols} ${matrix.parts[0].layout.name}`,
   );
-  const version = await productVersion(gpu);
+  const version = await productVersion();
   return [vendor, architecture, device, description, version, mode, ...shapes].join("|");
 }
 

@@ -40,10 +40,14 @@ Object.assign(globalThis, globals);
 const dawn = create(["backend=null"]);
 
 /** A context on the null device, opened with WebGPU's default limits, that claims to be another adapter. */
-async function nullGpu(architecture: string, specs: KernelSpec[]): Promise<GpuContext> {
+async function nullGpu(
+  architecture: string,
+  specs: KernelSpec[],
+  requiredFeatures: GPUFeatureName[] = [],
+): Promise<GpuContext> {
   const adapter = await dawn.requestAdapter();
   if (!adapter) throw new Error("Dawn's null backend gave no adapter");
-  const device = await adapter.requestDevice();
+  const device = await adapter.requestDevice({ requiredFeatures });
   const buffer = {} as GPUBuffer;
   const info = {
     vendor: "test",
@@ -53,6 +57,7 @@ async function nullGpu(architecture: string, specs: KernelSpec[]): Promise<GpuCo
     isFallbackAdapter: false,
   };
   return {
+    device,
     kind: adapterKind(info as GPUAdapterInfo),
     ledger: { uniform: () => buffer, storage: () => buffer, create: () => buffer },
     kernel: async (spec: KernelSpec): Promise<Kernel> => {
@@ -80,9 +85,9 @@ const matrix = (layout: LayoutName, rows: number, cols: number): WeightMatrix =>
   ],
 });
 
-async function collect(architecture: string): Promise<KernelSpec[]> {
+async function collect(architecture: string, features: GPUFeatureName[]): Promise<KernelSpec[]> {
   const specs: KernelSpec[] = [];
-  const gpu = await nullGpu(architecture, specs);
+  const gpu = await nullGpu(architecture, specs, features);
   const gain = {} as GPUBuffer;
   for (const layout of Object.keys(LAYOUTS) as LayoutName[]) {
     for (const epilogue of ["store", "add", "swiglu", "geglu"] satisfies LinearEpilogue[]) {
@@ -185,10 +190,14 @@ async function collectCache(gpu: GpuContext, shape: CacheShape): Promise<void> {
   await createClamped(gpu, shape);
 }
 
-test.each(["apple", "swiftshader"])(
-  "every kernel for an adapter of %s compiles, with the bindings its TypeScript says, within WebGPU's default limits",
-  async (architecture) => {
-    const specs = await collect(architecture);
+test.each<[string, GPUFeatureName[]]>([
+  ["apple", []],
+  ["swiftshader", []],
+  ["swiftshader", ["subgroups"]],
+])(
+  "every kernel for an adapter of %s with %j compiles, with the bindings its TypeScript says, within WebGPU's default limits",
+  async (architecture, features) => {
+    const specs = await collect(architecture, features);
     expect(specs.length).toBeGreaterThan(200);
     for (const { label, bindings } of specs)
       expect(bindings.filter((type) => type !== "uniform").length, label).toBeLessThanOrEqual(8);

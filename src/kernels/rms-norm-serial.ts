@@ -1,0 +1,18 @@
+import code from "../../shaders/rms_norm_serial.wgsl?raw";
+import type { GpuContext } from "../gpu/context.ts";
+import { sharingOf } from "./quads.ts";
+import { unroll } from "./unroll.ts";
+
+/** Invocations a workgroup: a SIMD vector of SwiftShader. */
+const GROUP = 4;
+
+/** rms_norm for CPU adapters: what goes before its constants, what after its bindings, and rows a workgroup. */
+export function serialNorm(gpu: GpuContext) {
+  const { share, header, code: quad } = sharingOf(gpu);
+  return {
+    header,
+    group: GROUP,
+    code: [quad, unroll(code, { r: share })],
+    rows: GROUP / share,
+  };
+}
