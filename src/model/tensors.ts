@@ -90,7 +90,7 @@ export interface Vector {
 }
 
 /** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
-interface LayerTensors {
+export interface LayerTensors {
   readonly attentionNorm: Vector;
   readonly qkv: readonly TensorSource[];
   /** Of Q, K and V. */

@@ -4,7 +4,7 @@ import type { Gguf } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { placeMatrix, type TensorSource, type WeightMatrix } from "../kernels/weights.ts";
 import type { ModelConfig } from "./config.ts";
-import { findTensors, halfSplitRow, type Vector } from "./tensors.ts";
+import { findTensors, halfSplitRow, type LayerTensors, type Vector } from "./tensors.ts";
 
 export interface LayerWeights {
   /** f32 [E] */
@@ -78,8 +78,15 @@ async function runSome(
       throw error;
     }
   };
-  const ends = await Promise.allSettled(Array.from({ length: count }, runNext));
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  await allOf(Array.from({ length: count }, runNext));
+}
+
+/** As Promise.all, but throws once all have ended: what then cleans up finds nothing under way. */
+async function allOf<T extends readonly unknown[] | []>(
+  promises: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 const inOrder = (values: Float32Array, order?: (row: number) => number): Float32Array =>
@@ -135,35 +142,53 @@ export async function placeWeights(
   const scaled = (gains: Float32Array, index: number) =>
     index === 0 ? gains.map((gain) => gain * scale) : gains;
 
+  // The device's answer to a matrix, whether it had the memory, is awaited beside those to the others.
   const matrix = async (
     label: string,
     sources: readonly TensorSource[],
     arrangement: "stack" | "interleave" = "stack",
   ): Promise<WeightMatrix> => {
-    const placed = await placeMatrix(gpu, label, sources, arrangement, options);
-    fills.push(placed.fill);
-    return placed.matrix;
+    const placing = placeMatrix(gpu, label, sources, arrangement, options);
+    fills.push(async () => (await placing).fill());
+    return (await placing).matrix;
   };
-  const embedding = await matrix("embedding", [tensors.embedding]);
-  const layers: LayerWeights[] = [];
-  for (const [index, layer] of tensors.layers.entries()) {
+  const placeLayer = async (layer: LayerTensors, index: number): Promise<LayerWeights> => {
     const norm = (name: string, gains: Vector) => vector(`${name} ${index}`, [gains]);
-    layers.push({
-      attentionNorm: norm("attention norm", layer.attentionNorm),
-      qkv: await matrix(`qkv ${index}`, layer.qkv),
-      qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
-      qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
-      output: await matrix(`attention output ${index}`, [layer.output]),
-      postAttentionNorm:
-        layer.postAttentionNorm && norm("post attention norm", layer.postAttentionNorm),
-      mlpNorm: norm("MLP norm", layer.mlpNorm),
-      gateUp: await matrix(`gate and up ${index}`, layer.gateUp, "interleave"),
-      down: await matrix(`down ${index}`, [layer.down]),
-      postMlpNorm: layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm),
-    });
-  }
+    const attentionNorm = norm("attention norm", layer.attentionNorm);
+    const qkv = matrix(`qkv ${index}`, layer.qkv);
+    const qkvBias = layer.qkvBias && vector("qkv bias", layer.qkvBias, turned);
+    const qkNorm = layer.qkNorm && vector("qk norm", layer.qkNorm, scaled);
+    const output = matrix(`attention output ${index}`, [layer.output]);
+    const postAttentionNorm =
+      layer.postAttentionNorm && norm("post attention norm", layer.postAttentionNorm);
+    const mlpNorm = norm("MLP norm", layer.mlpNorm);
+    const gateUp = matrix(`gate and up ${index}`, layer.gateUp, "interleave");
+    const down = matrix(`down ${index}`, [layer.down]);
+    const postMlpNorm = layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm);
+    const [placedQkv, placedOutput, placedGateUp, placedDown] = await allOf([
+      qkv,
+      output,
+      gateUp,
+      down,
+    ]);
+    return {
+      attentionNorm,
+      qkv: placedQkv,
+      qkvBias,
+      qkNorm,
+      output: placedOutput,
+      postAttentionNorm,
+      mlpNorm,
+      gateUp: placedGateUp,
+      down: placedDown,
+      postMlpNorm,
+    };
+  };
+  const placingEmbedding = matrix("embedding", [tensors.embedding]);
+  const placingLayers = allOf(tensors.layers.map(placeLayer));
   const finalNorm = vector("final norm", [tensors.finalNorm]);
-  const head = tensors.head ? await matrix("head", [tensors.head]) : embedding;
+  const placingHead = tensors.head ? matrix("head", [tensors.head]) : placingEmbedding;
+  const [embedding, head, layers] = await allOf([placingEmbedding, placingHead, placingLayers]);
   const ropeFactors = Promise.resolve(tensors.ropeFactors?.read());
   ropeFactors.catch(() => {});
   return {
