@@ -111,24 +111,34 @@ export function evictAnything(
 export const someTokens = (count: number, vocabulary: number): number[] =>
   Array.from({ length: count }, (_, i) => (1000 + ((i * 7919) % 40000)) % vocabulary);
 
-/** Splits a step by kernel: pipeline and workgroups tell products apart that share a label. */
+/**
+ * Splits a step by kernel: pipeline and workgroups tell products apart that share a label, and those that share these
+ * too (of one height, where the width comes with the shape) come in turns, in `products` as in a layer.
+ */
 export function kernelCases(
   { dispatches, shape }: StepPlan,
   products: readonly ProductCase[],
 ): KernelCase[] {
-  const groups = new Map<string, Dispatch[]>();
+  const groups = new Map<string, { product: ProductCase | undefined; group: Dispatch[] }>();
   const ids = new Map<Dispatch["kernel"], number>();
+  const seen = new Map<string, number>();
   for (const dispatch of dispatches) {
-    const id = ids.get(dispatch.kernel) ?? ids.size;
-    ids.set(dispatch.kernel, id);
-    const key = `${id} ${dispatch.workgroups}`;
-    groups.set(key, [...(groups.get(key) ?? []), dispatch]);
-  }
-  return [...groups.values()].map((group): KernelCase => {
-    const { kernel, workgroups } = group[0]!;
-    const product = products.find(
+    const { kernel, workgroups } = dispatch;
+    const id = ids.get(kernel) ?? ids.size;
+    ids.set(kernel, id);
+    const key = `${id} ${workgroups}`;
+    const turn = seen.get(key) ?? 0;
+    seen.set(key, turn + 1);
+    const alike = products.filter(
       (one) => one.kernel === kernel && `${one.workgroups}` === `${workgroups}`,
     );
+    const product = alike[turn % Math.max(1, alike.length)];
+    const name = `${key} ${product?.name}`;
+    const { group } = groups.get(name) ?? { group: [] };
+    groups.set(name, { product, group: [...group, dispatch] });
+  }
+  return [...groups.values()].map(({ product, group }): KernelCase => {
+    const { kernel } = group[0]!;
     if (product) {
       const name = `${kernel.label}: ${product.name}`;
       return { name, layout: product.layout, dispatches: group, work: product.work };
