@@ -6,7 +6,7 @@ import type { Scorer } from "../cache/scorer.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodePass } from "../gpu/kernel.ts";
 import type { LaterStage } from "../gpu/staged-kernels.ts";
-import { decodeSplits, LANE_SPLITS } from "../kernels/attention.ts";
+import { decodeSplits, LANE_SPLITS } from "../kernels/attention-tiling.ts";
 import { rowWords } from "../kernels/batch.ts";
 import { FEW_ROWS } from "../kernels/linear.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";

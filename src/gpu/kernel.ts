@@ -50,6 +50,10 @@ export function wgslConstants(values: Record<string, number | boolean>): string 
     .join("\n");
 }
 
+/** A WGSL f32 literal; 1e-5 must not become an abstract int. */
+export const wgslFloat = (value: number): string =>
+  Number.isInteger(value) ? `${value}.0f` : `${value}f`;
+
 /** A kernel that binds at once, and runs after `compile`. */
 export interface PendingKernel {
   readonly kernel: Kernel;

@@ -6,7 +6,7 @@ import attend from "../../shaders/lib/attend.wgsl?raw";
 import withRemainder from "../../shaders/lib/attend_remainder.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
-import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention.ts";
+import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention-tiling.ts";
 import { ofSource, pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { ALONE, type Sharing, sharingOf } from "./quads.ts";

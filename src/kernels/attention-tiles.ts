@@ -3,7 +3,7 @@ import combine from "../../shaders/attention_combine.wgsl?raw";
 import decode from "../../shaders/attention_decode.wgsl?raw";
 import prefill from "../../shaders/attention_prefill.wgsl?raw";
 import { wgslConstants } from "../gpu/kernel.ts";
-import { DECODE_TILE, MAX_SPLITS, PREFILL_QUERIES } from "./attention.ts";
+import { DECODE_TILE, MAX_SPLITS, PREFILL_QUERIES } from "./attention-tiling.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { remainderCode } from "./remainder.ts";

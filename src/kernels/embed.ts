@@ -1,8 +1,7 @@
 import code from "../../shaders/embed.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import { type Dispatch, type Kernel, wgslConstants, wgslFloat } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
-import { wgslFloat } from "./rms-norm.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
 import type { WeightMatrix } from "./weights.ts";
 

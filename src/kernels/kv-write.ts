@@ -2,12 +2,11 @@ import code from "../../shaders/kv_write.wgsl?raw";
 import rope from "../../shaders/lib/rope.wgsl?raw";
 import score from "../../shaders/lib/score.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Kernel } from "../gpu/kernel.ts";
+import { type Kernel, wgslFloat } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat } from "./page-format.ts";
 import { rememberCode } from "./remainder.ts";
-import { wgslFloat } from "./rms-norm.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
 /** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */

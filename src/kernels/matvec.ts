@@ -1,10 +1,9 @@
 import joinedInput from "../../shaders/lib/joined_input.wgsl?raw";
 import code from "../../shaders/matvec.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch } from "../gpu/kernel.ts";
+import { type Dispatch, wgslFloat } from "../gpu/kernel.ts";
 import { reads } from "./bindings.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
-import { wgslFloat } from "./rms-norm.ts";
 
 export const MATVEC_CODE = code;
 

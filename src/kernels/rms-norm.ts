@@ -1,13 +1,9 @@
 import reduce from "../../shaders/lib/reduce.wgsl?raw";
 import code from "../../shaders/rms_norm.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import { type Dispatch, wgslConstants } from "../gpu/kernel.ts";
+import { type Dispatch, wgslConstants, wgslFloat } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
 import { onProcessors } from "./by-adapter.ts";
-
-/** A WGSL f32 literal; 1e-5 must not become an abstract int. */
-export const wgslFloat = (value: number): string =>
-  Number.isInteger(value) ? `${value}.0f` : `${value}f`;
 
 export interface RmsNormBuffers {
   readonly batch: GPUBuffer;

@@ -1,5 +1,5 @@
 import type { GpuContext } from "../gpu/context.ts";
-import { MAX_SPLITS } from "../kernels/attention.ts";
+import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
 import { BATCH_WORDS, ROW_WORDS } from "../kernels/batch.ts";
 import type { ModelConfig } from "./config.ts";
 

@@ -4,8 +4,8 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
-  type PrefillOver,
 } from "../kernels/attention.ts";
+import type { PrefillOver } from "../kernels/attention-tiling.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import { createKvWrite } from "../kernels/kv-write.ts";
 import type { ModelConfig } from "./config.ts";

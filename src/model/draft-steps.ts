@@ -1,7 +1,7 @@
 import type { KvPool } from "../cache/kv-pool.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { MAX_SPLITS } from "../kernels/attention.ts";
+import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
 import {
   createKvRestore,
   createKvSave,

@@ -1,6 +1,6 @@
 /** The weight products of the layers and of the head: which epilogue, norm and bias each has. */
 import type { GpuContext } from "../gpu/context.ts";
-import { MAX_SPLITS } from "../kernels/attention.ts";
+import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
 import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/linear.ts";
 import { productPlan } from "../kernels/product-plan.ts";
 import { createRmsNorm } from "../kernels/rms-norm.ts";

@@ -5,14 +5,16 @@
 
 import type { Dispatch } from "../../src/gpu/kernel.ts";
 import {
-  type AttentionVariant,
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
-  decodeSplits,
-  MAX_SPLITS,
   prefillWorkgroups,
 } from "../../src/kernels/attention.ts";
+import {
+  type AttentionVariant,
+  decodeSplits,
+  MAX_SPLITS,
+} from "../../src/kernels/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
 import { testGpu, upload } from "../kernels/gpu.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
+import { createAttentionCombine, createAttentionDecode } from "../../src/kernels/attention.ts";
 import {
   type AttentionVariant,
-  createAttentionCombine,
-  createAttentionDecode,
   decodeSplits,
   MAX_SPLITS,
-} from "../../src/kernels/attention.ts";
+} from "../../src/kernels/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { attend } from "../reference/attention-decode.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import type { AttentionVariant } from "../../src/kernels/attention.ts";
+import type { AttentionVariant } from "../../src/kernels/attention-tiling.ts";
 import type { CacheShape } from "../../src/kernels/cache-shape.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
 import { testGpu } from "./gpu.ts";

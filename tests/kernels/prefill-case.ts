@@ -1,10 +1,6 @@
 import type { GpuContext } from "../../src/gpu/context.ts";
-import {
-  type AttentionVariant,
-  createAttentionPrefill,
-  type PrefillOver,
-  prefillWorkgroups,
-} from "../../src/kernels/attention.ts";
+import { createAttentionPrefill, prefillWorkgroups } from "../../src/kernels/attention.ts";
+import type { AttentionVariant, PrefillOver } from "../../src/kernels/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
 import { chunkFormat } from "../../src/kernels/page-format.ts";
 import { attendChunk } from "../reference/attention-prefill.ts";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createAttentionCombine, MAX_SPLITS } from "../../src/kernels/attention.ts";
+import { createAttentionCombine } from "../../src/kernels/attention.ts";
+import { MAX_SPLITS } from "../../src/kernels/attention-tiling.ts";
 import { createLinear } from "../../src/kernels/linear.ts";
 import { PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
 import { uploadMatrix } from "../../src/kernels/weights.ts";

@@ -10,7 +10,7 @@ import { Sampler } from "../../engine/sampler.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
-import { decodeSplits } from "../../kernels/attention.ts";
+import { decodeSplits } from "../../kernels/attention-tiling.ts";
 import { rowWords } from "../../kernels/batch.ts";
 import { globalLayers } from "../../kernels/cache-shape.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";

@@ -2,7 +2,7 @@ import type { GgmlType } from "../../formats/ggml-types.ts";
 import { tensorByteLength } from "../../formats/ggml-types.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
-import { MAX_SPLITS } from "../../kernels/attention.ts";
+import { MAX_SPLITS } from "../../kernels/attention-tiling.ts";
 import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/linear.ts";
 import type { Joins } from "../../kernels/matvec.ts";
 import { productPlan } from "../../kernels/product-plan.ts";

@@ -6,7 +6,7 @@ import { GREEDY } from "../../engine/generate-options.ts";
 import { Sampler } from "../../engine/sampler.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
-import { decodeSplits } from "../../kernels/attention.ts";
+import { decodeSplits } from "../../kernels/attention-tiling.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ProductCase } from "./product-cases.ts";
 import { type StepShape, type Work, workOf } from "./work.ts";
