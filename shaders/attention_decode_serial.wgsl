@@ -44,8 +44,8 @@ fn main(
     state.sum[$h] = 0.0;
     //: for g
     let octet$h_$g = query$h + 2u * $gu;
-    state.query[$hu * OCTETS + $g] = Octet(scale * qkv[octet$h_$g], scale * qkv[octet$h_$g + 1u]);
-    state.acc[$hu * OCTETS + $g] = Octet();
+    state.query[$hu * OCTETS_A_VECTOR + $g] = Octet(scale * qkv[octet$h_$g], scale * qkv[octet$h_$g + 1u]);
+    state.acc[$hu * OCTETS_A_VECTOR + $g] = Octet();
     //: end
     //: end
     for (var first = run * length; first < end; first += KEYS) {
@@ -75,8 +75,8 @@ fn main(
     partials[out$h + 1u] = joined$h.own * state.sum[$h] + joined$h.rest;
     //: for g
     //: for j
-    partials[out$h + 2u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS + $g].low[$j];
-    partials[out$h + 6u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS + $g].high[$j];
+    partials[out$h + 2u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS_A_VECTOR + $g].low[$j];
+    partials[out$h + 6u + 8u * $gu + $ju] = joined$h.own * state.acc[$hu * OCTETS_A_VECTOR + $g].high[$j];
     //: end
     //: end
     //: end

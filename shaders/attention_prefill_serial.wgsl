@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, invocation: Invocation) {
   //: for g
   //: for r
   let octet$h_$g_$r = query$h + 2u * (SHARE * $gu + ($ru ^ state.lane));
-  state.query[$hu * OCTETS + SHARE * $gu + $ru] = Octet(scale * qkv[octet$h_$g_$r], scale * qkv[octet$h_$g_$r + 1u]);
+  state.query[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru] = Octet(scale * qkv[octet$h_$g_$r], scale * qkv[octet$h_$g_$r + 1u]);
   //: end
   //: end
   //: end
@@ -104,8 +104,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, invocation: Invocation) {
     //: for g
     //: for r
     let to$g_$r = at$h + 2u * (SHARE * $gu + ($ru ^ state.lane));
-    out[to$g_$r] = part * state.acc[$hu * OCTETS + SHARE * $gu + $ru].low;
-    out[to$g_$r + 1u] = part * state.acc[$hu * OCTETS + SHARE * $gu + $ru].high;
+    out[to$g_$r] = part * state.acc[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru].low;
+    out[to$g_$r + 1u] = part * state.acc[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru].high;
     //: end
     //: end
   }

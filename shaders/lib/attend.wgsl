@@ -4,19 +4,17 @@
 // beyond about 256 QUERIES * D.
 // SHARE invocations that attend to the same keys load and unpack an octet in SHARE each (lib/quad); octet g, r of a lane's
 // registers, queries and sums alike, is number g SHARE + (r ^ lane) of the head.
-// Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none), lib/quad; loops written out by unroll: h < QUERIES, n < KEYS,
+// Needs: HEAD_DIM, LOWEST, QUERIES, KEYS, WINDOW (0: none), lib/octet, lib/quad; loops written out by unroll: h < QUERIES, n < KEYS,
 // g < D / (8 SHARE), r < SHARE. What follows `source` is repeated for each binding that
 // holds pages, under its name (lib/pages_STORAGE.wgsl, read units).
-
-const OCTETS = HEAD_DIM / 8u;
 
 struct State {
   lane: u32, // of those that share
   last: array<u32, QUERIES>, // query h sees rows <= last[h], of the last WINDOW
   highest: array<f32, QUERIES>,
   sum: array<f32, QUERIES>,
-  query: array<Octet, QUERIES * OCTETS>, // times 1 / sqrt(D)
-  acc: array<Octet, QUERIES * OCTETS>,
+  query: array<Octet, QUERIES * OCTETS_A_VECTOR>, // times 1 / sqrt(D)
+  acc: array<Octet, QUERIES * OCTETS_A_VECTOR>,
 }
 
 // Where a key and its value begin, in units, and the word of their scales.
@@ -65,7 +63,7 @@ fn attend_source(s: ptr<function, State>, places: array<Place, KEYS>) {
     //: for g
       + total(Quarters(
       //: for r
-        octet_dot((*s).query[$hu * OCTETS + SHARE * $gu + $ru], key$n_$g_$r),
+        octet_dot((*s).query[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru], key$n_$g_$r),
       //: end
       ))
     //: end
@@ -101,13 +99,13 @@ fn attend_source(s: ptr<function, State>, places: array<Place, KEYS>) {
   let value$n_$g_$r = octet_from$r(loaded_value$n_$g);
   //: end
   //: for h
-  (*s).acc[$hu * OCTETS + SHARE * $gu + $ru] = Octet(
-    rescale$h * (*s).acc[$hu * OCTETS + SHARE * $gu + $ru].low
+  (*s).acc[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru] = Octet(
+    rescale$h * (*s).acc[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru].low
     //: for n
       + share$n_$h * value$n_$g_$r.low
     //: end
     ,
-    rescale$h * (*s).acc[$hu * OCTETS + SHARE * $gu + $ru].high
+    rescale$h * (*s).acc[$hu * OCTETS_A_VECTOR + SHARE * $gu + $ru].high
     //: for n
       + share$n_$h * value$n_$g_$r.high
     //: end

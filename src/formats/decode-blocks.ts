@@ -177,14 +177,25 @@ export const PLAIN_FORMATS: Readonly<Record<PlainType, PlainFormat>> = {
 
 export const isPlain = (type: GgmlType): type is PlainType => type in PLAIN_FORMATS;
 
+/** What a block of a plain type begins with, and where its codes do. */
+function decodePlain(
+  type: PlainType,
+  bytes: Uint8Array,
+  at: number,
+  out: DecodedBlocks,
+  g: number,
+): number {
+  const { codesAt, scale } = PLAIN_FORMATS[type];
+  scale(bytes, at, out, g);
+  return at + codesAt;
+}
+
 const DECODERS: Readonly<Record<QuantizedType, Decoder>> = {
   Q4_0(bytes, at, out, w, g) {
-    PLAIN_FORMATS.Q4_0.scale(bytes, at, out, g);
-    nibbles16(bytes, at + 2, out.codes, w);
+    nibbles16(bytes, decodePlain("Q4_0", bytes, at, out, g), out.codes, w);
   },
   Q4_1(bytes, at, out, w, g) {
-    PLAIN_FORMATS.Q4_1.scale(bytes, at, out, g);
-    nibbles16(bytes, at + 4, out.codes, w);
+    nibbles16(bytes, decodePlain("Q4_1", bytes, at, out, g), out.codes, w);
   },
   // d:f16, fifth bits:u32, 16 nibble bytes; weight = d (q - 16)
   Q5_0(bytes, at, out, w, g) {
@@ -202,8 +213,8 @@ const DECODERS: Readonly<Record<QuantizedType, Decoder>> = {
     fifthBits(bytes, at + 4, out.codes, w);
   },
   Q8_0(bytes, at, out, w, g) {
-    PLAIN_FORMATS.Q8_0.scale(bytes, at, out, g);
-    for (let i = 0; i < 32; i++) out.codes[w + i] = bytes[at + 2 + i]!;
+    const from = decodePlain("Q8_0", bytes, at, out, g);
+    for (let i = 0; i < 32; i++) out.codes[w + i] = bytes[from + i]!;
   },
   // d:f16, dmin:f16, 12 scale bytes, 128 nibble bytes; weight = d s q - dmin m
   Q4_K(bytes, at, out, w, g) {

@@ -9,18 +9,23 @@ import { sharingOf } from "./quads.ts";
 export const MATMUL_CODES = [code, rowsCode];
 
 /** Rows of x by rows of W that one invocation computes. */
-export interface MatmulTile {
-  readonly m: 1 | 2 | 4 | 8;
+export type MatmulTile = {
   /** Even. */
   readonly n: number;
   /** Invocations a workgroup, along N. */
   readonly group: number;
-  /**
-   * How K is gone through: "blocks" of 32 with `block_dot`, written out, for one or two rows; or "columns", four
-   * at a time, with `block_vec`. A row's sums are the same for any `m` of "blocks", and for any of "columns".
-   */
-  readonly loop: "blocks" | "columns";
-}
+} & (
+  | {
+      /** How K is gone through: in blocks of 32 with `block_dot`, written out. A row's sums are the same for any `m`. */
+      readonly loop: "blocks";
+      readonly m: 1 | 2;
+    }
+  | {
+      /** Four columns at a time with `block_vec`, in whole quads of rows. A row's sums are the same for any `m`. */
+      readonly loop: "columns";
+      readonly m: 4 | 8;
+    }
+);
 
 export interface Matmul {
   readonly tile: MatmulTile;

@@ -91,15 +91,18 @@ function plainRepacker(layout: WeightLayout, type: PlainType, cols: number): Rep
 /** A byte's low nibble is a weight of the first half of its block, the high one of the second: nibbles 0 and 4 of a word. */
 const spread = (byte: number): number => (byte & 15) | ((byte & 0xf0) << 12);
 
-/** PACKERS.nibbles of blocks `stride` bytes apart. */
-function copyNibbles(
+/** Words of the codes of `blocks` blocks `stride` bytes apart, to `out` from `at` on. */
+type Copy = (
   bytes: Uint8Array,
   from: number,
   stride: number,
   blocks: number,
   out: Uint32Array,
   at: number,
-): void {
+) => void;
+
+/** As PACKERS.nibbles. */
+const copyNibbles: Copy = (bytes, from, stride, blocks, out, at) => {
   for (let block = 0; block < blocks; block++) {
     const first = from + block * stride;
     for (let b = first; b < first + 4; b++)
@@ -109,21 +112,14 @@ function copyNibbles(
         (spread(bytes[b + 8]!) << 8) |
         (spread(bytes[b + 12]!) << 12);
   }
-}
+};
 
-/** PACKERS.bytes of blocks `stride` bytes apart. */
-function copyBytes(
-  bytes: Uint8Array,
-  from: number,
-  stride: number,
-  blocks: number,
-  out: Uint32Array,
-  at: number,
-): void {
+/** As PACKERS.bytes. */
+const copyBytes: Copy = (bytes, from, stride, blocks, out, at) => {
   for (let block = 0; block < blocks; block++)
     for (let half = from + block * stride, end = half + BLOCK; half < end; half += 16)
       at = packBytes(bytes, half, out, at);
-}
+};
 
 /** Four words of 16 bytes, byte j of word c from byte 4j + c; where the next go. */
 function packBytes(codes: Uint8Array, from: number, out: Uint32Array, at: number): number {

@@ -154,35 +154,22 @@ export async function placeWeights(
   };
   const placeLayer = async (layer: LayerTensors, index: number): Promise<LayerWeights> => {
     const norm = (name: string, gains: Vector) => vector(`${name} ${index}`, [gains]);
-    const attentionNorm = norm("attention norm", layer.attentionNorm);
-    const qkv = matrix(`qkv ${index}`, layer.qkv);
-    const qkvBias = layer.qkvBias && vector("qkv bias", layer.qkvBias, turned);
-    const qkNorm = layer.qkNorm && vector("qk norm", layer.qkNorm, scaled);
-    const output = matrix(`attention output ${index}`, [layer.output]);
-    const postAttentionNorm =
-      layer.postAttentionNorm && norm("post attention norm", layer.postAttentionNorm);
-    const mlpNorm = norm("MLP norm", layer.mlpNorm);
-    const gateUp = matrix(`gate and up ${index}`, layer.gateUp, "interleave");
-    const down = matrix(`down ${index}`, [layer.down]);
-    const postMlpNorm = layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm);
-    const [placedQkv, placedOutput, placedGateUp, placedDown] = await allOf([
-      qkv,
-      output,
-      gateUp,
-      down,
-    ]);
-    return {
-      attentionNorm,
-      qkv: placedQkv,
-      qkvBias,
-      qkNorm,
-      output: placedOutput,
-      postAttentionNorm,
-      mlpNorm,
-      gateUp: placedGateUp,
-      down: placedDown,
-      postMlpNorm,
+    const placing = {
+      attentionNorm: norm("attention norm", layer.attentionNorm),
+      qkv: matrix(`qkv ${index}`, layer.qkv),
+      qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
+      qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
+      output: matrix(`attention output ${index}`, [layer.output]),
+      postAttentionNorm:
+        layer.postAttentionNorm && norm("post attention norm", layer.postAttentionNorm),
+      mlpNorm: norm("MLP norm", layer.mlpNorm),
+      gateUp: matrix(`gate and up ${index}`, layer.gateUp, "interleave"),
+      down: matrix(`down ${index}`, [layer.down]),
+      postMlpNorm: layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm),
     };
+    const matrices = [placing.qkv, placing.output, placing.gateUp, placing.down] as const;
+    const [qkv, output, gateUp, down] = await allOf(matrices);
+    return { ...placing, qkv, output, gateUp, down };
   };
   const placingEmbedding = matrix("embedding", [tensors.embedding]);
   const placingLayers = allOf(tensors.layers.map(placeLayer));
