@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL, findModel } from "../src/formats/model-registry.ts";
+import { DEFAULT_MODEL, findModel } from "../src/fetch/model-registry.ts";
 import { entryFile } from "../src/node/model-files.ts";
 import { ProgressBar } from "../src/node/progress-bar.ts";
 

@@ -11,7 +11,7 @@ import type { Conversation } from "../engine/conversation.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import { GREEDY } from "../engine/generate-options.ts";
 import { WinnowError } from "../errors.ts";
-import { sha256Of } from "../formats/sha256.ts";
+import { sha256Of } from "../fetch/sha256.ts";
 import { pacedEngine } from "./paced-engine.ts";
 
 /** Sequences read of the texts: as many as the reference takes. */

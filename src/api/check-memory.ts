@@ -1,6 +1,6 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
 import { WinnowError } from "../errors.ts";
-import type { ModelEntry } from "../formats/model-registry.ts";
+import type { ModelEntry } from "../fetch/model-registry.ts";
 import { slotBytes } from "../kernels/page-format.ts";
 import type { CacheOptions } from "./types.ts";
 

@@ -1,7 +1,7 @@
 import { InferenceEngine } from "../engine/engine.ts";
 import { WinnowError } from "../errors.ts";
+import type { CalibrationStore } from "../fetch/store/calibration-store.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import type { CalibrationStore } from "../formats/calibration-store.ts";
 import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";

@@ -1,10 +1,10 @@
 import { WinnowError } from "../errors.ts";
-import { calibrationStore } from "../formats/calibration-store.ts";
-import { readBody, request } from "../formats/http.ts";
-import { fetchHubFile } from "../formats/hub-file.ts";
-import { findModel, MODELS, type ModelEntry } from "../formats/model-registry.ts";
-import { openOpfsFolder } from "../formats/opfs-folder.ts";
-import { type ResolvedModel, resolveModel } from "../formats/resolve-model.ts";
+import { readBody, request } from "../fetch/http.ts";
+import { fetchHubFile } from "../fetch/hub-file.ts";
+import { findModel, MODELS, type ModelEntry } from "../fetch/model-registry.ts";
+import { type ResolvedModel, resolveModel } from "../fetch/resolve-model.ts";
+import { calibrationStore } from "../fetch/store/calibration-store.ts";
+import { openOpfsFolder } from "../fetch/store/opfs-folder.ts";
 import { openGpu } from "../gpu/context.ts";
 import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";

@@ -1,9 +1,9 @@
 import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
+import { sha256Of } from "../fetch/sha256.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
-import { sha256Of } from "../formats/sha256.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";

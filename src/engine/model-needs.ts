@@ -1,4 +1,4 @@
-import type { ModelEntry } from "../formats/model-registry.ts";
+import type { ModelEntry } from "../fetch/model-registry.ts";
 import { pagesFor, pageWords } from "../kernels/cache-shape.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { throwIfAborted, WinnowError } from "../errors.ts";
-import { sha256Of } from "../formats/sha256.ts";
+import { sha256Of } from "../fetch/sha256.ts";
 import { type Batch, batchesOf, needsReference } from "./batches.ts";
 import { probeSpeed, type Speed, secondsOf, tokensOf, totalText } from "./cost.ts";
 import { cellKey, type Provenance } from "./kept.ts";

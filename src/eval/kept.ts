@@ -1,4 +1,4 @@
-import { sha256Of } from "../formats/sha256.ts";
+import { sha256Of } from "../fetch/sha256.ts";
 import type { Cell, KeptCell } from "./types.ts";
 
 /** What a cell's score depends on besides its own definition. */

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { FileFolder } from "../formats/calibration-store.ts";
+import type { FileFolder } from "../fetch/store/calibration-store.ts";
 
 /** Small files in a folder of the disk, made when something is first written. */
 export function diskFolder(folder: string): FileFolder {

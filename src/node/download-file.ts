@@ -1,5 +1,5 @@
 import { open, rename, stat } from "node:fs/promises";
-import { fileNameOf, networkError, parseContentRange, request } from "../formats/http.ts";
+import { fileNameOf, networkError, parseContentRange, request } from "../fetch/http.ts";
 
 const CONNECT_TIMEOUT_MS = 30_000;
 

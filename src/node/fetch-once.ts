@@ -3,9 +3,9 @@ import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { LoadProgress } from "../api/types.ts";
 import { WinnowError } from "../errors.ts";
-import { fileNameOf, hubFileOf, hubUrl } from "../formats/http.ts";
-import { type AskHub, hubStatements } from "../formats/hub-statement.ts";
-import { unchecked } from "../formats/resolve-model.ts";
+import { fileNameOf, hubFileOf, hubUrl } from "../fetch/http.ts";
+import { type AskHub, hubStatements } from "../fetch/hub-statement.ts";
+import { unchecked } from "../fetch/resolve-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { modelCacheFolder, sha256OfFile } from "./model-cache.ts";
 

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
-import { hubUrl } from "../formats/http.ts";
-import type { ModelEntry } from "../formats/model-registry.ts";
+import { hubUrl } from "../fetch/http.ts";
+import type { ModelEntry } from "../fetch/model-registry.ts";
 import { fetchOnce } from "./fetch-once.ts";
 
 /** The caller's filters: bytes, a path or a URL. */

@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { findModel } from "../../src/fetch/model-registry.ts";
+import { sha256OfSource } from "../../src/fetch/sha256-stream.ts";
 import {
   allocateDecodedBlocks,
   decodeBlocks,
@@ -14,9 +16,7 @@ import {
   getStringArray,
   parseGguf,
 } from "../../src/formats/gguf.ts";
-import { findModel } from "../../src/formats/model-registry.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
-import { sha256OfSource } from "../../src/formats/sha256-stream.ts";
 
 const PATH = process.env.WINNOW_MODEL ?? ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 

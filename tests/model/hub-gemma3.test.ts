@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { InferenceEngine } from "../../src/engine/engine.ts";
+import { resolveModel } from "../../src/fetch/resolve-model.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
-import { resolveModel } from "../../src/formats/resolve-model.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 import { sharedGpu } from "../shared-gpu.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CalibrateProgress } from "../../src/api/types.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
-import { calibrationStore } from "../../src/formats/calibration-store.ts";
-import { sha256Of } from "../../src/formats/sha256.ts";
+import { sha256Of } from "../../src/fetch/sha256.ts";
+import { calibrationStore } from "../../src/fetch/store/calibration-store.ts";
 import { diskFolder } from "../../src/node/disk-folder.ts";
 import { openFake } from "./api-fake-engine.ts";
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { configMetadata } from "../../src/formats/hub-config.ts";
-import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
-import { resolveModel } from "../../src/formats/resolve-model.ts";
 import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { JoinedSource, orderParts } from "../../src/formats/gguf-split.ts";
-import { MemoryStore } from "../../src/formats/memory-store.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { partNames, partOf } from "../../src/formats/part-names.ts";
-import { resolveModel } from "../../src/formats/resolve-model.ts";
 import { resolveNodeModel } from "../../src/node/model-files.ts";
 import { writeGguf } from "../reference/gguf-writer.ts";
 

@@ -7,7 +7,7 @@ import { type EvalReport, SCHEMA } from "../../eval/report.ts";
 import { resultsOf } from "../../eval/results.ts";
 import { markdownTables } from "../../eval/table.ts";
 import type { EvalText } from "../../eval/types.ts";
-import { sha256Of } from "../../formats/sha256.ts";
+import { sha256Of } from "../../fetch/sha256.ts";
 import type { Command, CommandFiles, CommandResult, FlagValues } from "../command.ts";
 import {
   EVAL_FLAGS,

@@ -1,6 +1,6 @@
 import { openEngine } from "../../api/open-engine.ts";
 import { asWinnowError } from "../../errors.ts";
-import { HttpSource } from "../../formats/http-source.ts";
+import { HttpSource } from "../../fetch/http-source.ts";
 import { findEngineCommand } from "../registry.ts";
 import type { PageJob, PageOutcome } from "./page-protocol.ts";
 

@@ -3,19 +3,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fileNameOf, hubUrl, ifRangeHeader } from "../../src/fetch/http.ts";
+import { HttpSource } from "../../src/fetch/http-source.ts";
+import { findModel, MODELS, type ModelEntry } from "../../src/fetch/model-registry.ts";
+import { type ModelSource, resolveModel } from "../../src/fetch/resolve-model.ts";
+import { sha256OfSource } from "../../src/fetch/sha256-stream.ts";
+import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
+import { openModelStore } from "../../src/fetch/store/opfs-store.ts";
 import { BlobSource, MemorySource } from "../../src/formats/blob-source.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
-import { fileNameOf, hubUrl, ifRangeHeader } from "../../src/formats/http.ts";
-import { HttpSource } from "../../src/formats/http-source.ts";
-import { MemoryStore } from "../../src/formats/memory-store.ts";
-import { findModel, MODELS, type ModelEntry } from "../../src/formats/model-registry.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
-import { openModelStore } from "../../src/formats/opfs-store.ts";
-import { type ModelSource, resolveModel } from "../../src/formats/resolve-model.ts";
-import { sha256OfSource } from "../../src/formats/sha256-stream.ts";
 import { writeGguf } from "../reference/gguf-writer.ts";
-import { startServer, type TestServer } from "./formats-test-server.ts";
+import { startServer, type TestServer } from "./fetch-test-server.ts";
 
 const BODY = writeGguf({
   metadata: { "general.architecture": "llama" },

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type DownloadOptions, download, storeKey } from "../../src/formats/download.ts";
-import { MemoryStore } from "../../src/formats/memory-store.ts";
-import type { ModelStore } from "../../src/formats/model-store.ts";
-import { OpfsStore } from "../../src/formats/opfs-store.ts";
-import { FakeDirectory } from "./formats-fake-opfs.ts";
-import { startServer, type TestServer } from "./formats-test-server.ts";
+import { type DownloadOptions, download, storeKey } from "../../src/fetch/download.ts";
+import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
+import type { ModelStore } from "../../src/fetch/store/model-store.ts";
+import { OpfsStore } from "../../src/fetch/store/opfs-store.ts";
+import { FakeDirectory } from "./fetch-fake-opfs.ts";
+import { startServer, type TestServer } from "./fetch-test-server.ts";
 
 const BODY = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 2_654_435_761) >>> 24);
 const HASH = createHash("sha256").update(BODY).digest("hex");

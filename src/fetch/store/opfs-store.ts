@@ -1,6 +1,6 @@
-import { WinnowError } from "../errors.ts";
-import { BlobSource } from "./blob-source.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { WinnowError } from "../../errors.ts";
+import { BlobSource } from "../../formats/blob-source.ts";
+import type { ByteSource } from "../../formats/byte-source.ts";
 import {
   type ModelStore,
   memoryStore,

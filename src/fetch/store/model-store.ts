@@ -1,5 +1,5 @@
-import { loadLater } from "../errors.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { loadLater } from "../../errors.ts";
+import type { ByteSource } from "../../formats/byte-source.ts";
 
 /** What is known about a stored model; kept beside its bytes. */
 export interface StoredModel {

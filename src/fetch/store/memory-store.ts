@@ -1,6 +1,6 @@
-import { throwIfAborted, WinnowError } from "../errors.ts";
-import { checkRange } from "./blob-source.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { throwIfAborted, WinnowError } from "../../errors.ts";
+import { checkRange } from "../../formats/blob-source.ts";
+import type { ByteSource } from "../../formats/byte-source.ts";
 import type { ModelStore, StoredModel, StoreFile } from "./model-store.ts";
 
 /**

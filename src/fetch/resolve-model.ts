@@ -1,13 +1,13 @@
 import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
-import { BlobSource } from "./blob-source.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { BlobSource } from "../formats/blob-source.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import { isParted } from "../formats/part-names.ts";
 import { type Download, download } from "./download.ts";
 import { type HttpOptions, type HubFile, hubFileOf, hubUrl } from "./http.ts";
 import { findModel, type ModelEntry } from "./model-registry.ts";
-import type { ModelStore } from "./model-store.ts";
-import { openModelStore } from "./opfs-store.ts";
-import { isParted } from "./part-names.ts";
 import type { sha256OfSource } from "./sha256-stream.ts";
+import type { ModelStore } from "./store/model-store.ts";
+import { openModelStore } from "./store/opfs-store.ts";
 
 /** As in the public API: a name in models.json, a URL, a File or Blob or several, or a hub file. */
 export type ModelSource = string | Blob | readonly Blob[] | HubFile;

@@ -11,11 +11,11 @@
  * times; then, and on abort, the bytes so far stay in the store. A hash that is not the expected one removes them.
  */
 import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
-import type { ByteSource } from "./byte-source.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
 import { fileNameOf, type HttpOptions, hubFileOf, hubUrl } from "./http.ts";
 import type { AskHub } from "./hub-statement.ts";
-import type { ModelStore, StoredModel } from "./model-store.ts";
 import { sha256Of } from "./sha256.ts";
+import type { ModelStore, StoredModel } from "./store/model-store.ts";
 
 export interface DownloadOptions extends HttpOptions {
   readonly store: ModelStore;

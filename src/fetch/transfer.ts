@@ -1,8 +1,8 @@
 /** Bytes on their way into a store: fetched, hashed, stored and read at the same time. */
 import { throwIfAborted, WinnowError } from "../errors.ts";
+import { checkRange } from "../formats/blob-source.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
 import { Arrival } from "./arrival.ts";
-import { checkRange } from "./blob-source.ts";
-import type { ByteSource } from "./byte-source.ts";
 import type { Download, DownloadOptions, Expected } from "./download.ts";
 import {
   DEFAULT_BACKOFF_MS,
@@ -12,9 +12,14 @@ import {
   networkError,
   withRetries,
 } from "./http.ts";
-import { type Answer, requestFrom } from "./http-resume.ts";
-import { type ModelStore, memoryStore, type StoredModel, type StoreFile } from "./model-store.ts";
+import { type Answer, requestFrom } from "./resume.ts";
 import { type Sha256, startSha256 } from "./sha256-stream.ts";
+import {
+  type ModelStore,
+  memoryStore,
+  type StoredModel,
+  type StoreFile,
+} from "./store/model-store.ts";
 
 /** How many bytes come between two writings of the record. */
 const SAVE_EVERY = 8 * 1024 * 1024;

@@ -1,12 +1,12 @@
 /** Models of several files, which most are not: a GGUF in parts, or a safetensors checkpoint with its JSON files. */
 import { WinnowError } from "../errors.ts";
-import { BlobSource } from "./blob-source.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { BlobSource } from "../formats/blob-source.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import { JoinedSource, orderParts } from "../formats/gguf-split.ts";
+import { isSafetensors, partNames } from "../formats/part-names.ts";
+import { type SafetensorsFiles, SafetensorsModel } from "../formats/safetensors-model.ts";
 import { askHub, type Download, type DownloadOptions, download } from "./download.ts";
-import { JoinedSource, orderParts } from "./gguf-split.ts";
 import { fileNameOf } from "./http.ts";
-import { isSafetensors, partNames } from "./part-names.ts";
-import { type SafetensorsFiles, SafetensorsModel } from "./safetensors-model.ts";
 import { sha256Of } from "./sha256.ts";
 import { sha256OfSource } from "./sha256-stream.ts";
 

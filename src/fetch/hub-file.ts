@@ -1,6 +1,6 @@
 import { type DownloadOptions, download } from "./download.ts";
 import { type HubFile, hubUrl } from "./http.ts";
-import { openModelStore } from "./opfs-store.ts";
+import { openModelStore } from "./store/opfs-store.ts";
 
 /**
  * The bytes of a small file of the hub, kept in the store beside the models: asked for once.
