@@ -13,21 +13,14 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 const WORKER_FILE = "engine.worker.js";
 
 /**
- * Bundlers find a worker and an asset by the literal `new URL("./file", import.meta.url)`, which Vite
- * replaces by expressions of its own making: so these are written here. Filters are not copied into
- * dist: the package has public/filters beside it.
+ * Bundlers find a worker by the literal `new Worker(new URL("./file", import.meta.url))`, which Vite replaces by
+ * expressions of its own making: so it is written here.
  */
 function literalUrls(): Plugin {
-  const filters = /new URL\(\s*"\.\.\/\.\.\/public\//g;
   const viteForm = /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/g;
   const worker = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
   return {
     name: "winnow:literal-urls",
-    enforce: "pre",
-    transform: (code, id) =>
-      id.endsWith("/own-filters.ts")
-        ? code.replace(filters, 'new URL(/* @vite-ignore */ "../public/')
-        : undefined,
     generateBundle: {
       order: "post",
       handler(_options, bundle) {

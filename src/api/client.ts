@@ -11,6 +11,7 @@ import type {
   OnCalibration,
   OnLoadProgress,
   Outcome,
+  OwnFilters,
   WireEngineOptions,
 } from "./protocol.ts";
 import type {
@@ -74,7 +75,10 @@ export class EngineClient implements Engine, CompletionPort {
   static async open(
     connection: Connection,
     options: CheckedEngineOptions,
-    surroundings: Pick<WireEngineOptions, "baseUrl" | "ownFilters" | "calibrate">,
+    {
+      ownFilters,
+      ...surroundings
+    }: Pick<WireEngineOptions, "baseUrl" | "calibrate"> & { ownFilters?: OwnFilters },
   ): Promise<EngineClient> {
     const {
       model,
@@ -108,8 +112,9 @@ export class EngineClient implements Engine, CompletionPort {
         if (loaded) client?.take(loaded);
         tell(options.onCalibration, event);
       });
+      const packaged = ownFilters && connection.proxy<OwnFilters>(ownFilters);
       const outcome = await Promise.race([
-        connection.port.load(call, wire, progress, calibration),
+        connection.port.load(call, wire, progress, calibration, packaged),
         connection.failed,
       ]);
       client = new EngineClient(connection, cache, unwrap(outcome));

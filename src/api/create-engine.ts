@@ -1,7 +1,7 @@
 import { loadLater } from "../errors.ts";
 import { EngineClient } from "./client.ts";
 import { connectWorker } from "./connect-worker.ts";
-import { OWN_FILTERS } from "./own-filters.ts";
+import { ownFilters } from "./own-filters.ts";
 import type { Engine, EngineOptions } from "./types.ts";
 import { checkEngineOptions } from "./validate-engine.ts";
 
@@ -22,7 +22,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     : connectWorker();
   const baseUrl = globalThis.document?.baseURI;
   return EngineClient.open(connection, checked, {
-    ownFilters: OWN_FILTERS,
+    ownFilters,
     calibrate: "auto",
     ...(baseUrl === undefined ? {} : { baseUrl }),
   });

@@ -9,7 +9,7 @@ import { openGpu } from "../gpu/context.ts";
 import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
 import { openEngine } from "./open-engine.ts";
-import type { WireEngineOptions } from "./protocol.ts";
+import type { OwnFilters, WireEngineOptions } from "./protocol.ts";
 import type { OpenEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
 
@@ -18,7 +18,7 @@ const CALIBRATIONS = ["winnow", "calibrations"];
 
 /** Checks the adapter and the memory, fetches the model and loads it. For workers and pages. */
 export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenizer): OpenEngine {
-  return async (options, onProgress, signal) => {
+  return async (options, onProgress, signal, ownFilters) => {
     // Throws what is wrong with WebGPU or the adapter before anything is fetched.
     (await openGpu(gpu)).destroy();
     const { model, cache, memoryLimit, baseUrl } = options;
@@ -40,7 +40,7 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       filters,
       tokenizer,
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
-      ownFilters: () => readOwnFilters(options, entry, signal),
+      ownFilters: () => readOwnFilters(entry, ownFilters, signal),
       tuningStore: browserTuningStore,
       onProgress,
       signal,
@@ -68,15 +68,15 @@ async function readFilters(
 
 /** The model's own filters, whose absence is no error (k-norm steps in). */
 async function readOwnFilters(
-  { baseUrl, ownFilters }: WireEngineOptions,
   entry: ModelEntry | undefined,
+  ownFilters: OwnFilters | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  const own = entry && (ownFilters?.[entry.name] ?? entry.filters);
+  const own = entry?.filters;
   if (own === undefined) return undefined;
-  const fetching =
-    typeof own === "string" ? fetchFilters(own, baseUrl, signal) : fetchHubFile(own, { signal });
-  return fetching.catch((error: WinnowError) => {
+  const reading =
+    typeof own === "string" ? ownFilters?.(entry!.name) : fetchHubFile(own, { signal });
+  return reading?.catch((error: WinnowError) => {
     if (signal.aborted) throw error;
     return undefined;
   });

@@ -1,10 +1,16 @@
 /**
- * Filters that come with the package, by the model's name. Bundlers copy a file only where they see
- * `new URL("...", import.meta.url)` spelled out, so each has its own line.
+ * Filters that come with the package, by the model's name: bytes inside a module that is imported when its model is
+ * loaded. Every bundler carries a module; a file beside it would need a rule of each.
  */
-export const OWN_FILTERS: Readonly<Record<string, string>> = {
-  "smollm2-135m-instruct": new URL(
-    "../../public/filters/smollm2-135m-instruct.safetensors",
-    import.meta.url,
-  ).href,
+const FILTERS: Readonly<Record<string, () => Promise<{ default: string }>>> = {
+  "smollm2-135m-instruct": () =>
+    import("../../public/filters/smollm2-135m-instruct.safetensors?url&inline"),
 };
+
+/** A safetensors file; undefined where the package has none for this model. */
+export async function ownFilters(model: string): Promise<Uint8Array | undefined> {
+  const file = Object.hasOwn(FILTERS, model) ? await FILTERS[model]?.() : undefined;
+  if (file === undefined) return undefined;
+  const base64 = file.default.slice(file.default.indexOf(",") + 1);
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+}

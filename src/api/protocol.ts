@@ -26,8 +26,6 @@ export interface WireEngineOptions {
   model: ModelSource;
   cache: CacheOptions;
   filters?: string | ArrayBuffer | Uint8Array;
-  /** Addresses of the filters that come with the package, by the model's name. */
-  ownFilters?: Readonly<Record<string, string>>;
   memoryLimit?: number;
   speculative?: "off" | "lookup";
   tuning?: "off" | "fast" | "full";
@@ -69,6 +67,9 @@ export type OnCalibrateProgress = (progress: CalibrateProgress) => void;
 /** A calibration that began by itself: what it is at, and the figures where it changed them. */
 export type OnCalibration = (value: { event: SelfCalibration; loaded?: Loaded }) => void;
 
+/** The page's: filters that come with the package, by the model's name. */
+export type OwnFilters = (model: string) => Promise<Uint8Array | undefined>;
+
 export type WireCalibrateOptions = Omit<CalibrateOptions, "onProgress" | "signal">;
 
 /** A calibration that is in use, and the figures after it. */
@@ -86,6 +87,7 @@ export interface EnginePort {
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
     onCalibration: OnCalibration,
+    ownFilters?: OwnFilters,
   ): Promise<Outcome<Loaded>>;
   complete(
     call: number,

@@ -14,6 +14,7 @@ import type {
   OnCalibration,
   OnLoadProgress,
   Outcome,
+  OwnFilters,
   WireCalibrateOptions,
   WireEngineOptions,
 } from "./protocol.ts";
@@ -47,6 +48,7 @@ export type OpenEngine = (
   options: WireEngineOptions,
   onProgress: OnLoadProgress,
   signal: AbortSignal,
+  ownFilters?: OwnFilters,
 ) => Promise<OpenedEngine>;
 
 /**
@@ -73,11 +75,12 @@ export class EngineService implements EnginePort {
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
     onCalibration: OnCalibration,
+    ownFilters?: OwnFilters,
   ): Promise<Outcome<Loaded>> {
     const progress = new Delivery(onProgress);
     const report: OnLoadProgress = (value) => progress.send(value);
     return outcome(async () => {
-      this.opened = await this.open(options, report, this.begin(call));
+      this.opened = await this.open(options, report, this.begin(call), ownFilters);
       await progress.received();
       if (options.calibrate === "auto") this.onCalibration = onCalibration;
       await this.considerCalibration();
