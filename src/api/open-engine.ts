@@ -81,7 +81,13 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
   }
 }
 
-/** With the caller's filters, or a calibration that was kept; one that is damaged is forgotten. */
+const isBadFilters = (error: unknown): boolean =>
+  error instanceof WinnowError && error.code === "bad_filters";
+
+/**
+ * With the caller's filters, a calibration that was kept, or the model's own filters, the first of them that there is.
+ * A damaged calibration is forgotten, and own filters that are none are passed over.
+ */
 async function loadKept(
   inputs: OpenInputs,
   hash: () => Promise<string>,
@@ -92,13 +98,21 @@ async function loadKept(
     try {
       return { engine: await load({ ...inputs, filters: kept }), calibrated: true };
     } catch (error) {
-      if (!(error instanceof WinnowError && error.code === "bad_filters")) throw error;
+      if (!isBadFilters(error)) throw error;
       // Where it cannot be removed it is passed over the next time too.
       await calibrations?.remove(model.source.size, await hash()).catch(() => false);
     }
   }
-  const filters = inputs.filters ?? (await inputs.ownFilters?.());
-  return { engine: await load({ ...inputs, filters }), calibrated: filters !== undefined };
+  const own = given ? undefined : await inputs.ownFilters?.();
+  if (own) {
+    try {
+      return { engine: await load({ ...inputs, filters: own }), calibrated: true };
+    } catch (error) {
+      // The caller did not name them: something else lies at their address, as good as nothing.
+      if (!isBadFilters(error)) throw error;
+    }
+  }
+  return { engine: await load(inputs), calibrated: given !== undefined };
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {

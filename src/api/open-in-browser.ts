@@ -1,5 +1,5 @@
 import { WinnowError } from "../errors.ts";
-import { readBody, request } from "../fetch/http.ts";
+import { isWebPage, readBody, request } from "../fetch/http.ts";
 import { fetchHubFile } from "../fetch/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../fetch/model-registry.ts";
 import { type ResolvedModel, resolveModel } from "../fetch/resolve-model.ts";
@@ -89,7 +89,9 @@ async function fetchFilters(
 ): Promise<Uint8Array> {
   try {
     const url = new URL(address, baseUrl).href;
-    return await readBody(url, await request(url, {}, {}, signal), signal);
+    const response = await request(url, {}, {}, signal);
+    if (isWebPage(response)) throw new Error("a web page is there");
+    return await readBody(url, response, signal);
   } catch (cause) {
     if (signal.aborted) throw cause;
     throw new WinnowError(

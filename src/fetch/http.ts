@@ -140,6 +140,10 @@ export function ifRangeHeader(url: string, etag: string | undefined): Record<str
   return { "If-Range": etag };
 }
 
+/** Servers of single-page apps answer any path with their page. */
+export const isWebPage = (response: Response): boolean =>
+  /^\s*(text\/html|application\/xhtml\+xml)/i.test(response.headers.get("content-type") ?? "");
+
 /** A body that breaks off is a network failure too. */
 export async function readBody(url: string, response: Response, signal?: AbortSignal) {
   try {

@@ -1,5 +1,5 @@
 import { WinnowError } from "../errors.ts";
-import { type HttpOptions, ifRangeHeader, parseContentRange, request } from "./http.ts";
+import { type HttpOptions, ifRangeHeader, isWebPage, parseContentRange, request } from "./http.ts";
 
 /** A response that carries the file's bytes from `start` to its end. */
 export interface Answer {
@@ -31,8 +31,7 @@ export async function requestFrom(
   const response = await request(url, headers, options, signal);
   const etag = response.headers.get("etag") ?? undefined;
 
-  if (response.headers.get("content-type")?.startsWith("text/html")) {
-    // Servers of single-page apps answer any path with their page.
+  if (isWebPage(response)) {
     await response.body?.cancel().catch(() => undefined);
     throw new WinnowError("model_not_found", `${url}: a web page is there, not a model`, {
       hint: "Check the address.",
