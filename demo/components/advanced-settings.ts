@@ -2,10 +2,12 @@ import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import type { CacheOptions } from "../../src/api/types.ts";
-import { emit } from "../events.ts";
-import type { CacheSettings } from "../state/cache-settings.ts";
+import { REQUEST_LIMITS } from "../../src/api/validate-request.ts";
+import { type CacheSettings, LEAST, MOST } from "../../src/cache/budget.ts";
+import { detailOf, emit } from "../events.ts";
 import type { AnswerSettings } from "../state/chat-store.ts";
 import { controls } from "../styles/controls.ts";
+import "./number-field.ts";
 
 /** Protected tokens of the cache, and how answers are drawn. */
 @customElement("advanced-settings")
@@ -38,29 +40,28 @@ export class AdvancedSettings extends LitElement {
   @property({ attribute: false }) answer!: AnswerSettings;
 
   protected override render(): TemplateResult {
-    const { cache, answer } = this;
+    const { answer } = this;
     return html`<div class="grid small">
-      ${this.#number("window", "Recent tokens kept", cache.window, 0, 4096, 1, (window) =>
-        emit<CacheOptions>(this, "cache-request", { window }),
-      )}
-      ${this.#number("sinks", "First tokens kept", cache.sinks, 0, 256, 1, (sinks) =>
-        emit<CacheOptions>(this, "cache-request", { sinks }),
-      )}
-      ${this.#number(
-        "whole-layers",
-        "Layers kept whole",
-        cache.wholeLayers,
-        0,
-        128,
-        1,
-        (wholeLayers) => emit<CacheOptions>(this, "cache-request", { wholeLayers }),
-      )}
-      ${this.#number("temperature", "Temperature", answer.temperature, 0, 2, 0.1, (temperature) =>
-        emit<Partial<AnswerSettings>>(this, "answer-settings", { temperature }),
-      )}
-      ${this.#number("max-tokens", "Longest answer", answer.maxTokens, 1, 8192, 1, (maxTokens) =>
-        emit<Partial<AnswerSettings>>(this, "answer-settings", { maxTokens }),
-      )}
+      ${this.#setting("window", "window", "Recent tokens kept")}
+      ${this.#setting("sinks", "sinks", "First tokens kept")}
+      ${this.#setting("wholeLayers", "whole-layers", "Layers kept whole")}
+      <number-field
+        name="temperature"
+        label="Temperature"
+        .value=${answer.temperature}
+        .min=${REQUEST_LIMITS.temperature.min}
+        .max=${REQUEST_LIMITS.temperature.max}
+        step="0.1"
+        @number=${(event: Event) => this.#answer({ temperature: detailOf<number>(event) })}
+      ></number-field>
+      <number-field
+        name="max-tokens"
+        label="Longest answer"
+        .value=${answer.maxTokens}
+        .min=${REQUEST_LIMITS.max_tokens.min}
+        .max=${REQUEST_LIMITS.max_tokens.max}
+        @number=${(event: Event) => this.#answer({ maxTokens: detailOf<number>(event) })}
+      ></number-field>
       <div class="wide">
         <label for="system">System prompt</label>
         <textarea
@@ -70,42 +71,26 @@ export class AdvancedSettings extends LitElement {
           placeholder="What the model should know or how it should behave"
           .value=${live(answer.system)}
           @change=${(event: Event) =>
-            emit<Partial<AnswerSettings>>(this, "answer-settings", {
-              system: (event.target as HTMLTextAreaElement).value,
-            })}
+            this.#answer({ system: (event.target as HTMLTextAreaElement).value })}
         ></textarea>
         <p class="muted">Applies from the next message; the chat so far is then read again.</p>
       </div>
     </div>`;
   }
 
-  #number(
-    id: string,
-    label: string,
-    value: number,
-    min: number,
-    max: number,
-    step: number,
-    take: (value: number) => void,
-  ): TemplateResult {
-    const onChange = (event: Event): void => {
-      const field = event.target as HTMLInputElement;
-      const next = field.valueAsNumber;
-      if (field.checkValidity() && Number.isFinite(next)) take(next);
-      else field.value = String(value);
-    };
-    return html`<div>
-      <label for=${id}>${label}</label>
-      <input
-        type="number"
-        id=${id}
-        data-testid=${id}
-        min=${min}
-        max=${max}
-        step=${step}
-        .value=${live(String(value))}
-        @change=${onChange}
-      />
-    </div>`;
+  #setting(key: "window" | "sinks" | "wholeLayers", name: string, label: string): TemplateResult {
+    return html`<number-field
+      name=${name}
+      label=${label}
+      .value=${this.cache[key]}
+      .min=${LEAST[key]}
+      .max=${MOST}
+      @number=${(event: Event) =>
+        emit<CacheOptions>(this, "cache-request", { [key]: detailOf<number>(event) })}
+    ></number-field>`;
+  }
+
+  #answer(change: Partial<AnswerSettings>): void {
+    emit<Partial<AnswerSettings>>(this, "answer-settings", change);
   }
 }

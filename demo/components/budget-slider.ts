@@ -1,12 +1,11 @@
-import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import type { CacheOptions } from "../../src/api/types.ts";
-import type { WinnowError } from "../../src/errors.ts";
+import type { CacheSettings } from "../../src/cache/budget.ts";
 import { emit } from "../events.ts";
 import { formatCount } from "../format.ts";
 import { BUDGETS, budgetStep } from "../policies.ts";
-import type { CacheSettings } from "../state/cache-settings.ts";
 import { controls } from "../styles/controls.ts";
 
 /** Cache budget in pairs a head, on a log scale; it acts while the model talks. */
@@ -73,20 +72,10 @@ export class BudgetSlider extends LitElement {
         justify-content: space-between;
         margin-top: -0.15rem;
       }
-      .error {
-        margin-top: 0.5rem;
-      }
-      .error button {
-        margin-top: 0.4rem;
-        color: inherit;
-      }
     `,
   ];
 
   @property({ attribute: false }) settings!: CacheSettings;
-  @property({ attribute: false }) error: WinnowError | null = null;
-  /** Settings that would grant what was refused. */
-  @property({ attribute: false }) remedy: CacheOptions | null = null;
 
   protected override render(): TemplateResult {
     const { budget } = this.settings;
@@ -110,24 +99,7 @@ export class BudgetSlider extends LitElement {
         @input=${this.#onInput}
       />
       <div class="ends small muted num" aria-hidden="true"><span>64</span><span>full</span></div>
-      <span class="hidden-text" id="budget-help">Takes effect at once, also while an answer streams.</span>
-      ${this.#problem()}`;
-  }
-
-  #problem(): TemplateResult | typeof nothing {
-    const { error } = this;
-    if (error === null) return nothing;
-    return html`<div class="error" role="alert" data-testid="cache-error" data-code=${error.code}>
-      <p>${error.message}</p>
-      ${error.hint === "" ? nothing : html`<p>${error.hint}</p>`}
-      ${
-        this.remedy === null
-          ? nothing
-          : html`<button class="link" data-testid="remedy" @click=${() => emit(this, "cache-request", this.remedy)}>
-            Use ${this.remedy.budget} with a window of ${this.remedy.window}
-          </button>`
-      }
-    </div>`;
+      <span class="hidden-text" id="budget-help">Takes effect at once, also while an answer streams.</span>`;
   }
 
   readonly #onInput = (event: Event): void => {

@@ -1,13 +1,8 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type {
-  CacheOptions,
-  CacheUsage,
-  EngineInfo,
-  MemoryReport,
-  Usage,
-} from "../../src/api/types.ts";
-import type { WinnowError } from "../../src/errors.ts";
+import type { CacheUsage, EngineInfo, MemoryReport, Usage } from "../../src/api/types.ts";
+import type { CacheSettings } from "../../src/cache/budget.ts";
+import type { Refusal } from "../state/cache-store.ts";
 import type { CalibrationPhase } from "../state/calibration-store.ts";
 import type { AnswerSettings } from "../state/chat-store.ts";
 import type { KvSample } from "../state/kv-history.ts";
@@ -16,12 +11,12 @@ import { warnIcon } from "./icons.ts";
 import "./advanced-settings.ts";
 import "./budget-slider.ts";
 import "./cache-figures.ts";
+import "./cache-refusal.ts";
 import "./calibrate-box.ts";
 import "./kv-curve.ts";
 import "./kv-gauge.ts";
 import "./memory-table.ts";
 import "./policy-menu.ts";
-import type { CacheSettings } from "../state/cache-settings.ts";
 
 /** Everything about the cache in one column: what it costs, what steers it, what it did. */
 @customElement("cache-panel")
@@ -65,6 +60,9 @@ export class CachePanel extends LitElement {
         display: flex;
         gap: 0.5rem;
       }
+      cache-refusal {
+        margin: 0.5rem 0;
+      }
       calibrate-box {
         display: block;
         margin-top: 1.1rem;
@@ -83,8 +81,7 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) memory: MemoryReport | null = null;
   @property({ attribute: false }) info: EngineInfo | null = null;
   @property({ attribute: false }) history: readonly KvSample[] = [];
-  @property({ attribute: false }) error: WinnowError | null = null;
-  @property({ attribute: false }) remedy: CacheOptions | null = null;
+  @property({ attribute: false }) refusal: Refusal | null = null;
   @property({ attribute: false }) liveRate: number | null = null;
   @property({ attribute: false }) firstTokenS: number | null = null;
   @property({ attribute: false }) lastAnswer: Usage | null = null;
@@ -92,13 +89,17 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) calibration!: CalibrationPhase;
 
   protected override render(): TemplateResult {
+    const { asked } = this.refusal ?? {};
+    /** Whether what was refused is set in the advanced part. */
+    const protection = asked !== undefined && !("budget" in asked) && !("policy" in asked);
     return html`${this.#notices()}
       <section aria-label="Cache size">
         <kv-gauge .usage=${this.usage}></kv-gauge>
         <kv-curve ?hidden=${this.history.length < 3} .history=${this.history}></kv-curve>
       </section>
       <section aria-label="Cache settings">
-        <budget-slider .settings=${this.settings} .error=${this.error} .remedy=${this.remedy}></budget-slider>
+        <budget-slider .settings=${this.settings}></budget-slider>
+        <cache-refusal .refusal=${protection ? null : this.refusal}></cache-refusal>
         <policy-menu .policy=${this.settings.policy}></policy-menu>
       </section>
       <section aria-label="Figures" class="small">
@@ -116,6 +117,7 @@ export class CachePanel extends LitElement {
       <details data-testid="advanced">
         <summary>Advanced</summary>
         <div>
+          <cache-refusal .refusal=${protection ? this.refusal : null}></cache-refusal>
           <advanced-settings .cache=${this.settings} .answer=${this.answerSettings}></advanced-settings>
           <calibrate-box .phase=${this.calibration}></calibrate-box>
         </div>

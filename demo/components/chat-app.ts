@@ -119,8 +119,7 @@ export class ChatApp extends LitElement {
           .usage=${cache.usage}
           .memory=${cache.memory}
           .history=${cache.history}
-          .error=${cache.error}
-          .remedy=${cache.remedy}
+          .refusal=${cache.refusal}
           .liveRate=${cache.liveRate}
           .info=${cache.info}
           .firstTokenS=${this.#chat.entries.at(-1)?.firstTokenS ?? null}
@@ -184,7 +183,7 @@ export class ChatApp extends LitElement {
   }
 
   readonly #onLoad = (event: Event): void => {
-    void this.#engine.load(detailOf<ModelChoice>(event), this.#cache.accepted, (calibration) =>
+    void this.#engine.load(detailOf<ModelChoice>(event), (calibration) =>
       this.#calibration.hear(calibration),
     );
   };

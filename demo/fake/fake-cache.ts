@@ -1,6 +1,5 @@
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
-import { WinnowError } from "../../src/errors.ts";
-import { type CacheSettings, DEFAULT_SETTINGS } from "../state/cache-settings.ts";
+import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
 
 /** The default model's shape: 30 layers, 3 kv heads, 64 values a head, f16. */
 const HEADS = 90;
@@ -8,17 +7,19 @@ const LAYER_HEADS = 3;
 const PAIR_BYTES = 2 * 64 * 2;
 const SLOT_BYTES = PAIR_BYTES + 8;
 const PAGE = 16;
-const LONGEST = 8192;
+const LAYERS = HEADS / LAYER_HEADS;
 
 /** Budget, protection and eviction as the engine has them, on counts alone. */
 export class FakeCache {
-  options: CacheSettings;
+  #asked: CacheOptions;
+  #settings: CacheSettings;
   readonly tokens: string[] = [];
   readonly kept: number[] = [];
   #evicted = 0;
 
   constructor(options: CacheOptions = {}) {
-    this.options = checked(DEFAULT_SETTINGS, options);
+    this.#asked = options;
+    this.#settings = resolveCacheSettings(options, LAYERS);
   }
 
   append(text: string): void {
@@ -28,7 +29,9 @@ export class FakeCache {
   }
 
   configure(options: CacheOptions): CacheUsage {
-    this.options = checked(this.options, options);
+    const asked = { ...this.#asked, ...options };
+    this.#settings = resolveCacheSettings(asked, LAYERS);
+    this.#asked = asked;
     this.#evict();
     return this.usage();
   }
@@ -42,9 +45,7 @@ export class FakeCache {
     const pairsKept = this.kept.reduce((sum, count) => sum + count, 0);
     const pages = Math.ceil(pairsKept / HEADS / PAGE) * HEADS;
     return {
-      budget: this.options.budget,
-      policy: this.options.policy,
-      wholeLayers: this.options.wholeLayers,
+      ...this.#settings,
       tokensSeen: this.tokens.length,
       pairsKept,
       pairsEvicted: this.#evicted,
@@ -58,7 +59,7 @@ export class FakeCache {
   }
 
   #evict(): void {
-    const { budget, policy, window, sinks, wholeLayers } = this.options;
+    const { budget, policy, window, sinks, wholeLayers } = this.#settings;
     if (budget === "full" || policy === "full") return;
     const end = this.kept.length - window;
     /** Heads that keep every pair. */
@@ -84,19 +85,4 @@ export class FakeCache {
 function worth(i: number, round: number): number {
   const noise = Math.abs(Math.sin(i * 12.9898) * 43758.5453) % 1;
   return noise < 0.18 ? (round > 40 ? 6 : 0) : 1 + Math.floor(noise * 7);
-}
-
-function checked(now: CacheSettings, change: CacheOptions): CacheSettings {
-  const next = { ...now, ...change };
-  const { budget, window, sinks } = next;
-  if (budget === "full" || next.policy === "full") return next;
-  if (!Number.isInteger(budget) || budget < 1 || budget > LONGEST)
-    throw new WinnowError("invalid_argument", `budget: ${budget} is not between 1 and ${LONGEST}`);
-  if (window + sinks >= budget)
-    throw new WinnowError(
-      "invalid_argument",
-      `window: ${window} recent and ${sinks} first tokens leave nothing of a budget of ${budget} to choose from`,
-      { hint: `Use a window below ${budget - sinks}, or a larger budget.` },
-    );
-  return next;
 }

@@ -7,8 +7,8 @@ import type {
   PolicyName,
   Retention,
 } from "../../src/api/types.ts";
+import { type CacheSettings, DEFAULTS, resolveCacheSettings } from "../../src/cache/budget.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
-import { type CacheSettings, DEFAULT_SETTINGS } from "./cache-settings.ts";
 import { type KvSample, thin } from "./kv-history.ts";
 import { Rate } from "./rate.ts";
 import { Store } from "./store.ts";
@@ -16,6 +16,14 @@ import { Store } from "./store.ts";
 const FIGURES_EVERY_MS = 250;
 const RETENTION_EVERY_MS = 1000;
 const DEBOUNCE_MS = 180;
+
+/** What the engine did not take. */
+export interface Refusal {
+  asked: CacheOptions;
+  error: WinnowError;
+  /** Settings that would grant what was asked for, or null. */
+  remedy: CacheOptions | null;
+}
 
 /** What the cache holds, and the settings the user asked for. Polls while an answer streams. */
 export class CacheStore extends Store {
@@ -27,11 +35,11 @@ export class CacheStore extends Store {
   history: readonly KvSample[] = [];
   /** Tokens a second just now; null outside an answer. */
   liveRate: number | null = null;
-  error: WinnowError | null = null;
-  /** Settings that would grant what was refused, or null. */
-  remedy: CacheOptions | null = null;
-  /** The last settings the engine accepted. */
-  accepted: CacheSettings = DEFAULT_SETTINGS;
+  refusal: Refusal | null = null;
+  /** What is in force, as the engine says. */
+  #settings: CacheSettings = resolveCacheSettings({});
+  /** What the user chose for this engine. What nobody chose is not sent: it stays the policy's own. */
+  #chosen: CacheOptions = {};
   #engine: Engine | null = null;
   #wanted: CacheOptions | null = null;
   #inFlight: CacheOptions | null = null;
@@ -40,19 +48,25 @@ export class CacheStore extends Store {
   #readingRetention = false;
   #retentionDue = 0;
   readonly #rate = new Rate(3000);
-  #evicting: { budget: number; policy: PolicyName } = { budget: 512, policy: "winnow" };
+  /** The last budget that evicted, to come back to from "full". */
+  #budget: number = DEFAULTS.budget;
+  /** The last policy that was asked for and evicts. Another may stand in for it, until its calibration is there. */
+  #policy: PolicyName = DEFAULTS.policy;
 
   /** What the controls show: what was asked for while it is on its way, else what is true. */
   get shown(): CacheSettings {
-    return { ...this.accepted, ...this.#inFlight, ...this.#wanted };
+    return { ...this.#settings, ...this.#inFlight, ...this.#wanted };
   }
 
   attach(engine: Engine | null): void {
     this.#engine = engine;
     this.#wanted = this.#inFlight = null;
+    this.#chosen = {};
+    this.#budget = DEFAULTS.budget;
+    this.#policy = DEFAULTS.policy;
     this.retention = this.usage = this.memory = this.info = null;
     this.history = [];
-    this.error = this.remedy = null;
+    this.refusal = null;
     this.watch(false);
     if (engine !== null) this.refresh();
   }
@@ -63,11 +77,11 @@ export class CacheStore extends Store {
     if (change.budget === "full" || change.policy === "full") {
       next.budget = next.policy = "full";
     } else if (this.shown.policy === "full" || this.shown.budget === "full") {
-      if (change.budget !== undefined) next.policy = change.policy ?? this.#evicting.policy;
-      if (change.policy !== undefined) next.budget = change.budget ?? this.#evicting.budget;
+      if (change.budget !== undefined) next.policy = change.policy ?? this.#policy;
+      if (change.policy !== undefined) next.budget = change.budget ?? this.#budget;
     }
     this.#wanted = { ...this.#wanted, ...next };
-    this.error = this.remedy = null;
+    this.refusal = null;
     clearTimeout(this.#debounce);
     this.#debounce = setTimeout(() => void this.#apply(), DEBOUNCE_MS);
     this.changed();
@@ -109,24 +123,24 @@ export class CacheStore extends Store {
     const asked = this.#wanted;
     this.#inFlight = asked;
     this.#wanted = null;
-    try {
-      const usage = await engine.cache.configure(asked);
-      this.accepted = { ...this.accepted, ...asked };
-      this.#sync(usage);
-    } catch (thrown) {
-      this.error = asWinnowError(thrown);
-      this.remedy = remedyFor({ ...this.accepted, ...asked });
-    }
-    this.#inFlight = null;
+    const error = await engine.cache.configure(asked).then(() => null, asWinnowError);
+    // Another engine has its own settings.
     if (this.#engine !== engine) return;
+    this.#inFlight = null;
+    if (error === null) this.#chose(asked);
+    else this.refusal = { asked, error, remedy: remedyFor({ ...this.#chosen, ...asked }) };
     this.refresh();
     if (this.#wanted !== null) await this.#apply();
   }
 
-  /** The engine's word wins over ours. */
-  #sync({ budget, policy, wholeLayers }: CacheUsage): void {
-    this.accepted = { ...this.accepted, budget, policy, wholeLayers };
-    if (budget !== "full" && policy !== "full") this.#evicting = { budget, policy };
+  #chose(asked: CacheOptions): void {
+    this.#chosen = { ...this.#chosen, ...asked };
+    if (asked.policy !== undefined && asked.policy !== "full") this.#policy = asked.policy;
+  }
+
+  #sync({ budget, policy, window, sinks, wholeLayers }: CacheUsage): void {
+    this.#settings = { budget, policy, window, sinks, wholeLayers };
+    if (budget !== "full") this.#budget = budget;
   }
 
   async #readRetention(): Promise<void> {
@@ -147,8 +161,19 @@ export class CacheStore extends Store {
   }
 }
 
-/** A budget that its protected tokens fill up works with a smaller window: half of what is left. */
-function remedyFor({ budget, policy, window, sinks }: CacheSettings): CacheOptions | null {
-  if (budget === "full" || window + sinks < budget || budget - sinks < 4) return null;
-  return { budget, policy, sinks, window: Math.floor((budget - sinks) / 2) };
+/** Where protected tokens fill the budget, a smaller window works: half of what the first tokens leave. */
+function remedyFor(asked: CacheOptions): CacheOptions | null {
+  const { budget = DEFAULTS.budget, sinks = DEFAULTS.sinks } = asked;
+  if (budget === "full" || fits(asked)) return null;
+  const smaller = { ...asked, budget, window: Math.floor((budget - sinks) / 2) };
+  return fits(smaller) ? smaller : null;
+}
+
+function fits(asked: CacheOptions): boolean {
+  try {
+    resolveCacheSettings(asked);
+    return true;
+  } catch {
+    return false;
+  }
 }

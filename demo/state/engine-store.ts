@@ -1,4 +1,4 @@
-import type { CacheOptions, Engine, LoadProgress, SelfCalibration } from "../../src/api/types.ts";
+import type { Engine, LoadProgress, SelfCalibration } from "../../src/api/types.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
 import { type CreateEngine, loadCreateEngine } from "./engine-source.ts";
 import type { ModelChoice } from "./models.ts";
@@ -27,10 +27,9 @@ export class EngineStore extends Store {
     return this.phase.kind === "ready" ? this.phase.engine : null;
   }
 
-  /** Never throws: a failure becomes the phase. */
+  /** With the engine's own settings. Never throws: a failure becomes the phase. */
   async load(
     choice: ModelChoice,
-    cache: CacheOptions,
     onCalibration: (event: SelfCalibration) => void = () => {},
   ): Promise<void> {
     const abort = new AbortController();
@@ -54,7 +53,6 @@ export class EngineStore extends Store {
       const createEngine = await this.#factory();
       const engine = await createEngine({
         model: choice.source,
-        cache,
         onProgress,
         onCalibration: (event) => {
           if (this.#abort === abort) onCalibration(event);

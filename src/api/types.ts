@@ -182,9 +182,15 @@ export interface ConversationOptions {
   conversation?: string;
 }
 
+/** What a conversation holds and has dropped, and its settings with every default decided. */
 export interface CacheUsage {
   budget: number | "full";
+  /** The policy in use, which is another than the one asked for where the model lacks its calibration. */
   policy: PolicyName;
+  /** Most recent tokens that are never evicted: what was asked for, else the policy's own, resolved for this budget. */
+  window: number;
+  /** First tokens that are never evicted. */
+  sinks: number;
   /** The first layers that keep every pair. */
   wholeLayers: number;
   /** Tokens the conversation has put through the model. */

@@ -1,4 +1,4 @@
-import { resolveCacheSettings } from "../cache/budget.ts";
+import { LEAST, MOST, resolveCacheSettings } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES } from "../kernels/page-format.ts";
@@ -13,8 +13,6 @@ import {
 import type { CacheOptions, ConversationOptions } from "./types.ts";
 
 const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"];
-/** Far above any model's positions; keeps every product of counts below 2^53. */
-const MAX_TOKENS = 2 ** 24;
 
 /**
  * Checks cache options, and what they make together with `current`. Returns what was given and
@@ -24,10 +22,10 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   const given = checkRecord("cache", value);
   checkNames("cache", given, CACHE_FIELDS);
   const options: CacheOptions = {};
-  const count = (name: string, min: number): number =>
-    checkNumber(`cache.${name}`, given[name], { min, max: MAX_TOKENS, integer: true });
+  const count = (name: keyof typeof LEAST): number =>
+    checkNumber(`cache.${name}`, given[name], { min: LEAST[name], max: MOST, integer: true });
   if (given.budget === "full") options.budget = "full";
-  else if (typeof given.budget === "number") options.budget = count("budget", 1);
+  else if (typeof given.budget === "number") options.budget = count("budget");
   else if (given.budget !== undefined) {
     const problem = `must be an integer of at least 1 or "full", not ${describe(given.budget)}`;
     throw invalidArgument("cache.budget", problem);
@@ -35,9 +33,9 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   if (given.policy !== undefined) {
     options.policy = checkOneOf("cache.policy", given.policy, POLICY_NAMES);
   }
-  if (given.window !== undefined) options.window = count("window", 1);
-  if (given.sinks !== undefined) options.sinks = count("sinks", 0);
-  if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers", 0);
+  if (given.window !== undefined) options.window = count("window");
+  if (given.sinks !== undefined) options.sinks = count("sinks");
+  if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers");
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   resolveCacheSettings({ ...current, ...options });
   return options;

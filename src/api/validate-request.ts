@@ -62,6 +62,12 @@ const REFUSED: Record<string, string> = {
   conversation: "belongs in the second argument: create(request, { conversation })",
 };
 
+/** What numbers a request may name, where a page offers them too. */
+export const REQUEST_LIMITS = {
+  max_tokens: { min: 1, max: 2 ** 24, integer: true },
+  temperature: { min: 0, max: 5 },
+} as const;
+
 export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
 
 const ROLES = [
@@ -98,9 +104,12 @@ export function checkRequest(value: unknown): CheckedRequest {
     maxTokens:
       given.max_tokens === undefined
         ? undefined
-        : checkNumber("max_tokens", given.max_tokens, { min: 1, max: 2 ** 24, integer: true }),
+        : checkNumber("max_tokens", given.max_tokens, REQUEST_LIMITS.max_tokens),
     sampling: {
-      temperature: number("temperature", 0.7, 0, 5),
+      temperature:
+        given.temperature === undefined
+          ? 0.7
+          : checkNumber("temperature", given.temperature, REQUEST_LIMITS.temperature),
       topK: number("top_k", 0, 0, 2 ** 20, true),
       topP: number("top_p", 1, 0, 1),
       minP: number("min_p", 0, 0, 1),

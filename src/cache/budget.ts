@@ -38,11 +38,19 @@ export const DEFAULTS = {
 /** Slots a head may hold when nothing is ever evicted. */
 export const UNLIMITED = 0x7fffffff;
 
-const count = (field: string, value: number, lowest: number): number => {
-  if (!Number.isInteger(value) || value < lowest || value > 1 << 24)
+/**
+ * The least that each setting may be. The window is at least 1: a token attends to itself, so its pair stays until
+ * the next one is there.
+ */
+export const LEAST = { budget: 1, window: 1, sinks: 0, wholeLayers: 0 } as const;
+/** The most that each may be: far above any model's positions, and every product of counts stays below 2^53. */
+export const MOST = 2 ** 24;
+
+const count = (name: keyof typeof LEAST, value: number): number => {
+  if (!Number.isInteger(value) || value < LEAST[name] || value > MOST)
     throw invalidArgument(
-      field,
-      `must be a whole number of at least ${lowest}, got ${String(value)}`,
+      `cache.${name}`,
+      `must be a whole number of at least ${LEAST[name]}, got ${String(value)}`,
     );
   return value;
 };
@@ -68,8 +76,8 @@ export function resolveCacheSettings(
     window: usual = DEFAULTS.window,
     windowShare: share = 2,
   } = rulesOf(policy);
-  const sinks = count("cache.sinks", request.sinks ?? DEFAULTS.sinks, 0);
-  const wholeLayers = count("cache.wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers, 0);
+  const sinks = count("sinks", request.sinks ?? DEFAULTS.sinks);
+  const wholeLayers = count("wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers);
   if (wholeLayers > layers)
     throw invalidArgument(
       "cache.wholeLayers",
@@ -77,20 +85,19 @@ export function resolveCacheSettings(
     );
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {
-    if (asked !== "full") count("cache.budget", asked, 1);
+    if (asked !== "full") count("budget", asked);
     return {
       budget: "full",
       policy,
-      window: count("cache.window", request.window ?? usual, 1),
+      window: count("window", request.window ?? usual),
       sinks,
       wholeLayers,
     };
   }
-  const budget = count("cache.budget", asked, 1);
+  const budget = count("budget", asked);
   const window = count(
-    "cache.window",
-    request.window ?? Math.max(1, Math.min(usual, Math.floor(budget / share))),
-    1,
+    "window",
+    request.window ?? Math.max(LEAST.window, Math.min(usual, Math.floor(budget / share))),
   );
   if (window + sinks >= budget) {
     throw invalidArgument(

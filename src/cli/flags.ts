@@ -1,5 +1,6 @@
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
 import { checkCacheOptions } from "../api/validate-cache.ts";
+import { LEAST } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
@@ -104,13 +105,13 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
   const given: CacheOptions = {};
   const budget = optional(flags, "budget");
   if (budget === "full") given.budget = "full";
-  else if (budget !== undefined) given.budget = wholeNumber(flags, "budget", { min: 1 });
+  else if (budget !== undefined) given.budget = wholeNumber(flags, "budget", { min: LEAST.budget });
   const policy = optional(flags, "policy");
   if (policy !== undefined) given.policy = policy as PolicyName;
-  if (isSet(flags, "window")) given.window = wholeNumber(flags, "window", { min: 1 });
-  if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: 0 });
+  if (isSet(flags, "window")) given.window = wholeNumber(flags, "window", { min: LEAST.window });
+  if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: LEAST.sinks });
   if (isSet(flags, "whole-layers"))
-    given.wholeLayers = wholeNumber(flags, "whole-layers", { min: 0 });
+    given.wholeLayers = wholeNumber(flags, "whole-layers", { min: LEAST.wholeLayers });
   const kv = optional(flags, "kv");
   if (kv !== undefined) given.kv = kv as KvStorage;
   return { ...defaults, ...checkCacheOptions(given, defaults) };

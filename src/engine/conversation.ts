@@ -15,6 +15,8 @@ const measuring = () => loadLater("measurements", () => import("./measure.ts"));
 export interface ConversationUsage {
   budget: number | "full";
   policy: CacheSettings["policy"];
+  window: number;
+  sinks: number;
   wholeLayers: number;
   tokensSeen: number;
   pairsKept: number;
@@ -57,7 +59,7 @@ export class Conversation {
   }
 
   usage(): ConversationUsage {
-    const { budget, policy, wholeLayers } = this.settings;
+    const { settings } = this;
     const used = this.place.alive?.usage() ?? {
       tokensSeen: 0,
       pairsKept: 0,
@@ -65,7 +67,7 @@ export class Conversation {
       bytes: 0,
     };
     const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
-    return { budget, policy, wholeLayers, ...used, bytesUncompressed };
+    return { ...settings, ...used, bytesUncompressed };
   }
 
   /**

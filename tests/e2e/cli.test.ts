@@ -70,7 +70,7 @@ describe("dist/cli.js", () => {
     expect(made).toMatchObject({ layers: 2, kv_heads: 2, head_dim: 16 });
     const args = ["ppl", "--text", text, "--tokens", "40", "--budget", "16", "--window", "4"];
     const used = await json(...args, "--policy", "q-filters", "--filters", out);
-    expect(used.cache).toMatchObject({ policy: "q-filters", budget: 16 });
+    expect(used.cache).toMatchObject({ policy: "q-filters", budget: 16, window: 4, sinks: 4 });
     expect((used.cache as { pairsEvicted: number }).pairsEvicted).toBeGreaterThan(0);
   });
 

@@ -203,6 +203,62 @@ describe("demo page", () => {
     expect(await demo.text(demo.at("budget-value"))).toBe("64 pairs a head");
   });
 
+  it("takes what the API takes in its fields, and says beside a field what it does not take", async () => {
+    await open();
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    const type = async (name: string, text: string): Promise<void> => {
+      await demo.at(name).fill(text);
+      await demo.at(name).blur();
+    };
+    for (const [name, text, shown] of [
+      ["window", "0", "24"],
+      ["window", "1.5", "24"],
+      ["sinks", "", "4"],
+      ["temperature", "5.1", "0.7"],
+      ["max-tokens", "0", "512"],
+    ] as const) {
+      await type(name, text);
+      await demo.at(`${name}-problem`).waitFor();
+      expect(await demo.text(demo.at(`${name}-problem`))).toMatch(/^Use a (whole )?number from/);
+      expect(await demo.at(name).inputValue()).toBe(shown);
+    }
+    for (const [name, text] of [
+      ["window", "1"],
+      ["sinks", "0"],
+      ["temperature", "0.75"],
+      ["max-tokens", "100000"],
+    ] as const) {
+      await type(name, text);
+      await demo.at(`${name}-problem`).waitFor({ state: "detached" });
+      await demo.page.waitForTimeout(400);
+      expect(await demo.at(name).inputValue()).toBe(text);
+    }
+    // The engine's own refusal stands where the setting is.
+    await type("whole-layers", "31");
+    await demo.at("advanced").getByTestId("cache-error").waitFor();
+    expect(await demo.at("whole-layers").inputValue()).toBe("0");
+  });
+
+  it("shows each policy's own window until one is chosen", async () => {
+    await open();
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    const shown = (value: string): Promise<void> =>
+      expect.poll(() => demo.at("window").inputValue()).toBe(value);
+    await shown("24");
+    await demo.at("policy").selectOption("lag-kv");
+    await shown("128");
+    await demo.at("policy").selectOption("q-filters");
+    await shown("64");
+    await demo.at("window").fill("40");
+    await demo.at("window").blur();
+    await shown("40");
+    await demo.at("policy").selectOption("lag-kv");
+    await demo.page.waitForTimeout(400);
+    await shown("40");
+  });
+
   it("couples the full policy with the full budget, both ways", async () => {
     await open();
     await demo.load();

@@ -55,6 +55,19 @@ describe("the cache of a conversation", () => {
     expect(kept.slice(0, sinks)).toEqual(new Array(sinks).fill(HEADS));
   };
 
+  test("usage tells the window and sinks in force, which stay the policy's own until they are asked for", async () => {
+    const chat = await fresh({ budget: 160 });
+    expect(chat.usage()).toMatchObject({ window: 64, sinks: 4 });
+    expect(await chat.configure({ policy: "lag-kv" })).toMatchObject({ window: 40, sinks: 4 });
+    await ask(chat, someTokens(60, 3), { maxTokens: 1 });
+    const { window, sinks } = chat.usage();
+    expect({ window, sinks }).toEqual({ window: 40, sinks: 4 });
+    expect(await chat.configure({ policy: "keydiff" })).toMatchObject({ window: 64, sinks: 4 });
+    expect(await chat.configure({ budget: 48 })).toMatchObject({ window: 24 });
+    expect(await chat.configure({ window: 30, sinks: 2 })).toMatchObject({ window: 30, sinks: 2 });
+    expect(await chat.configure({ policy: "lag-kv" })).toMatchObject({ window: 30, sinks: 2 });
+  });
+
   test("the budget goes down and up while an answer streams", async () => {
     const chat = await fresh({ budget: 160, policy: "k-norm" });
     const prompt = someTokens(200, 11);

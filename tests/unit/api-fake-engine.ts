@@ -148,6 +148,8 @@ class FakeConversation {
     return {
       budget: this.cache.budget ?? 512,
       policy: this.cache.policy ?? "q-filters",
+      window: this.cache.window ?? 64,
+      sinks: this.cache.sinks ?? 4,
       wholeLayers: this.cache.wholeLayers ?? 0,
       tokensSeen: this.tokens.length,
       pairsKept: this.tokens.length,

@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { FakeCache } from "../../demo/fake/fake-cache.ts";
 import { formatBytes, visibleToken } from "../../demo/format.ts";
 import { BUDGETS, budgetStep } from "../../demo/policies.ts";
 import { layOut, summarise } from "../../demo/retention-layout.ts";
@@ -12,6 +13,8 @@ import type { CacheOptions, CacheUsage, Engine } from "../../src/api/types.ts";
 const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   budget: 512,
   policy: "q-filters",
+  window: 64,
+  sinks: 4,
   wholeLayers: 0,
   ...options,
   tokensSeen,
@@ -99,34 +102,124 @@ describe("budget steps", () => {
 });
 
 describe("cache settings", () => {
-  const engineWith = (configure: (options: CacheOptions) => Promise<CacheUsage>): Engine => {
-    const current = usage(0);
+  const engineWith = (
+    usage: () => CacheUsage,
+    configure: (options: CacheOptions) => Promise<CacheUsage>,
+  ): Engine => {
     const cache = {
-      usage: () => current,
+      usage,
       configure,
       retention: async () => ({ heads: 1, tokens: [], kept: [] }),
     };
     return { cache, memory: () => null, info: () => null } as unknown as Engine;
   };
 
-  it("sends the last of many wishes, and returns to the truth when refused", async () => {
-    vi.useFakeTimers();
+  /** An engine's cache that keeps what it was asked for, and what it was asked. */
+  const attached = (): { store: CacheStore; cache: FakeCache; asked: CacheOptions[] } => {
+    const cache = new FakeCache();
     const asked: CacheOptions[] = [];
     const store = new CacheStore();
     store.attach(
-      engineWith(async (options) => {
-        asked.push(options);
-        throw new Error("no");
-      }),
+      engineWith(
+        () => cache.usage(),
+        async (options) => {
+          asked.push(options);
+          return cache.configure(options);
+        },
+      ),
     );
+    return { store, cache, asked };
+  };
+  const request = async (store: CacheStore, options: CacheOptions): Promise<void> => {
+    store.request(options);
+    await vi.runAllTimersAsync();
+  };
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("sends the last of many wishes, and returns to the truth when refused", async () => {
+    const { store, asked } = attached();
+    await request(store, { window: 40 });
     for (const budget of [384, 256, 28]) store.request({ budget });
     expect(store.shown.budget).toBe(28);
     await vi.runAllTimersAsync();
-    vi.useRealTimers();
-    expect(asked).toEqual([{ budget: 28 }]);
+    expect(asked).toEqual([{ window: 40 }, { budget: 28 }]);
     expect(store.shown.budget).toBe(512);
-    expect(store.error?.message).toBe("no");
-    expect(store.remedy).toEqual({ budget: 28, policy: "q-filters", sinks: 4, window: 12 });
+    expect(store.refusal?.error.code).toBe("invalid_argument");
+    await request(store, store.refusal!.remedy!);
+    expect(store.refusal).toBeNull();
+    expect(store.shown).toMatchObject({ budget: 28, window: 12, sinks: 4 });
+  });
+
+  it("offers no other window where the window was not what was refused", async () => {
+    const store = new CacheStore();
+    store.attach(
+      engineWith(
+        () => usage(0),
+        async () => {
+          throw new Error("no");
+        },
+      ),
+    );
+    await request(store, { budget: 64 });
+    expect(store.refusal?.error.message).toBe("no");
+    expect(store.refusal?.remedy).toBeNull();
+  });
+
+  it("leaves each policy its own window, and keeps one that was chosen", async () => {
+    const { store } = attached();
+    expect(store.shown).toMatchObject({ policy: "winnow", window: 24, sinks: 4 });
+    for (const [policy, window] of [
+      ["lag-kv", 128],
+      ["q-filters", 64],
+      ["winnow", 24],
+    ] as const) {
+      await request(store, { policy });
+      expect(store.shown).toMatchObject({ policy, window });
+    }
+    await request(store, { window: 40 });
+    await request(store, { policy: "lag-kv" });
+    expect(store.shown).toMatchObject({ policy: "lag-kv", window: 40 });
+  });
+
+  it("comes back from full to the policy that was asked for, though another stood in for it", async () => {
+    const asked: CacheOptions[] = [];
+    const cache = new FakeCache();
+    const store = new CacheStore();
+    const standIn = (): CacheUsage => {
+      const { policy, ...rest } = cache.usage();
+      return { ...rest, policy: policy === "full" ? policy : "k-norm" };
+    };
+    store.attach(
+      engineWith(standIn, async (options) => {
+        asked.push(options);
+        cache.configure(options);
+        return standIn();
+      }),
+    );
+    expect(store.shown.policy).toBe("k-norm");
+    await request(store, { budget: "full" });
+    await request(store, { budget: 256 });
+    expect(asked.at(-1)).toEqual({ budget: 256, policy: "winnow" });
+  });
+
+  it("does not carry what was chosen for one engine over to the next", async () => {
+    const { store } = attached();
+    await request(store, { window: 40, budget: 128 });
+    const fresh = new FakeCache();
+    store.attach(
+      engineWith(
+        () => fresh.usage(),
+        async (options) => fresh.configure(options),
+      ),
+    );
+    expect(store.shown).toMatchObject({ budget: 512, window: 24 });
+    await request(store, { policy: "lag-kv" });
+    expect(store.shown).toMatchObject({ window: 128 });
   });
 });
 
