@@ -176,7 +176,9 @@ const tests: ViteUserConfig = {
   },
 };
 
-export default defineConfig(({ mode }) => {
+export default defineConfig(({ mode, command }) => {
+  // What is built is for users, whatever the process that builds it is for: packages and `import.meta.env` go by this.
+  if (command === "build") process.env.NODE_ENV = "production";
   if (mode === "browser") return browserLibrary;
   if (mode === "node") return nodeLibrary;
   if (mode === "demo") return demoSite;

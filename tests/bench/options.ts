@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 export const ENGINES = ["winnow", "transformers.js", "wllama"] as const;
@@ -28,6 +29,10 @@ export interface BenchOptions {
   kernels?: string;
   planOnly: boolean;
 }
+
+/** Whether transformers.js takes part: it is asked for, and its model is there. */
+export const runsTransformers = ({ engines, onnx }: BenchOptions): boolean =>
+  engines.includes("transformers.js") && existsSync(`${onnx}/onnx/model_q4.onnx`);
 
 export const USAGE = `npm run bench -- [options]
   --engines winnow,transformers.js,wllama

@@ -1,8 +1,7 @@
-import { existsSync } from "node:fs";
 import { relative } from "node:path";
 import type { BrowserContext } from "playwright";
 import { EnginePage } from "./engine-page.ts";
-import type { BenchOptions, EngineName } from "./options.ts";
+import { type BenchOptions, type EngineName, runsTransformers } from "./options.ts";
 import { type Plan, promptLength, type Task } from "./plan.ts";
 import type { Prompts } from "./prompts.ts";
 import { type EngineReport, type Report, Samples } from "./report.ts";
@@ -51,7 +50,7 @@ export class Bench {
   /** The first load fills the browser's storage and does not count. */
   private async open(engine: EngineName): Promise<void> {
     const { options, log } = this.run;
-    if (engine === "transformers.js" && !existsSync(`${options.onnx}/onnx/model_q4.onnx`)) {
+    if (engine === "transformers.js" && !runsTransformers(options)) {
       const reason = `no ONNX in ${options.onnx}: make it with tests/bench/make-onnx.py`;
       log(`${engine}: skipped, ${reason}`);
       this.engines[engine] = { status: "skipped", reason };

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
 import { type Mounts, type StaticServer, serveStatic } from "../../src/node/static-server.ts";
-import type { BenchOptions } from "./options.ts";
+import { fetchTransformers } from "./fetch-transformers.ts";
+import { type BenchOptions, runsTransformers } from "./options.ts";
 
 /** What the page imports by name; transformers.js leaves ONNX Runtime to the bundler. */
 const IMPORTS = {
@@ -17,7 +18,10 @@ export interface Site {
   codeFile(address: string): string | undefined;
 }
 
-/** Builds the page into `folder` and serves it with the engines and their models. Throws Error where dist is missing. */
+/**
+ * Builds the page into `folder` and serves it with the engines and their models. Throws Error where dist is missing,
+ * or where transformers.js takes part and cannot be had.
+ */
 export async function openSite(root: string, folder: string, options: BenchOptions): Promise<Site> {
   const dist = join(root, "dist");
   if (!existsSync(join(dist, "engine.worker.js")))
@@ -56,11 +60,16 @@ export async function openSite(root: string, folder: string, options: BenchOptio
   const worker = join(folder, "dist/engine.worker.js");
   writeFileSync(worker, `import "/count-worker.js";\n${readFileSync(worker, "utf8")}`);
   const modules = join(root, "node_modules");
+  const transformers = runsTransformers(options)
+    ? await fetchTransformers(join(root, ".cache/bench/transformers"))
+    : undefined;
   const engines: Mounts = {
     "/winnow/dist/": join(folder, "dist"),
-    "/transformers/": join(modules, "@huggingface/transformers/dist"),
-    "/ort/": join(modules, "onnxruntime-web/dist"),
-    "/ort-common/": join(modules, "onnxruntime-common/dist/esm"),
+    ...(transformers && {
+      "/transformers/": join(transformers, "@huggingface/transformers/dist"),
+      "/ort/": join(transformers, "onnxruntime-web/dist"),
+      "/ort-common/": join(transformers, "onnxruntime-common/dist/esm"),
+    }),
     "/wllama/": join(modules, "@wllama/wllama/esm"),
   };
   const server = await serveStatic(

@@ -46,7 +46,7 @@ export async function servePage(): Promise<{ server: ViteDevServer; url: string 
   return { server, url: `http://127.0.0.1:${address.port}/` };
 }
 
-/** What a user does on the page. `problems` collects console errors, violations of the CSP among them. */
+/** What a user does on the page. `problems` collects console warnings and errors, violations of the CSP among them. */
 export class DemoPage {
   readonly page: Page;
   readonly problems: string[] = [];
@@ -55,7 +55,7 @@ export class DemoPage {
     this.page = page;
     page.on("pageerror", (error) => this.problems.push(error.message));
     page.on("console", (message) => {
-      if (message.type() === "error") this.problems.push(message.text());
+      if (["error", "warning"].includes(message.type())) this.problems.push(message.text());
     });
   }
 

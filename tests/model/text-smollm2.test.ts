@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { PreTrainedTokenizer } from "@huggingface/transformers";
+import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseGguf } from "../../src/formats/gguf.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
-import { createExternalTokenizer } from "../../src/text/external-tokenizer.ts";
+import { createExternalTokenizer, type TokenizerLike } from "../../src/text/external-tokenizer.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
 import { StreamingDecoder } from "../../src/text/streaming-decoder.ts";
@@ -145,12 +145,13 @@ describe("a tokenizer of @huggingface/transformers in its place", () => {
   });
 });
 
-function transformersTokenizer() {
+/** What @huggingface/transformers makes of a tokenizer.json, in the form that it gives its tokenizers. */
+function transformersTokenizer(): TokenizerLike {
   const { tokens, types } = tokenizer.vocabulary;
   const added = tokens
     .map((content, id) => ({ id, content, special: true, normalized: false }))
     .filter(({ id }) => types[id] === 3);
-  return new PreTrainedTokenizer(
+  const inner = new Tokenizer(
     {
       version: "1.0",
       added_tokens: added,
@@ -172,4 +173,8 @@ function transformersTokenizer() {
     },
     { tokenizer_class: "GPT2Tokenizer" },
   );
+  return {
+    encode: (text, options) => inner.encode(text, options).ids,
+    decode: (ids, options) => inner.decode(ids, options),
+  };
 }

@@ -1,6 +1,6 @@
-import type * as Transformers from "@huggingface/transformers";
 import type { BenchEngine, TurnRequest, TurnResult } from "./bench-engine.ts";
 import { gpuCounts } from "./count-webgpu.ts";
+import type { Cache, Model, Tokenizer, Transformers } from "./transformers-api.ts";
 
 /** Folder under the page's address where the ONNX files lie. */
 const MODEL = "model";
@@ -8,14 +8,14 @@ const MODEL = "model";
 interface Chat {
   /** Ids of everything so far, answers as they were generated. */
   ids: bigint[];
-  past: Transformers.DynamicCache | null;
+  past: Cache | null;
 }
 
 /** The transformers.js API with the settings that are best for it: q4, WebGPU, its cache kept between turns. */
 export class TransformersJsEngine implements BenchEngine {
-  private library: typeof Transformers | undefined;
-  private model: Transformers.PreTrainedModel | undefined;
-  private tokenizer: Transformers.PreTrainedTokenizer | undefined;
+  private library: Transformers | undefined;
+  private model: Model | undefined;
+  private tokenizer: Tokenizer | undefined;
   private chat: (Chat & { name: string }) | undefined;
   private readonly memories: WebAssembly.Memory[] = [];
 
@@ -32,12 +32,12 @@ export class TransformersJsEngine implements BenchEngine {
 
   async load(): Promise<void> {
     const address = "/transformers/transformers.web.min.js";
-    const library: typeof Transformers = await import(/* @vite-ignore */ address);
+    const library: Transformers = await import(/* @vite-ignore */ address);
     const { env, AutoModelForCausalLM, AutoTokenizer } = library;
     env.allowRemoteModels = false;
     env.allowLocalModels = true;
     env.localModelPath = "/onnx/";
-    env.backends.onnx.wasm!.wasmPaths = `${location.origin}/ort/`;
+    env.backends.onnx.wasm.wasmPaths = `${location.origin}/ort/`;
     this.library = library;
     this.tokenizer = await AutoTokenizer.from_pretrained(MODEL);
     this.model = await AutoModelForCausalLM.from_pretrained(MODEL, {
@@ -73,7 +73,7 @@ export class TransformersJsEngine implements BenchEngine {
     }
     const chat = this.chat;
     const encoded = tokenizer(request.added, { add_special_tokens: false });
-    chat.ids.push(...(encoded.input_ids.data as BigInt64Array));
+    chat.ids.push(...encoded.input_ids.data);
     const length = chat.ids.length;
     const times: number[] = [];
     const streamer = new TextStreamer(tokenizer, {
@@ -83,7 +83,7 @@ export class TransformersJsEngine implements BenchEngine {
         times.push(performance.now());
       },
     });
-    const output = await this.model!.generate({
+    const { sequences, past_key_values: past } = await this.model!.generate({
       input_ids: new Tensor("int64", BigInt64Array.from(chat.ids), [1, length]),
       attention_mask: new Tensor("int64", new BigInt64Array(length).fill(1n), [1, length]),
       max_new_tokens: request.tokens,
@@ -92,13 +92,9 @@ export class TransformersJsEngine implements BenchEngine {
       return_dict_in_generate: true,
       past_key_values: chat.past,
       streamer,
-    } as never);
-    const { sequences, past_key_values: past } = output as {
-      sequences: Transformers.Tensor;
-      past_key_values: Transformers.DynamicCache;
-    };
+    });
     chat.past = past;
-    const all = [...(sequences.data as BigInt64Array)];
+    const all = [...sequences.data];
     const answer = all.slice(length);
     chat.ids = all;
     return {
@@ -111,10 +107,10 @@ export class TransformersJsEngine implements BenchEngine {
   }
 
   /** A cache of `tokens` pairs a head, [1, G, tokens, D] each: how long a token takes depends on how many there are alone. */
-  private madeUp(tokens: number): Transformers.DynamicCache {
+  private madeUp(tokens: number): Cache {
     const { DynamicCache, Tensor } = this.library!;
-    const { num_hidden_layers, num_key_value_heads, hidden_size, num_attention_heads } = this.model!
-      .config as unknown as Record<string, number>;
+    const { num_hidden_layers, num_key_value_heads, hidden_size, num_attention_heads } =
+      this.model!.config;
     const shape = [1, num_key_value_heads!, tokens, hidden_size! / num_attention_heads!];
     const numbers = Float32Array.from(
       { length: shape.reduce((a, b) => a * b, 1) },
