@@ -1,8 +1,4 @@
-/**
- * Every error Winnow throws on purpose is a WinnowError: `code` is stable and meant for programs,
- * `message` says what was wrong and where, `hint` says what to do. Errors cross the worker boundary
- * as plain data (see `toWire` / `fromWire`), so that `instanceof` and `code` survive it.
- */
+/** Every code that a `WinnowError` may have; the guide's troubleshooting page has an entry for each. */
 export const ERROR_CODES = [
   /** An argument or option has the wrong type, range or combination. */
   "invalid_argument",
@@ -38,8 +34,10 @@ export const ERROR_CODES = [
   "internal",
 ] as const;
 
+/** One of `ERROR_CODES`. Codes are stable: programs may rely on them. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** A WinnowError as plain data, as it crosses from the worker to the page. */
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -47,12 +45,17 @@ export interface WireError {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Every error that Winnow throws on purpose. `message` says what was wrong and where. Errors cross from the worker to the
+ * page as plain data, so `instanceof` and `code` hold there too.
+ */
 export class WinnowError extends Error {
   override readonly name = "WinnowError";
+  /** What kind of error it is: stable, meant for programs. */
   readonly code: ErrorCode;
-  /** What to do about it, in one sentence. */
+  /** What to do about it, in one sentence; may be empty. */
   readonly hint: string;
-  /** Machine-readable particulars: field, offset, limit, needed... */
+  /** Particulars for programs: field, offset, limit, needed and the like. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -66,11 +69,12 @@ export class WinnowError extends Error {
     this.details = options.details ?? {};
   }
 
-  /** Plain data for postMessage; the inverse of `fromWire`. */
+  /** Plain data for postMessage; the inverse of `fromWire`. @internal */
   toWire(): WireError {
     return { code: this.code, message: this.message, hint: this.hint, details: this.details };
   }
 
+  /** The error that `toWire` made plain data of. @internal */
   static fromWire(wire: WireError): WinnowError {
     return new WinnowError(wire.code, wire.message, {
       hint: wire.hint,

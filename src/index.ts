@@ -1,3 +1,8 @@
+/**
+ * The engine in a page: it runs in a worker of its own.
+ *
+ * @module winnow-llm
+ */
 export { createEngine } from "./api/create-engine.ts";
 export type {
   CacheOptions,
@@ -14,6 +19,7 @@ export type {
   EngineOptions,
   ExternalTokenizer,
   FinishReason,
+  KvStorage,
   LoadProgress,
   MemoryReport,
   ModelSource,
@@ -23,5 +29,5 @@ export type {
   SelfCalibration,
   Usage,
 } from "./api/types.ts";
-export { type ErrorCode, WinnowError } from "./errors.ts";
+export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";
 export type { ChatMessage } from "./text/types.ts";

@@ -1,3 +1,8 @@
+/**
+ * The same engine in Node, over Dawn (the optional package `webgpu`) and without a worker.
+ *
+ * @module winnow-llm/node
+ */
 import { EngineClient } from "./api/client.ts";
 import { connectLocal } from "./api/connect-local.ts";
 import type { Engine, EngineOptions } from "./api/types.ts";
@@ -31,6 +36,7 @@ export type {
   EngineOptions,
   ExternalTokenizer,
   FinishReason,
+  KvStorage,
   LoadProgress,
   MemoryReport,
   ModelSource,
@@ -40,5 +46,5 @@ export type {
   SelfCalibration,
   Usage,
 } from "./api/types.ts";
-export { type ErrorCode, WinnowError } from "./errors.ts";
+export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";
 export type { ChatMessage } from "./text/types.ts";
