@@ -86,19 +86,28 @@ export class WinnowError extends Error {
 export const invalidArgument = (field: string, problem: string, hint = ""): WinnowError =>
   new WinnowError("invalid_argument", `${field}: ${problem}`, { hint, details: { field } });
 
+/** The message of anything thrown, errors of other realms included. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String((thrown as Error | undefined)?.message ?? thrown);
+  } catch {
+    return "something without a text";
+  }
+}
+
 /** Turns anything thrown into a WinnowError; AbortError becomes `aborted`, the rest `internal`. */
 export function asWinnowError(thrown: unknown): WinnowError {
   if (thrown instanceof WinnowError) return thrown;
-  if (thrown instanceof Error && thrown.name === "AbortError")
+  if ((thrown as Error | undefined)?.name === "AbortError")
     return new WinnowError("aborted", "the operation was aborted", { cause: thrown });
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new WinnowError("internal", message, { cause: thrown });
+  return new WinnowError("internal", messageOf(thrown), { cause: thrown });
 }
 
-/** Throws `aborted` if the signal has fired. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted)
-    throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
+/** Throws if the signal has fired: its reason where that is a WinnowError, else `aborted`. */
+export function throwIfAborted(signal: AbortSignal | null | undefined): void {
+  if (!signal?.aborted) return;
+  if (signal.reason instanceof WinnowError) throw signal.reason;
+  throw new WinnowError("aborted", "the operation was aborted", { cause: signal.reason });
 }
 
 /**

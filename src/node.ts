@@ -30,6 +30,8 @@ export type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
+  ChatMessage,
+  ContentPart,
   ConversationOptions,
   Engine,
   EngineInfo,
@@ -47,4 +49,3 @@ export type {
   Usage,
 } from "./api/types.ts";
 export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";
-export type { ChatMessage } from "./text/types.ts";

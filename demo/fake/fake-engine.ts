@@ -12,6 +12,7 @@ import type {
   RequestOptions,
   Usage,
 } from "../../src/api/types.ts";
+import { checkMessages } from "../../src/api/validate-messages.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 import { answerFor } from "./answers.ts";
 import { FakeCache } from "./fake-cache.ts";
@@ -197,11 +198,8 @@ class FakeEngine implements Engine {
     { signal }: RequestOptions,
   ): AsyncGenerator<ChatCompletionChunk> {
     const begin = performance.now();
-    const words = request.messages.flatMap(({ role, content }) => [
-      `${role}\n`,
-      ...split(content),
-      "\n",
-    ]);
+    const messages = checkMessages(request.messages);
+    const words = messages.flatMap(({ role, content }) => [`${role}\n`, ...split(content), "\n"]);
     const shared = commonPrefix(this.#last, words);
     if (shared < this.#last.length) this.#cache.reset();
     const fresh = shared < this.#last.length ? words : words.slice(shared);
@@ -209,7 +207,7 @@ class FakeEngine implements Engine {
     throwIfAborted(signal);
     for (const token of fresh) this.#cache.append(token);
     const first = performance.now();
-    const answer = split(answerFor(request.messages.at(-1)!.content, this.#requests++));
+    const answer = split(answerFor(messages.at(-1)!.content, this.#requests++));
     const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
     this.#last = [...words, "assistant\n"];
     for (let i = 0; i < limit; i++) {

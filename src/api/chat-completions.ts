@@ -33,9 +33,13 @@ export class ChatCompletions {
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk>>;
   create(
-    request: ChatCompletionRequest & { stream?: false },
+    request: ChatCompletionRequest & { stream?: false | null | undefined },
     options?: RequestOptions,
   ): Promise<ChatCompletion>;
+  create(
+    request: ChatCompletionRequest,
+    options?: RequestOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
   async create(
     request: ChatCompletionRequest,
     options?: RequestOptions,

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../errors.ts";
+import { invalidArgument, messageOf, WinnowError } from "../errors.ts";
 
 /** Small checks that name the field, what came, and what is allowed. All throw invalid_argument. */
 
@@ -16,28 +16,67 @@ export function describe(value: unknown): string {
 const wrong = (field: string, value: unknown, allowed: string): Error =>
   invalidArgument(field, `must be ${allowed}, not ${describe(value)}`);
 
-export function checkRecord(field: string, value: unknown): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrong(field, value, "an object");
+/** Whether an option says something: null asks for as little as one that is left out. */
+export const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
+
+/** What `read` gives; what a getter or a proxy throws meanwhile becomes an error that names the field. */
+export function reading<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof WinnowError) throw cause;
+    throw new WinnowError("invalid_argument", `${field}: reading it threw: ${messageOf(cause)}`, {
+      hint: "Pass plain data.",
+      details: { field },
+      cause,
+    });
   }
-  return value as Record<string, unknown>;
 }
 
-/** Refuses names that are not in `known`; `reasons` says why for names that people expect. */
-export function checkNames(
+/**
+ * The fields `known` of an object that are given, each read once. Refuses other names that are given; `reasons`
+ * says why for names that people expect. `path` stands before the names in messages.
+ */
+export function readFields(
   field: string,
-  value: Record<string, unknown>,
+  value: unknown,
   known: readonly string[],
-  reasons: Readonly<Record<string, string>> = {},
-): void {
-  for (const name of Object.keys(value)) {
-    if (known.includes(name) || value[name] === undefined) continue;
-    const path = field === "" ? name : `${field}.${name}`;
-    const reason = reasons[name];
-    throw reason
-      ? invalidArgument(path, reason)
-      : invalidArgument(path, `unknown option; allowed are ${known.join(", ")}`);
-  }
+  {
+    path = field,
+    reasons = {},
+  }: { path?: string; reasons?: Readonly<Record<string, string>> } = {},
+): Record<string, unknown> {
+  const { fields, others } = splitFields(field, value, known, path);
+  const [name] = Object.keys(others);
+  if (name === undefined) return fields;
+  const full = path === "" ? name : `${path}.${name}`;
+  throw Object.hasOwn(reasons, name)
+    ? invalidArgument(full, reasons[name])
+    : invalidArgument(full, `unknown option; allowed are ${known.join(", ")}`);
+}
+
+/** The fields of an object that are given, each read once: those of `known` names, and all others of its own. */
+export function splitFields(
+  field: string,
+  value: unknown,
+  known: readonly string[],
+  path = field,
+): { fields: Record<string, unknown>; others: Record<string, unknown> } {
+  return reading(field, () => {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw wrong(field, value, "an object");
+    const [fields, others] = [
+      known,
+      Object.keys(value).filter((name) => !known.includes(name)),
+    ].map((names) => {
+      const read = names.map((name) => {
+        const full = path === "" ? name : `${path}.${name}`;
+        return [name, reading(full, () => (value as Record<string, unknown>)[name])];
+      });
+      return Object.fromEntries(read.filter(([, entry]) => isGiven(entry)));
+    });
+    return { fields, others };
+  });
 }
 
 export interface Range {
@@ -96,13 +135,42 @@ export function checkHooks<P>(given: Record<string, unknown>): {
     checkFunction("onProgress", given.onProgress);
     hooks.onProgress = given.onProgress as P;
   }
-  if (given.signal !== undefined) {
-    checkSignal("signal", given.signal);
-    hooks.signal = given.signal as AbortSignal;
-  }
+  if (given.signal !== undefined) hooks.signal = checkSignal("signal", given.signal);
   return hooks;
 }
 
-export function checkSignal(field: string, value: unknown): void {
-  if (!(value instanceof AbortSignal)) throw wrong(field, value, "an AbortSignal");
+/** By its shape: one of an iframe or of jsdom is of another class and does the same. */
+export function checkSignal(field: string, value: unknown): AbortSignal {
+  const signal = value as AbortSignal;
+  const good = reading(
+    field,
+    () =>
+      typeof value === "object" &&
+      value !== null &&
+      typeof signal.aborted === "boolean" &&
+      typeof signal.addEventListener === "function" &&
+      typeof signal.removeEventListener === "function",
+  );
+  if (!good) throw wrong(field, value, "an AbortSignal");
+  return signal;
 }
+
+/** A copy of the bytes of an ArrayBuffer or a view of one, of any realm; undefined for anything else. */
+export function copyBytes(value: unknown): Uint8Array<ArrayBuffer> | undefined {
+  if (ArrayBuffer.isView(value))
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
+  const kind = Object.prototype.toString.call(value);
+  const isBuffer = kind === "[object ArrayBuffer]" || kind === "[object SharedArrayBuffer]";
+  return isBuffer ? new Uint8Array(value as ArrayBuffer).slice() : undefined;
+}
+
+/** Largest seed: integers are exact up to it. */
+const MAX_SEED = Number.MAX_SAFE_INTEGER;
+
+/** An integer from -1 to 2^53 - 1, where -1 asks for a random one. */
+export function checkSeed(field: string, value: unknown): number {
+  const seed = checkNumber(field, value, { min: -1, max: MAX_SEED, integer: true });
+  return seed === -1 ? randomSeed() : seed;
+}
+
+export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);

@@ -62,7 +62,6 @@ async function readFilters(
   { filters, baseUrl }: WireEngineOptions,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  if (filters instanceof ArrayBuffer) return new Uint8Array(filters);
   return typeof filters === "string" ? fetchFilters(filters, baseUrl, signal) : filters;
 }
 

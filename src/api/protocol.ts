@@ -25,7 +25,7 @@ export type Outcome<T> = { ok: true; value: T } | { ok: false; error: WireError 
 export interface WireEngineOptions {
   model: ModelSource;
   cache: CacheOptions;
-  filters?: string | ArrayBuffer | Uint8Array;
+  filters?: string | Uint8Array;
   memoryLimit?: number;
   speculative?: "off" | "lookup";
   tuning?: "off" | "fast" | "full";

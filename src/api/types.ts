@@ -1,5 +1,3 @@
-import type { ChatMessage } from "../text/types.ts";
-
 /**
  * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
  * of a safetensors checkpoint (with config.json and tokenizer.json), or a Hugging Face repository.
@@ -58,7 +56,7 @@ export interface EngineOptions {
   model: ModelSource;
   cache?: CacheOptions;
   /** Calibrated filters: a URL, or the bytes of a safetensors file. Default: the model's own in models.json. */
-  filters?: string | ArrayBuffer | Uint8Array;
+  filters?: string | ArrayBufferLike | ArrayBufferView;
   /** GPU bytes that may be used, weights included. Default: what the adapter allows. */
   memoryLimit?: number;
   /**
@@ -92,31 +90,110 @@ export interface ExternalTokenizer {
   decode(ids: number[], options?: { skip_special_tokens?: boolean }): string;
 }
 
-/** The subset of OpenAI's chat.completions.create that Winnow honours; anything else is refused. */
-export interface ChatCompletionRequest {
-  messages: ChatMessage[];
-  stream?: boolean;
+/** A part of a message's content. Only texts are read; others (images, audio, files) are refused by name. */
+export interface ContentPart {
+  type: string;
+  text?: string;
+}
+
+/**
+ * A message of a chat. An answer's own message is taken as history whatever other fields it has; `tool_calls` that are
+ * not empty are refused.
+ */
+export interface ChatMessage {
+  /** developer: as system. */
+  role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+  /** Parts are joined with nothing in between. Of an assistant it may be left out. */
+  content?: string | readonly ContentPart[] | null;
+  /** Taken, and of no effect: chat templates tell roles apart, not names. */
+  name?: string;
+  /** Taken, and of no effect. */
+  tool_call_id?: string;
+  /** What an assistant said in place of a content. */
+  refusal?: string | null;
+}
+
+/** null: as if left out. */
+type OrNull<T> = { [K in keyof T]?: T[K] | null | undefined };
+
+interface RequestFields {
+  stream: boolean;
   /** Default: up to the end of the model's positions. */
-  max_tokens?: number;
+  max_tokens: number;
+  /** The present name of max_tokens; where both are given the lower one counts. */
+  max_completion_tokens: number;
   /** 0 = greedy. Default 0.7. */
-  temperature?: number;
-  top_p?: number;
-  top_k?: number;
-  min_p?: number;
-  repetition_penalty?: number;
-  frequency_penalty?: number;
-  presence_penalty?: number;
-  /** Same seed, same prompt, same cache settings: same answer on the same adapter. */
-  seed?: number;
-  stop?: string | string[];
+  temperature: number;
+  /** 0 = greedy. Default 1. */
+  top_p: number;
+  top_k: number;
+  min_p: number;
+  repetition_penalty: number;
+  frequency_penalty: number;
+  presence_penalty: number;
+  /**
+   * Same seed, same prompt, same cache settings: same answer on the same adapter. An integer up to 2^53 - 1; -1, the
+   * default: a random one.
+   */
+  seed: number;
+  stop: string | string[];
   /** Default: the engine's. Not of OpenAI's API. */
-  speculative?: "off" | "lookup";
+  speculative: "off" | "lookup";
   /** Only `{ include_usage }`; usage is on the last chunk by default. */
-  stream_options?: { include_usage?: boolean };
+  stream_options: { include_usage?: boolean | null; include_obfuscation?: boolean | null };
   /** Accepted and echoed. */
-  model?: string;
+  model: string;
   /** Only 1. */
-  n?: 1;
+  n: number;
+}
+
+/** Accepted, and of no effect here. */
+interface LabelFields {
+  user: string;
+  metadata: Record<string, string>;
+  safety_identifier: string;
+  prompt_cache_key: string;
+  prompt_cache_options: object;
+  prompt_cache_retention: string;
+  parallel_tool_calls: boolean;
+}
+
+/** Accepted where they ask for nothing, as `tools: []` or `logprobs: false`; else refused by name. */
+interface NeutralFields {
+  tools: readonly unknown[];
+  /** "none" or "auto". */
+  tool_choice: unknown;
+  functions: readonly unknown[];
+  /** "none" or "auto". */
+  function_call: unknown;
+  /** `{ type: "text" }`. */
+  response_format: { type: string };
+  logprobs: boolean;
+  top_logprobs: number;
+  logit_bias: Record<string, number>;
+  modalities: readonly string[];
+  audio: unknown;
+  store: boolean;
+  /** "auto" or "default". */
+  service_tier: string;
+  /** "medium". */
+  reasoning_effort: string;
+  /** "medium". */
+  verbosity: string;
+  prediction: unknown;
+  moderation: unknown;
+  web_search_options: unknown;
+}
+
+/**
+ * OpenAI's chat.completions.create: requests typed by the `openai` package are taken. What asks for something that
+ * this engine cannot do is refused, never passed over.
+ */
+export interface ChatCompletionRequest
+  extends OrNull<RequestFields>,
+    OrNull<LabelFields>,
+    OrNull<NeutralFields> {
+  messages: readonly ChatMessage[];
 }
 
 export type FinishReason = "stop" | "length";
@@ -169,12 +246,18 @@ export interface RequestOptions {
    * Stops within one token; text made before that still comes, then the error `aborted`. The
    * conversation stays usable.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | null | undefined;
   /**
    * Whose cache answers. Requests of one conversation queue; what its cache has seen is not
-   * prefilled again. Default "default".
+   * prefilled again. Default "default". Any number of conversations may be named: caches of those that answer nothing
+   * give way, the one used longest ago first, where all together take more than 512 MiB, the memoryLimit or what the
+   * adapter binds; a chat whose cache gave way is read again on its next request.
    */
-  conversation?: string;
+  conversation?: string | null | undefined;
+  /** Accepted, and of no effect here. */
+  maxRetries?: number | null | undefined;
+  /** Accepted, and of no effect here. */
+  idempotencyKey?: string | null | undefined;
 }
 
 /** Which conversation a cache call means. Default: the one last used. */
@@ -320,9 +403,13 @@ export interface Engine {
         options?: RequestOptions,
       ): Promise<AsyncIterable<ChatCompletionChunk>>;
       create(
-        request: ChatCompletionRequest & { stream?: false },
+        request: ChatCompletionRequest & { stream?: false | null | undefined },
         options?: RequestOptions,
       ): Promise<ChatCompletion>;
+      create(
+        request: ChatCompletionRequest,
+        options?: RequestOptions,
+      ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
     };
   };
   readonly cache: {

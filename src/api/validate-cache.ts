@@ -2,14 +2,7 @@ import { LEAST, MOST, resolveCacheSettings } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES } from "../kernels/page-format.ts";
-import {
-  checkNames,
-  checkNumber,
-  checkOneOf,
-  checkRecord,
-  checkString,
-  describe,
-} from "./check.ts";
+import { checkNumber, checkOneOf, checkString, describe, isGiven, readFields } from "./check.ts";
 import type { CacheOptions, ConversationOptions } from "./types.ts";
 
 const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"];
@@ -19,8 +12,7 @@ const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"
  * nothing else, so that an option left out keeps its value (or its default, where it has none).
  */
 export function checkCacheOptions(value: unknown, current: CacheOptions = {}): CacheOptions {
-  const given = checkRecord("cache", value);
-  checkNames("cache", given, CACHE_FIELDS);
+  const given = readFields("cache", value, CACHE_FIELDS);
   const options: CacheOptions = {};
   const count = (name: keyof typeof LEAST): number =>
     checkNumber(`cache.${name}`, given[name], { min: LEAST[name], max: MOST, integer: true });
@@ -42,9 +34,8 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
 }
 
 export function checkConversationOptions(value: unknown): ConversationOptions {
-  if (value === undefined) return {};
-  const given = checkRecord("options", value);
-  checkNames("options", given, ["conversation"]);
+  if (!isGiven(value)) return {};
+  const given = readFields("options", value, ["conversation"]);
   if (given.conversation === undefined) return {};
   return { conversation: checkString("options.conversation", given.conversation) };
 }

@@ -2,10 +2,11 @@ import { invalidArgument } from "../errors.ts";
 import {
   checkBoolean,
   checkHooks,
-  checkNames,
   checkNumber,
-  checkRecord,
+  checkSeed,
   describe,
+  readFields,
+  reading,
 } from "./check.ts";
 import type { CalibrateOptions } from "./types.ts";
 
@@ -13,14 +14,13 @@ const FIELDS = ["texts", "samples", "seed", "keep", "onProgress", "signal"];
 
 /** Checks the argument of engine.calibrate. */
 export function checkCalibrateOptions(value: unknown): CalibrateOptions {
-  const given = checkRecord("options", value);
-  checkNames("", given, FIELDS, { text: "is called texts, and is a list" });
+  const reasons = { text: "is called texts, and is a list" };
+  const given = readFields("options", value, FIELDS, { path: "", reasons });
   const checked: CalibrateOptions = {};
-  if (given.texts !== undefined) checked.texts = checkTexts(given.texts);
+  if (given.texts !== undefined) checked.texts = reading("texts", () => checkTexts(given.texts));
   const whole = { min: 1, max: 1_000_000, integer: true };
   if (given.samples !== undefined) checked.samples = checkNumber("samples", given.samples, whole);
-  if (given.seed !== undefined)
-    checked.seed = checkNumber("seed", given.seed, { min: 0, max: 2 ** 32 - 1, integer: true });
+  if (given.seed !== undefined) checked.seed = checkSeed("seed", given.seed);
   if (given.keep !== undefined) checked.keep = checkBoolean("keep", given.keep);
   return { ...checked, ...checkHooks<NonNullable<CalibrateOptions["onProgress"]>>(given) };
 }
@@ -28,8 +28,9 @@ export function checkCalibrateOptions(value: unknown): CalibrateOptions {
 function checkTexts(value: unknown): string[] {
   if (!Array.isArray(value) || value.length === 0)
     throw invalidArgument("texts", `must be a list of texts, not ${describe(value)}`);
-  const wrong = value.findIndex((text) => typeof text !== "string");
+  const texts: unknown[] = Array.from(value);
+  const wrong = texts.findIndex((text) => typeof text !== "string");
   if (wrong >= 0)
-    throw invalidArgument(`texts[${wrong}]`, `must be a string, not ${describe(value[wrong])}`);
-  return [...(value as string[])];
+    throw invalidArgument(`texts[${wrong}]`, `must be a string, not ${describe(texts[wrong])}`);
+  return texts as string[];
 }

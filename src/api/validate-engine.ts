@@ -1,13 +1,15 @@
 import { invalidArgument } from "../errors.ts";
+import { isBlob } from "../formats/blob-source.ts";
 import {
   checkFunction,
   checkHooks,
-  checkNames,
   checkNumber,
   checkOneOf,
-  checkRecord,
   checkString,
+  copyBytes,
   describe,
+  readFields,
+  reading,
 } from "./check.ts";
 import type { CacheOptions, EngineOptions, ModelSource } from "./types.ts";
 import { checkCacheOptions } from "./validate-cache.ts";
@@ -27,20 +29,26 @@ const ENGINE_FIELDS = [
   "signal",
 ];
 
-export type CheckedEngineOptions = EngineOptions & { cache: CacheOptions };
+export type CheckedEngineOptions = Omit<EngineOptions, "filters"> & {
+  cache: CacheOptions;
+  filters?: string | Uint8Array;
+};
 
 /** Checks the argument of createEngine. */
 export function checkEngineOptions(value: unknown): CheckedEngineOptions {
-  const given = checkRecord("options", value);
-  checkNames("", given, ENGINE_FIELDS, {
-    budget: "belongs in cache: createEngine({ cache: { budget } })",
-    policy: "belongs in cache: createEngine({ cache: { policy } })",
+  const given = readFields("options", value, ENGINE_FIELDS, {
+    path: "",
+    reasons: {
+      budget: "belongs in cache: createEngine({ cache: { budget } })",
+      policy: "belongs in cache: createEngine({ cache: { policy } })",
+    },
   });
   const checked: CheckedEngineOptions = {
-    model: checkModel(given.model),
+    model: reading("model", () => checkModel(given.model)),
     cache: given.cache === undefined ? {} : checkCacheOptions(given.cache),
   };
-  if (given.filters !== undefined) checked.filters = checkFilters(given.filters);
+  if (given.filters !== undefined)
+    checked.filters = reading("filters", () => checkFilters(given.filters));
   if (given.memoryLimit !== undefined) {
     const range = { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true };
     checked.memoryLimit = checkNumber("memoryLimit", given.memoryLimit, range);
@@ -55,15 +63,16 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
     checkFunction("onCalibration", given.onCalibration);
     checked.onCalibration = given.onCalibration as NonNullable<EngineOptions["onCalibration"]>;
   }
-  if (given.tokenizer !== undefined) checked.tokenizer = checkTokenizer(given.tokenizer);
+  if (given.tokenizer !== undefined)
+    checked.tokenizer = reading("tokenizer", () => checkTokenizer(given.tokenizer));
   return { ...checked, ...checkHooks<NonNullable<EngineOptions["onProgress"]>>(given) };
 }
 
 function checkModel(value: unknown): ModelSource {
   if (typeof value === "string") return checkString("model", value);
-  if (value instanceof Blob) return value;
-  if (Array.isArray(value) && value.length > 0 && value.every((file) => file instanceof Blob))
-    return value;
+  if (isBlob(value)) return value;
+  const files = filesOf(value);
+  if (files) return files;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw invalidArgument(
       "model",
@@ -71,8 +80,7 @@ function checkModel(value: unknown): ModelSource {
       'For example createEngine({ model: "smollm2-135m-instruct" }).',
     );
   }
-  const given = value as Record<string, unknown>;
-  checkNames("model", given, ["repo", "file", "revision"]);
+  const given = readFields("model", value, ["repo", "file", "revision"]);
   const source = {
     repo: checkString("model.repo", given.repo),
     file: checkString("model.file", given.file),
@@ -85,8 +93,16 @@ function checkModel(value: unknown): ModelSource {
     : { ...source, revision: checkString("model.revision", given.revision) };
 }
 
-function checkFilters(value: unknown): string | ArrayBuffer | Uint8Array {
-  if (value instanceof ArrayBuffer || value instanceof Uint8Array) return value;
+/** An array or a FileList of Files or Blobs, one at least. */
+function filesOf(value: unknown): readonly Blob[] | undefined {
+  if (typeof value !== "object" || value === null || !("length" in value)) return undefined;
+  const files = Array.from(value as ArrayLike<unknown>);
+  return files.length > 0 && files.every(isBlob) ? files : undefined;
+}
+
+function checkFilters(value: unknown): string | Uint8Array {
+  const bytes = copyBytes(value);
+  if (bytes) return bytes;
   if (typeof value !== "string" || value === "") {
     throw invalidArgument(
       "filters",
@@ -97,8 +113,8 @@ function checkFilters(value: unknown): string | ArrayBuffer | Uint8Array {
 }
 
 function checkTokenizer(value: unknown): NonNullable<EngineOptions["tokenizer"]> {
-  const given = value as NonNullable<EngineOptions["tokenizer"]> | null;
-  if (typeof given?.encode !== "function" || typeof given.decode !== "function") {
+  const given = value as NonNullable<EngineOptions["tokenizer"]>;
+  if (typeof given.encode !== "function" || typeof given.decode !== "function") {
     throw invalidArgument(
       "tokenizer",
       `must have encode and decode, as ${describe(value)} has not`,

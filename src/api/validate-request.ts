@@ -3,15 +3,19 @@ import { invalidArgument } from "../errors.ts";
 import type { ChatMessage } from "../text/types.ts";
 import {
   checkBoolean,
-  checkNames,
   checkNumber,
   checkOneOf,
-  checkRecord,
+  checkSeed,
   checkSignal,
   checkString,
   describe,
+  isGiven,
+  randomSeed,
+  readFields,
+  reading,
 } from "./check.ts";
-import type { RequestOptions } from "./types.ts";
+import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
+import { checkMessages } from "./validate-messages.ts";
 
 /** A chat request with every default filled in: what the engine side works from. */
 export interface CheckedRequest {
@@ -32,6 +36,7 @@ const REQUEST_FIELDS = [
   "messages",
   "stream",
   "max_tokens",
+  "max_completion_tokens",
   "temperature",
   "top_p",
   "top_k",
@@ -47,40 +52,25 @@ const REQUEST_FIELDS = [
   "n",
 ];
 
-/** Fields of OpenAI's API that callers expect, and why they are refused rather than ignored. */
-const REFUSED: Record<string, string> = {
-  tools: "tools are not supported yet; leave the field out",
-  tool_choice: "tools are not supported yet; leave the field out",
-  functions: "functions are not supported; leave the field out",
-  function_call: "functions are not supported; leave the field out",
-  response_format: "constrained output is not supported yet; leave the field out",
-  logprobs: "log probabilities are not supported in chat; `winnow logits` prints logits",
-  top_logprobs: "log probabilities are not supported in chat; `winnow logits` prints logits",
-  logit_bias: "logit_bias is not supported; leave the field out",
-  max_completion_tokens: "not supported under this name; use max_tokens",
+/** Names that callers expect elsewhere than they are. */
+const REASONS: Record<string, string> = {
   signal: "belongs in the second argument: create(request, { signal })",
   conversation: "belongs in the second argument: create(request, { conversation })",
 };
 
 /** What numbers a request may name, where a page offers them too. */
 export const REQUEST_LIMITS = {
-  max_tokens: { min: 1, max: 2 ** 24, integer: true },
+  max_tokens: { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true },
   temperature: { min: 0, max: 5 },
 } as const;
 
 export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
 
-const ROLES = [
-  "system",
-  "user",
-  "assistant",
-  "tool",
-] as const satisfies readonly ChatMessage["role"][];
-
 /** Checks a request of chat.completions.create. Throws invalid_argument naming the field. */
 export function checkRequest(value: unknown): CheckedRequest {
-  const given = checkRecord("request", value);
-  checkNames("", given, REQUEST_FIELDS, REFUSED);
+  const known = [...REQUEST_FIELDS, ...OPENAI_FIELDS];
+  const given = readFields("request", value, known, { path: "", reasons: REASONS });
+  checkOpenAiFields(given);
   const number = (
     name: string,
     fallback: number,
@@ -89,6 +79,10 @@ export function checkRequest(value: unknown): CheckedRequest {
     integer = false,
   ): number =>
     given[name] === undefined ? fallback : checkNumber(name, given[name], { min, max, integer });
+  const limit = (name: string): number =>
+    given[name] === undefined
+      ? Number.POSITIVE_INFINITY
+      : checkNumber(name, given[name], REQUEST_LIMITS.max_tokens);
   if (given.n !== undefined && given.n !== 1) {
     throw invalidArgument(
       "n",
@@ -96,15 +90,12 @@ export function checkRequest(value: unknown): CheckedRequest {
       "Send one request per answer.",
     );
   }
-  const stream = given.stream === undefined ? false : checkBoolean("stream", given.stream);
+  const maxTokens = Math.min(limit("max_tokens"), limit("max_completion_tokens"));
   return {
     messages: checkMessages(given.messages),
-    stream,
-    includeUsage: checkStreamOptions(given.stream_options, stream),
-    maxTokens:
-      given.max_tokens === undefined
-        ? undefined
-        : checkNumber("max_tokens", given.max_tokens, REQUEST_LIMITS.max_tokens),
+    stream: given.stream === undefined ? false : checkBoolean("stream", given.stream),
+    includeUsage: checkStreamOptions(given.stream_options),
+    maxTokens: Number.isFinite(maxTokens) ? maxTokens : undefined,
     sampling: {
       temperature:
         given.temperature === undefined
@@ -116,7 +107,7 @@ export function checkRequest(value: unknown): CheckedRequest {
       repetitionPenalty: number("repetition_penalty", 1, 0.01, 10),
       frequencyPenalty: number("frequency_penalty", 0, -2, 2),
       presencePenalty: number("presence_penalty", 0, -2, 2),
-      seed: number("seed", randomSeed(), 0, 2 ** 32 - 1, true),
+      seed: given.seed === undefined ? randomSeed() : checkSeed("seed", given.seed),
     },
     stop: checkStop(given.stop),
     speculative:
@@ -127,64 +118,49 @@ export function checkRequest(value: unknown): CheckedRequest {
   };
 }
 
-const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
-
-function checkMessages(value: unknown): ChatMessage[] {
-  if (!Array.isArray(value) || value.length === 0) {
+function checkStreamOptions(value: unknown): boolean {
+  if (value === undefined) return true;
+  const known = ["include_usage", "include_obfuscation"];
+  const given = readFields("stream_options", value, known);
+  const flag = (name: string): boolean | undefined =>
+    given[name] === undefined ? undefined : checkBoolean(`stream_options.${name}`, given[name]);
+  if (flag("include_obfuscation")) {
     throw invalidArgument(
-      "messages",
-      `must be an array of at least one message, not ${describe(value)}`,
+      "stream_options.include_obfuscation",
+      "is not supported: nothing crosses a network",
+      "Leave the field out.",
     );
   }
-  return value.map((message, index) => {
-    const field = `messages[${index}]`;
-    const given = checkRecord(field, message);
-    checkNames(field, given, ["role", "content"]);
-    const role = checkOneOf(`${field}.role`, given.role, ROLES);
-    if (typeof given.content !== "string") {
-      throw invalidArgument(
-        `${field}.content`,
-        `must be a string, not ${describe(given.content)}`,
-        "Content parts (text, image_url) are not supported; pass plain text.",
-      );
-    }
-    return { role, content: given.content };
-  });
-}
-
-function checkStreamOptions(value: unknown, stream: boolean): boolean {
-  if (value === undefined) return true;
-  const given = checkRecord("stream_options", value);
-  checkNames("stream_options", given, ["include_usage"]);
-  if (!stream) throw invalidArgument("stream_options", "is only allowed with stream: true");
-  return given.include_usage === undefined
-    ? true
-    : checkBoolean("stream_options.include_usage", given.include_usage);
+  return flag("include_usage") ?? true;
 }
 
 function checkStop(value: unknown): string[] {
   if (value === undefined) return [];
-  const list = Array.isArray(value) ? value : [value];
-  if (list.length > 16) throw invalidArgument("stop", `at most 16 strings, not ${list.length}`);
-  return list.map((entry, index) =>
-    checkString(Array.isArray(value) ? `stop[${index}]` : "stop", entry),
-  );
+  return reading("stop", () => {
+    if (!Array.isArray(value)) return [checkString("stop", value)];
+    if (value.length > 16) throw invalidArgument("stop", `at most 16 strings, not ${value.length}`);
+    return Array.from(value, (entry, index) => checkString(`stop[${index}]`, entry));
+  });
 }
 
 export const DEFAULT_CONVERSATION = "default";
+
+/** Options of requests to a server that ask for nothing here: an engine on this machine has nothing to send again. */
+const LABELS = ["maxRetries", "idempotencyKey"];
 
 /** The second argument of create(): where to answer and how to stop. */
 export function checkRequestOptions(value: unknown): {
   signal?: AbortSignal;
   conversation: string;
 } {
-  const given: RequestOptions & Record<string, unknown> =
-    value === undefined ? {} : checkRecord("options", value);
-  checkNames("options", given, ["signal", "conversation"]);
-  if (given.signal !== undefined) checkSignal("options.signal", given.signal);
+  const known = ["signal", "conversation", ...LABELS];
+  const reasons = { timeout: "is not supported; use signal: AbortSignal.timeout(milliseconds)" };
+  const given = isGiven(value) ? readFields("options", value, known, { reasons }) : {};
   const conversation =
     given.conversation === undefined
       ? DEFAULT_CONVERSATION
       : checkString("options.conversation", given.conversation);
-  return given.signal ? { signal: given.signal, conversation } : { conversation };
+  return given.signal === undefined
+    ? { conversation }
+    : { signal: checkSignal("options.signal", given.signal), conversation };
 }

@@ -1,5 +1,5 @@
 import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
-import { BlobSource } from "../formats/blob-source.ts";
+import { BlobSource, isBlob } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { isParted } from "../formats/part-names.ts";
 import { type Download, download } from "./download.ts";
@@ -60,7 +60,7 @@ export async function resolveModel(
     const { blobSources, partsFromFiles } = await severalFiles();
     return partsFromFiles(blobSources(files), options);
   }
-  if (model instanceof Blob) return fromBlob(model, options);
+  if (isBlob(model)) return fromBlob(model, options);
   if (typeof model === "object" && model !== null) {
     if (typeof model.repo !== "string" || typeof model.file !== "string")
       throw invalidArgument("model", "needs repo and file, both strings");
@@ -82,8 +82,8 @@ const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.tes
 
 const isList = (model: ModelSource): model is readonly Blob[] => Array.isArray(model);
 
-function checkFiles(files: readonly unknown[]): Blob[] {
-  if (files.length > 0 && files.every((file) => file instanceof Blob)) return files as Blob[];
+function checkFiles(files: readonly unknown[]): readonly Blob[] {
+  if (files.length > 0 && files.every(isBlob)) return files;
   throw invalidArgument("model", "a list must hold Files or Blobs, one at least");
 }
 

@@ -13,6 +13,28 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
     );
 }
 
+/** By its shape: a File of an iframe or of jsdom is of another class and holds the same. */
+export function isBlob(value: unknown): value is Blob {
+  const blob = value as Blob | null | undefined;
+  return (
+    typeof blob === "object" &&
+    typeof blob?.slice === "function" &&
+    typeof blob.size === "number" &&
+    typeof blob.type === "string"
+  );
+}
+
+/** Some Blobs that are no browser's own have no `arrayBuffer`. */
+function readBlob(blob: Blob): Promise<ArrayBuffer> {
+  if (typeof blob.arrayBuffer === "function") return blob.arrayBuffer();
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as ArrayBuffer);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsArrayBuffer(blob);
+  });
+}
+
 /** The bytes of a File or Blob. */
 export class BlobSource implements ByteSource {
   readonly name: string;
@@ -21,7 +43,7 @@ export class BlobSource implements ByteSource {
 
   constructor(blob: Blob, name?: string) {
     this.#blob = blob;
-    this.name = name ?? (typeof File !== "undefined" && blob instanceof File ? blob.name : "blob");
+    this.name = name ?? ("name" in blob ? String(blob.name) : "blob");
     this.size = blob.size;
   }
 
@@ -34,7 +56,7 @@ export class BlobSource implements ByteSource {
     checkRange(this, offset, length);
     let bytes: ArrayBuffer;
     try {
-      bytes = await this.#blob.slice(offset, offset + length).arrayBuffer();
+      bytes = await readBlob(this.#blob.slice(offset, offset + length));
     } catch (cause) {
       // A File whose file was changed or removed since it was picked.
       throw badModelFile(this.name, "range", offset, "the file can no longer be read", {

@@ -9,9 +9,8 @@ import { fetchOnce } from "./fetch-once.ts";
 
 /** The caller's filters: bytes, a path or a URL. */
 export async function readGivenFilters(
-  given: string | ArrayBuffer | Uint8Array | undefined,
+  given: string | Uint8Array | undefined,
 ): Promise<Uint8Array | undefined> {
-  if (given instanceof ArrayBuffer) return new Uint8Array(given);
   return typeof given === "string" ? readNamed(given) : given;
 }
 

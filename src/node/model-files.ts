@@ -9,7 +9,7 @@ import { hubStatements } from "../fetch/hub-statement.ts";
 import { findModel, MODELS, type ModelEntry } from "../fetch/model-registry.ts";
 import { blobSources, partsFromFiles } from "../fetch/resolve-parts.ts";
 import { sha256OfSource } from "../fetch/sha256-stream.ts";
-import { BlobSource } from "../formats/blob-source.ts";
+import { BlobSource, isBlob } from "../formats/blob-source.ts";
 import { NodeFileSource } from "../formats/node-source.ts";
 import { isParted, isSafetensors, partNames } from "../formats/part-names.ts";
 import { type FetchHooks, fetchOnce } from "./fetch-once.ts";
@@ -33,7 +33,7 @@ export async function resolveNodeModel(
   signal?: AbortSignal,
 ): Promise<NodeModel> {
   if (isList(model)) return fromSources(blobSources(model));
-  if (model instanceof Blob) return readable(new BlobSource(model));
+  if (isBlob(model)) return readable(new BlobSource(model));
   const address = typeof model === "string" ? model : hubUrl(model);
   const notices: string[] = [];
   const hooks = { onProgress, onNotice: (text: string) => void notices.push(text), signal };

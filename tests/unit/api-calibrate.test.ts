@@ -92,7 +92,7 @@ describe("engine.calibrate", () => {
     ["texts: must be a list", { texts: [] }],
     ["texts[1]: must be a string", { texts: ["a", 1] }],
     ["samples: must be", { samples: 0 }],
-    ["seed: must be", { seed: -1 }],
+    ["seed: must be", { seed: -2 }],
     ["keep: must be", { keep: "yes" }],
     ["signal: must be", { signal: {} }],
   ])("refuses bad options: %s", async (message, options) => {
