@@ -86,6 +86,10 @@ export class WinnowError extends Error {
 export const invalidArgument = (field: string, problem: string, hint = ""): WinnowError =>
   new WinnowError("invalid_argument", `${field}: ${problem}`, { hint, details: { field } });
 
+/** Of calls on an engine that is closed, or is closed meanwhile. */
+export const closedError = (): WinnowError =>
+  new WinnowError("closed", "the engine is closed", { hint: "Make a new one with createEngine." });
+
 /** The message of anything thrown, errors of other realms included. */
 export function messageOf(thrown: unknown): string {
   try {

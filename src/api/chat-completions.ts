@@ -13,6 +13,8 @@ import { type CheckedRequest, checkRequest, checkRequestOptions } from "./valida
 /** What answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
 export interface CompletionPort {
   readonly modelName: string;
+  /** Throws closed. */
+  checkOpen(): void;
   complete(
     request: CheckedRequest,
     options: { conversation: string; signal: AbortSignal },
@@ -46,6 +48,7 @@ export class ChatCompletions {
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
     const checked = checkRequest(request);
     const { signal, conversation } = checkRequestOptions(options);
+    this.port.checkOpen();
     const stop = linkedAbort(signal);
     const header = {
       id: newId(),

@@ -1,4 +1,4 @@
-import { WinnowError } from "../errors.ts";
+import { closedError, WinnowError } from "../errors.ts";
 import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
 import { checkString } from "./check.ts";
 import type {
@@ -53,10 +53,15 @@ export class EngineClient implements Engine, CompletionPort {
   /** Of a conversation that has seen nothing. */
   private readonly unused: CacheUsage;
   private nextCall = 1;
-  private closed = false;
+  /** Ends every call that waits for its answer. */
+  private readonly waiting = new Set<(error: unknown) => void>();
+  /** Why there are no more calls. */
+  private ended: { error: unknown } | undefined;
+  private closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, cache: CacheOptions, loaded: Loaded) {
     this.connection = connection;
+    connection.failed.catch((error) => this.end(error));
     this.cacheOptions = cache;
     this.lastInfo = loaded.info;
     this.lastMemory = loaded.figures.memory;
@@ -190,14 +195,24 @@ export class EngineClient implements Engine, CompletionPort {
     return structuredClone(this.lastInfo);
   }
 
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
     try {
       unwrap(await Promise.race([this.connection.port.close(), this.connection.failed]));
     } finally {
       this.connection.end();
+      this.end(closedError());
     }
+  }
+
+  /** No answer comes any more. */
+  private end(error: unknown): void {
+    this.ended ??= { error };
+    for (const leave of this.waiting) leave(error);
   }
 
   private usage(options?: ConversationOptions): CacheUsage {
@@ -248,13 +263,25 @@ export class EngineClient implements Engine, CompletionPort {
     this.lastMemory = figures.memory;
   }
 
+  /** Throws closed, and what the worker died of. */
+  checkOpen(): void {
+    if (this.closing) throw closedError();
+    if (this.ended) throw this.ended.error;
+  }
+
+  /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
   private async call<T>(send: (port: EnginePort) => Promise<Outcome<T>>): Promise<T> {
-    if (this.closed) {
-      throw new WinnowError("closed", "the engine is closed", {
-        hint: "Make a new one with createEngine.",
-      });
+    this.checkOpen();
+    let leave: (error: unknown) => void = () => {};
+    const ended = new Promise<never>((_resolve, reject) => {
+      leave = reject;
+      this.waiting.add(leave);
+    });
+    try {
+      return unwrap(await Promise.race([send(this.connection.port), ended]));
+    } finally {
+      this.waiting.delete(leave);
     }
-    return unwrap(await Promise.race([send(this.connection.port), this.connection.failed]));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { InferenceEngine } from "../engine/engine.ts";
-import { asWinnowError, loadLater, WinnowError } from "../errors.ts";
+import { asWinnowError, closedError, loadLater, WinnowError } from "../errors.ts";
 import { runChat } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
 import type { LearnHooks } from "./learn.ts";
@@ -197,7 +197,7 @@ export class EngineService implements EnginePort {
   close(): Promise<Outcome<null>> {
     return outcome(async () => {
       await this.calibrator?.end();
-      for (const call of this.calls.values()) call.abort();
+      for (const call of this.calls.values()) call.abort(closedError());
       const opened = this.opened;
       this.opened = undefined;
       await this.queue.idle();
@@ -246,9 +246,7 @@ export class EngineService implements EnginePort {
 
   private get engine(): InferenceEngine {
     if (this.opened) return this.opened.engine;
-    throw new WinnowError("closed", "the engine is closed", {
-      hint: "Make a new one with createEngine.",
-    });
+    throw closedError();
   }
 
   private loaded(conversation: string): Loaded {

@@ -36,8 +36,8 @@ export async function* captureHeads(
   const { heads, kvHeads, headDim, layers, hidden } = config;
   const width = (heads + 2 * kvHeads) * headDim;
   const each = hidden + width;
-  const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * each * 4);
   const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
+  const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * each * 4);
   const governed = globalLayers(config);
   const { frequencies } = runner.transformer;
   try {

@@ -8,7 +8,7 @@ import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
-import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
+import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
 import { type KvStorage, scratchBytes } from "../kernels/page-format.ts";
@@ -209,8 +209,7 @@ export class EngineCore {
 
   /** Throws closed once the engine is closed. */
   checkOpen(): void {
-    if (this.closed)
-      throw new WinnowError("closed", "the engine is closed", { hint: "Create a new engine." });
+    if (this.closed) throw closedError();
   }
 
   /**

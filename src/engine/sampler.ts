@@ -50,6 +50,8 @@ export class Sampler {
     answer: readonly number[],
     vocabulary: number,
   ) {
+    // Before anything is allocated, that nobody would free: throws where they are out of range.
+    samplingWords(parameters);
     this.gpu = gpu;
     const { ledger } = gpu;
     const counts = ledger.storage("activations", "token counts", vocabulary * 4);

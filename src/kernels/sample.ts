@@ -15,7 +15,7 @@ export interface SamplingParameters {
   temperature: number;
   /** Most likely tokens kept; 0 = all. */
   topK?: number;
-  /** Probability kept; 1 = all. */
+  /** Probability kept; 1 = all, 0 = the likeliest token alone, as temperature 0. */
   topP?: number;
   /** Least probability, relative to the most likely token's; 0 = off. */
   minP?: number;
@@ -99,7 +99,7 @@ export function samplingWords(parameters: SamplingParameters): Uint32Array<Array
   };
   check(temperature >= 0 && temperature < Infinity, "temperature", "must be a number >= 0");
   check(Number.isInteger(topK) && topK >= 0 && topK < 2 ** 31, "top_k", "must be an integer >= 0");
-  check(topP > 0 && topP <= 1, "top_p", "must be above 0 and at most 1");
+  check(topP >= 0 && topP <= 1, "top_p", "must be between 0 and 1");
   check(minP >= 0 && minP <= 1, "min_p", "must be between 0 and 1");
   check(
     repetitionPenalty > 0 && repetitionPenalty < Infinity,
@@ -118,7 +118,7 @@ export function samplingWords(parameters: SamplingParameters): Uint32Array<Array
   // A distance below the top logit: exact on the CPU, where the GPU's logarithm is not.
   const minPDistance = minP > 0 ? -Math.log(minP) : NO_MIN_P;
   floats.set([
-    temperature,
+    topP === 0 ? 0 : temperature,
     topP,
     minPDistance,
     repetitionPenalty,

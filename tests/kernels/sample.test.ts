@@ -327,7 +327,7 @@ describe("parameters out of range", () => {
     ["temperature", { temperature: -1 }],
     ["temperature", { temperature: Number.NaN }],
     ["top_k", { topK: 1.5 }],
-    ["top_p", { topP: 0 }],
+    ["top_p", { topP: -0.01 }],
     ["top_p", { topP: 1.01 }],
     ["min_p", { minP: -0.1 }],
     ["repetition_penalty", { repetitionPenalty: 0 }],

@@ -300,15 +300,39 @@ describe("a conversation", () => {
     expect(chat.usage()).toEqual(before);
   });
 
-  test("sampling out of range is refused before anything is run", async () => {
+  test("sampling out of range is refused before anything is run or allocated", async () => {
     const chat = fresh();
-    const hot = ask(chat, prompt, { sampling: { temperature: -1 } });
-    await expect(hot).rejects.toEqual(error("invalid_argument", /temperature/));
-    await expect(ask(chat, prompt, { sampling: { topP: 0 } })).rejects.toEqual(
-      error("invalid_argument", /top_p/),
-    );
+    await ask(chat, prompt.slice(0, 1), { maxTokens: 1 });
+    await chat.reset();
+    const before = engine.memory().activations;
+    for (const [sampling, message] of [
+      [{ temperature: -1 }, /temperature/],
+      [{ topP: 1.5 }, /top_p/],
+      [{ seed: 0.5 }, /seed/],
+    ] as const)
+      for (let times = 0; times < 3; times += 1) {
+        const refused = ask(chat, prompt, { sampling });
+        await expect(refused).rejects.toEqual(error("invalid_argument", message));
+      }
     expect(chat.usage().tokensSeen).toBe(0);
+    await chat.reset();
+    expect(engine.memory().activations).toBe(before);
     await ask(chat, prompt, { maxTokens: 1 });
+  });
+
+  test("top_p 0 is the likeliest token at any temperature, and leaves no memory behind", async () => {
+    const chat = fresh();
+    const { answer } = await ask(chat, prompt, { maxTokens: 6 });
+    await chat.reset();
+    const before = engine.memory();
+    for (let times = 0; times < 50; times += 1) {
+      const temperature = [0, 0.7, 5][times % 3]!;
+      const sampling = { topP: 0, temperature, seed: times };
+      expect((await ask(chat, prompt, { maxTokens: 6, sampling })).answer).toEqual(answer);
+      if (times % 7 === 0) await chat.reset();
+    }
+    await chat.reset();
+    expect(engine.memory()).toEqual(before);
   });
 });
 

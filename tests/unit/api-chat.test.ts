@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { EngineClient } from "../../src/api/client.ts";
 import type { ChatCompletionChunk } from "../../src/api/types.ts";
+import { checkEngineOptions } from "../../src/api/validate-engine.ts";
 import { checkRequest } from "../../src/api/validate-request.ts";
 import { WinnowError } from "../../src/errors.ts";
 import { FakeEngine, openFake, serviceOver } from "./api-fake-engine.ts";
@@ -290,20 +292,66 @@ describe("the engine as a whole", () => {
     expect(engine.cache.usage()).toMatchObject({ budget: 512, policy: "q-filters", tokensSeen: 0 });
   });
 
-  it("close aborts what runs; later calls are refused", async () => {
+  it("close ends what runs and what waits with `closed`; later calls are refused", async () => {
     const { engine, fake } = await openFake();
     fake.answer = "x".repeat(500);
-    const running = engine.chat.completions.create({ messages });
-    const failed = expect(running).rejects.toMatchObject({ code: "aborted" });
+    const closed = { code: "closed" };
+    const stream = await engine.chat.completions.create({ messages, stream: true });
+    const ended = [
+      expect(collect(stream)).rejects.toMatchObject(closed),
+      expect(engine.chat.completions.create({ messages })).rejects.toMatchObject(closed),
+      expect(engine.cache.reset()).rejects.toMatchObject(closed),
+      expect(engine.calibrate()).rejects.toMatchObject(closed),
+    ];
     await new Promise((resolve) => setTimeout(resolve, 5));
+    const closing = engine.close();
+    await expect(engine.cache.configure({ budget: 100 })).rejects.toMatchObject(closed);
+    await Promise.all([closing, engine.close(), ...ended]);
     await engine.close();
-    await failed;
-    await engine.close();
-    expect(fake.log).toEqual(["start default", "left default", "close"]);
-    await expect(engine.chat.completions.create({ messages })).rejects.toMatchObject({
-      code: "closed",
+    expect(fake.log.filter((line) => line.endsWith("default"))).toEqual([
+      "start default",
+      "left default",
+    ]);
+    expect(fake.log.at(-1)).toBe("close");
+    const { completions } = engine.chat;
+    await expect(completions.create({ messages })).rejects.toMatchObject(closed);
+    await expect(completions.create({ messages, stream: true })).rejects.toMatchObject(closed);
+    await expect(engine.cache.retention()).rejects.toMatchObject(closed);
+    await expect(engine.cache.fork("default", "b")).rejects.toMatchObject(closed);
+    await expect(engine.stopCalibration()).rejects.toMatchObject(closed);
+    // What was known stays known.
+    expect(engine.memory().total).toBe(18);
+    expect(engine.cache.usage().tokensSeen).toBeGreaterThan(0);
+  });
+
+  it.each<[string, (die: (error: Error) => void) => Promise<unknown>, object]>([
+    ["is ended before it answers", async () => ({ ok: true, value: null }), { code: "closed" }],
+    [
+      "dies",
+      (die) => {
+        die(new WinnowError("internal", "the worker died"));
+        return new Promise(() => {});
+      },
+      { code: "internal", message: "the worker died" },
+    ],
+  ])("no call waits for ever on a worker that %s", async (_name, close, error) => {
+    let die: (error: Error) => void = () => {};
+    const failed = new Promise<never>((_resolve, reject) => {
+      die = reject;
     });
-    await expect(engine.cache.configure({ budget: 100 })).rejects.toMatchObject({ code: "closed" });
+    failed.catch(() => {});
+    const service = serviceOver(new FakeEngine());
+    const port = Object.assign(Object.create(service), {
+      retention: () => new Promise(() => {}),
+      close: () => close(die),
+    });
+    const connection = { port, failed, proxy: <T>(callback: T) => callback, end: () => {} };
+    const options = checkEngineOptions({ model: "fake" });
+    const engine = await EngineClient.open(connection, options, {});
+    const waiting = expect(engine.cache.retention()).rejects.toMatchObject(error);
+    await engine.close().catch(() => {});
+    await waiting;
+    await expect(engine.cache.retention()).rejects.toBeInstanceOf(WinnowError);
   });
 
   it("loading can be aborted", async () => {
