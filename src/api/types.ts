@@ -6,9 +6,16 @@ export type ModelSource =
   | string
   | Blob
   | readonly Blob[]
-  | { repo: string; file: string; revision?: string };
+  | {
+      /** Owner and name of the repository, for example "Qwen/Qwen3-0.6B-GGUF". */
+      repo: string;
+      /** Path of the file in the repository; for a model in parts that of the first one. */
+      file: string;
+      /** Branch, tag or commit. Default "main". */
+      revision?: string;
+    };
 
-/** full = never evict. The others keep `budget` pairs a kv head. */
+/** The rule that decides which pairs are kept. "full" drops nothing; the others keep `budget` pairs per kv head. */
 export type PolicyName =
   | "winnow"
   | "full"
@@ -24,69 +31,87 @@ export type PolicyName =
   | "streaming-llm"
   | "random";
 
-/** How the cache holds keys and values: 2 bytes a value, 1 byte and a scale a vector, or 4 bytes. */
+/** How the cache holds keys and values: 2 bytes per value, 1 byte per value and a scale per vector, or 4 bytes per value. */
 export type KvStorage = "f16" | "q8" | "f32";
 
+/** How much of a chat the cache keeps, and what decides it. */
 export interface CacheOptions {
-  /** Key-value pairs kept per kv head, or "full". Default 512. */
+  /** Key-value pairs that are kept per kv head, as a mean over heads, or "full". Default 512. */
   budget?: number | "full";
-  /** Default "winnow"; without what it needs calibrated another steps in, and `info().notices` says so. */
+  /**
+   * Default "winnow". If the model lacks the calibration that a policy needs, another policy steps in and
+   * `info().notices` says so.
+   */
   policy?: PolicyName;
-  /** Most recent tokens that are never evicted. Default 64, of winnow 24, of lag-kv 128; less in small budgets. */
+  /**
+   * Most recent tokens that are never evicted. Default 24 for "winnow", 128 for "lag-kv", 64 for the others; at most
+   * half of the budget, and a quarter for "lag-kv".
+   */
   window?: number;
   /** First tokens that are never evicted. Default 4. */
   sinks?: number;
-  /** The first so many layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
+  /** How many of the first layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
   wholeLayers?: number;
   /**
-   * Storage of keys and values, chosen when the engine is made. Default "f16", and "f32" once the model is seen
-   * to make keys or values larger than f16 holds; `info().notices` says so.
+   * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
+   * seen to make keys or values larger than f16 holds; `info().notices` says so.
    */
   kv?: KvStorage;
 }
 
-/** Stage of loading; `loaded` and `total` are bytes where the stage moves bytes, else counts. */
+/** How far loading has come. */
 export interface LoadProgress {
   stage: "resolve" | "download" | "verify" | "upload" | "compile" | "ready";
   loaded: number;
   total: number;
 }
 
+/** What `createEngine` takes. */
 export interface EngineOptions {
+  /** Where the model comes from. */
   model: ModelSource;
+  /** The cache of conversations that ask for nothing else. */
   cache?: CacheOptions;
   /** Calibrated filters: a URL, or the bytes of a safetensors file. Default: the model's own in models.json. */
   filters?: string | ArrayBufferLike | ArrayBufferView;
   /** GPU bytes that may be used, weights included. Default: what the adapter allows. */
   memoryLimit?: number;
   /**
-   * "lookup" (default): where an answer repeats what the conversation holds, several tokens are checked in one step;
-   * the answer is the same. "off": one token a step. A request may say otherwise.
+   * "lookup" (default): where an answer repeats what the conversation holds, one step checks several tokens; the answer
+   * is the same. "off": one token per step. A request may say otherwise.
    */
   speculative?: "off" | "lookup";
   /**
-   * How kernels are chosen for this adapter: "fast" (default on GPUs) measures within 2 s at the first load and
-   * remembers, "full" measures more within 30 s; "off" (default on software adapters) goes by the adapter's kind.
+   * How kernels are chosen for this adapter. "fast" (default on GPUs) times a few within 2 s at the first load and
+   * remembers which won; "full" times more of them within 30 s; "off" (default on software adapters) goes by the
+   * adapter's kind.
    */
   tuning?: "off" | "fast" | "full";
   /**
-   * "auto" (default in pages): a model whose policy lacks its calibration learns it once, from text that it writes
-   * itself, while no request runs, and keeps it in this browser. It steps aside for requests within one step, and
-   * asks first where it would take more than three minutes. "off" (default in Node): only `engine.calibrate` does.
-   * Never where `filters` are given.
+   * "auto" (default in pages): a model whose policy lacks its calibration learns it once, while no request runs, from
+   * text that it writes itself, and the browser keeps the result. The calibration steps aside for a request within
+   * one step, and asks first if it would take more than three minutes. "off" (default in Node): only
+   * `engine.calibrate` calibrates. If `filters` are given, nothing begins by itself.
    */
   calibrate?: "auto" | "off";
-  /** What a calibration that begins by itself is at. */
+  /** Is told how a calibration that begins by itself is getting on. */
   onCalibration?: (event: SelfCalibration) => void;
-  /** A tokenizer of @huggingface/transformers in place of the built-in one (Node or in-page engines). */
+  /**
+   * A tokenizer of @huggingface/transformers in place of the built-in one. In a browser the engine then runs in the page
+   * itself, since code cannot be sent to a worker.
+   */
   tokenizer?: ExternalTokenizer;
+  /** Is told how far loading has come. */
   onProgress?: (progress: LoadProgress) => void;
+  /** Stops loading; what has arrived of a download is kept. `createEngine` then rejects with `aborted`. */
   signal?: AbortSignal;
 }
 
 /** The part of a `@huggingface/transformers` tokenizer that Winnow uses. */
 export interface ExternalTokenizer {
+  /** The token ids of `text`. */
   encode(text: string, options?: { add_special_tokens?: boolean }): number[];
+  /** The text of token ids. */
   decode(ids: number[], options?: { skip_special_tokens?: boolean }): string;
 }
 
@@ -196,48 +221,94 @@ export interface ChatCompletionRequest
   messages: readonly ChatMessage[];
 }
 
+/** Why an answer ended: the model said so or a stop string came ("stop"), or `max_tokens` or the positions ran out ("length"). */
 export type FinishReason = "stop" | "length";
 
+/** Tokens and speed of one request. */
 export interface Usage {
+  /** Tokens of the prompt, cached ones included. */
   prompt_tokens: number;
+  /** Tokens of the answer. */
   completion_tokens: number;
+  /** The sum of both. */
   total_tokens: number;
-  prompt_tokens_details: { cached_tokens: number };
+  /** How the prompt divides. */
+  prompt_tokens_details: {
+    /** Tokens of the prompt that the cache had seen, which were not read again. */
+    cached_tokens: number;
+  };
+  /** Figures that OpenAI's API does not have. */
   extra: {
+    /** Prompt tokens per second, cached ones left out. */
     prefill_tokens_per_s: number;
+    /** Answer tokens per second. */
     decode_tokens_per_s: number;
+    /** Seconds from the request to the first token. */
     time_to_first_token_s: number;
   };
 }
 
+/** A piece of a streamed answer, in OpenAI's shape. */
 export interface ChatCompletionChunk {
+  /** The same for all chunks of an answer. */
   id: string;
+  /** What this object is. */
   object: "chat.completion.chunk";
+  /** Seconds since 1970. */
   created: number;
+  /** The request's `model`, else the model's name. */
   model: string;
+  /** One choice. */
   choices: [
     {
+      /** Always 0. */
       index: 0;
-      delta: { role?: "assistant"; content?: string };
+      /** What is new. */
+      delta: {
+        /** On the first chunk. */
+        role?: "assistant";
+        /** The next characters of the answer. */
+        content?: string;
+      };
+      /** On the last chunk: why the answer ended. */
       finish_reason: FinishReason | null;
     },
   ];
+  /** On the last chunk, unless `stream_options.include_usage` is false. */
   usage?: Usage;
 }
 
+/** A whole answer, in OpenAI's shape. */
 export interface ChatCompletion {
+  /** A new one for each answer. */
   id: string;
+  /** What this object is. */
   object: "chat.completion";
+  /** Seconds since 1970. */
   created: number;
+  /** The request's `model`, else the model's name. */
   model: string;
+  /** One choice. */
   choices: [
     {
+      /** Always 0. */
       index: 0;
-      message: { role: "assistant"; content: string; refusal: null };
+      /** The answer; it may be sent back as a part of the next request's `messages`. */
+      message: {
+        /** Whose message it is. */
+        role: "assistant";
+        /** The answer's text. */
+        content: string;
+        /** Always null. */
+        refusal: null;
+      };
+      /** Why the answer ended. */
       finish_reason: FinishReason;
+      /** Always null. */
       logprobs: null;
     },
   ];
+  /** Tokens and speed. */
   usage: Usage;
 }
 
@@ -260,23 +331,25 @@ export interface RequestOptions {
   idempotencyKey?: string | null | undefined;
 }
 
-/** Which conversation a cache call means. Default: the one last used. */
+/** Which conversation a cache call means. */
 export interface ConversationOptions {
+  /** The name that requests give it. Default: the conversation last used. */
   conversation?: string;
 }
 
 /** What a conversation holds and has dropped, and its settings with every default decided. */
 export interface CacheUsage {
+  /** Pairs kept per kv head, as a mean over heads. */
   budget: number | "full";
-  /** The policy in use, which is another than the one asked for where the model lacks its calibration. */
+  /** The policy in use; another one than was asked for, if the model lacks its calibration. */
   policy: PolicyName;
-  /** Most recent tokens that are never evicted: what was asked for, else the policy's own, resolved for this budget. */
+  /** Most recent tokens that are never evicted: what was asked for, else the policy's own for this budget. */
   window: number;
   /** First tokens that are never evicted. */
   sinks: number;
-  /** The first layers that keep every pair. */
+  /** How many of the first layers keep every pair. */
   wholeLayers: number;
-  /** Tokens the conversation has put through the model. */
+  /** Tokens that the conversation has put through the model. */
   tokensSeen: number;
   /** Pairs held now, summed over layers and kv heads. */
   pairsKept: number;
@@ -288,115 +361,184 @@ export interface CacheUsage {
   bytesUncompressed: number;
 }
 
-/** For each token of the conversation: how many of the `heads` (layers x kv heads) still keep it. */
+/** Which tokens of a conversation are still kept, and by how many heads. */
 export interface Retention {
+  /** How many heads there are: layers times kv heads. */
   heads: number;
   /** Text of each token seen, in order. */
   tokens: string[];
-  /** kept[i] in 0..heads. */
+  /** kept[i], from 0 to `heads`: how many heads still keep token i. */
   kept: number[];
 }
 
+/** GPU bytes by purpose. */
 export interface MemoryReport {
-  /** GPU bytes by purpose. */
+  /** The model's matrices. */
   weights: number;
+  /** Pages, page tables and what the policy must know of heads. */
   kv: number;
+  /** What a step computes with. */
   activations: number;
+  /** Buffers for reading back. */
   staging: number;
-  /** Sum of the above: equals what was allocated on the device. */
+  /** The sum: equals what was allocated on the device. */
   total: number;
 }
 
+/** What is loaded, on which adapter, and how it runs. */
 export interface EngineInfo {
+  /** The model, as its file describes it. */
   model: {
+    /** Its name. */
     name: string;
+    /** Its family, by GGUF's name: llama, qwen3, gemma3 and so on. */
     architecture: string;
+    /** How many weights it has. */
     parameters: number;
+    /** How many positions it was trained for, in tokens. */
     contextLength: number;
+    /** Size of its file. */
     bytes: number;
+    /** Hash of its file, in lower-case hex. */
     sha256: string;
   };
+  /** The adapter, in WebGPU's words. */
   adapter: {
+    /** Who made it. */
     vendor: string;
+    /** Its generation. */
     architecture: string;
+    /** Its model, if the browser tells. */
     device: string;
+    /** Its name, if the browser tells. */
     description: string;
+    /** Whether it is a software adapter on the processor. */
     fallback: boolean;
   };
+  /** WebGPU features in use. */
   features: string[];
   /** Kernel name -> variant in use. */
   kernels: Record<string, string>;
-  /** How the kernels of the weight products were chosen, and what each took where that was measured. */
+  /** How the kernels of the weight products were chosen. */
   tuning: {
+    /** What `createEngine` was asked for. */
     mode: "off" | "fast" | "full";
+    /** Whether the adapter's kind decided, a measurement of this load, or one that was remembered. */
     source: "adapter" | "measured" | "remembered";
-    plan: { row: string; tile: string };
-    timings: readonly { variant: string; ms: number }[];
+    /** The kernels that were chosen. */
+    plan: {
+      /** For one row of activations. */
+      row: string;
+      /** For many rows. */
+      tile: string;
+    };
+    /** What each kernel took; empty if nothing was measured. */
+    timings: readonly {
+      /** The kernel. */
+      variant: string;
+      /** Milliseconds. */
+      ms: number;
+    }[];
+    /** How long measuring took. */
     seconds: number;
   };
-  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  /** Default for requests that do not set `speculative`; "off" also if the model's shape rules guesses out. */
   speculative: "off" | "lookup";
   /** Storage of keys and values. */
   kv: KvStorage;
-  /** Things the user should know, e.g. a fallback policy. */
+  /** What the user should know and is no error: that another policy stepped in, for example. */
   notices: string[];
 }
 
-/** What a calibration reads, and what becomes of it. */
+/** What a calibration reads, and where its result goes. */
 export interface CalibrateOptions {
-  /** Texts of `samples` tokens or more in all. Default: text that the model writes itself, from prompts of ours. */
+  /** Texts of `samples` tokens or more in all. Default: text that the model writes itself. */
   texts?: readonly string[];
-  /** Queries a head. Default 3,000, or 1,024 where the model writes its own text. */
+  /** Queries sampled per head. Default 3,000, or 1,024 if the model writes its own text. */
   samples?: number;
-  /** Of the sampling, and of the model's own text. Default 0. */
+  /** Seed of the sampling, and of the model's own text. Default 0. */
   seed?: number;
-  /** Kept in this browser (in Node: on this disk) and found again by the next createEngine. Default true. */
+  /** Keeps the result in this browser (in Node: on this disk) for the next `createEngine`. Default true. */
   keep?: boolean;
+  /** Is told how far the calibration has come. */
   onProgress?: (progress: CalibrateProgress) => void;
   /** Stops within one prompt chunk or one head; nothing changes then. */
   signal?: AbortSignal;
 }
 
-/**
- * "writing": tokens of the model's own text; "queries": rows read, summed over layers; "filters": layers
- * solved; "install": the result is put in use.
- */
+/** How far a calibration has come. */
 export interface CalibrateProgress {
+  /**
+   * "writing": the model writes text; "queries": texts are read; "filters": heads are solved; "install": the result
+   * is put in use.
+   */
   stage: "writing" | "queries" | "filters" | "install";
+  /** What is done of `total`: tokens written, rows read summed over layers, or layers solved. */
   loaded: number;
+  /** All that this stage has to do. */
   total: number;
 }
 
-/** What a calibration that begins by itself is at. */
+/** How a calibration that begins by itself is getting on. */
 export type SelfCalibration =
-  /** For requests to end, and a while longer. */
-  | { state: "waiting" }
-  | { state: "running"; progress: CalibrateProgress }
-  /** It would take that long, and is left to `engine.calibrate`. */
-  | { state: "asking"; seconds: number }
-  /** By `engine.stopCalibration`: it does not begin by itself again for this model. */
-  | { state: "stopped" }
-  | { state: "done"; result: CalibrationResult }
-  | { state: "failed"; message: string };
+  | {
+      /** It waits for requests to end, and two seconds longer. */
+      state: "waiting";
+    }
+  | {
+      /** It runs. */
+      state: "running";
+      /** How far it has come. */
+      progress: CalibrateProgress;
+    }
+  | {
+      /** It would take more than three minutes, so it is left to `engine.calibrate`. */
+      state: "asking";
+      /** How long it would take. */
+      seconds: number;
+    }
+  | {
+      /** `engine.stopCalibration` was called: it does not begin by itself again for this model. */
+      state: "stopped";
+    }
+  | {
+      /** It is done, and in use. */
+      state: "done";
+      /** What it has found. */
+      result: CalibrationResult;
+    }
+  | {
+      /** It failed; chats go on as before. */
+      state: "failed";
+      /** What went wrong. */
+      message: string;
+    };
 
+/** What a calibration has found. */
 export interface CalibrationResult {
   /** Layers that the budget governs. */
   layers: number;
+  /** Kv heads per layer. */
   kvHeads: number;
+  /** Dimensions of a head. */
   headDim: number;
-  /** Queries a head that were used, of `tokens` that were read. */
+  /** Queries per head that were used. */
   samples: number;
+  /** Tokens that were read. */
   tokens: number;
-  /** [layers][kvHeads]: the filter's part of the queries' summed squares. */
+  /** [layers][kvHeads]: the filter's share of the queries' summed squares, from 0 to 1. */
   explained: number[][];
-  /** A safetensors file, as `filters` of createEngine and `winnow --filters` take it. */
+  /** A safetensors file, as `filters` of `createEngine` and `winnow --filters` take it. */
   file: Uint8Array<ArrayBuffer>;
-  /** Whether the next createEngine will find it. */
+  /** Whether the next `createEngine` will find it. */
   kept: boolean;
 }
 
+/** A model that is loaded, and its conversations. Every error that a method throws is a `WinnowError`. */
 export interface Engine {
+  /** Answers, in OpenAI's shapes. */
   readonly chat: {
+    /** As in OpenAI's client. */
     readonly completions: {
       create(
         request: ChatCompletionRequest & { stream: true },
@@ -412,11 +554,16 @@ export interface Engine {
       ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
     };
   };
+  /** The cache of each conversation. */
   readonly cache: {
-    /** Synchronous: the figures of the last token. */
+    /** The figures of the last token, and the settings in force. Synchronous. */
     usage(options?: ConversationOptions): CacheUsage;
-    /** Takes effect before the next token, also while an answer streams. */
+    /**
+     * Changes the settings that are named, before the next token, also while an answer streams. A smaller budget evicts at
+     * once and frees pages. Resolves once it is in force. Throws invalid_argument, out_of_memory.
+     */
     configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage>;
+    /** How many heads still keep each token. */
     retention(options?: ConversationOptions): Promise<Retention>;
     /** Forgets the conversation and frees its pages. */
     reset(options?: ConversationOptions): Promise<void>;
@@ -424,13 +571,16 @@ export interface Engine {
     fork(from: string, to: string): Promise<void>;
   };
   /**
-   * Learns the filters of this model, and what other policies need, and puts them in use: conversations go
-   * on, and are read again on their next turn. Throws invalid_argument (texts too short), aborted, busy.
+   * Learns what policies must know of this model and puts it in use. Conversations go on, and are read again on their
+   * next turn. Throws invalid_argument (texts too short), aborted, busy (another calibration runs).
    */
   calibrate(options?: CalibrateOptions): Promise<CalibrationResult>;
-  /** Stops one that began by itself, or would: also at the next load of this model. */
+  /** Ends a calibration that began by itself; none begins by itself again for this model, also at later loads. */
   stopCalibration(): Promise<void>;
+  /** GPU bytes by purpose, as allocated now. */
   memory(): MemoryReport;
+  /** What is loaded, on which adapter, and how it runs. */
   info(): EngineInfo;
+  /** Ends the worker and frees everything; requests that run end with `closed`. */
   close(): Promise<void>;
 }
