@@ -37,7 +37,7 @@ interface Kept {
 
 /**
  * A sample of sequences (Vitter's algorithm R over whole sequences, seeded) with what attention needs:
- * 2 x L x T x G x D values a sequence, bounded whatever the length of the texts. Layers share the choice.
+ * 2 x L x T x G x D values per sequence, bounded whatever the length of the texts. Layers share the choice.
  */
 export class AttentionSample {
   private readonly shape: SourceShape;

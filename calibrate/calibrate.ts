@@ -8,7 +8,7 @@ import { NormStatistics } from "./norm-statistics.ts";
 import type { QueryBatch, QuerySource } from "./query-source.ts";
 import { RowReservoir } from "./sampling.ts";
 
-/** The reference samples 3,000 queries a head; results are flat from about 1,000. */
+/** The reference samples 3,000 queries per head; results are flat from about 1,000. */
 export const DEFAULT_SAMPLES = 3000;
 
 export interface CalibrationProgress {
@@ -19,13 +19,13 @@ export interface CalibrationProgress {
 }
 
 export interface CalibrationOptions {
-  /** Queries a head. Default 3,000. */
+  /** Queries per head. Default 3,000. */
   samples?: number;
   /** Seed of the sampling. Default 0. */
   seed?: number;
   /** Also measures how far filters depend on the sample. Default false. */
   agreement?: boolean;
-  /** Also the queries' covariances, D x D values a head. Default true. */
+  /** Also the queries' covariances, D x D values per head. Default true. */
   covariance?: boolean;
   /** Awaited between layers and heads. Default: lets other work of the thread run. */
   pause?: () => Promise<void>;

@@ -3,7 +3,7 @@ import type { QueryBatch, SourceShape } from "./query-source.ts";
 
 /** Of an all but zero value: its logarithm must stay finite. */
 const SMALLEST_NORM = 1e-20;
-/** Sums a head: of |k|, its square, ln |v|, its square. */
+/** Sums per head: of |k|, its square, ln |v|, its square. */
 const SUMS = 4;
 
 /** Running mean and standard deviation of |k| and of ln |v| a kv head, over every token seen. */

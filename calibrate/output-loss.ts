@@ -3,7 +3,7 @@ import type { HeadSequence, ScoredHead } from "./head-sequence.ts";
 import type { SourceShape } from "./query-source.ts";
 import { FEATURES, SINKS, scoreFeatures } from "./score-features.ts";
 
-/** Pairs a kv head at which the loss is measured. */
+/** Pairs per kv head at which the loss is measured. */
 export const LOSS_BUDGETS: readonly number[] = [
   32, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024,
 ];

@@ -18,7 +18,7 @@ export const escapeHtml = (text: string): string =>
 
 type Format = (value: number) => string;
 
-/** A cell a head, layers from left to right: the fuller the colour, the higher the value. */
+/** A cell per head, layers from left to right: the fuller the colour, the higher the value. */
 export function headGrid(
   values: readonly (readonly number[])[],
   { lowest, highest, format }: { lowest: number; highest: number; format: Format },
@@ -102,7 +102,7 @@ export function bandChart(
   ]);
 }
 
-/** A dot a head. */
+/** A dot per head. */
 export function scatterChart(points: readonly (readonly [number, number])[], axes: Axes): string {
   const plot = new Plot(
     points.map(([x]) => x),

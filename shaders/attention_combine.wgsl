@@ -1,7 +1,7 @@
 // Joins the splits of attention_decode: out = sum_s e^(m_s - m) acc_s / sum_s e^(m_s - m) l_s.
 // Needs: HEAD_DIM, MAX_SPLITS (a multiple of 8); loops written out by unroll: n < 8.
 // Workgroups: (H, M), 64 threads, one a dimension (or several). Nothing but latency counts here: splits * (D + 2) * 4
-// bytes a head. Each m_s and l_s is read by one thread, into workgroup memory; then 8 splits are on their way at once,
+// bytes per head. Each m_s and l_s is read by one thread, into workgroup memory; then 8 splits are on their way at once,
 // so that a dimension waits for 1 + splits / 8 loads, not for 3 a split. Sums are taken in the splits' order, as in
 // lib/joined_input.
 

@@ -7,7 +7,7 @@
 // (COLUMNS threads) goes on with an online softmax of its own; parts are joined once, at the end. Split s takes
 // tiles s, s + splits, ... and leaves (max, sum, acc[D]) a head for attention_combine. Slots need no order: all
 // of them are in the past.
-// Bytes: a key and a value a slot and kv head (4 D in f16), each read once. Flops: 4 D GROUP a slot. Two barriers a tile.
+// Bytes: a key and a value per slot and kv head (4 D in f16), each read once. Flops: 4 D GROUP per slot. Two barriers per tile.
 // Workgroup memory: 256 max(KEYS GROUP, 8) + 4 PARTS GROUP (KEYS + 1) bytes (4 KiB at D 64, GROUP 3; at most
 // 10 KiB). Registers: 16 OCTETS GROUP f32 of queries and sums (96 at GROUP 3, 128 at most), about as many again.
 

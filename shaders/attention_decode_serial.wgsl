@@ -1,4 +1,4 @@
-// attention_decode for CPU adapters: 4 invocations a workgroup, each with its own run of slots. Same bindings,
+// attention_decode for CPU adapters: 4 invocations per workgroup, each with its own run of slots. Same bindings,
 // same workgroups (splits, G, M); of the splits every fourth workgroup works, with 4 partials.
 // Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, GROUP (H / G), LANES, PASSES (QUERIES * PASSES >= GROUP),
 // lib/attend for `pages`, lib/remainder and lib/attend_remainder.

@@ -11,9 +11,9 @@
 // chunk follow one another: row r of the chunk is row rows[0].block_row + r of the block.
 // Bytes: a key and a value (4 D in f16) a kv head and QUERIES queries, from the second level of cache; flops: 4 D a
 // (query, key), so 8 a byte in f16 at 8 queries. Of 100 instructions about 60 multiply and add, 13 unpack, the rest is
-// softmax and exchange (34 words of workgroup memory an invocation and key).
-// At M 128, 3 query heads a kv head and G 3: 144 workgroups of 8 subgroups of 32. Registers: 64 f32 of queries and 64 of
-// sums an invocation whatever D is, about 190 in all: one workgroup a core of 64 K registers, whose subgroups wait for
+// softmax and exchange (34 words of workgroup memory per invocation and key).
+// At M 128, 3 query heads per kv head and G 3: 144 workgroups of 8 subgroups of 32. Registers: 64 f32 of queries and 64 of
+// sums per invocation whatever D is, about 190 in all: one workgroup per core of 64 K registers, whose subgroups wait for
 // their loads together; two barriers a PARTS keys (32 at D 64).
 // Workgroup memory: 4 QUERIES (WORKGROUP + 1 + 2 PARTS) bytes: 10 KiB at D 64, 12.1 KiB at most (D 32).
 

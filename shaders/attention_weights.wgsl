@@ -2,7 +2,7 @@
 // of each query head, left at the position of each token. retained_mass adds it up.
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), WORKGROUP (a power of two); lib/page_slots for `pages`, read by words.
 // Workgroups: (H). Bytes: a key a slot and query head; 2 D flops each and an exp. For evaluation, once in dozens of
-// steps: one workgroup a head leaves most of a GPU idle, and does no harm there.
+// steps: one workgroup per head leaves most of a GPU idle, and does no harm there.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;

@@ -2,7 +2,7 @@
 // tied head's own layout). One invocation a block of 32 weights. A token past the vocabulary
 // writes nothing.
 // Per token: E weights read, 4E bytes written. No reuse: bound by memory, and negligible.
-// Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks a row), COLS4 (E / 4), SCALE.
+// Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks per row), COLS4 (E / 4), SCALE.
 
 struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 struct EmbedShape { rows: u32, first_row: u32, a: u32, b: u32 }

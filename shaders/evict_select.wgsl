@@ -6,7 +6,7 @@
 // Survivors keep their slot; those without one (rows of the chunk, slots beyond a lowered capacity) get the
 // free slots, both in index order. The moves are carried out by kv_move.
 //
-// One workgroup a kv head, of THREADS (16 or more): software adapters take long to compile workgroup memory.
+// One workgroup per kv head, of THREADS (16 or more): software adapters take long to compile workgroup memory.
 // Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` and `chunk`, lib/eviction.wgsl,
 // lib/ordered.wgsl.
 

@@ -1,7 +1,7 @@
 // Takes appends back, the newest first: puts what kv_save noted into slots and remainders again. Page tables are not read
 // for counts, which are the host's to set: where a row had a free slot there is nothing else to do.
 // Needs: lib/paging, lib/page_slots for `pages`, lib/slot_words; LOG_STRIDE (words of the log a row), WORKGROUP.
-// Workgroups: (G). Bytes: a slot a row, read and written.
+// Workgroups: (G). Bytes: a slot per row, read and written.
 
 const NO_SLOT = 0xffffffffu;
 

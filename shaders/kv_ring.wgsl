@@ -1,7 +1,7 @@
 // Takes a prompt chunk into the ring of a layer with a sliding window: row r goes to slot position % capacity,
 // where it replaces what has left the window. Of a chunk longer than the ring only the last rows are taken.
 //
-// Grid: (workgroups that share the rows, G). Bytes: a slot a row and kv head, read and written.
+// Grid: (workgroups that share the rows, G). Bytes: a slot per row and kv head, read and written.
 // Needs lib/paging.wgsl, lib/eviction.wgsl, lib/take_row.wgsl and what that needs.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

@@ -11,10 +11,10 @@
 // A score is final. Ranked anew are the chunks in which some pair has none, and all of them where the scores are
 // another policy's, or as long as nothing was evicted: until then the text may have been taken back.
 //
-// Needs: HEAD_DIM (at most 512), PAGE_SLOTS, WORKGROUP (128), LAG (most tokens a chunk; at most WORKGROUP);
+// Needs: HEAD_DIM (at most 512), PAGE_SLOTS, WORKGROUP (128), LAG (most tokens per chunk; at most WORKGROUP);
 // lib/candidates_*. Workgroups: (any, G, rows of a step, or 1): of a head's chunks each takes every so many-th.
 // Bytes: a chunk's pairs once and the next one's once; positions and scores of all candidates once or twice a chunk.
-// Flops: 10 D a pair. Bound by latency. Workgroup memory: 80 WORKGROUP + 20 LAG (13 KiB).
+// Flops: 10 D per pair. Bound by latency. Workgroup memory: 80 WORKGROUP + 20 LAG (13 KiB).
 
 const NONE = 0xffffffffu;
 const UNRANKED = 1.0; // the lowest score of a pair that has none

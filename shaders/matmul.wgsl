@@ -4,7 +4,7 @@
 // of weights (5 operations each) and does 256 multiply-adds: 512 flops for 128 bytes of x and 20 of
 // q4 weights. Neighbouring invocations share x (in quads they load two vectors each and swap, else by broadcast) but
 // read W a tile apart, from cache lines they use up within a block or two. About 150 registers an invocation at 8x8: a
-// quarter of a GPU's full occupancy, with 64 independent sums an invocation to hide latency.
+// quarter of a GPU's full occupancy, with 64 independent sums per invocation to hide latency.
 // In a quad a lane's sum of row R is that of row R ^ lane, in four rows: W is its own, so no sum changes its order.
 // The loop over four columns stays a loop: unrolled to 32 columns SwiftShader took minutes to
 // compile an 8x8 tile. Measured (tests/bench/matmul.mjs, 8x8, M 64 and 128, SwiftShader, two cores): 3.5 to 5 GFLOPS

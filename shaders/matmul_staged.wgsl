@@ -1,9 +1,9 @@
-// y = epilogue(x W^T + bias) for GPUs: TILE_M rows of x by TILE_N rows of W a workgroup, 4 x 4 outputs an invocation, out
+// y = epilogue(x W^T + bias) for GPUs: TILE_M rows of x by TILE_N rows of W per workgroup, 4 x 4 outputs per invocation, out
 // of workgroup memory: DEPTH blocks of 32 columns of both are staged at a time, W unpacked once for TILE_M rows. The
 // columns of a stage are divided among SLICES groups of invocations, whose sums are joined at the end, in order.
 // matmul.wgsl has no barriers but one invocation for a whole K: right where a core runs one (CPUs), or where workgroup
 // memory is no nearer than the cache. Here a row's sums are in one order whatever M is.
-// Bytes a workgroup: TILE_M 4 K of x, TILE_N K / 32 blocks of W (20 bytes in q4), so the matrix is read M / TILE_M times
+// Bytes per workgroup: TILE_M 4 K of x, TILE_N K / 32 blocks of W (20 bytes in q4), so the matrix is read M / TILE_M times
 // and x N / TILE_N times, from the second level of cache. Flops: 2 TILE_M TILE_N K; per 4 columns an invocation reads
 // 8 vectors of workgroup memory for 128 flops, which binds it (an 8 x 8 tile would halve that at twice the registers).
 // Workgroups and subgroups of 32 at M 128, SmolLM2's N of 576, 960, 3,072 (register tiles 8x8/32: 48, 64, 192 of one):
@@ -14,7 +14,7 @@
 // Workgroup memory: at most 16 KiB, in vectors of 16 bytes. Row r's vector k lies at k ^ key(r) of its row, so that 8
 // neighbours, who read one column of 8 rows (or pairs of rows) of W, meet 8 different groups of 4 banks, as they do
 // when they write. Registers: 16 sums, 8 vectors, and the next stage, which is on its way while this one is multiplied.
-// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS (blocks a row), COLS4
+// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS (blocks per row), COLS4
 // (K / 4), TILE_M, TILE_N (a multiple of 32), DEPTH, SLICES; loops written out by unroll: m < 4, n < 4, i < vectors of x
 // and v < vectors of W that an invocation stages.
 

@@ -1,13 +1,13 @@
 // y = epilogue(norm(x) W^T + bias) for a few rows of x (TILE_M, 1 to 4, a workgroup): K split over 16 lanes, two
-// rows of W a lane, 16 rows a workgroup of 128. x is staged in workgroup memory in tiles of 512, so
+// rows of W per lane, 16 rows per workgroup of 128. x is staged in workgroup memory in tiles of 512, so
 // any K works; NORM multiplies it by the norm's gain on the way in, and the sum of squares gathered
 // there scales the result.
-// Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x a row; 2 flops a weight and row:
+// Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x per row; 2 flops per weight and row:
 // bound by memory. x from workgroup memory without bank
 // conflicts. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
 // Needs: lib/product, weights_<layout>; batch, shape, y, streams, gain_of, input_vec (x[row][4k .. 4k + 3]: as it
 // lies there, or lib/joined_input); const
-// ROW_BLOCKS (blocks a row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
+// ROW_BLOCKS (blocks per row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
 
 const LANES = 16u;
 const THREADS = 128u;

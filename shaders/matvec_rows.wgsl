@@ -5,7 +5,7 @@
 // Lanes of a quad load two vectors of a block of x each (lib/quad): by processor time 1.17 times as fast on SwiftShader.
 // Per block and row of W: 24 bytes of q4 with f32 scales, 64 flops; x (128 bytes) from cache. Bound
 // by arithmetic and by SwiftShader's lane-by-lane loads while W fits the cache, by memory past it.
-// A GPU would read it uncoalesced, with 12 rows an invocation: there matvec takes its place.
+// A GPU would read it uncoalesced, with 12 rows per invocation: there matvec takes its place.
 // Measured (3072 x 576 in q4, SwiftShader, two cores, GFLOPS): shifts and half scales 1.3, masks in
 // place of shifts 1.9 to 2.1, f32 scales 2.9, 12 rows in place of 8 3.1 to 3.7 (4 rows 2.5, 16 rows
 // 2.5 to 3.5). Slower than masks: magic-number floats 1.2, vec4 sums 2.3, fma 2.2.

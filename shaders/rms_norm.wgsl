@@ -1,4 +1,4 @@
-// RMSNorm: y[m] = x[first + m] * gain * rsqrt(mean(x[first + m]^2) + epsilon). One workgroup a row;
+// RMSNorm: y[m] = x[first + m] * gain * rsqrt(mean(x[first + m]^2) + epsilon). One workgroup per row;
 // the sum of squares by lib/reduce. Used before matmul; matvec folds its own. With ADD, y[m] += the same:
 // a norm after a block, before the residual.
 // Per row: 4E bytes read twice (the second time from cache), 4E written; 4E flops: bound by memory.

@@ -1,7 +1,7 @@
 // Repetition, frequency and presence penalties; the highest logit that each thread saw.
 //
 // Output: f32 bits [V] of the logits after penalties, then for each thread (highest as f32 bits, its index).
-// One workgroup a block of BLOCK logits. No barrier: software adapters pay dearly for a workgroup that has one.
+// One workgroup per block of BLOCK logits. No barrier: software adapters pay dearly for a workgroup that has one.
 // Needs lib/sampling.wgsl, BLOCK.
 
 @group(0) @binding(0) var<uniform> sampling: Sampling;

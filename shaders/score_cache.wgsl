@@ -1,5 +1,5 @@
 // Scores of all candidates of an eviction anew: scores that change with time, with what else is cached, or
-// with the policy. One workgroup a kv head (and row of a step); scores are left where the candidates are.
+// with the policy. One workgroup per kv head (and row of a step); scores are left where the candidates are.
 //
 // A score is what queries will look for: a sum of features times the head's coefficients (cache/policies), dot products
 // with its calibrated vectors, norms, age, and -cos(key, mean of the unit keys of all candidates), KeyDiff (arXiv

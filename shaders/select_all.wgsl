@@ -1,7 +1,7 @@
 // What evict_select says where nothing has to go: every row of the chunk stays, in the next free slots, in order.
 // A first prompt needs no more, and this compiles in a tenth of its time.
 //
-// One workgroup a kv head, which must have room. 8 bytes a row written, nothing of the chunk read.
+// One workgroup per kv head, which must have room. 8 bytes per row written, nothing of the chunk read.
 // Needs lib/paging.wgsl, lib/eviction.wgsl.
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

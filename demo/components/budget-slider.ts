@@ -8,7 +8,7 @@ import { formatCount } from "../format.ts";
 import { BUDGETS, budgetStep } from "../policies.ts";
 import { controls } from "../styles/controls.ts";
 
-/** Cache budget in pairs a head, on a log scale; it acts while the model talks. */
+/** Cache budget in pairs per head, on a log scale; it acts while the model talks. */
 @customElement("budget-slider")
 export class BudgetSlider extends LitElement {
   static override styles = [
@@ -80,7 +80,7 @@ export class BudgetSlider extends LitElement {
   protected override render(): TemplateResult {
     const { budget } = this.settings;
     const step = budgetStep(budget);
-    const text = budget === "full" ? "no limit" : `${formatCount(budget)} pairs a head`;
+    const text = budget === "full" ? "no limit" : `${formatCount(budget)} pairs per head`;
     return html`<div class="head">
         <label for="budget">Cache budget</label>
         <output class="num" for="budget" aria-live="off" data-testid="budget-value">${text}</output>

@@ -29,7 +29,7 @@ export class CacheFigures extends LitElement {
   ];
 
   @property({ attribute: false }) usage: CacheUsage | null = null;
-  /** Tokens a second while an answer streams, else null. */
+  /** Tokens per second while an answer streams, else null. */
   @property({ attribute: false }) liveRate: number | null = null;
   /** Of the answer under way. */
   @property({ attribute: false }) firstTokenS: number | null = null;

@@ -128,7 +128,7 @@ export class CachePanel extends LitElement {
     if (this.info === null) return nothing;
     const { adapter, notices } = this.info;
     const shown = adapter.fallback
-      ? ["Running on a software adapter: expect a few tokens a second.", ...notices]
+      ? ["Running on a software adapter: expect a few tokens per second.", ...notices]
       : notices;
     if (shown.length === 0) return nothing;
     return html`<ul class="small" aria-label="Notices" data-testid="notices">

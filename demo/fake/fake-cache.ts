@@ -1,7 +1,7 @@
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
 import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
 
-/** The default model's shape: 30 layers, 3 kv heads, 64 values a head, f16. */
+/** The default model's shape: 30 layers, 3 kv heads, 64 values per head, f16. */
 const HEADS = 90;
 const LAYER_HEADS = 3;
 const PAIR_BYTES = 2 * 64 * 2;

@@ -33,7 +33,7 @@ export class CacheStore extends Store {
   info: EngineInfo | null = null;
   retention: Retention | null = null;
   history: readonly KvSample[] = [];
-  /** Tokens a second just now; null outside an answer. */
+  /** Tokens per second just now; null outside an answer. */
   liveRate: number | null = null;
   refusal: Refusal | null = null;
   /** What is in force, as the engine says. */

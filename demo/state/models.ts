@@ -99,7 +99,7 @@ export async function probeGpu(): Promise<GpuProbe> {
     ? {
         available,
         state: "software",
-        text: `WebGPU on a software adapter (${name}): it works, a few tokens a second`,
+        text: `WebGPU on a software adapter (${name}): it works, a few tokens per second`,
       }
     : { available, state: "ready", text: `WebGPU ready: ${name}` };
 }

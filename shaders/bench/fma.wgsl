@@ -1,6 +1,6 @@
 // Roofline, arithmetic: the most f32 multiply-adds the adapter does. Eight independent chains of vec4 fma an
 // invocation, so that latency is hidden, and no memory but one word written at the end.
-// 64 invocations a workgroup, ROUNDS * 64 fma = ROUNDS * 128 flops each.
+// 64 invocations per workgroup, ROUNDS * 64 fma = ROUNDS * 128 flops each.
 
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 

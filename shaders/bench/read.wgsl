@@ -1,7 +1,7 @@
-// Roofline, memory: the most bytes a second the adapter reads from a buffer that fits no cache. Each invocation
+// Roofline, memory: the most bytes per second the adapter reads from a buffer that fits no cache. Each invocation
 // sums READS vec4, either a run of its own (CONTIGUOUS: what a CPU adapter likes) or every STRIDE-th, so that
 // neighbours read neighbours (what a GPU likes); the better of the two counts.
-// 64 invocations a workgroup, READS * 16 bytes each.
+// 64 invocations per workgroup, READS * 16 bytes each.
 
 @group(0) @binding(0) var<storage, read> data: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;

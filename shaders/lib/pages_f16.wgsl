@@ -1,4 +1,4 @@
-// Pages of f16 pairs: 2 bytes a value, no scales. Values beyond 65,504 are cut to it.
+// Pages of f16 pairs: 2 bytes per value, no scales. Values beyond 65,504 are cut to it.
 // Needs lib/octet.wgsl; the binding `source`: array<source_unit>, or array<u32> in the parts for words.
 
 alias source_unit = vec4<u32>;

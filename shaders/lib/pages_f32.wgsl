@@ -1,4 +1,4 @@
-// Pages of f32: 4 bytes a value, exact, no scales. An octet is two units.
+// Pages of f32: 4 bytes per value, exact, no scales. An octet is two units.
 // Needs lib/octet.wgsl; the binding `source`: array<source_unit>, or array<u32> in the parts for words.
 
 alias source_unit = vec4<u32>;

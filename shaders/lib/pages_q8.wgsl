@@ -1,4 +1,4 @@
-// Pages of signed bytes: 1 byte a value, and a word of scales a slot. Of a vector x with largest magnitude m
+// Pages of signed bytes: 1 byte per value, and a word of scales per slot. Of a vector x with largest magnitude m
 //   scale = m / 127, rounded up to bfloat16: 8 bits of f32's range, so no key is too large or too small
 //   code  = x / scale, rounded to nearest, ties to even, within +-127;   x is read as scale * code
 // Scales are read apart from codes, so that they multiply sums, not their terms.

@@ -1,6 +1,6 @@
 // Invocations that all need the same values, in fours: lane l loads every fourth of them and takes the others out of its
 // neighbours' registers. For CPU adapters, where an invocation is a lane of SIMD and memory is read lane by lane, with
-// a branch a word: in SwiftShader a vec4 costs about 180 instructions to load and 4 to swap.
+// a branch per word: in SwiftShader a vec4 costs about 180 instructions to load and 4 to swap.
 // What lane l calls its value R is the one that lane l ^ R loaded: value l ^ R. Numbers that it counts by R (registers,
 // outputs) are therefore those of l ^ R, and `total` takes the same sum in every lane, to the bit.
 // Needs all four lanes wherever it is called. lib/quad_alone is the same for one invocation by itself.

@@ -1,5 +1,5 @@
 // The parts of a candidate's score, for score_cache (the first alone) and, with JOINED, for score_parts (all four).
-// Needs: lib/score_pairs, lib/score_spread, lib/score; QUERIES (expected queries a head, at least 1); what is used: MOVING,
+// Needs: lib/score_pairs, lib/score_spread, lib/score; QUERIES (expected queries per head, at least 1); what is used: MOVING,
 // PAIR_NORM, QUADRATIC, VALUE, NOVELTY, JOINED. Loops written out by unroll: e < QUERIES.
 
 const FILTER = VECTORS;                   // [D]

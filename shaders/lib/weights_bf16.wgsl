@@ -1,4 +1,4 @@
-// bf16: the upper halves of f32 in file order. 64 bytes a block of 32. Exact.
+// bf16: the upper halves of f32 in file order. 64 bytes per block of 32. Exact.
 // Needs: quants: array<vec2<u32>>.
 
 struct Block { at: u32 }

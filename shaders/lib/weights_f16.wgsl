@@ -1,4 +1,4 @@
-// f16: halves in file order. 64 bytes a block of 32. Exact, except that a GPU may flush subnormal
+// f16: halves in file order. 64 bytes per block of 32. Exact, except that a GPU may flush subnormal
 // halves (below 6.1e-5) to zero. Needs: quants: array<vec2<u32>>.
 
 struct Block { at: u32 }

@@ -1,4 +1,4 @@
-// f32: 128 bytes a block of 32. Needs: quants: array<vec4<f32>>.
+// f32: 128 bytes per block of 32. Needs: quants: array<vec4<f32>>.
 
 struct Block { at: u32 }
 

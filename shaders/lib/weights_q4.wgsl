@@ -1,4 +1,4 @@
-// q4: 32 four-bit codes in one vec4<u32>, weight = scale * code + minimum. 20 bytes a block of 32
+// q4: 32 four-bit codes in one vec4<u32>, weight = scale * code + minimum. 20 bytes per block of 32
 // (24 with f32 scales). Nibble j of component c is weight 4j + c, so one mask of the vector gives
 // four consecutive weights, scaled by 16^j: that factor goes into the scale or into x, exactly, for
 // shifts of vectors and u32 -> f32 are slow on SwiftShader. Bit 31 is flipped so that the last

@@ -16,7 +16,7 @@ import { pacedEngine } from "./paced-engine.ts";
 
 /** Sequences read of the texts: as many as the reference takes. */
 export const DEFAULT_SEQUENCES = 16;
-/** Queries a head where the model writes its own text, at a few tokens a second on slow machines. */
+/** Queries per head where the model writes its own text, at a few tokens per second on slow machines. */
 export const OWN_TEXT_SAMPLES = 1024;
 
 export interface EngineCalibrationOptions {

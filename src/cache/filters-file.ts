@@ -16,7 +16,7 @@ export interface Filters {
   readonly modelName?: string;
   /** Of each text they were calibrated on, in order. */
   readonly textsSha256?: readonly string[];
-  /** Queries a head. */
+  /** Queries per head. */
   readonly samples?: number;
   /** Of the sampling. */
   readonly seed?: number;
@@ -27,7 +27,7 @@ export interface Filters {
  * error in the layer's output, as a part of the residual stream's length there.
  */
 export interface HeadLoss {
-  /** [B], pairs a kv head, ascending. */
+  /** [B], pairs per kv head, ascending. */
   readonly budgets: readonly number[];
   /** [L, G, B] */
   readonly values: Float32Array;
@@ -78,12 +78,12 @@ const badFilters = (message: string, details: Record<string, unknown>): WinnowEr
     details,
   });
 
-/** Weights a head of the fitted score. */
+/** Weights per head of the fitted score. */
 export const SCORE_WEIGHTS = 8;
 
 type Plain = Exclude<keyof HeadStatistics, "headLoss">;
 
-/** Names in the file, and the sizes that follow [L, G]; r query heads a kv head. */
+/** Names in the file, and the sizes that follow [L, G]; r query heads per kv head. */
 export const STATISTICS: Readonly<
   Record<Plain, { readonly tensor: string; readonly sizes: (d: number, r: number) => number[] }>
 > = {

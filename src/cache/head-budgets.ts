@@ -7,7 +7,7 @@ const MOST = 8;
 
 /** What a head budget is made for. */
 export interface HeadBudgetRequest {
-  /** Mean pairs a head. */
+  /** Mean pairs per head. */
   readonly budget: number;
   /** Pairs that every head must have: more than are protected. */
   readonly least: number;

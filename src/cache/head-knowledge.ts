@@ -3,7 +3,7 @@ import type { Calibration, HeadStatistics } from "./filters-file.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Need } from "./policies/policy.ts";
 
-/** What a calibration says of each head, [L][G]. `frequencies` [L][D/2]: radians a token of each rotary pair. */
+/** What a calibration says of each head, [L][G]. `frequencies` [L][D/2]: radians per token of each rotary pair. */
 export function headKnowledge(
   calibration: Calibration | undefined,
   { layers, kvHeads, headDim }: CacheShape,

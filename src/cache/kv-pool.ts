@@ -28,7 +28,7 @@ export interface Tenant {
 }
 
 /**
- * The GPU memory that all sequences share: one slab of pages a layer, the page tables and the lanes.
+ * The GPU memory that all sequences share: one slab of pages per layer, the page tables and the lanes.
  * A slab grows by half when its pages run out and shrinks to what is used when a sequence gives pages
  * back, so the bytes held follow the budget. Whenever a buffer is replaced `generation` changes, and
  * bind groups made from it must be made anew.
@@ -46,7 +46,7 @@ export class KvPool {
   generation = 0;
   /** Budgets of each head [L][G] under settings whose policy wants them; undefined where all are alike. */
   headBudgets: ((settings: CacheSettings) => number[][] | undefined) | undefined;
-  /** Pages a page-table row has room for. */
+  /** Pages that a page-table row has room for. */
   maxPages = 0;
 
   private readonly chunkPages: number;

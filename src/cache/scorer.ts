@@ -42,7 +42,7 @@ interface ScoringKernels {
   readonly joined: JoinedScores | undefined;
   /** Of policies whose scores change while decoding. */
   readonly scoreStep: Kernel | undefined;
-  /** Of each that scores, workgroups a kv head. */
+  /** Of each that scores, workgroups per kv head. */
   readonly groups: number;
   readonly observeBlock: ObserveKernels | undefined;
   readonly observeStep: ObserveKernels | undefined;
@@ -90,7 +90,7 @@ async function scoringKernels(
   return { code, scoreWhole, joined, scoreStep, groups, observeBlock, observeStep };
 }
 
-/** How a policy's scoring kernels are made, and their workgroups a kv head. */
+/** How a policy's scoring kernels are made, and their workgroups per kv head. */
 interface ScoreKernels {
   create(target: ScoreTarget): Promise<Kernel>;
   readonly groups: number;

@@ -177,7 +177,7 @@ export class EngineCore {
     const whole = wholeLayers > 0 ? ` and cache.wholeLayers: ${wholeLayers}` : "";
     throw new WinnowError(
       "out_of_memory",
-      `cache.budget: ${budget} pairs a head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
+      `cache.budget: ${budget} pairs per head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
       {
         hint: whole
           ? "Lower the cache budget, or keep fewer layers whole."
@@ -306,7 +306,7 @@ export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
 
 /**
  * Bytes of the pages of a sequence whose heads hold their budget, or their window, or in layers kept whole as many
- * pairs as the model has positions. A page a head where the budget has no end.
+ * pairs as the model has positions. A page per head where the budget has no end.
  */
 export function budgetBytes(
   {

@@ -35,7 +35,7 @@ export interface EvalHooks {
 
 export interface Evaluated {
   readonly cells: readonly KeptCell[];
-  /** Seconds a step, where something was run. */
+  /** Seconds per step, where something was run. */
   readonly speed: Speed | undefined;
   /** Cells that an earlier run had finished. */
   readonly resumed: number;

@@ -33,7 +33,7 @@ export interface Row extends Estimate {
   /** Mean bytes of the cache at the end, and of the uncompressed one. */
   readonly bytes: number;
   readonly bytesFull: number;
-  /** Mean pairs a kv head at the end. */
+  /** Mean pairs per kv head at the end. */
   readonly pairs: number;
 }
 

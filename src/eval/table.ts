@@ -71,7 +71,7 @@ export function sections(rows: readonly Row[]): { task: string; metric: Metric; 
 export const HEAD = [
   "what",
   "policy",
-  "pairs a head",
+  "pairs per head",
   "value",
   "95 %",
   "uncompressed",

@@ -35,7 +35,7 @@ export type Ask = "in" | "after";
 /** The cache a cell runs under. */
 export interface Arm {
   readonly policy: PolicyName;
-  /** Pairs a kv head, or "full": the uncompressed ceiling. */
+  /** Pairs per kv head, or "full": the uncompressed ceiling. */
   readonly budget: number | "full";
   readonly window?: number;
   readonly sinks?: number;
@@ -92,7 +92,7 @@ export type Cell = TextCell | PromptCell;
 /** What a cache held when its cell ended. */
 export interface CellMemory {
   readonly bytes: number;
-  /** Mean pairs a kv head of the layers without a sliding window. */
+  /** Mean pairs per kv head of the layers without a sliding window. */
   readonly pairs: number;
 }
 

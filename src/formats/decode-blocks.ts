@@ -62,7 +62,7 @@ export interface DecodedScales {
 }
 
 export interface DecodedBlocks extends DecodedScales {
-  /** One byte a weight. */
+  /** One byte per weight. */
   readonly codes: Uint8Array;
 }
 

@@ -20,9 +20,9 @@ export interface GgmlTypeInfo {
   readonly name: GgmlType;
   /** The number that stands for the type in a GGUF file. */
   readonly id: number;
-  /** Weights a block. */
+  /** Weights per block. */
   readonly blockSize: number;
-  /** Bytes a block. */
+  /** Bytes per block. */
   readonly blockBytes: number;
 }
 

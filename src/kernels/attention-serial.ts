@@ -51,7 +51,7 @@ function serialCode(
   ];
 }
 
-/** attention_decode for GROUP query heads a kv head. */
+/** attention_decode for GROUP query heads per kv head. */
 export function decodeSerially(format: PageFormat, group: number): string[] {
   const { headDim } = format;
   const passes = Math.ceil(group / serialQueries(headDim));

@@ -9,7 +9,7 @@ import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
-/** attention_decode for `group` query heads a kv head. */
+/** attention_decode for `group` query heads per kv head. */
 export function decodeTiles(format: PageFormat, group: number): string[] {
   const { headDim } = format;
   // Two octets a thread save half of the exchange between threads, where registers suffice.

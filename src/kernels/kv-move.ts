@@ -6,7 +6,7 @@ import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 
-/** Workgroups a kv head; each takes every 32nd move. */
+/** Workgroups per kv head; each takes every 32nd move. */
 const WORKGROUPS = 32;
 
 export interface KvMoveBuffers {

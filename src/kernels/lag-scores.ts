@@ -5,10 +5,10 @@ import type { CacheShape } from "./cache-shape.ts";
 import { pagedCode } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
-/** Invocations of a workgroup, and most tokens a chunk. */
+/** Invocations of a workgroup, and most tokens per chunk. */
 export const LAG_WORKGROUP = 128;
 
-/** Workgroups a kv head among which chunks are shared. */
+/** Workgroups per kv head among which chunks are shared. */
 export const LAG_GROUPS = 8;
 
 /**

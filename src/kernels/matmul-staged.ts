@@ -5,7 +5,7 @@ import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } f
 
 export const STAGED_CODE = code;
 
-/** Rows of x by rows of W that one workgroup computes out of workgroup memory, 4 x 4 an invocation. */
+/** Rows of x by rows of W that one workgroup computes out of workgroup memory, 4 x 4 per invocation. */
 export interface StagedTile {
   /** Rows of x, a multiple of 4. */
   readonly m: number;

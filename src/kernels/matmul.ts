@@ -12,7 +12,7 @@ export const MATMUL_CODES = [code, rowsCode];
 export type MatmulTile = {
   /** Even. */
   readonly n: number;
-  /** Invocations a workgroup, along N. */
+  /** Invocations per workgroup, along N. */
   readonly group: number;
 } & (
   | {

@@ -9,7 +9,7 @@ export const MATVEC_CODE = code;
 
 const PLAIN_INPUT = "fn input_vec(row: u32, k: u32) -> vec4<f32> { return x[row * COLS4 + k]; }";
 
-/** Rows of W a workgroup, as in the shader. */
+/** Rows of W per workgroup, as in the shader. */
 const GROUP_ROWS = 16;
 
 /** The shape of attention whose splits a product joins. */
@@ -26,7 +26,7 @@ export interface MatvecConfig extends ProductConfig {
   readonly normEpsilon?: number | undefined;
   /** x is not [M, K] but the splits of attention [M, H, MAX_SPLITS, D + 2], to be joined; K = H D. */
   readonly joins?: Joins | undefined;
-  /** Rows of x a workgroup: 1, 2 or 4. */
+  /** Rows of x per workgroup: 1, 2 or 4. */
   readonly maxRows: 1 | 2 | 4;
 }
 

@@ -1,8 +1,8 @@
-/** How pages hold keys and values: f16 pairs, signed bytes with a scale a vector, or f32. */
+/** How pages hold keys and values: f16 pairs, signed bytes with a scale per vector, or f32. */
 export const KV_STORAGES = ["f16", "q8", "f32"] as const;
 export type KvStorage = (typeof KV_STORAGES)[number];
 
-/** P: slots a page. */
+/** P: slots per page. */
 export const PAGE_SLOTS = 32;
 
 /** What a shader that touches pages is specialised for. */

@@ -5,13 +5,13 @@ import type { MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
 
 /**
- * One row of x. split-k: K over the lanes of a workgroup, coalesced. rows: a run of rows of W an invocation, read front
+ * One row of x. split-k: K over the lanes of a workgroup, coalesced. rows: a run of rows of W per invocation, read front
  * to back.
  */
 export type RowVariant = "split-k" | "rows";
 
 /**
- * Many rows of x: by rows of x times rows of W, and invocations a workgroup. The tile is an invocation's, in registers
+ * Many rows of x: by rows of x times rows of W, and invocations per workgroup. The tile is an invocation's, in registers
  * (shaders/matmul.wgsl), or, staged, a workgroup's (shaders/matmul_staged.wgsl).
  */
 export const TILES = {

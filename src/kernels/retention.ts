@@ -4,7 +4,7 @@ import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import { pageCode, pagedCode } from "./page-code.ts";
 import type { PageFormat } from "./page-format.ts";
 
-/** Workgroups a kv head; each takes every 4th run of slots. */
+/** Workgroups per kv head; each takes every 4th run of slots. */
 const WORKGROUPS = 4;
 
 export interface RetentionBuffers {
@@ -16,7 +16,7 @@ export interface RetentionBuffers {
   tables: BufferBinding;
   /** The layer's slab. */
   pages: BufferBinding;
-  /** u32 a position, cleared by the caller; positions beyond its end are not counted. */
+  /** u32 per position, cleared by the caller; positions beyond its end are not counted. */
   counts: BufferBinding;
 }
 

@@ -3,10 +3,10 @@ import type { GpuContext } from "../gpu/context.ts";
 import { sharingOf } from "./quads.ts";
 import { unroll } from "./unroll.ts";
 
-/** Invocations a workgroup: a SIMD vector of SwiftShader. */
+/** Invocations per workgroup: a SIMD vector of SwiftShader. */
 const GROUP = 4;
 
-/** rms_norm for CPU adapters: what goes before its constants, what after its bindings, and rows a workgroup. */
+/** rms_norm for CPU adapters: what goes before its constants, what after its bindings, and rows per workgroup. */
 export function serialNorm(gpu: GpuContext) {
   const { share, header, code: quad } = sharingOf(gpu);
   return {

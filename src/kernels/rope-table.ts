@@ -3,7 +3,7 @@ const LOW = 256;
 
 /**
  * cos/sin pairs for shaders/lib/rope.wgsl: [256 + contextLength / 256, D/2, 2], computed in f64.
- * `inverseFrequencies` [D/2] are radians a position (RoPE, arXiv 2104.09864).
+ * `inverseFrequencies` [D/2] are radians per position (RoPE, arXiv 2104.09864).
  */
 export function ropeTable(inverseFrequencies: Float64Array, contextLength: number): Float32Array {
   const half = inverseFrequencies.length;

@@ -52,7 +52,7 @@ export const SAMPLED_ENTRY_WORDS = 4;
 /** Size of the `sampled` buffer; zero it to start again at step 0. */
 export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_ENTRY_WORDS);
 
-/** Logits a workgroup of the first kernel takes: 8 a thread. */
+/** Logits a workgroup of the first kernel takes: 8 per thread. */
 const BLOCK = 2048;
 /** An index has 18 bits. */
 const MAX_VOCABULARY = 2 ** 18;

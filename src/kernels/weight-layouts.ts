@@ -23,7 +23,7 @@ export interface WeightStream {
   readonly name: "quants" | "high" | "scales";
   /** WGSL type of the variable. */
   readonly type: string;
-  /** 32-bit words a block. */
+  /** 32-bit words per block. */
   readonly words: number;
 }
 
@@ -95,7 +95,7 @@ const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
 };
 
 /**
- * The layout of a tensor type. `wideScales` takes f32 for half scales, 4 bytes a block more: on CPU
+ * The layout of a tensor type. `wideScales` takes f32 for half scales, 4 bytes per block more: on CPU
  * adapters unpacking halves costs as much as half of the product (SwiftShader 2.1 -> 3.2 GFLOPS).
  */
 export function layoutOfType(type: GgmlType, wideScales = false): WeightLayout {

@@ -29,7 +29,7 @@ export interface Plan {
   minutes: number;
 }
 
-/** Tokens a second on a software adapter with two cores, for the estimate alone. */
+/** Tokens per second on a software adapter with two cores, for the estimate alone. */
 const SPEEDS: Record<EngineName, { prefill: number; decode: number; loadS: number }> = {
   winnow: { prefill: 50, decode: 4, loadS: 12 },
   "transformers.js": { prefill: 6.5, decode: 0.22, loadS: 15 },

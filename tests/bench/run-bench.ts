@@ -121,7 +121,7 @@ export class Bench {
     const one = await page.turn({ ...turn, conversation, tokens, budget, filled });
     this.addDecode({ engine, length, budget }, one);
     const rate = ((one.completionTokens - 1) * 1000) / one.decodeMs;
-    this.run.log(`  on ${filled} made-up pairs a head: ${rate.toFixed(3)} tokens/s`);
+    this.run.log(`  on ${filled} made-up pairs per head: ${rate.toFixed(3)} tokens/s`);
     await page.reset();
   }
 

@@ -1,6 +1,6 @@
 /**
  * Runs a chat far beyond its budget and checks that nothing grows: no GPU buffer is made after the first 256
- * tokens, memory stays constant, and the time a token stays flat (medians of thirds within 5 %).
+ * tokens, memory stays constant, and the time per token stays flat (medians of thirds within 5 %).
  *   node tests/bench/soak.mjs [tiny|real] [tokens]
  * tiny: 50,000 tokens of the tiny f32 model; real: 2,000 of SmolLM2-135M (WINNOW_MODEL or .cache/models).
  * Budget 128. Prints one JSON object; exit code 1 where one of the three does not hold.

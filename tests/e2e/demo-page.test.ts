@@ -176,7 +176,7 @@ describe("demo page", () => {
       [await demo.at("gauge-bytes").elementHandle(), before / 1.5] as const,
     );
     expect(await demo.answer.getAttribute("data-status")).toBe("streaming");
-    expect(await demo.text(demo.at("budget-value"))).toBe("128 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("128 pairs per head");
     expect(await demo.count("pairs-evicted")).toBeGreaterThan(0);
     await demo.settled();
     expect(await demo.count("gauge-uncompressed", "bytes")).toBeGreaterThan(
@@ -196,11 +196,11 @@ describe("demo page", () => {
     await demo.at("cache-error").waitFor();
     expect(await demo.at("cache-error").getAttribute("data-code")).toBe("invalid_argument");
     expect(await demo.at("budget").inputValue()).toBe("6");
-    expect(await demo.text(demo.at("budget-value"))).toBe("512 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("512 pairs per head");
     await demo.at("remedy").click();
     await demo.at("cache-error").waitFor({ state: "detached" });
     await demo.page.waitForTimeout(500);
-    expect(await demo.text(demo.at("budget-value"))).toBe("64 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("64 pairs per head");
   });
 
   it("takes what the API takes in its fields, and says beside a field what it does not take", async () => {
@@ -267,7 +267,7 @@ describe("demo page", () => {
     await demo.budgetStep(4);
     expect(await demo.at("policy").inputValue()).toBe("winnow");
     await demo.page.waitForTimeout(500);
-    expect(await demo.text(demo.at("budget-value"))).toBe("256 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("256 pairs per head");
     expect(await demo.at("cache-error").count()).toBe(0);
   });
 

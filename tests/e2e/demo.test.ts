@@ -62,7 +62,7 @@ describe("demo with the real model", () => {
       [await demo.at("gauge-bytes").elementHandle(), before / 1.8] as const,
       { timeout: SLOW },
     );
-    expect(await demo.text(demo.at("budget-value"))).toBe("96 pairs a head");
+    expect(await demo.text(demo.at("budget-value"))).toBe("96 pairs per head");
     expect(await demo.count("pairs-evicted")).toBeGreaterThan(0);
     const length = (await demo.text(demo.answer.locator(".prose"))).length;
     await demo.streamed(length + 20, SLOW);

@@ -120,7 +120,7 @@ function oneLane(shape: CacheShape, counts: number[], keyScale = 1) {
   return { cache, qkv };
 }
 
-/** [D, heads a kv head]. Few of the serial variant: it takes seconds to compile at large D. */
+/** [D, heads per kv head]. Few of the serial variant: it takes seconds to compile at large D. */
 const SHAPES: Record<AttentionVariant, [number, number][]> = {
   tiles: [
     ...[16, 64, 128, 256].flatMap((d) => [1, 3, 4, 8].map((group): [number, number] => [d, group])),

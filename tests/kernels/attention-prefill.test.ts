@@ -26,7 +26,7 @@ const shapeOf = (headDim: number, group: number, kvHeads = 2, layers = 2): Cache
 const difference = (shape: CacheShape, test: PrefillCase): Promise<number> =>
   prefillDifference(gpu, shape, { variant, ...test });
 
-/** [D, heads a kv head]: each takes seconds to compile. */
+/** [D, heads per kv head]: each takes seconds to compile. */
 const SHAPES: Record<AttentionVariant, [number, number][]> = {
   tiles: [
     [8, 2],

@@ -29,7 +29,7 @@ import fixture from "./fixtures/pages-q8.json" with { type: "json" };
 import { readF32, readU32, testGpu, upload } from "./gpu.ts";
 
 const CONTEXT = 131072;
-/** Invocations a workgroup: a GPU's, with and without a search for a victim, and a CPU adapter's. */
+/** Invocations per workgroup: a GPU's, with and without a search for a victim, and a CPU adapter's. */
 let size = 64;
 let storage: KvStorage = "f16";
 let gpu: GpuContext;

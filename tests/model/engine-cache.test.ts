@@ -106,7 +106,7 @@ describe("the cache of a conversation", () => {
     });
     Object.assign(engine.tokenizer, { endTokens: known });
     expect(answer).toHaveLength(110);
-    // 160 pairs are 5 pages a head, 50 are 2: what the slabs held beyond that is given back to the device.
+    // 160 pairs are 5 pages per head, 50 are 2: what the slabs held beyond that is given back to the device.
     expect(kv[0]! - kv[1]!).toBeGreaterThanOrEqual(HEADS * 3 * (usedBytes(1) - usedBytes(0) - 4));
     expect(kv[2]).toBe(kv[1]);
     await checkFigures(chat, 33);

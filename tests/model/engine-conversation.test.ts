@@ -381,7 +381,7 @@ describe("memoryLimit", () => {
     const { answer } = await ask(chat, prompt, { maxTokens: 8 });
     const before = chat.usage();
     await expect(chat.configure({ budget: 4096 })).rejects.toEqual(
-      error("out_of_memory", /4096 pairs a head take \d+ bytes/),
+      error("out_of_memory", /4096 pairs per head take \d+ bytes/),
     );
     expect(chat.usage()).toEqual(before);
     // A cache without an end is cut off by the limit, wherever the chat has got to.

@@ -31,7 +31,7 @@ const FULL = process.env.WINNOW_FULL === "1";
 const DECODED = FULL ? decode.tokens.length : 130;
 const READ = FULL ? chunked.tokens.length : chunked.chunk + 32;
 const TOLERANCE = 0.01;
-/** Long, since a busy machine without a GPU may take two seconds a token. */
+/** Long, since a busy machine without a GPU may take two seconds per token. */
 const TIMEOUT = 1_200_000;
 
 const meanDifference = (a: ArrayLike<number>, b: readonly number[]): number =>

@@ -177,7 +177,7 @@ test("a limit counts whole layers to the model's last position", async () => {
     limited(total - kv + bytesOf(1) - 1);
     await expect(chat.configure({ wholeLayers: 1 })).rejects.toMatchObject({
       code: "out_of_memory",
-      message: expect.stringContaining("64 pairs a head and cache.wholeLayers: 1 take"),
+      message: expect.stringContaining("64 pairs per head and cache.wholeLayers: 1 take"),
     });
     expect(chat.usage().wholeLayers).toBe(0);
     limited(total - kv + bytesOf(1));

@@ -2,7 +2,7 @@ import type { Pair } from "./paged-slab.ts";
 
 export interface LagCase {
   sinks: number;
-  /** Tokens a chunk. */
+  /** Tokens per chunk. */
   lag: number;
   /** Position of the newest token. */
   last: number;

@@ -12,7 +12,7 @@ describe("the states of a calibration that begins by itself", () => {
   let refused: boolean;
   let events: string[];
   let steps: number;
-  /** Milliseconds a step, tokens a step, and what the run does at its end. */
+  /** Milliseconds per step, tokens per step, and what the run does at its end. */
   let work: { ms: number; steps: number; end: () => CalibrationResult };
   let calibrator: SelfCalibrator;
 

@@ -93,6 +93,6 @@ export interface Policy {
 export const featureScoring = ({ scoring }: Policy): Scoring | undefined =>
   scoring && "features" in scoring ? scoring : undefined;
 
-/** Tokens a chunk, at most, of a policy that scores by chunks. */
+/** Tokens per chunk, at most, of a policy that scores by chunks. */
 export const lagOf = ({ scoring }: Policy): number | undefined =>
   scoring && "lag" in scoring ? scoring.lag : undefined;

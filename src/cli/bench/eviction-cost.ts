@@ -31,7 +31,7 @@ export interface DecodeCost {
   /** Scoring all heads anew, where the policy does, and how many tokens lie between two times. */
   scoreMs: number;
   every: number;
-  /** Part of the time a token, 0 to 1: (append - plain append + score / every) / (step + score / every). */
+  /** Part of the time per token, 0 to 1: (append - plain append + score / every) / (step + score / every). */
   share: number;
 }
 

@@ -33,7 +33,7 @@ export interface KernelResult {
 
 export interface StepResult {
   name: string;
-  /** Cache slots a head, M. */
+  /** Cache slots per head, M. */
   slots: number;
   rows: number;
   /** Milliseconds of the whole step, its dispatches in order. */

@@ -34,7 +34,7 @@ export interface ProductCase {
   work: Work;
 }
 
-/** One type for every layout that a row of 576 weights may lie in; K types need 256 a block. */
+/** One type for every layout that a row of 576 weights may lie in; K types need 256 per block. */
 const TYPES: readonly GgmlType[] = ["Q4_1", "Q5_1", "Q8_0", "F16", "BF16", "F32"];
 
 function roles({ hidden, heads, kvHeads, headDim, mlp, architecture }: ModelConfig): ProductRole[] {

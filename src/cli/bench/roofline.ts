@@ -57,7 +57,7 @@ async function arithmetic(
   };
 }
 
-/** Operations a second, with enough workgroups for the adapter. */
+/** Operations per second, with enough workgroups for the adapter. */
 async function rate(timer: GpuTimer, make: (groups: number) => Promise<Measured>): Promise<number> {
   const few = await make(FEW_GROUPS);
   const once = await timer.time([few.dispatch]);
@@ -66,7 +66,7 @@ async function rate(timer: GpuTimer, make: (groups: number) => Promise<Measured>
   return many.operations / ((await timer.time([many.dispatch])).min / 1000);
 }
 
-/** Bytes a second, of a buffer that is large for the adapter. */
+/** Bytes per second, of a buffer that is large for the adapter. */
 async function readRate(gpu: GpuContext, timer: GpuTimer, contiguous: boolean): Promise<number> {
   const limit = gpu.device.limits.maxStorageBufferBindingSize;
   const bytes = (wanted: number): number => Math.min(wanted, 2 ** Math.floor(Math.log2(limit)));

@@ -18,7 +18,7 @@ const LANE_WINDOW = 4;
 export interface StepPlan {
   name: string;
   shape: StepShape;
-  /** Dispatches a layer, and all of the step. */
+  /** Dispatches per layer, and all of the step. */
   dispatches: Dispatch[];
 }
 

@@ -56,7 +56,7 @@ function budgetChart(title: string, rows: readonly Row[], palette: Palette): str
   });
   return lineChart({
     title,
-    xLabel: "pairs a head",
+    xLabel: "pairs per head",
     yLabel: rows[0]!.metric,
     lines: lines.filter(({ points }) => points.every(({ x }) => Number.isFinite(x))),
     logX: true,
@@ -144,7 +144,7 @@ function curveCharts({ curves }: EvalReport, palette: Palette): string {
     .map((key) => {
       const own = curves.filter(({ arm, tokens }) => `${arm.budget} ${tokens}` === key);
       return lineChart({
-        title: `Extra loss over position, ${own[0]!.arm.budget} pairs a head`,
+        title: `Extra loss over position, ${own[0]!.arm.budget} pairs per head`,
         xLabel: "position",
         yLabel: "nats over uncompressed",
         lines: own.map(({ arm, points }) => ({

@@ -106,7 +106,7 @@ export class TransformersJsEngine implements BenchEngine {
     };
   }
 
-  /** A cache of `tokens` pairs a head, [1, G, tokens, D] each: how long a token takes depends on how many there are alone. */
+  /** A cache of `tokens` pairs per head, [1, G, tokens, D] each: how long a token takes depends on how many there are alone. */
   private madeUp(tokens: number): Cache {
     const { DynamicCache, Tensor } = this.library!;
     const { num_hidden_layers, num_key_value_heads, hidden_size, num_attention_heads } =
