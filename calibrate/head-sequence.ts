@@ -1,7 +1,7 @@
 import { type LayerSequence, normsOf } from "./attention-sample.ts";
 import type { SourceShape } from "./query-source.ts";
 
-/** Of an all but zero value: its logarithm must stay finite. */
+/** Length of an all but zero value: its logarithm must stay finite. */
 const SMALLEST_NORM = 1e-20;
 
 /** What a score reads of one kv head besides its keys and values. */

@@ -1,7 +1,7 @@
 import { normsOf } from "./attention-sample.ts";
 import type { QueryBatch, SourceShape } from "./query-source.ts";
 
-/** Of an all but zero value: its logarithm must stay finite. */
+/** Length of an all but zero value: its logarithm must stay finite. */
 const SMALLEST_NORM = 1e-20;
 /** Sums per head: of |k|, its square, ln |v|, its square. */
 const SUMS = 4;

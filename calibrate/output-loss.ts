@@ -169,7 +169,7 @@ function sumOf(vectors: Float32Array, dim: number, chosen: Uint32Array): Float64
   return sum;
 }
 
-/** As in shaders/lib/remainder.wgsl. */
+/** The same as in shaders/lib/remainder.wgsl. */
 const REMAINDER_BIAS = 0.6;
 
 /** Keeps a quotient finite. */

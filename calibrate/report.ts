@@ -154,7 +154,7 @@ function lossPart({ budgets, values }: HeadLoss): string {
   );
 }
 
-/** Of the weights that are fitted. */
+/** Names of the weights that are fitted. */
 const SCORE_NAMES = [
   "expected logit",
   "unexplained length",

@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, invocation: Invocation) {
     ));
   }
   //: end
-  // As far as the last of a quad sees: its lanes load for each other.
+  // Goes as far as the last lane of a quad sees, since its lanes load for each other.
   let end = most(block_row + min(first + QUERIES - 1u, pairs - 1u) / GROUP);
   for (var row = 0u; row <= end; row += KEYS) {
     //: for n

@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // A candidate stays if its key is above `key`, or equal and its position at least `since`.
   var key = 0u;
   var since = 0u;
-  // By key, then by position where not all of the least key can stay. One call, not two: compilers that inline
+  // Selects by key, then by position if not all of the least key can stay. One call, not two: compilers that inline
   // take as long as there are calls.
   var wanted = capacity;
   for (var turn = 0u; turn < 2u && total > wanted; turn++) {

@@ -1,4 +1,4 @@
-// Of the weights that attention_weights left at positions: the sum over what the cache of each row of a step holds,
+// Sums the weights that attention_weights left at positions over what the cache of each row of a step holds,
 // for each query head. Caches that hold the same in the same slots have the same sum, to the bit.
 // Needs: PAGE_SLOTS, GROUP (H / G), WORKGROUP (a power of two); lib/page_slots for `pages`.
 // Workgroups: (H, R). Bytes: a position and a weight a slot and query head.

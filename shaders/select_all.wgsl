@@ -7,7 +7,7 @@
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
 @group(0) @binding(2) var<storage, read_write> tables: array<u32>;
-// As evict_select's: a kv head's share is [n, then n times source, destination].
+// The same as evict_select's: a kv head's share is [n, then n times source, destination].
 @group(0) @binding(3) var<storage, read_write> moves: array<u32>;
 
 const THREADS = 64u;

@@ -86,7 +86,7 @@ export class WinnowError extends Error {
 export const invalidArgument = (field: string, problem: string, hint = ""): WinnowError =>
   new WinnowError("invalid_argument", `${field}: ${problem}`, { hint, details: { field } });
 
-/** Of calls on an engine that is closed, or is closed meanwhile. */
+/** The error of a call on an engine that is closed, or is closed meanwhile. */
 export const closedError = (): WinnowError =>
   new WinnowError("closed", "the engine is closed", { hint: "Make a new one with createEngine." });
 

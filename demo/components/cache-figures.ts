@@ -31,9 +31,9 @@ export class CacheFigures extends LitElement {
   @property({ attribute: false }) usage: CacheUsage | null = null;
   /** Tokens per second while an answer streams, else null. */
   @property({ attribute: false }) liveRate: number | null = null;
-  /** Of the answer under way. */
+  /** Seconds to the first token of the answer under way. */
   @property({ attribute: false }) firstTokenS: number | null = null;
-  /** Of the last complete answer. */
+  /** Usage of the last complete answer. */
   @property({ attribute: false }) answer: Usage | null = null;
 
   protected override render(): TemplateResult {

@@ -73,7 +73,7 @@ export class CalibrationStore extends Store {
     if (this.phase.kind === "running") this.#enter({ kind: "idle" });
   }
 
-  /** By the user: one that began by itself is not to begin again. */
+  /** The user stops it: one that began by itself is not to begin again. */
   async stop(): Promise<void> {
     if (this.#abort !== null) return this.cancel();
     this.#enter({ kind: "idle" });

@@ -2,7 +2,7 @@
 // written out, and so with queries read anew: it is one pair, and code takes long to compile.
 // Needs: lib/attend, lib/remainder, qkv: array<vec4<f32>>; loops written out by unroll: h < QUERIES.
 
-// Of query h whose first quad in qkv is at[h], times 1 / sqrt(D): the logit of the remainder; LOWEST where `dropped` is 0.
+// The logit of the remainder for query h, whose first quad in qkv is at[h], times 1 / sqrt(D); LOWEST where `dropped` is 0.
 fn remainder_logits(at: array<u32, QUERIES>, remainder: u32, dropped: f32) -> array<f32, QUERIES> {
   //: for h
   var sum$h = 0.0;

@@ -1,6 +1,6 @@
 // How far keys and values stray, for score_context and score_parts. Needs: lib/score_pairs.
 
-// Of a channel of keys (0) or values (1) its mean and deviation over all candidates, from what every share's distances to
+// Leaves mean and deviation over all candidates for each channel of keys (0) or values (1), from what every share's distances to
 // `origin` and their squares add up to.
 fn leave_channels(t: u32, total: u32, of_values: u32, origin: Pairs, sum: Pairs, squares: Pairs) {
   let mean = scaled(sum_of_pairs(sum, t), 1.0 / f32(total));
@@ -20,7 +20,7 @@ fn leave_channels(t: u32, total: u32, of_values: u32, origin: Pairs, sum: Pairs,
   }
 }
 
-// Of dimensions [8 o, 8 o + 8) and their partners: the sum of squared distances from the channels' means, in their deviations.
+// Sums squared distances from the channels' means, in their deviations, over dimensions [8 o, 8 o + 8) and their partners.
 fn strayed(x: Pairs, of_values: u32, o: u32) -> f32 {
   let distance = add_scaled(x, vector_pairs(MEAN + of_values, o), -1.0);
   return square_of(multiplied(distance, vector_pairs(INVERSE_DEVIATION + of_values, o)));

@@ -139,7 +139,7 @@ export function checkHooks<P>(given: Record<string, unknown>): {
   return hooks;
 }
 
-/** By its shape: one of an iframe or of jsdom is of another class and does the same. */
+/** A signal is known by its shape: that of an iframe or of jsdom is of another class and does the same. */
 export function checkSignal(field: string, value: unknown): AbortSignal {
   const signal = value as AbortSignal;
   const good = reading(

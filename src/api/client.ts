@@ -50,7 +50,7 @@ export class EngineClient implements Engine, CompletionPort {
   private lastUsed = DEFAULT_CONVERSATION;
   private lastMemory: MemoryReport;
   private lastInfo: EngineInfo;
-  /** Of a conversation that has seen nothing. */
+  /** What `usage()` says of a conversation that has seen nothing. */
   private readonly unused: CacheUsage;
   private nextCall = 1;
   /** Ends every call that waits for its answer. */

@@ -13,7 +13,7 @@ import type { OwnFilters, WireEngineOptions } from "./protocol.ts";
 import type { OpenEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
 
-/** Of the origin private file system. */
+/** Folder in the origin private file system. */
 const CALIBRATIONS = ["winnow", "calibrations"];
 
 /** Checks the adapter and the memory, fetches the model and loads it. For workers and pages. */

@@ -79,7 +79,7 @@ export class SelfCalibrator {
     this.timer = setTimeout(() => this.onQuiet(), this.idleMs);
   }
 
-  /** By the user: not now, and not at the next load of this model. */
+  /** The user does not want it: not now, and not at the next load of this model. */
   async stop(): Promise<void> {
     if (this.learned) return;
     await this.end();

@@ -33,11 +33,11 @@ import { type CheckedRequest, DEFAULT_CONVERSATION } from "./validate-request.ts
 /** An engine that is loaded and whose model's bytes are verified. */
 export interface OpenedEngine {
   engine: InferenceEngine;
-  /** Of all bytes of the model. */
+  /** Hash of all bytes of the model. */
   sha256: string;
   /** Keeps a calibration of this model for the next time; false where nothing can be kept. */
   keepCalibration(file: Uint8Array): Promise<boolean>;
-  /** Of a model without filters, which may calibrate itself: says that the user does not want it. */
+  /** There for a model without filters, which may calibrate itself: says that the user does not want it. */
   refuseCalibration?: () => Promise<void>;
   /** Frees the engine and what it reads from. */
   close(): Promise<void>;

@@ -538,7 +538,7 @@ export interface CalibrationResult {
 export interface Engine {
   /** Answers, in OpenAI's shapes. */
   readonly chat: {
-    /** As in OpenAI's client. */
+    /** Named like OpenAI's client. */
     readonly completions: {
       create(
         request: ChatCompletionRequest & { stream: true },

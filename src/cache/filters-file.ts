@@ -10,15 +10,15 @@ export interface Filters {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Of the model file they were calibrated on. */
+  /** Hash of the model file that they were calibrated on. */
   readonly modelSha256?: string;
-  /** Of that model, for people. */
+  /** That model's name, for people. */
   readonly modelName?: string;
-  /** Of each text they were calibrated on, in order. */
+  /** Hash of each text that they were calibrated on, in order. */
   readonly textsSha256?: readonly string[];
   /** Queries per head. */
   readonly samples?: number;
-  /** Of the sampling. */
+  /** Seed of the sampling. */
   readonly seed?: number;
 }
 

@@ -44,7 +44,7 @@ export function headBudgets(
       left += budget - floor;
     }
   }
-  // Of one head the gains only fall, so its stretches come in order; a stable sort keeps equal ones so, too.
+  // One head's gains only fall, so its stretches come in order; a stable sort keeps equal ones in order too.
   stretches.sort((a, b) => b.gain - a.gain);
   for (const { layer, g, pairs } of stretches) {
     const taken = Math.min(pairs, left);

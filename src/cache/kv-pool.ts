@@ -225,12 +225,12 @@ export class KvPool {
     });
   }
 
-  /** Of the tables as they are. */
+  /** Words of a page-table row, in the tables as they are. */
   private get rowWords(): number {
     return rowWords(this.shape, this.maxPages);
   }
 
-  /** Of a lane's heads nothing was dropped. */
+  /** Empties the remainders of a lane's heads. */
   private forget(lane: number): void {
     for (const [layer, kvHead] of this.heads()) {
       const word = this.rowWord(lane, layer, kvHead) + 2 + this.maxPages;

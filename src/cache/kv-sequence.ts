@@ -34,7 +34,7 @@ interface SharedPage {
 /** What a sequence occupies and what it has dropped. */
 export interface SequenceUsage {
   tokensSeen: number;
-  /** Of the layers without a sliding window, those kept whole too; so is pairsEvicted. */
+  /** Pairs in the layers without a sliding window, whole layers included; so is pairsEvicted. */
   pairsKept: number;
   pairsEvicted: number;
   /** Pages in use (keys, values, positions, scores), the used part of the page tables, and what heads drop, in sum. */
@@ -382,7 +382,7 @@ export class KvSequence implements Tenant {
       this.pool.allocators[layer].release(page);
   }
 
-  /** Of heads that the budget does not govern: their layer's window, or no end; of the others 0. */
+  /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
   private fixedCapacity(layer: number, { wholeLayers }: CacheSettings): number {
     return windowOf(this.pool.shape, layer) || (layer < wholeLayers ? UNLIMITED : 0);
   }

@@ -37,12 +37,12 @@ export interface ScoreSources {
 interface ScoringKernels {
   /** What they were made with. */
   readonly code: typeof Scoring;
-  /** Of a cache with no block, and of a block where its scores are not joined. */
+  /** Scores a cache with no block, and a block whose scores are not joined. */
   readonly scoreWhole: Kernel;
   readonly joined: JoinedScores | undefined;
-  /** Of policies whose scores change while decoding. */
+  /** Scores while decoding, for policies whose scores change then. */
   readonly scoreStep: Kernel | undefined;
-  /** Of each that scores, workgroups per kv head. */
+  /** Workgroups per kv head of each scoring kernel. */
   readonly groups: number;
   readonly observeBlock: ObserveKernels | undefined;
   readonly observeStep: ObserveKernels | undefined;
@@ -130,7 +130,7 @@ interface Bound {
 export class Scorer {
   private readonly pool: KvPool;
   private readonly sources: ScoreSources;
-  /** Of one layer at a time: attention that is left beside the scores, f32 [G, slots], and parts of scores. */
+  /** Scratch for one layer at a time: attention that is left beside the scores, f32 [G, slots], and parts of scores. */
   private readonly scratch = new Map<"observed attention" | "parts of scores", GPUBuffer>();
   private readonly preparing = new Map<PolicyName, Promise<void>>();
   private readonly prepared = new Map<PolicyName, Prepared>();

@@ -10,7 +10,7 @@ import {
 } from "./filters-file.ts";
 
 /**
- * Of the metadata we write; published files have none. Version 1 had filters alone, version 2 the mean query of
+ * The version of the metadata that we write; published files have none. Version 1 had filters alone, version 2 the mean query of
  * a whole group and no fitted score: both can be read, and policies do without what is missing.
  */
 const VERSION = "3";

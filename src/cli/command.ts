@@ -11,9 +11,9 @@ export interface CommandFiles {
   readText(flag: string, path: string): Promise<string>;
   /** Text of a file, or "" where there is none. Throws invalid_argument naming `flag`. */
   readIfThere(flag: string, path: string): Promise<string>;
-  /** Of the package. */
+  /** The package's version. */
   version(): Promise<string>;
-  /** As typed, for reports. */
+  /** The command as it was typed, for reports. */
   readonly commandLine: string;
   /** Bytes of a file. Throws the same. */
   readBytes(flag: string, path: string): Promise<Uint8Array>;

@@ -47,7 +47,7 @@ export class AttentionMass {
     return this.kernel.dispatches(buffers, rows);
   }
 
-  /** Of each row of the step before; the first one's is 1. */
+  /** The retained mass of each row of the step before; the first one's is 1. */
   async read(rows: number): Promise<number[]> {
     const { layers, heads } = this.state.pool.shape;
     const bytes = await this.state.gpu.read(this.sums, 0, layers * rows * heads * 4);

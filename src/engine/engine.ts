@@ -33,9 +33,9 @@ export interface EngineLoadOptions {
   source: ByteSource;
   /** For people. */
   name: string;
-  /** Of the model file, where known: filters that name another one are refused. */
+  /** Hash of the model file, if it is known. Filters that name another one are refused. */
   sha256?: string;
-  /** Of the model's file: the first of `info().notices`. */
+  /** What loading has to say about the model's file: the first of `info().notices`. */
   notices?: readonly string[];
   cache?: CacheRequest;
   /** Bytes of a filters file (safetensors). */
@@ -95,7 +95,7 @@ export class InferenceEngine {
   private cachedTemplate: ChatTemplate | undefined;
   /** The filters' file that was installed since loading. */
   private installed: Uint8Array | undefined;
-  /** Of the model file that the filters in use were made from, where they say so. */
+  /** Hash of the model file that the filters in use were made from, if they name it. */
   private calibratedFor: string | undefined;
 
   /**

@@ -173,7 +173,7 @@ export class Runner {
     this.submit([...scoring, ...step]);
   }
 
-  /** As `submitHead`, each row with the same bits whatever rows are beside it. */
+  /** Like `submitHead`, but each row has the same bits whatever rows are beside it. */
   submitLaneHead(rows: number, first: number, after: readonly Dispatch[] = []): void {
     this.writeHead(rows, first);
     this.submit([...this.transformer.laneHead(rows), ...after]);
@@ -256,7 +256,7 @@ export class Runner {
     if (stages.includes("eviction")) await this.prepare(sequence.settings.policy);
   }
 
-  /** Of a prompt that is read chunk by chunk, what its first chunk needs. */
+  /** The stages that the next tokens need; for a prompt that is read chunk by chunk, those of its first chunk. */
   private stages(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): LaterStage[] {
     if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
     if (of === "answer") return ["answer"];

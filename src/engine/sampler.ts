@@ -158,7 +158,7 @@ export class Sampler {
     return token;
   }
 
-  /** As the shader counts. */
+  /** Counts a token as the shader counts it. */
   private count(token: number): void {
     const { known } = this;
     if ((known[token]! & 0xffff) !== 0xffff) known[token]! += 1;

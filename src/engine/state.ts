@@ -35,7 +35,7 @@ export interface DeviceStateInputs {
   readonly source: ByteSource;
   readonly gguf: Gguf;
   readonly config: ModelConfig;
-  /** Of every layer, or undefined where the model has none. */
+  /** Calibration of every layer, or undefined if the model has none. */
   readonly calibration: Calibration | undefined;
   /** The policy that conversations ask for to begin with: prepared at once. */
   readonly policy: PolicyName;

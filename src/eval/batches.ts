@@ -46,7 +46,7 @@ export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {
     for (const cells of [first, ...slices(sorted.slice(first.length), room)])
       batches.push({ kind: "text", cells });
   }
-  // Of those that are compared with nothing any may step together: evenly, so that none steps alone at the end.
+  // Cells that are compared with nothing may step together in any groups: even ones, so that none steps alone at the end.
   const alone = text.filter((cell) => !isCompared(cell));
   const even = Math.ceil(alone.length / Math.max(1, Math.ceil(alone.length / lanes)));
   for (const cells of slices(alone, Math.max(1, even))) batches.push({ kind: "text", cells });

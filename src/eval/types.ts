@@ -137,7 +137,7 @@ export interface EvalOptions {
   /** Prompt tasks: the budget is length / ratio. */
   readonly ratios: readonly number[];
   readonly lengths: readonly number[];
-  /** Of `needle`, 0 to 1. */
+  /** Depths of needles, 0 to 1. */
   readonly depths: readonly number[];
   readonly asks: readonly Ask[];
   /** Tokens of a passage. */

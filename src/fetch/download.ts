@@ -89,7 +89,7 @@ export interface Expected {
   readonly url: string;
   readonly sha256?: string;
   readonly bytes?: number;
-  /** Of the hub, which stated the rest. */
+  /** The hub's commit for which it stated the rest. */
   readonly commit?: string;
 }
 

@@ -9,7 +9,7 @@ import type { sha256OfSource } from "./sha256-stream.ts";
 import type { ModelStore } from "./store/model-store.ts";
 import { openModelStore } from "./store/opfs-store.ts";
 
-/** As in the public API: a name in models.json, a URL, a File or Blob or several, or a hub file. */
+/** The public API's source: a name in models.json, a URL, a File or Blob or several, or a hub file. */
 export type ModelSource = string | Blob | readonly Blob[] | HubFile;
 
 export interface ResolveOptions extends HttpOptions {
@@ -139,7 +139,7 @@ async function fromUrls(
   const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
   const common = (url: string, checked: boolean) => ({
     ...(entry === undefined ? {} : { entry }),
-    // Of an address that the user named nobody else could say what is there.
+    // Nobody but the user could say what should lie at an address that the user named.
     ...(checked || (entry === undefined && !hubFileOf(url))
       ? {}
       : { notices: [unchecked(name, url)] }),

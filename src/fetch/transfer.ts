@@ -104,7 +104,7 @@ class Transfer {
       };
       this.#file.truncate(answer.start);
       const done = this.#run(answer);
-      // Whoever only reads still gets the failure; nobody must get an unhandled rejection.
+      // A reader still gets the failure from its read; here it must not become an unhandled rejection.
       done.catch(() => undefined);
       return { source: this.#source(size), done };
     } catch (error) {

@@ -13,7 +13,7 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
     );
 }
 
-/** By its shape: a File of an iframe or of jsdom is of another class and holds the same. */
+/** A Blob is known by its shape: a File of an iframe or of jsdom is of another class and holds the same. */
 export function isBlob(value: unknown): value is Blob {
   const blob = value as Blob | null | undefined;
   return (

@@ -176,7 +176,7 @@ function checkVariant(config: HubConfig, architecture: string): void {
       refuse("no_rope_layers");
 }
 
-/** Of so many layers in a row the last is global. */
+/** Every so-many-th layer is global. */
 function slidingPattern(config: HubConfig): number {
   const { layer_types: types, sliding_window_pattern: given = 6 } = config;
   if (!Array.isArray(types)) return given as number;

@@ -11,7 +11,7 @@ const LATER = ["answer", "turn", "eviction"] as const satisfies readonly LaterSt
 
 interface Held {
   readonly kernel: PendingKernel;
-  /** Of its code: longer ones take longer. */
+  /** Length of its code: longer code takes longer to compile. */
   readonly length: number;
 }
 
@@ -33,7 +33,7 @@ export class StagedKernels {
   private holding = false;
   /** Stages that are not through. */
   private readonly waits = new Map<LaterStage, Promise<void>>();
-  /** Those that somebody waits for. */
+  /** Stages that a caller waits for. */
   private readonly wanted = new Set<LaterStage>();
   private working = 0;
   private answers = 0;
@@ -79,7 +79,7 @@ export class StagedKernels {
       before = all;
       const compiled = (stage === "eviction" ? all : own).then(() => {});
       this.waits.set(stage, compiled);
-      // Those who need the stage are told of a failure: it stays.
+      // A failure stays, so that every caller that needs the stage gets it.
       compiled.then(() => this.waits.delete(stage)).catch(() => {});
     }
     before.catch(() => {});

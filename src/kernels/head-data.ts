@@ -1,11 +1,11 @@
 /** Weights of a prompt's scores' parts; see shaders/score_parts.wgsl. */
 export interface PartWeights {
   readonly importance: number;
-  /** Of the key before RoPE. */
+  /** Weight of the novelty of the key before RoPE. */
   readonly novelty: number;
   readonly keySpread: number;
   readonly valueSpread: number;
-  /** Of the logarithm of observed attention. */
+  /** Weight of the logarithm of observed attention. */
   readonly observed: number;
 }
 
@@ -34,7 +34,7 @@ export interface HeadScore {
   readonly logAge?: number;
   /** Times -cos(key, anchor): KeyDiff; a part of importance. */
   readonly novelty?: number;
-  /** Of the parts of a joined score, which alone has them. */
+  /** Weights of the parts of a joined score; other scores have none. */
   readonly weights?: PartWeights;
   /** [D] */
   readonly filter?: ArrayLike<number>;

@@ -46,7 +46,7 @@ export interface Observation {
 
 /** `lse` is f32 [M, H]: of a block what attention_prefill left of its rows, of a step what the first kernel leaves. */
 export interface ObserveKernels {
-  /** Of a step. Bindings: LayerShape, rows, tables, lanes, qkv, lse, pages. Workgroups: (1, G, rows of the step). */
+  /** For a step. Bindings: LayerShape, rows, tables, lanes, qkv, lse, pages. Workgroups: (1, G, rows of the step). */
   readonly lse: Kernel | undefined;
   /**
    * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch and,

@@ -70,7 +70,7 @@ function quantizedRepacker(layout: WeightLayout, type: QuantizedType, cols: numb
   };
 }
 
-/** As quantizedRepacker, codes straight from the file to their words: a third of the time. */
+/** Like quantizedRepacker, but codes go straight from the file to their words: a third of the time. */
 function plainRepacker(layout: WeightLayout, type: PlainType, cols: number): Repack {
   const blocks = cols / BLOCK;
   const { blockBytes } = GGML_TYPES[type];
@@ -101,7 +101,7 @@ type Copy = (
   at: number,
 ) => void;
 
-/** As PACKERS.nibbles. */
+/** Writes what PACKERS.nibbles writes. */
 const copyNibbles: Copy = (bytes, from, stride, blocks, out, at) => {
   for (let block = 0; block < blocks; block++) {
     const first = from + block * stride;
@@ -114,7 +114,7 @@ const copyNibbles: Copy = (bytes, from, stride, blocks, out, at) => {
   }
 };
 
-/** As PACKERS.bytes. */
+/** Writes what PACKERS.bytes writes. */
 const copyBytes: Copy = (bytes, from, stride, blocks, out, at) => {
   for (let block = 0; block < blocks; block++)
     for (let half = from + block * stride, end = half + BLOCK; half < end; half += 16)

@@ -56,7 +56,7 @@ export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_
 const BLOCK = 2048;
 /** An index has 18 bits. */
 const MAX_VOCABULARY = 2 ** 18;
-/** Of the second kernel: bits of a digit, and invocations. */
+/** Bits per digit and invocations of the second kernel. */
 const DIGITS = { cpu: { DIGIT: 7, THREADS: 64 }, gpu: { DIGIT: 9, THREADS: 256 } } as const;
 
 export interface SampleBuffers {

@@ -5,7 +5,7 @@ import type { Select } from "./eviction.ts";
 import { pagedCode } from "./page-code.ts";
 import type { PageFormat } from "./page-format.ts";
 
-/** As `createEvictSelect`, for a chunk that fits beside what each kv head has: all of it stays. */
+/** Like `createEvictSelect`, for a chunk that fits beside what each kv head has: all of it stays. */
 export async function createSelectAll(gpu: GpuContext, format: PageFormat): Promise<Select> {
   const kernel = await gpu.kernel({
     label: "select_all",

@@ -93,7 +93,7 @@ export interface Vector {
 export interface LayerTensors {
   readonly attentionNorm: Vector;
   readonly qkv: readonly TensorSource[];
-  /** Of Q, K and V. */
+  /** Biases of Q, K and V. */
   readonly qkvBias: readonly [Vector, Vector, Vector] | undefined;
   /** Gains of queries and keys. */
   readonly qkNorm: readonly [Vector, Vector] | undefined;

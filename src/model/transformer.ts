@@ -227,7 +227,7 @@ export class Transformer {
   }
 
   /**
-   * As `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
+   * Like `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
    * splits do not depend on them. After `prepareLanes` only.
    */
   lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
@@ -241,7 +241,7 @@ export class Transformer {
     return plan;
   }
 
-  /** As `head` for `rows` rows, each with the same bits whatever rows are beside it. After `prepareLanes`. */
+  /** Like `head` for `rows` rows, but each row has the same bits whatever rows are beside it. Needs `prepareLanes`. */
   laneHead(rows: number): Dispatch[] {
     if (!this.headsLinear) throw new WinnowError("internal", "the head is not prepared for lanes");
     return this.headsLinear.dispatches(rows, true);
@@ -253,12 +253,12 @@ export class Transformer {
     return { embed: this.embed(rows), layers };
   }
 
-  /** Those that make the residual stream of `rows` tokens. */
+  /** Dispatches that make the residual stream of `rows` tokens. */
   embed(rows: number): Dispatch[] {
     return this.embedding.dispatches(rows);
   }
 
-  /** Those of one layer of a prompt chunk. */
+  /** Dispatches of one layer of a prompt chunk. */
   chunkLayer(rows: number, layer: number, over: PrefillOver = "any"): LayerPlan {
     this.refresh();
     const { heads, kvHeads } = this.config;

@@ -137,7 +137,7 @@ class Tuner {
     this.deadline = deadline;
     const { gateUp, ...others } = matrices(weights);
     const [layer] = weights.layers;
-    // As the schedule makes them, so that what is compiled here need not be compiled again.
+    // The schedule makes the same products, so that these kernels need not be compiled again.
     const gated: LinearConfig = {
       matrix: gateUp.matrix,
       epilogue: architecture.activation === "gelu" ? "geglu" : "swiglu",

@@ -81,7 +81,7 @@ async function runSome(
   await allOf(Array.from({ length: count }, runNext));
 }
 
-/** As Promise.all, but throws once all have ended: what then cleans up finds nothing under way. */
+/** Like Promise.all, but it throws only once all promises have ended, so that a clean-up finds nothing under way. */
 async function allOf<T extends readonly unknown[] | []>(
   promises: T,
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
@@ -134,7 +134,7 @@ export async function placeWeights(
     return buffer;
   };
   const rope = config.architecture.interleavedRope ? halfSplitRow(D) : undefined;
-  // Of Q, K and V the first two are turned.
+  // RoPE turns Q and K, not V.
   const turned = (values: Float32Array, index: number) =>
     index < 2 ? inOrder(values, rope) : values;
   // The kernels scale by 1 / sqrt(D): what a model has beyond that goes into the queries' gain.

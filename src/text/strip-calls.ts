@@ -42,7 +42,7 @@ function sideOf(callee: unknown): string | undefined {
   return typeof name === "string" && /^[lr]?strip$/.test(name) ? name : undefined;
 }
 
-/** As Python's; without characters, of `None`, white space. */
+/** Python's strip, lstrip and rstrip: without characters, or with `None`, white space goes. */
 function strip(text: unknown, characters: unknown, side: string): string {
   if (typeof text !== "string") throw new TypeError(`${side}: not of a text`);
   const taken =

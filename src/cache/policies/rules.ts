@@ -18,7 +18,7 @@ export const POLICY_RULES = {
   "tri-attention": {},
   "expected-attention": {},
   keydiff: {},
-  // By chunks, the last one to two are kept: half of the budget in all.
+  // It scores by chunks and keeps the last one to two of them: half of the budget in all.
   "lag-kv": { window: 128, windowShare: 4 },
   "k-norm": {},
   snapkv: {},

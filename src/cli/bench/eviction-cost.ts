@@ -315,7 +315,7 @@ class PromptCost {
     return kernels;
   }
 
-  /** As many slots as before some rows, in the pages that are there. */
+  /** Sets the counts back to what they were before some rows, in the pages that are there. */
   private writeCounts(count: number): void {
     writeCounts(this.state, this.sequence, count, this.sequence.mark().counts);
   }

@@ -24,7 +24,7 @@ export interface KernelResult {
   work?: Work;
   gflops?: number;
   gbPerS?: number;
-  /** Of the roofline, 0 to 1. */
+  /** Share of the roofline, 0 to 1. */
   share?: number;
   boundBy?: "arithmetic" | "memory";
   /** Part of the step's time, 0 to 1. */

@@ -18,7 +18,7 @@ interface ProductRole {
   k: number;
   epilogue: LinearEpilogue;
   norm: boolean;
-  /** Of the product that can read attention's splits. */
+  /** There for the product that can read attention's splits. */
   joins?: Joins;
 }
 
@@ -29,7 +29,7 @@ export interface ProductCase {
   rows: number;
   kernel: Kernel;
   workgroups: Dispatch["workgroups"];
-  /** Those that multiply; norms of their own are left out. */
+  /** Dispatches that multiply; norms that are dispatches of their own are left out. */
   dispatches: Dispatch[];
   work: Work;
 }
@@ -38,7 +38,7 @@ export interface ProductCase {
 const TYPES: readonly GgmlType[] = ["Q4_1", "Q5_1", "Q8_0", "F16", "BF16", "F32"];
 
 function roles({ hidden, heads, kvHeads, headDim, mlp, architecture }: ModelConfig): ProductRole[] {
-  // As layer-linears has them.
+  // layer-linears has the same.
   const toResidual = architecture.postNorms ? "store" : "add";
   return [
     {

@@ -24,7 +24,7 @@ const FEW_GROUPS = 64;
 const MANY_GROUPS = 8192;
 const FAST_MS = 1;
 const READ_BYTES = 64 << 20;
-/** Of GPUs, whose caches hold up to 100 MB, and which want many more invocations. */
+/** For GPUs: their caches hold up to 100 MB, and they want many more invocations. */
 const MANY_READ_BYTES = 512 << 20;
 const READS = 64;
 

@@ -27,7 +27,7 @@ export interface KernelCase {
   name: string;
   layout?: string;
   dispatches: Dispatch[];
-  /** Of one dispatch, where it is known. */
+  /** Work of one dispatch, if it is known. */
   work?: Work;
 }
 

@@ -3,7 +3,7 @@ import type { Generator } from "./problem.ts";
 import { ADJECTIVES, distinct, letters, NOUNS, VERBS } from "./words.ts";
 
 const COMMON = 10;
-/** As 30 to 3 in the paper, which has longer prompts. */
+/** The paper has 30 to 3, in longer prompts. */
 const COMMON_TIMES = 10;
 const OTHER_TIMES = 1;
 

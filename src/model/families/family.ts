@@ -10,20 +10,20 @@ export interface Architecture {
   readonly qkNorm: boolean;
   /** A norm after attention and after the MLP too, before each is added to the residual stream. */
   readonly postNorms: boolean;
-  /** Of the gated MLP; gelu is its tanh form. */
+  /** Activation of the gated MLP; gelu is its tanh form. */
   readonly activation: "silu" | "gelu";
   /** Embeddings are multiplied by sqrt(E). */
   readonly scaledEmbedding: boolean;
   /** Most layers see only the last tokens (a sliding window). */
   readonly sliding?: SlidingLayers;
-  /** Of so many layers in a row the last has no RoPE. */
+  /** Every so-many-th layer has no RoPE. */
   readonly ropelessEvery?: number;
   /** What users of a small cache budget should know; shown as a notice. */
   readonly caution?: string;
 }
 
 export interface SlidingLayers {
-  /** Of so many layers in a row the last is global, unless the file says otherwise. */
+  /** Every so-many-th layer is global, unless the file says otherwise. */
   readonly pattern: number;
   /** RoPE base of the sliding layers, unless the file says otherwise. */
   readonly ropeBase: number;
