@@ -58,7 +58,7 @@ fn workgroup_best(thread: u32, own: Best) -> Best {
   return best;
 }
 
-// exp(-distance) in units of 2^-44: at most 2^18 of them add up to less than 2^63.
+// exp(-distance) in units of 2^-44: fewer than 2^20 of them add up to less than 2^64.
 fn mass(distance: f32) -> vec2<u32> {
   let scaled = exp(-distance) * 4096.0;
   let whole = floor(scaled);
@@ -90,7 +90,8 @@ fn wanted(mode: u32, total: vec2<u32>) -> vec2<u32> {
 fn descend(thread: u32, mode: u32, top: f32, cutoff: u32) -> u32 {
   let by_index = mode == DRAW;
   let vocabulary = arrayLength(&counts);
-  let steps = (select(27u, 18u, by_index) + DIGIT - 1u) / DIGIT;
+  let bits = select(27u, 32u - countLeadingZeros(vocabulary - 1u), by_index);
+  let steps = (bits + DIGIT - 1u) / DIGIT;
   var prefix = 0u;
   var rest = vec2<u32>(0u);
   for (var step = 0u; step < steps; step++) {

@@ -180,7 +180,7 @@ export class InferenceEngine {
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
     const core = new EngineCore(gpu, inputs, tokenizer, state, cache.kv !== undefined);
-    core.notices.push(...(options.notices ?? []));
+    core.notices.push(...(options.notices ?? []), ...gguf.notices, ...(tokenizer.notices ?? []));
     core.withPolicy(cache);
     const engine = new InferenceEngine(core, options, parameters, () =>
       createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),

@@ -22,7 +22,8 @@ export interface PartedModel {
 const INDEX = "model.safetensors.index.json";
 const TEMPLATE = "chat_template.jinja";
 /** Files that not every checkpoint has. */
-const OPTIONAL: readonly string[] = [INDEX, "tokenizer_config.json", TEMPLATE];
+const GENERATION = "generation_config.json";
+const OPTIONAL: readonly string[] = [INDEX, "tokenizer_config.json", GENERATION, TEMPLATE];
 
 /**
  * Fetches every part as a single file is fetched: stored, resumed and hashed by itself.
@@ -125,7 +126,9 @@ async function openCheckpoint(
     if (file === undefined) throw damaged(name, "the file is missing beside the weights");
     return readJson(file);
   };
-  const [index, tokenizerConfig] = await Promise.all([find(INDEX), find("tokenizer_config.json")]);
+  const [index, tokenizerConfig, generation] = await Promise.all(
+    [INDEX, "tokenizer_config.json", GENERATION].map(find),
+  );
   const config = (await need("config.json")) as SafetensorsFiles["config"];
   const tokenizer = await need("tokenizer.json");
   const texts: Record<string, unknown> = tokenizerConfig ? await readObject(tokenizerConfig) : {};
@@ -138,6 +141,7 @@ async function openCheckpoint(
     tokenizer,
     ...(index ? { index: (await readJson(index)) as { weight_map?: Record<string, string> } } : {}),
     tokenizerConfig: texts,
+    ...(generation ? { generationConfig: await readJson(generation) } : {}),
   });
 }
 

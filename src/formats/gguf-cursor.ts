@@ -14,6 +14,8 @@ class NeedBytes {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const latin1 = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 
 /**
  * Reads little-endian fields from the start of a source. Parsing is synchronous on the bytes at
@@ -28,6 +30,7 @@ export class GgufCursor {
   #bytes = new Uint8Array(0);
   #view = new DataView(this.#bytes.buffer);
   #chunk: number;
+  readonly #latin1 = new Set<string>();
   /** Offset of the next byte. */
   position = 0;
 
@@ -36,6 +39,11 @@ export class GgufCursor {
     this.#signal = signal;
     this.#chunk = chunkBytes;
     this.#limit = Math.min(source.size, MAX_HEADER_BYTES);
+  }
+
+  /** What was read in another way than it is written. */
+  get notices(): string[] {
+    return [...this.#latin1].map((field) => `${field} is not valid UTF-8, and was read as Latin-1`);
   }
 
   /** Runs `parse`, again from the same position whenever it ran out of fetched bytes. */
@@ -140,7 +148,7 @@ export class GgufCursor {
     return value;
   }
 
-  /** Length prefix and UTF-8 bytes. */
+  /** Length prefix and UTF-8 bytes; bytes that are no UTF-8 are read as Latin-1, which is noted. */
   string(field: string, maxBytes = MAX_HEADER_BYTES): string {
     const length = this.count(field, maxBytes);
     const start = this.#take(length, field);
@@ -156,10 +164,12 @@ export class GgufCursor {
       }
       if (i === start + length) return text;
     }
+    const written = bytes.subarray(start, start + length);
     try {
-      return utf8.decode(bytes.subarray(start, start + length));
+      return utf8.decode(written);
     } catch {
-      return this.fail(field, "is not valid UTF-8", start);
+      this.#latin1.add(field);
+      return latin1(written);
     }
   }
 

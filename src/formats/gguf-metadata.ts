@@ -16,7 +16,8 @@ type GgufArray =
   | Float32Array
   | Float64Array
   | BigUint64Array
-  | BigInt64Array;
+  | BigInt64Array
+  | GgufArray[];
 
 export type GgufValue = GgufScalar | GgufArray;
 
@@ -66,6 +67,9 @@ function readBoolean(cursor: GgufCursor, field: string): boolean {
   return byte === 1;
 }
 
+/** Far deeper than any file nests its arrays; it bounds what a hostile one can make us recurse. */
+const MAX_DEPTH = 16;
+
 /** One value: its type, then its bytes. Synchronous on the bytes the cursor holds. */
 export function readGgufValue(cursor: GgufCursor, field: string): GgufValue {
   const at = cursor.position;
@@ -76,11 +80,17 @@ export function readGgufValue(cursor: GgufCursor, field: string): GgufValue {
   return read(cursor, field);
 }
 
-function readArray(cursor: GgufCursor, field: string): GgufArray {
+function readArray(cursor: GgufCursor, field: string, depth = 1): GgufArray {
   const at = cursor.position;
   const type = cursor.u32(field);
   const length = cursor.count(field);
-  if (type === ARRAY) cursor.fail(field, "nested arrays are not supported", at);
+  if (type === ARRAY) {
+    if (depth === MAX_DEPTH) cursor.fail(field, `arrays are nested deeper than ${MAX_DEPTH}`, at);
+    cursor.requireRoom(length, 12, field, at + 4);
+    const arrays: GgufArray[] = [];
+    for (let i = 0; i < length; i++) arrays.push(readArray(cursor, field, depth + 1));
+    return arrays;
+  }
   if (type === STRING) {
     cursor.requireRoom(length, 8, field, at + 4);
     const strings: string[] = [];
@@ -148,7 +158,9 @@ export const getStringArray = (
   fallback?: readonly string[],
 ): readonly string[] =>
   get(gguf, key, "string array", fallback, (value) =>
-    Array.isArray(value) && value.every((item) => typeof item === "string") ? value : undefined,
+    Array.isArray(value) && (value as unknown[]).every((item) => typeof item === "string")
+      ? (value as string[])
+      : undefined,
   );
 
 /** Throws `bad_model_file` naming the key when it is missing or not an array of booleans. */
@@ -158,7 +170,9 @@ export const getBooleanArray = (
   fallback?: readonly boolean[],
 ): readonly boolean[] =>
   get(gguf, key, "boolean array", fallback, (value) =>
-    Array.isArray(value) && value.every((item) => typeof item === "boolean") ? value : undefined,
+    Array.isArray(value) && (value as unknown[]).every((item) => typeof item === "boolean")
+      ? (value as boolean[])
+      : undefined,
   );
 
 /** Any numeric array; 64-bit integers become numbers. Throws `bad_model_file` naming the key. */

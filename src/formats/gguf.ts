@@ -7,6 +7,7 @@ import type { ByteSource } from "./byte-source.ts";
 import {
   GGML_TYPES,
   type GgmlType,
+  type GgmlTypeInfo,
   ggmlTypeById,
   ggmlTypeName,
   tensorByteLength,
@@ -38,9 +39,30 @@ export interface Gguf {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** In the file's order. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** Tensors of types that Winnow does not read, by name: the name of each one's type. */
+  readonly unreadable: ReadonlyMap<string, string>;
+  /** What was passed over or read in another way than it is written, one sentence each. */
+  readonly notices: readonly string[];
   readonly alignment: number;
   /** Where the tensor data begins, in bytes from the start of the file. */
   readonly dataOffset: number;
+}
+
+/**
+ * The tensor of that name, or undefined where the file has none.
+ * @throws unsupported_model, naming tensor and type, where its type is one that Winnow does not read.
+ */
+export function tensorNamed(gguf: Gguf, name: string): GgufTensor | undefined {
+  const type = gguf.unreadable.get(name);
+  if (type === undefined) return gguf.tensors.get(name);
+  throw new WinnowError(
+    "unsupported_model",
+    `tensor ${name} has type ${type}, which is not supported`,
+    {
+      hint: `Use a file whose tensors are ${Object.keys(GGML_TYPES).join(", ")}.`,
+      details: { field: name, tensor: name, type },
+    },
+  );
 }
 
 const MAGIC = 0x46554747; // "GGUF"
@@ -69,8 +91,7 @@ interface TensorRecord {
  * Tensor data is not read, but every tensor is checked to lie inside the file, aligned and apart
  * from the others.
  * @throws WinnowError `bad_model_file` with details { field, offset } for anything damaged or
- *   hostile; `unsupported_model` with details { tensor, type, offset } for an unknown tensor type;
- *   `aborted`; whatever the source throws.
+ *   hostile; `aborted`; whatever the source throws.
  */
 export async function parseGguf(
   source: ByteSource,
@@ -97,10 +118,25 @@ export async function parseGguf(
 
   const dataOffset = Math.ceil(cursor.position / alignment) * alignment;
   const tensors = new Map<string, GgufTensor>();
-  for (const record of records.values())
-    tensors.set(record.name, placeTensor(cursor, source, record, alignment, dataOffset));
+  const unreadable = new Map<string, string>();
+  for (const record of records.values()) {
+    const type = ggmlTypeById(record.typeId);
+    if (type === undefined) unreadable.set(record.name, ggmlTypeName(record.typeId));
+    else tensors.set(record.name, placeTensor(cursor, source, record, type, alignment, dataOffset));
+  }
   checkOverlap(cursor, [...tensors.values()], records);
-  return { version, metadata, tensors, alignment, dataOffset };
+  const notices = [...cursor.notices, ...passedOver(unreadable)];
+  return { version, metadata, tensors, unreadable, notices, alignment, dataOffset };
+}
+
+/** A model that needs one of them is refused by its name (src/model/tensors.ts); others load without. */
+export function passedOver(unreadable: ReadonlyMap<string, string>): string[] {
+  if (unreadable.size === 0) return [];
+  const named = [...unreadable].slice(0, 3).map(([name, type]) => `${name} (${type})`);
+  const more = unreadable.size > named.length ? ` and ${unreadable.size - named.length} more` : "";
+  return [
+    `tensors of types that Winnow does not read were passed over: ${named.join(", ")}${more}`,
+  ];
 }
 
 function readPreamble(cursor: GgufCursor) {
@@ -170,22 +206,11 @@ function placeTensor(
   cursor: GgufCursor,
   source: ByteSource,
   record: TensorRecord,
+  type: GgmlTypeInfo,
   alignment: number,
   dataOffset: number,
 ): GgufTensor {
   const { name, shape, relativeOffset, at, offsetAt } = record;
-  const type = ggmlTypeById(record.typeId);
-  if (type === undefined) {
-    const typeName = ggmlTypeName(record.typeId);
-    throw new WinnowError(
-      "unsupported_model",
-      `${source.name}: tensor ${name} has ${typeName}, which is not supported`,
-      {
-        hint: `Use a file whose tensors are ${Object.keys(GGML_TYPES).join(", ")}.`,
-        details: { tensor: name, type: typeName, field: `${name} type`, offset: offsetAt - 4 },
-      },
-    );
-  }
   if (shape[0]! % type.blockSize !== 0)
     cursor.fail(
       `${name} dimension 0`,

@@ -1,5 +1,7 @@
 import { WinnowError } from "../errors.ts";
 import type { GgufValue } from "./gguf-metadata.ts";
+import { badConfig, isObject, unsupportedConfig } from "./hub-errors.ts";
+import { linearFactor, ropeFactors, ropeOf } from "./hub-rope.ts";
 
 /** What is read of a repository's config.json. */
 export interface HubConfig {
@@ -35,6 +37,13 @@ export interface HubConfig {
   readonly tie_word_embeddings?: unknown;
   readonly bos_token_id?: unknown;
   readonly eos_token_id?: unknown;
+  /** The class it was saved from; several where it may be loaded as either. */
+  readonly architectures?: unknown;
+  readonly partial_rotary_factor?: unknown;
+  readonly quantization_config?: unknown;
+  readonly num_local_experts?: unknown;
+  readonly num_experts?: unknown;
+  readonly n_routed_experts?: unknown;
 }
 
 /** `model_type` of config.json -> `general.architecture`. */
@@ -66,15 +75,6 @@ const DEFAULTS: Readonly<Record<string, HubConfig>> = {
 
 const ACTIVATION: Readonly<Record<string, string>> = { gemma3: "gelu_pytorch_tanh" };
 
-const badConfig = (field: string, problem: string): WinnowError =>
-  new WinnowError("bad_model_file", `config.json: ${field}: ${problem}`, {
-    hint: "Take config.json and the weights from one repository.",
-    details: { file: "config.json", field },
-  });
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 export interface HubMetadata {
   readonly architecture: string;
   /** Keys as a GGUF has them. */
@@ -91,6 +91,8 @@ export interface HubMetadata {
 export function configMetadata(file: HubConfig): HubMetadata {
   const type = String(file?.model_type);
   const architecture = Object.hasOwn(ARCHITECTURE, type) ? ARCHITECTURE[type] : undefined;
+  if (architecture === undefined && /moe|mixtral|dbrx|jamba|gpt_oss|deepseek_v[23]/.test(type))
+    throw unsupportedConfig("model_type", type, "a mixture of experts");
   if (architecture === undefined)
     throw new WinnowError(
       "unsupported_model",
@@ -134,10 +136,10 @@ export function configMetadata(file: HubConfig): HubMetadata {
   const { base, localBase, scaling } = ropeOf(config);
   if (base !== undefined) metadata.set(`${architecture}.rope.freq_base`, base);
   if (localBase !== undefined) metadata.set(`${architecture}.rope.freq_base_swa`, localBase);
-  const kind = scaling?.rope_type ?? scaling?.type;
-  if (kind === "linear" && typeof scaling?.factor === "number") {
+  const factor = linearFactor(scaling);
+  if (factor !== undefined) {
     metadata.set(`${architecture}.rope.scaling.type`, "linear");
-    metadata.set(`${architecture}.rope.scaling.factor`, scaling.factor);
+    metadata.set(`${architecture}.rope.scaling.factor`, factor);
     return { architecture, metadata, ropeFactors: undefined };
   }
   return { architecture, metadata, ropeFactors: ropeFactors(scaling, base ?? 10000, headDim) };
@@ -152,6 +154,23 @@ export function decoderConfig(file: HubConfig): HubConfig {
   return { ...defaults, ...file, ...nested };
 }
 
+/** @throws unsupported_model for experts, models that are no decoder of text, and quantised checkpoints. */
+function checkKind(config: HubConfig): void {
+  for (const field of ["num_local_experts", "num_experts", "n_routed_experts"] as const)
+    if (Number(config[field] ?? 0) > 0)
+      throw unsupportedConfig(field, config[field], "the model is a mixture of experts");
+  const { architectures, quantization_config: quantised } = config;
+  if (Array.isArray(architectures) && architectures.length > 0)
+    if (!architectures.some((name) => /For(CausalLM|ConditionalGeneration)$/.test(String(name))))
+      throw unsupportedConfig("architectures", architectures, "the model writes no text");
+  if (isObject(quantised))
+    throw unsupportedConfig(
+      "quantization_config",
+      quantised.quant_method,
+      "the weights are quantised",
+    );
+}
+
 /** @throws unsupported_model for what changes the arithmetic and has no tensor that would tell. */
 function checkVariant(config: HubConfig, architecture: string): void {
   const refuse = (field: keyof HubConfig): never => {
@@ -161,12 +180,15 @@ function checkVariant(config: HubConfig, architecture: string): void {
       details: { field, value },
     });
   };
+  checkKind(config);
   const activation = ACTIVATION[architecture] ?? "silu";
   for (const field of ["hidden_act", "hidden_activation"] as const)
     if (config[field] !== undefined && config[field] !== null && config[field] !== activation)
       refuse(field);
   for (const field of ["attn_logit_softcapping", "final_logit_softcapping"] as const)
     if (typeof config[field] === "number") refuse(field);
+  const { partial_rotary_factor: rotated = 1 } = config;
+  if (rotated !== null && rotated !== 1) refuse("partial_rotary_factor");
   if (config.use_sliding_window === true) refuse("use_sliding_window");
   if (config.model_type === "mistral" && typeof config.sliding_window === "number")
     refuse("sliding_window");
@@ -189,58 +211,4 @@ function slidingPattern(config: HubConfig): number {
       details: { field: "layer_types", value: types },
     });
   return pattern;
-}
-
-interface Rope {
-  base?: number;
-  localBase?: number;
-  scaling?: Record<string, unknown>;
-}
-
-function ropeOf(config: HubConfig): Rope {
-  const nested = isObject(config.rope_parameters) ? config.rope_parameters : {};
-  // Gemma 3 keeps one entry a kind of layer; the global one is what a GGUF calls freq_base.
-  const rope = isObject(nested.full_attention) ? nested.full_attention : nested;
-  const local = isObject(nested.sliding_attention) ? nested.sliding_attention : {};
-  const base = rope.rope_theta ?? config.rope_theta;
-  const localBase = local.rope_theta ?? config.rope_local_base_freq;
-  const scaling = config.rope_scaling ?? rope;
-  return {
-    ...(typeof base === "number" ? { base } : {}),
-    ...(typeof localBase === "number" ? { localBase } : {}),
-    ...(isObject(scaling) ? { scaling } : {}),
-  };
-}
-
-/**
- * The smoothed divisors of Llama 3 (`_compute_llama3_parameters` in transformers); undefined for
- * plain RoPE.
- */
-function ropeFactors(
-  scaling: Record<string, unknown> | undefined,
-  base: number,
-  headDim: number,
-): Float32Array<ArrayBuffer> | undefined {
-  const type = scaling?.rope_type ?? scaling?.type ?? "default";
-  if (type === "default") return undefined;
-  if (type !== "llama3")
-    throw new WinnowError("unsupported_model", `config.json: RoPE scaling "${String(type)}"`, {
-      hint: "Winnow takes plain RoPE and that of Llama 3.",
-      details: { field: "rope_scaling", value: type },
-    });
-  const number = (field: string): number => {
-    const value = scaling?.[field];
-    if (typeof value !== "number") throw badConfig(`rope_scaling.${field}`, "is not a number");
-    return value;
-  };
-  const factor = number("factor");
-  const [low, high] = [number("low_freq_factor"), number("high_freq_factor")];
-  const original = number("original_max_position_embeddings");
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const wavelength = 2 * Math.PI * base ** ((2 * i) / headDim);
-    if (wavelength < original / high) return 1;
-    if (wavelength > original / low) return factor;
-    const smooth = (original / wavelength - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
 }

@@ -42,7 +42,8 @@ export function ggufName(key: string, architecture: string): string | undefined 
   if (match === null) return undefined;
   const [, layer, part = "", kind] = match;
   const parts = { ...LAYER, ...NORMS[architecture] };
-  return Object.hasOwn(parts, part) ? `blk.${layer}.${parts[part]}.${kind}` : undefined;
+  // What is not known keeps its own name, by which the model is refused: it computes something else.
+  return `blk.${layer}.${Object.hasOwn(parts, part) ? parts[part] : part}.${kind}`;
 }
 
 /** Families whose GGUF has the rows of Q and K in the order of interleaved RoPE. */

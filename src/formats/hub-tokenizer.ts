@@ -22,7 +22,7 @@ const damaged = (field: string, problem: string): WinnowError =>
 const [NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE] = [1, 2, 3, 4, 5, 6];
 
 /**
- * tokenizer.json (and tokenizer_config.json) under a GGUF's keys: byte-level BPE as "gpt2", BPE with
+ * tokenizer.json (and tokenizer_config.json, and the ends of generation_config.json) under a GGUF's keys: byte-level BPE as "gpt2", BPE with
  * byte fallback as "llama".
  * @throws unsupported_model for another kind; bad_model_file for a damaged one; both name the field.
  */
@@ -34,6 +34,7 @@ export function tokenizerMetadata(
     readonly eos_token_id?: unknown;
     readonly vocab_size?: unknown;
   },
+  generationConfig?: unknown,
 ): Map<string, GgufValue> {
   if (!isObject(tokenizer)) throw damaged("file", "is not an object");
   const model = tokenizer.model;
@@ -65,13 +66,12 @@ export function tokenizerMetadata(
     const id = typeof spelling === "string" ? tokens.indexOf(spelling) : -1;
     return id === -1 ? undefined : id;
   };
-  const ends = Array.isArray(config.eos_token_id) ? config.eos_token_id : [config.eos_token_id];
+  const generation = isObject(generationConfig) ? generationConfig : {};
+  const ends = [config.eos_token_id, generation.eos_token_id].flat();
   put("bos_token_id", idOf(named.bos_token) ?? config.bos_token_id);
-  put("eos_token_id", idOf(named.eos_token) ?? ends[0]);
-  put(
-    "eot_token_id",
-    ends.find((id) => id !== out.get("tokenizer.ggml.eos_token_id")),
-  );
+  put("eos_token_id", idOf(named.eos_token) ?? ends.find((id) => typeof id === "number"));
+  const numbers = ends.filter((id): id is number => typeof id === "number" && Number.isInteger(id));
+  out.set("tokenizer.ggml.eos_token_ids", Int32Array.from(numbers));
   put("unknown_token_id", idOf(model.unk_token));
   if (typeof named.add_bos_token === "boolean")
     out.set("tokenizer.ggml.add_bos_token", named.add_bos_token);

@@ -9,22 +9,28 @@ export async function parseParts(
   options: { signal?: AbortSignal; chunkBytes?: number },
 ): Promise<Gguf> {
   const tensors = new Map<string, GgufTensor>();
+  const unreadable = new Map<string, string>();
+  const notices = new Set<string>();
   let first: Gguf | undefined;
   for (const [i, part] of joined.parts.entries()) {
     const gguf = await parseGguf(part, options);
     first ??= gguf;
     checkKey(part, gguf, "split.no", i);
     checkKey(part, gguf, "split.count", joined.parts.length);
-    for (const [name, tensor] of gguf.tensors) {
-      if (tensors.has(name)) throw badPart(part.name, `has tensor ${name}, as an earlier part has`);
+    for (const notice of gguf.notices) notices.add(notice);
+    const known = (name: string) => tensors.has(name) || unreadable.has(name);
+    for (const name of [...gguf.tensors.keys(), ...gguf.unreadable.keys()])
+      if (known(name)) throw badPart(part.name, `has tensor ${name}, as an earlier part has`);
+    for (const [name, type] of gguf.unreadable) unreadable.set(name, type);
+    for (const [name, tensor] of gguf.tensors)
       tensors.set(name, { ...tensor, offset: tensor.offset + (joined.starts[i] as number) });
-    }
   }
   if (first === undefined) throw badPart(joined.name, "has no parts");
   const total = first.metadata.get("split.tensors.count");
-  if (typeof total === "number" && total !== tensors.size)
-    throw badPart(joined.name, `the parts hold ${tensors.size} tensors, not ${total}`);
-  return { ...first, tensors };
+  const found = tensors.size + unreadable.size;
+  if (typeof total === "number" && total !== found)
+    throw badPart(joined.name, `the parts hold ${found} tensors, not ${total}`);
+  return { ...first, tensors, unreadable, notices: [...notices] };
 }
 
 function checkKey(part: ByteSource, gguf: Gguf, key: string, wanted: number): void {

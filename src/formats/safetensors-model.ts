@@ -6,7 +6,7 @@ import { WinnowError } from "../errors.ts";
 import { checkRange, MemorySource } from "./blob-source.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { GgmlType } from "./ggml-types.ts";
-import type { Gguf, GgufTensor } from "./gguf.ts";
+import { type Gguf, type GgufTensor, passedOver, tensorNamed } from "./gguf.ts";
 import type { GgufValue } from "./gguf-metadata.ts";
 import { JoinedSource } from "./gguf-split.ts";
 import { configMetadata, decoderConfig, type HubConfig } from "./hub-config.ts";
@@ -23,6 +23,8 @@ export interface SafetensorsFiles {
   readonly tokenizer: unknown;
   /** Parsed tokenizer_config.json: the chat template and end tokens. */
   readonly tokenizerConfig?: unknown;
+  /** Parsed generation_config.json: more end tokens. */
+  readonly generationConfig?: unknown;
   /** For people. */
   readonly name?: string;
 }
@@ -77,10 +79,12 @@ export class SafetensorsModel implements ByteSource {
       };
     };
     const tensors = new Map<string, GgufTensor>();
+    const unreadable = new Map<string, string>();
     for (const [i, shard] of files.weights.entries()) {
       for (const [key, entry] of await readHeader(shard, signal)) {
         const mapped = ggufName(key, architecture);
-        if (mapped === undefined) continue;
+        if (entry.type === undefined) unreadable.set(mapped ?? key, entry.dtype);
+        if (mapped === undefined || entry.type === undefined) continue;
         if (tensors.has(mapped)) throw bad(shard.name, key, "is there twice");
         const { type, shape, begin, end } = entry;
         if (holdsOneLess(mapped, architecture)) {
@@ -101,11 +105,19 @@ export class SafetensorsModel implements ByteSource {
     const all = new Map<string, GgufValue>([
       ["general.name", name],
       ...metadata,
-      ...tokenizerMetadata(files.tokenizer, files.tokenizerConfig, config),
+      ...tokenizerMetadata(files.tokenizer, files.tokenizerConfig, config, files.generationConfig),
     ]);
     all.set("general.architecture", architecture);
-    checkShapes(config, tensors);
-    const gguf = { version: 3, metadata: all, tensors, alignment: 1, dataOffset: 0 };
+    const gguf: Gguf = {
+      version: 3,
+      metadata: all,
+      tensors,
+      unreadable,
+      notices: passedOver(unreadable),
+      alignment: 1,
+      dataOffset: 0,
+    };
+    checkShapes(config, gguf);
     const headDim = metadata.get(`${architecture}.attention.key_length`) as number;
     const turned = !isInterleaved(architecture)
       ? []
@@ -166,7 +178,9 @@ function checkShards({ weights, index }: SafetensorsFiles): void {
 }
 
 interface Entry {
-  readonly type: GgmlType;
+  /** undefined for a type that is not read. */
+  readonly type: GgmlType | undefined;
+  readonly dtype: string;
   /** ggml order: the contiguous dimension first. */
   readonly shape: number[];
   /** Bytes from the start of the shard. */
@@ -195,16 +209,6 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
   for (const [key, value] of Object.entries(header ?? {})) {
     if (key === "__metadata__") continue;
     const { dtype, shape, data_offsets: offsets } = value ?? {};
-    const bytes = BYTES[String(dtype)];
-    if (bytes === undefined)
-      throw new WinnowError(
-        "unsupported_model",
-        `${shard.name}: tensor ${key} has ${String(dtype)}, which is not supported`,
-        {
-          hint: "Use a checkpoint in F32, F16 or BF16, or a GGUF.",
-          details: { tensor: key, type: dtype },
-        },
-      );
     const sizes = (list: unknown): list is number[] =>
       Array.isArray(list) && list.every((n) => Number.isSafeInteger(n) && n >= 0);
     if (!sizes(shape) || shape.length > 4)
@@ -212,16 +216,17 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
     if (!sizes(offsets) || offsets.length !== 2)
       throw bad(shard.name, `${key}.data_offsets`, "is not a pair of offsets");
     const [begin, end] = offsets as [number, number];
-    const needed = shape.reduce((product, n) => product * n, bytes);
-    if (end - begin !== needed || 8 + length + end > shard.size)
+    const bytes = BYTES[String(dtype)];
+    const needed = bytes && shape.reduce((product, n) => product * n, bytes);
+    if ((needed !== undefined && end - begin !== needed) || 8 + length + end > shard.size)
       throw bad(
         shard.name,
         `${key}.data_offsets`,
-        `[${begin}, ${end}) does not hold ${needed} bytes of the file`,
+        `[${begin}, ${end}) does not hold ${needed ?? end - begin} bytes of the file`,
       );
-    const type = dtype as GgmlType;
     entries.set(key, {
-      type,
+      type: bytes === undefined ? undefined : (dtype as GgmlType),
+      dtype: String(dtype),
       shape: shape.toReversed(),
       begin: 8 + length + begin,
       end: 8 + length + end,
@@ -231,8 +236,8 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
 }
 
 /** config.json against the embedding: what everything else is measured by. */
-function checkShapes(config: HubConfig, tensors: ReadonlyMap<string, GgufTensor>): void {
-  const embedding = tensors.get("token_embd.weight");
+function checkShapes(config: HubConfig, gguf: Gguf): void {
+  const embedding = tensorNamed(gguf, "token_embd.weight");
   if (embedding === undefined)
     throw bad("model.safetensors", "model.embed_tokens.weight", "is missing");
   const [hidden, vocabulary] = embedding.shape;
@@ -250,13 +255,13 @@ function checkShapes(config: HubConfig, tensors: ReadonlyMap<string, GgufTensor>
     );
   const layers = Number(config.num_hidden_layers);
   for (let layer = 0; layer < layers; layer++)
-    if (!tensors.has(`blk.${layer}.attn_q.weight`))
+    if (tensorNamed(gguf, `blk.${layer}.attn_q.weight`) === undefined)
       throw bad(
         "config.json",
         "num_hidden_layers",
         `is ${layers}, but layer ${layer} has no weights`,
       );
-  if (tensors.has(`blk.${layers}.attn_q.weight`))
+  if (gguf.tensors.has(`blk.${layers}.attn_q.weight`))
     throw bad(
       "config.json",
       "num_hidden_layers",

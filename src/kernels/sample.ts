@@ -54,8 +54,8 @@ export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_
 
 /** Logits a workgroup of the first kernel takes: 8 per thread. */
 const BLOCK = 2048;
-/** An index has 18 bits. */
-const MAX_VOCABULARY = 2 ** 18;
+/** The masses of all tokens together must stay below 2^64 (`mass` in shaders/sample.wgsl). */
+const MAX_VOCABULARY = 2 ** 20 - 1;
 /** Bits per digit and invocations of the second kernel. */
 const DIGITS = { cpu: { DIGIT: 7, THREADS: 64 }, gpu: { DIGIT: 9, THREADS: 256 } } as const;
 

@@ -1,8 +1,16 @@
 import { WinnowError } from "../errors.ts";
-import { type Gguf, getNumber, getString } from "../formats/gguf.ts";
+import {
+  type Gguf,
+  getBooleanArray,
+  getNumber,
+  getNumberArray,
+  getString,
+  tensorNamed,
+} from "../formats/gguf.ts";
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
+import { checkKind } from "./kinds.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
 export interface ModelConfig {
@@ -45,10 +53,11 @@ const bad = (field: string, problem: string): WinnowError =>
 
 /** Reads and checks the configuration. Throws unsupported_model or bad_model_file, naming the field. */
 export function readConfig(gguf: Gguf): ModelConfig {
+  checkKind(gguf);
   const architecture = architectureNamed(getString(gguf, "general.architecture"));
   const prefix = architecture.name;
   const whole = (key: string, highest: number, fallback?: number): number => {
-    const value = getNumber(gguf, `${prefix}.${key}`, fallback);
+    const value = sameForAll(gguf, `${prefix}.${key}`, fallback);
     if (!Number.isInteger(value) || value < 1 || value > highest)
       throw bad(`${prefix}.${key}`, `must be a whole number from 1 to ${highest}, found ${value}`);
     return value;
@@ -60,7 +69,7 @@ export function readConfig(gguf: Gguf): ModelConfig {
   const headDim = whole("attention.key_length", 1024, Math.floor(hidden / heads));
   const mlp = whole("feed_forward_length", 1 << 20);
   const contextLength = whole("context_length", 1 << 24);
-  const embedding = gguf.tensors.get("token_embd.weight");
+  const embedding = tensorNamed(gguf, "token_embd.weight");
   if (!embedding) throw bad("token_embd.weight", "the tensor is missing");
   const vocabulary = embedding.shape[1] ?? 0;
   if (heads % kvHeads !== 0)
@@ -74,22 +83,7 @@ export function readConfig(gguf: Gguf): ModelConfig {
       },
     );
   }
-  const rotated = whole("rope.dimension_count", 1024, headDim);
-  const scaling = gguf.metadata.get(`${prefix}.rope.scaling.type`) ?? "none";
-  const ropeDivisor =
-    scaling === "linear" ? getNumber(gguf, `${prefix}.rope.scaling.factor`, 1) : 1;
-  if (!(ropeDivisor >= 1 && Number.isFinite(ropeDivisor)))
-    throw bad(`${prefix}.rope.scaling.factor`, `found ${ropeDivisor}`);
-  if (rotated !== headDim || (scaling !== "none" && scaling !== "linear")) {
-    throw new WinnowError(
-      "unsupported_model",
-      `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(scaling)}"`,
-      {
-        hint: "Winnow takes RoPE over the whole head, plain or with linear scaling.",
-        details: { field: `${prefix}.rope` },
-      },
-    );
-  }
+  const ropeDivisor = readRope(gguf, prefix, whole("rope.dimension_count", 1024, headDim), headDim);
   const normEpsilon = getNumber(gguf, `${prefix}.attention.layer_norm_rms_epsilon`);
   const ropeBase = getNumber(gguf, `${prefix}.rope.freq_base`, 10000);
   if (!(normEpsilon > 0 && normEpsilon < 1))
@@ -131,8 +125,50 @@ export function readConfig(gguf: Gguf): ModelConfig {
     localRopeBase,
     windows,
     attentionScale,
-    tiedHead: !gguf.tensors.has("output.weight"),
+    tiedHead: tensorNamed(gguf, "output.weight") === undefined,
   };
+}
+
+/** A number, or one a layer where all layers have the same. Throws unsupported_model where they differ. */
+function sameForAll(gguf: Gguf, key: string, fallback?: number): number {
+  const value = gguf.metadata.get(key);
+  if (typeof value !== "object") return getNumber(gguf, key, fallback);
+  const numbers = Array.from(getNumberArray(gguf, key));
+  const [first] = numbers;
+  if (first === undefined) throw bad(key, "is an array without a number");
+  if (numbers.every((number) => number === first)) return first;
+  throw new WinnowError("unsupported_model", `${key}: differs from layer to layer`, {
+    hint: "Winnow takes models whose layers are alike.",
+    details: { field: key, value: numbers },
+  });
+}
+
+/**
+ * What the frequencies of RoPE are divided by. A factor without a type means linear scaling, as in llama.cpp.
+ * @throws unsupported_model for another scaling than linear, or RoPE over a part of the head.
+ */
+function readRope(gguf: Gguf, prefix: string, rotated: number, headDim: number): number {
+  const { metadata } = gguf;
+  const key = (name: string) => `${prefix}.rope.${name}`;
+  const type = metadata.get(key("scaling.type")) ?? "linear";
+  const attention = getNumber(gguf, key("scaling.attn_factor"), 1);
+  if (rotated !== headDim || (type !== "none" && type !== "linear") || attention !== 1) {
+    const scaled = attention === 1 ? "" : ` and attention factor ${attention}`;
+    throw new WinnowError(
+      "unsupported_model",
+      `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(type)}"${scaled}`,
+      {
+        hint: "Winnow takes RoPE over the whole head, plain or with linear scaling.",
+        details: { field: `${prefix}.rope` },
+      },
+    );
+  }
+  if (type === "none") return 1;
+  // Files from before 2024 have scale_linear. Zero says that there is none.
+  const field = key(metadata.has(key("scaling.factor")) ? "scaling.factor" : "scale_linear");
+  const factor = getNumber(gguf, field, 1) || 1;
+  if (factor < 0) throw bad(field, `found ${factor}`);
+  return factor;
 }
 
 /** Which layers have a sliding window, and their RoPE base. */
@@ -150,14 +186,30 @@ function readSliding(
     return { windows: new Array<number>(layers).fill(0), localRopeBase: 10_000 };
   }
   if (window === 0) throw bad(field, "is missing");
-  const pattern = getNumber(gguf, `${field}_pattern`, sliding.pattern);
-  if (!Number.isInteger(pattern) || pattern < 1)
-    throw bad(`${field}_pattern`, `must be a positive whole number, found ${pattern}`);
+  const isLocal = slidingPattern(gguf, `${field}_pattern`, sliding.pattern, layers);
   const localRopeBase = getNumber(gguf, `${name}.rope.freq_base_swa`, sliding.ropeBase);
   if (!(localRopeBase > 1 && Number.isFinite(localRopeBase)))
     throw bad(`${name}.rope.freq_base_swa`, `found ${localRopeBase}`);
-  const windows = Array.from({ length: layers }, (_, i) => ((i + 1) % pattern === 0 ? 0 : window));
+  const windows = Array.from({ length: layers }, (_, i) => (isLocal(i) ? window : 0));
   return { windows, localRopeBase };
+}
+
+/** Files say of how many layers in a row the last is global, or of each layer whether it has a window. */
+function slidingPattern(
+  gguf: Gguf,
+  key: string,
+  usual: number,
+  layers: number,
+): (layer: number) => boolean {
+  if (Array.isArray(gguf.metadata.get(key))) {
+    const flags = getBooleanArray(gguf, key);
+    if (flags.length !== layers) throw bad(key, `has ${flags.length} entries for ${layers} layers`);
+    return (layer) => flags[layer] as boolean;
+  }
+  const pattern = getNumber(gguf, key, usual);
+  if (!Number.isInteger(pattern) || pattern < 1)
+    throw bad(key, `must be a positive whole number, found ${pattern}`);
+  return (layer) => (layer + 1) % pattern !== 0;
 }
 
 /** What the cache and its kernels are specialised for. */

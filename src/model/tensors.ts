@@ -1,7 +1,7 @@
 import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { dequantize } from "../formats/dequantize.ts";
-import type { Gguf, GgufTensor } from "../formats/gguf.ts";
+import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf.ts";
 import type { TensorSource } from "../kernels/weights.ts";
 import type { ModelConfig } from "./config.ts";
 
@@ -13,6 +13,10 @@ export const halfSplitRow =
     const half = headDim / 2;
     return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
   };
+
+/** What some decoder computes with: to leave such a tensor out would give other answers. */
+const COMPUTED =
+  /^(blk\.\d+\.|output|token_embd_norm|token_types|position_embd|rope_factors|cls|dense_|per_layer|altup)/;
 
 /** Looks tensors up by name and checks their shapes, so that a damaged file fails before any upload. */
 class TensorReader {
@@ -28,7 +32,7 @@ class TensorReader {
   }
 
   tensor(name: string, ...shape: number[]): GgufTensor {
-    const tensor = this.gguf.tensors.get(name);
+    const tensor = tensorNamed(this.gguf, name);
     const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
     if (!tensor || shape.some((n, i) => n !== (tensor.shape[i] ?? 1))) {
       throw new WinnowError(
@@ -46,9 +50,8 @@ class TensorReader {
 
   /** Throws unsupported_model where the file has a layer's tensor that the schedule would leave out. */
   checkAllUsed(): void {
-    for (const name of this.gguf.tensors.keys()) {
-      if (this.used.has(name) || !/^blk\.\d+\.|^output/.test(name) || /rot_embd/.test(name))
-        continue;
+    for (const name of [...this.gguf.tensors.keys(), ...this.gguf.unreadable.keys()]) {
+      if (this.used.has(name) || !COMPUTED.test(name) || /rot_embd/.test(name)) continue;
       throw new WinnowError("unsupported_model", `tensor ${name}: not known in this architecture`, {
         hint: "The file is of a variant that Winnow does not compute.",
         details: { field: name },
@@ -161,7 +164,7 @@ export function findTensors(
     layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
     finalNorm: reader.vector("output_norm.weight", E),
     head: config.tiedHead ? undefined : reader.matrix("output.weight", V, E),
-    ropeFactors: gguf.tensors.has("rope_freqs.weight")
+    ropeFactors: tensorNamed(gguf, "rope_freqs.weight")
       ? reader.vector("rope_freqs.weight", D / 2)
       : undefined,
   };

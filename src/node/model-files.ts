@@ -128,7 +128,7 @@ function readable(
 /** All files of a model in parts that lie beside the named one. */
 async function openSiblings(path: string): Promise<NodeFileSource[]> {
   const wanted = isSafetensors(path)
-    ? (await readdir(dirname(path))).filter((name) => /\.(safetensors|json)$/.test(name))
+    ? (await readdir(dirname(path))).filter((name) => /\.(safetensors|json|jinja)$/.test(name))
     : partNames(basename(path));
   const opened = await Promise.allSettled(
     wanted.map((name) => NodeFileSource.open(join(dirname(path), name))),

@@ -32,6 +32,7 @@ class ExternalTokenizer implements GuardedTokenizer {
   readonly vocabSize: number;
   readonly endTokens: ReadonlySet<number>;
   readonly prefix: readonly number[];
+  readonly notices: readonly string[];
   readonly stripsLeadingSpace: boolean;
   readonly #external: TokenizerLike;
   readonly #splitter: ControlSplitter;
@@ -41,6 +42,7 @@ class ExternalTokenizer implements GuardedTokenizer {
     this.vocabSize = vocabulary.tokens.length;
     this.endTokens = vocabulary.endTokens;
     this.prefix = vocabulary.prefix;
+    this.notices = vocabulary.notices;
     this.stripsLeadingSpace = stripsLeadingSpace;
     this.#external = external;
     this.#splitter = new ControlSplitter(vocabulary);

@@ -11,20 +11,31 @@ export const badMetadata = (key: string, problem: string): WinnowError =>
     details: { field: key },
   });
 
+/** More entries than tokens do no harm. */
 export function checkLength(key: string, length: number, tokens: number): void {
-  if (length !== tokens)
+  if (length < tokens)
     throw badMetadata(key, `has ${length} entries, but tokenizer.ggml.tokens has ${tokens}`);
 }
 
-/** A token id, checked against the number of tokens. */
-export function readId(metadata: GgufMetadata, key: string, count: number): number | undefined {
+/** How files write that there is no such token: -1, in i32 or u32. */
+const NO_TOKEN: readonly number[] = [-1, 2 ** 32 - 1];
+
+/** A token id; undefined where the file has none, or one outside the vocabulary, which is said in `notices`. */
+export function readId(
+  metadata: GgufMetadata,
+  key: string,
+  count: number,
+  notices: string[],
+): number | undefined {
   const value = metadata.get(key);
   if (value === undefined) return undefined;
   const id = typeof value === "bigint" ? Number(value) : value;
   if (typeof id !== "number" || !Number.isInteger(id))
     throw badMetadata(key, "is not a whole number");
-  if (id < 0 || id >= count) throw badMetadata(key, `is ${id}, but there are ${count} tokens`);
-  return id;
+  if (id >= 0 && id < count) return id;
+  if (!NO_TOKEN.includes(id))
+    notices.push(`${key} is ${id}, but there are ${count} tokens: it was passed over`);
+  return undefined;
 }
 
 export function readString(metadata: GgufMetadata, key: string): string | undefined {

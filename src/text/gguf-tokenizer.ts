@@ -3,6 +3,7 @@ import { BpeModel } from "./bpe-model.ts";
 import { toByteAlphabet } from "./byte-level.ts";
 import { ControlSplitter, type GuardedTokenizer } from "./control-splitter.ts";
 import { type GgufMetadata, readBoolean, readString } from "./gguf-fields.ts";
+import { readMerges, textTokens } from "./gguf-merges.ts";
 import { readVocabulary, SPACE_MARK, type Vocabulary } from "./gguf-vocabulary.ts";
 import { type PreTokenizer, preTokenizerNamed, splitWords } from "./pre-tokenizer.ts";
 import { bytesOfToken, decodeTokens, wellFormed } from "./token-text.ts";
@@ -27,6 +28,7 @@ export class GgufTokenizer implements GuardedTokenizer {
   readonly vocabSize: number;
   readonly endTokens: ReadonlySet<number>;
   readonly prefix: readonly number[];
+  readonly notices: readonly string[];
   /** SentencePiece puts a space before the text; decoding takes it away again. */
   readonly stripsLeadingSpace: boolean;
   readonly #pre: PreTokenizer | undefined;
@@ -43,10 +45,15 @@ export class GgufTokenizer implements GuardedTokenizer {
       : preTokenizerNamed(readString(metadata, "tokenizer.ggml.pre") ?? "default");
     this.stripsLeadingSpace =
       sentencePiece && (readBoolean(metadata, "tokenizer.ggml.add_space_prefix") ?? true);
-    this.#model = new BpeModel(metadata, vocabulary, {
+    const ids = textTokens(vocabulary);
+    const { merges, notices } = readMerges(metadata, vocabulary, ids);
+    this.#model = new BpeModel(ids, merges, {
       byteFallback: sentencePiece,
       ignoreMerges: this.#pre?.ignoreMerges ?? false,
+      // Byte-level vocabularies leave out what no token can write; SentencePiece has a token for it.
+      ...(sentencePiece && { unknown: vocabulary.unknown, fuseUnknown: true }),
     });
+    this.notices = [...vocabulary.notices, ...notices];
     this.#splitter = new ControlSplitter(vocabulary);
     this.vocabulary = vocabulary;
     this.vocabSize = tokens.length;

@@ -35,6 +35,8 @@ export interface Vocabulary {
   readonly endTokens: ReadonlySet<number>;
   /** [bos] where a text of its own begins with it, else []. */
   readonly prefix: readonly number[];
+  /** What was passed over, one sentence each. */
+  readonly notices: readonly string[];
 }
 
 /** Ends of a turn that files spell without naming them in a key. */
@@ -70,14 +72,18 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
   if (tokens === undefined) throw badMetadata("tokenizer.ggml.tokens", "is missing");
   if (tokens.length === 0 || tokens.length > MAX_TOKENS)
     throw badMetadata("tokenizer.ggml.tokens", `has ${tokens.length} entries`);
-  const types = readTypes(metadata, tokens);
+  const notices: string[] = [];
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  const id = (name: string) => readId(metadata, `tokenizer.ggml.${name}`, tokens.length);
-  const eos = id("eos_token_id");
+  const id = (name: string) => readId(metadata, `tokenizer.ggml.${name}`, tokens.length, notices);
+  const [bos, eos, unknown] = [id("bos_token_id"), id("eos_token_id"), id("unknown_token_id")];
+  const types =
+    readTypes(metadata, tokens, notices) ?? guessTypes(model, tokens, { bos, eos, unknown });
 
   const endTokens = new Set<number>();
   for (const end of [eos, id("eot_token_id"), id("eom_token_id")])
     if (end !== undefined) endTokens.add(end);
+  const ends = Array.from(readNumbers(metadata, "tokenizer.ggml.eos_token_ids") ?? []);
+  for (const end of ends) if (tokens[end] !== undefined) endTokens.add(end);
   for (const spelling of END_SPELLINGS) {
     const end = ids.get(spelling);
     if (end === undefined || !isWholeToken(types[end]!)) continue;
@@ -85,9 +91,8 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
     if (spelling === "</s>" && types[end] !== TOKEN_TYPE.control) continue;
     endTokens.add(end);
   }
-  const [bos, unknown] = [id("bos_token_id"), id("unknown_token_id")];
   const prefix = addsBos(metadata, model) && bos !== undefined ? [bos] : [];
-  return { model, tokens, types, ids, bos, eos, unknown, endTokens, prefix };
+  return { model, tokens, types, ids, bos, eos, unknown, endTokens, prefix, notices };
 }
 
 /** Where the file does not say so, as llama.cpp: SentencePiece and Llama 3 begin with bos, others do not. */
@@ -119,20 +124,42 @@ export function byteOfSpelling(token: string): number | undefined {
   return match === null ? undefined : Number.parseInt(match[1]!, 16);
 }
 
-function readTypes(metadata: GgufMetadata, tokens: readonly string[]): Uint8Array {
+/** What the file says, or undefined where it says nothing. */
+function readTypes(
+  metadata: GgufMetadata,
+  tokens: readonly string[],
+  notices: string[],
+): Uint8Array | undefined {
   const count = tokens.length;
   const key = "tokenizer.ggml.token_type";
   const values = readNumbers(metadata, key);
-  if (values === undefined) return new Uint8Array(count).fill(TOKEN_TYPE.normal);
+  if (values === undefined) return undefined;
   checkLength(key, values.length, count);
-  const types = new Uint8Array(count);
+  const types = new Uint8Array(count).fill(TOKEN_TYPE.normal);
+  let others = 0;
   for (let id = 0; id < count; id++) {
     const type = values[id]!;
-    if (!Number.isInteger(type) || type < TOKEN_TYPE.normal || type > TOKEN_TYPE.byte)
-      throw badMetadata(key, `token ${id} has type ${type}, outside 1 to 6`);
+    if (!Number.isInteger(type)) throw badMetadata(key, `token ${id} has type ${type}`);
     if (type === TOKEN_TYPE.byte && byteOfSpelling(tokens[id]!) === undefined)
       throw badMetadata(key, `token ${id} is a byte, but is spelled "${tokens[id]}", not <0xNN>`);
-    types[id] = type;
+    if (type >= TOKEN_TYPE.normal && type <= TOKEN_TYPE.byte) types[id] = type;
+    else others++;
   }
+  if (others > 0)
+    notices.push(`${key}: ${others} tokens have a type outside 1 to 6 and count as normal`);
+  return types;
+}
+
+function guessTypes(
+  model: string,
+  tokens: readonly string[],
+  { bos, eos, unknown }: Pick<Vocabulary, "bos" | "eos" | "unknown">,
+): Uint8Array {
+  const isByte = (token: string) => model !== "gpt2" && byteOfSpelling(token) !== undefined;
+  const types = Uint8Array.from(tokens, (token) =>
+    isByte(token) ? TOKEN_TYPE.byte : TOKEN_TYPE.normal,
+  );
+  for (const id of [bos, eos]) if (id !== undefined) types[id] = TOKEN_TYPE.control;
+  if (unknown !== undefined) types[unknown] = TOKEN_TYPE.unknown;
   return types;
 }

@@ -8,6 +8,8 @@ export interface Tokenizer {
    * of what `encode` gives; chat templates write their own.
    */
   readonly prefix: readonly number[];
+  /** What of the file's vocabulary was passed over, one sentence each. */
+  readonly notices?: readonly string[];
   /**
    * Ids of `text`, nothing added in front or behind. With `special: false` (the default) control
    * tokens spelled out in the text are ordinary characters; `special: true` parses them.

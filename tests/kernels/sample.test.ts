@@ -108,12 +108,22 @@ function twin(
 }
 
 const sizes = [1, 7, 1000, 2048, 2049, 49152];
+/** More than 18 bits of an index: Gemma 3 with images has 262,208 tokens. */
+const large = [262208, 300000];
 
 describe("greedy", () => {
-  test.each([...sizes, 262144])("takes the highest of %i logits", async (vocabulary) => {
+  test.each([...sizes, 262144, ...large])("takes the highest of %i logits", async (vocabulary) => {
     const logits = normalLogits(vocabulary, vocabulary);
     const { tokens } = await run(logits, { temperature: 0 });
     expect(tokens).toEqual([argmax([...logits])]);
+  });
+
+  test.each(large)("the last of %i logits is reached", async (vocabulary) => {
+    const logits = normalLogits(vocabulary, vocabulary);
+    logits[vocabulary - 1] = 30;
+    expect((await run(logits, { temperature: 0 })).tokens).toEqual([vocabulary - 1]);
+    const { tokens } = await run(logits, { temperature: 1, topP: 0.5 }, 8);
+    expect(tokens).toEqual(new Array(8).fill(vocabulary - 1));
   });
 
   test("the lowest index wins ties, within a block and between blocks", async () => {
@@ -217,6 +227,23 @@ describe("sampling against its twin", () => {
         );
       }
     });
+
+  test.each(large)("V = %i: the last 64 tokens hold what is drawn", async (vocabulary) => {
+    const logits = new Float32Array(vocabulary).fill(-20);
+    logits.set(normalLogits(64, 9, 1), vocabulary - 64);
+    for (const setting of [{}, { topK: 20 }, { topP: 0.9 }]) {
+      const parameters = { ...setting, temperature: 1, seed: 4 };
+      const { tokens } = await run(logits, parameters, 8);
+      expect(tokens).toEqual(twin(logits, parameters, 8).tokens);
+      for (const token of tokens) expect(token).toBeGreaterThanOrEqual(vocabulary - 64);
+    }
+  });
+
+  test("2^20 - 1 equal logits: all may be drawn", async () => {
+    const logits = new Float32Array(2 ** 20 - 1);
+    const { tokens } = await run(logits, { temperature: 1, seed: 3 }, 4);
+    expect(tokens).toEqual(twin(logits, { temperature: 1, seed: 3 }, 4).tokens);
+  });
 
   test("same seed, same tokens; another seed, others", async () => {
     const logits = normalLogits(1000, 6);
@@ -348,7 +375,7 @@ describe("parameters out of range", () => {
   });
 
   test("a vocabulary too large", async () => {
-    await expect(createSample(gpu, { vocabulary: 262145 })).rejects.toThrow("vocabulary");
+    await expect(createSample(gpu, { vocabulary: 2 ** 20 })).rejects.toThrow("vocabulary");
     await expect(createSample(gpu, { vocabulary: 0 })).rejects.toThrow("vocabulary");
   });
 });

@@ -31,7 +31,9 @@ export type MetadataInput =
   | readonly string[]
   | readonly boolean[]
   | NumericArray
-  | { readonly type: GgufTypeName; readonly value: number | bigint };
+  | { readonly type: GgufTypeName; readonly value: number | bigint }
+  /** A value's bytes as they shall be written, behind the number of its type. */
+  | { readonly typeId: number; readonly bytes: Uint8Array };
 
 type NumericArray =
   | Uint8Array
@@ -48,6 +50,8 @@ type NumericArray =
 export interface TensorInput {
   readonly name: string;
   readonly type: GgmlType;
+  /** Written in place of the type's own number: bytes are then not checked. */
+  readonly typeId?: number;
   /** ggml order: shape[0] is contiguous. */
   readonly shape: readonly number[];
   /** The tensor's bytes; or its weights in f32 where the type is F32, F16 or BF16. */
@@ -172,6 +176,9 @@ function writeValue(out: Bytes, value: MetadataInput): void {
     out.u32(TYPE_IDS[arrayType(value as NumericArray)]);
     out.u64((value as NumericArray).length);
     out.append(bytesOf(value));
+  } else if ("typeId" in value) {
+    out.u32(value.typeId);
+    out.append(value.bytes);
   } else {
     const { type, value: scalar } = value as { type: GgufTypeName; value: number | bigint };
     out.u32(TYPE_IDS[type]);
@@ -179,14 +186,14 @@ function writeValue(out: Bytes, value: MetadataInput): void {
   }
 }
 
-function tensorBytes({ name, type, shape, data }: TensorInput): Uint8Array {
+function tensorBytes({ name, type, typeId, shape, data }: TensorInput): Uint8Array {
   let bytes: Uint8Array;
   if (data instanceof Uint8Array) bytes = data;
   else if (type === "F32") bytes = bytesOf(data);
   else if (type === "F16") bytes = bytesOf(f32ToF16Array(data));
   else if (type === "BF16") bytes = bytesOf(f32ToBf16Array(data));
   else throw new Error(`${name}: give the bytes of a ${type} tensor`);
-  if (bytes.length !== tensorByteLength(type, shape))
+  if (typeId === undefined && bytes.length !== tensorByteLength(type, shape))
     throw new Error(`${name}: ${bytes.length} bytes do not fit ${type} [${shape.join(", ")}]`);
   return bytes;
 }
@@ -209,7 +216,7 @@ export function writeGguf({ version = 3, metadata, tensors }: GgufInput): Uint8A
     out.string(tensor.name);
     out.u32(tensor.shape.length);
     for (const dimension of tensor.shape) out.u64(dimension);
-    out.u32(GGML_TYPES[tensor.type].id);
+    out.u32(tensor.typeId ?? GGML_TYPES[tensor.type].id);
     out.u64(data.length);
     data.append(tensorBytes(tensor));
   }

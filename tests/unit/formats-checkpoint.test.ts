@@ -5,6 +5,7 @@ import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { configMetadata } from "../../src/formats/hub-config.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
+import { readConfig } from "../../src/model/config.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 
 const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];
@@ -94,6 +95,7 @@ const REPOSITORY: Record<string, Uint8Array<ArrayBuffer>> = {
   "config.json": json(config),
   "tokenizer.json": json(tokenizer),
   "tokenizer_config.json": json(tokenizerConfig),
+  "generation_config.json": json({ eos_token_id: [2, 5], do_sample: true }),
 };
 const drop = (changes: Record<string, Uint8Array<ArrayBuffer> | undefined> = {}): File[] =>
   Object.entries({ ...REPOSITORY, ...changes }).flatMap(([name, body]) =>
@@ -169,6 +171,106 @@ describe("a safetensors checkpoint", () => {
     expect(fixture.strings.map((text) => mine.encode(text))).toEqual(
       fixture.ids.qwen2!.map(([ids]) => ids),
     );
+  });
+
+  it("ends at every end that one of its files names", async () => {
+    const ends = async (changes: Record<string, object | undefined>): Promise<number[]> => {
+      const files = Object.fromEntries(
+        Object.entries(changes).map(([name, value]) => [name, value && json(value)]),
+      );
+      const { metadata } = await parseModel((await resolveModel(drop(files))).source);
+      return [...createGgufTokenizer(metadata).endTokens].sort((a, b) => a - b);
+    };
+    const withEnds = (eos_token_id: unknown) => ({ "config.json": { ...config, eos_token_id } });
+    const generation = (eos_token_id: unknown) => ({
+      "generation_config.json": { eos_token_id },
+    });
+    // 0 and 2 are ends by their spelling.
+    expect(await ends({})).toEqual([0, 2, 5]);
+    expect(await ends({ "generation_config.json": undefined })).toEqual([0, 2]);
+    expect(await ends({ ...withEnds([7, 8, 9, 10]), ...generation(11) })).toEqual([
+      0, 2, 7, 8, 9, 10, 11,
+    ]);
+    expect(await ends({ ...withEnds(7), ...generation([8, 9]) })).toEqual([0, 2, 7, 8, 9]);
+    expect(await ends({ ...withEnds(null), ...generation(null) })).toEqual([0, 2]);
+    expect(await ends({ ...withEnds([7]), "generation_config.json": [] })).toEqual([0, 2, 7]);
+  });
+
+  const refused = (config: object, tensors: object = {}) => {
+    const files = {
+      "config.json": json(config),
+      [SHARDS[0]]: writeSafetensors({ tensors: { ...FIRST, ...tensors } }),
+    };
+    return resolveModel(drop(files)).then(({ source }) => parseModel(source).then(readConfig));
+  };
+
+  it.each<[string, object, string]>([
+    ["experts", { num_local_experts: 8 }, "experts"],
+    ["experts of another family", { model_type: "qwen3_moe" }, "experts"],
+    ["a classifier", { architectures: ["LlamaForSequenceClassification"] }, "architectures"],
+    ["a bare encoder", { architectures: ["LlamaModel"] }, "architectures"],
+    ["quantised weights", { quantization_config: { quant_method: "gptq" } }, "gptq"],
+    ["half of each head turned", { partial_rotary_factor: 0.5 }, "partial_rotary_factor"],
+    ["YaRN", { rope_scaling: { type: "yarn", factor: 4 } }, "yarn"],
+    ["LongRoPE", { rope_parameters: { rope_type: "longrope" } }, "longrope"],
+    ["dynamic scaling", { rope_scaling: { rope_type: "dynamic", factor: 2 } }, "dynamic"],
+    ["a factor of no kind", { rope_scaling: { factor: 2 } }, "rope_scaling.factor"],
+    ["a factor of no kind, newer", { rope_parameters: { factor: 2 } }, "rope_scaling.factor"],
+  ])("with %s is refused by name", async (_, changes, named) => {
+    await expect(refused({ ...config, ...changes })).rejects.toMatchObject({
+      code: "unsupported_model",
+      message: expect.stringContaining(named),
+    });
+  });
+
+  it("with tensors of experts, or of what is not known, is refused by name", async () => {
+    for (const name of ["mlp.experts.0.w1", "block_sparse_moe.gate"])
+      await expect(refused(config, { [`${layer}${name}.weight`]: vector })).rejects.toMatchObject({
+        code: "unsupported_model",
+        message: expect.stringMatching(/experts/),
+      });
+    const files = {
+      [SHARDS[0]]: writeSafetensors({
+        tensors: { ...FIRST, [`${layer}self_attn.sinks.weight`]: vector },
+      }),
+    };
+    const { tensors } = await parseModel((await resolveModel(drop(files))).source);
+    // By this name it is refused (src/model/tensors.ts), as it is in a GGUF.
+    expect(tensors.has("blk.0.self_attn.sinks.weight")).toBe(true);
+  });
+
+  it("has linear RoPE by either name of it", () => {
+    const keys = (changes: object) => configMetadata({ ...config, ...changes }).metadata;
+    for (const rope of [
+      { rope_scaling: { type: "linear", factor: 4 } },
+      { rope_scaling: { rope_type: "linear", factor: 4 } },
+      { rope_parameters: { rope_type: "linear", factor: 4, rope_theta: 500000 } },
+    ]) {
+      expect(keys(rope).get("llama.rope.scaling.factor")).toBe(4);
+      expect(keys(rope).get("llama.rope.freq_base")).toBe(500000);
+    }
+    for (const rope of [{ rope_scaling: null }, { rope_scaling: { rope_type: "default" } }])
+      expect(keys(rope).has("llama.rope.scaling.factor")).toBe(false);
+    expect(() => keys({ rope_scaling: { type: "linear" } })).toThrow(
+      expect.objectContaining({ code: "bad_model_file" }),
+    );
+  });
+
+  it("may have tensors of other types that nobody reads", async () => {
+    const withI64 = (name: string): Uint8Array<ArrayBuffer> => {
+      const bytes = REPOSITORY[SHARDS[0]]!;
+      const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      const header = JSON.parse(new TextDecoder().decode(bytes.slice(8, 8 + length)));
+      header[name] = { dtype: "I64", shape: [1], data_offsets: [0, 8] };
+      const text = new TextEncoder().encode(JSON.stringify(header));
+      const size = new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer);
+      return Uint8Array.from([...size, ...text, ...bytes.slice(8 + length)]);
+    };
+    const { source } = await resolveModel(drop({ [SHARDS[0]]: withI64("model.position_ids") }));
+    const { notices } = await parseModel(source);
+    expect(notices).toEqual([expect.stringContaining("model.position_ids (I64)")]);
+    const needed = drop({ [SHARDS[0]]: withI64("model.embed_tokens.weight") });
+    await expect(resolveModel(needed)).rejects.toMatchObject({ code: "unsupported_model" });
   });
 
   it("comes from a repository, each file once", async () => {

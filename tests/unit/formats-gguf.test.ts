@@ -13,6 +13,7 @@ import {
   getString,
   getStringArray,
   parseGguf,
+  tensorNamed,
 } from "../../src/formats/gguf.ts";
 import { type MetadataInput, type TensorInput, writeGguf } from "../reference/gguf-writer.ts";
 import fixture from "./fixtures/quant.json" with { type: "json" };
@@ -256,7 +257,7 @@ describe("hostile files", () => {
       "a.list",
       list + 14,
     ],
-    ["array in an array", patched(bytes, [list + 18, 9]), "nested", "a.list", list + 18],
+    ["a list read as arrays", patched(bytes, [list + 18, 9]), "more than fit", "a.list"],
     ["array of type 99", patched(bytes, [list + 18, 99]), "element type 99", "a.list", list + 18],
     [
       "array length 2^40",
@@ -268,7 +269,6 @@ describe("hostile files", () => {
     ["array length 2^63", patched(bytes, [list + 22, huge]), "out of bounds", "a.list", list + 22],
     ["string length 2^50", patched(bytes, [list + 30, 2n ** 50n]), "out of bounds", "a.list"],
     ["string length 100,000", patched(bytes, [list + 30, 100_000n]), "the file ends", "a.list"],
-    ["bad UTF-8", patched(bytes, [list + 47, 0xffffffff]), "not valid UTF-8", "a.list"],
     ["no dimensions", patched(bytes, [two + 11, 0]), "1 to 4, not 0", "two n_dims", two + 11],
     ["5 dimensions", patched(bytes, [two + 11, 5]), "1 to 4, not 5", "two n_dims", two + 11],
     ["a zero dimension", patched(bytes, [two + 15, 0n]), "is zero", "two dimension 0", two + 15],
@@ -314,18 +314,23 @@ describe("hostile files", () => {
     if (offset !== undefined) expect(error.details.offset).toBe(offset);
   });
 
-  it("names an unsupported tensor type and its tensor", async () => {
+  it("passes over a tensor of a type it does not read, until somebody asks for it", async () => {
     for (const [id, name] of [
       [10, "Q2_K"],
       [39, "MXFP4"],
       [31, "type 31"],
       [2 ** 31, "type 2147483648"],
     ] as const) {
-      const error = await failure(patched(bytes, [two + 23, id]));
-      expect(error).toMatchObject({
-        code: "unsupported_model",
-        details: { tensor: "two", type: name, field: "two type", offset: two + 23 },
-      });
+      const gguf = await parseGguf(new CountingSource(patched(bytes, [two + 23, id])));
+      expect(gguf.notices).toEqual([expect.stringContaining(`two (${name})`)]);
+      expect(tensorNamed(gguf, "one")?.name).toBe("one");
+      expect(() => tensorNamed(gguf, "two")).toThrow(
+        expect.objectContaining({
+          code: "unsupported_model",
+          message: expect.stringContaining(name),
+          details: { field: "two", tensor: "two", type: name },
+        }),
+      );
     }
   });
 
