@@ -9,6 +9,7 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { compileSample } from "../kernels/sample.ts";
+import { isOdd } from "../model/architectures.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
@@ -130,6 +131,8 @@ export class InferenceEngine {
     // The compiler would wait for the header. Reported by those who need it.
     compileSample(context).catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
+    if (isOdd(gguf))
+      (await loadLater("models of other kinds", () => import("../model/kinds.ts"))).checkKind(gguf);
     const config = readConfig(gguf);
     const settings = resolveCacheSettings(cache, config.layers);
     const { early = false } = options;

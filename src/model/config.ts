@@ -10,7 +10,6 @@ import {
 import type { CacheShape } from "../kernels/cache-shape.ts";
 import type { KvStorage } from "../kernels/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
-import { checkKind } from "./kinds.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
 export interface ModelConfig {
@@ -53,7 +52,6 @@ const bad = (field: string, problem: string): WinnowError =>
 
 /** Reads and checks the configuration. Throws unsupported_model or bad_model_file, naming the field. */
 export function readConfig(gguf: Gguf): ModelConfig {
-  checkKind(gguf);
   const architecture = architectureNamed(getString(gguf, "general.architecture"));
   const prefix = architecture.name;
   const whole = (key: string, highest: number, fallback?: number): number => {

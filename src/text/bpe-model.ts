@@ -1,4 +1,4 @@
-import { BPE } from "@huggingface/tokenizers";
+import { NumberHeap } from "./number-heap.ts";
 
 export type Merge = [left: string, right: string];
 
@@ -17,56 +17,101 @@ const utf8 = new TextEncoder();
 const byteSpelling = (byte: number): string =>
   `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
-/** Byte-pair encoding of single words. */
+/** Words remembered with their ids, and the longest of them. */
+const [REMEMBERED, LONGEST] = [10_000, 64];
+/** A queue's entry is rank * POSITIONS + position: the best rank first, the leftmost of equals. */
+const POSITIONS = 2 ** 29;
+/** In place of an id that has become part of its left neighbour. */
+const GONE = -1;
+
+/** Byte-pair encoding of single words, as in `tokenizers`: characters to tokens first, then merges by rank. */
 export class BpeModel {
-  readonly #bpe: BPE;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #options: BpeOptions;
+  /** left * stride + right -> rank. */
+  readonly #ranks = new Map<number, number>();
+  /** By rank: the token that left and right become. */
+  readonly #unions: number[];
+  readonly #stride: number;
+  readonly #remembered = new Map<string, readonly number[]>();
 
-  /** `ids` holds the tokens that text may become; every part of a merge, and its union, must be among them. */
-  constructor(ids: Map<string, number>, merges: Merge[], options: BpeOptions) {
+  /** `ids` holds the tokens that text may become; both parts of a merge, and their union, must be among them. */
+  constructor(ids: ReadonlyMap<string, number>, merges: readonly Merge[], options: BpeOptions) {
     this.#ids = ids;
     this.#options = options;
-    this.#bpe = new BPE({ type: "BPE", vocab: {}, merges, unk_token: null, ignore_merges: false });
-    // Given as an object it would be made a map of again: 80 ms of a load for 49,000 tokens.
-    this.#bpe.tokens_to_ids = ids;
+    let highest = 0;
+    for (const id of ids.values()) highest = Math.max(highest, id);
+    this.#stride = highest + 1;
+    this.#unions = merges.map(([left, right]) => ids.get(left + right)!);
+    merges.forEach(([left, right], rank) => {
+      this.#ranks.set(ids.get(left)! * this.#stride + ids.get(right)!, rank);
+    });
   }
 
-  /**
-   * Ids of one word, in the vocabulary's own spelling. A character that no token can write is looked at before
-   * anything is merged, as in `tokenizers`.
-   */
-  encode(word: string): number[] {
-    const { unknown, fuseUnknown = false, ignoreMerges = false } = this.#options;
-    const whole = ignoreMerges ? this.#ids.get(word) : undefined;
-    if (whole !== undefined) return [whole];
-    const ids: number[] = [];
-    let known = "";
-    let afterUnknown = false;
-    const merge = () => {
-      for (const token of known === "" ? [] : this.#bpe.bpe(known)) ids.push(this.#ids.get(token)!);
-      known = "";
-    };
-    for (const char of word) {
-      if (this.#ids.has(char)) {
-        known += char;
-        afterUnknown = false;
-        continue;
-      }
-      const bytes = this.#bytesOf(char);
-      if (bytes === undefined && unknown === undefined) continue;
-      merge();
-      if (bytes !== undefined) ids.push(...bytes);
-      else if (!(fuseUnknown && afterUnknown)) ids.push(unknown!);
-      afterUnknown = bytes === undefined;
+  /** Ids of one word, in the vocabulary's own spelling. */
+  encode(word: string): readonly number[] {
+    const known = this.#remembered.get(word);
+    if (known !== undefined) return known;
+    const whole = this.#options.ignoreMerges ? this.#ids.get(word) : undefined;
+    const ids = whole === undefined ? this.#merge(this.#characters(word)) : [whole];
+    if (word.length <= LONGEST) {
+      if (this.#remembered.size === REMEMBERED) this.#remembered.clear();
+      this.#remembered.set(word, ids);
     }
-    merge();
+    return ids;
+  }
+
+  #characters(word: string): number[] {
+    const { unknown, fuseUnknown = false, byteFallback = false } = this.#options;
+    const ids: number[] = [];
+    let afterUnknown = false;
+    for (const char of word) {
+      const id = this.#ids.get(char);
+      const found = id === undefined && byteFallback ? this.#bytesOf(char) : id;
+      if (found === undefined && unknown === undefined) continue;
+      if (found === undefined) {
+        if (!(fuseUnknown && afterUnknown)) ids.push(unknown!);
+      } else if (typeof found === "number") ids.push(found);
+      else ids.push(...found);
+      afterUnknown = found === undefined;
+    }
     return ids;
   }
 
   #bytesOf(char: string): number[] | undefined {
-    if (!this.#options.byteFallback) return undefined;
     const ids = Array.from(utf8.encode(char), (byte) => this.#ids.get(byteSpelling(byte)));
     return ids.every((id) => id !== undefined) ? ids : undefined;
+  }
+
+  /** Merges neighbours, best rank first, until none can be. */
+  #merge(ids: number[]): number[] {
+    const count = ids.length;
+    const next = Int32Array.from(ids, (_, i) => i + 1);
+    const previous = Int32Array.from(ids, (_, i) => i - 1);
+    const queue = new NumberHeap();
+    const rankAt = (at: number): number | undefined => {
+      const right = next[at]!;
+      if (right >= count) return undefined;
+      return this.#ranks.get(ids[at]! * this.#stride + ids[right]!);
+    };
+    const offer = (at: number) => {
+      const rank = at < 0 ? undefined : rankAt(at);
+      if (rank !== undefined) queue.push(rank * POSITIONS + at);
+    };
+    for (let at = 0; at < count; at++) offer(at);
+    for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
+      const at = entry % POSITIONS;
+      const rank = (entry - at) / POSITIONS;
+      // Since it was offered, one of the two may have merged otherwise.
+      if (ids[at] === GONE || rankAt(at) !== rank) continue;
+      const gone = next[at]!;
+      ids[at] = this.#unions[rank]!;
+      ids[gone] = GONE;
+      next[at] = next[gone]!;
+      if (next[gone]! < count) previous[next[gone]!] = at;
+      offer(previous[at]!);
+      offer(at);
+    }
+    return ids.filter((id) => id !== GONE);
   }
 }

@@ -5,7 +5,9 @@ import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { configMetadata } from "../../src/formats/hub-config.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
+import { isOdd } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";
+import { checkKind } from "../../src/model/kinds.ts";
 import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
 
 const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];
@@ -201,7 +203,11 @@ describe("a safetensors checkpoint", () => {
       "config.json": json(config),
       [SHARDS[0]]: writeSafetensors({ tensors: { ...FIRST, ...tensors } }),
     };
-    return resolveModel(drop(files)).then(({ source }) => parseModel(source).then(readConfig));
+    return resolveModel(drop(files)).then(async ({ source }) => {
+      const gguf = await parseModel(source);
+      if (isOdd(gguf)) checkKind(gguf);
+      return readConfig(gguf);
+    });
   };
 
   it.each<[string, object, string]>([

@@ -3,7 +3,9 @@ import { describe, expect, it } from "vitest";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
+import { isOdd } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";
+import { checkKind } from "../../src/model/kinds.ts";
 import { layerFrequencies } from "../../src/model/rope-tables.ts";
 import { findTensors } from "../../src/model/tensors.ts";
 import { type MetadataInput, type TensorInput, writeGguf } from "../reference/gguf-writer.ts";
@@ -11,6 +13,12 @@ import { tinyModel } from "../reference/tiny-model.ts";
 
 const noBytes = new MemorySource(new Uint8Array(0), "none");
 const load = (gguf: Gguf) => findTensors(noBytes, gguf, readConfig(gguf));
+
+/** As the engine does. */
+const configOf = (gguf: Gguf) => {
+  if (isOdd(gguf)) checkKind(gguf);
+  return readConfig(gguf);
+};
 
 const write = (metadata: Record<string, MetadataInput>, tensors: TensorInput[] = []) =>
   parseGguf(new MemorySource(writeGguf({ metadata, tensors }), "odd.gguf"));
@@ -261,7 +269,7 @@ describe("what is no dense decoder of text is refused by name, from the header",
     ["diffusion by a key", { "diffusion.shift_logits": true }, /diffusion/],
   ])("%s", async (_, keys, message) => {
     const gguf = await changed(keys);
-    expect(() => readConfig(gguf)).toThrow(
+    expect(() => configOf(gguf)).toThrow(
       expect.objectContaining({
         code: "unsupported_model",
         message: expect.stringMatching(message),
@@ -277,7 +285,7 @@ describe("what is no dense decoder of text is refused by name, from the header",
     "blk.0.ffn_gate.3.weight",
   ])("experts by a tensor: %s", async (name) => {
     const gguf = await changed({}, { [name]: "IQ2_XS" });
-    expect(() => readConfig(gguf)).toThrow(
+    expect(() => configOf(gguf)).toThrow(
       expect.objectContaining({
         code: "unsupported_model",
         message: expect.stringMatching(/experts/),
@@ -287,9 +295,13 @@ describe("what is no dense decoder of text is refused by name, from the header",
 
   it("zero experts and no pooling are a dense decoder", async () => {
     const keys = { "llama.expert_count": 0, "llama.expert_used_count": 0, "llama.pooling_type": 0 };
-    expect(readConfig(await changed({ ...keys, "general.type": "model" }))).toEqual(
+    expect(configOf(await changed({ ...keys, "general.type": "model" }))).toEqual(
       readConfig(await tiny),
     );
+  });
+
+  it("a plain model is not even asked after", async () => {
+    expect([isOdd(await tiny), isOdd(await gemma)]).toEqual([false, false]);
   });
 
   it("a part whose first is missing says so", async () => {
