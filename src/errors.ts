@@ -50,6 +50,7 @@ export interface WireError {
  * page as plain data, so `instanceof` and `code` hold there too.
  */
 export class WinnowError extends Error {
+  /** Always "WinnowError". */
   override readonly name = "WinnowError";
   /** What kind of error it is: stable, meant for programs. */
   readonly code: ErrorCode;

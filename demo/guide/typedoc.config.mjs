@@ -42,5 +42,5 @@ export default {
   includeVersion: true,
   treatWarningsAsErrors: true,
   navigation: { includeCategories: true },
-  validation: { notExported: true, invalidLink: true, notDocumented: false },
+  validation: { notExported: true, invalidLink: true, notDocumented: true },
 };

@@ -61,8 +61,11 @@ export interface CacheOptions {
 
 /** How far loading has come. */
 export interface LoadProgress {
+  /** What is being done: finding the file, fetching it, hashing it, moving it to the GPU, compiling kernels, or nothing more. */
   stage: "resolve" | "download" | "verify" | "upload" | "compile" | "ready";
+  /** Bytes that are done, in stages that move bytes; else a count. */
   loaded: number;
+  /** All that this stage has to do, in the same unit. */
   total: number;
 }
 
@@ -117,7 +120,9 @@ export interface ExternalTokenizer {
 
 /** A part of a message's content. Only texts are read; others (images, audio, files) are refused by name. */
 export interface ContentPart {
+  /** "text", or "refusal" in an assistant's message; other kinds are refused. */
   type: string;
+  /** The text of a text part. */
   text?: string;
 }
 
@@ -126,98 +131,132 @@ export interface ContentPart {
  * not empty are refused.
  */
 export interface ChatMessage {
-  /** developer: as system. */
+  /** Who speaks. "developer" counts as "system". */
   role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
-  /** Parts are joined with nothing in between. Of an assistant it may be left out. */
+  /** The text, or parts that are joined with nothing in between. An assistant's message may leave it out. */
   content?: string | readonly ContentPart[] | null;
-  /** Taken, and of no effect: chat templates tell roles apart, not names. */
+  /** Accepted, without effect: chat templates tell roles apart, not names. */
   name?: string;
-  /** Taken, and of no effect. */
+  /** Accepted, without effect. */
   tool_call_id?: string;
-  /** What an assistant said in place of a content. */
+  /** What an assistant said in place of `content`. */
   refusal?: string | null;
 }
 
-/** null: as if left out. */
+/** Every field may be left out; null says the same. */
 type OrNull<T> = { [K in keyof T]?: T[K] | null | undefined };
 
 interface RequestFields {
+  /** Whether the answer comes in chunks. Default false. */
   stream: boolean;
-  /** Default: up to the end of the model's positions. */
+  /** Most tokens of the answer. Default: up to the end of the model's positions. */
   max_tokens: number;
-  /** The present name of max_tokens; where both are given the lower one counts. */
+  /** OpenAI's newer name of `max_tokens`; if both are given, the lower one counts. */
   max_completion_tokens: number;
-  /** 0 = greedy. Default 0.7. */
+  /** How freely tokens are drawn; 0 takes the likeliest each time. From 0 to 5, default 0.7. */
   temperature: number;
-  /** 0 = greedy. Default 1. */
+  /** Draws among the likeliest tokens that together have this probability; 0 takes the likeliest. Default 1. */
   top_p: number;
+  /** Draws among so many of the likeliest tokens. Default: all. */
   top_k: number;
+  /** Draws among tokens that are at least so many times as likely as the likeliest. Default 0. */
   min_p: number;
+  /** Divides logits of tokens that came before, in the prompt or the answer. From 0.01 to 10, default 1: off. */
   repetition_penalty: number;
+  /** Lowers a token's logit by this for each time that the answer has it. From -2 to 2, default 0. */
   frequency_penalty: number;
+  /** Lowers a token's logit by this once the answer has it. From -2 to 2, default 0. */
   presence_penalty: number;
   /**
-   * Same seed, same prompt, same cache settings: same answer on the same adapter. An integer up to 2^53 - 1; -1, the
-   * default: a random one.
+   * The same seed, prompt and cache settings give the same answer on the same adapter. An integer up to 2^53 - 1.
+   * Default -1: a random one.
    */
   seed: number;
+  /** The answer ends before the first of these strings. */
   stop: string | string[];
-  /** Default: the engine's. Not of OpenAI's API. */
+  /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
   speculative: "off" | "lookup";
-  /** Only `{ include_usage }`; usage is on the last chunk by default. */
-  stream_options: { include_usage?: boolean | null; include_obfuscation?: boolean | null };
+  /** What a stream carries besides text. */
+  stream_options: {
+    /** Whether the last chunk has `usage`. Default true. */
+    include_usage?: boolean | null;
+    /** Accepted if it is false. */
+    include_obfuscation?: boolean | null;
+  };
   /** Accepted and echoed. */
   model: string;
-  /** Only 1. */
+  /** Only 1: one answer. */
   n: number;
 }
 
-/** Accepted, and of no effect here. */
+/** Fields that say something about a request and ask for nothing. */
 interface LabelFields {
+  /** Accepted, without effect. */
   user: string;
+  /** Accepted, without effect. */
   metadata: Record<string, string>;
+  /** Accepted, without effect. */
   safety_identifier: string;
+  /** Accepted, without effect. */
   prompt_cache_key: string;
+  /** Accepted, without effect. */
   prompt_cache_options: object;
+  /** Accepted, without effect. */
   prompt_cache_retention: string;
+  /** Accepted, without effect. */
   parallel_tool_calls: boolean;
 }
 
-/** Accepted where they ask for nothing, as `tools: []` or `logprobs: false`; else refused by name. */
+/** Fields that are accepted if they ask for nothing, and refused by name otherwise. */
 interface NeutralFields {
+  /** Accepted if it is []. */
   tools: readonly unknown[];
-  /** "none" or "auto". */
+  /** Accepted if it is "none" or "auto". */
   tool_choice: unknown;
+  /** Accepted if it is []. */
   functions: readonly unknown[];
-  /** "none" or "auto". */
+  /** Accepted if it is "none" or "auto". */
   function_call: unknown;
-  /** `{ type: "text" }`. */
-  response_format: { type: string };
+  /** Accepted if it is `{ type: "text" }`. */
+  response_format: {
+    /** Only "text". */
+    type: string;
+  };
+  /** Accepted if it is false. */
   logprobs: boolean;
+  /** Accepted if it is 0. */
   top_logprobs: number;
+  /** Accepted if every bias is 0. */
   logit_bias: Record<string, number>;
+  /** Accepted if it names "text" alone. */
   modalities: readonly string[];
+  /** Refused unless null: answers are text. */
   audio: unknown;
+  /** Accepted if it is false. */
   store: boolean;
-  /** "auto" or "default". */
+  /** Accepted if it is "auto" or "default". */
   service_tier: string;
-  /** "medium". */
+  /** Accepted if it is "medium". */
   reasoning_effort: string;
-  /** "medium". */
+  /** Accepted if it is "medium". */
   verbosity: string;
+  /** Refused unless null. */
   prediction: unknown;
+  /** Refused unless null. */
   moderation: unknown;
+  /** Refused unless null. */
   web_search_options: unknown;
 }
 
 /**
- * OpenAI's chat.completions.create: requests typed by the `openai` package are taken. What asks for something that
- * this engine cannot do is refused, never passed over.
+ * A request in the shape of OpenAI's chat.completions.create; requests typed by the `openai` package are taken. A field
+ * that asks for something that this engine cannot do is refused, never ignored.
  */
 export interface ChatCompletionRequest
   extends OrNull<RequestFields>,
     OrNull<LabelFields>,
     OrNull<NeutralFields> {
+  /** The chat so far, at least one message. */
   messages: readonly ChatMessage[];
 }
 
@@ -312,22 +351,25 @@ export interface ChatCompletion {
   usage: Usage;
 }
 
+/** What a request takes beside OpenAI's fields. */
 export interface RequestOptions {
   /**
-   * Stops within one token; text made before that still comes, then the error `aborted`. The
+   * Stops the answer within one token. Text that was made before still comes, then the error `aborted`. The
    * conversation stays usable.
    */
   signal?: AbortSignal | null | undefined;
   /**
-   * Whose cache answers. Requests of one conversation queue; what its cache has seen is not
-   * prefilled again. Default "default". Any number of conversations may be named: caches of those that answer nothing
-   * give way, the one used longest ago first, where all together take more than 512 MiB, the memoryLimit or what the
-   * adapter binds; a chat whose cache gave way is read again on its next request.
+   * Name of the conversation whose cache answers. Requests of one conversation queue; what its cache has seen is not
+   * read again. Default "default".
+   *
+   * Any number of conversations may be named. If all caches together take more than 512 MiB, `memoryLimit` or what the
+   * adapter binds, caches of conversations that answer nothing give way, the one used longest ago first. A chat whose
+   * cache gave way is read again on its next request.
    */
   conversation?: string | null | undefined;
-  /** Accepted, and of no effect here. */
+  /** Accepted, without effect. */
   maxRetries?: number | null | undefined;
-  /** Accepted, and of no effect here. */
+  /** Accepted, without effect. */
   idempotencyKey?: string | null | undefined;
 }
 
@@ -540,14 +582,20 @@ export interface Engine {
   readonly chat: {
     /** Named like OpenAI's client. */
     readonly completions: {
+      /**
+       * Answers in chunks. Leave the loop, or fire `signal`, to stop within one token.
+       * Throws invalid_argument, context_overflow, out_of_memory, device_lost, aborted, closed.
+       */
       create(
         request: ChatCompletionRequest & { stream: true },
         options?: RequestOptions,
       ): Promise<AsyncIterable<ChatCompletionChunk>>;
+      /** The whole answer at once. Throws the same. */
       create(
         request: ChatCompletionRequest & { stream?: false | null | undefined },
         options?: RequestOptions,
       ): Promise<ChatCompletion>;
+      /** Chunks or the whole answer, as `request.stream` says. Throws the same. */
       create(
         request: ChatCompletionRequest,
         options?: RequestOptions,

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -88,6 +89,15 @@ describe("documents", () => {
     );
     expect(missing).toEqual([]);
   });
+
+  test("the docs site can be made: every public name has a docstring, every link a page", () => {
+    const typedoc = join(root, "node_modules/typedoc/bin/typedoc");
+    const options = ["--options", join(root, "demo/guide/typedoc.config.mjs"), "--emit", "none"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [typedoc, ...options], {
+      encoding: "utf8",
+    });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  }, 240_000);
 
   test("troubleshooting has an entry for every error code: what it means and what to do", () => {
     const [, ...entries] = read("demo/guide/troubleshooting.md").split(/^## /m);
