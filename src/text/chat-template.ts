@@ -90,9 +90,7 @@ class JinjaChatTemplate implements ChatTemplate {
         add_generation_prompt: options.addGenerationPrompt ?? false,
       });
     } catch (cause) {
-      // raise_exception throws a plain Error, and so do a few faults of the engine.
-      const raised = cause instanceof Error && cause.constructor === Error;
-      if (!raised || !this.#source.includes("raise_exception")) throw unsupportedTemplate(cause);
+      if (!isRaised(cause)) throw unsupportedTemplate(cause);
       throw new WinnowError("invalid_argument", `messages: ${cause.message}`, {
         hint: "The model's own chat template refuses this conversation.",
         details: { field: "messages" },
@@ -165,11 +163,17 @@ function checkMessages(messages: readonly ChatMessage[]): void {
   });
 }
 
+/** The template called `raise_exception`. */
+const isRaised = (cause: unknown): cause is Error & { readonly raised: true } =>
+  cause instanceof Error && "raised" in cause && cause.raised === true;
+
 function unsupportedTemplate(cause: unknown): WinnowError {
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new WinnowError("unsupported_model", `${KEY}: ${message}`, {
-    hint: "The chat template uses something that is not supported here; generate from plain text instead.",
-    details: { field: KEY },
+  const line = cause instanceof Error && "line" in cause ? Number(cause.line) : undefined;
+  const where = line === undefined ? KEY : `${KEY}, line ${line}`;
+  return new WinnowError("unsupported_model", `${where}: ${message}`, {
+    hint: "The chat template cannot be rendered here; generate from plain text instead.",
+    details: { field: KEY, ...(line !== undefined && { line }) },
     cause,
   });
 }
