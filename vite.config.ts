@@ -172,6 +172,7 @@ const tests: ViteUserConfig = {
       suite("kernels", "kernels", 120, true, { plugins: [minifyShaders()] }),
       suite("model", "model", 400, true, { isolate: false }),
       suite("e2e", "e2e", 400, true),
+      "tests/firefox/vitest.config.ts",
     ],
   },
 };

@@ -80,7 +80,7 @@ export async function runPromptBlock(
       sequence.advanceLayer(layer, rows);
       if (layer === config.layers - 1) sequence.endBlock(rows);
       onLayer(layer, config.layers);
-      running.push(gpu.device.queue.onSubmittedWorkDone());
+      running.push(gpu.done());
       if (running.length > LAYERS_AHEAD) await running.shift();
     }
     await Promise.all(running);

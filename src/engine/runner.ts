@@ -310,7 +310,7 @@ export class Runner {
 
   /** Resolves when all submitted work is done. */
   idle(): Promise<undefined> {
-    return this.gpu.device.queue.onSubmittedWorkDone();
+    return this.gpu.done();
   }
 
   private submit(

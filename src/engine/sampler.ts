@@ -112,7 +112,7 @@ export class Sampler {
    */
   async draftTokens(rows: number, guesses: readonly number[]): Promise<number[]> {
     const readback = this.draftReadback!;
-    await readback.mapAsync(GPUMapMode.READ);
+    await this.gpu.map(readback);
     const words = new Uint32Array(readback.getMappedRange().slice(0));
     readback.unmap();
     const drawn = Array.from({ length: rows }, (_, row) => words[row * SAMPLED_ENTRY_WORDS]!);
@@ -150,7 +150,7 @@ export class Sampler {
   /** The token of the earliest draw that was not read yet. */
   async token(): Promise<number> {
     const readback = this.readback[this.readSteps % IN_FLIGHT];
-    await readback.mapAsync(GPUMapMode.READ);
+    await this.gpu.map(readback);
     const [token] = new Uint32Array(readback.getMappedRange());
     readback.unmap();
     this.readSteps += 1;

@@ -2,6 +2,7 @@ import { WinnowError } from "../errors.ts";
 import { type AdapterKind, adapterKind } from "./adapter-kind.ts";
 import { type Dispatch, encodePass, type Kernel, type KernelSpec } from "./kernel.ts";
 import { MemoryLedger } from "./memory.ts";
+import { promptly } from "./prompt-waits.ts";
 import { StagedKernels } from "./staged-kernels.ts";
 
 /** What the portable kernels need of an adapter: WebGPU's default limits and nothing more. */
@@ -85,11 +86,22 @@ export class GpuContext {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
       this.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.map(staging);
       return staging.getMappedRange().slice(0);
     } finally {
       this.ledger.destroy(staging);
     }
+  }
+
+  /** Resolves when all submitted work is done. */
+  done(): Promise<undefined> {
+    const { queue } = this.device;
+    return promptly(queue, queue.onSubmittedWorkDone());
+  }
+
+  /** Maps a buffer for reading, once the work submitted so far is done. */
+  map(buffer: GPUBuffer): Promise<undefined> {
+    return promptly(this.device.queue, buffer.mapAsync(GPUMapMode.READ));
   }
 
   destroy(): void {

@@ -234,7 +234,7 @@ class Tuner {
     const all = Array.from({ length: repeat }, () => dispatches).flat();
     const start = performance.now();
     this.gpu.run(all);
-    await this.gpu.device.queue.onSubmittedWorkDone();
+    await this.gpu.done();
     return performance.now() - start;
   }
 }

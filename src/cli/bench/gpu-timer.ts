@@ -116,7 +116,7 @@ export class GpuTimer {
     const commands = encoder.finish();
     const start = performance.now();
     device.queue.submit([commands]);
-    await device.queue.onSubmittedWorkDone();
+    await this.gpu.done();
     const wall = performance.now() - start;
     if (!queries) return wall;
     const [begin, end] = new BigUint64Array(await this.gpu.read(queries.resolved));

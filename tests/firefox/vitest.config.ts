@@ -1,0 +1,28 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import { minifyShaders } from "../../shaders/build/vite-plugin.ts";
+import { firefox } from "./provider.ts";
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tests that run inside Firefox: its compiler of shaders, naga, is another than Dawn's. */
+export default defineConfig({
+  plugins: [minifyShaders()],
+  resolve: { alias: { webgpu: at("webgpu.ts") } },
+  test: {
+    name: "firefox-kernels",
+    root: at("../.."),
+    include: ["tests/firefox/shaders/*.test.ts", "tests/kernels/sample.test.ts", "tests/kernels/attention-prefill.test.ts","tests/kernels/kv-write.test.ts","tests/kernels/evict-select.test.ts"],
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    fileParallelism: false,
+    browser: {
+      enabled: true,
+      provider: firefox,
+      headless: true,
+      ui: false,
+      screenshotFailures: false,
+      instances: [{ browser: "firefox" }],
+    },
+  },
+});
