@@ -153,7 +153,7 @@ const suite = (
   plugins,
   test: {
     name,
-    include: [`tests/${folder}/**/*.test.ts`],
+    include: [`tests/${folder}/*.test.ts`],
     environment: "node",
     pool: "forks",
     setupFiles: alone ? [at("tests/setup-gpu.ts")] : [],
@@ -172,6 +172,7 @@ const tests: ViteUserConfig = {
       suite("kernels", "kernels", 120, true, { plugins: [minifyShaders()] }),
       suite("model", "model", 400, true, { isolate: false }),
       suite("e2e", "e2e", 400, true),
+      suite("firefox", "firefox", 400, true),
       "tests/firefox/vitest.config.ts",
     ],
   },

@@ -27,7 +27,8 @@ export function findFirefox(): string | undefined {
 /** A headless Firefox with WebGPU and a profile of its own. */
 export async function launchFirefox(preferences: Record<string, unknown> = {}): Promise<Browser> {
   const executablePath = findFirefox();
-  if (executablePath === undefined) throw new Error("No Firefox here: install one, or set FIREFOX_PATH.");
+  if (executablePath === undefined)
+    throw new Error("No Firefox here: install one, or set FIREFOX_PATH.");
   // lavapipe is the adapter to test on: SwiftShader's driver, which VK_ICD_FILENAMES may name, is for Dawn.
   const { VK_ICD_FILENAMES: _, VK_DRIVER_FILES: __, ...env } = process.env;
   return puppeteer.launch({

@@ -12,7 +12,13 @@ export default defineConfig({
   test: {
     name: "firefox-kernels",
     root: at("../.."),
-    include: ["tests/firefox/shaders/*.test.ts", "tests/kernels/sample.test.ts", "tests/kernels/attention-prefill.test.ts","tests/kernels/kv-write.test.ts","tests/kernels/evict-select.test.ts"],
+    include: [
+      "tests/firefox/shaders/*.test.ts",
+      "tests/kernels/sample.test.ts",
+      "tests/kernels/attention-prefill.test.ts",
+      "tests/kernels/kv-write.test.ts",
+      "tests/kernels/evict-select.test.ts",
+    ],
     testTimeout: 240_000,
     hookTimeout: 240_000,
     fileParallelism: false,
