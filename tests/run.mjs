@@ -1,11 +1,13 @@
-// npm test: everything, in two rows of stages side by side; `npm test -- unit kernels` runs only those stages.
+// npm test: everything, in two rows of stages side by side. `npm test -- unit kernels` runs only those stages,
+// `npm test -- kernels kv-move` of a stage the files whose path has the word, `npm test -- unit -t "name"` tests by name.
 // Ends with the line "N passed, N failed"; exit 1 on any failure, zero tests or no adapter.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { loadTypeScript } from "../demo/load-typescript.mjs";
-import { prepareBrowser } from "./prepare-browser.mjs";
+import { prepareBrowser, prepareFirefox } from "./prepare-browser.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const output = join(root, "tests/output");
@@ -20,7 +22,7 @@ const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name
 /** What failed, said once more at the end: a long output is read from there. @type {string[]} */
 const failures = [];
 /**
- * Files that failed beside the other row, by project. Two cores with a software GPU in each row are slow at times: such
+ * Files that failed beside the other row, by stage. Two cores with a software GPU in each row are slow at times: such
  * a file is run once more by itself, and that counts. What it said the first time is printed all the same.
  * @type {Map<string, FileResult[]>}
  */
@@ -35,17 +37,22 @@ const stages = {
   kernels: () => vitest("kernels"),
   model: () => vitest("model"),
   e2e: () => vitest("e2e"),
+  firefox,
 };
+/** Vitest's projects of a stage, where they are not one of its name. @type {Record<string, readonly string[]>} */
+const PROJECTS = { firefox: ["firefox", "firefox-kernels"] };
 /**
  * Rows of stages, side by side: each by itself leaves a core idle, since a software adapter compiles a kernel in one
- * thread and tests of kernels wait for one at a time. e2e needs what build makes.
+ * thread and tests of kernels wait for one at a time.
  */
 const ROWS = [
   ["build", "size", "kernels", "e2e"],
-  ["check", "unit", "model"],
+  ["check", "unit", "model", "firefox"],
 ];
+/** Stages that test what build makes. */
+const NEED_BUILD = ["size", "e2e", "firefox"];
 /** Stages that need the model's file, a Vulkan driver or a browser. */
-const NEED_MACHINE = ["kernels", "model", "e2e"];
+const NEED_MACHINE = ["kernels", "model", "e2e", "firefox"];
 
 /**
  * What a command prints comes as it is printed, or, beside another row, in one piece at its end.
@@ -79,43 +86,60 @@ async function step(name, command, args) {
   return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 };
 }
 
+/** Without a Firefox nothing of the stage can be said: a failure where CI relies on it. @returns {Promise<Counts>} */
+async function firefox() {
+  if (process.env.FIREFOX_PATH) return vitest("firefox");
+  const counted = process.env.CI ? "FAILED" : "SKIPPED";
+  const line = `firefox: ${counted}, no Firefox found or installable: install one, or set FIREFOX_PATH to its binary`;
+  console.log(line);
+  if (!process.env.CI) skipped.push(line);
+  else failures.push(line);
+  return { passed: 0, failed: process.env.CI ? 1 : 0 };
+}
+
 /**
- * Runs a project, or only `files` of it. Files that fail beside another row are left to `again`.
- * @param {string} project @param {readonly string[]} [files] @returns {Promise<Counts>}
+ * Runs the projects of a stage, or only `files` of them. Files that fail beside another row are left to `again`.
+ * @param {string} stage @param {readonly string[]} [files] @returns {Promise<Counts>}
  */
-async function vitest(project, files = []) {
-  const file = join(output, `${project}${files.length > 0 ? "-again" : ""}.json`);
+async function vitest(stage, files) {
+  const file = join(output, `${stage}${files ? "-again" : ""}.json`);
   rmSync(file, { force: true });
+  const projects = (PROJECTS[stage] ?? [stage]).flatMap((name) => ["--project", name]);
   const report = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const status = await run(bin("vitest"), ["run", "--project", project, ...report, ...files]);
+  const named = testName === undefined ? [] : ["-t", testName];
+  const words = files ?? wanted.get(stage) ?? [];
+  const status = await run(bin("vitest"), ["run", ...projects, ...report, ...named, ...words]);
   const results = readReport(file);
   const red = results.filter(({ problems }) => problems.length > 0);
   const counted = beside ? results.filter(({ problems }) => problems.length === 0) : results;
-  if (beside && red.length > 0) again.set(project, red);
+  if (beside && red.length > 0) again.set(stage, red);
   const problems = counted.flatMap((result) => result.problems);
   const passed = counted.reduce((sum, result) => sum + result.passed, 0);
   // A crash or a suite without tests is a failure too.
   if (red.length === 0 && (status !== 0 || passed === 0))
-    problems.push(`${project}: vitest ended with ${status}, ${passed} tests passed`);
+    problems.push(`${stage}: vitest ended with ${status}, ${passed} tests passed`);
   failures.push(...problems);
   const later = beside && red.length > 0 ? `, ${red.length} files to run again` : "";
-  console.log(`${project}: ${passed} passed, ${problems.length} failed${later}`);
+  console.log(`${stage}: ${passed} passed, ${problems.length} failed${later}`);
   return { passed, failed: problems.length };
 }
 
-/** A test that was skipped did not pass, nor did a file that does not load. @param {string} file @returns {FileResult[]} */
+/** A test that was skipped did not pass, unless its name was not asked for; nor did a file that does not load. @param {string} file @returns {FileResult[]} */
 function readReport(file) {
   if (!existsSync(file)) return [];
   /** @type {VitestReport} */
   const report = JSON.parse(readFileSync(file, "utf8"));
   return report.testResults.map(({ name, status, message, assertionResults }) => {
     const path = relative(root, name);
-    const red = assertionResults.filter((test) => test.status !== "passed");
+    const asked = assertionResults.filter(
+      ({ status }) => testName === undefined || status === "passed" || status === "failed",
+    );
+    const red = asked.filter((test) => test.status !== "passed");
     const problems = red.map(({ fullName, failureMessages = [] }) =>
       [`${path} > ${fullName}`, ...failureMessages].join("\n"),
     );
     if (status === "failed" && assertionResults.length === 0) problems.push(`${path}: ${message}`);
-    return { path, passed: assertionResults.length - red.length, problems };
+    return { path, passed: asked.length - red.length, problems };
   });
 }
 
@@ -131,14 +155,39 @@ async function prepareMachine() {
   console.log(`adapter: ${prepareVulkan(browser)}`);
 }
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !(name in stages));
-if (unknown.length > 0) {
-  console.error(`unknown stage ${unknown.join(", ")}; there are ${Object.keys(stages).join(", ")}`);
-  process.exit(1);
+async function prepareSecondBrowser() {
+  const path = await prepareFirefox(run);
+  if (path) process.env.FIREFOX_PATH = path;
+  console.log(`second browser: ${path ?? "none"}`);
 }
+
+/** Stages, each with the words that files must have in their paths; none: all. */
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { testNamePattern: { type: "string", short: "t" } },
+  });
+  /** @type {Map<string, string[]>} */
+  const wanted = new Map();
+  let stage = "";
+  for (const word of positionals) {
+    if (Object.hasOwn(stages, word)) {
+      stage = word;
+      wanted.set(stage, []);
+    } else if (stage) wanted.get(stage)?.push(word);
+    else {
+      console.error(`unknown stage ${word}; there are ${Object.keys(stages).join(", ")}`);
+      process.exit(1);
+    }
+  }
+  return { wanted, testName: values.testNamePattern };
+}
+
+/** What was not run, said once more at the end. @type {string[]} */
+const skipped = [];
+const { wanted, testName } = readArguments();
 const chosen = ROWS.map((row) =>
-  row.filter((name) => wanted.length === 0 || wanted.includes(name)),
+  row.filter((name) => wanted.size === 0 || wanted.has(name)),
 ).filter((row) => row.length > 0);
 let beside = chosen.length > 1;
 mkdirSync(output, { recursive: true });
@@ -155,29 +204,41 @@ async function count(name, stage) {
   console.log(`== ${name} ends (${seconds()} s)`);
 }
 
+/** Resolves when build is over, where it is asked for. */
+let built = () => {};
+const building = new Promise((resolve) => {
+  built = () => resolve(undefined);
+});
+
 /** @param {string[]} row */
 async function runRow(row) {
-  for (const name of row) await count(name, () => stages[name]?.());
+  for (const name of row) {
+    if (NEED_BUILD.includes(name) && chosen.flat().includes("build")) await building;
+    await count(name, () => stages[name]?.());
+    if (name === "build") built();
+  }
 }
 
 async function runAgain() {
   beside = false;
-  for (const [project, files] of again) {
+  for (const [stage, files] of again) {
     for (const problem of files.flatMap(({ problems }) => problems))
       console.log(`\nfailed beside other tests: ${problem}`);
     const paths = files.map(({ path }) => path);
-    await count(`${project}, again`, () => vitest(project, paths));
+    await count(`${stage}, again`, () => vitest(stage, paths));
   }
 }
 
 try {
   if (chosen.flat().some((name) => NEED_MACHINE.includes(name))) await prepareMachine();
+  if (chosen.flat().includes("firefox")) await prepareSecondBrowser();
   await Promise.all(chosen.map(runRow));
   await runAgain();
 } catch (error) {
   failures.push(error instanceof Error ? error.message : String(error));
   total.failed += 1;
 }
+for (const line of skipped) console.log(`\n${line}`);
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${seconds()} s`);
 console.log(`${total.passed} passed, ${total.failed} failed`);

@@ -1,16 +1,5 @@
-import { existsSync } from "node:fs";
 import puppeteer, { type Browser } from "puppeteer-core";
-
-/** Where Debian, Fedora, snap and Mozilla's own installers put it. */
-const USUAL_PATHS = [
-  "/usr/bin/firefox",
-  "/usr/bin/firefox-esr",
-  "/usr/lib/firefox/firefox",
-  "/opt/firefox/firefox",
-  "/snap/bin/firefox",
-  "/Applications/Firefox.app/Contents/MacOS/firefox",
-  "C:\\Program Files\\Mozilla Firefox\\firefox.exe",
-];
+import { findFirefox } from "./find-firefox.ts";
 
 /** WebGPU is off by default on Linux, and refused on Mesa's software adapter. */
 const PREFERENCES = {
@@ -18,11 +7,6 @@ const PREFERENCES = {
   "dom.webgpu.workers.enabled": true,
   "gfx.webgpu.ignore-blocklist": true,
 };
-
-/** FIREFOX_PATH, else the first of the usual paths that exists; undefined where there is none. */
-export function findFirefox(): string | undefined {
-  return process.env.FIREFOX_PATH || USUAL_PATHS.find((path) => existsSync(path));
-}
 
 /** A headless Firefox with WebGPU and a profile of its own. */
 export async function launchFirefox(preferences: Record<string, unknown> = {}): Promise<Browser> {

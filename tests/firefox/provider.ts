@@ -1,6 +1,5 @@
 import { defineBrowserProvider } from "@vitest/browser";
 import type { Browser } from "puppeteer-core";
-import { launchFirefox } from "./firefox.ts";
 
 /** Runs vitest's browser mode in Firefox: opens its page, and says on the terminal what the page's console says. */
 export const firefox = defineBrowserProvider({
@@ -13,6 +12,8 @@ export const firefox = defineBrowserProvider({
       supportsParallelism: false,
       getCommandsContext: () => ({}),
       async openPage(_session, url) {
+        // When it is needed: other suites read this file too.
+        const { launchFirefox } = await import("./firefox.ts");
         browser ??= await launchFirefox();
         const page = await browser.newPage();
         await page.goto(url);
