@@ -10,24 +10,39 @@ import { minifyShaders } from "./shaders/build/vite-plugin.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
+/** The worker's code in one file, and in chunks for pages without a bundler. */
+const ONE_FILE = "worker.js";
 const WORKER_FILE = "engine.worker.js";
 
 /**
- * Bundlers find a worker by the literal `new Worker(new URL("./file", import.meta.url))`, which Vite replaces by
- * expressions of its own making: so it is written here.
+ * How bundlers find the worker. webpack, Turbopack and Parcel know the literal `new Worker(new URL("./file",
+ * import.meta.url))`, which Vite replaces by expressions of its own making: so it is written here. In an app Vite looks
+ * for the literal by its letters: spelled with parentheses and its comment it is left alone, and Vite takes the worker's
+ * code for what it also is, a module that is imported later (src/api/find-worker.ts).
  */
-function literalUrls(): Plugin {
-  const viteForm = /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*\{\s*type:\s*["'`]module["'`]/g;
-  const worker = `new Worker(new URL("./${WORKER_FILE}",import.meta.url),{type:"module"`;
+function workerForBundlers(): Plugin {
+  const source = at("workers/engine.worker.ts");
+  const viteForm =
+    /new Worker\([^{}]*?engine\.worker\.js[^{}]*?,\s*(?=\{\s*type:\s*["'`]module["'`])/g;
+  const literal = `new (Worker)(new URL(/* @vite-ignore */ "./${ONE_FILE}", import.meta.url), `;
   return {
-    name: "winnow:literal-urls",
+    name: "winnow:worker-for-bundlers",
+    enforce: "pre",
+    async resolveId(id, importer) {
+      if (!importer || !id.endsWith("/engine.worker.ts")) return;
+      const found = await this.resolve(id, importer, { skipSelf: true });
+      return found?.id === source ? { id: `./${ONE_FILE}`, external: true } : found;
+    },
     generateBundle: {
       order: "post",
       handler(_options, bundle) {
         for (const file of Object.values(bundle)) {
           if (file.type !== "chunk" || !file.code.includes("new Worker(")) continue;
-          file.code = file.code.replace(viteForm, worker);
-          if (!file.code.includes(worker)) this.error(`${file.fileName}: no address of the worker`);
+          file.code = file.code
+            .replace(viteForm, literal)
+            .replaceAll("PACKAGE_FILE", JSON.stringify(file.fileName));
+          if (!file.code.includes(literal) || !file.code.includes(JSON.stringify(file.fileName)))
+            this.error(`${file.fileName}: the worker's address is not as it should be`);
         }
       },
     },
@@ -88,7 +103,7 @@ function executableCli(): Plugin {
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [literalUrls(), minifyShaders()],
+  plugins: [workerForBundlers(), minifyShaders()],
   worker: workerOutput,
   build: {
     outDir: "dist",
@@ -107,6 +122,19 @@ const browserLibrary: ViteUserConfig = {
         codeSplitting: inOneChunk("page", "src/index.ts"),
       },
     },
+  },
+};
+
+/** dist/worker.js: one file that imports nothing, so that whatever bundles an app leaves it whole. */
+const workerLibrary: ViteUserConfig = {
+  publicDir: false,
+  plugins: [minifyShaders()],
+  build: {
+    outDir: "dist",
+    emptyOutDir: false,
+    target: "es2022",
+    lib: { entry: at("workers/engine.worker.ts"), formats: ["es"], fileName: () => ONE_FILE },
+    rolldownOptions: { output: { minify: true, codeSplitting: false } },
   },
 };
 
@@ -174,6 +202,7 @@ const tests: ViteUserConfig = {
       suite("e2e", "e2e", 400, true),
       suite("firefox", "firefox", 400, true),
       "tests/firefox/vitest.config.ts",
+      suite("embed", "embed", 400, true),
     ],
   },
 };
@@ -182,6 +211,7 @@ export default defineConfig(({ mode, command }) => {
   // What is built is for users, whatever the process that builds it is for: packages and `import.meta.env` go by this.
   if (command === "build") process.env.NODE_ENV = "production";
   if (mode === "browser") return browserLibrary;
+  if (mode === "worker") return workerLibrary;
   if (mode === "node") return nodeLibrary;
   if (mode === "demo") return demoSite;
   return { ...demoSite, ...tests, root: mode === "test" ? at(".") : at("demo") };

@@ -14,6 +14,8 @@ export const ERROR_CODES = [
   "network",
   /** The browser or Node has no WebGPU. */
   "no_webgpu",
+  /** The engine's worker could not be started, or its script did not load; the hint says what to set. */
+  "no_worker",
   /** WebGPU is there, but no adapter was offered. */
   "no_adapter",
   /** The adapter's limits are below what the model needs. */

@@ -5,6 +5,7 @@
  */
 import { EngineClient } from "./api/client.ts";
 import { connectLocal } from "./api/connect-local.ts";
+import { EngineService } from "./api/service.ts";
 import type { Engine, EngineOptions } from "./api/types.ts";
 import { checkEngineOptions } from "./api/validate-engine.ts";
 import { openInNode } from "./node/open-in-node.ts";
@@ -16,9 +17,13 @@ import { openInNode } from "./node/open-in-node.ts";
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
-  return EngineClient.open(connectLocal(openInNode(checked.tokenizer)), checked, {
-    calibrate: "off",
-  });
+  return EngineClient.open(
+    connectLocal(new EngineService(openInNode(checked.tokenizer))),
+    checked,
+    {
+      calibrate: "off",
+    },
+  );
 }
 
 export type {

@@ -50,6 +50,8 @@ export class EngineClient implements Engine, CompletionPort {
   private lastUsed = DEFAULT_CONVERSATION;
   private lastMemory: MemoryReport;
   private lastInfo: EngineInfo;
+  /** What the user should know of how the engine is reached. */
+  private readonly notices: readonly string[];
   /** What `usage()` says of a conversation that has seen nothing. */
   private readonly unused: CacheUsage;
   private nextCall = 1;
@@ -59,7 +61,13 @@ export class EngineClient implements Engine, CompletionPort {
   private ended: { error: unknown } | undefined;
   private closing: Promise<void> | undefined;
 
-  private constructor(connection: Connection, cache: CacheOptions, loaded: Loaded) {
+  private constructor(
+    connection: Connection,
+    cache: CacheOptions,
+    loaded: Loaded,
+    notices: readonly string[],
+  ) {
+    this.notices = notices;
     this.connection = connection;
     connection.failed.catch((error) => this.end(error));
     this.cacheOptions = cache;
@@ -82,8 +90,12 @@ export class EngineClient implements Engine, CompletionPort {
     options: CheckedEngineOptions,
     {
       ownFilters,
+      notices = [],
       ...surroundings
-    }: Pick<WireEngineOptions, "baseUrl" | "calibrate"> & { ownFilters?: OwnFilters },
+    }: Pick<WireEngineOptions, "baseUrl" | "calibrate"> & {
+      ownFilters?: OwnFilters;
+      notices?: readonly string[];
+    },
   ): Promise<EngineClient> {
     const {
       model,
@@ -122,7 +134,7 @@ export class EngineClient implements Engine, CompletionPort {
         connection.port.load(call, wire, progress, calibration, packaged),
         connection.failed,
       ]);
-      client = new EngineClient(connection, cache, unwrap(outcome));
+      client = new EngineClient(connection, cache, unwrap(outcome), notices);
       return client;
     } catch (error) {
       connection.end();
@@ -192,7 +204,8 @@ export class EngineClient implements Engine, CompletionPort {
   }
 
   info(): EngineInfo {
-    return structuredClone(this.lastInfo);
+    const { notices, ...info } = structuredClone(this.lastInfo);
+    return { ...info, notices: [...this.notices, ...notices] };
   }
 
   close(): Promise<void> {

@@ -1,12 +1,10 @@
 import type { Connection } from "./client.ts";
-import { EngineService, type OpenEngine } from "./service.ts";
+import type { EnginePort } from "./protocol.ts";
 
-/** The engine in the caller's own thread: Node, and pages that bring their own tokenizer. */
-export function connectLocal(open: OpenEngine): Connection {
-  return {
-    port: new EngineService(open),
-    failed: new Promise<never>(() => {}),
-    proxy: (callback) => callback,
-    end: () => {},
-  };
-}
+/** The engine in the caller's own thread: Node, scopes without workers, and pages that bring their own tokenizer. */
+export const connectLocal = (port: EnginePort): Connection => ({
+  port,
+  failed: new Promise<never>(() => {}),
+  proxy: (callback) => callback,
+  end: () => {},
+});

@@ -2,36 +2,30 @@ import * as Comlink from "comlink";
 import { WinnowError } from "../errors.ts";
 import type { Connection } from "./client.ts";
 import type { EnginePort } from "./protocol.ts";
+import { GREETING } from "./worker-greeting.ts";
 
-/**
- * Starts the engine's worker. The literal `new Worker(new URL(...), { type: "module" })` is what
- * bundlers look for: keep its form.
- */
-export function connectWorker(): Connection {
-  const worker = new Worker(new URL("../../workers/engine.worker.ts", import.meta.url), {
-    type: "module",
-    name: "winnow",
-  });
+/** Talks to a worker that runs `workers/engine.worker.ts`; `hint` says what to do where its script does not load. */
+export function connectWorker(worker: Worker, hint: string, end: () => void): Connection {
+  const { port1: port, port2 } = new MessageChannel();
   const failed = new Promise<never>((_resolve, reject) => {
-    worker.onerror = (event) =>
-      reject(
-        new WinnowError(
-          "internal",
-          `the engine's worker failed: ${event.message || "its script did not load"}`,
-          {
-            hint: "Check that the bundler emitted engine.worker.js and that the page's CSP allows workers.",
-          },
-        ),
-      );
-    worker.onmessageerror = () =>
-      reject(new WinnowError("internal", "a message could not be read"));
+    worker.addEventListener("error", (event) => {
+      const problem = event.message || "its script did not load";
+      reject(new WinnowError("no_worker", `the engine's worker failed: ${problem}`, { hint }));
+    });
+    port.addEventListener("messageerror", () =>
+      reject(new WinnowError("internal", "a message could not be read")),
+    );
   });
   failed.catch(() => {});
+  worker.postMessage(GREETING, [port2]);
   return {
     // Comlink's Remote type turns sync methods async and is otherwise the same shape.
-    port: Comlink.wrap<EnginePort>(worker) as unknown as EnginePort,
+    port: Comlink.wrap<EnginePort>(port) as unknown as EnginePort,
     failed,
     proxy: (callback) => Comlink.proxy(callback),
-    end: () => worker.terminate(),
+    end: () => {
+      port.close();
+      end();
+    },
   };
 }

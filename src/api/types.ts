@@ -100,6 +100,11 @@ export interface EngineOptions {
   /** Is told how a calibration that begins by itself is getting on. */
   onCalibration?: (event: SelfCalibration) => void;
   /**
+   * The worker to run in, with the script `winnow-llm/worker`. Default: one that this package finds by itself. A
+   * Worker stays the caller's after `close()`; what a function returns ends with the engine. Pages only.
+   */
+  worker?: Worker | (() => Worker);
+  /**
    * A tokenizer of @huggingface/transformers in place of the built-in one. In a browser the engine then runs in the page
    * itself, since code cannot be sent to a worker.
    */
@@ -571,7 +576,7 @@ export interface CalibrationResult {
   /** [layers][kvHeads]: the filter's share of the queries' summed squares, from 0 to 1. */
   explained: number[][];
   /** A safetensors file, as `filters` of `createEngine` and `winnow --filters` take it. */
-  file: Uint8Array<ArrayBuffer>;
+  file: Uint8Array & { readonly buffer: ArrayBuffer };
   /** Whether the next `createEngine` will find it. */
   kept: boolean;
 }

@@ -25,6 +25,7 @@ const ENGINE_FIELDS = [
   "calibrate",
   "onCalibration",
   "tokenizer",
+  "worker",
   "onProgress",
   "signal",
 ];
@@ -65,6 +66,11 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
   }
   if (given.tokenizer !== undefined)
     checked.tokenizer = reading("tokenizer", () => checkTokenizer(given.tokenizer));
+  if (given.worker !== undefined) {
+    if (checked.tokenizer)
+      throw invalidArgument("worker", "does not go with tokenizer, which keeps the engine here");
+    checked.worker = reading("worker", () => checkWorker(given.worker));
+  }
   return { ...checked, ...checkHooks<NonNullable<EngineOptions["onProgress"]>>(given) };
 }
 
@@ -121,4 +127,14 @@ function checkTokenizer(value: unknown): NonNullable<EngineOptions["tokenizer"]>
     );
   }
   return given;
+}
+
+function checkWorker(value: unknown): NonNullable<EngineOptions["worker"]> {
+  const given = value as Worker | null;
+  if (typeof value !== "function" && typeof given?.postMessage !== "function")
+    throw invalidArgument(
+      "worker",
+      `must be a Worker or a function that makes one, not ${describe(value)}`,
+    );
+  return value as NonNullable<EngineOptions["worker"]>;
 }

@@ -19,11 +19,17 @@ export async function nodeGpu(): Promise<GPU> {
     dawn = create([]);
     return dawn;
   } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const missing = code === "ERR_MODULE_NOT_FOUND" && /'webgpu'/.test(message);
     throw new WinnowError(
       "no_webgpu",
-      `WebGPU for Node could not be loaded: ${(cause as Error).message}`,
+      missing
+        ? "winnow-llm/node needs the package webgpu, which is not installed"
+        : `the package webgpu, WebGPU for Node, could not be loaded: ${message}`,
       {
-        hint: "Install it with `npm i webgpu`; it needs glibc 2.31 or newer, macOS or Windows.",
+        hint: missing
+          ? "Run `npm install webgpu` (for a single command: `npx -p winnow-llm -p webgpu winnow ...`)."
+          : "It needs glibc 2.31 or newer, macOS or Windows, and the binary that its install brings (`npm install webgpu`).",
         cause,
       },
     );

@@ -364,7 +364,11 @@ function frequencyFactors(shape: TinyShape): Float32Array<ArrayBuffer> {
 
 /** The GGUF file of one tiny model; the same bytes every time. */
 export function tinyModel(name: TinyName): Uint8Array<ArrayBuffer> {
-  const shape: TinyShape = TINY_MODELS[name];
+  return tinyGguf(name, TINY_MODELS[name]);
+}
+
+/** A model of any shape, whose seed is its name. */
+export function tinyGguf(name: string, shape: TinyShape): Uint8Array<ArrayBuffer> {
   const draw = random(name.length * 1000 + name.charCodeAt(0));
   return writeGguf({
     metadata: { ...shapeMetadata(name, shape), ...tokenizerMetadata() },

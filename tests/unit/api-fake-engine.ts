@@ -232,5 +232,8 @@ export async function openFake(options: Partial<EngineOptions> = {}): Promise<{
 }> {
   const fake = new FakeEngine();
   const checked = checkEngineOptions({ model: "fake", ...options });
-  return { engine: await EngineClient.open(connectLocal(opening(fake)), checked, {}), fake };
+  return {
+    engine: await EngineClient.open(connectLocal(new EngineService(opening(fake))), checked, {}),
+    fake,
+  };
 }

@@ -1,0 +1,3 @@
+import { run, safely } from "./run.js";
+
+globalThis.result = safely(run());
