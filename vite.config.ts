@@ -79,10 +79,14 @@ function inOneChunk(name: string, entry: string) {
   };
 }
 
+/** A build prints no notes on how long it took, nor on modules that one page loads later and another at once. */
+const checks = { bundlerTimings: false, ineffectiveDynamicImport: false };
+
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
   plugins: () => [minifyShaders()],
   rolldownOptions: {
+    checks,
     output: {
       entryFileNames: WORKER_FILE,
       chunkFileNames: "[name].js",
@@ -115,6 +119,7 @@ const browserLibrary: ViteUserConfig = {
       formats: ["es"],
     },
     rolldownOptions: {
+      checks,
       output: {
         entryFileNames: "[name].js",
         chunkFileNames: "[name]-[hash].js",
@@ -150,6 +155,7 @@ const nodeLibrary: ViteUserConfig = {
     ssr: true,
     minify: false,
     rolldownOptions: {
+      checks,
       input: { node: at("src/node.ts"), cli: at("src/cli/main.ts") },
       output: {
         format: "es",
@@ -166,8 +172,13 @@ const demoSite: ViteUserConfig = {
   base: "./",
   publicDir: at("public"),
   plugins: [minifyShaders()],
-  worker: { format: "es", plugins: () => [minifyShaders()] },
-  build: { outDir: at("dist/demo"), emptyOutDir: true, target: "es2022" },
+  worker: { format: "es", plugins: () => [minifyShaders()], rolldownOptions: { checks } },
+  build: {
+    outDir: at("dist/demo"),
+    emptyOutDir: true,
+    target: "es2022",
+    rolldownOptions: { checks },
+  },
 };
 
 /** Suites that share a GPU run one file at a time; without `isolate` in one process, which keeps what was compiled. */

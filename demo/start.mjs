@@ -42,7 +42,11 @@ try {
   await prepareModel(models);
   await build();
   const { serveStatic } = await loadTypeScript("src/node/static-server.ts");
-  const { url } = await serveStatic({ "/": join(root, "dist/demo"), "/models/": models }, port);
+  const { url, port: served } = await serveStatic(
+    { "/": join(root, "dist/demo"), "/models/": models },
+    port,
+  );
+  if (port !== 0 && served !== port) console.log(`Port ${port} is not free: using ${served}.`);
   console.log(`\nWinnow is ready: ${url}\nStop with Ctrl-C.`);
 } catch (error) {
   const { message, hint } = /** @type {{ message: string, hint?: string }} */ (error);

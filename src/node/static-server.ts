@@ -24,21 +24,27 @@ export type Mounts = Readonly<Record<string, string>>;
 export interface StaticServer {
   /** "http://localhost:PORT/" */
   url: string;
+  port: number;
   close(): void;
 }
 
+/** How many ports are tried from the one that was asked for. */
+const PORTS_TRIED = 100;
+
 /**
- * Serves files with their MIME types and byte ranges, on this machine only. Port 0 takes any that
- * is free. Throws invalid_argument when the port is taken.
+ * Serves files with their MIME types and byte ranges, on this machine only. Port 0 takes any that is free. A port
+ * that is taken, or that this user may not open, gives way to the next free one. Throws invalid_argument when none
+ * of 100 is free.
  */
 export async function serveStatic(mounts: Mounts, port: number): Promise<StaticServer> {
   const server = createServer((request, response) => {
     answer(mounts, request, response).catch(() => refuse(response, 404));
   });
   await listen(server, port);
-  const address = server.address() as AddressInfo;
+  const { port: open } = server.address() as AddressInfo;
   return {
-    url: `http://localhost:${address.port}/`,
+    url: `http://localhost:${open}/`,
+    port: open,
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -46,18 +52,30 @@ export async function serveStatic(mounts: Mounts, port: number): Promise<StaticS
   };
 }
 
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const problem = cause.code === "EADDRINUSE" ? `${port} is taken` : cause.message;
-      reject(
-        new WinnowError("invalid_argument", `port: ${problem}`, {
-          hint: "Choose another with --port.",
-          cause,
-        }),
-      );
+async function listen(server: Server, port: number): Promise<void> {
+  const last = Math.min(port + PORTS_TRIED - 1, 65_535);
+  for (let tried = port; ; tried += 1) {
+    const cause = await listenAt(server, tried);
+    if (!cause) return;
+    const taken = cause.code === "EADDRINUSE" || cause.code === "EACCES";
+    if (taken && port > 0 && tried < last) continue;
+    const problem = taken ? `none from ${port} to ${tried} is free` : cause.message;
+    throw new WinnowError("invalid_argument", `port: ${problem}`, {
+      hint: "Choose another with --port.",
+      cause,
     });
-    server.listen(port, "localhost", resolve);
+  }
+}
+
+/** Resolves with why the server cannot listen there, or with nothing once it does. */
+function listenAt(server: Server, port: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const failed = (cause: NodeJS.ErrnoException): void => resolve(cause);
+    server.once("error", failed);
+    server.listen(port, "localhost", () => {
+      server.off("error", failed);
+      resolve(undefined);
+    });
   });
 }
 

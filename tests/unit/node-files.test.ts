@@ -124,12 +124,31 @@ describe("the static server", () => {
     expect((await fetch(`${server.url}page.html`, { method: "POST" })).status).toBe(405);
   });
 
-  it("says so when the port is taken", async () => {
-    const port = Number(new URL(server.url).port);
-    await expect(serveStatic({ "/": folder }, port)).rejects.toMatchObject({
-      code: "invalid_argument",
-      message: expect.stringContaining(`${port} is taken`),
-    });
+  it("takes the next port that is free where one is taken, and says which", async () => {
+    const others = [await serveStatic({ "/": folder }, server.port)];
+    others.push(await serveStatic({ "/": folder }, server.port));
+    try {
+      const ports = [server, ...others].map(({ port }) => port);
+      expect(ports).toEqual([...new Set(ports)].sort((a, b) => a - b));
+      for (const { url, port } of others) {
+        expect(new URL(url).port).toBe(String(port));
+        expect((await fetch(url)).status).toBeLessThan(500);
+      }
+    } finally {
+      for (const other of others) other.close();
+    }
+  });
+
+  it("says so when no port is left", async () => {
+    const last = await serveStatic({ "/": folder }, 65_535);
+    try {
+      await expect(serveStatic({ "/": folder }, 65_535)).rejects.toMatchObject({
+        code: "invalid_argument",
+        message: "port: none from 65535 to 65535 is free",
+      });
+    } finally {
+      last.close();
+    }
   });
 });
 
