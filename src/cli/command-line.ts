@@ -1,12 +1,15 @@
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
+import { DEFAULT_MODEL } from "../fetch/model-registry.ts";
 import { packageFile } from "../node/filter-files.ts";
+import { checkModelName } from "../node/model-files.ts";
 import { ProgressBar } from "../node/progress-bar.ts";
 import type { CommandFiles, CommandResult, FlagValues } from "./command.ts";
-import { cacheFlags, inFlags, isSet, oneOf, optional, required } from "./flags.ts";
+import { cacheFlags, inFlags, isSet, oneOf, optional } from "./flags.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
+import { runWithDawn, startsDawn } from "./hosts/dawn-process.ts";
 import { runInNode, runText } from "./hosts/node-host.ts";
 import type { Job } from "./job.ts";
 import { parseFlags } from "./parse.ts";
@@ -57,11 +60,13 @@ async function runOne(
   const ready = "withoutModel" in command && (await command.withoutModel?.(flags, files));
   if (ready) return finish(ready, flags);
   const host = oneOf(flags, "host", ["node", "chromium"], "node");
-  const modelDefault = "modelDefault" in command ? command.modelDefault : undefined;
-  const model = optional(flags, "model") ?? modelDefault ?? required(flags, "model");
+  const model = optional(flags, "model") ?? DEFAULT_MODEL;
   const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
   const filters = optional(flags, "filters");
   const input = await command.read(flags, files);
+  await checkModelName(model);
+  if (!("runText" in command) && host === "node" && startsDawn())
+    return runWithDawn(args, isSet(flags, "verbose"));
   const bar = new ProgressBar();
   const report = bar.update.bind(bar);
   const abortion = new AbortController();

@@ -56,8 +56,6 @@ export interface Command<Input> {
   listFlag?: string;
   /** The cache the engine is loaded with; undefined for commands that take no cache flags. */
   cacheDefaults?: CacheOptions;
-  /** The model where --model is left out; undefined for commands that ask for it. */
-  modelDefault?: string;
   /** Ctrl-C aborts its signal, and a second one ends the process. */
   abortable?: boolean;
   /** The result where the flags ask for none that takes a model. */
@@ -68,9 +66,6 @@ export interface Command<Input> {
 
 /** A command that needs the model's tokenizer and no GPU. */
 export interface TextCommand<Input>
-  extends Omit<
-    Command<Input>,
-    "run" | "cacheDefaults" | "modelDefault" | "abortable" | "withoutModel"
-  > {
+  extends Omit<Command<Input>, "run" | "cacheDefaults" | "abortable" | "withoutModel"> {
   runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
 }

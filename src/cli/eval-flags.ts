@@ -114,6 +114,8 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
   return { options, policies: name === "quick" ? [...policies] : undefined };
 }
 
+const MAKE_ONE = "Make one with `npx winnow-llm calibrate` and name it by --filters";
+
 /**
  * The policies to run. Of all of them, those whose calibration the model `lacks` are left out, with a notice;
  * asked for by name they are an error (invalid_argument).
@@ -128,14 +130,19 @@ export function policiesFor(
     if (lacking === undefined) return { policies, notices: [] };
     throw invalidArgument(
       "--policies",
-      `${lacking} needs ${lacks(lacking).join(" and ")} of this model, which it was not given`,
-      "Give --filters F.safetensors (winnow calibrate makes them), or leave it out.",
+      `${lacking} needs this model's calibration (missing: ${lacks(lacking).join(", ")})`,
+      `${MAKE_ONE}, or leave ${lacking} out.`,
     );
   }
   const lacking = POLICY_NAMES.filter(needs);
   return {
     policies: POLICY_NAMES.filter((name) => !needs(name)),
-    notices: lacking.map((name) => `${name} is left out: it needs ${lacks(name).join(" and ")}`),
+    notices:
+      lacking.length === 0
+        ? []
+        : [
+            `${lacking.join(", ")}: left out, since this model has no calibration for them. ${MAKE_ONE}.`,
+          ],
   };
 }
 

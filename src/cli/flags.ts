@@ -93,12 +93,17 @@ export function oneOf<T extends string>(
   return text as T;
 }
 
-/** A message about an option of the cache, in the words of the command line: cache.wholeLayers, --whole-layers. */
+/** A message in the words of the command line: cache.wholeLayers is --whole-layers, and commands do what calls do. */
 export const inFlags = (message: string): string =>
-  message.replace(
-    /^cache\.(\w+)/,
-    (_, name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-  );
+  message
+    .replace(
+      /^cache\.(\w+)/,
+      (_, name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    )
+    .replace(
+      /: calibrate the model to have (\S+)\.$/,
+      ": to have $1, make a calibration with `npx winnow-llm calibrate` and name it by --filters.",
+    );
 
 /** The cache flags on top of a command's defaults, checked as createEngine checks them. */
 export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOptions {

@@ -1,24 +1,26 @@
+import { DEFAULT_MODEL } from "../fetch/model-registry.ts";
 import type { AnyCommand } from "./registry.ts";
 import { COMMANDS } from "./registry.ts";
 
-const COMMON = "[--json] [--host node|chromium]";
+/** Works outside a project too, where `npx winnow` is another package. */
+export const PROGRAM = "npx winnow-llm";
+const COMMON = "[--json] [--host node|chromium] [--verbose]";
 
 export function generalHelp(): string {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   return [
     "winnow: a language model on WebGPU with a KV cache that keeps to its budget",
     "",
-    "usage: winnow COMMAND --model M [flags]",
+    `usage: ${PROGRAM} COMMAND [--model M] [flags]`,
     "",
     ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    "M is a name in models.json, or a path or URL of a .gguf.",
-    "`winnow COMMAND --help` shows a command's flags; --json prints one JSON object on stdout.",
+    `M is a name in models.json, or a path or URL of a .gguf. Without it: ${DEFAULT_MODEL}, which is`,
+    "downloaded once. `COMMAND --help` shows a command's flags, --json prints one JSON object on stdout,",
+    "--verbose shows what the GPU's driver says, too.",
   ].join("\n");
 }
 
-export function commandHelp(command: AnyCommand): string {
-  const { name, summary, usage } = command;
-  const model = "modelDefault" in command ? `[--model ${command.modelDefault}]` : "--model M";
-  return `winnow ${name}: ${summary}\n\nusage: winnow ${name} ${model} ${usage} ${COMMON}`;
+export function commandHelp({ name, summary, usage }: AnyCommand): string {
+  return `winnow ${name}: ${summary}\n\nusage: ${PROGRAM} ${name} [--model M] ${usage} ${COMMON}`;
 }

@@ -13,6 +13,7 @@ export const COMMON_FLAGS = {
   model: "string",
   json: "boolean",
   host: "string",
+  verbose: "boolean",
   help: "boolean",
 } as const;
 

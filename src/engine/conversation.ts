@@ -5,7 +5,7 @@ import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../erro
 import { uncompressedBytes } from "../model/config.ts";
 import type { EngineCore } from "./core.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
-import type { Measured, MeasureOptions } from "./measure.ts";
+import type { LogitOptions, Measured, MeasureOptions } from "./measure.ts";
 import { Place } from "./place.ts";
 import { Turn } from "./turn.ts";
 
@@ -186,12 +186,9 @@ export class Conversation {
    * Forgets what was seen, runs `tokens` as a prompt (or, with `chunk`, so many at a time; 1: the decode
    * path), and returns the logits [V] of the last.
    */
-  logits(tokens: readonly number[], signal?: AbortSignal, chunk?: number): Promise<Float32Array> {
+  logits(tokens: readonly number[], options: LogitOptions = {}): Promise<Float32Array> {
     return this.alone(tokens, async (measured) =>
-      (await measuring()).measureLogits(measured, tokens, {
-        ...(chunk === undefined ? {} : { chunk }),
-        ...(signal ? { signal } : {}),
-      }),
+      (await measuring()).measureLogits(measured, tokens, options),
     );
   }
 

@@ -143,7 +143,8 @@ export class EngineCore {
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.inputs.calibration);
     if (chosen === policy) return request;
-    const text = `${policy} needs ${this.lacks(policy).join(" and ")} of this model, which it was not given: ${chosen} is used instead`;
+    const missing = this.lacks(policy).join(", ");
+    const text = `The policy ${policy} needs this model's calibration (missing: ${missing}), so ${chosen} is used: calibrate the model to have ${policy}.`;
     this.notice(text);
     this.lackNotices.add(text);
     return { ...request, policy: chosen };

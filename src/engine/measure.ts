@@ -13,6 +13,9 @@ export interface MeasureOptions {
   onProgress?: (done: number) => void;
 }
 
+/** Without `chunk`: the tokens are read as a prompt. */
+export type LogitOptions = Omit<MeasureOptions, "chunk"> & { chunk?: number };
+
 /** What is measured: a sequence that has seen nothing, on a device. */
 export interface Measured {
   state: DeviceState;
@@ -50,7 +53,7 @@ async function run(
 export async function measureLogits(
   measured: Measured,
   tokens: readonly number[],
-  { chunk, ...options }: Omit<MeasureOptions, "chunk"> & { chunk?: number },
+  { chunk, ...options }: LogitOptions,
 ): Promise<Float32Array> {
   const { gpu, runner } = measured.state;
   const { buffers, config } = runner.transformer;

@@ -16,7 +16,7 @@ export async function nodeGpu(): Promise<GPU> {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
     easeWaits(GPUQueue, GPUBuffer);
-    dawn = create([]);
+    dawn = quietly(create([]));
     return dawn;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -34,6 +34,25 @@ export async function nodeGpu(): Promise<GPU> {
       },
     );
   }
+}
+
+/**
+ * Vulkan drivers look for a Wayland display while adapters are asked for, which happens within the call, and complain on
+ * stderr where XDG_RUNTIME_DIR is not set. Nothing is drawn here: they are given a display that is not there.
+ */
+function quietly(gpu: GPU): GPU {
+  const ask = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = (options) => {
+    const { XDG_RUNTIME_DIR, WAYLAND_DISPLAY } = process.env;
+    if (process.platform !== "linux" || XDG_RUNTIME_DIR || WAYLAND_DISPLAY) return ask(options);
+    process.env.WAYLAND_DISPLAY = "/nonexistent/wayland";
+    try {
+      return ask(options);
+    } finally {
+      delete process.env.WAYLAND_DISPLAY;
+    }
+  };
+  return gpu;
 }
 
 /** Throws no_adapter, with how to get a driver, where Dawn offers no adapter. */

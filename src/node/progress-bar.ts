@@ -1,7 +1,8 @@
 const WIDTH = 24;
 const REDRAW_MS = 100;
-/** Where stderr is no terminal: one line each so many percent. */
+/** Where stderr is no terminal: a line at the start, at the end, each so many percent and each so many seconds. */
 const STEP_PERCENT = 20;
+const STEP_MS = 30_000;
 
 /** A progress line on stderr that redraws in a terminal and stays short in a log. */
 export class ProgressBar {
@@ -21,9 +22,14 @@ export class ProgressBar {
       const full = Math.round((WIDTH * percent) / 100);
       const bar = "#".repeat(full) + "-".repeat(WIDTH - full);
       process.stderr.write(`\r${label} [${bar}] ${percent}% ${amount(loaded, total)}\x1b[K`);
-    } else if (percent >= this.percent + STEP_PERCENT || (percent === 100 && this.percent < 100)) {
+    } else {
+      const begins = this.percent < 0;
+      const due = percent >= this.percent + STEP_PERCENT || Date.now() - this.drawn >= STEP_MS;
+      const ends = percent === 100 && this.percent < 100;
+      if (!begins && !ends && !due) return;
+      this.drawn = Date.now();
       process.stderr.write(`${label} ${percent}% ${amount(loaded, total)}\n`);
-    } else return;
+    }
     this.percent = percent;
   }
 

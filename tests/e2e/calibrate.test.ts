@@ -141,7 +141,8 @@ describe("calibration in a page", () => {
         const { engine } = first;
         const state = () => ({
           policy: engine.cache.usage().policy,
-          lacks: engine.info().notices.filter((text) => text.includes("it was not given")).length,
+          lacks: engine.info().notices.filter((text) => text.includes("calibrate the model"))
+            .length,
           tokensSeen: engine.cache.usage().tokensSeen,
         });
         const messages = [{ role: "user" as const, content: "hello" }];

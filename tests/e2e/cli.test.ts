@@ -92,13 +92,43 @@ describe("dist/cli.js", () => {
     expect(run.stderr.trimEnd().split("\n").at(-1)).toMatch(/^winnow: .*filters/);
   });
 
-  it("finds Chromium's SwiftShader by itself where no Vulkan driver is set", async () => {
-    const { VK_ICD_FILENAMES: _icd, LD_LIBRARY_PATH: _libraries, ...env } = process.env;
-    const run = await winnow(
-      ["logits", "--model", model, "--tokens", "1,2,3", "--top", "2", "--json"],
-      env,
-    );
+  const logits = ["logits", "--tokens", "1,2,3", "--top", "2", "--json"];
+
+  it("finds Chromium's SwiftShader by itself where no Vulkan driver is set, and says nothing of what drivers say", async () => {
+    const {
+      VK_ICD_FILENAMES: _icd,
+      LD_LIBRARY_PATH: _libraries,
+      XDG_RUNTIME_DIR: _folder,
+      WAYLAND_DISPLAY: _display,
+      ...env
+    } = process.env;
+    const run = await winnow([...logits, "--model", model], env);
     expect(run.status, run.stderr).toBe(0);
     expect(JSON.parse(run.stdout).top).toHaveLength(2);
+    for (const line of run.stderr.trimEnd().split("\n"))
+      expect(line).toMatch(/^(winnow: |(verify|upload|compile|ready|logits) \d+% )/);
+    expect(run.stderr).toContain("logits 100% 3 / 3");
+  });
+
+  it("keeps to itself what native code writes to stderr, and shows it with --verbose", async () => {
+    // The loader of Vulkan warns of a driver that is not there; Dawn passes it on.
+    const { VK_ICD_FILENAMES = "" } = process.env;
+    const env = { ...process.env, VK_ICD_FILENAMES: `/nonexistent.json:${VK_ICD_FILENAMES}` };
+    const quiet = await winnow([...logits, "--model", model], env);
+    const verbose = await winnow([...logits, "--model", model, "--verbose"], env);
+    expect([quiet.status, verbose.status], verbose.stderr).toEqual([0, 0]);
+    expect(verbose.stderr).toContain("/nonexistent.json");
+    expect(quiet.stderr).not.toContain("/nonexistent.json");
+  });
+
+  it("says in one sentence that a calibration is missing, and what to do", async () => {
+    const args = ["generate", "--prompt", "abc", "--max-tokens", "2", "--model", model];
+    const { stderr } = await winnow(args);
+    const said = stderr.split("\n").filter((line) => line.startsWith("winnow: "));
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^winnow: The policy winnow needs .*k-norm is used.*npx winnow-llm calibrate.*--filters\.$/,
+      ),
+    ]);
   });
 });

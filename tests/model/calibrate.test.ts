@@ -112,7 +112,7 @@ describe("createEngine in Node", () => {
     expect(first.cache.usage().policy).toBe("q-filters");
     // Too short a text to fit scores on: winnow's own place is taken by what needs filters alone.
     expect(first.info().notices).toEqual([
-      expect.stringMatching(/winnow needs .*q-filters is used/),
+      expect.stringMatching(/winnow needs .*so q-filters is used/),
     ]);
     await first.close();
     const second = await open();

@@ -54,9 +54,9 @@ test("a device that is lost before all kernels are compiled is replaced, and the
 
 test("settings may change, measurements and lanes run, before all kernels are compiled", async () => {
   const tokens = someTokens(60, 7);
-  const logits = await whole.conversation("logits").logits(tokens, undefined, 1);
+  const logits = await whole.conversation("logits").logits(tokens, { chunk: 1 });
   expect(
-    await early((engine) => engine.conversation("logits").logits(tokens, undefined, 1)),
+    await early((engine) => engine.conversation("logits").logits(tokens, { chunk: 1 })),
   ).toEqual(logits);
   const kept = await early(async (engine) => {
     const chat = engine.conversation("chat");

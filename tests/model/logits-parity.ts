@@ -62,7 +62,7 @@ export function describeParity(name: string, { fixture: file, load, tolerance, c
     });
 
     test.each(short)("decode path: $name", async (prompt) => {
-      const worst = difference(await conversation.logits(prompt.tokens, undefined, 1), prompt);
+      const worst = difference(await conversation.logits(prompt.tokens, { chunk: 1 }), prompt);
       console.log(`${prompt.name} (${prompt.tokens.length}), decode path: ${worst.toFixed(5)}`);
       expect(worst).toBeLessThanOrEqual(tolerance);
     });

@@ -34,7 +34,10 @@ test.each(covered)(
     try {
       const worst = async (last: number, chunk?: number): Promise<number> => {
         const conversation = engine.conversation(`${last}`);
-        const found = await conversation.logits(tokens.slice(0, last + 1), undefined, chunk);
+        const found = await conversation.logits(
+          tokens.slice(0, last + 1),
+          chunk === undefined ? {} : { chunk },
+        );
         return logits[last]!.reduce((most, x, i) => Math.max(most, Math.abs(found[i]! - x)), 0);
       };
       const [prompt, decode] = [await worst(24), await worst(5, 1)];

@@ -41,14 +41,14 @@ describe("the command line", () => {
       expect(help.stdout).toContain(`  ${name} `);
       const one = await winnow(name, "--help");
       expect(one).toMatchObject({ status: 0, stderr: "" });
-      expect(one.stdout).toContain(`usage: winnow ${name} --model M`);
+      expect(one.stdout).toContain(`usage: npx winnow-llm ${name} [--model M]`);
     }
   });
 
   it("says how to use it, on stderr and with status 1, when no command is named", async () => {
     const run = await winnow();
     expect(run).toMatchObject({ status: 1, stdout: "" });
-    expect(run.stderr).toContain("usage: winnow COMMAND");
+    expect(run.stderr).toContain("usage: npx winnow-llm COMMAND");
   });
 
   it("prints the package's version", async () => {

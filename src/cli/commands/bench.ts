@@ -39,7 +39,6 @@ export const bench: Command<Input> = {
     plan: "string",
     runs: "string",
   },
-  modelDefault: "smollm2-135m-instruct",
   read: async (flags) => {
     const [kernels, eviction] = [isSet(flags, "kernels"), isSet(flags, "eviction")];
     if (!kernels && !eviction) {

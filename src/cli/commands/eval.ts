@@ -36,7 +36,6 @@ export const evalCommand: Command<Input> = {
   usage: EVAL_USAGE,
   flags: EVAL_FLAGS,
   listFlag: "text",
-  modelDefault: "smollm2-135m-instruct",
   cacheDefaults: { policy: "full" },
   abortable: true,
   async withoutModel(flags, files) {

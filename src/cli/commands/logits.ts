@@ -18,7 +18,7 @@ export const logits: Command<Input> = {
     tokens: parseTokens(required(flags, "tokens")),
     top: wholeNumber(flags, "top", { min: 1, fallback: 20 }),
   }),
-  async run({ tokens, top }, { engine }) {
+  async run({ tokens, top }, { engine, report }) {
     const { vocabSize } = engine.tokenizer;
     const unknown = tokens.find((id) => id >= vocabSize);
     if (unknown !== undefined) {
@@ -33,7 +33,10 @@ export const logits: Command<Input> = {
         `${tokens.length} are more than the model's ${engine.contextLength} positions`,
       );
     }
-    const best = highest(await engine.conversation(CONVERSATION).logits(tokens), top);
+    const last = await engine.conversation(CONVERSATION).logits(tokens, {
+      onProgress: (done) => report("logits", done, tokens.length),
+    });
+    const best = highest(last, top);
     const line = ([id, logit]: [number, number]): string =>
       `${id}\t${logit.toFixed(4)}\t${JSON.stringify(engine.tokenizer.decode([id], { special: true }))}`;
     return {

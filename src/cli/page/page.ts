@@ -1,6 +1,7 @@
 import { openEngine } from "../../api/open-engine.ts";
 import { asWinnowError } from "../../errors.ts";
 import { HttpSource } from "../../fetch/http-source.ts";
+import { inFlags } from "../flags.ts";
 import { findEngineCommand } from "../registry.ts";
 import type { PageJob, PageOutcome } from "./page-protocol.ts";
 
@@ -31,7 +32,7 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
   });
   try {
     const before = engine.info().notices;
-    for (const notice of before) console.log(`winnow: ${notice}`);
+    for (const notice of before) console.log(`winnow: ${inFlags(notice)}`);
     const command = findEngineCommand(job.command)!;
     const {
       json,
@@ -45,7 +46,7 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
       signal: abortion.signal,
     });
     for (const notice of engine.info().notices.slice(before.length))
-      console.log(`winnow: ${notice}`);
+      console.log(`winnow: ${inFlags(notice)}`);
     const packed = Object.entries(files).map(([path, bytes]) => [path, toBase64(bytes)]);
     return { json, text, files: Object.fromEntries(packed) };
   } finally {
