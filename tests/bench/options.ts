@@ -20,7 +20,8 @@ export interface BenchOptions {
   upTo: Record<EngineName, number>;
   /** transformers.js decodes after longer histories that it has not read: made-up keys and values. */
   filled: boolean;
-  model: string;
+  /** A file; undefined: the default model, fetched where it is not there yet. */
+  model?: string;
   onnx: string;
   /** Folder that receives report.json and report.html. */
   out: string;
@@ -45,7 +46,8 @@ export const USAGE = `npm run bench -- [options]
                              longest prompt for an engine; longer ones are reported as not run
   --transformers-filled      after longer histories transformers.js decodes on a cache of made-up keys and values:
                              to read 8,192 tokens takes it an hour here
-  --model FILE --onnx FOLDER (tests/bench/make-onnx.py makes it)
+  --model FILE               in place of the default model, which is fetched once
+  --onnx FOLDER              (tests/bench/make-onnx.py makes it)
   --out tests/output/bench   receives report.json and report.html
   --against FILE             an earlier report.json to compare with: regressions are printed
   --kernels FILE             output of \`winnow bench --kernels --json\` to show in the report
@@ -118,10 +120,7 @@ export function parseOptions(args: readonly string[], root: string): BenchOption
       wllama: whole("wllama-upto", full ? most : 2048),
     },
     filled: values["transformers-filled"] === true,
-    model: text(
-      "model",
-      process.env.WINNOW_MODEL ?? `${root}.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf`,
-    ),
+    ...(typeof values.model === "string" ? { model: values.model } : {}),
     onnx: text("onnx", `${root}.cache/bench/onnx`),
     out: text("out", `${root}tests/output/bench`),
     ...(typeof values.against === "string" ? { against: values.against } : {}),

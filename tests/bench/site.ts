@@ -22,7 +22,11 @@ export interface Site {
  * Builds the page into `folder` and serves it with the engines and their models. Throws Error where dist is missing,
  * or where transformers.js takes part and cannot be had.
  */
-export async function openSite(root: string, folder: string, options: BenchOptions): Promise<Site> {
+export async function openSite(
+  root: string,
+  folder: string,
+  options: BenchOptions & { model: string },
+): Promise<Site> {
   const dist = join(root, "dist");
   if (!existsSync(join(dist, "engine.worker.js")))
     throw new Error("dist/ is missing: run `npm run build` first");

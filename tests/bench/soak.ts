@@ -2,15 +2,18 @@
  * Runs a chat far beyond its budget and checks that nothing grows: no GPU buffer is made after the first 256
  * tokens, memory stays constant, and the time per token stays flat (medians of thirds within 5 %).
  *   node tests/bench/soak.mjs [tiny|real] [tokens]
- * tiny: 50,000 tokens of the tiny f32 model; real: 2,000 of SmolLM2-135M (WINNOW_MODEL or .cache/models).
+ * tiny: 50,000 tokens of the tiny f32 model; real: 2,000 of SmolLM2-135M (WINNOW_MODEL, else fetched as by npm start).
  * Budget 128. Prints one JSON object; exit code 1 where one of the three does not hold.
  */
+import { fileURLToPath } from "node:url";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { GREEDY, someTokens } from "../model/chat.ts";
 import { loadRealModel } from "../model/real-model.ts";
 import { loadTinyEngine } from "../model/tiny-engine.ts";
+import { defaultModel } from "./default-model.ts";
 
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const WARM_UP = 256;
 const FLAT = 0.05;
 
@@ -77,6 +80,7 @@ async function soak(engine: InferenceEngine, tokens: number): Promise<Record<str
 export async function main([name = "tiny", count]: readonly string[]): Promise<number> {
   const model = MODELS[name];
   if (!model) throw new Error(`unknown model ${name}: there are ${Object.keys(MODELS).join(", ")}`);
+  if (name === "real") process.env.WINNOW_MODEL = await defaultModel(root);
   const engine = await model.load({ budget: 128 });
   const report = await soak(engine, Number(count ?? model.tokens));
   await engine.close();
