@@ -576,7 +576,10 @@ export interface CalibrationResult {
   /** [layers][kvHeads]: the filter's share of the queries' summed squares, from 0 to 1. */
   explained: number[][];
   /** A safetensors file, as `filters` of `createEngine` and `winnow --filters` take it. */
-  file: Uint8Array & { readonly buffer: ArrayBuffer };
+  file: Uint8Array & {
+    /** Not shared memory, so that it fits a Blob. */
+    readonly buffer: ArrayBuffer;
+  };
   /** Whether the next `createEngine` will find it. */
   kept: boolean;
 }
