@@ -33,7 +33,8 @@ export function runChat(
   const prompt = model.template.encode(request.messages, model.tokenizer, {
     addGenerationPrompt: true,
   });
-  return runPrompt(model, conversation, prompt, request, onText, signal);
+  const stop = [...request.stop, ...model.template.stop];
+  return runPrompt(model, conversation, prompt, { ...request, stop }, onText, signal);
 }
 
 /** The same for a prompt given as ids. */
@@ -41,8 +42,9 @@ export async function runPrompt(
   model: CompletionModel,
   conversation: string,
   prompt: readonly number[],
-  request: Pick<CheckedRequest, "maxTokens" | "sampling" | "stop"> &
-    Partial<Pick<CheckedRequest, "speculative">>,
+  request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
+    readonly stop: readonly string[];
+  } & Partial<Pick<CheckedRequest, "speculative">>,
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<CompletionResult> {

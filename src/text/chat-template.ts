@@ -2,8 +2,10 @@ import { invalidArgument, WinnowError } from "../errors.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
 import { type GgufMetadata, readString } from "./gguf-fields.ts";
 import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { guardMarkers, unusedCharacter } from "./guard-markers.ts";
 import type { Template } from "./jinja.ts";
 import { LiteralFinder } from "./literal-finder.ts";
+import { isTag, spelledEnds } from "./marker-tokens.ts";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "./types.ts";
 
 const KEY = "tokenizer.chat_template";
@@ -45,35 +47,58 @@ export function createChatTemplate(
   vocabulary: Vocabulary,
   jinja: Jinja,
 ): ChatTemplate {
-  const controls = spellingsOf(vocabulary, TOKEN_TYPE.control);
+  const make = (template: string) => new JinjaChatTemplate(jinja, template, metadata, vocabulary);
   const source = readString(metadata, KEY);
-  if (source !== undefined) return new JinjaChatTemplate(jinja, source, vocabulary, controls);
-  if (controls.includes("<|im_start|>") && controls.includes("<|im_end|>"))
-    return new JinjaChatTemplate(jinja, CHATML, vocabulary, controls);
+  if (source !== undefined) return make(source);
+  const controls = spellingsOf(vocabulary, TOKEN_TYPE.control);
+  if (controls.includes("<|im_start|>") && controls.includes("<|im_end|>")) return make(CHATML);
   if (controls.includes("<start_of_turn>") && controls.includes("<end_of_turn>"))
-    return new JinjaChatTemplate(jinja, TURNS, vocabulary, controls);
+    return make(TURNS);
   throw new WinnowError("unsupported_model", `${KEY}: the model has no chat template`, {
     hint: "It is probably a base model: use an instruct version for chats, or plain text generation.",
     details: { field: KEY },
   });
 }
 
+/** The tokens that templates name, each with llama.cpp's name of its id. */
+const NAMED_TOKENS = {
+  unk_token: "unknown",
+  pad_token: "padding",
+  sep_token: "seperator",
+  cls_token: "cls",
+  mask_token: "mask",
+};
+
 class JinjaChatTemplate implements ChatTemplate {
+  readonly stop: readonly string[];
   readonly #template: Template;
   readonly #source: string;
   readonly #variables: Record<string, unknown>;
+  readonly #prefix: readonly number[];
   readonly #controls: LiteralFinder;
+  /** Control tokens, and the tags that the template writes around texts. */
+  readonly #markers: LiteralFinder;
 
-  constructor(jinja: Jinja, source: string, vocabulary: Vocabulary, controls: readonly string[]) {
+  constructor(jinja: Jinja, source: string, metadata: GgufMetadata, vocabulary: Vocabulary) {
+    const { bos, eos, tokens, types, prefix } = vocabulary;
+    const controls = spellingsOf(vocabulary, TOKEN_TYPE.control);
+    const tags = spellingsOf(vocabulary, TOKEN_TYPE.userDefined).filter((token) =>
+      isTag(token, source),
+    );
     this.#source = source;
+    this.#prefix = prefix;
     this.#controls = new LiteralFinder(controls);
-    const spelling = (id: number | undefined) => (id === undefined ? "" : vocabulary.tokens[id]);
+    this.#markers = new LiteralFinder([...controls, ...tags]);
+    const { ids } = vocabulary;
+    this.stop = spelledEnds(source, (end) => types[ids.get(end) ?? -1] === TOKEN_TYPE.control);
     this.#variables = {
-      bos_token: spelling(vocabulary.bos),
-      eos_token: spelling(vocabulary.eos),
+      bos_token: bos === undefined ? "" : tokens[bos],
+      eos_token: eos === undefined ? "" : tokens[eos],
       tools: null,
       documents: null,
     };
+    for (const [name, key] of Object.entries(NAMED_TOKENS))
+      this.#variables[name] = tokens[Number(metadata.get(`tokenizer.ggml.${key}_token_id`) ?? -1)];
     try {
       this.#template = new jinja.Template(source);
     } catch (cause) {
@@ -82,13 +107,18 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    return this.#render(messages, options, "");
+  }
+
+  #render(messages: readonly ChatMessage[], options: RenderOptions, guard: string): string {
     checkMessages(messages);
+    const variables = {
+      ...this.#variables,
+      messages: messages.map((message) => ({ ...message })),
+      add_generation_prompt: options.addGenerationPrompt ?? false,
+    };
     try {
-      return this.#template.render({
-        ...this.#variables,
-        messages: messages.map((message) => ({ ...message })),
-        add_generation_prompt: options.addGenerationPrompt ?? false,
-      });
+      return this.#template.render(variables, guard);
     } catch (cause) {
       if (!isRaised(cause)) throw unsupportedTemplate(cause);
       throw new WinnowError("invalid_argument", `messages: ${cause.message}`, {
@@ -108,9 +138,20 @@ class JinjaChatTemplate implements ChatTemplate {
     const guard = unusedCharacter([this.#source, ...messages.map(({ content }) => content)]);
     const guarded = messages.map((message) => ({
       ...message,
-      content: this.#guardControls(message.content, guard),
+      content: guardMarkers(message.content, guard, this.#markersIn(message)),
     }));
-    const text = this.render(guarded, options);
+    const text = this.#render(guarded, options, guard);
+    const ids = this.#idsOf(text, guard, tokenizer);
+    const [bos] = this.#prefix;
+    return bos === undefined || ids[0] === bos ? ids : [bos, ...ids];
+  }
+
+  /** Answers may hold tags that the model wrote, and the system text may explain them. */
+  #markersIn({ role }: ChatMessage): LiteralFinder {
+    return role === "user" || role === "tool" ? this.#markers : this.#controls;
+  }
+
+  #idsOf(text: string, guard: string, tokenizer: Tokenizer): number[] {
     if (!text.includes(guard)) return tokenizer.encode(text, { special: true });
     if (isGuarded(tokenizer)) return tokenizer.encodeGuarded(text, guard);
     return this.#controls
@@ -119,35 +160,10 @@ class JinjaChatTemplate implements ChatTemplate {
         tokenizer.encode(piece.replaceAll(guard, ""), { special: literal }),
       );
   }
-
-  /**
-   * Puts `guard` behind the first character of every control token spelled in the content, and of
-   * an unfinished one at its end, which the text behind the content could complete. The template
-   * sees the content otherwise unchanged, so that it may trim or cut it as it likes.
-   */
-  #guardControls(content: string, guard: string): string {
-    const end = content.trimEnd();
-    let out = "";
-    for (let at = 0; at < content.length; at++) {
-      out += content[at];
-      const spelled = this.#controls.matchAt(content, at) > 0;
-      if (spelled || (at < end.length && this.#controls.mayContinueFrom(end, at))) out += guard;
-    }
-    return out;
-  }
 }
 
 const isGuarded = (tokenizer: Tokenizer): tokenizer is GuardedTokenizer =>
   "encodeGuarded" in tokenizer;
-
-/** A noncharacter (Unicode sets U+FDD0 to U+FDEF aside for such internal use) none of the texts has. */
-function unusedCharacter(texts: readonly string[]): string {
-  for (let code = 0xfdd0; code <= 0xfdef; code++) {
-    const char = String.fromCharCode(code);
-    if (!texts.some((text) => text.includes(char))) return char;
-  }
-  throw invalidArgument("messages", "they use all of the noncharacters U+FDD0 to U+FDEF");
-}
 
 function checkMessages(messages: readonly ChatMessage[]): void {
   if (!Array.isArray(messages)) throw invalidArgument("messages", "is not an array");

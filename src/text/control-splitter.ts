@@ -6,7 +6,7 @@ import type { Tokenizer } from "./types.ts";
 export interface GuardedTokenizer extends Tokenizer {
   /**
    * Like `encode(text, { special: true })`, but the character `guard` is no part of the text: it
-   * only keeps a control token's spelling that it stands in from being read as one.
+   * only keeps a token's spelling that it stands in from being read as that token.
    */
   encodeGuarded(text: string, guard: string): number[];
 }
@@ -31,24 +31,10 @@ export class ControlSplitter {
     this.#vocabulary = vocabulary;
   }
 
-  /** Control tokens as ids, the text between them as strings without `guard`. */
-  splitGuarded(text: string, guard: string): (string | number)[] {
-    const parts: (string | number)[] = [];
-    let between = "";
-    const flush = () => {
-      if (between !== "") parts.push(between.replaceAll(guard, ""));
-      between = "";
-    };
-    for (const piece of this.whole.split(text)) {
-      const id = piece.literal ? this.#vocabulary.ids.get(piece.text) : undefined;
-      if (id === undefined || this.#vocabulary.types[id] !== TOKEN_TYPE.control) {
-        between += piece.text;
-        continue;
-      }
-      flush();
-      parts.push(id);
-    }
-    flush();
-    return parts;
+  /** Tokens that are matched whole as ids, the text between them as strings that still have `guard`. */
+  splitGuarded(text: string): (string | number)[] {
+    return this.whole
+      .split(text)
+      .map((piece) => (piece.literal ? this.#vocabulary.ids.get(piece.text)! : piece.text));
   }
 }

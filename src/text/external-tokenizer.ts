@@ -54,9 +54,14 @@ class ExternalTokenizer implements GuardedTokenizer {
   }
 
   encodeGuarded(text: string, guard: string): number[] {
+    // It would read a token that the guard keeps from being one, so the text is cut there.
     return this.#splitter
-      .splitGuarded(text, guard)
-      .flatMap((part) => (typeof part === "number" ? [part] : this.#encodeOrdinary(part)));
+      .splitGuarded(text)
+      .flatMap((part) =>
+        typeof part === "number"
+          ? [part]
+          : part.split(guard).flatMap((piece) => this.#encodeOrdinary(piece)),
+      );
   }
 
   decode(ids: readonly number[], options: { special?: boolean } = {}): string {

@@ -73,9 +73,11 @@ export class GgufTokenizer implements GuardedTokenizer {
   }
 
   encodeGuarded(text: string, guard: string): number[] {
-    return this.#splitter
-      .splitGuarded(text, guard)
-      .flatMap((part) => (typeof part === "number" ? [part] : this.encode(part)));
+    const ids: number[] = [];
+    for (const part of this.#splitter.splitGuarded(wellFormed(text)))
+      if (typeof part === "number") ids.push(part);
+      else this.#encodeOrdinary(part.replaceAll(guard, ""), ids);
+    return ids;
   }
 
   decode(ids: readonly number[], options: { special?: boolean } = {}): string {

@@ -8,6 +8,7 @@ import {
   readString,
   readStrings,
 } from "./gguf-fields.ts";
+import { END_SPELLINGS, isMarker } from "./marker-tokens.ts";
 
 /** `tokenizer.ggml.token_type`, by llama.cpp's numbers. */
 export const TOKEN_TYPE = {
@@ -39,23 +40,6 @@ export interface Vocabulary {
   readonly notices: readonly string[];
 }
 
-/** Ends of a turn that files spell without naming them in a key. */
-const END_SPELLINGS = [
-  "<|im_end|>",
-  "<|eot_id|>",
-  "<|eom_id|>",
-  "<end_of_turn>",
-  "<|endoftext|>",
-  "<|end_of_text|>",
-  "<|end|>",
-  "<|return|>",
-  "<|END_OF_TURN_TOKEN|>",
-  "</s>",
-  "<eos>",
-  "<EOT>",
-  "_<EOT>",
-];
-
 /** Stands for a space in vocabularies of SentencePiece. */
 export const SPACE_MARK = "\u2581";
 
@@ -78,6 +62,11 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
   const [bos, eos, unknown] = [id("bos_token_id"), id("eos_token_id"), id("unknown_token_id")];
   const types =
     readTypes(metadata, tokens, notices) ?? guessTypes(model, tokens, { bos, eos, unknown });
+  const template = readString(metadata, "tokenizer.chat_template");
+  tokens.forEach((token, id) => {
+    const isText = types[id] === TOKEN_TYPE.normal || types[id] === TOKEN_TYPE.userDefined;
+    if (isText && isMarker(token, template)) types[id] = TOKEN_TYPE.control;
+  });
 
   const endTokens = new Set<number>();
   for (const end of [eos, id("eot_token_id"), id("eom_token_id")])

@@ -28,11 +28,14 @@ export interface ChatMessage {
 
 /** The model's own chat template. */
 export interface ChatTemplate {
+  /** Texts that end an answer: ends of a turn that the template writes and that no token stands for. */
+  readonly stop: readonly string[];
   /** The prompt as text (control tokens spelled out), equal to `apply_chat_template(tokenize=False)`. */
   render(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
   /**
-   * The prompt as ids. Control tokens come from the template alone: the same spelling inside a
-   * message's content stays ordinary text.
+   * The prompt as ids, with the model's first token (bos) once where texts begin with it. Control tokens come from the
+   * template alone: the same spelling inside a message's content stays ordinary text, and so do tags that the template
+   * writes around texts (`<tool_response>`) where users or tools spell them.
    */
   encode(
     messages: readonly ChatMessage[],

@@ -97,6 +97,19 @@ describe("chat completions", () => {
     expect(chunks.some(({ choices }) => choices[0].delta.content?.includes("\ufffd"))).toBe(false);
   });
 
+  it("ends at the marker of the template that no token stands for, and shows none of it", async () => {
+    const { engine, fake } = await openFake();
+    fake.answer = "hello<|im_end|>\n<|im_start|>user";
+    const answer = await engine.chat.completions.create({ messages });
+    expect(answer.choices[0]).toMatchObject({
+      message: { content: "hello" },
+      finish_reason: "stop",
+    });
+    fake.answer = "a <|im_";
+    const { choices } = await engine.chat.completions.create({ messages });
+    expect(choices[0].message.content).toBe("a <|im_");
+  });
+
   it("counts what the cache held, also where a stop string ends the answer early", async () => {
     const { engine, fake } = await openFake();
     await engine.chat.completions.create({ messages, max_tokens: 1 });

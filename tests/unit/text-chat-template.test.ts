@@ -8,9 +8,13 @@ import type { ChatMessage, Tokenizer } from "../../src/text/types.ts";
 const CONTROL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"];
 /** Every byte of ASCII, nothing merged, and the control tokens above as ids 0 to 3. */
 const letters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
-const tokens = [...CONTROL, ...letters, "Ġ", "Ċ"];
+const ORDINARY = [...letters, "Ġ", "Ċ"];
 
-function model(template: string | undefined, control = CONTROL) {
+function model(
+  template: string | undefined,
+  control = CONTROL,
+  tokens = [...control, ...ORDINARY],
+) {
   const metadata = new Map<string, unknown>([
     ["tokenizer.ggml.model", "gpt2"],
     ["tokenizer.ggml.tokens", tokens],

@@ -44,7 +44,11 @@ export const generate: Command<Input> = {
       engine,
       CONVERSATION,
       input,
-      { maxTokens, stop: [], sampling: { ...GREEDY, temperature, seed } },
+      {
+        maxTokens,
+        stop: chat ? engine.template.stop : [],
+        sampling: { ...GREEDY, temperature, seed },
+      },
       (piece) => {
         text += piece;
         report("generate", ++done, maxTokens);
