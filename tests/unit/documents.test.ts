@@ -80,7 +80,7 @@ describe("documents", () => {
 
   test("tests/README.md maps promises to tests that exist", () => {
     const [, map] = read("tests/README.md").split("## Promise to test");
-    const names = [...map!.matchAll(/\b(?:unit|kernels|model|e2e|firefox)\/[\w/-]*/g)].map(
+    const names = [...map!.matchAll(/\b(?:unit|kernels|model|e2e|firefox|embed)\/[\w/-]*/g)].map(
       ([name]) => name,
     );
     expect(names.length).toBeGreaterThan(40);
