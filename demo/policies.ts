@@ -82,7 +82,7 @@ export const POLICIES: readonly PolicyText[] = [
   },
 ];
 
-/** Budgets in pairs per head: two steps an octave, then no limit. */
+/** Budgets in pairs per head: two steps per doubling, then no limit. */
 export const BUDGETS: readonly (number | "full")[] = [
   64,
   96,

@@ -47,7 +47,7 @@ export class CacheFigures extends LitElement {
       ${
         rate === null
           ? nothing
-          : html`<dt>Tokens a second</dt><dd data-testid="tokens-per-second">${formatRate(rate)}</dd>`
+          : html`<dt>Tokens per second</dt><dd data-testid="tokens-per-second">${formatRate(rate)}</dd>`
       }
       ${
         first === null

@@ -15,7 +15,7 @@ export class CacheRefusal extends LitElement {
     if (this.refusal === null) return nothing;
     const { error, remedy } = this.refusal;
     return html`<div class="error" role="alert" data-testid="cache-error" data-code=${error.code}>
-      <p>${error.message}</p>
+      <p>${inWords(error.message)}</p>
       ${error.hint === "" ? nothing : html`<p>${error.hint}</p>`}
       ${
         remedy === null
@@ -27,3 +27,15 @@ export class CacheRefusal extends LitElement {
     </div>`;
   }
 }
+
+const NAMES: Readonly<Record<string, string>> = {
+  budget: "Cache budget",
+  policy: "Eviction policy",
+  window: "Recent tokens kept",
+  sinks: "First tokens kept",
+  wholeLayers: "Layers kept whole",
+};
+
+/** A message about an option, by the name that it has on the page. */
+const inWords = (message: string): string =>
+  message.replace(/^cache\.(\w+)/, (option, name: string) => NAMES[name] ?? option);

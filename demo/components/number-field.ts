@@ -15,8 +15,9 @@ export class NumberField extends LitElement {
         display: block;
         margin-bottom: 0.25rem;
       }
-      .error {
-        margin-top: 0.35rem;
+      .problem {
+        margin-top: 0.3rem;
+        color: var(--danger);
       }
     `,
   ];
@@ -44,7 +45,7 @@ export class NumberField extends LitElement {
         @change=${this.#onChange}
       />
       <div id="problem" role="alert">
-        ${this.problem === "" ? nothing : html`<p class="error" data-testid="${this.name}-problem">${this.problem}</p>`}
+        ${this.problem === "" ? nothing : html`<p class="problem small" data-testid="${this.name}-problem">${this.problem}</p>`}
       </div>`;
   }
 

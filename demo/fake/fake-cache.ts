@@ -81,7 +81,7 @@ export class FakeCache {
   }
 }
 
-/** Heads that drop token `i` in a round: steady a token, so that some are kept by many heads for long. */
+/** Heads that drop token `i` in a round: steady for each token, so that some are kept by many heads for long. */
 function worth(i: number, round: number): number {
   const noise = Math.abs(Math.sin(i * 12.9898) * 43758.5453) % 1;
   return noise < 0.18 ? (round > 40 ? 6 : 0) : 1 + Math.floor(noise * 7);

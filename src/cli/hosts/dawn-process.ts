@@ -16,6 +16,9 @@ const OTHER_DRIVER = 86;
 /** Bytes of what drivers wrote that are kept: the last ones say why a process died. */
 const KEPT = 4096;
 
+/** Signals by which users end a program. */
+const ASKED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 const marks = (): string[] => process.env[MARK]?.split(" ") ?? [];
 
 /** Whether this process is the one to start another for Dawn. */
@@ -77,6 +80,10 @@ function runOnce(
       process.off("SIGINT", leave).off("SIGTERM", pass).off("SIGHUP", pass);
       if (status !== null && status <= 1) return resolve(status);
       if (status !== OTHER_DRIVER) process.stderr.write(said);
+      if (signal && !ASKED.includes(signal))
+        console.error(
+          `winnow: ended by ${signal}, most often a fault of the GPU driver or a lack of memory`,
+        );
       resolve(status ?? 128 + constants.signals[signal!]);
     });
   });
