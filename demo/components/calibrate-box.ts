@@ -120,7 +120,7 @@ export class CalibrateBox extends LitElement {
     const shares = explained.flat();
     const mean = (100 * shares.reduce((sum, share) => sum + share, 0)) / shares.length;
     return html`<p>
-      Done: ${samples} queries a head, ${mean.toFixed(0)} % of them explained.
+      Done: ${samples} queries per head, ${mean.toFixed(0)} % of them explained.
       ${kept ? "Kept for the next time." : "Could not be kept: this browser allows no storage."}
     </p>`;
   }

@@ -38,6 +38,8 @@ export async function servePage(): Promise<{ server: ViteDevServer; url: string 
     logLevel: "error",
     // Packages as they are: to find and bundle them on the way would reload the page in the middle of a test.
     optimizeDeps: { noDiscovery: true },
+    // Packages as users get them: Lit's own development build says on the console that it is one.
+    resolve: { conditions: ["production", "module", "browser"] },
     server: { port: 0, host: "127.0.0.1", hmr: false },
   });
   await server.listen();

@@ -377,7 +377,7 @@ describe("demo page", () => {
     await demo.at("calibration-stage").waitFor();
     await demo.at("calibrate").waitFor({ timeout: 20_000 });
     const said = await demo.text(demo.at("calibration-result"));
-    expect(said).toMatch(/Done: 1024 queries a head, 63 % .* Kept for the next time/s);
+    expect(said).toMatch(/Done: 1024 queries per head, 63 % .* Kept for the next time/s);
     await demo.at("notices").waitFor({ state: "detached" });
   });
 
