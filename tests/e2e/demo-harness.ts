@@ -6,6 +6,12 @@ import { type StaticServer, serveStatic } from "../../src/node/static-server.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+const DEFAULT_MODEL = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/** Path of the default model's file. */
+export const defaultModel = (): string =>
+  process.env.WINNOW_MODEL ?? `${root}.cache/${DEFAULT_MODEL}`;
+
 /** WebGPU on the processor, so that a machine without a GPU runs the page too. */
 export async function launchBrowser(): Promise<Browser> {
   const executablePath = await findChromium();
@@ -15,18 +21,22 @@ export async function launchBrowser(): Promise<Browser> {
   });
 }
 
-/** The page as `npm start` serves it, built into tests/output, with the default model beside it. */
-export async function serveBuiltPage(): Promise<StaticServer> {
-  const outDir = `${root}tests/output/demo-site`;
+/** Builds the page into tests/output/NAME, and returns that folder. */
+export async function buildPage(name: string): Promise<string> {
+  const outDir = `${root}tests/output/${name}`;
   await build({
     configFile: `${root}vite.config.ts`,
     mode: "demo",
     logLevel: "error",
     build: { outDir, emptyOutDir: true },
   });
-  const file = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
-  const model = process.env.WINNOW_MODEL ?? `${root}.cache/${file}`;
-  return serveStatic({ "/": outDir, [`/${file}`]: model }, 0);
+  return outDir;
+}
+
+/** The page as `npm start` serves it, with the default model beside it. */
+export async function serveBuiltPage(): Promise<StaticServer> {
+  const outDir = await buildPage("demo-site");
+  return serveStatic({ "/": outDir, [`/${DEFAULT_MODEL}`]: defaultModel() }, 0);
 }
 
 /** The page from source, with the stand-in engine at `?engine=fake`. */

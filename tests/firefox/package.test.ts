@@ -1,12 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as Winnow from "../../src/index.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { launchFirefox } from "./firefox.ts";
-import { type Site, serveSite } from "./site.ts";
-
-const DEFAULT_MODEL = ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+import { type Site, servePackage } from "./site.ts";
 
 /** What a test keeps in the page's window. */
 interface Held {
@@ -14,27 +11,21 @@ interface Held {
   engine: Winnow.Engine;
 }
 
-const MODELS = {
-  "a tiny model": { bytes: () => tinyModel("f32"), policy: "k-norm" },
-  "the default model": {
-    bytes: () => readFileSync(process.env.WINNOW_MODEL ?? DEFAULT_MODEL),
-    policy: "winnow",
-  },
-};
 const BUDGET = 1024;
 const SQUEEZED = 64;
 
 const QUESTION = `Here is a list: ${Array.from({ length: 10 }, (_, i) => `basket ${i} holds ${3 * i} apples`).join("; ")}. Say it again.`;
 
 /** A visit to an app in Firefox, in order: what is said below of one step holds for the next. */
-describe.each(Object.entries(MODELS))("the package in Firefox, with %s", (_, model) => {
+describe("the package in Firefox, with a tiny model", () => {
+  const model = tinyModel("f32");
   let browser: Browser;
   let page: Page;
   let site: Site;
   const problems: string[] = [];
 
   beforeAll(async () => {
-    site = await serveSite(model.bytes());
+    site = await servePackage(model);
     browser = await launchFirefox();
     page = await browser.newPage();
     page.on("console", (message) => problems.push(`${message.type()}: ${message.text()}`));
@@ -50,7 +41,7 @@ describe.each(Object.entries(MODELS))("the package in Firefox, with %s", (_, mod
     page.evaluate(async (budget) => {
       const held = window as unknown as Held;
       const start = performance.now();
-      const model = new URL("model.gguf", document.baseURI).href;
+      const model = new URL("models/tiny.gguf", document.baseURI).href;
       held.engine = await held.winnow.createEngine({ model, cache: { budget } });
       const { notices } = held.engine.info();
       const seconds = (performance.now() - start) / 1000;
@@ -101,10 +92,10 @@ describe.each(Object.entries(MODELS))("the package in Firefox, with %s", (_, mod
 
   it("loads the model from the network", async () => {
     const { policy, notices, seconds } = await load();
-    expect(site.sent).toBe(model.bytes().length);
-    expect(policy).toBe(model.policy);
-    // The tiny model has no calibration: one notice says so.
-    expect(notices).toHaveLength(policy === "winnow" ? 0 : 1);
+    expect(site.sent).toBe(model.length);
+    // The tiny model has no calibration.
+    expect(policy).toBe("k-norm");
+    expect(notices).toEqual([expect.stringContaining("k-norm is used instead")]);
     console.log(`loaded in ${seconds.toFixed(1)} s`);
   });
 
@@ -127,7 +118,7 @@ describe.each(Object.entries(MODELS))("the package in Firefox, with %s", (_, mod
     const { prompt_tokens } = first.usage!;
     const cached = second.usage?.prompt_tokens_details?.cached_tokens;
     expect(cached).toBeGreaterThan(prompt_tokens * 0.9);
-    expect(second.cache).toMatchObject({ budget: SQUEEZED, policy: model.policy });
+    expect(second.cache).toMatchObject({ budget: SQUEEZED, policy: "k-norm" });
     expect(second.cache.pairsEvicted).toBeGreaterThan(0);
     expect(second.cache.bytes).toBeLessThan(first.cache.bytes);
     console.log(`${cached} cached; 48 tokens in ${second.seconds.toFixed(1)} s`);

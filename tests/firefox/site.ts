@@ -1,15 +1,21 @@
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const dist = fileURLToPath(new URL("../../dist", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const TYPES: Record<string, string> = { ".js": "text/javascript", ".json": "application/json" };
+const TYPES: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+};
 
 /** A page without a bundler: the package as it is built, under `winnow` of its window. */
-const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Winnow</title>
+const PACKAGE_PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Winnow</title>
 <script type="module">import * as winnow from "./dist/index.js"; Object.assign(window, { winnow });</script>`;
 
 export interface Site {
@@ -19,35 +25,27 @@ export interface Site {
   close(): void;
 }
 
-/** Serves the package, its page and, as /model.gguf, a model; counts what of it is sent. */
-export async function serveSite(model: Uint8Array): Promise<Site> {
+interface Content {
+  readonly folder: string;
+  readonly model: Uint8Array;
+  /** What "/" answers, if not the folder's index.html. */
+  readonly page?: string;
+}
+
+/** The package with a page of its own, and a model at /models/NAME, whatever NAME is. */
+export const servePackage = (model: Uint8Array): Promise<Site> =>
+  serve({ folder: root, model, page: PACKAGE_PAGE });
+
+/** The same for a built site. */
+export const serveFolder = (folder: string, model: Uint8Array): Promise<Site> =>
+  serve({ folder, model });
+
+async function serve(content: Content): Promise<Site> {
   let sent = 0;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
-    if (pathname === "/model.gguf") {
-      const [, from = "0"] = /bytes=(\d+)-/.exec(request.headers.range ?? "") ?? [];
-      const start = Number(from);
-      const body = model.subarray(start);
-      if (request.headers.range) {
-        response.statusCode = 206;
-        response.setHeader("content-range", `bytes ${start}-${model.length - 1}/${model.length}`);
-      }
-      response.setHeader("accept-ranges", "bytes");
-      response.setHeader("etag", '"1"');
-      response.setHeader("content-length", body.length);
-      if (request.method === "HEAD") return void response.end();
-      if (request.headers["if-none-match"] === '"1"') return void response.writeHead(304).end();
-      sent += body.length;
-      return void response.end(body);
-    }
-    response.setHeader("content-type", TYPES[extname(pathname)] ?? "text/html");
-    if (pathname === "/") return void response.end(PAGE);
-    try {
-      const within = pathname.startsWith("/dist/") ? pathname.slice("/dist/".length) : "";
-      response.end(readFileSync(join(dist, within)));
-    } catch {
-      response.writeHead(404).end();
-    }
+    if (pathname.startsWith("/models/")) sent += sendModel(content.model, request, response);
+    else sendFile(content, pathname, response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -61,4 +59,36 @@ export async function serveSite(model: Uint8Array): Promise<Site> {
       server.closeAllConnections();
     },
   };
+}
+
+/** Answers ranges that begin anywhere and go to the end; the bytes that are sent. */
+function sendModel(model: Uint8Array, request: IncomingMessage, response: ServerResponse): number {
+  const { range, "if-none-match": known } = request.headers;
+  const [, from, to] = /bytes=(\d+)-(\d*)/.exec(range ?? "") ?? [];
+  const body = model.subarray(Number(from ?? 0), to ? Number(to) + 1 : model.length);
+  const last = Number(from ?? 0) + body.length - 1;
+  response.setHeader("accept-ranges", "bytes");
+  response.setHeader("etag", '"1"');
+  if (known === '"1"') response.writeHead(304).end();
+  else {
+    response.setHeader("content-length", body.length);
+    if (from !== undefined)
+      response.writeHead(206, { "content-range": `bytes ${from}-${last}/${model.length}` });
+    if (request.method !== "HEAD") {
+      response.end(body);
+      return body.length;
+    }
+    response.end();
+  }
+  return 0;
+}
+
+function sendFile({ folder, page }: Content, pathname: string, response: ServerResponse): void {
+  const name = pathname === "/" ? "/index.html" : pathname;
+  response.setHeader("content-type", TYPES[extname(name)] ?? "application/octet-stream");
+  try {
+    response.end(pathname === "/" && page ? page : readFileSync(join(folder, name)));
+  } catch {
+    response.writeHead(404).end();
+  }
 }
