@@ -13,8 +13,8 @@ import { isOdd } from "../model/architectures.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { createChatTemplate } from "../text/chat-template.ts";
+import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
-import { createGgufTokenizer } from "../text/gguf-tokenizer.ts";
 import { readVocabulary } from "../text/gguf-vocabulary.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import type { CapturedHeads } from "./capture.ts";
@@ -141,7 +141,7 @@ export class InferenceEngine {
       ? (
           await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
         ).createExternalTokenizer(options.tokenizer, gguf.metadata)
-      : createGgufTokenizer(gguf.metadata);
+      : await createTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
     checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
 

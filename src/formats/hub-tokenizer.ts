@@ -1,5 +1,6 @@
 import { WinnowError } from "../errors.ts";
 import type { GgufValue } from "./gguf-metadata.ts";
+import { PIPELINE } from "./pipeline-key.ts";
 
 type Json = Record<string, unknown>;
 
@@ -22,8 +23,8 @@ const damaged = (field: string, problem: string): WinnowError =>
 const [NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE] = [1, 2, 3, 4, 5, 6];
 
 /**
- * tokenizer.json (and tokenizer_config.json, and the ends of generation_config.json) under a GGUF's keys: byte-level BPE as "gpt2", BPE with
- * byte fallback as "llama".
+ * tokenizer.json (and tokenizer_config.json, and the ends of generation_config.json) under a GGUF's keys; how a text is
+ * cut stands under a key of its own, PIPELINE.
  * @throws unsupported_model for another kind; bad_model_file for a damaged one; both name the field.
  */
 export function tokenizerMetadata(
@@ -42,21 +43,19 @@ export function tokenizerMetadata(
   if (model.type !== undefined && model.type !== "BPE")
     throw unsupported("model.type", `"${String(model.type)}" is not BPE`);
   const byteFallback = model.byte_fallback === true;
-  const { tokens, types } = readTokens(
+  const { tokens, types, outside } = readTokens(
     model,
     tokenizer.added_tokens,
     config.vocab_size,
     byteFallback,
   );
   const out = new Map<string, GgufValue>([
-    ["tokenizer.ggml.model", byteFallback ? "llama" : "gpt2"],
+    ["tokenizer.ggml.model", spellingOf(tokenizer)],
     ["tokenizer.ggml.tokens", tokens],
     ["tokenizer.ggml.token_type", types],
     ["tokenizer.ggml.merges", readMerges(model.merges)],
+    [PIPELINE, pipelineOf(tokenizer, model, outside)],
   ]);
-  if (byteFallback)
-    out.set("tokenizer.ggml.add_space_prefix", mentions(tokenizer.normalizer, "Prepend"));
-  else out.set("tokenizer.ggml.pre", preTokenizerName(tokenizer));
   const put = (key: string, id: unknown): void => {
     if (typeof id === "number") out.set(`tokenizer.ggml.${key}`, id);
   };
@@ -73,12 +72,21 @@ export function tokenizerMetadata(
   const numbers = ends.filter((id): id is number => typeof id === "number" && Number.isInteger(id));
   out.set("tokenizer.ggml.eos_token_ids", Int32Array.from(numbers));
   put("unknown_token_id", idOf(model.unk_token));
-  if (typeof named.add_bos_token === "boolean")
-    out.set("tokenizer.ggml.add_bos_token", named.add_bos_token);
+  const bos = tokens[Number(out.get("tokenizer.ggml.bos_token_id"))];
+  const addsBos = named.add_bos_token ?? beginsWith(tokenizer.post_processor, bos);
+  out.set("tokenizer.ggml.add_bos_token", addsBos === true);
   const template = templateOf(named.chat_template);
   if (template !== undefined) out.set("tokenizer.chat_template", template);
   return out;
 }
+
+/** tokenizer.json without what stands under a GGUF's keys. */
+const pipelineOf = (tokenizer: Json, model: Json, outside: readonly number[]): string =>
+  JSON.stringify({
+    ...tokenizer,
+    model: { ...model, vocab: undefined, merges: undefined },
+    outside_model: outside,
+  });
 
 /** Some files list several templates by name. */
 function templateOf(given: unknown): string | undefined {
@@ -107,11 +115,15 @@ function readTokens(model: Json, added: unknown, size: unknown, byteFallback: bo
       entry.content === model.unk_token ? UNKNOWN : entry.special === true ? CONTROL : USER_DEFINED;
     put(entry.content, entry.id, type);
   }
+  const outside = [...spellings].flatMap(([id, { token }]) =>
+    Object.hasOwn(model.vocab as Json, token) ? [] : [id],
+  );
   const highest = [...spellings.keys()].reduce((most, id) => Math.max(most, id), -1);
   const count = Math.max(highest + 1, typeof size === "number" ? size : 0);
   // Embeddings are often padded past the last token.
   const at = (id: number) => spellings.get(id) ?? { token: `[PAD${id}]`, type: UNUSED };
   return {
+    outside,
     tokens: Array.from({ length: count }, (_, id) => at(id).token),
     types: Int32Array.from({ length: count }, (_, id) => at(id).type),
   };
@@ -128,27 +140,21 @@ function readMerges(merges: unknown): string[] {
   });
 }
 
+/** Whether a text of its own begins with the token: the first of a `TemplateProcessing`. */
+function beginsWith(post: unknown, spelling: unknown): boolean {
+  if (!isObject(post)) return false;
+  if (Array.isArray(post.processors))
+    return post.processors.some((one: unknown) => beginsWith(one, spelling));
+  const [first] = Array.isArray(post.single) ? (post.single as unknown[]) : [];
+  const special = isObject(first) ? first.SpecialToken : undefined;
+  return isObject(special) && special.id === spelling;
+}
+
+/** How its tokens are written: "gpt2" in the byte alphabet, "llama" with U+2581 for a space. */
+function spellingOf({ decoder, pre_tokenizer: pre, normalizer }: Json): "gpt2" | "llama" {
+  const parts = decoder ? [decoder] : [pre, normalizer];
+  return parts.some((part) => mentions(part, "ByteLevel")) ? "gpt2" : "llama";
+}
+
 const mentions = (value: unknown, type: string): boolean =>
   JSON.stringify(value ?? null).includes(`"type":"${type}"`);
-
-/** llama.cpp's name of a byte-level pre-tokenizer, told by its parts. */
-function preTokenizerName({ pre_tokenizer: pre, normalizer }: Json): string {
-  const text = JSON.stringify(pre ?? null);
-  if (!mentions(pre, "ByteLevel")) throw unsupported("pre_tokenizer", "is not byte-level");
-  if (mentions(pre, "Split")) {
-    if (text.includes("\\\\p{N}{1,3}")) return "llama-bpe";
-    if (
-      text.includes("[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}|") &&
-      mentions(normalizer, "NFC")
-    )
-      return "qwen2";
-    throw unsupported("pre_tokenizer", "splits by a pattern that is not known");
-  }
-  if (mentions(pre, "Digits"))
-    return text.includes('"individual_digits":true') ? "smollm" : refuse();
-  return "gpt-2";
-}
-
-function refuse(): never {
-  throw unsupported("pre_tokenizer", "keeps digits together, which no known one does");
-}

@@ -14,7 +14,8 @@ export interface PreTokenizer {
 const S = "\\p{White_Space}";
 const NOT_S = "\\P{White_Space}";
 
-const GPT2 = new RegExp(
+/** GPT-2's words; every character of a text is in one. */
+export const GPT2_WORDS = new RegExp(
   `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${S}\\p{L}\\p{N}]+|${S}+(?!${NOT_S})|${S}+`,
   "gu",
 );
@@ -30,8 +31,8 @@ const words = (digits: string): RegExp =>
     "gu",
   );
 
-const gpt2: PreTokenizer = { stages: [GPT2], nfc: false, ignoreMerges: false };
-const singleDigits: PreTokenizer = { ...gpt2, stages: [SINGLE_DIGITS, GPT2] };
+const gpt2: PreTokenizer = { stages: [GPT2_WORDS], nfc: false, ignoreMerges: false };
+const singleDigits: PreTokenizer = { ...gpt2, stages: [SINGLE_DIGITS, GPT2_WORDS] };
 const llama3: PreTokenizer = { stages: [words("\\p{N}{1,3}")], nfc: false, ignoreMerges: true };
 const qwen2: PreTokenizer = { stages: [words("\\p{N}")], nfc: true, ignoreMerges: false };
 

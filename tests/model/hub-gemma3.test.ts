@@ -5,7 +5,7 @@ import { InferenceEngine } from "../../src/engine/engine.ts";
 import { resolveModel } from "../../src/fetch/resolve-model.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { readConfig } from "../../src/model/config.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createTokenizer } from "../../src/text/create-tokenizer.ts";
 import { sharedGpu } from "../shared-gpu.ts";
 
 interface Fixture {
@@ -63,7 +63,7 @@ test.each([
 
 test("its tokens equal those of tokenizers, its template comes from a file of its own", async () => {
   const { metadata } = await parseModel(await checkpoint());
-  const tokenizer = createGgufTokenizer(metadata);
+  const tokenizer = await createTokenizer(metadata);
   for (const [text, ids] of fixture.texts)
     expect(tokenizer.encode(text, { special: true }), text).toEqual(ids);
   expect(metadata.get("tokenizer.chat_template")).toBe(TEMPLATE);

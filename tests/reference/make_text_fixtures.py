@@ -21,7 +21,6 @@ import re
 import sys
 from pathlib import Path
 
-import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 from transformers.tokenization_utils_base import generate_merges
@@ -191,6 +190,8 @@ def byte_level_fixture(strings):
 
 
 def sentencepiece_fixture(strings, prefix):
+    import sentencepiece
+
     buffer = io.BytesIO()
     corpus = [s.replace("\n", " ") for s in SENTENCES] * 4 + ["x    y        z" * 3] * 4
     sentencepiece.SentencePieceTrainer.train(

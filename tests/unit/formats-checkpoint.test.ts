@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
 import { isOdd } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { checkKind } from "../../src/model/kinds.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createTokenizer } from "../../src/text/create-tokenizer.ts";
 
 const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];
 const fixture = JSON.parse(
@@ -32,12 +32,14 @@ const tokenizer = {
     pretokenizers: [
       {
         type: "Split",
+        behavior: "Isolated",
+        invert: false,
         pattern: {
           Regex:
             "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
         },
       },
-      { type: "ByteLevel" },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false },
     ],
   },
   model: {
@@ -114,7 +116,6 @@ describe("a safetensors checkpoint", () => {
       "llama.attention.head_count_kv": G,
       "llama.attention.key_length": D,
       "llama.rope.freq_base": 500000,
-      "tokenizer.ggml.pre": "qwen2",
       "tokenizer.ggml.eos_token_id": tokens.indexOf("<|im_end|>"),
       "tokenizer.chat_template": "{{ messages }}",
     });
@@ -169,7 +170,7 @@ describe("a safetensors checkpoint", () => {
 
   it("has the tokenizer of tokenizer.json", async () => {
     const { metadata } = await parseModel((await resolveModel(drop())).source);
-    const mine = createGgufTokenizer(metadata);
+    const mine = await createTokenizer(metadata);
     expect(fixture.strings.map((text) => mine.encode(text))).toEqual(
       fixture.ids.qwen2!.map(([ids]) => ids),
     );
@@ -181,7 +182,7 @@ describe("a safetensors checkpoint", () => {
         Object.entries(changes).map(([name, value]) => [name, value && json(value)]),
       );
       const { metadata } = await parseModel((await resolveModel(drop(files))).source);
-      return [...createGgufTokenizer(metadata).endTokens].sort((a, b) => a - b);
+      return [...(await createTokenizer(metadata)).endTokens].sort((a, b) => a - b);
     };
     const withEnds = (eos_token_id: unknown) => ({ "config.json": { ...config, eos_token_id } });
     const generation = (eos_token_id: unknown) => ({

@@ -2,7 +2,7 @@ import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { openInNode } from "../../node/open-in-node.ts";
-import { createGgufTokenizer } from "../../text/gguf-tokenizer.ts";
+import { createTokenizer } from "../../text/create-tokenizer.ts";
 import type { CommandResult, Report, TextCommand } from "../command.ts";
 import { inFlags } from "../flags.ts";
 import type { Job, JobHooks } from "../job.ts";
@@ -48,7 +48,7 @@ export async function runText(
   );
   try {
     const { metadata } = await parseModel(resolved.source);
-    return await command.runText(input, createGgufTokenizer(metadata));
+    return await command.runText(input, await createTokenizer(metadata));
   } finally {
     await resolved.close();
   }

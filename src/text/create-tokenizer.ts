@@ -1,0 +1,16 @@
+import { loadLater } from "../errors.ts";
+import { PIPELINE } from "../formats/pipeline-key.ts";
+import type { GuardedTokenizer } from "./control-splitter.ts";
+import type { GgufMetadata } from "./gguf-fields.ts";
+import { createGgufTokenizer } from "./gguf-tokenizer.ts";
+
+/**
+ * The tokenizer that a model's metadata describes, with the code that only some models need.
+ * @throws as `createGgufTokenizer`; unsupported_model naming what of a checkpoint's tokenizer.json is not known.
+ */
+export async function createTokenizer(metadata: GgufMetadata): Promise<GuardedTokenizer> {
+  if (metadata.get(PIPELINE) === undefined) return createGgufTokenizer(metadata);
+  const load = () => import("./pipeline/json-tokenizer.ts");
+  const { JsonTokenizer } = await loadLater("tokenizer.json", load);
+  return new JsonTokenizer(metadata);
+}
