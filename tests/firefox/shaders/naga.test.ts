@@ -31,7 +31,8 @@ test.each<["gpu" | "cpu", GPUFeatureName[]]>([
   async (kind, features) => {
     const adapter = await navigator.gpu.requestAdapter();
     if (!adapter) throw new Error("Firefox has no WebGPU adapter");
-    if (features.some((feature) => !adapter.features.has(feature))) return;
+    const missing = features.filter((feature) => !adapter.features.has(feature));
+    if (missing.length > 0) return console.log(`not compiled: the adapter has no ${missing}`);
     const device = await adapter.requestDevice({ requiredFeatures: features });
     const variants = await kernelVariants(kind, features);
     expect(variants.length).toBeGreaterThan(200);
@@ -43,3 +44,14 @@ test.each<["gpu" | "cpu", GPUFeatureName[]]>([
   },
   600_000,
 );
+
+test("what a kernel is refused for is said with its name and variant", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice();
+  const name = "wrong, f16 pages, gpu";
+  const code = ["@compute @workgroup_size(1) fn main() { let x: u32 = 1f; }"];
+  const said = await complaints(device, { name, spec: { label: "wrong", code, bindings: [] } });
+  expect(said.length).toBeGreaterThan(0);
+  for (const text of said) expect(text).toContain(name);
+  device.destroy();
+});
