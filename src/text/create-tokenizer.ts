@@ -3,13 +3,20 @@ import { PIPELINE } from "../formats/pipeline-key.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
 import type { GgufMetadata } from "./gguf-fields.ts";
 import { createGgufTokenizer } from "./gguf-tokenizer.ts";
+import { isUsualPreTokenizer } from "./pre-tokenizer.ts";
 
 /**
  * The tokenizer that a model's metadata describes, with the code that only some models need.
  * @throws as `createGgufTokenizer`; unsupported_model naming what of a checkpoint's tokenizer.json is not known.
  */
 export async function createTokenizer(metadata: GgufMetadata): Promise<GuardedTokenizer> {
-  if (metadata.get(PIPELINE) === undefined) return createGgufTokenizer(metadata);
+  if (metadata.get(PIPELINE) === undefined) {
+    const pre = metadata.get("tokenizer.ggml.pre");
+    if (typeof pre !== "string" || isUsualPreTokenizer(pre)) return createGgufTokenizer(metadata);
+    const others = () => import("./other-pre-tokenizers.ts");
+    const { otherPreTokenizer } = await loadLater("pre-tokenizers of other families", others);
+    return createGgufTokenizer(metadata, otherPreTokenizer);
+  }
   const load = () => import("./pipeline/json-tokenizer.ts");
   const { JsonTokenizer } = await loadLater("tokenizer.json", load);
   return new JsonTokenizer(metadata);

@@ -13,8 +13,11 @@ import { bytesOfToken, decodeTokens, wellFormed } from "./token-text.ts";
  * @throws bad_model_file, naming the key, for missing or inconsistent metadata; unsupported_model
  *   for a tokenizer or pre-tokenizer that is not known.
  */
-export function createGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
-  return new GgufTokenizer(metadata);
+export function createGgufTokenizer(
+  metadata: GgufMetadata,
+  named = preTokenizerNamed,
+): GgufTokenizer {
+  return new GgufTokenizer(metadata, named);
 }
 
 /**
@@ -35,14 +38,14 @@ export class GgufTokenizer implements GuardedTokenizer {
   readonly #model: BpeModel;
   readonly #splitter: ControlSplitter;
 
-  constructor(metadata: GgufMetadata) {
+  constructor(metadata: GgufMetadata, named: (name: string) => PreTokenizer) {
     const vocabulary = readVocabulary(metadata);
     const { model, tokens } = vocabulary;
     const sentencePiece = model === "llama";
     if (model !== "gpt2" && !sentencePiece) throw unsupportedTokenizer(model);
     this.#pre = sentencePiece
       ? undefined
-      : preTokenizerNamed(readString(metadata, "tokenizer.ggml.pre") ?? "default");
+      : named(readString(metadata, "tokenizer.ggml.pre") ?? "default");
     this.stripsLeadingSpace =
       sentencePiece && (readBoolean(metadata, "tokenizer.ggml.add_space_prefix") ?? true);
     const ids = textTokens(vocabulary);

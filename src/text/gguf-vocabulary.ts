@@ -88,7 +88,9 @@ export function readVocabulary(metadata: GgufMetadata): Vocabulary {
 const addsBos = (metadata: GgufMetadata, model: string): boolean =>
   readBoolean(metadata, "tokenizer.ggml.add_bos_token") ??
   (model === "llama" ||
-    /^llama-?(bpe|v?3)$/.test(readString(metadata, "tokenizer.ggml.pre") ?? ""));
+    /^(llama-?(bpe|v?3)|falcon3|falcon-h1|pixtral|midm-2\.0|lfm2|jina-v5-nano|tekken)$/.test(
+      readString(metadata, "tokenizer.ggml.pre") ?? "",
+    ));
 
 /** Control and user-defined tokens: matched whole, never made by merging. */
 const isWholeToken = (type: number): boolean =>

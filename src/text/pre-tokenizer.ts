@@ -2,7 +2,7 @@ import { WinnowError } from "../errors.ts";
 
 /** How a byte-level BPE cuts text into words before it merges within each. */
 export interface PreTokenizer {
-  /** Applied one after the other; each matches every character of what it is given. */
+  /** Applied one after the other: what matches is a word, and so is what stands between. */
   readonly stages: readonly RegExp[];
   /** Compose the text (NFC) first. */
   readonly nfc: boolean;
@@ -20,11 +20,11 @@ export const GPT2_WORDS = new RegExp(
   "gu",
 );
 // The reference takes single digits out first: a run of spaces before a digit then stays whole.
-const SINGLE_DIGITS = /\p{N}|\P{N}+/gu;
+export const SINGLE_DIGITS = /\p{N}|\P{N}+/gu;
 
 // (?i:'s|...) spelled out: inline flags are newer than Node 20. U+017F folds to s.
-const CONTRACTION = "'[sSſ]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
-const words = (digits: string): RegExp =>
+export const CONTRACTION = "'[sSſ]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
+export const words = (digits: string): RegExp =>
   new RegExp(
     `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^${S}\\p{L}\\p{N}]+[\\r\\n]*` +
       `|${S}*[\\r\\n]+|${S}+(?!${NOT_S})|${S}+`,
@@ -54,10 +54,10 @@ const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
  * The pre-tokenizer a GGUF names in `tokenizer.ggml.pre`.
  * @throws unsupported_model if the name is not in the table.
  */
-export function preTokenizerNamed(name: string): PreTokenizer {
+export function preTokenizerNamed(name: string, others: readonly string[] = []): PreTokenizer {
   const found = PRE_TOKENIZERS.get(name);
   if (found !== undefined) return found;
-  const supported = [...PRE_TOKENIZERS.keys()];
+  const supported = [...PRE_TOKENIZERS.keys(), ...others];
   throw new WinnowError(
     "unsupported_model",
     `tokenizer.ggml.pre: the pre-tokenizer "${name}" is not supported`,
@@ -68,9 +68,24 @@ export function preTokenizerNamed(name: string): PreTokenizer {
   );
 }
 
+/** Whether the name is one of those that need no other code. */
+export const isUsualPreTokenizer = (name: string): boolean => PRE_TOKENIZERS.has(name);
+
 /** Cuts text into words. All of the text is in them, but for NFC where the pre-tokenizer asks. */
 export function splitWords(text: string, pre: PreTokenizer): string[] {
   let words = [pre.nfc ? text.normalize("NFC") : text];
-  for (const stage of pre.stages) words = words.flatMap((word) => word.match(stage) ?? []);
+  for (const stage of pre.stages) words = words.flatMap((word) => isolate(word, stage));
   return words;
+}
+
+function isolate(text: string, pattern: RegExp): string[] {
+  const pieces: string[] = [];
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(pattern)) {
+    if (index > end) pieces.push(text.slice(end, index));
+    pieces.push(found);
+    end = index + found.length;
+  }
+  if (end < text.length) pieces.push(text.slice(end));
+  return pieces;
 }
