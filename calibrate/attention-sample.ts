@@ -7,7 +7,7 @@ const SEQUENCES = 4;
 const TOKENS = 1280;
 /** One query of so many consecutive ones. */
 const QUERY_STRIDE = 16;
-/** What the kept keys and values may take; at least one sequence is kept. */
+/** Bytes that the kept keys and values may take; at least one sequence is kept. */
 const MAX_BYTES = 256 * 2 ** 20;
 
 /** One sequence in one layer: every key, and the queries of some positions. */

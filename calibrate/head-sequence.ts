@@ -4,7 +4,7 @@ import type { SourceShape } from "./query-source.ts";
 /** Length of an all but zero value: its logarithm must stay finite. */
 const SMALLEST_NORM = 1e-20;
 
-/** What a score reads of one kv head besides its keys and values. */
+/** One kv head's calibration, which a score reads besides keys and values. */
 export interface ScoredHead {
   /** [r, D], mean queries before RoPE. */
   readonly means: Float32Array;

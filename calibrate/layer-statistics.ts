@@ -18,7 +18,7 @@ const MAX_COVARIANCE_BYTES = 16 * 2 ** 20;
  */
 const STREAM_POWER = 0.75;
 
-/** What is known of a layer's attention. */
+/** A layer's attention: the sequences that were kept, and its output matrix. */
 interface LayerAttention {
   readonly sequences: readonly LayerSequence[];
   /** [E, H D] */

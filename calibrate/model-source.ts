@@ -4,7 +4,7 @@ import type { QueryBatch, QuerySource } from "./query-source.ts";
 /** The reference reads 2,048; attention over them would be half of the time on a software adapter. */
 const SEQUENCE_TOKENS = 1280;
 
-/** What calibration needs of an engine. */
+/** The part of an engine that calibration needs. */
 export interface CalibrationModel {
   readonly contextLength: number;
   readonly shape: Pick<QuerySource, "layers" | "heads" | "kvHeads" | "headDim" | "frequencies">;

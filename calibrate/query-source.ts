@@ -1,4 +1,4 @@
-/** What one layer's heads made of some consecutive tokens of one sequence. */
+/** Queries, keys and values of one layer's heads, for some consecutive tokens of one sequence. */
 export interface QueryBatch {
   readonly layer: number;
   /** Rows: tokens. */

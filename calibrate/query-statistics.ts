@@ -1,7 +1,7 @@
 import { groupMean } from "../src/cache/head-knowledge.ts";
 import type { SourceShape } from "./query-source.ts";
 
-/** What one kv head's queries have in common before RoPE turns them. */
+/** Statistics of one kv head's queries before RoPE turns them. */
 export interface QueryStatistics {
   /** [r, D]: of each query head of the group. */
   readonly means: Float64Array;

@@ -56,7 +56,7 @@ fn main(
   //: end
   //: end
 
-  // What was dropped, as one more pair: of split 0's part 0.
+  // The remainder, as one more pair, is split 0's part 0's.
   let remainder = remainder_of(shape, table);
   let dropped = remainder_count(remainder);
   if (group.x == 0u && dropped > 0.0) {

@@ -40,7 +40,7 @@ var<workgroup> sh_dot: array<f32, QUERIES * PITCH>; // partial products [QUERIES
 var<workgroup> sh_weight: array<f32, QUERIES * PARTS>; // of a part's key for each query; in the end the parts' share
 var<workgroup> sh_rescale: array<f32, QUERIES * PARTS>; // of its sums so far; in the end their reference, then weights' sum
 
-// What an invocation keeps: 8 dimensions of all queries and of their sums, and the softmax of some queries of its part.
+// An invocation keeps 8 dimensions of all queries and of their sums, and the softmax of some queries of its part.
 struct State {
   //: for h
   query$h_low: vec4<f32>,
@@ -147,7 +147,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   state.reference$s = LOWEST;
   //: end
 
-  // What was dropped, as one more pair: part 0's. Rings drop nothing that a row should see.
+  // The remainder, as one more pair, is part 0's. Rings drop nothing that a row should see.
   let remainder = remainder_of(shape, table);
   let dropped = remainder_count(remainder);
   if (WINDOW == 0u && dropped > 0.0) {

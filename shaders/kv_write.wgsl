@@ -31,7 +31,7 @@ var<workgroup> sh_count: u32;
 var<workgroup> sh_slot: u32;
 var<workgroup> sh_capacity: u32;
 
-// What QK_NORM multiplies the head at `base` by, before its gain.
+// The factor by which QK_NORM multiplies the head at `base`, before its gain.
 fn norm_scale(t: u32, base: u32) -> f32 {
   var squares = 0.0;
   for (var i = t; i < HEAD_DIM; i += WORKGROUP) { squares += qkv[base + i] * qkv[base + i]; }

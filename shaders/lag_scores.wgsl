@@ -136,7 +136,7 @@ fn spread_of(c: Candidate, first: u32) -> f32 {
   return sqrt(max(0.0, squares - sum * sum / size) / (size - 1.0));
 }
 
-// What softmax over the chunk's spreads of keys (`part` 0) or values (1) needs.
+// Maximum and sum for the softmax over the chunk's spreads of keys (`part` 0) or values (1).
 fn softmax_of(h: Head, part: u32) -> vec2<f32> {
   var largest = 0.0;
   for (var m = 0u; m < h.lag; m += 1u) {

@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let m0 = group.y * TILE_M;
   let n0 = group.x * TILE_N;
 
-  // What this invocation stages: neighbours read neighbouring vectors of a row of x.
+  // This invocation stages these: neighbours read neighbouring vectors of a row of x.
   let x_column = t % PITCH;
   //: for i
   let x_row$i = t / PITCH + $iu * (THREADS / PITCH);
@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   //: end
   var w_next = load_block(w_from + min(w_depth, ROW_BLOCKS - 1u));
 
-  // What it multiplies: rows m_lane + LANES_M m of x, pairs 2 n_lane + 2 LANES_N p of W, a slice of the columns.
+  // It multiplies rows m_lane + LANES_M m of x and pairs 2 n_lane + 2 LANES_N p of W, over a slice of the columns.
   let n_lane = t % LANES_N;
   let m_lane = t / LANES_N % LANES_M;
   let slice = t / (LANES_N * LANES_M);

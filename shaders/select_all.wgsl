@@ -1,4 +1,4 @@
-// What evict_select says where nothing has to go: every row of the chunk stays, in the next free slots, in order.
+// Stands in for evict_select if nothing has to go: every row of the chunk stays, in the next free slots, in order.
 // A first prompt needs no more, and this compiles in a tenth of its time.
 //
 // One workgroup per kv head, which must have room. 8 bytes per row written, nothing of the chunk read.

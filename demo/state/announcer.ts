@@ -34,7 +34,7 @@ export class Announcer {
     return plain(fresh.slice(0, end + 1));
   }
 
-  /** What has not been said yet. */
+  /** Text that has not been said yet. */
   rest(text: string): string {
     const fresh = text.slice(this.#spoken);
     this.#spoken = text.length;

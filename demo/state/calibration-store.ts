@@ -58,7 +58,7 @@ export class CalibrationStore extends Store {
     }
   }
 
-  /** What one that began by itself is at. */
+  /** The state of a calibration that began by itself. */
   hear(event: SelfCalibration): void {
     // The user's own has taken over.
     if (this.#abort !== null) return;

@@ -66,7 +66,7 @@ const prettyName = (name: string): string =>
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What the browser offers, asked before anything is downloaded. */
+/** The browser's WebGPU, asked for before anything is downloaded. */
 export interface GpuProbe {
   state: "checking" | "ready" | "software" | "missing";
   text: string;

@@ -17,7 +17,7 @@ struct State {
   acc: array<Octet, QUERIES * OCTETS_A_VECTOR>,
 }
 
-// Where a key and its value begin, in units, and the word of their scales.
+// The units at which a key and its value begin, and the word of their scales.
 struct Place {
   key: u32,
   value: u32,
@@ -27,7 +27,7 @@ struct Place {
 }
 const NO_ROW = 0x80000000u;
 
-// What an invocation ends with: its own sums' share of an output, and that of what was dropped, times the sum of both.
+// The end of an invocation: its own sums' share of an output, and the remainder's share, times the sum of both.
 struct Joined { highest: f32, own: f32, rest: f32 }
 
 //: for r

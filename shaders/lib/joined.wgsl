@@ -5,5 +5,5 @@
 
 const CONTEXT_QUADS = 6u * HEAD_DIM / 4u; // vectors of lib/score_pairs
 
-// Where a head's begin.
+// The word at which a head's part begins.
 fn joined_at(kv_head: u32) -> u32 { return kv_head * (arrayLength(&joined) / shape.kv_heads); }

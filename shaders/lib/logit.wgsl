@@ -2,7 +2,7 @@
 
 const QUADS = HEAD_DIM / 4u;
 
-// Where a head's query begins in qkv.
+// The word at which a head's query begins in qkv.
 fn query_at(row: u32, head: u32) -> u32 {
   return (row * (shape.heads + 2u * shape.kv_heads) + head) * QUADS;
 }

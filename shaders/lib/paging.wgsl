@@ -44,5 +44,5 @@ fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {
   return ((lane * shape.layers + shape.layer) * shape.kv_heads + kv_head) * shape.row_words;
 }
 
-// Where the remainder of a page-table row begins.
+// The word at which the remainder of a page-table row begins.
 fn remainder_of(shape: LayerShape, row: u32) -> u32 { return row + 2u + shape.max_pages; }

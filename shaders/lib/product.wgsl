@@ -1,4 +1,4 @@
-// What matvec and matmul share: shapes and epilogues of y = epilogue(x W^T + bias).
+// Shared by matvec and matmul: shapes and epilogues of y = epilogue(x W^T + bias).
 // Needs: batch, shape, y; adds(), gates() or pairs(), at most one true, and from_first(): constants, or read from the shape;
 // const GELU (else SiLU).
 

@@ -4,7 +4,7 @@ const TINY = 1e-30;
 
 var<workgroup> sh_sums: array<vec4<f32>, WORKGROUP>;
 
-// What all threads' `mine` add up to. Every thread must call it.
+// The sum of all threads' `mine`. Every thread must call it.
 fn sum_of_threads(t: u32, mine: vec4<f32>) -> vec4<f32> {
   workgroupBarrier();
   sh_sums[t] = mine;

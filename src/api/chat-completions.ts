@@ -10,7 +10,7 @@ import type {
 } from "./types.ts";
 import { type CheckedRequest, checkRequest, checkRequestOptions } from "./validate-request.ts";
 
-/** What answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
+/** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
 export interface CompletionPort {
   readonly modelName: string;
   /** Throws closed. */

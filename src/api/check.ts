@@ -2,7 +2,7 @@ import { invalidArgument, messageOf, WinnowError } from "../errors.ts";
 
 /** Small checks that name the field, what came, and what is allowed. All throw invalid_argument. */
 
-/** What a value looks like in a message: short, and with its type where the value says little. */
+/** A value in the words of a message: short, and with its type if the value says little. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "number" || typeof value === "boolean") return String(value);
@@ -19,7 +19,7 @@ const wrong = (field: string, value: unknown, allowed: string): Error =>
 /** Whether an option says something: null asks for as little as one that is left out. */
 export const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 
-/** What `read` gives; what a getter or a proxy throws meanwhile becomes an error that names the field. */
+/** The result of `read`; an error of a getter or a proxy becomes one that names the field. */
 export function reading<T>(field: string, read: () => T): T {
   try {
     return read();

@@ -12,7 +12,7 @@ export interface ReadableModel {
   source: ByteSource;
   name: string;
   sha256?: string;
-  /** What the user should know of where it came from. */
+  /** Notices about where the model came from. */
   notices?: readonly string[];
   verified(): Promise<{ sha256: string }>;
   /** Gives up the source, where it holds something open. The engine reads it as long as it lives. */

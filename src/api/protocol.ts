@@ -17,7 +17,7 @@ import type {
 import type { CheckedRequest } from "./validate-request.ts";
 
 /**
- * What crosses between page and worker, and nothing else: plain data, callbacks proxied by Comlink.
+ * The types that cross between page and worker, and nothing else: plain data, callbacks proxied by Comlink.
  * Comlink keeps only the message of a thrown error, so calls answer with an Outcome instead.
  */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; error: WireError };
@@ -30,7 +30,7 @@ export interface WireEngineOptions {
   speculative?: "off" | "lookup";
   tuning?: "off" | "fast" | "full";
   calibrate?: "auto" | "off";
-  /** What relative URLs are relative to: the page, not the worker's script. */
+  /** Base of relative URLs: the page's address, not that of the worker's script. */
   baseUrl?: string;
 }
 

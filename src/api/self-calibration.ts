@@ -12,7 +12,7 @@ const TIMED = 24;
 const WRITINGS = 2;
 const ATTEMPTS = 2;
 
-/** What a run is told. */
+/** The hooks that a run is given. */
 export interface RunHooks {
   /** To be awaited between steps, as short as they can be: returns once no request runs. Throws aborted. */
   pause(): Promise<void>;

@@ -28,7 +28,7 @@ export interface CheckedRequest {
   stop: string[];
   /** undefined: the engine's default. */
   speculative: Speculative | undefined;
-  /** What to echo as `model`, where the caller named one. */
+  /** Echoed as `model`, if the caller named one. */
   model: string | undefined;
 }
 
@@ -58,7 +58,7 @@ const REASONS: Record<string, string> = {
   conversation: "belongs in the second argument: create(request, { conversation })",
 };
 
-/** What numbers a request may name, where a page offers them too. */
+/** Ranges of numbers in a request that a page offers too. */
 export const REQUEST_LIMITS = {
   max_tokens: { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true },
   temperature: { min: 0, max: 5 },

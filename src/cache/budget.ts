@@ -2,7 +2,7 @@ import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "./policies/rules.ts";
 
-/** What a user may say about a cache; unsaid parts have defaults. */
+/** The settings of a cache that a user may name; the others have defaults. */
 export interface CacheRequest {
   budget?: number | "full";
   policy?: PolicyName;

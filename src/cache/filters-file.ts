@@ -63,7 +63,7 @@ export interface Calibration {
   readonly statistics: HeadStatistics;
 }
 
-/** What a model needs of its filters. */
+/** The shape that a model's filters must have. */
 export interface FilterShape {
   readonly layers: number;
   readonly kvHeads: number;

@@ -5,7 +5,7 @@ const STEP = 32;
 /** No head gets more than so many times the mean. */
 const MOST = 8;
 
-/** What a head budget is made for. */
+/** The cache that head budgets are made for. */
 export interface HeadBudgetRequest {
   /** Mean pairs per head. */
   readonly budget: number;

@@ -45,7 +45,7 @@ export function groupMean(vectors: ArrayLike<number>, dim: number): Float64Array
   });
 }
 
-/** What of the mean lengths `abs` [D/2] of rotary pairs the mean queries [r, D] do not explain. */
+/** The part of the mean lengths `abs` [D/2] of rotary pairs that the mean queries [r, D] do not explain. */
 export function unexplained(means: ArrayLike<number>, abs: ArrayLike<number>): Float32Array {
   const half = abs.length;
   const count = means.length / (2 * half);
@@ -60,7 +60,7 @@ export function unexplained(means: ArrayLike<number>, abs: ArrayLike<number>): F
 const isKnown = (need: Need, calibration: Calibration | undefined): boolean =>
   need === "filters" ? calibration !== undefined : calibration?.statistics[need] !== undefined;
 
-/** What a policy needs that a calibration lacks. */
+/** The needs of a policy that a calibration lacks. */
 export const missingNeeds = (name: PolicyName, calibration: Calibration | undefined): Need[] =>
   policyOf(name).needs.filter((need) => !isKnown(need, calibration));
 

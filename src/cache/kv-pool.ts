@@ -15,7 +15,7 @@ import type { CacheSettings } from "./budget.ts";
 /** u32 words of struct Lane in shaders/lib/paging.wgsl. */
 export const LANE_WORDS = 12;
 
-/** What the pool asks of the sequences that live in it. */
+/** The part of a sequence that the pool it lives in must reach. */
 export interface Tenant {
   /** Pages the sequence may come to hold in a layer: bounds the growth of the slab. */
   pagesWanted(layer: number): number;
@@ -105,7 +105,7 @@ export class KvPool {
     this.gpu.write(this.lanes, words, lane * LANE_WORDS * 4);
   }
 
-  /** What one lane's heads have dropped is what another's have, too. */
+  /** Copies the remainders of one lane's heads to another's. */
   copyRemainders(from: number, to: number): void {
     const { device, ledger } = this.gpu;
     // A buffer cannot be copied onto itself.

@@ -31,7 +31,7 @@ interface SharedPage {
   index: number;
 }
 
-/** What a sequence occupies and what it has dropped. */
+/** Pairs and pages of a sequence, and the pairs that it has dropped. */
 export interface SequenceUsage {
   tokensSeen: number;
   /** Pairs in the layers without a sliding window, whole layers included; so is pairsEvicted. */
@@ -200,7 +200,7 @@ export class KvSequence implements Tenant {
     );
   }
 
-  /** What `rewind` can go back to, as long as nothing but appends comes in between. */
+  /** A point that `rewind` can go back to, as long as nothing but appends comes in between. */
   mark(): SequenceMark {
     const counts = this.heads.map((layer) => layer.map(({ count }) => count));
     return { seen: this.seen, evicted: this.evicted, counts };
@@ -333,7 +333,7 @@ export class KvSequence implements Tenant {
     return { tokensSeen: this.seen, pairsKept, pairsEvicted: this.evicted, bytes };
   }
 
-  // What the pool asks of its sequences.
+  // For the pool.
 
   pagesOf(layer: number): number[] {
     return this.heads[layer].flatMap((head) => head.pages);

@@ -35,7 +35,7 @@ export interface ScoreSources {
 
 /** A policy's kernels. */
 interface ScoringKernels {
-  /** What they were made with. */
+  /** The configuration that they were made with. */
   readonly code: typeof Scoring;
   /** Scores a cache with no block, and a block whose scores are not joined. */
   readonly scoreWhole: Kernel;

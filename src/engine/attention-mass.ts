@@ -31,7 +31,7 @@ export class AttentionMass {
     this.sums = ledger.storage("staging", "retained mass", shape.layers * rows * shape.heads * 4);
   }
 
-  /** What comes behind a layer's attention in a step of `rows` rows. */
+  /** Dispatches that come behind a layer's attention in a step of `rows` rows. */
   dispatches(layer: number, rows: number): Dispatch[] {
     if (!this.layers.includes(layer)) return [];
     const { pool, runner } = this.state;

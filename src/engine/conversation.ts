@@ -31,11 +31,11 @@ export interface ConversationUsage {
  */
 export class Conversation {
   private readonly core: EngineCore;
-  /** What was asked for. */
+  /** The settings that were asked for. */
   private asked: CacheRequest;
-  /** What is done: another policy where the model lacks what the asked one needs. */
+  /** The settings in force: another policy steps in if the model lacks the calibration of the asked one. */
   private request: CacheRequest;
-  /** What it has in the cache. */
+  /** Its place in the cache. */
   readonly place: Place;
   private running = false;
   /** The answer that is being generated. */

@@ -25,7 +25,7 @@ import type { StepCosts } from "./step-costs.ts";
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
 
-/** What a policy may need, in words. */
+/** Words for the calibration that a policy may need. */
 const NEED_NAMES: Readonly<Record<Need, string>> = {
   filters: "filters",
   queryMean: "the mean query",
@@ -45,12 +45,12 @@ export class EngineCore {
   /** Things the user should know. */
   readonly notices: string[] = [];
   state: DeviceState;
-  /** What chats have in the cache: one that begins alike may share its pages. */
+  /** Places of chats that are in the cache; a new chat that begins like one of them may share its pages. */
   readonly holders = new Set<Place>();
   /** Once `prepareGuesses` has loaded it. */
   guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;
   closed = false;
-  /** Whether the user named the storage of pages: then it stays. */
+  /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
   private readonly gpu: GPU | undefined;
   private inputs: DeviceStateInputs;
@@ -73,12 +73,12 @@ export class EngineCore {
     this.state = state;
   }
 
-  /** What requests do that do not say. */
+  /** Default for requests that do not set `speculative`. */
   get speculative(): Speculative {
     return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
   }
 
-  /** What guesses how an answer goes on after `tokens`, or undefined where nothing shall or can be guessed yet. */
+  /** Guesses how an answer goes on after `tokens`; undefined if nothing shall or can be guessed yet. */
   guesser(
     tokens: readonly number[],
     speculative: Speculative = this.speculative,
@@ -150,7 +150,7 @@ export class EngineCore {
     return { ...request, policy: chosen };
   }
 
-  /** What a policy needs calibrated and the model has not, in words. */
+  /** Words for the calibration that a policy needs and the model lacks. */
   lacks(policy: PolicyName): string[] {
     return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
   }
@@ -256,7 +256,7 @@ export class EngineCore {
     this.state.gpu.destroy();
   }
 
-  /** A state on a new device; those who ask meanwhile wait for the same one. */
+  /** Makes the state anew on a new device. Concurrent callers share one rebuild. */
   private replaceState(): Promise<void> {
     this.rebuilding ??= this.openAnew().finally(() => {
       this.rebuilding = undefined;

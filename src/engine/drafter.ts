@@ -14,7 +14,7 @@ interface Draft {
   kept: number;
 }
 
-/** Whose step `DraftSteps` noted last: its log and rows serve nobody else. */
+/** The drafter whose step `DraftSteps` noted last: its log and rows serve no other. */
 const owners = new WeakMap<DraftSteps, Drafter>();
 
 /** Runs guessed tokens of one request, and takes those back that were guessed wrong or are not wanted. */

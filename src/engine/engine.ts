@@ -78,7 +78,7 @@ export interface InferenceEngineInfo {
   kernels: Record<string, string>;
   /** How the kernels of the weight products were chosen. */
   tuning: TuningReport;
-  /** What requests do that do not say; "off" also where the model's shape rules it out. */
+  /** Default for requests that do not set `speculative`; "off" also if the model's shape rules guesses out. */
   speculative: Speculative;
   /** How pages hold keys and values. */
   kv: KvStorage;
@@ -128,7 +128,7 @@ export class InferenceEngine {
     const storage = resolveStorage(cache);
     const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
-    // The compiler would wait for the header. Reported by those who need it.
+    // Begun now, since the compiler would wait for the header. Errors surface where the kernels are awaited.
     compileSample(context).catch(() => {});
     const gguf = await parseModel(source, signal ? { signal } : {});
     if (isOdd(gguf))
@@ -278,7 +278,7 @@ export class InferenceEngine {
     return this.core.state.gpu.ledger.report();
   }
 
-  /** What conversations share: for tests that look inside, and no part of the API. */
+  /** The core that conversations share, for tests that look inside; no part of the API. */
   get internals(): EngineCore {
     return this.core;
   }
@@ -329,12 +329,12 @@ export class InferenceEngine {
     );
   }
 
-  /** What the policy needs calibrated and the model has not, in words: else another one steps in. */
+  /** Words for the calibration that the policy needs and the model lacks; undefined if it lacks none. */
   lacks(policy: PolicyName): string[] {
     return this.core.lacks(policy);
   }
 
-  /** A conversation that has no name and keeps everything; whoever asked for it resets it in the end. */
+  /** A conversation that has no name and keeps everything; its caller resets it in the end. */
   unnamedConversation(): Conversation {
     this.core.checkOpen();
     return new Conversation(this.core, { policy: "full" });

@@ -193,7 +193,7 @@ export class Lanes {
     return this.state.runner.transformer.config.vocabulary;
   }
 
-  /** Steps whose result nobody waits for must not pile up in the queue. */
+  /** Waits, so that steps whose result no caller awaits do not pile up in the queue. */
   private async settle(): Promise<undefined> {
     this.stepped += 1;
     if (this.stepped % 16 === 0) await this.state.runner.idle();

@@ -16,7 +16,7 @@ export interface MeasureOptions {
 /** Without `chunk`: the tokens are read as a prompt. */
 export type LogitOptions = Omit<MeasureOptions, "chunk"> & { chunk?: number };
 
-/** What is measured: a sequence that has seen nothing, on a device. */
+/** An empty sequence on a device, on which something is measured. */
 export interface Measured {
   state: DeviceState;
   sequence: KvSequence;

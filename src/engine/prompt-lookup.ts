@@ -3,7 +3,7 @@ export const RUNS = [3, 2] as const;
 export type RunLength = (typeof RUNS)[number];
 
 export interface Guess {
-  /** What followed last time, at least one token. */
+  /** The tokens that followed last time, at least one. */
   readonly tokens: readonly number[];
   /** How many tokens before them agree. */
   readonly run: RunLength;

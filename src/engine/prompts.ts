@@ -122,7 +122,7 @@ export class Prompts {
   }
 }
 
-/** Whether so many tokens go through as a block: where something is dropped that later rows should see. */
+/** Whether so many tokens go through as a block: they do if something is dropped that later rows should see. */
 function readsWhole(sequence: KvSequence, tokens: number): boolean {
   if (tokens <= CHUNK_ROWS || !sequence.evictsWith(tokens)) return false;
   return !policyOf(sequence.settings.policy).observation?.accumulate;

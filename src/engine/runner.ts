@@ -38,7 +38,7 @@ export class Runner {
   /** Steps of several tokens, once `prepareDrafts` has compiled them. */
   drafts: DraftSteps | undefined;
   readonly prompts: Prompts;
-  /** What the batch's uniform holds. */
+  /** The words that the batch's uniform holds now. */
   private batchKey = "";
 
   constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
@@ -266,7 +266,7 @@ export class Runner {
     ];
   }
 
-  /** Whether a chunk is to be scored: not before something has to go, where only that counts. */
+  /** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */
   private scores(sequence: KvSequence, tokens: number): boolean {
     const { observation } = policyOf(sequence.settings.policy);
     if (observation && !observation.apart) return true;

@@ -4,7 +4,7 @@ import type { StepCosts } from "./step-costs.ts";
 
 /** Weight of the newest guess in how often guesses are right. */
 const NEWEST = 1 / 12;
-/** What a step of several tokens must gain at least for it to be taken. */
+/** Least gain for which a step of several tokens is taken. */
 const WORTH = 1.05;
 
 /**

@@ -62,7 +62,7 @@ export function compileAhead(
   if (early) gpu.kernels.hold();
   const sampling = createSample(gpu, { vocabulary: config.vocabulary });
   const cacheKernels = compileCacheKernels(gpu, cacheShapeOf(config, storage), config);
-  // Reported by those who wait for them.
+  // Errors surface where the promises are awaited.
   for (const compiling of [sampling, cacheKernels]) compiling.catch(() => {});
   return { cacheKernels, sampling };
 }

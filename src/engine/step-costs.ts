@@ -13,7 +13,7 @@ const FORGETTING = 1.02;
 /** How fast what was measured goes back to what is assumed while it is not measured: by half in 35 steps of one. */
 const DOUBT = 0.02;
 
-/** What steps of one token and of several cost on this device, from their times as they go by. */
+/** Costs of steps of one token and of several on this device, from their times as they go by. */
 export class StepCosts {
   /** Recent least milliseconds of a step of n tokens. */
   private readonly least: (number | undefined)[] = [];

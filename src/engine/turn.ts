@@ -27,17 +27,17 @@ interface Drawn {
 export class Turn {
   private readonly core: EngineCore;
   private readonly place: Place;
-  /** What the chat asks of its cache now: it may change meanwhile. */
+  /** The settings that the chat asks for now; they may change meanwhile. */
   private readonly asked: () => CacheSettings;
   private readonly prompt: readonly number[];
   private readonly options: GenerateOptions;
   private readonly answer: number[] = [];
-  /** What the cache must have seen before the next token is drawn: all of it is run again on a new device. */
+  /** Tokens that the cache must have seen before the next one is drawn; all are run again on a new device. */
   private wanted: number[] = [];
   private sampler: Sampler | undefined;
   /** Tokens drawn and not yielded: the cache has seen all of them but the last. */
   private drawn: number[] = [];
-  /** Where it has guessed. */
+  /** There once it has guessed. */
   private drafter: Drafter | undefined;
 
   constructor(
@@ -54,7 +54,7 @@ export class Turn {
     this.options = options;
   }
 
-  /** Until a step of several tokens is read; undefined: none is in flight. */
+  /** Resolves once a step of several tokens is read; undefined if none is in flight. */
   get unsettled(): Promise<void> | undefined {
     return this.drafter?.inFlight ? this.drafter.settled() : undefined;
   }

@@ -1,4 +1,4 @@
-/** What the ranged source and the downloader share: URLs, requests with retries, Content-Range. */
+/** Shared by the ranged source and the downloader: URLs, requests with retries, Content-Range. */
 import { throwIfAborted, WinnowError } from "../errors.ts";
 
 export interface HubFile {

@@ -13,7 +13,7 @@ import { openModelStore } from "./store/opfs-store.ts";
 export type ModelSource = string | Blob | readonly Blob[] | HubFile;
 
 export interface ResolveOptions extends HttpOptions {
-  /** What relative addresses are relative to: the page, which a worker must be told. */
+  /** Base of relative addresses: the page's, which a worker must be told. */
   readonly baseUrl?: string;
   /** Models known by name. Default: public/models.json. */
   readonly models?: readonly ModelEntry[];
@@ -36,7 +36,7 @@ export interface ResolvedModel {
   readonly sha256?: string;
   /** The registered model this is, if it is one. */
   readonly entry?: ModelEntry;
-  /** What the user should know of where it came from. */
+  /** Notices about where the model came from. */
   readonly notices?: readonly string[];
   /**
    * All bytes are there and hashed. Await it before answering with the model: a damaged download

@@ -202,7 +202,7 @@ class PartFetcher {
     });
     this.#downloads.push(starting);
     const started = await starting.catch((error: unknown) => {
-      // Some files may be missing; whoever asked for this one decides.
+      // Some files may be missing; the caller decides.
       this.#downloads.splice(this.#downloads.indexOf(starting), 1);
       throw error;
     });
@@ -212,7 +212,7 @@ class PartFetcher {
     return started.source;
   }
 
-  /** What was fetched, as one model. */
+  /** The parts that were fetched, as one model. */
   model(source: ByteSource, name: string): PartedModel {
     return { source, name, checked: this.#checked, verified: () => this.#done() };
   }

@@ -253,7 +253,7 @@ class Transfer {
     this.#file.save({ ...this.#record, received: this.#savedAt });
   }
 
-  /** Keeps what came, unless it is known to be bad; then tells whoever waits. */
+  /** Keeps the bytes that came, unless they are known to be bad; then settles all waiting reads. */
   async #fail(error: unknown): Promise<void> {
     const bad = error instanceof WinnowError && error.code === "bad_model_file";
     try {

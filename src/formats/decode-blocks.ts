@@ -111,7 +111,7 @@ function packedMin(bytes: Uint8Array, at: number, j: number): number {
   return j < 4 ? bytes[at + j + 4]! & 63 : (bytes[at + j + 4]! >> 4) | ((bytes[at + j]! >> 6) << 4);
 }
 
-/** What Q4_K and Q5_K share: 8 scales and mins, then 4 x 32 bytes of nibbles at `quants`. */
+/** Shared by Q4_K and Q5_K: 8 scales and mins, then 4 x 32 bytes of nibbles at `quants`. */
 function nibblesK(
   bytes: Uint8Array,
   at: number,

@@ -3,7 +3,7 @@ import type { GgufValue } from "./gguf-metadata.ts";
 import { badConfig, isObject, unsupportedConfig } from "./hub-errors.ts";
 import { linearFactor, ropeFactors, ropeOf } from "./hub-rope.ts";
 
-/** What is read of a repository's config.json. */
+/** The fields of a repository's config.json that are read. */
 export interface HubConfig {
   readonly model_type?: unknown;
   readonly hidden_size?: unknown;
@@ -57,7 +57,7 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   gemma3: "gemma3",
 };
 
-/** What a config.json leaves out where it equals the defaults of its configuration class. */
+/** Defaults of a configuration class, which a config.json may leave out. */
 const DEFAULTS: Readonly<Record<string, HubConfig>> = {
   gemma3: {
     vocab_size: 262_208,

@@ -1,4 +1,4 @@
-/** What names say of models in several files. */
+/** Names of models in several files, and what they say. */
 
 const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
 

@@ -5,7 +5,7 @@ import { MemoryLedger } from "./memory.ts";
 import { promptly } from "./prompt-waits.ts";
 import { StagedKernels } from "./staged-kernels.ts";
 
-/** What the portable kernels need of an adapter: WebGPU's default limits and nothing more. */
+/** Limits that the portable kernels need: WebGPU's defaults and nothing more. */
 const REQUIRED_LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
   maxComputeWorkgroupStorageSize: 16384,
@@ -13,7 +13,7 @@ const REQUIRED_LIMITS = {
   maxComputeWorkgroupsPerDimension: 65535,
 } as const;
 
-/** What kernels use where an adapter has it. */
+/** Features that kernels use if the adapter has them. */
 const WANTED_FEATURES = ["timestamp-query", "subgroups"] as const;
 
 /** A device with its ledger and its pipelines: everything the layers above need of WebGPU. */
@@ -23,7 +23,7 @@ export class GpuContext {
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly ledger: MemoryLedger;
-  /** What kernels are picked for. */
+  /** The kind of adapter that kernels are picked for. */
   readonly kind: AdapterKind;
   readonly kernels: StagedKernels;
 

@@ -1,4 +1,4 @@
-/** What a GPU buffer is for; the ledger adds up bytes by purpose. */
+/** The purpose of a GPU buffer; the ledger adds up bytes by purpose. */
 export type Purpose = "weights" | "kv" | "activations" | "staging";
 
 /**

@@ -69,7 +69,7 @@ export class StagedKernels {
     this.holding = true;
   }
 
-  /** Compiles what is held, one stage after the other but for those that somebody waits for. */
+  /** Compiles what is held, one stage after the other; stages that a caller waits for come first. */
   release(): void {
     this.holding = false;
     let before: Promise<unknown> = Promise.resolve();
@@ -98,7 +98,10 @@ export class StagedKernels {
     await this.waits.get(stage);
   }
 
-  /** Runs work that should not be slowed: where it would be, only what somebody waits for is compiled meanwhile. */
+  /**
+   * Runs work that should not be slowed. If compiling would slow it, only kernels that a caller waits for are compiled
+   * meanwhile.
+   */
   async undisturbed<T>(work: () => Promise<T>): Promise<T> {
     this.working += 1;
     try {
@@ -109,7 +112,10 @@ export class StagedKernels {
     }
   }
 
-  /** Until the returned function is called, what only eviction needs is left for later, unless somebody waits for it. */
+  /**
+   * Until the returned function is called, kernels that only eviction needs are left for later, unless a caller waits
+   * for them.
+   */
   answering(): () => void {
     this.answers += 1;
     let ended = false;

@@ -8,7 +8,7 @@ export const onProcessors = () =>
 /** Loaded on GPUs alone. */
 export const onGpus = () => loadLater("kernels for GPUs", () => import("./on-gpus.ts"));
 
-/** Begins to load what kernels of an adapter's kind need; whoever needs it hears of failures. */
+/** Begins to load the kernels of an adapter's kind. A failure surfaces where a kernel is created. */
 export function beginLoading(kind: AdapterKind): void {
   const loading: Promise<unknown> = kind === "cpu" ? onProcessors() : onGpus();
   loading.catch(() => {});

@@ -2,7 +2,7 @@ import { type KvStorage, remainderBytes } from "./page-format.ts";
 
 export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
 
-/** What the cache kernels are specialised for. */
+/** The shape for which the cache kernels are specialised. */
 export interface CacheShape {
   /** L */
   readonly layers: number;

@@ -1,4 +1,4 @@
-/** What selects survivors, and what carries out its moves, have in common. */
+/** Shared by the kernels that select survivors and by the one that moves them. */
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 
 /** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */

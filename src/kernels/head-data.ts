@@ -60,7 +60,7 @@ const SCALARS = [
 ] as const;
 const COEFFICIENTS = 16;
 
-/** What makes a head's part longer or shorter. */
+/** The settings that decide how long a head's part is. */
 export interface HeadDataShape {
   readonly headDim: number;
   /** Expected queries. Default 1. */

@@ -5,7 +5,7 @@ import type { Dispatch } from "../gpu/kernel.ts";
 import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
 import { sharingOf } from "./quads.ts";
 
-/** What kernels of any tile are made from. */
+/** WGSL from which kernels of any tile are made. */
 export const MATMUL_CODES = [code, rowsCode];
 
 /** Rows of x by rows of W that one invocation computes. */

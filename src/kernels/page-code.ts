@@ -12,7 +12,7 @@ const CODE: Readonly<Record<KvStorage, string>> = { f16, q8, f32 };
 /** How a shader reaches pages: by units (read only, as attention does) or by words, to read or to write. */
 export type PageAccess = "read units" | "read words" | "write words";
 
-/** What every shader of the cache begins with: D, P, further constants, and the structs of lib/paging. */
+/** The beginning of every shader of the cache: D, P, further constants, and the structs of lib/paging. */
 export const pagedCode = (
   { headDim, pageSlots = PAGE_SLOTS }: PageFormat,
   constants: Record<string, number | boolean> = {},

@@ -5,7 +5,7 @@ export type KvStorage = (typeof KV_STORAGES)[number];
 /** P: slots per page. */
 export const PAGE_SLOTS = 32;
 
-/** What a shader that touches pages is specialised for. */
+/** The format for which a shader that touches pages is specialised. */
 export interface PageFormat {
   /** D, a multiple of 8. */
   readonly headDim: number;

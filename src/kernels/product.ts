@@ -1,4 +1,4 @@
-/** What matvec and matmul share: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
+/** Shared by matvec and matmul: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
 import product from "../../shaders/lib/product.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BindingType, BufferBinding, Kernel, Stage } from "../gpu/kernel.ts";

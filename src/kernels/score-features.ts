@@ -12,7 +12,7 @@ export interface ScoreFeatures {
   readonly novelty?: boolean;
 }
 
-/** What a head's data is made for. */
+/** The scoring that a head's data is made for. */
 export const headDataShape = (
   { headDim, heads, kvHeads }: CacheShape,
   { ofEachHead = false, quadratic = false }: ScoreFeatures,

@@ -15,7 +15,7 @@ export interface CacheKernels {
   writeChunk: Kernel;
   attendDecode: Kernel;
   combine: Kernel;
-  /** What a sliding window changes, by a layer's window (0: global). */
+  /** Kernels that depend on a layer's sliding window, by its size (0: global). */
   byWindow: ReadonlyMap<number, WindowKernels>;
 }
 

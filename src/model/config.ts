@@ -38,7 +38,7 @@ export interface ModelConfig {
   readonly localRopeBase: number;
   /** [L]: tokens a layer with a sliding window sees, 0 for a global one. */
   readonly windows: readonly number[];
-  /** What query times key is multiplied by; 1 / sqrt(D) but for a few models. */
+  /** The factor of query times key; 1 / sqrt(D) but for a few models. */
   readonly attentionScale: number;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
@@ -210,7 +210,7 @@ function slidingPattern(
   return (layer) => (layer + 1) % pattern !== 0;
 }
 
-/** What the cache and its kernels are specialised for. */
+/** The shape for which the cache and its kernels are specialised. */
 export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
   const { layers, heads, kvHeads, headDim, windows } = config;
   return { layers, heads, kvHeads, headDim, windows, storage };

@@ -3,7 +3,7 @@ import type { ModelConfig } from "./config.ts";
 /** Most tokens that a draft step runs: the token drawn last and what is guessed to follow it. */
 export const DRAFT_ROWS = 4;
 
-/** What buffer offsets must be a multiple of, by WebGPU's default limits. */
+/** Buffer offsets must be a multiple of this, by WebGPU's default limits. */
 export const ROW_ALIGNMENT = 256;
 
 /** Whether a model's rows can be bound one by one, as draft steps do. */

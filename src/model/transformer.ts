@@ -25,7 +25,7 @@ import type { ModelWeights } from "./weights.ts";
 /** Most splits of attention that the output product joins by itself. */
 const JOINED_SPLITS = 8;
 
-/** What a layer's dispatches need besides its products. */
+/** The parts that a layer's dispatches need besides its products. */
 export interface LayerParts {
   readonly rope: GPUBuffer;
   readonly qkNorm: GPUBuffer | undefined;

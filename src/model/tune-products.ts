@@ -18,7 +18,7 @@ import type { ModelWeights } from "./weights.ts";
 const BUDGET_MS: Record<Exclude<TuningMode, "off">, number> = { fast: 2000, full: 30_000 };
 /** A store that does not answer is not waited for. */
 const STORE_MS = 1000;
-/** What a variant must save over the adapter's default to take its place: less is noise. */
+/** Least part that a variant must save over the adapter's default to take its place: less is noise. */
 const MARGIN = 0.9;
 const ROUNDS = 5;
 /** Milliseconds of one timing: several times what clocks and polls resolve. */

@@ -76,7 +76,7 @@ export interface ObservationPlan {
 /** An eviction policy: higher scores are kept. */
 export interface Policy {
   readonly name: string;
-  /** What it needs calibrated. */
+  /** The parts of a calibration that it needs. */
   readonly needs: readonly Need[];
   /** The policy in its place where that is missing. */
   readonly fallback?: "q-filters" | "k-norm" | "keydiff";
@@ -89,7 +89,7 @@ export interface Policy {
   readonly headBudgets?: boolean;
 }
 
-/** What a policy's scores that change are made of, where it is features. */
+/** The features of a policy whose scores change and are made of features; else undefined. */
 export const featureScoring = ({ scoring }: Policy): Scoring | undefined =>
   scoring && "features" in scoring ? scoring : undefined;
 

@@ -1,4 +1,4 @@
-/** What decides a request's settings, apart from policies themselves: pages check requests and need no more. */
+/** The part of a policy that decides a request's settings: pages check requests and need no more. */
 export interface PolicyRules {
   /** Whether anything is ever dropped. Default true. */
   readonly evicts?: boolean;

@@ -3,7 +3,7 @@ import { type PolicyName, policyOf } from "./index.ts";
 import { featureScoring, lagOf } from "./policy.ts";
 import { POLICY_NAMES } from "./rules.ts";
 
-/** What a lane names the scoring of its policy by on the GPU; 0 where scores are fixed once written. */
+/** The number by which a lane names its policy's scoring on the GPU; 0 if scores are fixed once written. */
 export function scoringId(name: PolicyName): number {
   const { scoring, observation } = policyOf(name);
   return scoring || observation?.accumulate ? POLICY_NAMES.indexOf(name) + 1 : 0;
@@ -15,7 +15,7 @@ export interface ScoringTurn {
   readonly phase: number;
 }
 
-/** None may be unscored once it has left the window; by chunks, whenever one is complete: `every` is their size. */
+/** Rescores often enough that no pair leaves the window unscored. Policies by chunks rescore whenever a chunk completes. */
 export function scoringTurn({ policy, budget, window, sinks }: CacheSettings): ScoringTurn {
   const lag = lagOf(policyOf(policy));
   if (lag === undefined) {

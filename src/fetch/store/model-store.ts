@@ -1,7 +1,7 @@
 import { loadLater } from "../../errors.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
 
-/** What is known about a stored model; kept beside its bytes. */
+/** A stored model's record, kept beside its bytes. */
 export interface StoredModel {
   readonly url: string;
   /** Bytes of the whole file. */

@@ -1,4 +1,4 @@
-/** What sets a model family apart from the common decoder block; the schedule of kernels reads this. */
+/** The differences between a model family and the common decoder block; the schedule of kernels reads them. */
 export interface Architecture {
   /** `general.architecture` in the GGUF. */
   readonly name: string;
