@@ -3,7 +3,7 @@ import { type Policy, UNSCORED } from "./policy.ts";
 import { OFFSETS } from "./tri-attention.ts";
 
 /**
- * Winnow, the default. Four things that add up (ARCHITECTURE.md has what each is worth):
+ * Winnow, the default. Four things that add up (this folder's README says what each is worth):
  *
  * - Each kv head weighs for itself what tells future attention, by a fit made at calibration: the logit of the
  *   expected queries of the next tokens (TriAttention), lengths of key and value, age, likeness to the other
