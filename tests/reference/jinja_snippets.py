@@ -577,6 +577,15 @@ xs | pprint
 word | pprint
 '%' | urlencode
 word | no_such_filter
+nothing | map('upper') | list
+zero | select('odd') | list
+nothing | selectattr('a') | list
+word.removesuffix('')
+word.removeprefix('')
+'a' % [1]
+'%s|' % missing
+missing is callable
+emoji | wordwrap(2)
 word is no_such_test
 no_such_function(1)
 1 | string | length

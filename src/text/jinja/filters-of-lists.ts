@@ -66,6 +66,9 @@ function* unique(value: Value, key: Key): Generator<Value> {
   }
 }
 
+/** What is false has no items, whatever it is. */
+const anyOf = (value: Value): Iterable<Value> => (isTrue(value) ? itemsOf(value) : []);
+
 /** `map('filter', ...)` and `map(attribute=..., default=...)`. */
 function* mapped(
   value: Value,
@@ -76,12 +79,12 @@ function* mapped(
   const attribute = keywords.get("attribute");
   if (args.length === 0 && attribute !== undefined) {
     const path = pathOf(attribute, keywords.get("default"));
-    for (const item of itemsOf(value)) yield path(item);
+    for (const item of anyOf(value)) yield path(item);
     return;
   }
   const [name, ...rest] = args;
   if (typeof name !== "string") throw new TemplateError("map requires a filter argument");
-  for (const item of itemsOf(value)) yield tools.filter(plain(name), item, rest, keywords);
+  for (const item of anyOf(value)) yield tools.filter(plain(name), item, rest, keywords);
 }
 
 /** `select`, `reject`, `selectattr` and `rejectattr`: those of whom the test (truth, if none is named) holds, or does not. */
@@ -95,9 +98,8 @@ const chosen = (wanted: boolean, byAttribute: boolean): Filter => [
     const holds = (item: Value) =>
       name === undefined ? isTrue(item) : tools.test(textOf(name), item, more, keywords);
     function* choose() {
-      for (const item of itemsOf(value)) if (holds(path(item)) === wanted) yield item;
+      for (const item of anyOf(value)) if (holds(path(item)) === wanted) yield item;
     }
-    // With nothing to go through there is nothing to fail at; something that is no list fails at once.
     return new Iter(choose());
   },
 ];

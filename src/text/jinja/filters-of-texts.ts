@@ -100,8 +100,9 @@ function wrapped(text: string, given: Parameters<Filter[1]>[1]): string {
         current = piece.trim() === "" ? "" : piece;
       } else current += piece;
       while (current.length > width) {
-        lines.push(current.slice(0, width));
-        current = current.slice(width);
+        const chars = Array.from(current);
+        lines.push(chars.slice(0, width).join(""));
+        current = chars.slice(width).join("");
       }
     }
     if (current.trimEnd() !== "") lines.push(current.trimEnd());
@@ -183,8 +184,9 @@ function joined(value: Value, given: Parameters<Filter[1]>[1]): string {
   for (const item of itemsOf(value)) {
     if (!first) out += separator;
     first = false;
-    out += textOf(path(item));
-    tickText(out.length);
+    const text = textOf(path(item));
+    tickText(separator.length + text.length);
+    out += text;
   }
   return out;
 }

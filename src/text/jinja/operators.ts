@@ -126,8 +126,8 @@ export function unary(operator: "-" | "+", value: Value): Value {
 }
 
 export function binary(operator: string, a: Value, b: Value): Value {
-  for (const value of [a, b]) if (value instanceof Undefined) value.fail();
   if (operator === "%" && typeof a === "string") return percentFormat(a, b);
+  for (const value of [a, b]) if (value instanceof Undefined) value.fail();
   if (isNumber(a) && isNumber(b)) return arithmetic(operator, unbool(a), unbool(b));
   if (operator === "+") {
     if (typeof a === "string" && typeof b === "string") {

@@ -1,6 +1,6 @@
 import { floatText, reprOf, textOf } from "./print.ts";
 import { TemplateError } from "./template-error.ts";
-import { charsOf, Dict, Tuple, typeName, type Value } from "./values.ts";
+import { charsOf, Dict, Tuple, typeName, Undefined, type Value } from "./values.ts";
 import { tickText } from "./work.ts";
 
 /** What JavaScript's numbers can be written with. */
@@ -40,10 +40,14 @@ export function percentFormat(text: string, values: Value): string {
       });
     },
   );
-  if (used < list.length && !(values instanceof Dict))
+  if (used < list.length && !takesAny(values))
     throw new TemplateError("not all arguments converted during string formatting");
   return formatted;
 }
+
+/** Python lets these be left unused. */
+const takesAny = (values: Value): boolean =>
+  values instanceof Dict || values instanceof Undefined || Array.isArray(values);
 
 function converted(value: Value, type: string | undefined, flags: string, digits?: number): string {
   if (type === "s" || type === "r" || type === "a") {

@@ -33,7 +33,7 @@ export class Renderer {
 
   #write(text: string): void {
     this.#out += text;
-    tickText(this.#out.length >> 4);
+    tickText(text.length);
   }
 
   #run(body: readonly Statement[], scope: Scope): Ending {

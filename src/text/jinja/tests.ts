@@ -32,7 +32,7 @@ export function testTable(known: (filter: string) => boolean): ReadonlyMap<strin
   const eq = compared("==");
   const tests: Map<string, Test> = new Map<string, Test>([
     ["boolean", simple((value) => typeof value === "boolean")],
-    ["callable", simple((value) => value instanceof Callable)],
+    ["callable", simple((value) => value instanceof Callable || value instanceof Undefined)],
     ["defined", simple((value) => !(value instanceof Undefined))],
     ["undefined", simple((value) => value instanceof Undefined)],
     ["none", simple((value) => value === null)],

@@ -140,7 +140,7 @@ export function joinTexts(separator: string, values: Iterable<Value>): string {
     if (typeof value !== "string")
       throw new TemplateError(`item ${at} of a join is no text, but ${typeName(value)}`);
     out += (at++ === 0 ? "" : separator) + value;
-    tickText(out.length);
+    tickText(separator.length + value.length);
   }
   return out;
 }
@@ -229,10 +229,10 @@ function count(text: string, given: Given): bigint {
 }
 
 function without(text: string, part: string, front: boolean): string {
+  if (plain(part) === "") return text;
   const found = front ? search(text, part) : searchAll(text, part).at(-1);
   if (front && found?.start === 0) return text.slice(found.end);
-  if (!front && found && plain(text).endsWith(plain(part)) && plain(part) !== "")
-    return text.slice(0, found.start);
+  if (!front && found && plain(text).endsWith(plain(part))) return text.slice(0, found.start);
   return text;
 }
 

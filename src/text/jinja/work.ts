@@ -5,7 +5,7 @@
 import { TemplateError } from "./template-error.ts";
 
 /** Far above what a template needs for thousands of messages, and reached within seconds. */
-const MAX_STEPS = 10_000_000;
+const MAX_STEPS = 3_000_000;
 /** UTF-16 units of one text. */
 const MAX_TEXT = 1 << 26;
 /** Items of one list. */
