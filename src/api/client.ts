@@ -44,7 +44,7 @@ export class EngineClient implements Engine, CompletionPort {
   readonly chat: { readonly completions: ChatCompletions };
   readonly cache: Engine["cache"];
   private readonly connection: Connection;
-  private readonly figures = new Map<string, Figures>();
+  private readonly usages = new Map<string, CacheUsage>();
   private readonly cacheOptions: CacheOptions;
   private readonly configured = new Map<string, CacheOptions>();
   private lastUsed = DEFAULT_CONVERSATION;
@@ -230,7 +230,7 @@ export class EngineClient implements Engine, CompletionPort {
 
   private usage(options?: ConversationOptions): CacheUsage {
     const { conversation = this.lastUsed } = checkConversationOptions(options);
-    return { ...(this.figures.get(conversation)?.usage ?? this.unused) };
+    return { ...(this.usages.get(conversation) ?? this.unused) };
   }
 
   private async configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage> {
@@ -272,7 +272,8 @@ export class EngineClient implements Engine, CompletionPort {
   }
 
   private keep(figures: Figures): void {
-    this.figures.set(figures.conversation, figures);
+    for (const { conversation, usage } of [...figures.gaveWay, figures])
+      this.usages.set(conversation, usage);
     this.lastMemory = figures.memory;
   }
 

@@ -39,6 +39,8 @@ export interface Figures {
   conversation: string;
   usage: CacheUsage;
   memory: MemoryReport;
+  /** Of conversations whose cache gave way to others'. */
+  gaveWay: readonly { conversation: string; usage: CacheUsage }[];
 }
 
 /** Text of one or more new tokens, with the figures after the last of them. */

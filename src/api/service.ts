@@ -261,7 +261,11 @@ export class EngineService implements EnginePort {
 
 function figuresOf(engine: InferenceEngine, conversation: string): Figures {
   const usage = engine.conversation(conversation).usage();
-  return { conversation, usage, memory: engine.memory() };
+  const gaveWay = engine.takeGaveWay().map((other) => ({
+    conversation: other,
+    usage: engine.conversation(other).usage(),
+  }));
+  return { conversation, usage, memory: engine.memory(), gaveWay };
 }
 
 async function outcome<T>(run: () => Promise<T>): Promise<Outcome<T>> {

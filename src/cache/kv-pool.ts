@@ -15,6 +15,12 @@ import type { CacheSettings } from "./budget.ts";
 /** u32 words of struct Lane in shaders/lib/paging.wgsl. */
 export const LANE_WORDS = 12;
 
+/** Bytes of pages, and lanes, up to which caches are kept that nobody uses at the moment. */
+const KEPT_BYTES = 2 ** 29;
+const KEPT_LANES = 64;
+/** Pages that a row of fresh page tables has room for. */
+const FIRST_PAGES = 16;
+
 /** The part of a sequence that the pool it lives in must reach. */
 export interface Tenant {
   /** Pages the sequence may come to hold in a layer: bounds the growth of the slab. */
@@ -46,6 +52,10 @@ export class KvPool {
   generation = 0;
   /** Budgets of each head [L][G] under settings whose policy wants them; undefined where all are alike. */
   headBudgets: ((settings: CacheSettings) => number[][] | undefined) | undefined;
+  /** Frees the pages and the lane of a sequence that nobody uses at the moment; false where there is none. */
+  giveWay: () => boolean = () => false;
+  /** Bytes of pages up to which such sequences are kept. */
+  keptBytes = KEPT_BYTES;
   /** Pages that a page-table row has room for. */
   maxPages = 0;
 
@@ -68,7 +78,7 @@ export class KvPool {
     }
     this.tables = gpu.ledger.storage("kv", "page tables", 4);
     this.lanes = gpu.ledger.storage("kv", "lanes", 4);
-    this.reshapeTables(1, 16);
+    this.reshapeTables(1, FIRST_PAGES);
   }
 
   get pageBytes(): number {
@@ -79,13 +89,16 @@ export class KvPool {
     return this.sequences.length;
   }
 
-  /** Gives a sequence a lane: the index its rows carry. */
+  /** Gives a sequence a lane: the index its rows carry. Throws out_of_memory with nothing changed. */
   attach(sequence: Tenant): number {
-    let lane = this.sequences.indexOf(undefined);
-    if (lane < 0) {
-      lane = this.maxLanes;
-      this.reshapeTables(this.maxLanes * 2, this.maxPages);
+    while (!this.sequences.includes(undefined)) {
+      const lanes = this.maxLanes * 2;
+      const problem = this.tablesProblem(lanes, this.maxPages);
+      if ((problem || lanes > KEPT_LANES) && this.giveWay()) break;
+      if (problem) throw problem;
+      this.reshapeTables(lanes, this.maxPages);
     }
+    const lane = this.sequences.indexOf(undefined);
     this.sequences[lane] = sequence;
     this.forget(lane);
     return lane;
@@ -118,19 +131,37 @@ export class KvPool {
     ledger.destroy(kept);
   }
 
-  /** Makes page-table rows at least `pages` long. */
+  /** Makes page-table rows at least `pages` long. Throws out_of_memory with nothing changed. */
   ensureRowLength(pages: number): void {
-    if (pages > this.maxPages)
-      this.reshapeTables(this.maxLanes, Math.max(pages, this.maxPages * 2));
+    if (pages <= this.maxPages) return;
+    const longer = Math.max(pages, this.maxPages * 2);
+    for (;;) {
+      const problem = this.tablesProblem(this.maxLanes, longer);
+      if (!problem) break;
+      if (!this.giveWay()) throw problem;
+      this.trim();
+    }
+    this.reshapeTables(this.maxLanes, longer);
   }
 
   /**
-   * Makes `extra` pages of a layer free for the taking; throws out_of_memory, with nothing changed, where
-   * the limit or the adapter does not allow it.
+   * Makes `extra` pages of a layer free for the taking. Sequences that nobody uses give way first, where all together
+   * hold more than `keptBytes`, or the limit or the adapter does not allow more; throws out_of_memory, with nothing
+   * else changed, where that is not enough. Pages may have other ids afterwards.
    */
   ensureFree(layer: number, extra: number): void {
+    const free = (): boolean => this.allocators[layer].free >= extra;
+    const problem = (): WinnowError | undefined => {
+      const { used, capacity } = this.allocators[layer];
+      return this.slabProblem(used + extra, capacity);
+    };
+    while (!free() && (this.isCrowded(extra) || problem())) if (!this.giveWay()) break;
+    if (free()) return;
+    // Other layers may have more to give back than this one needs.
+    if (problem()) this.trim();
+    const refused = problem();
+    if (refused) throw refused;
     const allocator = this.allocators[layer];
-    if (allocator.free >= extra) return;
     const needed = allocator.used + extra;
     const grown = Math.ceil(allocator.capacity * 1.5);
     let wanted = 0;
@@ -138,8 +169,6 @@ export class KvPool {
     let capacity = Math.max(needed, Math.min(grown, wanted));
     // Room to grow into is a convenience: without the memory for it, just what is needed will do.
     if (this.slabProblem(capacity, allocator.capacity)) capacity = needed;
-    const problem = this.slabProblem(capacity, allocator.capacity);
-    if (problem) throw problem;
     const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, capacity * this.pageBytes);
     if (allocator.capacity > 0) {
       const encoder = this.gpu.device.createCommandEncoder();
@@ -192,6 +221,7 @@ export class KvPool {
       this.replaceSlab(layer, slab);
       this.allocators[layer] = fresh;
     }
+    this.trimTables();
   }
 
   /** Copies pages within a slab (through a staging buffer: a buffer cannot be copied onto itself). */
@@ -271,19 +301,44 @@ export class KvPool {
 
   /** Why a layer's slab cannot grow from `present` pages to `capacity`, or undefined where it can. */
   private slabProblem(capacity: number, present: number): WinnowError | undefined {
-    const slabBytes = capacity * this.pageBytes;
+    const { pageBytes } = this;
+    return this.problem("one layer's cache", capacity * pageBytes, present * pageBytes);
+  }
+
+  /** The same of page tables for so many lanes, with rows of so many pages. */
+  private tablesProblem(lanes: number, pages: number): WinnowError | undefined {
+    const { layers, kvHeads } = this.shape;
+    const bytes = lanes * layers * kvHeads * rowWords(this.shape, pages) * 4;
+    return this.problem("the page tables", bytes, this.tables.size);
+  }
+
+  private problem(what: string, bytes: number, present: number): WinnowError | undefined {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.device.limits;
     const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    const total = this.gpu.ledger.report().total + (capacity - present) * this.pageBytes;
-    if (slabBytes <= largest && total <= this.memoryLimit) return undefined;
+    const total = this.gpu.ledger.report().total + bytes - present;
+    if (bytes <= largest && total <= this.memoryLimit) return undefined;
     const problem =
-      slabBytes > largest
-        ? `one layer's cache would take ${slabBytes} bytes, the adapter binds at most ${largest}`
+      bytes > largest
+        ? `${what} would take ${bytes} bytes, the adapter binds at most ${largest}`
         : `the cache would bring GPU memory to ${total} bytes, the limit is ${this.memoryLimit}`;
     return new WinnowError("out_of_memory", problem, {
       hint: "Lower the cache budget, or start a new chat.",
-      details: { slabBytes, largest, total, memoryLimit: this.memoryLimit },
+      details: { bytes, largest, total, memoryLimit: this.memoryLimit },
     });
+  }
+
+  /** Whether `extra` pages more would be too many to keep what nobody uses. */
+  private isCrowded(extra: number): boolean {
+    const used = this.allocators.reduce((sum, allocator) => sum + allocator.used, extra);
+    return used * this.pageBytes > this.keptBytes;
+  }
+
+  /** Lanes behind the last one in use are given back, and long rows once nobody has any. */
+  private trimTables(): void {
+    const used = 1 + this.sequences.findLastIndex((sequence) => sequence !== undefined);
+    const lanes = 2 ** Math.ceil(Math.log2(Math.max(1, used)));
+    const pages = used === 0 ? FIRST_PAGES : this.maxPages;
+    if (lanes < this.maxLanes || pages < this.maxPages) this.reshapeTables(lanes, pages);
   }
 
   /** New tables and lanes, refilled from the sequences' own books. */
@@ -295,6 +350,7 @@ export class KvPool {
     );
     this.gpu.ledger.destroy(this.lanes);
     this.maxPages = maxPages;
+    this.sequences.length = Math.min(this.sequences.length, lanes);
     while (this.sequences.length < lanes) this.sequences.push(undefined);
     this.tables = this.gpu.ledger.storage(
       "kv",

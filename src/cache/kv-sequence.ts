@@ -310,11 +310,16 @@ export class KvSequence implements Tenant {
 
   /** Frees every page and the lane; the sequence must not be used again. */
   free(): void {
+    this.giveWay();
+    this.pool.trim();
+  }
+
+  /** The same for who takes them at once: they stay in the slabs and tables. */
+  giveWay(): void {
     this.heads.forEach((heads, layer) => {
       for (const head of heads) this.releaseBeyond(layer, head, 0);
     });
     this.pool.detach(this.lane);
-    this.pool.trim();
   }
 
   usage(): SequenceUsage {
@@ -435,8 +440,10 @@ export class KvSequence implements Tenant {
     if (extra === 0) return;
     this.pool.ensureFree(layer, extra);
     this.copyShared(layer, shared);
+    // Another one than before, where making room has moved pages.
+    const enlarged = this.pool.allocators[layer];
     heads.forEach((head, g) => {
-      for (let n = missing[g]; n > 0; n -= 1) head.pages.push(allocator.allocate());
+      for (let n = missing[g]; n > 0; n -= 1) head.pages.push(enlarged.allocate());
       this.writeRow(layer, g);
     });
   }

@@ -1,4 +1,5 @@
 import { type CacheRequest, type CacheSettings, capacityOf, DEFAULTS } from "../cache/budget.ts";
+import type { KvSequence } from "../cache/kv-sequence.ts";
 import { policyOf } from "../cache/policies/index.ts";
 import { scoresAlike } from "../cache/policies/scoring-id.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
@@ -92,24 +93,26 @@ export class Conversation {
       await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
     await this.settled();
     const sequence = this.place.alive;
-    if (sequence) {
-      this.turn?.seal();
-      const { runner } = this.core.state;
-      const shrinks = sequence.exceeds(settings);
-      const changing = policyOf(settings.policy).scoring !== undefined;
-      const before = sequence.settings;
-      const anew = before.policy !== settings.policy;
-      // Scores that change may be old, or missing, as long as nothing had to go.
-      const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
-      // What may fail comes first: copies of pages that are shared with a fork.
-      if (rescored || shrinks) sequence.own(rescored || changing ? undefined : settings);
-      sequence.setSettings(settings);
-      if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
-      runner.shrink(sequence);
-    }
+    if (sequence) this.place.using(() => this.change(sequence, settings));
     this.asked = asked;
     this.request = request;
     return this.usage();
+  }
+
+  private change(sequence: KvSequence, settings: CacheSettings): void {
+    this.turn?.seal();
+    const { runner } = this.core.state;
+    const shrinks = sequence.exceeds(settings);
+    const changing = policyOf(settings.policy).scoring !== undefined;
+    const before = sequence.settings;
+    const anew = before.policy !== settings.policy;
+    // Scores that change may be old, or missing, as long as nothing had to go.
+    const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
+    // What may fail comes first: copies of pages that are shared with a fork.
+    if (rescored || shrinks) sequence.own(rescored || changing ? undefined : settings);
+    sequence.setSettings(settings);
+    if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
+    runner.shrink(sequence);
   }
 
   /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
@@ -170,6 +173,7 @@ export class Conversation {
   ): AsyncGenerator<number, GenerateResult> {
     this.checkFree();
     this.running = true;
+    this.place.use();
     try {
       throwIfAborted(options.signal);
       this.checkPrompt(prompt);
@@ -179,6 +183,7 @@ export class Conversation {
     } finally {
       this.turn = undefined;
       this.running = false;
+      this.place.leave();
     }
   }
 
@@ -252,6 +257,7 @@ export class Conversation {
     this.checkFree();
     this.checkPrompt(tokens);
     this.running = true;
+    this.place.use();
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
@@ -267,6 +273,7 @@ export class Conversation {
       }
     } finally {
       this.running = false;
+      this.place.leave();
     }
   }
 }

@@ -47,6 +47,8 @@ export class EngineCore {
   state: DeviceState;
   /** Places of chats that are in the cache; a new chat that begins like one of them may share its pages. */
   readonly holders = new Set<Place>();
+  /** Those whose cache gave way to others' since somebody looked. */
+  readonly gaveWay = new Set<Place>();
   /** Once `prepareGuesses` has loaded it. */
   guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;
   closed = false;
@@ -71,6 +73,18 @@ export class EngineCore {
     this.config = inputs.config;
     this.tokenizer = tokenizer;
     this.state = state;
+    state.pool.giveWay = () => this.giveWay();
+  }
+
+  /** Frees the cache of the chat that was used longest ago, of those that answer nothing; false where there is none. */
+  private giveWay(): boolean {
+    for (const place of this.holders) {
+      if (!place.idle) continue;
+      place.giveWay();
+      this.gaveWay.add(place);
+      return true;
+    }
+    return false;
   }
 
   /** Default for requests that do not set `speculative`. */
@@ -283,6 +297,7 @@ export class EngineCore {
         const state = await createDeviceState(gpu, this.inputs);
         this.checkOpen();
         this.state = state;
+        state.pool.giveWay = () => this.giveWay();
       } catch (error) {
         gpu.destroy();
         throw error;

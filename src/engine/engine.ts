@@ -278,6 +278,15 @@ export class InferenceEngine {
     return this.core.state.gpu.ledger.report();
   }
 
+  /** Names of the conversations whose cache gave way to others' since the last call. */
+  takeGaveWay(): string[] {
+    const { gaveWay } = this.core;
+    if (gaveWay.size === 0) return [];
+    const named = [...this.conversations].filter(([, { place }]) => gaveWay.has(place));
+    gaveWay.clear();
+    return named.map(([name]) => name);
+  }
+
   /** The core that conversations share, for tests that look inside; no part of the API. */
   get internals(): EngineCore {
     return this.core;
@@ -366,8 +375,15 @@ export class InferenceEngine {
     if (!source) throw invalidArgument("from", `there is no conversation "${from}"`);
     if (from === to)
       throw invalidArgument("to", "must differ from the conversation that is forked");
-    await this.conversations.get(to)?.reset();
-    this.conversations.set(to, source.fork());
+    // Both free, or nothing is changed.
+    const copy = source.fork();
+    try {
+      await this.conversations.get(to)?.reset();
+    } catch (error) {
+      await copy.reset();
+      throw error;
+    }
+    this.conversations.set(to, copy);
   }
 
   /** Runs `tokens` with nothing evicted and yields what heads made of them: see `captureHeads`. */

@@ -21,12 +21,14 @@ export class Place {
   private lastRow: GPUBuffer | undefined;
   /** How many tokens had been seen when it was kept. */
   private lastRowAt = 0;
+  /** What goes on with it at the moment. */
+  private uses = 0;
 
   constructor(core: EngineCore) {
     this.core = core;
   }
 
-  /** The sequence, unless the device it lived on is gone, or nothing has been seen. */
+  /** The sequence, unless it has given way to others, the device it lived on is gone, or nothing has been seen. */
   get alive(): KvSequence | undefined {
     return this.home === this.core.state ? this.sequence : undefined;
   }
@@ -37,16 +39,57 @@ export class Place {
     return this.alive;
   }
 
+  /** Whether it may give way to others. */
+  get idle(): boolean {
+    return this.uses === 0 && this.alive !== undefined;
+  }
+
+  /** From here to `leave` it does not give way to others. */
+  use(): void {
+    this.uses += 1;
+    this.touch();
+  }
+
+  leave(): void {
+    this.uses -= 1;
+    this.touch();
+  }
+
+  /** Holders are in the order of their last use. */
+  private touch(): void {
+    if (this.core.holders.delete(this)) this.core.holders.add(this);
+  }
+
+  /** Does at once what may need room, which this one must not give. */
+  using<T>(work: () => T): T {
+    this.use();
+    try {
+      return work();
+    } finally {
+      this.leave();
+    }
+  }
+
   /** Begins anew, with nothing seen. */
   open(settings: CacheSettings): void {
     this.forget();
     this.settle(new KvSequence(this.core.state.pool, settings));
   }
 
+  /** Frees the pages for those who need them at once. */
+  giveWay(): void {
+    this.alive?.giveWay();
+    this.clear();
+  }
+
   /** Frees the pages. */
   forget(): void {
-    this.core.holders.delete(this);
     this.alive?.free();
+    this.clear();
+  }
+
+  private clear(): void {
+    this.core.holders.delete(this);
     if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
     this.lastRow = undefined;
     this.lastRowAt = 0;
@@ -63,8 +106,9 @@ export class Place {
   /** One that has seen the same and shares the pages until either writes to them. */
   fork(): Place {
     const copy = new Place(this.core);
-    if (!this.alive) return copy;
-    copy.settle(this.alive.fork());
+    const { alive } = this;
+    if (!alive) return copy;
+    copy.settle(this.using(() => alive.fork()));
     copy.seen = [...this.seen];
     if (this.lastRow && copy.lastRow && this.rowIsLast) {
       this.core.state.gpu.copy(this.lastRow, copy.lastRow);
@@ -135,16 +179,18 @@ export class Place {
    */
   private share(prompt: readonly number[], settings: CacheSettings): number {
     const most = Math.min(prompt.length - 1, capacityOf(settings));
-    let donor: KvSequence | undefined;
+    let donor: Place | undefined;
     let common = PAGE_SLOTS - 1;
-    for (const { alive, seen } of this.core.holders) {
+    for (const place of this.core.holders) {
+      const { alive, seen } = place;
       // Scores are stored with the keys: they must be of the same policy.
       if (!alive?.whole || alive.settings.policy !== settings.policy) continue;
       const length = Math.min(commonPrefix(seen, prompt), most);
-      if (length > common) [donor, common] = [alive, length];
+      if (length > common) [donor, common] = [place, length];
     }
     if (!donor) return 0;
-    const sequence = donor.fork();
+    const { live } = donor;
+    const sequence = donor.using(() => live.fork());
     sequence.truncate(common);
     sequence.setSettings(settings);
     this.settle(sequence);

@@ -286,6 +286,18 @@ describe("conversations", () => {
     expect(fake.log).toContain("fork a b");
   });
 
+  it("usage() knows of a conversation whose cache gave way to another's", async () => {
+    const { engine, fake } = await openFake();
+    for (const conversation of ["a", "b"])
+      await engine.chat.completions.create({ messages }, { conversation });
+    expect(engine.cache.usage({ conversation: "a" }).tokensSeen).toBe(PROMPT_TOKENS + 5);
+    fake.conversation("a").tokens = [];
+    fake.gaveWay.push("a");
+    await engine.chat.completions.create({ messages }, { conversation: "b" });
+    expect(engine.cache.usage({ conversation: "a" }).tokensSeen).toBe(0);
+    expect(engine.cache.usage({ conversation: "b" }).tokensSeen).toBe(PROMPT_TOKENS + 5);
+  });
+
   it("two opposite forks do not wait for each other", async () => {
     const { engine } = await openFake();
     for (const conversation of ["a", "b"]) {

@@ -41,6 +41,8 @@ export class FakeEngine {
   /** Calibrations that were to be kept, and those that were put in use. */
   readonly kept: Uint8Array[] = [];
   readonly installed: Uint8Array[] = [];
+  /** Conversations whose cache is gone, to be told once. */
+  readonly gaveWay: string[] = [];
   /** Whether its policy lacks a calibration, and whether the user refused one. */
   wantsCalibration = true;
   refused = false;
@@ -101,6 +103,10 @@ export class FakeEngine {
       throw new WinnowError("invalid_argument", `from: no ${from}`);
     this.log.push(`fork ${from} ${to}`);
     this.conversation(to).tokens = [...this.conversation(from).tokens];
+  }
+
+  takeGaveWay(): string[] {
+    return this.gaveWay.splice(0);
   }
 
   memory() {
