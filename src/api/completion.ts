@@ -105,8 +105,9 @@ class OutputText {
     return this.take(this.stops.push(this.decoder.push(id)));
   }
 
+  /** A character that the answer ends in the middle of is left out: half of it is no text. */
   end(): string {
-    return this.take(this.stops.push(this.decoder.flush())) + this.take(this.stops.flush());
+    return this.take(this.stops.flush());
   }
 
   private take({ text, hit }: StopResult): string {

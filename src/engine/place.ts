@@ -3,7 +3,7 @@ import { KvSequence } from "../cache/kv-sequence.ts";
 import { WinnowError } from "../errors.ts";
 import { PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import type { EngineCore } from "./core.ts";
-import { commonPrefix, reusablePrefix } from "./prefix.ts";
+import { commonPrefix, matchPrefix } from "./prefix.ts";
 import type { DeviceState } from "./state.ts";
 
 /**
@@ -119,14 +119,19 @@ export class Place {
 
   /** Makes the cache fit a prompt: returns how many of its tokens it holds already. `settings`: of a new sequence. */
   reuse(prompt: readonly number[], settings: CacheSettings): number {
-    const cached = this.alive ? reusablePrefix(this.core.tokenizer, this.seen, prompt) : -1;
-    if (cached >= 0 && (cached < prompt.length || this.rowIsLast)) return cached;
-    // A question asked anew or an answer taken back: what comes before it stays, where nothing was evicted.
-    const common = Math.min(commonPrefix(this.seen, prompt), prompt.length - 1);
-    if (common > 0 && this.alive?.whole) {
-      this.alive.truncate(common);
-      this.seen.length = common;
-      return common;
+    const { alive } = this;
+    if (alive) {
+      const match = matchPrefix(this.core.tokenizer, this.seen, prompt, prompt.length - 1);
+      const { all, allButHalf } = match;
+      if (all >= 0 && (all < prompt.length || this.rowIsLast)) return all;
+      // A question asked anew or an answer taken back: what comes before it stays, where nothing was evicted.
+      if (match.seen > 0 && alive.whole) {
+        alive.truncate(match.seen);
+        this.seen.length = match.seen;
+        return match.prompt;
+      }
+      // Else half a character that no text shows harms less than to read everything anew.
+      if (allButHalf >= 0 && allButHalf < prompt.length) return allButHalf;
     }
     this.forget();
     return this.share(prompt, settings);

@@ -66,6 +66,7 @@ describe("the cache of a conversation", () => {
     expect(await chat.configure({ budget: 48 })).toMatchObject({ window: 24 });
     expect(await chat.configure({ window: 30, sinks: 2 })).toMatchObject({ window: 30, sinks: 2 });
     expect(await chat.configure({ policy: "lag-kv" })).toMatchObject({ window: 30, sinks: 2 });
+    await chat.reset();
   });
 
   test("the budget goes down and up while an answer streams", async () => {

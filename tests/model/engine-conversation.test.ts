@@ -151,6 +151,28 @@ describe("a conversation", () => {
     expect((await ask(small, again, { maxTokens: 4 })).result?.cachedTokens).toBe(0);
   });
 
+  test.each([
+    ["nothing was evicted", { budget: "full" }],
+    ["much was evicted", { budget: 48, policy: "k-norm" }],
+  ] as const)(
+    "an answer cut in the middle of a character is found again, where %s",
+    async (_name, cache) => {
+      const chat = fresh();
+      await chat.configure(cache);
+      const { tokenizer } = engine;
+      const [first, second] = tokenizer.encode("😀");
+      expect(tokenizer.tokenBytes(second!)).toHaveLength(1);
+      const before = someTokens(70, 71);
+      // As an answer that ends there leaves it: the app's text lacks the character.
+      await ask(chat, [...before, first!, second!], { maxTokens: 1 });
+      const next = [...before, ...someTokens(9, 72)];
+      const { result, answer } = await ask(chat, next, { maxTokens: 5 });
+      expect(result?.cachedTokens).toBe(70);
+      if (cache.budget === "full")
+        expect(answer).toEqual((await ask(fresh(), next, { maxTokens: 5 })).answer);
+    },
+  );
+
   test("a prompt that does not continue the cache starts anew", async () => {
     const chat = fresh();
     await ask(chat, prompt, { maxTokens: 4 });

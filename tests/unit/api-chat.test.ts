@@ -110,6 +110,19 @@ describe("chat completions", () => {
     expect(choices[0].message.content).toBe("a <|im_");
   });
 
+  it.each([1, 2, 3])(
+    "ends before a character of which %i bytes came, and next goes on there",
+    async (bytes) => {
+      const { engine, fake } = await openFake();
+      fake.answer = "ok 😀";
+      const request = { messages, max_tokens: 3 + bytes };
+      const { choices } = await engine.chat.completions.create(request);
+      expect(choices[0]).toMatchObject({ message: { content: "ok " }, finish_reason: "length" });
+      const stream = await engine.chat.completions.create({ ...request, stream: true });
+      expect(textOf(await collect(stream))).toBe("ok ");
+    },
+  );
+
   it("counts what the cache held, also where a stop string ends the answer early", async () => {
     const { engine, fake } = await openFake();
     await engine.chat.completions.create({ messages, max_tokens: 1 });

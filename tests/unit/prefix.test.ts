@@ -1,21 +1,30 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { reusablePrefix } from "../../src/engine/prefix.ts";
+import { matchPrefix } from "../../src/engine/prefix.ts";
 
 /** Ids below 100 are control tokens; the others stand for these letters. */
-const WORDS = new Map([
+const WORDS = new Map<number, string | Uint8Array>([
   [100, "a"],
   [101, "b"],
   [102, "ab"],
   [103, "ba"],
   [104, "aba"],
+  [110, "😀"],
+  [111, Uint8Array.of(0xf0, 0x9f)],
+  [112, Uint8Array.of(0x98)],
+  [113, Uint8Array.of(0x80)],
+  [114, Uint8Array.of(0x61, 0xf0, 0x9f)],
 ]);
 const tokenizer = {
-  tokenBytes: (id: number) => new TextEncoder().encode(WORDS.get(id) ?? ""),
+  tokenBytes: (id: number) => {
+    const word = WORDS.get(id) ?? "";
+    return typeof word === "string" ? new TextEncoder().encode(word) : word;
+  },
 };
-const reusable = (cached: number[], prompt: number[]) => reusablePrefix(tokenizer, cached, prompt);
+const match = (seen: number[], prompt: number[], most?: number) =>
+  matchPrefix(tokenizer, seen, prompt, most);
 
-describe("reusablePrefix", () => {
+describe("matchPrefix", () => {
   it.each<[string, number[], number[], number]>([
     ["nothing cached", [], [100], 0],
     ["equal ids", [100, 101], [100, 101, 102], 2],
@@ -32,7 +41,7 @@ describe("reusablePrefix", () => {
     ["the prompt is shorter", [100, 101, 100], [100, 101], -1],
     ["no prompt", [100], [], -1],
   ])("%s", (_name, cached, prompt, expected) => {
-    expect(reusable(cached, prompt)).toBe(expected);
+    expect(match(cached, prompt).all).toBe(expected);
   });
 
   it("says n only where n tokens of the prompt are the cached text", () => {
@@ -43,9 +52,33 @@ describe("reusablePrefix", () => {
         let expected = -1;
         for (let n = 1; n <= prompt.length; n += 1)
           if (text(prompt.slice(0, n)) === text(cached)) expected = n;
-        expect(reusable(cached, prompt)).toBe(expected);
+        expect(match(cached, prompt).all).toBe(expected);
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it.each<[string, number[], number[], number]>([
+    ["half a character", [100, 111], [100, 2], 1],
+    ["three quarters of one", [100, 111, 112], [100, 2, 101], 1],
+    ["half a one in a token with a letter", [1, 114], [1, 100, 2], 2],
+    ["behind another cut", [100, 101, 111], [102, 2], 1],
+    ["a whole character", [100, 111, 112, 113], [100, 110, 2], 2],
+    ["a whole one that the prompt lacks", [100, 110], [100, 2], -1],
+    ["half a one behind another text", [101, 111], [100, 2], -1],
+    ["half a one of which the prompt has the other half", [100, 111], [100, 110], 1],
+  ])("passes over %s at the end", (_name, seen, prompt, expected) => {
+    expect(match(seen, prompt).allButHalf).toBe(expected);
+  });
+
+  it.each<[string, number[], number[], [number, number]]>([
+    ["the same tokens", [100, 101, 100], [100, 101, 101], [2, 2]],
+    ["another cut", [100, 101, 1, 100], [102, 1, 101], [3, 2]],
+    ["nothing but half a token", [100, 101], [104], [0, 0]],
+    ["no more than is asked for", [100, 101], [100, 101], [1, 1]],
+    ["half a character less", [100, 101, 111], [102, 2], [2, 1]],
+  ])("finds what is the same before a difference: %s", (_name, seen, prompt, expected) => {
+    const { seen: ours, prompt: theirs } = match(seen, prompt, prompt.length - 1);
+    expect([ours, theirs]).toEqual(expected);
   });
 });
