@@ -13,7 +13,7 @@
 @group(0) @binding(1) var<storage, read> scratch: array<u32>;
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>;  // [V]
 @group(0) @binding(3) var<storage, read_write> rows: array<Row>;
-// [steps done, cutoff in DISTANCE_UNIT, 0, 0], then RING times (token, step, position, lane).
+// [steps done, cutoff in DISTANCE_UNIT, 0, 0], then RING times (token, step, position, state of the logits).
 @group(0) @binding(4) var<storage, read_write> sampled: array<u32>;
 
 const TOP_K = 0u;
@@ -37,6 +37,10 @@ fn distance(i: u32, top: f32) -> f32 {
   return min(min(top - bitcast<f32>(scratch[i]), 1e30) / max(sampling.temperature, 1e-7), MAX_DISTANCE);
 }
 
+// Beyond what any logit comes to that is a number: of those that are none, or of the clamped infinities.
+const HOPELESS = 1e37;
+
+var<workgroup> broken: atomic<u32>;
 var<workgroup> best_shared: array<Best, THREADS>;
 
 // The best of all threads, in every thread after a barrier.
@@ -151,7 +155,9 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   var own = Best(LOWEST, NO_INDEX);
   for (var part = thread; part < parts; part += THREADS) {
     let at = vocabulary + 2u * part;
-    let other = Best(bitcast<f32>(scratch[at]), scratch[at + 1u]);
+    let index = scratch[at + 1u];
+    if ((index & BROKEN) != 0u) { atomicStore(&broken, 1u); }
+    let other = Best(bitcast<f32>(scratch[at]), index & ~BROKEN);
     if (better(other, own)) { own = other; }
   }
   let top = workgroup_best(thread, own);
@@ -183,7 +189,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     sampled[entry] = token;
     sampled[entry + 1u] = step;
     sampled[entry + 2u] = rows[sampling.row].position;
-    sampled[entry + 3u] = rows[sampling.row].lane;
+    sampled[entry + 3u] = select(atomicLoad(&broken), 2u, abs(top.value) > HOPELESS);
     sampled[0] = step + 1u;
     sampled[1] = cutoff;
   }

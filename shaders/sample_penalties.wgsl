@@ -1,6 +1,6 @@
 // Repetition, frequency and presence penalties; the highest logit that each thread saw.
 //
-// Output: f32 bits [V] of the logits after penalties, then for each thread (highest as f32 bits, its index).
+// Output: f32 bits [V] of the logits after penalties, then for each thread (highest as f32 bits, its index with BROKEN).
 // One workgroup per block of BLOCK logits. No barrier: software adapters pay dearly for a workgroup that has one.
 // Needs lib/sampling.wgsl, BLOCK.
 
@@ -13,10 +13,14 @@
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let vocabulary = arrayLength(&counts);
   var best = Best(LOWEST, NO_INDEX);
+  var broken = 0u;
   let end = min(vocabulary, (group.x + 1u) * BLOCK);
   for (var i = group.x * BLOCK + thread; i < end; i += 256u) {
     var logit = logits[sampling.logits_row * vocabulary + i];
-    let is_nan = (bitcast<u32>(logit) & 0x7fffffffu) > 0x7f800000u;
+    let bits = bitcast<u32>(logit);
+    let is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    // What is infinitely unlikely is no harm.
+    if (is_nan || bits == 0x7f800000u) { broken = BROKEN; }
     logit = clamp(select(logit, LOWEST, is_nan), LOWEST, -LOWEST);
     let count = counts[i];
     if (count != 0u) {
@@ -31,5 +35,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let out = vocabulary + 2u * (group.x * 256u + thread);
   scratch[out] = bitcast<u32>(best.value);
-  scratch[out + 1u] = best.index;
+  scratch[out + 1u] = best.index | broken;
 }

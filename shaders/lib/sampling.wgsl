@@ -22,4 +22,6 @@ fn better(a: Best, b: Best) -> bool {
 }
 
 const LOWEST = -3.4e38;
-const NO_INDEX = 0xffffffffu;
+const NO_INDEX = 0x7fffffffu;
+// Bit of an index: some logit that its thread saw is NaN or infinite.
+const BROKEN = 0x80000000u;

@@ -178,7 +178,8 @@ export class EngineCore {
     return needed <= this.inputs.memoryLimit;
   }
 
-  private notice(text: string): void {
+  /** Says something in `notices`, once. */
+  notice(text: string): void {
     if (!this.notices.includes(text)) this.notices.push(text);
   }
 

@@ -1,6 +1,8 @@
+import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import {
+  LOGITS,
   promptCounts,
   SAMPLED_BYTES,
   SAMPLED_ENTRY_WORDS,
@@ -36,6 +38,8 @@ export class Sampler {
   private readonly drawFrom: (row: number) => readonly Dispatch[];
   private readonly draws: (readonly Dispatch[])[];
   private draftReadback: GPUBuffer | undefined;
+  /** Whether some logits were no numbers: their tokens are never drawn. */
+  someAreNone = false;
   /** Draws submitted, and read. */
   private step: number;
   private readSteps: number;
@@ -115,9 +119,11 @@ export class Sampler {
     await this.gpu.map(readback);
     const words = new Uint32Array(readback.getMappedRange().slice(0));
     readback.unmap();
-    const drawn = Array.from({ length: rows }, (_, row) => words[row * SAMPLED_ENTRY_WORDS]!);
+    const entry = (row: number) => words.subarray(row * SAMPLED_ENTRY_WORDS);
+    const drawn = Array.from({ length: rows }, (_, row) => entry(row)[0]!);
     let right = 1;
     while (right < rows && drawn[right - 1] === guesses[right - 1]) right += 1;
+    for (let row = 0; row < right; row += 1) this.look(entry(row));
     for (const token of drawn.slice(0, right)) this.count(token);
     this.readSteps += right;
     this.step = this.readSteps;
@@ -151,11 +157,26 @@ export class Sampler {
   async token(): Promise<number> {
     const readback = this.readback[this.readSteps % IN_FLIGHT];
     await this.gpu.map(readback);
-    const [token] = new Uint32Array(readback.getMappedRange());
+    const entry = new Uint32Array(readback.getMappedRange().slice(0));
     readback.unmap();
     this.readSteps += 1;
+    this.look(entry);
+    const token = entry[0]!;
     this.count(token);
     return token;
+  }
+
+  /** Throws bad_model_file where a token was drawn from logits that say nothing. */
+  private look([, , , state]: Uint32Array): void {
+    if (state === LOGITS.someAreNone) this.someAreNone = true;
+    if (state !== LOGITS.useless) return;
+    throw new WinnowError(
+      "bad_model_file",
+      "the model's logits are no numbers, so that no token can be drawn from them",
+      {
+        hint: "The weights hold NaN or infinite values: get the file again, or take another file of the model.",
+      },
+    );
   }
 
   /** Counts a token as the shader counts it. */

@@ -15,6 +15,9 @@ const MAX_LOSSES = 3;
 /** Tokens of an answer from which on what eviction needs is compiled beside it: until then it would slow short ones. */
 const LONG_ANSWER = 64;
 
+const SOME_ARE_NONE =
+  "some of the model's logits are no numbers, and their tokens are never drawn: its file is damaged";
+
 /** How tokens were drawn. */
 interface Drawn {
   /** The step of the token that was drawn runs already. */
@@ -128,7 +131,7 @@ export class Turn {
     next: number | undefined,
     guesser: Speculation | undefined,
   ): Promise<Drawn> {
-    const { place, options } = this;
+    const { core, place, options } = this;
     // Another conversation found the device lost and replaced it.
     if (this.sampler && !place.alive) this.startOver();
     const started = this.sampler === undefined;
@@ -153,6 +156,7 @@ export class Turn {
     this.drawn = [await sampler.token()];
     const cut = (await counting) ?? 0;
     guesser?.timed(ahead);
+    if (sampler.someAreNone) core.notice(SOME_ARE_NONE);
     return { ahead, cut };
   }
 

@@ -47,8 +47,10 @@ export const SAMPLED_RING = 64;
 /** Words of the header of `sampled`: { steps done, cutoff, 0, 0 }: the last step kept logits down to
  * cutoff / 2^22 below the top one (after temperature). */
 export const SAMPLED_HEADER_WORDS = 4;
-/** Words of a ring entry: { token, step, position the token will run at, lane }. */
+/** Words of a ring entry: { token, step, position that the token will run at, state of the logits }. */
 export const SAMPLED_ENTRY_WORDS = 4;
+/** State of the logits that a token was drawn from: numbers, some that are none, nothing to draw from. */
+export const LOGITS = { numbers: 0, someAreNone: 1, useless: 2 } as const;
 /** Size of the `sampled` buffer; zero it to start again at step 0. */
 export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_ENTRY_WORDS);
 

@@ -4,6 +4,7 @@ import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import {
   createSample,
+  LOGITS,
   promptCounts,
   SAMPLED_BYTES,
   SAMPLED_RING,
@@ -144,6 +145,16 @@ describe("greedy", () => {
     const logits = Float32Array.of(Number.NaN, -Infinity, 3, 4, Number.NaN, -2);
     expect((await run(logits, { temperature: 0 })).tokens).toEqual([3]);
     expect((await run(logits, { temperature: 1, topP: 0.5 })).tokens).toEqual([3]);
+    const state = async (...logits: number[]) =>
+      (await run(Float32Array.from(logits), { temperature: 1, topK: 1 })).ring[3];
+    expect(await state(-Infinity, 3, -1e30)).toBe(LOGITS.numbers);
+    expect(await state(Number.NaN, 3, 4)).toBe(LOGITS.someAreNone);
+    for (const none of [Number.NaN, -Infinity, Infinity])
+      expect(await state(none, none, none)).toBe(LOGITS.useless);
+    expect(await state(3, Infinity, 4)).toBe(LOGITS.useless);
+    const many = new Array<number>(5000).fill(1);
+    expect(await state(...many)).toBe(LOGITS.numbers);
+    expect(await state(...many, Number.NaN)).toBe(LOGITS.someAreNone);
     expect((await run(new Float32Array(9).fill(-Infinity), { temperature: 0 })).tokens).toEqual([
       0,
     ]);
