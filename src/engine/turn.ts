@@ -153,7 +153,8 @@ export class Turn {
     // Guesses go with a token that is known.
     const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
     const ahead = !guessing && this.runAhead(sampler);
-    this.drawn = [await sampler.token()];
+    // What counts is freed before an error is told.
+    this.drawn = [await sampler.token().finally(() => counting?.catch(() => {}))];
     const cut = (await counting) ?? 0;
     guesser?.timed(ahead);
     if (sampler.someAreNone) core.notice(SOME_ARE_NONE);

@@ -7,6 +7,8 @@ export interface WatchedGpu {
   bytes(): number;
   /** Buffers made so far. */
   made(): number;
+  /** Buffers that are not destroyed, and bind groups that the garbage collector has not found. */
+  alive(): { buffers: number; bindGroups: number };
   /** The device opened last. */
   device(): GPUDevice;
   /** Devices opened so far. */
@@ -17,6 +19,7 @@ export interface WatchedGpu {
 export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
   const alive = new Map<GPUBuffer, number>();
   const devices: GPUDevice[] = [];
+  const groups = new Set<WeakRef<GPUBindGroup>>();
   let made = 0;
   const watch = (device: GPUDevice): GPUDevice => {
     const createBuffer = device.createBuffer.bind(device);
@@ -30,6 +33,12 @@ export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
         return destroy();
       };
       return buffer;
+    };
+    const createBindGroup = device.createBindGroup.bind(device);
+    device.createBindGroup = (descriptor) => {
+      const group = createBindGroup(descriptor);
+      groups.add(new WeakRef(group));
+      return group;
     };
     devices.push(device);
     return device;
@@ -45,6 +54,10 @@ export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
     gpu: { requestAdapter, real } as unknown as GPU,
     bytes: () => [...alive.values()].reduce((sum, size) => sum + size, 0),
     made: () => made,
+    alive: () => {
+      for (const group of groups) if (!group.deref()) groups.delete(group);
+      return { buffers: alive.size, bindGroups: groups.size };
+    },
     device: () => devices.at(-1)!,
     devices: () => devices.length,
   };
