@@ -4,6 +4,7 @@
  * @module winnow-llm
  */
 export { createEngine } from "./api/create-engine.ts";
+export { listModels, removeModel } from "./api/stored-models.ts";
 export type {
   CacheOptions,
   CacheUsage,
@@ -16,6 +17,7 @@ export type {
   ChatMessage,
   ContentPart,
   ConversationOptions,
+  DownloadOptions,
   Engine,
   EngineInfo,
   EngineOptions,
@@ -29,6 +31,7 @@ export type {
   RequestOptions,
   Retention,
   SelfCalibration,
+  StoredModel,
   Usage,
 } from "./api/types.ts";
 export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";

@@ -6,8 +6,11 @@
 import { EngineClient } from "./api/client.ts";
 import { connectLocal } from "./api/connect-local.ts";
 import { EngineService } from "./api/service.ts";
-import type { Engine, EngineOptions } from "./api/types.ts";
-import { checkEngineOptions } from "./api/validate-engine.ts";
+import type { Engine, EngineOptions, ModelSource, StoredModel } from "./api/types.ts";
+import { checkEngineOptions, checkModel } from "./api/validate-engine.ts";
+import { isAddress } from "./fetch/resolve-model.ts";
+import { listStored, removeStored } from "./fetch/stored-models.ts";
+import { diskStore } from "./node/cache-folder.ts";
 import { openInNode } from "./node/open-in-node.ts";
 
 /**
@@ -26,6 +29,22 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   );
 }
 
+/** Models that are stored in the cache folder, last used first. What lies elsewhere on the disk is not listed. */
+export const listModels = (): Promise<StoredModel[]> => listStored(diskStore());
+
+/**
+ * Removes a stored model, whole or in part, and the filters that were fetched for it. False where none is stored; a file
+ * that is given by its path is left alone.
+ * @throws WinnowError `busy` while it is being downloaded, here or by another process; `model_not_found` for a name
+ * nobody knows; `invalid_argument`.
+ */
+export async function removeModel(source: ModelSource): Promise<boolean> {
+  const model = checkModel(source);
+  // Of a path, nothing is kept.
+  if (typeof model === "string" && !URL.canParse(model) && isAddress(model)) return false;
+  return removeStored(model, diskStore());
+}
+
 export type {
   CacheOptions,
   CacheUsage,
@@ -38,6 +57,7 @@ export type {
   ChatMessage,
   ContentPart,
   ConversationOptions,
+  DownloadOptions,
   Engine,
   EngineInfo,
   EngineOptions,
@@ -51,6 +71,7 @@ export type {
   RequestOptions,
   Retention,
   SelfCalibration,
+  StoredModel,
   Usage,
 } from "./api/types.ts";
 export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";

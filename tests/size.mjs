@@ -1,7 +1,7 @@
 // npm run size: gzip kB of what a page loads besides weights and the demo until the first token of the default model
 // with default settings, out of the browser's storage, can be drawn; fails above the limit. Its chunks are imported
 // statically: all but chat templates, and on-processors.js on software adapters, on-gpus.js and tune-products.js on GPUs.
-// A first visit loads transfer.js besides.
+// A first visit loads fetch-file.js besides.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -39,7 +39,7 @@ const core = collect("engine.worker.js", collect("index.js", new Set()));
 const total = print(core);
 console.log(`${(total / 1000).toFixed(1).padStart(7)} kB  core, of ${LIMIT_KB} allowed`);
 // The worker loads them while the weights come.
-const later = ["jinja.js", "on-processors.js", "on-gpus.js", "tune-products.js", "transfer.js"];
+const later = ["jinja.js", "on-processors.js", "on-gpus.js", "tune-products.js", "fetch-file.js"];
 const besides = later.reduce((seen, file) => collect(file, seen), new Set());
 print([...besides].filter((file) => !core.has(file)));
 const wasm = readdirSync(dist, { recursive: true }).filter((name) =>

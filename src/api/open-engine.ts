@@ -1,11 +1,12 @@
 import { InferenceEngine } from "../engine/engine.ts";
-import { WinnowError } from "../errors.ts";
+import { asWinnowError, WinnowError } from "../errors.ts";
+import type { HttpOptions } from "../fetch/http.ts";
 import type { CalibrationStore } from "../fetch/store/calibration-store.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { TuningStore } from "../model/tuning.ts";
 import type { OnLoadProgress, WireEngineOptions } from "./protocol.ts";
 import type { OpenedEngine } from "./service.ts";
-import type { ExternalTokenizer } from "./types.ts";
+import type { DownloadOptions, ExternalTokenizer } from "./types.ts";
 
 /** A model whose bytes can be read, and a promise that they are the right ones. */
 export interface ReadableModel {
@@ -15,9 +16,29 @@ export interface ReadableModel {
   /** Notices about where the model came from. */
   notices?: readonly string[];
   verified(): Promise<{ sha256: string }>;
-  /** Gives up the source, where it holds something open. The engine reads it as long as it lives. */
+  /**
+   * Stops what is still on its way and gives up the source, where it holds something open. The engine reads it as long
+   * as it lives.
+   */
   close?(): Promise<void>;
+  /** Says how loading ended; after an error, `close` comes first. */
+  settle?(error?: WinnowError): Promise<void>;
 }
+
+/** Ends a model that was not loaded; a file that turned out to be none does not stay in the store. */
+export async function giveUpModel(
+  model: Pick<ReadableModel, "close" | "settle">,
+  error: unknown,
+): Promise<void> {
+  await model.close?.();
+  await model.settle?.(asWinnowError(error));
+}
+
+/** For requests to the model's server. */
+export const httpOptions = ({ retries, silence }: DownloadOptions = {}): HttpOptions => ({
+  ...(retries === undefined ? {} : { retries }),
+  ...(silence === undefined ? {} : { silenceMs: silence * 1000 }),
+});
 
 export interface OpenInputs {
   gpu: GPU | undefined;
@@ -52,6 +73,7 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     engine = loaded.engine;
     const { sha256 } = await verified;
     engine.checkModel(sha256);
+    await model.settle?.();
     const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
       try {
         await inputs.calibrations?.save(model.source.size, sha256, file);
@@ -76,7 +98,8 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
       close,
     };
   } catch (error) {
-    await close();
+    await engine?.close();
+    await giveUpModel(model, error);
     throw error;
   }
 }

@@ -1,14 +1,13 @@
-import { WinnowError } from "../errors.ts";
-import { isWebPage, readBody, request } from "../fetch/http.ts";
+import { loadLater, type WinnowError } from "../errors.ts";
 import { fetchHubFile } from "../fetch/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../fetch/model-registry.ts";
-import { type ResolvedModel, resolveModel } from "../fetch/resolve-model.ts";
+import { registeredAs, resolveModel } from "../fetch/resolve-model.ts";
 import { calibrationStore } from "../fetch/store/calibration-store.ts";
 import { openOpfsFolder } from "../fetch/store/opfs-folder.ts";
 import { openGpu } from "../gpu/context.ts";
 import { browserTuningStore } from "./browser-tuning-store.ts";
 import { checkMemory } from "./check-memory.ts";
-import { openEngine } from "./open-engine.ts";
+import { giveUpModel, httpOptions, openEngine } from "./open-engine.ts";
 import type { OwnFilters, WireEngineOptions } from "./protocol.ts";
 import type { OpenEngine } from "./service.ts";
 import type { ExternalTokenizer } from "./types.ts";
@@ -27,11 +26,19 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
     }
     const resolved = await resolveModel(model, {
       ...(baseUrl === undefined ? {} : { baseUrl }),
-      onProgress: (stage, loaded, total) => onProgress({ stage, loaded, total }),
+      ...httpOptions(options.download),
+      onProgress: (stage, loaded, total, waiting) =>
+        onProgress({ stage, loaded, total, ...(waiting && { waiting }) }),
       signal,
     });
-    const entry = resolved.entry ?? (await sameFile(resolved));
-    const filters = await readFilters(options, signal);
+    const prepare = async () => ({
+      entry: resolved.entry ?? (await registeredAs(resolved)),
+      filters: await readFilters(options, signal),
+    });
+    const { entry, filters } = await prepare().catch(async (error: unknown) => {
+      await giveUpModel(resolved, error);
+      throw error;
+    });
     const known = entry?.sha256 ? { ...resolved, sha256: entry.sha256 } : resolved;
     return openEngine({
       gpu,
@@ -48,21 +55,14 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
   };
 }
 
-/** A registered model that came as a file or from another address: its bytes tell. */
-async function sameFile(model: ResolvedModel): Promise<ModelEntry | undefined> {
-  const candidate = MODELS.find(
-    ({ bytes, sha256 }) => sha256 !== undefined && bytes === model.source.size,
-  );
-  if (!candidate) return undefined;
-  return (await model.verified()).sha256 === candidate.sha256 ? candidate : undefined;
-}
-
 /** The caller's filters, if any. */
 async function readFilters(
   { filters, baseUrl }: WireEngineOptions,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  return typeof filters === "string" ? fetchFilters(filters, baseUrl, signal) : filters;
+  if (typeof filters !== "string") return filters;
+  const load = () => import("./fetch-filters.ts");
+  return (await loadLater("filters by address", load)).fetchFilters(filters, baseUrl, signal);
 }
 
 /** The model's own filters, whose absence is no error (k-norm steps in). */
@@ -74,32 +74,11 @@ async function readOwnFilters(
   const own = entry?.filters;
   if (own === undefined) return undefined;
   const reading =
-    typeof own === "string" ? ownFilters?.(entry!.name) : fetchHubFile(own, { signal });
+    typeof own === "string"
+      ? ownFilters?.(entry!.name)
+      : fetchHubFile(own, { model: entry!.name, signal });
   return reading?.catch((error: WinnowError) => {
     if (signal.aborted) throw error;
     return undefined;
   });
-}
-
-async function fetchFilters(
-  address: string,
-  baseUrl: string | undefined,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  try {
-    const url = new URL(address, baseUrl).href;
-    const response = await request(url, {}, {}, signal);
-    if (isWebPage(response)) throw new Error("a web page is there");
-    return await readBody(url, response, signal);
-  } catch (cause) {
-    if (signal.aborted) throw cause;
-    throw new WinnowError(
-      "bad_filters",
-      `filters: ${address} could not be read: ${(cause as Error).message}`,
-      {
-        hint: "Check the address, or leave filters out.",
-        cause,
-      },
-    );
-  }
 }

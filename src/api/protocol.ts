@@ -5,6 +5,7 @@ import type {
   CalibrateOptions,
   CalibrateProgress,
   CalibrationResult,
+  DownloadOptions,
   EngineInfo,
   FinishReason,
   LoadProgress,
@@ -27,6 +28,7 @@ export interface WireEngineOptions {
   cache: CacheOptions;
   filters?: string | Uint8Array;
   memoryLimit?: number;
+  download?: DownloadOptions;
   speculative?: "off" | "lookup";
   tuning?: "off" | "fast" | "full";
   calibrate?: "auto" | "off";

@@ -1,3 +1,7 @@
+import type { StoredModel } from "../fetch/stored-models.ts";
+
+export type { StoredModel };
+
 /**
  * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
  * of a safetensors checkpoint (with config.json and tokenizer.json), or a Hugging Face repository.
@@ -65,8 +69,22 @@ export interface LoadProgress {
   stage: "resolve" | "download" | "verify" | "upload" | "compile" | "ready";
   /** Bytes that are done, in stages that move bytes; else a count. */
   loaded: number;
-  /** All that this stage has to do, in the same unit. */
+  /** All that this stage has to do, in the same unit; 0 where a server does not tell how much it sends. */
   total: number;
+  /**
+   * What a pause of the download is for, and how many seconds it lasts where that is known. "server": it asked to come
+   * back later. "connection": it broke or fell silent, and is tried again. "other": another tab, engine or process
+   * fetches the same file. Absent as soon as bytes come.
+   */
+  waiting?: { readonly for: "server" | "connection" | "other"; readonly seconds?: number };
+}
+
+/** How a download deals with a poor connection. */
+export interface DownloadOptions {
+  /** Attempts after a failure, counted anew whenever bytes come. Default 4. */
+  retries?: number;
+  /** Seconds that a server may send nothing before it is asked again, from the last byte on. Default 30. */
+  silence?: number;
 }
 
 /** What `createEngine` takes. */
@@ -109,6 +127,8 @@ export interface EngineOptions {
    * itself, since code cannot be sent to a worker.
    */
   tokenizer?: ExternalTokenizer;
+  /** How a download deals with a poor connection. */
+  download?: DownloadOptions;
   /** Is told how far loading has come. */
   onProgress?: (progress: LoadProgress) => void;
   /** Stops loading; what has arrived of a download is kept. `createEngine` then rejects with `aborted`. */

@@ -11,7 +11,7 @@ import {
   readFields,
   reading,
 } from "./check.ts";
-import type { CacheOptions, EngineOptions, ModelSource } from "./types.ts";
+import type { CacheOptions, DownloadOptions, EngineOptions, ModelSource } from "./types.ts";
 import { checkCacheOptions } from "./validate-cache.ts";
 import { SPECULATIVE } from "./validate-request.ts";
 
@@ -26,6 +26,7 @@ const ENGINE_FIELDS = [
   "onCalibration",
   "tokenizer",
   "worker",
+  "download",
   "onProgress",
   "signal",
 ];
@@ -71,10 +72,12 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
       throw invalidArgument("worker", "does not go with tokenizer, which keeps the engine here");
     checked.worker = reading("worker", () => checkWorker(given.worker));
   }
+  if (given.download !== undefined) checked.download = checkDownload(given.download);
   return { ...checked, ...checkHooks<NonNullable<EngineOptions["onProgress"]>>(given) };
 }
 
-function checkModel(value: unknown): ModelSource {
+/** A model as it is named to createEngine. */
+export function checkModel(value: unknown): ModelSource {
   if (typeof value === "string") return checkString("model", value);
   if (isBlob(value)) return value;
   const files = filesOf(value);
@@ -116,6 +119,17 @@ function checkFilters(value: unknown): string | Uint8Array {
     );
   }
   return value;
+}
+
+function checkDownload(value: unknown): DownloadOptions {
+  const given = readFields("download", value, ["retries", "silence"]);
+  const checked: DownloadOptions = {};
+  const retries = { min: 0, max: 1000, integer: true };
+  if (given.retries !== undefined)
+    checked.retries = checkNumber("download.retries", given.retries, retries);
+  if (given.silence !== undefined)
+    checked.silence = checkNumber("download.silence", given.silence, { min: 0.001, max: 86_400 });
+  return checked;
 }
 
 function checkTokenizer(value: unknown): NonNullable<EngineOptions["tokenizer"]> {

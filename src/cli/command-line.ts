@@ -2,6 +2,8 @@ import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../fetch/model-registry.ts";
+import { listStored, removeStored } from "../fetch/stored-models.ts";
+import { diskStore } from "../node/cache-folder.ts";
 import { packageFile } from "../node/filter-files.ts";
 import { checkModelName } from "../node/model-files.ts";
 import { ProgressBar } from "../node/progress-bar.ts";
@@ -55,8 +57,11 @@ async function runOne(
     readBytes,
     readIfThere,
     version,
+    listModels: () => listStored(diskStore()),
+    removeModel: (source) => removeStored(source, diskStore()),
     commandLine: ["winnow", ...args].map(quoted).join(" "),
   };
+  if ("answer" in command) return finish(await command.answer(flags, files), flags);
   const ready = "withoutModel" in command && (await command.withoutModel?.(flags, files));
   if (ready) return finish(ready, flags);
   const host = oneOf(flags, "host", ["node", "chromium"], "node");

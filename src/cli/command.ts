@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../api/types.ts";
+import type { CacheOptions, StoredModel } from "../api/types.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { Tokenizer } from "../text/types.ts";
 
@@ -17,6 +17,9 @@ export interface CommandFiles {
   readonly commandLine: string;
   /** Bytes of a file. Throws the same. */
   readBytes(flag: string, path: string): Promise<Uint8Array>;
+  /** What is stored on this disk. */
+  listModels(): Promise<StoredModel[]>;
+  removeModel(source: string): Promise<boolean>;
 }
 
 export type Report = (label: string, done: number, total: number) => void;
@@ -68,4 +71,10 @@ export interface Command<Input> {
 export interface TextCommand<Input>
   extends Omit<Command<Input>, "run" | "cacheDefaults" | "abortable" | "withoutModel"> {
   runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
+}
+
+/** A command that loads no model. */
+export interface PlainCommand
+  extends Pick<Command<unknown>, "name" | "summary" | "usage" | "flags" | "listFlag"> {
+  answer(flags: FlagValues, files: CommandFiles): Promise<CommandResult>;
 }

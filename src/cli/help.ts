@@ -21,6 +21,8 @@ export function generalHelp(): string {
   ].join("\n");
 }
 
-export function commandHelp({ name, summary, usage }: AnyCommand): string {
-  return `winnow ${name}: ${summary}\n\nusage: ${PROGRAM} ${name} [--model M] ${usage} ${COMMON}`;
+export function commandHelp(command: AnyCommand): string {
+  const { name, summary, usage } = command;
+  const [model, common] = "answer" in command ? ["", "[--json]"] : ["[--model M] ", COMMON];
+  return `winnow ${name}: ${summary}\n\nusage: ${PROGRAM} ${name} ${model}${usage} ${common}`;
 }

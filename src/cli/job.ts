@@ -1,4 +1,5 @@
-import type { CommandContext } from "./command.ts";
+import type { LoadProgress } from "../api/types.ts";
+import type { CommandContext, Report } from "./command.ts";
 import type { cacheFlags } from "./flags.ts";
 
 /** What a running command needs of the process it was started in. */
@@ -12,3 +13,15 @@ export interface Job {
   cache: ReturnType<typeof cacheFlags>;
   filters: string | undefined;
 }
+
+const PAUSES = {
+  server: "waiting for the server",
+  connection: "waiting for the connection",
+  other: "waiting for a process that fetches the same",
+} as const;
+
+/** Progress of loading a model, as a line for people. */
+export const reportTo =
+  (report: Report) =>
+  ({ stage, loaded, total, waiting }: LoadProgress): void =>
+    report(waiting ? PAUSES[waiting.for] : stage, loaded, total);

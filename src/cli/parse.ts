@@ -1,11 +1,11 @@
 import { parseArgs } from "node:util";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
-import { type AnyCommand, COMMON_FLAGS } from "./registry.ts";
+import { type AnyCommand, flagsOf } from "./registry.ts";
 
 /** Splits a command line into flags. Throws invalid_argument for anything the command does not know. */
 export function parseFlags(command: AnyCommand, args: readonly string[]): FlagValues {
-  const known = { ...COMMON_FLAGS, ...command.flags };
+  const known = flagsOf(command);
   const options = Object.fromEntries(
     Object.entries(known).map(([name, type]) => [name, { type, multiple: true }] as const),
   );

@@ -1,24 +1,27 @@
-import type { Command, TextCommand } from "./command.ts";
+import type { Command, PlainCommand, TextCommand } from "./command.ts";
 import { bench } from "./commands/bench.ts";
 import { calibrateCommand } from "./commands/calibrate.ts";
 import { evalCommand } from "./commands/eval.ts";
 import { generate } from "./commands/generate.ts";
 import { logits } from "./commands/logits.ts";
+import { models } from "./commands/models.ts";
 import { needle } from "./commands/needle.ts";
 import { ppl } from "./commands/ppl.ts";
 import { tokenize } from "./commands/tokenize.ts";
 
-/** Flags of every command. */
-export const COMMON_FLAGS = {
-  model: "string",
-  json: "boolean",
-  host: "string",
-  verbose: "boolean",
-  help: "boolean",
-} as const;
+/** Flags of every command, and of those that load a model. */
+const PLAIN_FLAGS = { json: "boolean", help: "boolean" } as const;
+const MODEL_FLAGS = { model: "string", host: "string", verbose: "boolean" } as const;
+
+/** All that a command knows. */
+export const flagsOf = (command: AnyCommand): Readonly<Record<string, "string" | "boolean">> => ({
+  ...("answer" in command ? {} : MODEL_FLAGS),
+  ...PLAIN_FLAGS,
+  ...command.flags,
+});
 
 // A command's input is its own affair: `read` makes it and `run` takes it.
-export type AnyCommand = Command<unknown> | TextCommand<unknown>;
+export type AnyCommand = Command<unknown> | TextCommand<unknown> | PlainCommand;
 
 const erase = <Input>(command: Command<Input>): Command<unknown> => ({
   ...command,
@@ -38,6 +41,7 @@ const ENGINE_COMMANDS: readonly Command<unknown>[] = [
 export const COMMANDS: readonly AnyCommand[] = [
   ...ENGINE_COMMANDS,
   { ...tokenize, runText: (input, tokenizer) => tokenize.runText(input as string, tokenizer) },
+  models,
 ];
 
 export const findCommand = (name: string): AnyCommand | undefined =>

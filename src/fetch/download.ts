@@ -1,31 +1,46 @@
 /**
- * A URL into a store, resumable and hashed, readable from the first byte on. What fetches (transfer.ts) is loaded when
- * something must be fetched:
+ * A URL into a store, resumable and hashed, readable from the first byte on. What fetches (fetch-file.ts) is loaded when
+ * something must be asked:
  *
- *   stored and verified -> served from the store, no request
- *   stored in part      -> its bytes are hashed again, the rest is fetched by range
- *   otherwise           -> fetched from the start
+ *   stored, of a known hash or commit -> served from the store, no request
+ *   stored, of no known hash          -> the server is asked whether it has changed; served where it has not, or is silent
+ *   stored in part                    -> its bytes are hashed again, the rest is fetched by range
+ *   otherwise                         -> fetched from the start
  *
  * A file of the hub whose hash the caller does not know is held to what the hub itself states of it, and all of
  * it comes from one commit, whatever becomes of the branch meanwhile. A broken connection is taken up again a few
  * times; then, and on abort, the bytes so far stay in the store. A hash that is not the expected one removes them.
  */
-import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
+import { loadLater, throwIfAborted, type WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import { fileNameOf, type HttpOptions, hubFileOf, hubUrl } from "./http.ts";
+import { fileNameOf, hubFileOf } from "./addresses.ts";
+import type { HttpOptions, Waiting } from "./http.ts";
 import type { AskHub } from "./hub-statement.ts";
 import { sha256Of } from "./sha256.ts";
-import type { ModelStore, StoredModel } from "./store/model-store.ts";
+import type { ModelStore, StoredFile, StoredSource } from "./store/model-store.ts";
+
+export type OnFetchProgress = (
+  stage: "download" | "verify",
+  loaded: number,
+  /** 0 where the server does not tell. */
+  total: number,
+  /** What a pause is for, as one begins. */
+  waiting?: Waiting,
+) => void;
 
 export interface DownloadOptions extends HttpOptions {
   readonly store: ModelStore;
+  /** What the caller asked for, to list and remove it by. Default: the URL. */
+  readonly model?: string;
   /** Lower-case hex; a download that differs is refused and removed. */
   readonly sha256?: string;
   /** Known size; a file of another size is refused before it is fetched. */
   readonly bytes?: number;
   /** Says what files of the hub must be. Default: the hub's API. */
   readonly hub?: AskHub;
-  readonly onProgress?: (stage: "download" | "verify", loaded: number, total: number) => void;
+  /** So long the same file may be fetched elsewhere without progress before it is fetched here too. Default 2 min. */
+  readonly patienceMs?: number;
+  readonly onProgress?: OnFetchProgress;
   readonly signal?: AbortSignal;
 }
 
@@ -36,51 +51,127 @@ export interface Download {
   readonly checked: boolean;
   /** A read waits until its bytes have arrived. */
   readonly source: ByteSource;
+  /** What the user should know of where the bytes are, or are from. */
+  readonly notices: readonly string[];
   /**
    * Settles when all bytes are stored and hashed: `network`, `bad_model_file` (hash), `aborted`,
    * `out_of_memory` (storage full). Await it before trusting what `source` gave.
    */
   readonly done: Promise<{ sha256: string }>;
+  /** Stops what is still under way, keeping what came, and gives up the file. */
+  close(): Promise<void>;
+  /**
+   * Says how loading ended, after `close` or a whole download: what is no model (`bad_model_file`) does not stay in the
+   * store, and what was replaced goes.
+   */
+  settle(error?: WinnowError): Promise<void>;
 }
 
 /** The name a download has in a store: by content where that is known, else by URL. */
 export const storeKey = async (url: string, sha256?: string): Promise<string> =>
   sha256 === undefined ? `url-${(await sha256Of(url)).slice(0, 40)}` : `sha256-${sha256}`;
 
+/** A file by URL has two places: a new version of it is whole before the old one goes. */
+export const placesOf = (key: string): readonly string[] =>
+  key.startsWith("url-") ? [key, `${key}-b`] : [key];
+
+/** A file in the store, and under which of its places. */
+export interface Kept {
+  readonly key: string;
+  readonly record: StoredFile;
+}
+
+/** What the store has of a file: the newest that is whole, and one that is not. */
+export async function findKept(
+  store: ModelStore,
+  key: string,
+): Promise<{ whole?: Kept; part?: Kept }> {
+  const found: Kept[] = [];
+  for (const place of placesOf(key)) {
+    const record = await store.find(place);
+    if (record) found.push({ key: place, record });
+  }
+  const [whole] = found
+    .filter(({ record }) => record.verified && record.sha256 !== undefined)
+    .sort((a, b) => (b.record.storedAt ?? 0) - (a.record.storedAt ?? 0));
+  const part = found.find(({ record }) => !record.verified);
+  return { ...(whole ? { whole } : {}), ...(part ? { part } : {}) };
+}
+
+/** True where the bytes under a key are known to be the right ones for good. */
+export const isPinned = (key: string, { commit }: StoredFile): boolean =>
+  key.startsWith("sha256-") || commit !== undefined;
+
 /**
- * Resolves as soon as the server has answered, so the size is known.
+ * Resolves as soon as the size is known: mostly when the server has answered.
  * @throws WinnowError `model_not_found`, `network`, `bad_model_file` (wrong size), `aborted`.
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   throwIfAborted(options.signal);
-  const { store } = options;
   const key = await storeKey(url, options.sha256);
-  const stored = await store.find(key);
-  const expected = await expectedOf(url, stored, options);
-  const { sha256 } = expected;
-  const checked = sha256 !== undefined || expected.commit !== undefined;
-  const said = { checked, ...(sha256 === undefined ? {} : { sha256 }) };
-  const complete = stored?.verified === true && stored.sha256 !== undefined;
-  const same = complete && (sha256 ?? stored.sha256) === stored.sha256;
-  if (complete && same) {
-    const source = await store.source(key, fileNameOf(url)).catch(() => undefined);
-    // A file that lost bytes behind our back is fetched again.
-    if (source?.size === stored.size) {
-      options.onProgress?.("download", stored.size, stored.size);
-      return { ...said, source, done: Promise.resolve({ sha256: stored.sha256! }) };
-    }
+  const { whole } = await findKept(options.store, key);
+  if (whole && isPinned(key, whole.record)) {
+    const served = await serve(url, whole, options);
+    if (served) return served;
   }
-  const { startTransfer } = await loadLater("downloads", () => import("./transfer.ts"));
-  // Another file that is complete is no beginning of this one.
-  const held = complete && !same ? undefined : stored;
+  const unasked = whole && !hubFileOf(url) ? whole : undefined;
+  let fetching: typeof import("./fetch-file.ts");
   try {
-    return { ...said, ...(await startTransfer(key, held, { ...options, ...expected })) };
+    fetching = await loadLater("downloads", () => import("./fetch-file.ts"));
   } catch (error) {
-    const gone = error instanceof WinnowError && error.code === "model_not_found";
-    if (!gone || stored?.commit === undefined) throw error;
-    // The commit that its beginning came from is no longer there.
-    await store.remove(key);
-    return download(url, options);
+    const served =
+      unasked && (await serve(url, unasked, options, [notAsked(url, "no connection")]));
+    if (served) return served;
+    throw error;
+  }
+  return fetching.fetchFile(url, key, options);
+}
+
+export const notAsked = (url: string, problem: string): string =>
+  `${fileNameOf(url)}: whether it has changed could not be asked (${problem}); the stored copy is used`;
+
+/** A whole file of the store; undefined where it has lost bytes behind our back, and is fetched again. */
+export async function serve(
+  url: string,
+  { key, record }: Kept,
+  { store, onProgress }: DownloadOptions,
+  notices: readonly string[] = [],
+): Promise<Download | undefined> {
+  const { sha256, size } = record;
+  const source: StoredSource | undefined = await store
+    .source(key, fileNameOf(url))
+    .catch(() => undefined);
+  if (source?.size !== size || sha256 === undefined) {
+    await source?.close?.();
+    return undefined;
+  }
+  onProgress?.("download", size, size);
+  const pinned = isPinned(key, record);
+  return {
+    checked: pinned,
+    ...(pinned ? { sha256 } : {}),
+    source,
+    notices,
+    done: Promise.resolve({ sha256 }),
+    close: async () => source.close?.(),
+    settle: (error) => settle(store, key, error),
+  };
+}
+
+/** @see Download.settle */
+export async function settle(
+  store: ModelStore,
+  key: string,
+  error: WinnowError | undefined,
+): Promise<void> {
+  // Storage that refuses this leaves a copy too many, or no date: nothing that would stop a model from being used.
+  const ignored = () => undefined;
+  if (error?.code === "bad_model_file") await store.remove(key).catch(ignored);
+  if (error !== undefined) return;
+  void store.touch(key).catch(ignored);
+  for (const other of placesOf(key.replace(/-b$/, ""))) {
+    const replaced = other !== key && (await store.find(other))?.verified;
+    if (replaced) await store.remove(other).catch(ignored);
   }
 }
 
@@ -102,32 +193,4 @@ export function askHub(options: HttpOptions): AskHub {
     );
     return (await asking)(file, signal);
   };
-}
-
-async function expectedOf(
-  url: string,
-  stored: StoredModel | undefined,
-  options: DownloadOptions,
-): Promise<Expected> {
-  const { sha256, bytes, signal, hub = askHub(options) } = options;
-  const given = {
-    url,
-    ...(sha256 === undefined ? {} : { sha256 }),
-    ...(bytes === undefined ? {} : { bytes }),
-  };
-  const file = sha256 === undefined ? hubFileOf(url) : undefined;
-  if (file === undefined) return given;
-  const { commit } = stored ?? {};
-  if (stored && commit !== undefined) {
-    const { size, sha256 } = stored;
-    return {
-      url: hubUrl({ ...file, revision: commit }),
-      bytes: size,
-      commit,
-      ...(sha256 && { sha256 }),
-    };
-  }
-  const stated = await hub(file, signal);
-  throwIfAborted(signal);
-  return stated ? { ...stated, url: hubUrl({ ...file, revision: stated.commit }) } : given;
 }

@@ -1,16 +1,9 @@
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import {
-  fileNameOf,
-  type HttpOptions,
-  ifRangeHeader,
-  networkError,
-  parseContentRange,
-  readBody,
-  request,
-  withRetries,
-} from "./http.ts";
+import { fileNameOf } from "./addresses.ts";
+import { giveUp, type HttpOptions, networkError, readBody, request, withRetries } from "./http.ts";
+import { ifRangeHeader, rangeOf } from "./validators.ts";
 
 /** No browser buffer is larger; a server without ranges cannot serve more in one response. */
 const MAX_WHOLE_BYTES = 2 ** 31;
@@ -53,22 +46,22 @@ export class HttpSource implements ByteSource {
       const response = await request(url, { Range: "bytes=0-0" }, options, signal);
       const etag = response.headers.get("etag") ?? undefined;
       if (response.status === 206) {
-        const range = parseContentRange(response.headers.get("content-range"));
-        await response.body?.cancel().catch(() => undefined);
-        if (range === undefined)
+        const total = rangeOf(url, response)?.total;
+        giveUp(response);
+        if (total === undefined)
           throw networkError(url, "the server does not tell the file's size");
-        return new HttpSource(url, range.total, etag, options);
+        return new HttpSource(url, total, etag, options);
       }
       if (response.status === 416) return new HttpSource(url, 0, etag, options);
       const length = Number(response.headers.get("content-length") ?? 0);
       if (length > MAX_WHOLE_BYTES) {
-        await response.body?.cancel().catch(() => undefined);
+        giveUp(response);
         throw new WinnowError("network", `${url}: the server does not serve byte ranges`, {
           hint: "Serve the file from a server that supports Range requests.",
           details: { url, final: true },
         });
       }
-      const whole = await readBody(url, response, signal);
+      const whole = await readBody(url, response, options, signal);
       return new HttpSource(url, whole.length, etag, options, whole);
     });
   }
@@ -81,20 +74,20 @@ export class HttpSource implements ByteSource {
     return withRetries(this.#options, signal, async () => {
       const headers = {
         Range: `bytes=${offset}-${offset + length - 1}`,
-        ...ifRangeHeader(this.url, this.etag),
+        ...ifRangeHeader(this.url, this.etag === undefined ? {} : { etag: this.etag }),
       };
       const response = await request(this.url, headers, this.#options, signal);
-      const range = parseContentRange(response.headers.get("content-range"));
+      const range = rangeOf(this.url, response);
       const etag = response.headers.get("etag") ?? undefined;
       const same = etag === this.etag && range?.total === this.size && range.start === offset;
       if (response.status !== 206 || !same) {
-        await response.body?.cancel().catch(() => undefined);
+        giveUp(response);
         throw new WinnowError("network", `${this.url}: the file changed while it was read`, {
           hint: "Load the model again.",
           details: { url: this.url, final: true },
         });
       }
-      const bytes = await readBody(this.url, response, signal);
+      const bytes = await readBody(this.url, response, this.#options, signal);
       if (bytes.length !== length)
         throw networkError(this.url, `${bytes.length} bytes came where ${length} were asked for`);
       return bytes;

@@ -1,14 +1,22 @@
-/** Shared by the ranged source and the downloader: URLs, requests with retries, Content-Range. */
+/** Shared by all that fetches: requests with retries, and bodies as they come. */
 import { throwIfAborted, WinnowError } from "../errors.ts";
+import { delay } from "./delay.ts";
 
-export interface HubFile {
-  readonly repo: string;
-  readonly file: string;
-  readonly revision?: string;
+const DEFAULT_RETRIES = 4;
+const DEFAULT_BACKOFF_MS = 500;
+const DEFAULT_SILENCE_MS = 30_000;
+/** A server may ask for a longer pause than anybody would wait for. */
+const LONGEST_PAUSE_MS = 60_000;
+
+/** What a pause of a download is for, and how long it lasts where that is known. */
+export interface Waiting {
+  /**
+   * "server": it asked to come back later. "connection": it broke or fell silent, and is tried again. "other": another
+   * tab, engine or process fetches the same file.
+   */
+  readonly for: "server" | "connection" | "other";
+  readonly seconds?: number;
 }
-
-export const DEFAULT_RETRIES = 4;
-export const DEFAULT_BACKOFF_MS = 500;
 
 export interface HttpOptions {
   /** Default: the global `fetch`. */
@@ -17,55 +25,27 @@ export interface HttpOptions {
   readonly retries?: number;
   /** Wait before the first retry, doubled for each further one. Default 500 ms. */
   readonly backoffMs?: number;
+  /** For so long a server may send nothing, before its answer or within it; then it is asked again. Default 30 s. */
+  readonly silenceMs?: number;
+  readonly cache?: RequestCache;
+  /** Is told of every pause as it begins. */
+  readonly onWait?: (waiting: Waiting) => void;
 }
 
-/** The address of a file in a Hugging Face repository. */
-export function hubUrl({ repo, file, revision = "main" }: HubFile): string {
-  const encode = (path: string) => path.split("/").map(encodeURIComponent).join("/");
-  return `https://huggingface.co/${encode(repo)}/resolve/${encodeURIComponent(revision)}/${encode(file)}`;
-}
-
-const HUB_FILE = /^https:\/\/huggingface\.co\/([^/?#]+\/[^/?#]+)\/resolve\/([^/?#]+)\/([^?#]+)/;
-
-/** The file that an address of the hub names; the inverse of `hubUrl`. */
-export function hubFileOf(url: string): Required<HubFile> | undefined {
-  const match = HUB_FILE.exec(url);
-  if (match === null) return undefined;
-  try {
-    const [repo, revision, file] = match.slice(1).map(decodeURIComponent);
-    return { repo: repo!, revision: revision!, file: file! };
-  } catch {
-    return undefined;
-  }
-}
-
-/** The last part of a URL's path, for messages and names. */
-export function fileNameOf(url: string): string {
-  const path = url.split(/[?#]/, 1)[0] as string;
-  return path.slice(path.lastIndexOf("/") + 1) || url;
-}
-
-export function networkError(url: string, problem: string, cause?: unknown): WinnowError {
-  return new WinnowError("network", `${url}: ${problem}`, {
-    hint: "Check the connection and try again; what has arrived is kept.",
-    details: { url },
+/** A failure that another attempt may cure, unless `details.final` is true. */
+export function networkError(
+  url: string,
+  problem: string,
+  {
+    hint = "Check the connection and try again; what has arrived is kept.",
+    details = {},
     cause,
-  });
-}
-
-/** Waits, or throws `aborted` as soon as the signal fires. */
-export function delay(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(new WinnowError("aborted", "the operation was aborted", { cause: signal?.reason }));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    if (signal?.aborted) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
+  }: { hint?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+): WinnowError {
+  return new WinnowError("network", `${url}: ${problem}`, {
+    hint,
+    details: { url, ...details },
+    cause,
   });
 }
 
@@ -73,26 +53,62 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
 const isTransient = (status: number): boolean =>
   status === 408 || status === 425 || status === 429 || status >= 500;
 
+/** Counts attempts that fail one behind the other, and waits between them. */
+export class Retries {
+  readonly #options: HttpOptions;
+  readonly #signal: AbortSignal | undefined;
+  #failures = 0;
+
+  constructor(options: HttpOptions, signal?: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** Something came: what failed before no longer counts. */
+  reset(): void {
+    this.#failures = 0;
+  }
+
+  /** Waits before another attempt; throws `error` where another is futile or one too many. */
+  async pause(error: unknown): Promise<void> {
+    const { retries = DEFAULT_RETRIES, backoffMs = DEFAULT_BACKOFF_MS, onWait } = this.#options;
+    const transient =
+      error instanceof WinnowError && error.code === "network" && error.details.final !== true;
+    if (!transient || this.#failures >= retries) throw error;
+    const backoff = backoffMs * 2 ** this.#failures++;
+    const { retryAfterMs } = error.details;
+    const told = typeof retryAfterMs === "number";
+    const ms = told ? Math.max(backoff, Math.min(retryAfterMs, LONGEST_PAUSE_MS)) : backoff;
+    onWait?.({ for: told ? "server" : "connection", seconds: ms / 1000 });
+    await delay(ms, this.#signal);
+  }
+}
+
 /**
- * `attempt` again after `network` errors, with growing waits. Any other error, and the last
- * `network` error, is thrown as it is.
+ * `attempt` again after `network` errors, with growing waits, or those that the server asks for. Any other error, and
+ * the last `network` error, is thrown as it is.
  */
 export async function withRetries<T>(
   options: HttpOptions,
   signal: AbortSignal | undefined,
   attempt: () => Promise<T>,
 ): Promise<T> {
-  const { retries = DEFAULT_RETRIES, backoffMs = DEFAULT_BACKOFF_MS } = options;
-  for (let failures = 0; ; failures++) {
+  const retries = new Retries(options, signal);
+  for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      const transient =
-        error instanceof WinnowError && error.code === "network" && error.details.final !== true;
-      if (!transient || failures >= retries) throw error;
-      await delay(backoffMs * 2 ** failures, signal);
+      await retries.pause(error);
     }
   }
+}
+
+/** Milliseconds from a Retry-After header, in seconds or as a date; undefined where it is neither. */
+function retryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  if (/^\s*\d+\s*$/.test(header)) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /**
@@ -106,59 +122,118 @@ export async function request(
   signal?: AbortSignal,
 ): Promise<Response> {
   throwIfAborted(signal);
-  const send = options.fetch ?? globalThis.fetch;
+  const { fetch: send = globalThis.fetch, cache } = options;
+  const late = new AbortController();
   let response: Response;
   try {
-    response = await send(url, { headers, ...(signal === undefined ? {} : { signal }) });
+    const answer = send(url, {
+      headers,
+      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
+      ...(cache === undefined ? {} : { cache }),
+    });
+    response = await withinSilence(url, answer, options, signal);
   } catch (cause) {
     throwIfAborted(signal);
-    throw networkError(url, (cause as Error).message, cause);
+    late.abort();
+    if (cause instanceof WinnowError) throw cause;
+    throw networkError(url, (cause as Error).message, { cause });
   }
   if (response.ok || response.status === 416) return response;
-  await response.body?.cancel().catch(() => undefined);
+  giveUp(response);
   const status = `the server answered ${response.status} ${response.statusText}`.trim();
   if ([401, 403, 404, 410].includes(response.status))
     throw new WinnowError("model_not_found", `${url}: ${status}`, {
       hint: "Check the address; private and gated files cannot be fetched.",
       details: { url, status: response.status },
     });
+  const retryAfterMs = retryAfter(response.headers.get("retry-after"));
   throw new WinnowError("network", `${url}: ${status}`, {
     hint: "Try again later; what has arrived is kept.",
-    details: { url, status: response.status, final: !isTransient(response.status) },
+    details: {
+      url,
+      status: response.status,
+      final: !isTransient(response.status),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    },
   });
 }
 
-/**
- * If-Range makes a changed file come whole instead of in part. Only same-origin, or outside a page:
- * elsewhere it would cost a CORS preflight, which file hosts tend to refuse, so callers also compare
- * the ETag of what comes. Weak validators are not allowed in it.
- */
-export function ifRangeHeader(url: string, etag: string | undefined): Record<string, string> {
-  if (etag === undefined || !etag.startsWith('"')) return {};
-  const origin = globalThis.location?.origin;
-  if (origin !== undefined && new URL(url, globalThis.location.href).origin !== origin) return {};
-  return { "If-Range": etag };
+/** Closes the connection of an answer that nobody reads. */
+export const giveUp = (response: Response): void => {
+  response.body?.cancel().catch(() => undefined);
+};
+
+/** Throws `network` where `work` takes longer than a server may be silent, and `aborted` with the signal. */
+function withinSilence<T>(
+  url: string,
+  work: Promise<T>,
+  { silenceMs = DEFAULT_SILENCE_MS }: HttpOptions,
+  signal?: AbortSignal,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      try {
+        throwIfAborted(signal);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const timer = setTimeout(
+      () => reject(networkError(url, `the server sent nothing for ${silenceMs / 1000} s`)),
+      silenceMs,
+    );
+    signal?.addEventListener("abort", stop, { once: true });
+    const over = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    };
+    work.then(resolve, reject).finally(over);
+  });
+}
+
+/** The pieces of a body as they come. Throws `network` where it breaks off or falls silent, and `aborted`. */
+export async function* bodyOf(
+  url: string,
+  body: ReadableStream<Uint8Array> | null,
+  options: HttpOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const reader = body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      throwIfAborted(signal);
+      const reading = reader.read().catch((cause: unknown) => {
+        throwIfAborted(signal);
+        throw networkError(url, "the connection broke", { cause });
+      });
+      const { value, done } = await withinSilence(url, reading, options, signal);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
 }
 
 /** Servers of single-page apps answer any path with their page. */
 export const isWebPage = (response: Response): boolean =>
   /^\s*(text\/html|application\/xhtml\+xml)/i.test(response.headers.get("content-type") ?? "");
 
-/** A body that breaks off is a network failure too. */
-export async function readBody(url: string, response: Response, signal?: AbortSignal) {
-  try {
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    throwIfAborted(signal);
-    throw networkError(url, "the connection broke", cause);
+/** A whole body in memory: small files. Throws as `bodyOf`. */
+export async function readBody(
+  url: string,
+  response: Response,
+  options: HttpOptions,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of bodyOf(url, response.body, options, signal)) pieces.push(piece);
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
   }
-}
-
-/** `bytes 0-99/1234` -> { start: 0, total: 1234 }; undefined for anything else. */
-export function parseContentRange(
-  header: string | null,
-): { start: number; total: number } | undefined {
-  const match = /^bytes (\d+)-\d+\/(\d+)$/.exec(header ?? "");
-  if (match === null) return undefined;
-  return { start: Number(match[1]), total: Number(match[2]) };
+  return bytes;
 }

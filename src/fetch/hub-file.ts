@@ -1,5 +1,5 @@
+import { type HubFile, hubUrl } from "./addresses.ts";
 import { type DownloadOptions, download } from "./download.ts";
-import { type HubFile, hubUrl } from "./http.ts";
 import { openModelStore } from "./store/opfs-store.ts";
 
 /**
@@ -8,10 +8,16 @@ import { openModelStore } from "./store/opfs-store.ts";
  */
 export async function fetchHubFile(
   file: HubFile,
-  options: Partial<Pick<DownloadOptions, "store" | "fetch" | "signal">> = {},
+  options: Partial<Pick<DownloadOptions, "store" | "fetch" | "signal" | "model">> = {},
 ): Promise<Uint8Array> {
   const store = options.store ?? (await openModelStore());
-  const { source, done } = await download(hubUrl(file), { ...options, store });
-  await done;
-  return source.read(0, source.size, options.signal);
+  const { source, done, close, settle } = await download(hubUrl(file), { ...options, store });
+  try {
+    await done;
+    const bytes = await source.read(0, source.size, options.signal);
+    await settle();
+    return bytes;
+  } finally {
+    await close();
+  }
 }

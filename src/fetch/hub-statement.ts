@@ -1,4 +1,6 @@
-import { delay, type HttpOptions, type HubFile, networkError, readBody, request } from "./http.ts";
+import type { HubFile } from "./addresses.ts";
+import { delay } from "./delay.ts";
+import { type HttpOptions, networkError, readBody, request } from "./http.ts";
 
 /** What the hub says of one file at one commit of its repository. */
 export interface HubStatement {
@@ -56,11 +58,11 @@ async function fetchJson(
   options: HttpOptions,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  const bytes = await readBody(url, await request(url, {}, options, signal), signal);
+  const bytes = await readBody(url, await request(url, {}, options, signal), options, signal);
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw networkError(url, "the answer is not JSON", cause);
+    throw networkError(url, "the answer is not JSON", { cause });
   }
 }
 

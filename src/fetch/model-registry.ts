@@ -1,6 +1,6 @@
 import models from "../../public/models.json" with { type: "json" };
 import { WinnowError } from "../errors.ts";
-import type { HubFile } from "./http.ts";
+import type { HubFile } from "./addresses.ts";
 
 /** A model that is known by name: one entry of public/models.json. */
 export interface ModelEntry {

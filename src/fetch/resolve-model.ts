@@ -2,11 +2,12 @@ import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../error
 import { BlobSource, isBlob } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { isParted } from "../formats/part-names.ts";
+import { type HubFile, hubFileOf, hubUrl } from "./addresses.ts";
 import { type Download, download } from "./download.ts";
-import { type HttpOptions, type HubFile, hubFileOf, hubUrl } from "./http.ts";
-import { findModel, type ModelEntry } from "./model-registry.ts";
+import type { HttpOptions, Waiting } from "./http.ts";
+import { findModel, MODELS, type ModelEntry } from "./model-registry.ts";
 import type { sha256OfSource } from "./sha256-stream.ts";
-import type { ModelStore } from "./store/model-store.ts";
+import { type ModelStore, memoryStore } from "./store/model-store.ts";
 import { openModelStore } from "./store/opfs-store.ts";
 
 /** The public API's source: a name in models.json, a URL, a File or Blob or several, or a hub file. */
@@ -22,7 +23,9 @@ export interface ResolveOptions extends HttpOptions {
   readonly onProgress?: (
     stage: "resolve" | "download" | "verify",
     loaded: number,
+    /** 0 where the server does not tell. */
     total: number,
+    waiting?: Waiting,
   ) => void;
   readonly signal?: AbortSignal;
 }
@@ -43,6 +46,13 @@ export interface ResolvedModel {
    * shows only here.
    */
   verified(): Promise<{ sha256: string }>;
+  /** Stops a download that is under way, keeping what came, and gives up what is open. */
+  close?(): Promise<void>;
+  /**
+   * Says how loading ended: a file that is no model (`bad_model_file`) does not stay in the store. After an error,
+   * `close` first.
+   */
+  settle?(error?: WinnowError): Promise<void>;
 }
 
 /**
@@ -74,11 +84,23 @@ export async function resolveModel(
   return fromUrls([...local, hubUrl(entry.url)], entry.name, entry, options);
 }
 
+/** The registered model that came as a file or from another address, if it is one: its bytes tell. */
+export async function registeredAs({
+  source,
+  verified,
+}: Pick<ResolvedModel, "source" | "verified">): Promise<ModelEntry | undefined> {
+  const candidate = MODELS.find(
+    ({ bytes, sha256 }) => sha256 !== undefined && bytes === source.size,
+  );
+  if (!candidate) return undefined;
+  return (await verified()).sha256 === candidate.sha256 ? candidate : undefined;
+}
+
 /** Most models are one file: what reads the others comes when it is needed. */
 const severalFiles = () => loadLater("models of several files", () => import("./resolve-parts.ts"));
 
 /** Anything with a slash or ending in .gguf is an address; names have neither. */
-const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
+export const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
 
 const isList = (model: ModelSource): model is readonly Blob[] => Array.isArray(model);
 
@@ -87,19 +109,21 @@ function checkFiles(files: readonly unknown[]): readonly Blob[] {
   throw invalidArgument("model", "a list must hold Files or Blobs, one at least");
 }
 
-const baseOf = (options: ResolveOptions): string | undefined =>
-  options.baseUrl ?? globalThis.document?.baseURI ?? globalThis.location?.origin;
+/** The page; in a worker that was not told of one, its origin, where it has one (one of Deno has none: "null"). */
+function baseOf({ baseUrl }: ResolveOptions): string | undefined {
+  const base = baseUrl ?? globalThis.document?.baseURI ?? globalThis.location?.origin;
+  return base !== undefined && URL.canParse("model.gguf", base) ? base : undefined;
+}
 
-function absolute(address: string, options: ResolveOptions): string {
-  try {
-    return new URL(address, baseOf(options)).href;
-  } catch (cause) {
-    throw new WinnowError("invalid_argument", `model: "${address}" is not a valid address`, {
-      hint: "Give an absolute URL.",
-      details: { field: "model" },
-      cause,
-    });
-  }
+/** An absolute address needs no base. */
+export function absolute(address: string, options: ResolveOptions): string {
+  if (URL.canParse(address)) return new URL(address).href;
+  const base = baseOf(options);
+  if (base !== undefined && URL.canParse(address, base)) return new URL(address, base).href;
+  throw new WinnowError("invalid_argument", `model: "${address}" is not a valid address`, {
+    hint: base === undefined ? "There is no page here: give an absolute URL." : "Give a valid URL.",
+    details: { field: "model" },
+  });
 }
 
 async function fromBlob(blob: Blob, options: ResolveOptions): Promise<ResolvedModel> {
@@ -122,10 +146,13 @@ const hashOf: typeof sha256OfSource = async (...of) =>
   (await loadLater("hashes", () => import("./sha256-stream.ts"))).sha256OfSource(...of);
 
 /** Says that a model's bytes were taken as they came. */
-export const unchecked = (name: string, url: string): string =>
+const unchecked = (name: string, url: string): string =>
   hubFileOf(url)
     ? `${name}: huggingface.co could not be asked what the file must be, so its bytes were not checked`
     : `${name}: no hash of the file is known, so what ${new URL(url).host} sent was not checked`;
+
+/** What lives no longer than the page has no place in a store that does. */
+const isLasting = (url: string): boolean => !/^(blob|data):/i.test(url);
 
 /** The first address that has the model; the last one's error if none has. */
 async function fromUrls(
@@ -134,38 +161,36 @@ async function fromUrls(
   entry: ModelEntry | undefined,
   options: ResolveOptions,
 ): Promise<ResolvedModel> {
-  const store = options.store ?? (await openModelStore());
+  const kept = options.store ?? (await openModelStore());
   const sha256 = entry?.sha256;
   const known = entry === undefined || sha256 === undefined ? {} : { sha256, bytes: entry.bytes };
-  const common = (url: string, checked: boolean) => ({
-    ...(entry === undefined ? {} : { entry }),
-    // Nobody but the user could say what should lie at an address that the user named.
-    ...(checked || (entry === undefined && !hubFileOf(url))
-      ? {}
-      : { notices: [unchecked(name, url)] }),
-  });
   for (const [i, url] of urls.entries()) {
-    if (isParted(url)) {
-      const { partsFromUrl } = await severalFiles();
-      const { checked, ...parted } = await partsFromUrl(url, { ...options, store });
-      return { ...parted, name, ...common(url, checked) };
-    }
-    let started: Download;
+    const store = isLasting(url) ? kept : await memoryStore();
+    const shared = { ...options, store, model: entry?.name ?? url };
+    let started: Omit<ResolvedModel, "name"> & { checked: boolean };
     try {
-      started = await download(url, { ...options, ...known, store });
+      started = isParted(url)
+        ? await (await severalFiles()).partsFromUrl(url, shared)
+        : fromDownload(await download(url, { ...shared, ...known }));
     } catch (thrown) {
       const error = asWinnowError(thrown);
       if (error.code === "aborted" || i === urls.length - 1) throw error;
       continue;
     }
-    const { source, done, checked, sha256 } = started;
+    const { checked, notices = [], ...model } = started;
+    // Nobody but the user could say what should lie at an address that the user named.
+    const doubted = !checked && (entry !== undefined || hubFileOf(url));
+    const all = doubted ? [...notices, unchecked(name, url)] : notices;
     return {
-      source,
+      ...model,
       name,
-      ...common(url, checked),
-      ...(sha256 === undefined ? {} : { sha256 }),
-      verified: () => done,
+      ...(entry === undefined ? {} : { entry }),
+      ...(all.length === 0 ? {} : { notices: all }),
     };
   }
   throw new WinnowError("internal", "no address to load the model from");
+}
+
+function fromDownload({ done, ...model }: Download) {
+  return { ...model, verified: () => done };
 }

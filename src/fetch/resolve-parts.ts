@@ -1,12 +1,12 @@
 /** Models of several files, which most are not: a GGUF in parts, or a safetensors checkpoint with its JSON files. */
-import { WinnowError } from "../errors.ts";
+import { asWinnowError, WinnowError } from "../errors.ts";
 import { BlobSource } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { JoinedSource, orderParts } from "../formats/gguf-split.ts";
 import { isSafetensors, partNames } from "../formats/part-names.ts";
 import { type SafetensorsFiles, SafetensorsModel } from "../formats/safetensors-model.ts";
+import { fileNameOf } from "./addresses.ts";
 import { askHub, type Download, type DownloadOptions, download } from "./download.ts";
-import { fileNameOf } from "./http.ts";
 import { sha256Of } from "./sha256.ts";
 import { sha256OfSource } from "./sha256-stream.ts";
 
@@ -15,8 +15,13 @@ export interface PartedModel {
   readonly name: string;
   /** False where nothing says what the bytes of some part must be. */
   readonly checked: boolean;
+  /** Of all parts. */
+  readonly notices?: readonly string[];
   /** The hash of all parts' hashes, one a line in their order. */
   verified(): Promise<{ sha256: string }>;
+  /** As of ResolvedModel; what an error names is the part that does not stay. */
+  close?(): Promise<void>;
+  settle?(error?: WinnowError): Promise<void>;
 }
 
 const INDEX = "model.safetensors.index.json";
@@ -33,10 +38,11 @@ export async function partsFromUrl(url: string, options: DownloadOptions): Promi
   const fetcher = new PartFetcher(options);
   try {
     return isSafetensors(url) ? await checkpointFrom(url, fetcher) : await ggufFrom(url, fetcher);
-  } catch (error) {
+  } catch (thrown) {
     // What the other parts have so far is kept by their own downloads.
-    fetcher.stop();
-    throw error;
+    await fetcher.close();
+    await fetcher.settle(asWinnowError(thrown));
+    throw thrown;
   }
 }
 
@@ -176,6 +182,7 @@ class PartFetcher {
   /** In the order of the parts, not of the answers. */
   readonly #downloads: Promise<Download>[] = [];
   #checked = true;
+  readonly #notices: string[] = [];
   readonly #progress = new Map<string, { loaded: number; total: number }>();
 
   constructor(options: DownloadOptions) {
@@ -190,14 +197,14 @@ class PartFetcher {
     const starting = download(url, {
       ...shared,
       signal: this.#abort.signal,
-      onProgress: (stage, loaded, total) => {
+      onProgress: (stage, loaded, total, waiting) => {
         this.#progress.set(url, { loaded, total });
         let [allLoaded, all] = [0, 0];
         for (const one of this.#progress.values()) {
           allLoaded += one.loaded;
           all += one.total;
         }
-        this.#options.onProgress?.(stage, allLoaded, all);
+        this.#options.onProgress?.(stage, allLoaded, all, waiting);
       },
     });
     this.#downloads.push(starting);
@@ -209,12 +216,39 @@ class PartFetcher {
     // A part that breaks off is reported by done().
     started.done.catch(() => {});
     this.#checked &&= started.checked;
+    this.#notices.push(...started.notices);
     return started.source;
   }
 
   /** The parts that were fetched, as one model. */
   model(source: ByteSource, name: string): PartedModel {
-    return { source, name, checked: this.#checked, verified: () => this.#done() };
+    return {
+      source,
+      name,
+      checked: this.#checked,
+      notices: this.#notices,
+      verified: () => this.#done(),
+      close: () => this.close(),
+      settle: (error) => this.settle(error),
+    };
+  }
+
+  /** Stops what is under way. */
+  async close(): Promise<void> {
+    this.stop();
+    await Promise.all((await this.#started()).map((download) => download.close()));
+  }
+
+  async settle(error?: WinnowError): Promise<void> {
+    const part = error?.details.part ?? error?.details.file;
+    for (const download of await this.#started())
+      if (error === undefined || part === undefined || part === download.source.name)
+        await download.settle(error);
+  }
+
+  async #started(): Promise<Download[]> {
+    const settled = await Promise.allSettled(this.#downloads);
+    return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   }
 
   async #done(): Promise<{ sha256: string }> {

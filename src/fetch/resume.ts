@@ -1,64 +1,154 @@
 import { WinnowError } from "../errors.ts";
-import { type HttpOptions, ifRangeHeader, isWebPage, parseContentRange, request } from "./http.ts";
+import { giveUp, type HttpOptions, isWebPage, networkError, request } from "./http.ts";
+import {
+  contradiction,
+  ifRangeHeader,
+  plainLength,
+  rangeOf,
+  sameVersion,
+  type Validators,
+  validatorsOf,
+} from "./validators.ts";
 
-/** A response that carries the file's bytes from `start` to its end. */
+/** A response that carries the file's bytes from `start` on. */
 export interface Answer {
   readonly body: ReadableStream<Uint8Array> | null;
   readonly start: number;
-  /** Bytes of the whole file, where the server says. */
+  /** Where its bytes end, if that is said: some servers answer a range in pieces. */
+  readonly end: number | undefined;
+  /** Bytes of the whole file, where something tells for certain. */
   readonly size: number | undefined;
-  readonly etag: string | undefined;
+  readonly validators: Validators;
 }
 
-const headerNumber = (response: Response, name: string): number | undefined => {
-  const text = response.headers.get(name);
-  return text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
-};
+export interface AskOptions extends HttpOptions {
+  /** Of the part that is held. */
+  readonly validators?: Validators;
+  /** The bytes at this address are what they were, whatever the server says: a hash is known, or a commit. */
+  readonly pinned?: boolean;
+  /** Known size of the file. */
+  readonly bytes?: number;
+  readonly signal?: AbortSignal;
+}
 
 /**
- * Asks for the bytes from `start` on. A server that ignores ranges, or whose file is no longer the
- * one `etag` names, gives the whole file: then the answer starts at 0.
+ * Asks for the bytes from `start` on. Where they are not to be had, or not known to be of the same version, the whole
+ * file comes: then the answer starts at 0.
  * @throws WinnowError `model_not_found` (also for a web page where a model should be), `network`.
  */
 export async function requestFrom(
   url: string,
   start: number,
-  options: HttpOptions & { readonly etag?: string | undefined; readonly signal?: AbortSignal },
+  options: AskOptions,
 ): Promise<Answer> {
-  const { etag: known, signal } = options;
-  const headers: Record<string, string> =
-    start > 0 ? { Range: `bytes=${start}-`, ...ifRangeHeader(url, known) } : {};
-  const response = await request(url, headers, options, signal);
-  const etag = response.headers.get("etag") ?? undefined;
+  return (start > 0 ? await requestRest(url, start, options) : undefined) ?? whole(url, options);
+}
 
-  if (isWebPage(response)) {
-    await response.body?.cancel().catch(() => undefined);
-    throw new WinnowError("model_not_found", `${url}: a web page is there, not a model`, {
-      hint: "Check the address.",
-      details: { url },
+async function requestRest(
+  url: string,
+  start: number,
+  options: AskOptions,
+): Promise<Answer | undefined> {
+  const { validators: known = {}, pinned = false, signal } = options;
+  const headers = { Range: `bytes=${start}-`, ...ifRangeHeader(url, known) };
+  const response = await ask(url, headers, options, signal);
+  const validators = validatorsOf(response);
+  const same = sameVersion(known, validators);
+  if (same === true || (pinned && same !== false)) {
+    // All bytes are there already, or the file has become shorter.
+    const held = new RegExp(`^bytes \\*/${start}$`).test(
+      response.headers.get("content-range") ?? "",
+    );
+    if (response.status === 416 && held)
+      return { body: null, start, end: start, size: start, validators };
+    const range = response.status === 416 ? undefined : readRange(url, response);
+    if (range ? range.start === start : response.status === 206) {
+      const length = plainLength(response);
+      // Content-Range may be hidden from other origins; Content-Length never is.
+      const end = range?.end ?? (length === undefined ? undefined : start + length);
+      const size = range ? range.total : end;
+      return { body: response.body, start, end, size, validators };
+    }
+  }
+  giveUp(response);
+  return undefined;
+}
+
+/** A range that contradicts itself is none: the whole file may still be had. */
+function readRange(url: string, response: Response) {
+  try {
+    return rangeOf(url, response);
+  } catch {
+    return { start: -1, end: 0, total: undefined };
+  }
+}
+
+/**
+ * The whole file. What is compressed on its way, or comes without a length, tells no size: such a server is asked for
+ * the range from byte 0, which browsers ask for uncompressed. Where that does not help either, the size stays unknown.
+ */
+async function whole(url: string, options: AskOptions): Promise<Answer> {
+  const { signal } = options;
+  const first = await ask(url, {}, options, signal);
+  if (first.status === 416) {
+    giveUp(first);
+    throw networkError(url, "the server answered 416 to a request for the whole file", {
+      details: { status: 416 },
     });
   }
-  if (response.status === 416) {
-    // All bytes are there already, or the file has become shorter.
-    await response.body?.cancel().catch(() => undefined);
-    const total = /^bytes \*\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1];
-    if (Number(total) === start && (known === undefined || etag === undefined || etag === known))
-      return { body: null, start, size: start, etag: etag ?? known };
-    return requestFrom(url, 0, options);
+  const answer = wholeAnswer(url, first, options.bytes);
+  if (answer.size !== undefined) return answer;
+  const ranged = await ask(url, { Range: "bytes=0-" }, options, signal).catch((error: unknown) => {
+    if (signal?.aborted) throw error;
+    return undefined;
+  });
+  const better = ranged && sizedAnswer(url, ranged, first);
+  if (better) giveUp(first);
+  else if (ranged) giveUp(ranged);
+  return better ?? answer;
+}
+
+function wholeAnswer(url: string, response: Response, bytes: number | undefined): Answer {
+  const range = rangeOf(url, response);
+  if (range && (range.start !== 0 || range.end !== (range.total ?? range.end))) {
+    giveUp(response);
+    const header = response.headers.get("content-range");
+    throw contradiction(url, `it sent "${header}" where the whole file was asked for`);
   }
-  const length = headerNumber(response, "content-length");
-  if (response.status === 206) {
-    const range = parseContentRange(response.headers.get("content-range"));
-    const changed = known !== undefined && etag !== undefined && etag !== known;
-    if (changed || (range !== undefined && range.start !== start)) {
-      await response.body?.cancel().catch(() => undefined);
-      return requestFrom(url, 0, options);
-    }
-    // Content-Range may be hidden from other origins; Content-Length never is.
-    const size = range?.total ?? (length === undefined ? undefined : start + length);
-    return { body: response.body, start, size, etag: etag ?? known };
-  }
-  // A compressed response's length says nothing about the file's.
-  const plain = response.headers.get("content-encoding") === null;
-  return { body: response.body, start: 0, size: plain ? length : undefined, etag };
+  const length = plainLength(response);
+  // Another origin may compress and not show that it does.
+  const certain = response.type !== "cors" || length === bytes;
+  const size = range?.total ?? (certain ? length : undefined);
+  return { body: response.body, start: 0, end: size, size, validators: validatorsOf(response) };
+}
+
+/** The answer to a range from byte 0, where it tells the size. */
+function sizedAnswer(url: string, response: Response, first: Response): Answer | undefined {
+  if (!response.ok) return undefined;
+  const validators = validatorsOf(response);
+  const range = readRange(url, response);
+  const length = plainLength(response);
+  if (range?.start === 0 && range.total !== undefined)
+    return { body: response.body, start: 0, end: range.end, size: range.total, validators };
+  // A whole file as long as the compressed one before it may be that again.
+  const plain =
+    response.status === 206 || response.type !== "cors" || length !== plainLength(first);
+  if (range !== undefined || length === undefined || !plain) return undefined;
+  return { body: response.body, start: 0, end: length, size: length, validators };
+}
+
+/** Throws `model_not_found` for a web page. */
+async function ask(
+  url: string,
+  headers: Record<string, string>,
+  options: HttpOptions,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const response = await request(url, headers, options, signal);
+  if (!isWebPage(response)) return response;
+  giveUp(response);
+  throw new WinnowError("model_not_found", `${url}: a web page is there, not a model`, {
+    hint: "Check the address.",
+    details: { url },
+  });
 }

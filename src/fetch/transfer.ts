@@ -1,138 +1,123 @@
 /** Bytes on their way into a store: fetched, hashed, stored and read at the same time. */
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
-import type { ByteSource } from "../formats/byte-source.ts";
+import { fileNameOf } from "./addresses.ts";
 import { Arrival } from "./arrival.ts";
-import type { Download, DownloadOptions, Expected } from "./download.ts";
-import {
-  DEFAULT_BACKOFF_MS,
-  DEFAULT_RETRIES,
-  delay,
-  fileNameOf,
-  networkError,
-  withRetries,
-} from "./http.ts";
+import type { DownloadOptions, Expected } from "./download.ts";
+import { bodyOf, networkError, Retries, withRetries } from "./http.ts";
 import { type Answer, requestFrom } from "./resume.ts";
 import { type Sha256, startSha256 } from "./sha256-stream.ts";
-import {
-  type ModelStore,
-  memoryStore,
-  type StoredModel,
-  type StoreFile,
-} from "./store/model-store.ts";
+import type { ModelStore, StoredFile, StoredSource, StoreFile } from "./store/model-store.ts";
+import { contradiction, hasValidator, sameVersion } from "./validators.ts";
 
-/** How many bytes come between two writings of the record. */
+/** How many bytes come, and how many milliseconds pass, between two writings of the record. */
 const SAVE_EVERY = 8 * 1024 * 1024;
+const SAVE_EVERY_MS = 5_000;
 const HASH_CHUNK = 4 * 1024 * 1024;
 
-/**
- * Goes on from what `stored` says the store holds under `key`. Resolves as soon as the server has answered.
- * @throws WinnowError `model_not_found`, `network`, `bad_model_file` (wrong size), `aborted`.
- */
-export async function startTransfer(
-  key: string,
-  stored: StoredModel | undefined,
-  options: DownloadOptions & Expected,
-): Promise<Pick<Download, "source" | "done">> {
-  const { file, home } = await openFile(options.store, key);
-  return new Transfer(key, home, file, options).start(stored);
+/** Where a transfer's bytes go. */
+export interface Place {
+  readonly key: string;
+  readonly store: ModelStore;
+  readonly file: StoreFile;
 }
 
-/** Storage that cannot be written (no worker, locked by another tab) is replaced by memory. */
-async function openFile(
-  store: ModelStore,
-  key: string,
-): Promise<{ file: StoreFile; home: ModelStore }> {
-  try {
-    return { file: await store.open(key), home: store };
-  } catch {
-    const home = await memoryStore();
-    return { file: await home.open(key), home };
-  }
-}
-
-class Transfer {
+export class Transfer {
   readonly #url: string;
-  readonly #key: string;
-  readonly #store: ModelStore;
-  readonly #file: StoreFile;
+  readonly #place: Place;
   readonly #options: DownloadOptions & Expected;
+  /** The bytes at this address are known to be the same ones at any time. */
+  readonly #pinned: boolean;
   readonly #arrival = new Arrival();
   #hash!: Sha256;
-  #record!: StoredModel;
+  #record!: StoredFile;
+  /** Bytes of the whole file; undefined while the server does not tell. */
+  #size: number | undefined;
   #savedAt = 0;
+  #savedWhen = 0;
   /** Serves reads once the file is complete and no longer open for writing. */
-  #finished: Promise<ByteSource> | undefined;
+  #finished: Promise<StoredSource> | undefined;
 
-  constructor(
-    key: string,
-    store: ModelStore,
-    file: StoreFile,
-    options: DownloadOptions & Expected,
-  ) {
+  constructor(place: Place, options: DownloadOptions & Expected) {
     this.#url = options.url;
-    this.#key = key;
-    this.#store = store;
-    this.#file = file;
-    this.#options = options;
+    this.#place = place;
+    this.#pinned = options.sha256 !== undefined || options.commit !== undefined;
+    this.#options = {
+      ...options,
+      onWait: (waiting) =>
+        options.onProgress?.("download", this.#arrival.received, this.#size ?? 0, waiting),
+    };
   }
 
-  async start(stored: StoredModel | undefined): Promise<Pick<Download, "source" | "done">> {
+  /**
+   * Goes on from what `stored` says is held. Resolves as soon as the file's size is known: when the server has
+   * answered, or with the last byte where it does not tell.
+   * @throws WinnowError `model_not_found`, `network`, `bad_model_file` (wrong size), `aborted`.
+   */
+  async start(
+    stored: StoredFile | undefined,
+  ): Promise<{ source: StoredSource; done: Promise<{ sha256: string }> }> {
+    let done: Promise<{ sha256: string }>;
     try {
-      const { bytes } = this.#options;
+      const { bytes, sha256, commit, model, signal } = this.#options;
       const held = this.#resumable(stored);
-      const etag = held > 0 && stored?.url === this.#url ? stored.etag : undefined;
-      const answer = await withRetries(this.#options, this.#options.signal, () =>
-        requestFrom(this.#url, held, { ...this.#options, etag }),
-      );
+      const validators = held > 0 && stored?.url === this.#url ? stored : {};
+      const answer = await withRetries(this.#options, signal, () => this.#ask(held, validators));
       const size = answer.size ?? bytes;
-      if (size === undefined || (bytes !== undefined && size !== bytes)) {
+      const other = bytes !== undefined && size !== bytes;
+      if (other || size === 0) {
         await answer.body?.cancel().catch(() => undefined);
-        throw size === undefined
-          ? networkError(this.#url, "the server does not tell the file's size")
-          : this.#bad("size", `the server's file has ${size} bytes, the model has ${bytes}`);
+        throw this.#bad(
+          "size",
+          other ? `the server's file has ${size} bytes, the model has ${bytes}` : "it is empty",
+        );
       }
-      const { sha256, commit } = this.#options;
+      this.#size = size;
       this.#record = {
         url: this.#url,
-        size,
-        ...(answer.etag === undefined ? {} : { etag: answer.etag }),
+        ...(model === undefined ? {} : { model }),
+        size: size ?? answer.start,
+        ...answer.validators,
         ...(sha256 === undefined ? {} : { sha256 }),
         ...(commit === undefined ? {} : { commit }),
         received: answer.start,
         verified: false,
       };
-      this.#file.truncate(answer.start);
-      const done = this.#run(answer);
+      this.#place.file.truncate(answer.start);
+      done = this.#run(answer);
       // A reader still gets the failure from its read; here it must not become an unhandled rejection.
       done.catch(() => undefined);
-      return { source: this.#source(size), done };
     } catch (error) {
-      this.#file.close();
+      const { key, store, file } = this.#place;
+      const empty = file.size === 0;
+      file.close();
+      if (empty) await store.remove(key).catch(() => undefined);
       throw error;
     }
+    if (this.#size === undefined) await done;
+    return { source: this.#source(this.#size ?? this.#record.size), done };
   }
 
   /** Bytes in the store that the rest can be added to. */
-  #resumable(stored: StoredModel | undefined): number {
+  #resumable(stored: StoredFile | undefined): number {
     if (stored === undefined) return 0;
     // Without a validator or a known hash nothing would tell that the file has changed.
-    const sameFile =
-      this.#options.sha256 !== undefined || (stored.url === this.#url && stored.etag !== undefined);
-    const held = Math.min(stored.received, this.#file.size);
+    const sameFile = this.#pinned || (stored.url === this.#url && hasValidator(stored));
+    const held = Math.min(stored.received, this.#place.file.size);
     return sameFile && held <= stored.size ? held : 0;
   }
 
-  #source(size: number): ByteSource {
-    const source: ByteSource = {
+  #source(size: number): StoredSource {
+    const source: StoredSource = {
       name: fileNameOf(this.#url),
       size,
       read: async (offset, length, signal) => {
         checkRange(source, offset, length);
         await this.#arrival.reached(offset + length, signal);
         const finished = await this.#finished;
-        return finished?.read(offset, length, signal) ?? this.#file.read(offset, length);
+        return finished?.read(offset, length, signal) ?? this.#place.file.read(offset, length);
       },
+      close: async () => (await this.#finished)?.close?.(),
     };
     return source;
   }
@@ -150,20 +135,19 @@ class Transfer {
 
   /** Takes the connection up again where it broke; attempts are counted from the last progress. */
   async #takeAll(first: Answer): Promise<void> {
-    const { retries = DEFAULT_RETRIES, backoffMs = DEFAULT_BACKOFF_MS, signal } = this.#options;
-    let answer = first;
-    for (let failures = 0; ; failures++) {
+    const retries = new Retries(this.#options, this.#options.signal);
+    let next: Answer | undefined = first;
+    while (next !== undefined || this.#arrival.received !== this.#size) {
       const before = this.#arrival.received;
       try {
-        await this.#take(answer);
-        return;
+        next ??= await this.#goOn();
+        await this.#take(next);
+        if (this.#size === undefined) return;
       } catch (error) {
-        if (!(error instanceof WinnowError && error.code === "network")) throw error;
-        if (this.#arrival.received > before) failures = 0;
-        if (failures >= retries) throw error;
-        await delay(backoffMs * 2 ** failures, signal);
+        if (this.#arrival.received > before) retries.reset();
+        await retries.pause(error);
       }
-      answer = await withRetries(this.#options, signal, () => this.#ask());
+      next = undefined;
     }
   }
 
@@ -172,59 +156,68 @@ class Transfer {
     this.#hash = startSha256();
     for (let at = 0; at < held; at += HASH_CHUNK) {
       throwIfAborted(this.#options.signal);
-      this.#hash.update(this.#file.read(at, Math.min(HASH_CHUNK, held - at)));
+      this.#hash.update(this.#place.file.read(at, Math.min(HASH_CHUNK, held - at)));
       this.#options.onProgress?.("verify", Math.min(at + HASH_CHUNK, held), this.#record.size);
       // Lets messages (an abort among them) in between two chunks.
       await new Promise((resolve) => setTimeout(resolve));
     }
     this.#arrival.advance(held);
-    this.#savedAt = held;
+    this.#save();
   }
 
-  async #ask(): Promise<Answer> {
-    const { received } = this.#arrival;
-    const { etag, size } = this.#record;
-    const answer = await requestFrom(this.#url, received, { ...this.#options, etag });
-    const otherTag = etag !== undefined && answer.etag !== undefined && answer.etag !== etag;
-    const changed = otherTag || (answer.size ?? size) !== size;
-    if (!changed) return answer;
-    await answer.body?.cancel().catch(() => undefined);
-    throw this.#bad("etag", "the file on the server changed while it was downloaded");
+  #ask(start: number, validators: StoredFile | Record<string, never>): Promise<Answer> {
+    return requestFrom(this.#url, start, {
+      ...this.#options,
+      validators,
+      pinned: this.#pinned,
+    });
   }
 
-  /** Stores a body from `answer.start` on, passing over bytes that are held already. */
-  async #take(answer: Answer): Promise<void> {
-    const { signal, onProgress } = this.#options;
-    const { size } = this.#record;
-    let skip = this.#arrival.received - answer.start;
-    const reader = answer.body?.getReader();
-    try {
-      while (reader !== undefined) {
-        throwIfAborted(signal);
-        const { value, done } = await reader.read().catch((cause: unknown) => {
-          throwIfAborted(signal);
-          throw networkError(this.#url, "the connection broke", cause);
-        });
-        if (done) break;
-        const bytes = skip > 0 ? value.subarray(Math.min(skip, value.length)) : value;
-        skip -= value.length - bytes.length;
-        const received = this.#arrival.received + bytes.length;
-        if (received > size) throw this.#bad("size", `the server sent more than ${size} bytes`);
-        this.#file.append(bytes);
-        this.#hash.update(bytes);
-        this.#arrival.advance(received);
-        onProgress?.("download", received, size);
-        if (received - this.#savedAt >= SAVE_EVERY) this.#save();
-      }
-    } catch (error) {
-      await reader?.cancel().catch(() => undefined);
-      throw error;
+  /** Asks for what is missing. Where nothing would tell that the file has changed, all of it comes, to be compared. */
+  async #goOn(): Promise<Answer> {
+    const known = this.#pinned || hasValidator(this.#record);
+    const answer = await this.#ask(known ? this.#arrival.received : 0, this.#record);
+    const size = answer.size ?? this.#size;
+    const otherSize = this.#size !== undefined && size !== this.#size;
+    if (otherSize || sameVersion(answer.validators, this.#record) === false) {
+      await answer.body?.cancel().catch(() => undefined);
+      throw this.#changed();
     }
-    if (this.#arrival.received < size)
-      throw networkError(
-        this.#url,
-        `the connection ended at byte ${this.#arrival.received} of ${size}`,
-      );
+    this.#size = size;
+    return answer;
+  }
+
+  #changed(): WinnowError {
+    return this.#bad("etag", "the file on the server changed while it was downloaded");
+  }
+
+  /** Stores a body from `answer.start` on; what is held already must be the same in it. */
+  async #take({ body, start, end }: Answer): Promise<void> {
+    const { signal, onProgress } = this.#options;
+    const { file } = this.#place;
+    let at = start;
+    for await (const piece of bodyOf(this.#url, body, this.#options, signal)) {
+      const skipped = Math.min(this.#arrival.received - at, piece.length);
+      if (!equal(piece.subarray(0, skipped), file.read(at, skipped))) throw this.#changed();
+      at += piece.length;
+      if (at > (end ?? Number.POSITIVE_INFINITY))
+        throw contradiction(
+          this.#url,
+          `more than the ${end! - start} bytes that it announced came`,
+        );
+      if (at > (this.#size ?? Number.POSITIVE_INFINITY))
+        throw this.#bad("size", `the server sent more than ${this.#size} bytes`);
+      if (skipped === piece.length) continue;
+      const bytes = piece.subarray(skipped);
+      file.append(bytes);
+      this.#hash.update(bytes);
+      this.#arrival.advance(at);
+      onProgress?.("download", at, this.#size ?? 0);
+      const due = at - this.#savedAt >= SAVE_EVERY || Date.now() - this.#savedWhen >= SAVE_EVERY_MS;
+      if (due) this.#save();
+    }
+    if (at < (end ?? this.#size ?? 0))
+      throw networkError(this.#url, `the connection ended at byte ${at} of ${this.#size ?? end}`);
   }
 
   async #finish(): Promise<{ sha256: string }> {
@@ -232,25 +225,29 @@ class Transfer {
     const expected = this.#options.sha256;
     if (expected !== undefined && sha256 !== expected)
       throw this.#bad("sha256", `the file's SHA-256 is ${sha256}, not ${expected}`);
-    this.#file.save({ ...this.#record, received: this.#record.size, sha256, verified: true });
+    const { key, store, file } = this.#place;
+    const { received } = this.#arrival;
+    if (received === 0) throw this.#bad("size", "it is empty");
+    this.#record = { ...this.#record, size: received, received, sha256, verified: true };
+    file.save({ ...this.#record, storedAt: Date.now() });
     // In one breath, so that no read falls between the two.
-    this.#file.close();
-    this.#finished = this.#store
-      .source(this.#key, fileNameOf(this.#url))
-      .catch((cause: unknown) => {
-        const problem = "the browser's storage has lost the file that was just written";
-        throw this.#bad("storage", problem, {
-          hint: "Load the model again: it is fetched anew.",
-          cause,
-        });
+    file.close();
+    this.#finished = store.source(key, fileNameOf(this.#url)).catch((cause: unknown) => {
+      const problem = "the browser's storage has lost the file that was just written";
+      throw this.#bad("storage", problem, {
+        hint: "Load the model again: it is fetched anew.",
+        cause,
       });
+    });
     await this.#finished;
     return { sha256 };
   }
 
   #save(): void {
-    this.#savedAt = this.#arrival.received;
-    this.#file.save({ ...this.#record, received: this.#savedAt });
+    const received = this.#arrival.received;
+    this.#savedAt = received;
+    this.#savedWhen = Date.now();
+    this.#place.file.save({ ...this.#record, size: this.#size ?? received, received });
   }
 
   /** Keeps the bytes that came, unless they are known to be bad; then settles all waiting reads. */
@@ -261,8 +258,8 @@ class Transfer {
     } catch {
       // The first error is the one to report.
     }
-    this.#file.close();
-    if (bad) await this.#store.remove(this.#key).catch(() => undefined);
+    this.#place.file.close();
+    if (bad) await this.#place.store.remove(this.#place.key).catch(() => undefined);
     this.#arrival.fail(error);
   }
 
@@ -274,3 +271,5 @@ class Transfer {
     });
   }
 }
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i]);

@@ -12,7 +12,7 @@ export function badModelFile(
 ): WinnowError {
   return new WinnowError("bad_model_file", `${file}: ${field} at byte ${offset}: ${problem}`, {
     hint: options.hint ?? HINT,
-    details: { field, offset },
+    details: { field, offset, file },
     cause: options.cause,
   });
 }

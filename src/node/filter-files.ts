@@ -3,9 +3,9 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
-import { hubUrl } from "../fetch/http.ts";
+import { fetchHubFile } from "../fetch/hub-file.ts";
 import type { ModelEntry } from "../fetch/model-registry.ts";
-import { fetchOnce } from "./fetch-once.ts";
+import { diskStore } from "./cache-folder.ts";
 
 /** The caller's filters: bytes, a path or a URL. */
 export async function readGivenFilters(
@@ -22,8 +22,8 @@ export async function readOwnFilters(
   if (filters === undefined) return undefined;
   if (typeof filters !== "string") {
     // Where they cannot be had, k-norm steps in and says so.
-    const file = await fetchOnce(hubUrl(filters)).catch(() => undefined);
-    return file === undefined ? undefined : readBytes(file);
+    const options = { store: diskStore(), model: entry!.name };
+    return fetchHubFile(filters, options).catch(() => undefined);
   }
   const own = packageFile(join("public", filters));
   return own ? readBytes(own) : undefined;

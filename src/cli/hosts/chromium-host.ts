@@ -5,7 +5,7 @@ import { packageFile, readGivenFilters, readOwnFilters } from "../../node/filter
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { serveStatic } from "../../node/static-server.ts";
 import type { CommandResult } from "../command.ts";
-import type { Job, JobHooks } from "../job.ts";
+import { type Job, type JobHooks, reportTo } from "../job.ts";
 import type { PageJob, PageOutcome } from "../page/page-protocol.ts";
 
 /** Runs a job in headless Chromium: the same command code, with the engine in a page. */
@@ -18,16 +18,16 @@ export async function runInChromium(
     throw new WinnowError("internal", "dist/cli-page.js is missing", {
       hint: "Run `npm run build`.",
     });
-  const model = await resolveNodeModel(job.model, ({ stage, loaded, total }) =>
-    report(stage, loaded, total),
-  );
+  const model = await resolveNodeModel(job.model, reportTo(report), signal);
   const filters = (await readGivenFilters(job.filters)) ?? (await readOwnFilters(model.entry));
   const { sha256 } = await model.verified();
   await model.close();
-  const server = await serveStatic(
-    { "/dist/": packageFile("dist")!, "/model.gguf": model.path! },
-    0,
-  );
+  const path = await model.path();
+  if (path === undefined)
+    throw new WinnowError("invalid_argument", `${job.model}: Chromium takes a model of one file`, {
+      hint: "Use --host node.",
+    });
+  const server = await serveStatic({ "/dist/": packageFile("dist")!, "/model.gguf": path }, 0);
   try {
     return await withPage(async (page) => {
       await page.exposeFunction("winnowReport", report);

@@ -1,3 +1,4 @@
+import { giveUpModel } from "../../api/open-engine.ts";
 import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
@@ -5,7 +6,7 @@ import { openInNode } from "../../node/open-in-node.ts";
 import { createTokenizer } from "../../text/create-tokenizer.ts";
 import type { CommandResult, Report, TextCommand } from "../command.ts";
 import { inFlags } from "../flags.ts";
-import type { Job, JobHooks } from "../job.ts";
+import { type Job, type JobHooks, reportTo } from "../job.ts";
 import { findEngineCommand } from "../registry.ts";
 import { tryOtherDriver } from "./dawn-process.ts";
 
@@ -20,7 +21,7 @@ export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResul
       tuning: "off",
       ...(job.filters === undefined ? {} : { filters: job.filters }),
     },
-    ({ stage, loaded, total }) => hooks.report(stage, loaded, total),
+    reportTo(hooks.report),
     hooks.signal,
   );
   try {
@@ -43,14 +44,15 @@ export async function runText(
   model: string,
   report: Report,
 ): Promise<CommandResult> {
-  const resolved = await resolveNodeModel(model, ({ stage, loaded, total }) =>
-    report(stage, loaded, total),
-  );
+  const resolved = await resolveNodeModel(model, reportTo(report));
   try {
     const { metadata } = await parseModel(resolved.source);
-    return await command.runText(input, await createTokenizer(metadata));
-  } finally {
+    const result = await command.runText(input, await createTokenizer(metadata));
     await resolved.close();
+    return result;
+  } catch (error) {
+    await giveUpModel(resolved, error);
+    throw error;
   }
 }
 

@@ -1,7 +1,8 @@
 import { throwIfAborted, WinnowError } from "../../errors.ts";
 import { checkRange } from "../../formats/blob-source.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
-import type { ModelStore, StoredModel, StoreFile } from "./model-store.ts";
+import { LocalLocks } from "./locks.ts";
+import type { ModelStore, Release, StoredFile, StoreFile } from "./model-store.ts";
 
 /**
  * Bytes as they came, in a list of chunks: memory follows what has arrived, never what a server
@@ -54,15 +55,17 @@ class ChunkList {
 /** Keeps models for as long as it lives: private windows, Node, tests. */
 export class MemoryStore implements ModelStore {
   readonly persistent = false;
-  readonly #files = new Map<string, { bytes: ChunkList; record?: StoredModel }>();
+  readonly #files = new Map<string, { bytes: ChunkList; record?: StoredFile }>();
   readonly #open = new Set<string>();
+  readonly #locks = new LocalLocks();
+  readonly #used = new Map<string, Date>();
 
-  async find(key: string): Promise<StoredModel | undefined> {
+  async find(key: string): Promise<StoredFile | undefined> {
     return this.#files.get(key)?.record;
   }
 
-  async list(): Promise<ReadonlyMap<string, StoredModel>> {
-    const records = new Map<string, StoredModel>();
+  async list(): Promise<ReadonlyMap<string, StoredFile>> {
+    const records = new Map<string, StoredFile>();
     for (const [key, { record }] of this.#files) if (record) records.set(key, record);
     return records;
   }
@@ -85,7 +88,7 @@ export class MemoryStore implements ModelStore {
   async open(key: string): Promise<StoreFile> {
     if (this.#open.has(key)) throw new Error(`${key} is open already`);
     this.#open.add(key);
-    const file: { bytes: ChunkList; record?: StoredModel } = this.#files.get(key) ?? {
+    const file: { bytes: ChunkList; record?: StoredFile } = this.#files.get(key) ?? {
       bytes: new ChunkList(),
     };
     this.#files.set(key, file);
@@ -108,5 +111,21 @@ export class MemoryStore implements ModelStore {
 
   async remove(key: string): Promise<void> {
     this.#files.delete(key);
+  }
+
+  lock(key: string, signal: AbortSignal): Promise<Release> {
+    return this.#locks.lock(key, signal);
+  }
+
+  async tryLock(key: string): Promise<Release | undefined> {
+    return this.#locks.tryLock(key);
+  }
+
+  async touch(key: string): Promise<void> {
+    this.#used.set(key, new Date());
+  }
+
+  async lastUsed(key: string): Promise<Date | undefined> {
+    return this.#used.get(key);
   }
 }

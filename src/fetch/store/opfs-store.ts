@@ -1,11 +1,14 @@
 import { WinnowError } from "../../errors.ts";
 import { BlobSource } from "../../formats/blob-source.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
+import { delay } from "../delay.ts";
+import { webLocks } from "./locks.ts";
 import {
   type ModelStore,
   memoryStore,
   parseRecord,
-  type StoredModel,
+  type Release,
+  type StoredFile,
   type StoreFile,
 } from "./model-store.ts";
 
@@ -24,10 +27,14 @@ type SyncFileHandle = FileSystemFileHandle & {
 };
 
 const DIRECTORY = ["winnow", "models"];
+/** A record keeps its length, so that rewriting it needs no space that a full disk has not. */
+const RECORD_BYTES = 1024;
+/** A page that was left a moment ago may hold its files a little longer. */
+const TRIES_AFTER_MS = [20, 60, 120, 200, 250, 300];
 
 /**
  * Models in the origin private file system, under winnow/models/: `<key>.gguf` holds the bytes,
- * `<key>.json` the record. Writing needs a dedicated worker (synchronous access handles, which lock
+ * `<key>.json` the record, `<key>.used` the time of the last use. Writing needs a dedicated worker (synchronous access handles, which lock
  * the file); complete models are read without a lock, so that several tabs can share one.
  */
 export class OpfsStore implements ModelStore {
@@ -38,7 +45,7 @@ export class OpfsStore implements ModelStore {
     this.#directory = directory;
   }
 
-  async find(key: string): Promise<StoredModel | undefined> {
+  async find(key: string): Promise<StoredFile | undefined> {
     try {
       const handle = await this.#directory.getFileHandle(`${key}.json`);
       return parseRecord(await (await handle.getFile()).text());
@@ -48,8 +55,8 @@ export class OpfsStore implements ModelStore {
     }
   }
 
-  async list(): Promise<ReadonlyMap<string, StoredModel>> {
-    const records = new Map<string, StoredModel>();
+  async list(): Promise<ReadonlyMap<string, StoredFile>> {
+    const records = new Map<string, StoredFile>();
     for await (const name of this.#directory.keys()) {
       if (!name.endsWith(".json")) continue;
       const key = name.slice(0, -".json".length);
@@ -99,7 +106,7 @@ export class OpfsStore implements ModelStore {
           }
         } catch (cause) {
           throw new WinnowError("out_of_memory", "the browser's storage for this site is full", {
-            hint: "Free some disk space or remove other models, then load again; what came is kept.",
+            hint: "Free some disk space or remove other models (removeModel), then load again; what came is kept.",
             details: { received: size },
             cause,
           });
@@ -111,9 +118,9 @@ export class OpfsStore implements ModelStore {
       },
       save(stored) {
         access.flush();
-        const bytes = new TextEncoder().encode(JSON.stringify(stored));
-        record.truncate(0);
+        const bytes = new TextEncoder().encode(JSON.stringify(stored).padEnd(RECORD_BYTES));
         record.write(bytes, { at: 0 });
+        record.truncate(bytes.length);
         record.flush();
       },
       close() {
@@ -124,16 +131,50 @@ export class OpfsStore implements ModelStore {
   }
 
   async remove(key: string): Promise<void> {
-    for (const name of [`${key}.json`, `${key}.gguf`])
+    for (const name of [`${key}.json`, `${key}.gguf`, `${key}.used`])
       await this.#directory.removeEntry(name).catch((error: unknown) => {
         if (!(error instanceof DOMException && error.name === "NotFoundError")) throw error;
       });
+  }
+
+  lock(key: string, signal: AbortSignal): Promise<Release> {
+    return webLocks.lock(key, signal);
+  }
+
+  tryLock(key: string): Promise<Release | undefined> {
+    return webLocks.tryLock(key);
+  }
+
+  async touch(key: string): Promise<void> {
+    // Its date is what counts; what is awaited here holds nothing up.
+    const access = await this.#access(`${key}.used`);
+    access.write(Uint8Array.of(1), { at: 0 });
+    access.flush();
+    access.close();
+  }
+
+  async lastUsed(key: string): Promise<Date | undefined> {
+    try {
+      const handle = await this.#directory.getFileHandle(`${key}.used`);
+      return new Date((await handle.getFile()).lastModified);
+    } catch {
+      return undefined;
+    }
   }
 
   async #access(name: string): Promise<SyncAccessHandle> {
     const handle: SyncFileHandle = await this.#directory.getFileHandle(name, { create: true });
     if (handle.createSyncAccessHandle === undefined)
       throw new Error("synchronous file access is only there in a dedicated worker");
+    for (const ms of TRIES_AFTER_MS) {
+      try {
+        return await handle.createSyncAccessHandle();
+      } catch (error) {
+        const held = error instanceof DOMException && error.name === "NoModificationAllowedError";
+        if (!held) throw error;
+        await delay(ms);
+      }
+    }
     return handle.createSyncAccessHandle();
   }
 }
