@@ -99,8 +99,8 @@ export async function registeredAs({
 /** Most models are one file: what reads the others comes when it is needed. */
 const severalFiles = () => loadLater("models of several files", () => import("./resolve-parts.ts"));
 
-/** Anything with a slash or ending in .gguf is an address; names have neither. */
-export const isAddress = (model: string): boolean => /[/\\]|\.(gguf|safetensors)$/i.test(model);
+/** Anything with a slash or a colon, or ending in .gguf, is an address; names have none of them. */
+export const isAddress = (model: string): boolean => /[/\\:]|\.(gguf|safetensors)$/i.test(model);
 
 const isList = (model: ModelSource): model is readonly Blob[] => Array.isArray(model);
 

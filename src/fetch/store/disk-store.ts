@@ -120,11 +120,7 @@ export class DiskStore implements ModelStore {
             size += wrote;
           }
         } catch (cause) {
-          throw new WinnowError("out_of_memory", `${part}: ${(cause as Error).message}`, {
-            hint: "Free some disk space, or remove other models (winnow models --remove), then load again; what came is kept.",
-            details: { received: size },
-            cause,
-          });
+          throw diskFull(part, size, cause);
         }
       },
       truncate(to) {
@@ -132,9 +128,13 @@ export class DiskStore implements ModelStore {
         size = to;
       },
       save: (record) => {
-        fsyncSync(file);
-        finished = record.verified ? record : undefined;
-        if (!finished) this.#write(key, record);
+        try {
+          fsyncSync(file);
+          finished = record.verified ? record : undefined;
+          if (!finished) this.#write(key, record);
+        } catch (cause) {
+          throw diskFull(part, size, cause);
+        }
       },
       close: () => {
         closeSync(file);
@@ -204,6 +204,13 @@ export class DiskStore implements ModelStore {
     renameSync(fresh, path);
   }
 }
+
+const diskFull = (path: string, received: number, cause: unknown): WinnowError =>
+  new WinnowError("out_of_memory", `${path}: ${(cause as Error).message}`, {
+    hint: "Free some disk space, or remove other models (winnow models --remove), then load again; what came is kept.",
+    details: { received },
+    cause,
+  });
 
 /** Lower-case hex SHA-256 of a file. */
 async function hashOf(path: string): Promise<string> {

@@ -49,10 +49,13 @@ export const webLocks = {
   tryLock: (key: string): Promise<Release | undefined> => request(key, { ifAvailable: true }),
 };
 
-/** Where the browser has no locks, or refuses them to this page, nothing is locked. */
-function request(key: string, options: LockOptions): Promise<Release | undefined> {
+const inThisThread = new LocalLocks();
+
+/** Where there are no such locks, engines of one thread wait for each other; a page may be refused them altogether. */
+async function request(key: string, options: LockOptions): Promise<Release | undefined> {
   const { locks } = globalThis.navigator ?? {};
-  if (!locks) return Promise.resolve(NOT_HELD);
+  const { signal } = options;
+  if (!locks) return signal ? inThisThread.lock(key, signal) : inThisThread.tryLock(key);
   return new Promise((resolve, reject) => {
     locks
       .request(NAMES + key, options, (lock) => {

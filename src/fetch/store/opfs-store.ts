@@ -105,11 +105,7 @@ export class OpfsStore implements ModelStore {
             size += wrote;
           }
         } catch (cause) {
-          throw new WinnowError("out_of_memory", "the browser's storage for this site is full", {
-            hint: "Free some disk space or remove other models (removeModel), then load again; what came is kept.",
-            details: { received: size },
-            cause,
-          });
+          throw storageFull(size, cause);
         }
       },
       truncate(newSize) {
@@ -119,9 +115,13 @@ export class OpfsStore implements ModelStore {
       save(stored) {
         access.flush();
         const bytes = new TextEncoder().encode(JSON.stringify(stored).padEnd(RECORD_BYTES));
-        record.write(bytes, { at: 0 });
-        record.truncate(bytes.length);
-        record.flush();
+        try {
+          record.write(bytes, { at: 0 });
+          record.truncate(bytes.length);
+          record.flush();
+        } catch (cause) {
+          throw storageFull(size, cause);
+        }
       },
       close() {
         access.close();
@@ -178,6 +178,13 @@ export class OpfsStore implements ModelStore {
     return handle.createSyncAccessHandle();
   }
 }
+
+const storageFull = (received: number, cause: unknown): WinnowError =>
+  new WinnowError("out_of_memory", "the browser's storage for this site is full", {
+    hint: "Free some disk space or remove other models (removeModel), then load again; what came is kept.",
+    details: { received },
+    cause,
+  });
 
 /** The OPFS store, or one in memory where OPFS is missing or refused (private windows, Node). */
 export async function openModelStore(): Promise<ModelStore> {
