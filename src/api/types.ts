@@ -71,12 +71,16 @@ export interface LoadProgress {
   loaded: number;
   /** All that this stage has to do, in the same unit; 0 where a server does not tell how much it sends. */
   total: number;
-  /**
-   * What a pause of the download is for, and how many seconds it lasts where that is known. "server": it asked to come
-   * back later. "connection": it broke or fell silent, and is tried again. "other": another tab, engine or process
-   * fetches the same file. Absent as soon as bytes come.
-   */
-  waiting?: { readonly for: "server" | "connection" | "other"; readonly seconds?: number };
+  /** Why a download pauses; absent as soon as bytes come. */
+  waiting?: {
+    /**
+     * "server": it asked to come back later. "connection": it broke or fell silent, and is tried again. "other": another
+     * tab, engine or process fetches the same file.
+     */
+    readonly for: "server" | "connection" | "other";
+    /** How long the pause lasts, where that is known. */
+    readonly seconds?: number;
+  };
 }
 
 /** How a download deals with a poor connection. */
