@@ -23,6 +23,16 @@ export function formatWait(seconds: number): string {
   return `about ${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** "today", "yesterday", or the date in the reader's own way. */
+export function formatDay(date: Date, now = new Date()): string {
+  const days = Math.round((startOfDay(now) - startOfDay(date)) / 86_400_000);
+  if (days <= 0) return "today";
+  if (days === 1) return "yesterday";
+  return date.toLocaleDateString(undefined, { dateStyle: "medium" });
+}
+
+const startOfDay = (date: Date): number => new Date(date).setHours(0, 0, 0, 0);
+
 /** One decimal below 100. */
 export const formatRate = (perSecond: number): string =>
   perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1);

@@ -1,13 +1,16 @@
-import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { emit } from "../events.ts";
+import type { StoredModel } from "../../src/index.ts";
+import { detailOf, emit } from "../events.ts";
 import { formatBytes } from "../format.ts";
 import type { EnginePhase } from "../state/engine-store.ts";
-import { type GpuProbe, listModels, type ModelChoice, probeGpu } from "../state/models.ts";
+import { type GpuProbe, type ModelChoice, probeGpu, registeredModels } from "../state/models.ts";
+import { StoredStore } from "../state/stored-store.ts";
 import { controls } from "../styles/controls.ts";
 import { checkIcon, downIcon, logo, warnIcon } from "./icons.ts";
 import "./load-progress.ts";
 import "./own-model.ts";
+import "./stored-models.ts";
 
 /** The first thing a visitor sees: what will be loaded, what it weighs, whether it can run here. */
 @customElement("load-card")
@@ -76,7 +79,9 @@ export class LoadCard extends LitElement {
         min-height: 44px;
         padding: 0 1.4em;
       }
-      own-model {
+      .more {
+        display: grid;
+        gap: 0.7rem;
         margin-top: 1.4rem;
         padding-top: 1.1rem;
         border-top: 1px solid var(--line);
@@ -90,12 +95,26 @@ export class LoadCard extends LitElement {
   @property({ attribute: false }) phase: EnginePhase = { kind: "idle" };
   @property({ attribute: false }) choice: ModelChoice | null = null;
   @state() private models: ModelChoice[] = [];
-  @state() private picked = 0;
+  /** The model of the list that the user picked. Until then it is the one that was used last. */
+  @state() private picked: number | null = null;
   @state() private gpu: GpuProbe = { state: "checking", text: "Looking for WebGPU…" };
+
+  readonly #stored = new StoredStore();
 
   override async connectedCallback(): Promise<void> {
     super.connectedCallback();
-    [this.models, this.gpu] = await Promise.all([listModels(), probeGpu()]);
+    this.#stored.subscribe(() => this.requestUpdate());
+    // What is stored is known before its size is said to be downloaded.
+    void probeGpu().then((gpu) => {
+      this.gpu = gpu;
+    });
+    [this.models] = await Promise.all([registeredModels(), this.#stored.refresh()]);
+  }
+
+  /** A load that ended has stored something, or a part of it. */
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has("phase") && changed.get("phase")?.kind === "loading")
+      void this.#stored.refresh();
   }
 
   protected override render(): TemplateResult {
@@ -118,7 +137,7 @@ export class LoadCard extends LitElement {
 
   #offer(): TemplateResult {
     const failed = this.phase.kind === "failed" ? this.phase.error : null;
-    const model = this.models[this.picked];
+    const model = this.#model;
     return html`<p class="lead">
         No server, no account: what you write stays on this device. Its memory stays within a budget
         that you can move while it talks.
@@ -133,8 +152,8 @@ export class LoadCard extends LitElement {
       }
       <div class="facts" data-testid="load-facts">
         ${this.#modelLine(model)}
-        <div class=${this.gpu.state === "ready" ? "" : "caution"} data-testid="gpu" data-state=${this.gpu.state}>
-          ${this.gpu.state === "ready" ? checkIcon : warnIcon}<span>${this.gpu.text}</span>
+        <div class=${GPU_SIGNS[this.gpu.state].tone} data-testid="gpu" data-state=${this.gpu.state}>
+          ${GPU_SIGNS[this.gpu.state].icon}<span>${this.gpu.text}</span>
         </div>
       </div>
       <div class="actions">
@@ -152,26 +171,38 @@ export class LoadCard extends LitElement {
             : nothing
         }
       </div>
-      <own-model></own-model>`;
+      <div class="more">
+        <stored-models
+          ?hidden=${this.#stored.models.length === 0}
+          .models=${this.#stored.models}
+          .labels=${new Map(this.models.map(({ source, label }) => [String(source), label]))}
+          .refusal=${this.#stored.refusal}
+          @remove-model=${(event: Event) => void this.#stored.remove(detailOf<string>(event))}
+        ></stored-models>
+        <own-model></own-model>
+      </div>`;
+  }
+
+  get #model(): ModelChoice | undefined {
+    const last = this.#stored.models.find(({ complete }) => complete);
+    const used = this.models.findIndex(({ source }) => source === last?.source);
+    return this.models[this.picked ?? Math.max(0, used)];
   }
 
   #modelLine(model: ModelChoice | undefined): TemplateResult {
     if (model === undefined) return html`<div class="muted">Reading the list of models…</div>`;
-    const size =
-      model.bytes === null
-        ? "Size shown while it loads"
-        : `${formatBytes(model.bytes)} to download, once`;
+    const stored = this.#stored.models.find(({ source }) => source === model.source);
     return html`<div>
-      ${downIcon}
+      ${stored?.complete ? checkIcon : downIcon}
       <span>
         ${
           this.models.length === 1
             ? html`<strong>${model.label}</strong><br />`
             : html`<select aria-label="Model" data-testid="model" @change=${this.#pick}>
-              ${this.models.map((entry, index) => html`<option value=${index}>${entry.label}${this.#tooBig(entry) ? ", too big" : ""}</option>`)}
+              ${this.models.map((entry, index) => html`<option value=${index} ?selected=${entry === model}>${entry.label}${this.#tooBig(entry) ? ", too big" : ""}</option>`)}
             </select>`
         }
-        <span class="num" data-testid="model-size">${size}</span>${this.#fitLine(model)}
+        <span class="num" data-testid="model-size">${sizeOf(model, stored)}</span>${this.#fitLine(model)}
       </span>
     </div>`;
   }
@@ -197,4 +228,20 @@ export class LoadCard extends LitElement {
   readonly #pick = (event: Event): void => {
     this.picked = Number((event.target as HTMLSelectElement).value);
   };
+}
+
+const GPU_SIGNS = {
+  checking: { tone: "muted", icon: nothing },
+  ready: { tone: "", icon: checkIcon },
+  software: { tone: "caution", icon: warnIcon },
+  missing: { tone: "caution", icon: warnIcon },
+} as const satisfies Readonly<Record<GpuProbe["state"], unknown>>;
+
+/** What is here, and what is to come. */
+function sizeOf({ bytes }: ModelChoice, stored: StoredModel | undefined): string {
+  if (stored?.complete) return `Stored here, ${formatBytes(stored.bytes)}: nothing to download`;
+  if (bytes === null) return "Size shown while it loads";
+  return stored === undefined
+    ? `${formatBytes(bytes)} to download, once`
+    : `${formatBytes(stored.bytes)} of ${formatBytes(bytes)} stored here, the rest to download`;
 }

@@ -1,4 +1,4 @@
-import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { LoadProgress } from "../../src/api/types.ts";
 import { formatBytes, formatCount, formatWait } from "../format.ts";
@@ -13,6 +13,11 @@ const STAGES: readonly { stage: Stage; label: string; doing: string }[] = [
   { stage: "upload", label: "Upload", doing: "Moving weights to the GPU" },
   { stage: "compile", label: "Compile", doing: "Compiling kernels" },
 ];
+const PAUSES: Readonly<Record<NonNullable<LoadProgress["waiting"]>["for"], string>> = {
+  server: "Waiting for the server",
+  connection: "Waiting for the connection",
+  other: "Waiting for another tab that downloads this model",
+};
 const IN_BYTES: readonly Stage[] = ["download", "verify", "upload"];
 
 /** Stage, amount, percentage and time left of a load. */
@@ -90,10 +95,27 @@ export class LoadProgressView extends LitElement {
   @property({ attribute: false }) progress!: LoadProgress;
   @property({ attribute: false }) secondsLeft: number | null = null;
 
+  /** When the pause ends, in milliseconds of `performance.now`; null where nobody knows, or there is none. */
+  #resumes: number | null = null;
+  #tick: ReturnType<typeof setInterval> | undefined;
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has("progress")) return;
+    clearInterval(this.#tick);
+    const seconds = this.progress.waiting?.seconds;
+    this.#resumes = seconds === undefined ? null : performance.now() + 1000 * seconds;
+    if (this.#resumes !== null) this.#tick = setInterval(() => this.requestUpdate(), 1000);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.#tick);
+  }
+
   protected override render(): TemplateResult {
     const { stage, loaded, total } = this.progress;
     const at = STAGES.findIndex((step) => step.stage === stage);
-    const doing = STAGES[at]?.doing ?? "Almost there";
+    const doing = this.#pause() ?? STAGES[at]?.doing ?? "Almost there";
     const known = total > 0;
     const percent = known ? Math.min(100, Math.floor((100 * loaded) / total)) : 0;
     const figures = this.#figures(percent);
@@ -121,6 +143,16 @@ export class LoadProgressView extends LitElement {
         )}
       </ol>
     </div>`;
+  }
+
+  /** What a download waits for, counted down where the end is known. */
+  #pause(): string | undefined {
+    const { waiting } = this.progress;
+    if (waiting === undefined) return undefined;
+    const reason = PAUSES[waiting.for];
+    if (this.#resumes === null) return reason;
+    const seconds = Math.ceil((this.#resumes - performance.now()) / 1000);
+    return seconds > 0 ? `${reason} (retry in ${seconds}\u00a0s)` : `${reason} (trying again)`;
   }
 
   #figures(percent: number): string {

@@ -72,7 +72,7 @@ export class OwnModel extends LitElement {
       >
         <span>Drop a <code>.gguf</code> file here, or all files of a model</span>
         <button type="button" @click=${() => this.file.click()}>Choose files</button>
-        <input type="file" accept=".gguf,.safetensors,.json,.jinja" multiple hidden aria-label="Model file" @change=${() => this.#takeFiles(this.file.files)} />
+        <input type="file" data-testid="model-file" accept=".gguf,.safetensors,.json,.jinja" multiple hidden aria-label="Model file" @change=${() => this.#takeFiles(this.file.files)} />
         <span class="small muted">It is read where it is, not uploaded anywhere.</span>
       </div>
       <form @submit=${this.#takeUrl}>

@@ -19,27 +19,34 @@ import { FakeCache } from "./fake-cache.ts";
 
 /**
  * Stands in for the engine while the page is worked on: no GPU, no weights, the same behaviour seen
- * from outside. Query parameters: `load=slow`, `fail=load|answer`, `adapter=software`, `rate=N`.
+ * from outside. Query parameters: `load=slow`, `waits`, `fail=load|answer`, `adapter=software`, `rate=N`.
  */
 const query = new URLSearchParams(location.search);
 const RATE = Number(query.get("rate") ?? 24);
-const WEIGHT_BYTES = 98_362_432;
+export const WEIGHT_BYTES = 98_362_432;
 /** Under `fail=load` the connection breaks once. */
 let breaks = query.get("fail") === "load";
 
-export async function createFakeEngine(options: EngineOptions): Promise<Engine> {
-  await fakeLoad(options);
+/** `stored`: the model is here, and nothing is downloaded. */
+export async function createFakeEngine(options: EngineOptions, stored: boolean): Promise<Engine> {
+  await fakeLoad(options, stored);
   return new FakeEngine(options);
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function fakeLoad({ onProgress, signal }: EngineOptions): Promise<void> {
+async function fakeLoad({ onProgress, signal }: EngineOptions, stored: boolean): Promise<void> {
   const steps = query.get("load") === "slow" ? 400 : 25;
   onProgress?.({ stage: "resolve", loaded: 0, total: 0 });
   await pause(150);
-  for (let i = 0; i <= steps; i++) {
+  for (let i = 0; i <= steps && !stored; i++) {
     throwIfAborted(signal);
+    if (query.has("waits") && i === 5) {
+      const loaded = (WEIGHT_BYTES * i) / steps;
+      const waiting = { for: "server", seconds: 3 } as const;
+      onProgress?.({ stage: "download", loaded, total: WEIGHT_BYTES, waiting });
+      await pause(3000);
+    }
     onProgress?.({ stage: "download", loaded: (WEIGHT_BYTES * i) / steps, total: WEIGHT_BYTES });
     if (breaks && i > steps / 3) {
       breaks = false;

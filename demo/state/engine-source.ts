@@ -1,17 +1,14 @@
-import type { Engine, EngineOptions } from "../../src/api/types.ts";
+import type * as Winnow from "../../src/index.ts";
 
-export type CreateEngine = (options: EngineOptions) => Promise<Engine>;
+/** What the page uses of the library. */
+export type Library = Pick<typeof Winnow, "createEngine" | "listModels" | "removeModel">;
 
 /** True under `?engine=fake` of the development server: a stand-in that needs no GPU and no weights. */
 export const usesFakeEngine =
   import.meta.env.DEV && new URLSearchParams(location.search).get("engine") === "fake";
 
-/** The engine's factory. The stand-in is compiled out of production builds. */
-export async function loadCreateEngine(): Promise<CreateEngine> {
-  if (import.meta.env.DEV && usesFakeEngine) {
-    const { createFakeEngine } = await import("../fake/fake-engine.ts");
-    return createFakeEngine;
-  }
-  const { createEngine } = await import("../../src/index.ts");
-  return createEngine;
+/** The library, loaded when it is first needed. The stand-in is compiled out of production builds. */
+export async function loadLibrary(): Promise<Library> {
+  if (import.meta.env.DEV && usesFakeEngine) return import("../fake/fake-library.ts");
+  return import("../../src/index.ts");
 }

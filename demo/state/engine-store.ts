@@ -1,6 +1,6 @@
 import type { Engine, LoadProgress, SelfCalibration } from "../../src/api/types.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
-import { type CreateEngine, loadCreateEngine } from "./engine-source.ts";
+import { type Library, loadLibrary } from "./engine-source.ts";
 import type { ModelChoice } from "./models.ts";
 import { Rate } from "./rate.ts";
 import { Store } from "./store.ts";
@@ -16,11 +16,11 @@ export class EngineStore extends Store {
   phase: EnginePhase = { kind: "idle" };
   choice: ModelChoice | null = null;
   #abort: AbortController | null = null;
-  readonly #factory: () => Promise<CreateEngine>;
+  readonly #library: () => Promise<Pick<Library, "createEngine">>;
 
-  constructor(factory: () => Promise<CreateEngine> = loadCreateEngine) {
+  constructor(library: () => Promise<Pick<Library, "createEngine">> = loadLibrary) {
     super();
-    this.#factory = factory;
+    this.#library = library;
   }
 
   get engine(): Engine | null {
@@ -50,7 +50,7 @@ export class EngineStore extends Store {
       this.#enter({ kind: "loading", progress, secondsLeft: rate.secondsLeft(progress.total) });
     };
     try {
-      const createEngine = await this.#factory();
+      const { createEngine } = await this.#library();
       const engine = await createEngine({
         model: choice.source,
         onProgress,

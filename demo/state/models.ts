@@ -18,7 +18,7 @@ const FALLBACK: ModelChoice[] = [
 ];
 
 /** The models of models.json; the default model alone where the list cannot be read. */
-export async function listModels(): Promise<ModelChoice[]> {
+export async function registeredModels(): Promise<ModelChoice[]> {
   try {
     const response = await fetch(`${import.meta.env.BASE_URL}models.json`);
     if (!response.ok) return FALLBACK;

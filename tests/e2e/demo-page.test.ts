@@ -79,6 +79,67 @@ describe("demo page", () => {
     }
   });
 
+  it("says after a reload what is stored here, and loads it by one click", async () => {
+    await open("load=slow&rate=150");
+    expect(await demo.text(demo.at("model-size"))).toBe("98.4 MB to download, once");
+    expect(await demo.at("stored-models").count()).toBe(0);
+    // A part of it.
+    await demo.at("load").click();
+    await demo.at("load-figures").getByText("MB of 98.4 MB").waitFor();
+    await demo.at("cancel-load").click();
+    await demo.page.getByText(/of 98\.4 MB stored here, the rest to download/).waitFor();
+    await open();
+    await demo.load();
+    await demo.page.reload();
+    await demo.page.getByText("Stored here, 98.4 MB: nothing to download").waitFor();
+    await demo.load();
+  });
+
+  it("lists what is stored, loads from the list, and removes after a question", async () => {
+    await open();
+    await demo.load();
+    await demo.at("change-model").click();
+    await demo.page.getByText("Use a model of your own").click();
+    await demo.at("model-url").fill("https://example.org/some/other.gguf");
+    await demo.at("model-url").press("Enter");
+    await demo.at("composer").waitFor();
+    await demo.page.reload();
+    const list = demo.at("stored-models");
+    expect(await demo.text(list.locator("summary"))).toBe(
+      "Stored in this browser: 2 models, 197 MB",
+    );
+    await list.locator("summary").click();
+    const facts = await demo.at("stored-facts").allTextContents();
+    expect(facts.sort()).toEqual([
+      "98.4 MB · used today · not verified",
+      "98.4 MB · used today · verified",
+    ]);
+    const other = demo.at("stored").filter({ hasText: "other.gguf" });
+    await other.getByTestId("load-stored").click();
+    await demo.at("composer").waitFor();
+    expect(await demo.text(demo.at("change-model"))).toBe("other.gguf");
+    await demo.at("change-model").click();
+    await list.locator("summary").click();
+    await other.getByTestId("remove").click();
+    await other.getByTestId("remove-no").click();
+    expect(await demo.at("stored").count()).toBe(2);
+    await other.getByTestId("remove").click();
+    await other.getByTestId("remove-yes").click();
+    await other.waitFor({ state: "detached" });
+    await demo.at("remove").click();
+    await demo.at("remove-yes").click();
+    await list.waitFor({ state: "detached" });
+    expect(await demo.text(demo.at("model-size"))).toBe("98.4 MB to download, once");
+  });
+
+  it("says that it waits for the server, and for how long", async () => {
+    await open("waits&rate=150");
+    await demo.at("load").click();
+    await demo.page.getByText("Waiting for the server (retry in 3 s)").waitFor();
+    await demo.page.getByText("Waiting for the server (retry in 2 s)").waitFor();
+    await demo.at("composer").waitFor();
+  });
+
   it("shows why loading failed, what to do, and tries again", async () => {
     await open("fail=load");
     await demo.at("load").click();

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StaticServer } from "../../src/node/static-server.ts";
+import { tinyModel } from "../reference/tiny-model.ts";
 import { DemoPage, launchBrowser, serveBuiltPage } from "./demo-harness.ts";
 
 const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));
@@ -98,6 +99,50 @@ describe("demo with the real model", () => {
     await demo.page.waitForTimeout(500);
     expect(await demo.count("tokens-seen")).toBe(0);
     expect(await demo.count("gauge-bytes", "bytes")).toBe(0);
+  });
+
+  it("knows after a reload that the model is stored here, and loads it by one click", async () => {
+    await demo.page.reload();
+    await demo.page.getByText("Stored here, 98.4 MB: nothing to download").waitFor();
+    await picture("5-stored");
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("max-tokens").fill("4");
+    await demo.at("max-tokens").press("Tab");
+    await demo.at("policy").selectOption("lag-kv");
+    await expect.poll(() => demo.at("window").inputValue(), { timeout: SLOW }).toBe("128");
+    await demo.ask("Hello", SLOW);
+    expect(await demo.answer.getAttribute("data-status")).toBe("done");
+  });
+
+  it("says what is wrong with a file of one's own, and loads one that is right", async () => {
+    await demo.at("change-model").click();
+    await demo.page.getByText("Use a model of your own").click();
+    const choose = (name: string, bytes: Uint8Array): Promise<void> =>
+      demo.at("model-file").setInputFiles({
+        name,
+        mimeType: "application/octet-stream",
+        buffer: Buffer.from(bytes),
+      });
+    await choose("broken.gguf", new TextEncoder().encode("GGUF, but nothing else"));
+    await demo.at("load-error").waitFor();
+    expect(await demo.at("load-error").getAttribute("data-code")).toBe("bad_model_file");
+    await choose("tiny.gguf", tinyModel("f32"));
+    await demo.at("composer").waitFor({ timeout: SLOW });
+    await demo.ask("abc", SLOW);
+  });
+
+  it("removes the stored model", async () => {
+    await demo.at("change-model").click();
+    await demo.at("stored-models").locator("summary").click();
+    expect(await demo.text(demo.at("stored-facts"))).toBe("98.4 MB · used today · verified");
+    await demo.at("remove").click();
+    await demo.at("remove-yes").click();
+    await demo.at("stored-models").waitFor({ state: "detached" });
+    expect(await demo.text(demo.at("model-size"))).toContain("98.4 MB to download");
+  });
+
+  it("has put no warning and no error into the console all the while", () => {
     expect(demo.problems).toEqual([]);
   });
 });
