@@ -14,7 +14,7 @@ const MAX_COVARIANCE_BYTES = 16 * 2 ** 20;
 
 /**
  * An error is measured by the length of the residual stream, which grows with depth, to this power: later layers still
- * correct a part of what an early one got wrong. Of 1, 0.75 and 0.6 the second answers best (ARCHITECTURE.md).
+ * correct a part of what an early one got wrong. Of 1, 0.75 and 0.6 the second answers best (src/cache/policies/README.md).
  */
 const STREAM_POWER = 0.75;
 

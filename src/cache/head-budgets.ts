@@ -16,7 +16,7 @@ export interface HeadBudgetRequest {
 }
 
 /**
- * Budgets of each head [L][G] that add up to `budget` a head of the governed layers: after a page or `least` for
+ * Budgets of each head [L][G] that add up to `budget` per head of the governed layers: after a page or `least` for
  * each, pages go where they lower the squared error of the layer's output most, as measured at calibration: the
  * errors of heads add up in squares, and the answer's distribution departs with the square of the error. None gets
  * more than the largest budget measured; of a mean beyond it, all get the same.

@@ -92,7 +92,7 @@ export const rowCells = (row: Row): string[] => [
   bytesText(row.bytesFull),
 ];
 
-/** The report's figures as Markdown tables: what README shows. */
+/** The report's figures as Markdown tables, for src/eval/RESULTS.md. */
 export function markdownTables({ rows, command, model }: EvalReport): string {
   const tables = sections(rows).map(
     ({ task, metric, rows }) =>
