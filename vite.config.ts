@@ -49,6 +49,31 @@ function workerForBundlers(): Plugin {
   };
 }
 
+/** dist/precache.json: what a page without a bundler may ask for, for a service worker that keeps it. */
+function precacheList(): Plugin {
+  return {
+    name: "winnow:precache-list",
+    generateBundle: {
+      order: "post",
+      handler(_options, bundle) {
+        const files = new Set<string>();
+        const reach = (name: string): void => {
+          const file = bundle[name];
+          if (files.has(name) || file?.type !== "chunk") return;
+          files.add(name);
+          for (const next of [...file.imports, ...file.dynamicImports]) reach(next);
+        };
+        reach("index.js");
+        // The worker's files are assets to the page's build.
+        for (const { type, fileName } of Object.values(bundle))
+          if (type === "asset" && fileName.endsWith(".js")) files.add(fileName);
+        const source = `${JSON.stringify([...files, ONE_FILE].sort(), undefined, 2)}\n`;
+        this.emitFile({ type: "asset", fileName: "precache.json", source });
+      },
+    },
+  };
+}
+
 interface ModuleGraph {
   getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
 }
@@ -107,7 +132,7 @@ function executableCli(): Plugin {
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [workerForBundlers(), minifyShaders()],
+  plugins: [workerForBundlers(), precacheList(), minifyShaders()],
   worker: workerOutput,
   build: {
     outDir: "dist",

@@ -26,6 +26,7 @@ describe("README's snippet in a new app, with the packed package", () => {
       const served = await setup.serve(await prepareApp(setup.app, packed));
       try {
         expectAnswers(await visit(browser, served.url));
+        await setup.more?.(served.url);
       } finally {
         served.stop();
       }

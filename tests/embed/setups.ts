@@ -1,5 +1,6 @@
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import type { App } from "./harness/app.ts";
 import { host } from "./harness/host.ts";
 
@@ -16,6 +17,8 @@ export interface Setup {
   /** Only under WINNOW_FULL=1. */
   full?: boolean;
   serve(app: App): Promise<Served>;
+  /** What else holds of it. */
+  more?(url: string): Promise<void>;
 }
 
 /** The model as a file of the site. */
@@ -128,6 +131,49 @@ export const SETUPS: readonly Setup[] = [
     async serve(app) {
       await app.run("parcel", "build", "index.html", "--dist-dir", "dist");
       return built(app, "dist");
+    },
+  },
+  {
+    name: "Next, client component, build and start",
+    app: "next",
+    async serve(app) {
+      intoPublic(app);
+      await app.run("next", "build");
+      return app.serve("next", "start", "--port", "PORT");
+    },
+    async more(url) {
+      const page = await (await fetch(`${url}server`)).text();
+      expect(page, "what a server component is told").toMatch(
+        /WinnowError no_webgpu: In Node import createEngine from .{0,10}winnow-llm\/node/,
+      );
+    },
+  },
+  {
+    name: "Next, client component, dev server",
+    app: "next",
+    full: true,
+    async serve(app) {
+      intoPublic(app);
+      return app.serve("next", "dev", "--port", "PORT");
+    },
+  },
+  {
+    name: "Next, client component, build by webpack",
+    app: "next",
+    full: true,
+    async serve(app) {
+      intoPublic(app);
+      await app.run("next", "build", "--webpack");
+      return app.serve("next", "start", "--port", "PORT");
+    },
+  },
+  {
+    name: "React in StrictMode",
+    app: "react",
+    full: true,
+    async serve(app) {
+      intoPublic(app);
+      return app.serve("vite", "--port", "PORT", "--strictPort");
     },
   },
   {

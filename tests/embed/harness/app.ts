@@ -69,6 +69,10 @@ export async function prepareApp(name: string, packed: Packed): Promise<App> {
   for (const path of LEFT_BEHIND) rmSync(join(dir, path), { recursive: true, force: true });
   cpSync(join(APPS, "shared"), dir, { recursive: true });
   cpSync(source, dir, { recursive: true });
+  // Workers and extensions have no import maps.
+  const run = readFileSync(join(dir, "run.js"), "utf8");
+  const path = '"./node_modules/winnow-llm/dist/index.js"';
+  writeFileSync(join(dir, "by-path.js"), run.replace('"winnow-llm"', path));
   const installed = join(dir, "node_modules/winnow-llm");
   rmSync(installed, { recursive: true, force: true });
   cpSync(packed.folder, installed, { recursive: true });

@@ -1,0 +1,2 @@
+import "./node_modules/winnow-llm/dist/worker.js";
+import "./in-worker.js";

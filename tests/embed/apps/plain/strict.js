@@ -1,0 +1,3 @@
+import { run, safely } from "./by-path.js";
+
+globalThis.result = safely(run());

@@ -1,0 +1,143 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Browser, chromium } from "playwright";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { type App, prepareApp } from "./harness/app.ts";
+import { host, type Site } from "./harness/host.ts";
+import { packWithTiny } from "./harness/package.ts";
+import { type Answers, expectAnswers, resultOf, visit } from "./harness/visit.ts";
+
+const full = process.env.WINNOW_FULL === "1";
+
+describe("the packed package in pages without a bundler", () => {
+  let browser: Browser;
+  let app: App;
+  const sites: Site[] = [];
+
+  beforeAll(async () => {
+    app = await prepareApp("plain", packWithTiny());
+    const executablePath = await findChromium();
+    browser = await chromium.launch({
+      args: CHROMIUM_FLAGS,
+      ...(executablePath ? { executablePath } : {}),
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    for (const site of sites) site.stop();
+  });
+
+  async function open(
+    files: Record<string, string> = {},
+    headers: Record<string, string> = {},
+  ): Promise<Site> {
+    const site = await host(app.dir, {
+      files: { "/model.gguf": app.packed.model, ...files },
+      headers,
+      strict: true,
+    });
+    sites.push(site);
+    return site;
+  }
+
+  /** The error of a page that may say in its console what its own rules forbid. */
+  async function failure(url: string): Promise<Answers> {
+    const page = await browser.newPage();
+    try {
+      await page.goto(url);
+      return await resultOf(page);
+    } finally {
+      await page.close();
+    }
+  }
+
+  const csp = (rules: string) => ({ "content-security-policy": rules });
+
+  it("dist from another origin, all of it: only the package's files are asked for there", async () => {
+    const cdn = await open({}, { "access-control-allow-origin": "*" });
+    const page = join(app.dir, "elsewhere-filled.html");
+    const html = readFileSync(join(app.dir, "elsewhere.html"), "utf8");
+    writeFileSync(page, html.replace("CDN/", cdn.url));
+    const site = await open({ "/": page });
+    expectAnswers(await visit(browser, site.url));
+    expect(site.asked).toEqual(["/", "/main.js", "/run.js", "/model.gguf"]);
+    expect(cdn.asked.filter((path) => !path.startsWith("/node_modules/winnow-llm/dist/"))).toEqual(
+      [],
+    );
+  });
+
+  it("dist from another origin without CORS for a page that may not make blob workers: says what to set", async () => {
+    const cdn = await open({}, { "access-control-allow-origin": "*" });
+    const page = join(app.dir, "elsewhere-filled.html");
+    const html = readFileSync(join(app.dir, "elsewhere.html"), "utf8");
+    writeFileSync(page, html.replace("CDN/", cdn.url));
+    const site = await open({ "/": page }, csp("worker-src 'self'"));
+    const error = await failure(site.url);
+    expect(error).toMatchObject({ code: "no_worker", hint: expect.stringContaining("blob:") });
+  });
+
+  it.each([
+    ["default-src 'self'; script-src 'self'; worker-src 'self'"],
+    ["default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:"],
+    ["default-src 'self'; img-src data:; require-trusted-types-for 'script'; trusted-types winnow"],
+  ])("Content-Security-Policy: %s", async (rules) => {
+    const site = await open(
+      { "/": join(app.dir, "strict.html") },
+      csp(rules.replace("; worker-src", "; img-src data:; worker-src")),
+    );
+    expectAnswers(await visit(browser, site.url));
+  });
+
+  it.each([
+    ["worker-src 'none'", "worker-src"],
+    ["require-trusted-types-for 'script'; trusted-types 'none'", "trusted-types winnow"],
+    ["sandbox allow-scripts", "CORS"],
+  ])("Content-Security-Policy: %s is named in the error's hint", async (rules, hint) => {
+    const cors: Record<string, string> = rules.startsWith("sandbox")
+      ? {}
+      : { "access-control-allow-origin": "*" };
+    const site = await open({ "/": join(app.dir, "strict.html") }, { ...csp(rules), ...cors });
+    const error = await failure(site.url);
+    // A sandboxed page cannot even import its own modules where they have no CORS headers.
+    if (!("code" in error) && rules.startsWith("sandbox")) return;
+    expect(error).toMatchObject({ code: "no_worker", hint: expect.stringContaining(hint) });
+  });
+
+  it.skipIf(!full)("an engine in a SharedWorker", async () => {
+    const site = await open({ "/": join(app.dir, "shared-worker.html") });
+    expectAnswers(await visit(browser, site.url));
+  });
+
+  it.skipIf(!full)("an engine in a service worker that imports winnow-llm/worker", async () => {
+    const site = await open({ "/": join(app.dir, "service-worker.html") });
+    expectAnswers(await visit(browser, `${site.url}?script=in-service-worker.js`));
+  });
+
+  it("a service worker that does not import it is told to", async () => {
+    const site = await open({ "/": join(app.dir, "service-worker.html") });
+    const error = await failure(`${site.url}?script=in-worker.js`);
+    expect(error).toMatchObject({
+      code: "no_worker",
+      hint: expect.stringContaining('import "winnow-llm/worker"'),
+    });
+  });
+
+  it("says what is missing where the browser has no WebGPU, before the model is asked for", async () => {
+    const executablePath = await findChromium();
+    const plain = await chromium.launch({
+      args: ["--no-sandbox", "--disable-gpu", "--disable-features=WebGPU"],
+      ...(executablePath ? { executablePath } : {}),
+    });
+    try {
+      const site = await open();
+      const page = await plain.newPage();
+      await page.goto(site.url);
+      const error = await resultOf(page);
+      expect(error).toMatchObject({ code: expect.stringMatching(/^no_(webgpu|adapter)$/) });
+      expect(site.asked).not.toContain("/model.gguf");
+    } finally {
+      await plain.close();
+    }
+  });
+});
