@@ -37,6 +37,7 @@ const stages = {
   kernels: () => vitest("kernels"),
   model: () => vitest("model"),
   e2e: () => vitest("e2e"),
+  embed: () => vitest("embed"),
   firefox,
 };
 /** Vitest's projects of a stage, where they are not one of its name. @type {Record<string, readonly string[]>} */
@@ -46,13 +47,13 @@ const PROJECTS = { firefox: ["firefox", "firefox-kernels"] };
  * thread and tests of kernels wait for one at a time.
  */
 const ROWS = [
-  ["build", "size", "kernels", "e2e"],
+  ["build", "size", "kernels", "e2e", "embed"],
   ["check", "unit", "model", "firefox"],
 ];
 /** Stages that test what build makes. */
-const NEED_BUILD = ["size", "e2e", "firefox"];
+const NEED_BUILD = ["size", "e2e", "embed", "firefox"];
 /** Stages that need the model's file, a Vulkan driver or a browser. */
-const NEED_MACHINE = ["kernels", "model", "e2e", "firefox"];
+const NEED_MACHINE = ["kernels", "model", "e2e", "embed", "firefox"];
 
 /**
  * What a command prints comes as it is printed, or, beside another row, in one piece at its end.

@@ -51,7 +51,7 @@ async function connectHere(tokenizer?: ExternalTokenizer): Promise<Connection> {
   if (imported) return connectLocal(imported(tokenizer));
   if ("ServiceWorkerGlobalScope" in globalThis)
     throw new WinnowError("no_worker", "a service worker cannot import the engine's code later", {
-      hint: 'Write `import "winnow-llm/worker";` beside the import of createEngine.',
+      hint: 'Write `import "winnow-llm/worker";` beside the import of createEngine, and give it `filters`, which cannot be imported later either.',
     });
   return connectLocal((await loadEngineCode()).engineHere(tokenizer));
 }

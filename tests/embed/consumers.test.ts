@@ -14,12 +14,12 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type App, prepareApp } from "./harness/app.ts";
+import { itInFull } from "./harness/full.ts";
 import { host } from "./harness/host.ts";
 import { type Packed, packWithTiny } from "./harness/package.ts";
 import { OUTPUT, ROOT } from "./harness/paths.ts";
 import { expectAnswers } from "./harness/visit.ts";
 
-const full = process.env.WINNOW_FULL === "1";
 const exec = promisify(execFile);
 let packed: Packed;
 beforeAll(() => {
@@ -134,7 +134,7 @@ describe("types, with those of libraries checked too", () => {
     for (const [module, resolution] of KINDS) {
       if (version === "6.0" && resolution === "node10") continue;
       const everyRun = version === "5.0" || (version === "6.0" && resolution === "bundler");
-      it.skipIf(!everyRun && !full)(`TypeScript ${version}, ${resolution}`, async () => {
+      (everyRun ? it : itInFull)(`TypeScript ${version}, ${resolution}`, async () => {
         const tsc = join(app.dir, "node_modules", `typescript-${version}`, "bin/tsc");
         const options = `--noEmit --strict --skipLibCheck false --target ES2022 --lib ES2022,DOM --module ${module} --moduleResolution ${resolution}`;
         const run = exec(process.execPath, [tsc, ...options.split(" "), "use.ts"], {
@@ -147,7 +147,7 @@ describe("types, with those of libraries checked too", () => {
     }
 });
 
-it.skipIf(!full)("Deno answers", async () => {
+itInFull("Deno answers", async () => {
   const app = await prepareApp("deno", packed);
   const manifest = join(app.dir, "package.json");
   const named = JSON.parse(readFileSync(manifest, "utf8"));

@@ -4,11 +4,10 @@ import { type Browser, chromium } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
 import { type App, prepareApp } from "./harness/app.ts";
+import { itInFull } from "./harness/full.ts";
 import { host, type Site } from "./harness/host.ts";
 import { packWithTiny } from "./harness/package.ts";
 import { type Answers, expectAnswers, resultOf, visit } from "./harness/visit.ts";
-
-const full = process.env.WINNOW_FULL === "1";
 
 describe("the packed package in pages without a bundler", () => {
   let browser: Browser;
@@ -67,7 +66,7 @@ describe("the packed package in pages without a bundler", () => {
     );
   });
 
-  it("dist from another origin without CORS for a page that may not make blob workers: says what to set", async () => {
+  it("dist from another origin, for a page that may not make blob workers: says what to set", async () => {
     const cdn = await open({}, { "access-control-allow-origin": "*" });
     const page = join(app.dir, "elsewhere-filled.html");
     const html = readFileSync(join(app.dir, "elsewhere.html"), "utf8");
@@ -92,24 +91,27 @@ describe("the packed package in pages without a bundler", () => {
   it.each([
     ["worker-src 'none'", "worker-src"],
     ["require-trusted-types-for 'script'; trusted-types 'none'", "trusted-types winnow"],
-    ["sandbox allow-scripts", "CORS"],
   ])("Content-Security-Policy: %s is named in the error's hint", async (rules, hint) => {
-    const cors: Record<string, string> = rules.startsWith("sandbox")
-      ? {}
-      : { "access-control-allow-origin": "*" };
-    const site = await open({ "/": join(app.dir, "strict.html") }, { ...csp(rules), ...cors });
+    const site = await open({ "/": join(app.dir, "strict.html") }, csp(rules));
     const error = await failure(site.url);
-    // A sandboxed page cannot even import its own modules where they have no CORS headers.
-    if (!("code" in error) && rules.startsWith("sandbox")) return;
     expect(error).toMatchObject({ code: "no_worker", hint: expect.stringContaining(hint) });
   });
 
-  it.skipIf(!full)("an engine in a SharedWorker", async () => {
+  itInFull(
+    "a sandboxed page, which has no origin, answers where its files are served with CORS",
+    async () => {
+      const headers = { ...csp("sandbox allow-scripts"), "access-control-allow-origin": "*" };
+      const site = await open({ "/": join(app.dir, "strict.html") }, headers);
+      expect(await failure(site.url)).toMatchObject({ policy: "winnow", budgets: [512, 128] });
+    },
+  );
+
+  itInFull("an engine in a SharedWorker", async () => {
     const site = await open({ "/": join(app.dir, "shared-worker.html") });
     expectAnswers(await visit(browser, site.url));
   });
 
-  it.skipIf(!full)("an engine in a service worker that imports winnow-llm/worker", async () => {
+  itInFull("an engine in a service worker that imports winnow-llm/worker", async () => {
     const site = await open({ "/": join(app.dir, "service-worker.html") });
     expectAnswers(await visit(browser, `${site.url}?script=in-service-worker.js`));
   });

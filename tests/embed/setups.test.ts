@@ -2,11 +2,10 @@ import { type Browser, chromium } from "playwright";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
 import { prepareApp } from "./harness/app.ts";
+import { itInFull } from "./harness/full.ts";
 import { type Packed, packWithDefault, packWithTiny } from "./harness/package.ts";
 import { expectAnswers, visit } from "./harness/visit.ts";
 import { SETUPS } from "./setups.ts";
-
-const full = process.env.WINNOW_FULL === "1";
 
 describe("README's snippet in a new app, with the packed package", () => {
   let browser: Browser;
@@ -22,7 +21,7 @@ describe("README's snippet in a new app, with the packed package", () => {
   afterAll(() => browser?.close());
 
   for (const setup of SETUPS) {
-    it.skipIf(setup.full && !full)(setup.name, async () => {
+    (setup.full ? itInFull : it)(setup.name, async () => {
       const served = await setup.serve(await prepareApp(setup.app, packed));
       try {
         expectAnswers(await visit(browser, served.url));
