@@ -1,4 +1,1 @@
-import "./node_modules/winnow-llm/dist/worker.js";
-import { run, safely } from "./by-path.js";
-
-globalThis.answer = (model) => safely(run({ model }));
+// An extension's page is found by the id of its service worker.
