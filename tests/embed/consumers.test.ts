@@ -26,7 +26,8 @@ beforeAll(() => {
   packed = packWithTiny();
 });
 
-const jsonOf = (printed: string): unknown => JSON.parse(printed.trim().split("\n").at(-1)!);
+const jsonOf = (printed: string): unknown =>
+  JSON.parse(printed.split("\n").findLast((line) => line.startsWith("{"))!);
 
 describe("the packed package", () => {
   it("needs no other package to install, and carries no WebAssembly", async () => {
