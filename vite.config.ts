@@ -6,7 +6,7 @@ import {
   type TestProjectConfiguration,
   type ViteUserConfig,
 } from "vitest/config";
-import { minifyShaders } from "./shaders/build/vite-plugin.ts";
+import { wgslModules } from "./shaders/build/vite-plugin.mjs";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -109,7 +109,7 @@ const checks = { bundlerTimings: false, ineffectiveDynamicImport: false };
 
 const workerOutput: ViteUserConfig["worker"] = {
   format: "es",
-  plugins: () => [minifyShaders()],
+  plugins: () => [wgslModules()],
   rolldownOptions: {
     checks,
     output: {
@@ -132,7 +132,7 @@ function executableCli(): Plugin {
 const browserLibrary: ViteUserConfig = {
   base: "./",
   publicDir: false,
-  plugins: [workerForBundlers(), precacheList(), minifyShaders()],
+  plugins: [workerForBundlers(), precacheList(), wgslModules()],
   worker: workerOutput,
   build: {
     outDir: "dist",
@@ -158,7 +158,7 @@ const browserLibrary: ViteUserConfig = {
 /** dist/worker.js: one file that imports nothing, so that whatever bundles an app leaves it whole. */
 const workerLibrary: ViteUserConfig = {
   publicDir: false,
-  plugins: [minifyShaders()],
+  plugins: [wgslModules()],
   build: {
     outDir: "dist",
     emptyOutDir: false,
@@ -171,7 +171,7 @@ const workerLibrary: ViteUserConfig = {
 /** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
   publicDir: false,
-  plugins: [executableCli(), minifyShaders()],
+  plugins: [executableCli(), wgslModules()],
   ssr: { noExternal: true, external: ["webgpu", "playwright"] },
   build: {
     outDir: "dist",
@@ -196,8 +196,8 @@ const demoSite: ViteUserConfig = {
   root: at("demo"),
   base: "./",
   publicDir: at("public"),
-  plugins: [minifyShaders()],
-  worker: { format: "es", plugins: () => [minifyShaders()], rolldownOptions: { checks } },
+  plugins: [wgslModules()],
+  worker: { format: "es", plugins: () => [wgslModules()], rolldownOptions: { checks } },
   build: {
     outDir: at("dist/demo"),
     emptyOutDir: true,
@@ -212,9 +212,9 @@ const suite = (
   folder: string,
   seconds: number,
   alone: boolean,
-  { plugins = [], isolate = true }: { plugins?: Plugin[]; isolate?: boolean } = {},
+  { isolate = true, strip = true }: { isolate?: boolean; strip?: boolean } = {},
 ): TestProjectConfiguration => ({
-  plugins,
+  plugins: [wgslModules({ strip })],
   test: {
     name,
     include: [`tests/${folder}/*.test.ts`],
@@ -232,9 +232,9 @@ const tests: ViteUserConfig = {
   test: {
     projects: [
       // Every kernel as it is shipped; the suite of models runs them as they are written.
-      suite("unit", "unit", 60, false, { plugins: [minifyShaders()] }),
-      suite("kernels", "kernels", 120, true, { plugins: [minifyShaders()] }),
-      suite("model", "model", 400, true, { isolate: false }),
+      suite("unit", "unit", 60, false),
+      suite("kernels", "kernels", 120, true),
+      suite("model", "model", 400, true, { isolate: false, strip: false }),
       suite("e2e", "e2e", 400, true),
       suite("firefox", "firefox", 400, true),
       "tests/firefox/vitest.config.ts",

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { runnerImport } from "vite";
+import { wgslModules } from "../shaders/build/vite-plugin.mjs";
 
 /**
  * Imports a TypeScript module of this repository in plain Node, before anything is built.
@@ -11,6 +12,7 @@ export async function loadTypeScript(path) {
   const { module } = await runnerImport(`${root}${path}`, {
     root,
     configFile: false,
+    plugins: [wgslModules()],
     logLevel: "error",
   });
   return /** @type {Record<string, any>} */ (module);

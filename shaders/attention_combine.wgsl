@@ -4,11 +4,10 @@
 // bytes per head. Each m_s and l_s is read by one thread, into workgroup memory; then 8 splits are on their way at once,
 // so that a dimension waits for 1 + splits / 8 loads, not for 3 a split. Sums are taken in the splits' order, as in
 // lib/joined_input.
+//: import lib/batch
+//: import lib/lowest
 
 const WORKGROUP = 64u;
-const LOWEST = -3.0e38;
-
-struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]

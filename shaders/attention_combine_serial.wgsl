@@ -2,10 +2,9 @@
 // Joins the splits of attention_decode: out = sum_s e^(m_s - m) acc_s / sum_s e^(m_s - m) l_s.
 // Needs: HEAD_DIM, MAX_SPLITS, LANES (partials come in multiples of it). Workgroups: (H, M), 16 threads.
 // Bytes: splits * (D + 2) * 4 per head, read once, and the weights D / 4 times.
+//: import lib/batch
 
 const WORKGROUP = 16u;
-
-struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> partials: array<f32>; // [M, H, MAX_SPLITS, D + 2]

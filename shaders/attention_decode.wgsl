@@ -1,5 +1,5 @@
 // Attention of single query rows over a lane's paged cache, split over keys (flash decoding).
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read units), lib/remainder, GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (read units), GROUP (H / G), MAX_SPLITS, OCTETS (runs of 8 dimensions a thread),
 // KEYS (keys a thread and tile); loops written out by unroll: h < GROUP, o < OCTETS, n < KEYS.
 // Workgroups: (splits, G, M), 64 threads. COLUMNS threads share a key, each with its OCTETS * 8 dimensions of
 // the GROUP queries and of their sums in registers, so K and V are read once, coalesced, for all GROUP heads.
@@ -10,12 +10,14 @@
 // Bytes: a key and a value per slot and kv head (4 D in f16), each read once. Flops: 4 D GROUP per slot. Two barriers per tile.
 // Workgroup memory: 256 max(KEYS GROUP, 8) + 4 PARTS GROUP (KEYS + 1) bytes (4 KiB at D 64, GROUP 3; at most
 // 10 KiB). Registers: 16 OCTETS GROUP f32 of queries and sums (96 at GROUP 3, 128 at most), about as many again.
+//: import lib/paging
+//: import lib/remainder
+//: import lib/lowest
 
 const WORKGROUP = 64u;
 const COLUMNS = HEAD_DIM / (8u * OCTETS);
 const PARTS = WORKGROUP / COLUMNS;
 const TILE = PARTS * KEYS;
-const LOWEST = -3.0e38;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
@@ -96,7 +98,7 @@ fn main(
     //: for n
     let wanted$n = tile * TILE + $nu * PARTS + part;
     let slot$n = min(wanted$n, count - 1u);
-    let page$n = tables[table + 2u + slot$n / PAGE_SLOTS];
+    let page$n = tables[page_entry(table, slot$n)];
     let scales$n = pages_scales(pages_scale_word(page$n, slot$n));
     {
       let key = pages_key(page$n, slot$n) + octet * PAGES_OCTET_UNITS;

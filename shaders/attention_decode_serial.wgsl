@@ -3,8 +3,9 @@
 // Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, GROUP (H / G), LANES, PASSES (QUERIES * PASSES >= GROUP),
 // lib/attend for `pages`, lib/remainder and lib/attend_remainder.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
+//: import lib/paging
+//: import lib/lowest
 
-const LOWEST = -3.0e38;
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
@@ -52,7 +53,7 @@ fn main(
       //: for n
       let slot$n = min(first + $nu, end - 1u);
       let place$n = pages_place(
-        tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, 0u, first + $nu < end),
+        tables[page_entry(table, slot$n)], slot$n, select(NO_ROW, 0u, first + $nu < end),
       );
       //: end
       attend_pages(&state, array<Place, KEYS>(

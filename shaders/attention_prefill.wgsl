@@ -1,6 +1,6 @@
 // Causal attention of a prompt chunk over the lane's cache and over the prompt block it lies in, itself
 // included (flash attention), its keys divided among the invocations of a workgroup.
-// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), lib/remainder, GROUP, WORKGROUP, QUERIES (a
+// Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` and `chunk` (read units), GROUP, WORKGROUP, QUERIES (a
 // workgroup's), and WINDOW: 0, or the number of tokens a row sees, itself included; the cache is then a ring of WINDOW
 // slots. Loops written out by unroll: h < QUERIES, s < queries whose softmax an invocation keeps, j < 4.
 // Workgroups: (ceil(M GROUP / QUERIES), G). A part of the workgroup is COLUMNS = D / 8 invocations that take one key at
@@ -16,15 +16,16 @@
 // sums per invocation whatever D is, about 190 in all: one workgroup per core of 64 K registers, whose subgroups wait for
 // their loads together; two barriers a PARTS keys (32 at D 64).
 // Workgroup memory: 4 QUERIES (WORKGROUP + 1 + 2 PARTS) bytes: 10 KiB at D 64, 12.1 KiB at most (D 32).
+//: import lib/paging
+//: import lib/remainder
+//: import lib/batch
+//: import lib/lowest
 
 const COLUMNS = HEAD_DIM / 8u;
 const PARTS = WORKGROUP / COLUMNS; // invocations left over hold none
 const PITCH = WORKGROUP + 1u; // odd, so that the invocations of a part read different banks
-const LOWEST = -3.0e38;
 // A query's weights are relative to a logit that is raised only when one exceeds it by so much: sums are seldom rescaled.
 const SLACK = 4.0;
-
-struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> batch: Batch;
@@ -161,7 +162,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var start = 0u; start < count; start += PARTS) {
     let slot = start + part;
     let there = min(slot, count - 1u);
-    let page = tables[table + 2u + there / PAGE_SLOTS];
+    let page = tables[page_entry(table, there)];
     let at = column * PAGES_OCTET_UNITS;
     let k = Key(
       pages_octet(pages_key(page, there) + at),

@@ -3,10 +3,10 @@
 // lib/attend for `pages` and `chunk`, lib/remainder and lib/attend_remainder. Without `cached` (a count of unroll, 1 or 0) the
 // cache is empty, and neither is needed for it: a seventh of the time to compile, before a first token.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
+//: import lib/paging
+//: import lib/batch
+//: import lib/lowest
 
-const LOWEST = -3.0e38;
-
-struct Batch { rows: u32, first: u32, splits: u32, heads: u32 }
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> batch: Batch;
@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, invocation: Invocation) {
     //: for n
     let slot$n = min(slot + $nu, count - 1u);
     let place$n = pages_place(
-      tables[table + 2u + slot$n / PAGE_SLOTS], slot$n, select(NO_ROW, cached_row(slot$n), slot + $nu < count),
+      tables[page_entry(table, slot$n)], slot$n, select(NO_ROW, cached_row(slot$n), slot + $nu < count),
     );
     //: end
     attend_pages(&state, array<Place, KEYS>(

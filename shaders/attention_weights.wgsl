@@ -3,6 +3,8 @@
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), WORKGROUP (a power of two); lib/page_slots for `pages`, read by words.
 // Workgroups: (H). Bytes: a key a slot and query head; 2 D flops each and an exp. For evaluation, once in dozens of
 // steps: one workgroup per head leaves most of a GPU idle, and does no harm there.
+//: import lib/paging
+//: import lib/lowest
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
@@ -12,7 +14,6 @@
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>; // [H, positions]
 
 const QUADS = HEAD_DIM / 4u;
-const LOWEST = -3.0e38;
 
 var<workgroup> sh_max: array<f32, WORKGROUP>;
 
@@ -26,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var d = 0u; d < QUADS; d += 1u) { query[d] = inverseSqrt(f32(HEAD_DIM)) * qkv[head * QUADS + d]; }
   var highest = LOWEST;
   for (var slot = t; slot < count; slot += WORKGROUP) {
-    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(row, slot)];
     var logit = 0.0;
     for (var o = 0u; o < OCTETS_A_VECTOR; o += 1u) {
       let k = pages_octet(pages_key(page, slot) + o * PAGES_OCTET_UNITS);
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   highest = sh_max[0];
   // Each invocation meets what it has written itself.
   for (var slot = t; slot < count; slot += WORKGROUP) {
-    let position = pages[pages_position_word(tables[row + 2u + slot / PAGE_SLOTS], slot)];
+    let position = pages[pages_position_word(tables[page_entry(row, slot)], slot)];
     if (position >= positions) { continue; }
     let at = head * positions + position;
     weights[at] = exp(weights[at] - highest);

@@ -1,7 +1,8 @@
 // How many keys and values of one layer and lane lie at the end of f16's range, where lib/pages_f16 cuts what is
 // larger: adds to `cut`. Nothing of it is in the way of writing: it reads what a decode step reads, once a prompt.
 //
-// Grid: (workgroups that share the words, G). Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` (f16).
+// Grid: (workgroups that share the words, G). Needs lib/page_slots.wgsl for `pages` (f16).
+//: import lib/paging
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> lane: vec4<u32>; // .x; the rest is not looked at
@@ -23,7 +24,7 @@ fn main(
   var found = 0u;
   for (var i = group.x * THREADS + thread; i < words; i += groups.x * THREADS) {
     let slot = i / PAGES_VECTOR_WORDS;
-    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(row, slot)];
     let at = pages_key_word(page, slot) + i % PAGES_VECTOR_WORDS;
     let pairs = vec2<u32>(pages[at], pages[at + PAGE_SLOTS * PAGES_VECTOR_WORDS]);
     let low = (pairs & vec2<u32>(0x7fffu)) == vec2<u32>(LARGEST);

@@ -3,8 +3,8 @@
 // writes nothing.
 // Per token: E weights read, 4E bytes written. No reuse: bound by memory, and negligible.
 // Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks per row), COLS4 (E / 4), SCALE.
+//: import lib/batch
 
-struct Batch { rows: u32, first: u32, a: u32, b: u32 }
 struct EmbedShape { rows: u32, first_row: u32, a: u32, b: u32 }
 
 @compute @workgroup_size(64)

@@ -7,8 +7,10 @@
 // free slots, both in index order. The moves are carried out by kv_move.
 //
 // One workgroup per kv head, of THREADS (16 or more): software adapters take long to compile workgroup memory.
-// Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages` and `chunk`, lib/eviction.wgsl,
-// lib/ordered.wgsl.
+// Needs lib/page_slots.wgsl for `pages` and `chunk`.
+//: import lib/paging
+//: import lib/eviction
+//: import lib/ordered
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -36,7 +38,7 @@ fn candidate(index: u32, count: u32, row: u32, kv_head: u32) -> Candidate {
   var position: u32;
   var score: u32;
   if (index < count) {
-    let page = tables[row + 2u + index / PAGE_SLOTS];
+    let page = tables[page_entry(row, index)];
     position = pages[pages_position_word(page, index)];
     score = pages[pages_score_word(page, index)];
   } else {

@@ -2,8 +2,10 @@
 // pages already is moved as it is stored, rows of the chunk are stored by lib/take_row.
 //
 // Sources are rows of the chunk or slots >= capacity, destinations slots < capacity: no order is needed.
-// Grid: (workgroups that share the moves, G). Needs lib/paging.wgsl, lib/page_slots.wgsl,
-// lib/eviction.wgsl, lib/take_row.wgsl.
+// Grid: (workgroups that share the moves, G). Needs lib/page_slots.wgsl for `pages` and `chunk`.
+//: import lib/paging
+//: import lib/eviction
+//: import lib/take_row
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -27,11 +29,11 @@ fn main(
   for (var m = group.x; m < n; m += groups.x) {
     let source = moves[share + 1u + 2u * m];
     let slot = moves[share + 2u + 2u * m];
-    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(row, slot)];
     if (source >= CHUNK_SOURCE) {
       take_row(kv_head, source - CHUNK_SOURCE, page, slot, thread);
     } else {
-      let home = tables[row + 2u + source / PAGE_SLOTS];
+      let home = tables[page_entry(row, source)];
       for (var w = thread; w < PAGES_VECTOR_WORDS; w += THREADS) {
         pages[pages_key_word(page, slot) + w] = pages[pages_key_word(home, source) + w];
         pages[pages_value_word(page, slot) + w] = pages[pages_value_word(home, source) + w];

@@ -1,7 +1,9 @@
 // Takes appends back, the newest first: puts what kv_save noted into slots and remainders again. Page tables are not read
 // for counts, which are the host's to set: where a row had a free slot there is nothing else to do.
-// Needs: lib/paging, lib/page_slots for `pages`, lib/slot_words; LOG_STRIDE (words of the log a row), WORKGROUP.
+// Needs: lib/page_slots for `pages`; LOG_STRIDE (words of the log a row), WORKGROUP.
 // Workgroups: (G). Bytes: a slot per row, read and written.
+//: import lib/paging
+//: import lib/slot_words
 
 const NO_SLOT = 0xffffffffu;
 
@@ -22,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let entry = (r - 1u) * LOG_STRIDE + head * (1u + PAGES_SLOT_WORDS + REMAINDER_WORDS);
     let slot = log[entry];
     if (slot == NO_SLOT) { continue; }
-    let page = tables[table + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(table, slot)];
     // A word is always the same invocation's: two rows may have taken one slot in turn.
     for (var i = t; i < PAGES_SLOT_WORDS; i += WORKGROUP) { pages[slot_word(page, slot, i)] = log[entry + 1u + i]; }
     let remainder = remainder_of(shape, table);

@@ -2,7 +2,10 @@
 // where it replaces what has left the window. Of a chunk longer than the ring only the last rows are taken.
 //
 // Grid: (workgroups that share the rows, G). Bytes: a slot per row and kv head, read and written.
-// Needs lib/paging.wgsl, lib/eviction.wgsl, lib/take_row.wgsl and what that needs.
+// Needs lib/page_slots.wgsl for `pages` and `chunk`.
+//: import lib/paging
+//: import lib/eviction
+//: import lib/take_row
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;
@@ -25,7 +28,7 @@ fn main(
   let skipped = select(0u, eviction.rows - capacity, eviction.rows > capacity);
   for (var r = skipped + group.x; r < eviction.rows; r += groups.x) {
     let slot = (start + r) % capacity;
-    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(row, slot)];
     take_row(kv_head, r, page, slot, thread);
   }
   // Nobody reads the count here: the ring is full from the first chunk that reaches its end on.

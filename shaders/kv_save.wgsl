@@ -1,7 +1,9 @@
 // Notes what the append of one row will overwrite in each kv head, so that kv_restore can take it back.
-// Needs: lib/paging, lib/page_slots for `pages`, lib/victim, lib/slot_words; WORKGROUP, RING as in kv_write; must run right before it.
+// Needs: lib/page_slots for `pages`, lib/victim; WORKGROUP, RING as in kv_write; must run right before it.
 // An entry of the log is [slot or NO_SLOT, the slot's PAGES_SLOT_WORDS, the head's remainder]; entry (l, g) is l G + g.
 // Workgroups: (G). Bytes: at capacity C * 8 of positions and scores, then a slot read and written.
+//: import lib/paging
+//: import lib/slot_words
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>; // the row in question is the first
@@ -27,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let entry = (shape.layer * shape.kv_heads + group.x) * (1u + PAGES_SLOT_WORDS + REMAINDER_WORDS);
   if (t == 0u) { log[entry] = slot; }
   if (slot == NO_SLOT) { return; }
-  let page = tables[table + 2u + slot / PAGE_SLOTS];
+  let page = tables[page_entry(table, slot)];
   for (var i = t; i < PAGES_SLOT_WORDS; i += WORKGROUP) { log[entry + 1u + i] = pages[slot_word(page, slot, i)]; }
   let remainder = remainder_of(shape, table);
   let after = entry + 1u + PAGES_SLOT_WORDS;

@@ -8,9 +8,13 @@
 //          pair that goes is added to the head's remainder.
 //          With RING (a layer with a sliding window) the slot is position % capacity: the oldest one's.
 //   false  a prompt chunk: into the block's scratch, block row b of kv head g at page g * chunk_pages + b / P.
-// Needs lib/victim.wgsl, lib/remainder.wgsl and lib/remember.wgsl too. Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND
+// Needs lib/victim.wgsl too. Workgroups: (H + G, M): one a (head, row); query heads first. The rows of one APPEND
 // dispatch belong to different lanes. Bytes: the row's q, k, v once; at capacity also C * 8 bytes of positions and
 // scores a kv head.
+//: import lib/paging
+//: import lib/remember
+//: import lib/rope
+//: import lib/score
 
 const HALF_DIM = HEAD_DIM / 2u;
 
@@ -68,7 +72,7 @@ fn value_octet(i: u32) -> Octet {
 
 // Adds the pair in a slot to what the head has dropped.
 fn remember(t: u32, table: u32, slot: u32) {
-  let page = tables[table + 2u + slot / PAGE_SLOTS];
+  let page = tables[page_entry(table, slot)];
   let at = remainder_of(shape, table);
   let scales = pages_scales(pages_scale_word(page, slot));
   for (var o = t; o < OCTETS_A_VECTOR; o += WORKGROUP) {
@@ -155,7 +159,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
       }
     }
-    page = tables[table + 2u + slot / PAGE_SLOTS];
+    page = tables[page_entry(table, slot)];
     if (t == 0u && count < capacity) { tables[table] = count + 1u; }
   } else {
     slot = row.block_row;

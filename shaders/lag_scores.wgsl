@@ -15,6 +15,7 @@
 // lib/candidates_*. Workgroups: (any, G, rows of a step, or 1): of a head's chunks each takes every so many-th.
 // Bytes: a chunk's pairs once and the next one's once; positions and scores of all candidates once or twice a chunk.
 // Flops: 10 D per pair. Bound by latency. Workgroup memory: 80 WORKGROUP + 20 LAG (13 KiB).
+//: import lib/paging
 
 const NONE = 0xffffffffu;
 const UNRANKED = 1.0; // the lowest score of a pair that has none

@@ -10,8 +10,9 @@
 // compile an 8x8 tile. Measured (tests/bench/matmul.mjs, 8x8, M 64 and 128, SwiftShader, two cores): 3.5 to 5 GFLOPS
 // alone, 5.5 to 8 in quads; of the time alone, loads of x were half.
 // K and the epilogue are read from the shape: a kernel serves all products of a layout, and a first token waits for one.
-// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N, r < SHARE,
+// Needs: lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N, r < SHARE,
 // g < TILE_M / SHARE.
+//: import lib/product
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, invocation: Invocation) {

@@ -14,9 +14,10 @@
 // Workgroup memory: at most 16 KiB, in vectors of 16 bytes. Row r's vector k lies at k ^ key(r) of its row, so that 8
 // neighbours, who read one column of 8 rows (or pairs of rows) of W, meet 8 different groups of 4 banks, as they do
 // when they write. Registers: 16 sums, 8 vectors, and the next stage, which is on its way while this one is multiplied.
-// Needs: lib/product, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS (blocks per row), COLS4
+// Needs: weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS (blocks a row), COLS4
 // (K / 4), TILE_M, TILE_N (a multiple of 32), DEPTH, SLICES; loops written out by unroll: m < 4, n < 4, i < vectors of x
 // and v < vectors of W that an invocation stages.
+//: import lib/product
 
 const LANES_M = TILE_M / 4u;
 const LANES_N = TILE_N / 4u;

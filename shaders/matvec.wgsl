@@ -5,9 +5,10 @@
 // Per workgroup and tile: 16 x 512 weights read once, 2 KiB of x per row; 2 flops per weight and row:
 // bound by memory. x from workgroup memory without bank
 // conflicts. 13 KiB of workgroup memory at TILE_M 4, 4 KiB at 1: two or more groups a core.
-// Needs: lib/product, weights_<layout>; batch, shape, y, streams, gain_of, input_vec (x[row][4k .. 4k + 3]: as it
+// Needs: weights_<layout>; batch, shape, y, streams, gain_of, input_vec (x[row][4k .. 4k + 3]: as it
 // lies there, or lib/joined_input); const
 // ROW_BLOCKS (blocks per row), COLS4 (K / 4), NORM, EPSILON, TILE_M.
+//: import lib/product
 
 const LANES = 16u;
 const THREADS = 128u;

@@ -9,9 +9,10 @@
 // Measured (3072 x 576 in q4, SwiftShader, two cores, GFLOPS): shifts and half scales 1.3, masks in
 // place of shifts 1.9 to 2.1, f32 scales 2.9, 12 rows in place of 8 3.1 to 3.7 (4 rows 2.5, 16 rows
 // 2.5 to 3.5). Slower than masks: magic-number floats 1.2, vec4 sums 2.3, fma 2.2.
-// Needs: lib/product, lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED
+// Needs: lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED
 // (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N,
 // m < TILE_M, r < SHARE, g < 8 / SHARE.
+//: import lib/product
 
 fn x_vec(row: u32, k: u32) -> vec4<f32> {
   if (RAGGED && k >= shape.cols4) { return vec4(0.0); }

@@ -4,13 +4,15 @@
 // With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
 // PEAKS it is the most instead of the mean, of the group's heads and of the rows.
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, CANDIDATES (an invocation's), QUERIES (at a time), ACCUMULATE, POOL, PEAKS;
-// lib/candidates_*, lib/logit, and `leave`, which takes the result.
+// lib/candidates_*, and `leave`, which takes the result.
 // Workgroups: (ceil(candidates / (WORKGROUP CANDIDATES - 2 POOL)), G, rows of a step, or 1); `lse` comes from
 // attention_prefill, of a step from observe_lse. Loops written out by unroll: c < CANDIDATES, n < QUERIES, h < GROUP,
 // d < D / 4.
 // Flops: 2 D a candidate, query and head, and an exp. Bytes: a key is read once, and held by its invocation. All
 // invocations read the same queries, from the cache: a GPU once for all of them, a software adapter for each, so there an
 // invocation has several candidates, and the sums' indices are written out.
+//: import lib/paging
+//: import lib/logit
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;

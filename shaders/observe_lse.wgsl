@@ -1,9 +1,12 @@
 // ln of the sum of exp(logit) over all that the query of a step's row sees, for `observe`: what turns its logits into
 // attention. Of a prompt attention_prefill leaves it.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP; lib/candidates_*, lib/logit; loops written out by unroll: h < GROUP.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP; lib/candidates_*; loops written out by unroll: h < GROUP.
 // Workgroups: (queries, G, rows of a step, or 1): a key is read and unpacked once for all query heads of its group.
 // Bytes: a key a (query, kv head): fine for a few dozen queries, and no more. Queries come from the cache, all
 // invocations at once.
+//: import lib/paging
+//: import lib/logit
+//: import lib/lowest
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
@@ -11,7 +14,6 @@
 @group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>; // [M, (H + 2G) D], queries turned
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [M, H]
 
-const LOWEST = -3.0e38;
 
 var<workgroup> sh_max: array<f32, WORKGROUP>;
 var<workgroup> sh_sum: array<f32, WORKGROUP>;

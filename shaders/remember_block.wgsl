@@ -1,8 +1,10 @@
 // Adds the pairs of a kv head's cache and of the prompt block to what the head has dropped, before the block is taken in;
 // with AFTER, takes those of the cache out of it again, after that: what was dropped in between is left.
-// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), AFTER; lib/candidates_block, lib/remainder, lib/remember.
+// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), AFTER; lib/candidates_block.
 // Workgroups: (2 D / 8, G): one an octet of the keys, or of the values.
 // Bytes: a key and a value a candidate. Few invocations, each bound by the latency of its loads: so many a head.
+//: import lib/paging
+//: import lib/remember
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read_write> tables: array<u32>;

@@ -2,6 +2,7 @@
 // for each query head. Caches that hold the same in the same slots have the same sum, to the bit.
 // Needs: PAGE_SLOTS, GROUP (H / G), WORKGROUP (a power of two); lib/page_slots for `pages`.
 // Workgroups: (H, R). Bytes: a position and a weight a slot and query head.
+//: import lib/paging
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
@@ -24,7 +25,7 @@ fn main(
   let positions = arrayLength(&weights) / shape.heads;
   var sum = 0.0;
   for (var slot = t; slot < count; slot += WORKGROUP) {
-    let position = pages[pages_position_word(tables[row + 2u + slot / PAGE_SLOTS], slot)];
+    let position = pages[pages_position_word(tables[page_entry(row, slot)], slot)];
     if (position < positions) { sum += weights[head * positions + position]; }
   }
   sh_sum[t] = sum;

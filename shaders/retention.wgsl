@@ -1,6 +1,7 @@
 // How many kv heads still hold each position: adds those of one layer and lane to `counts`.
 //
-// Grid: (workgroups that share the slots, G). Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages`.
+// Grid: (workgroups that share the slots, G). Needs lib/page_slots.wgsl for `pages`.
+//: import lib/paging
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> lane: vec4<u32>;  // .x; the rest is not looked at
@@ -19,7 +20,7 @@ fn main(
   let row = table_row(shape, lane.x, group.y);
   let count = tables[row];
   for (var slot = group.x * THREADS + thread; slot < count; slot += groups.x * THREADS) {
-    let page = tables[row + 2u + slot / PAGE_SLOTS];
+    let page = tables[page_entry(row, slot)];
     let position = pages[pages_position_word(page, slot)];
     if (position < arrayLength(&counts)) { atomicAdd(&counts[position], 1u); }
   }

@@ -3,8 +3,8 @@
 // a norm after a block, before the residual.
 // Per row: 4E bytes read twice (the second time from cache), 4E written; 4E flops: bound by memory.
 // Needs: reduce; batch, x, gain, y (vec4<f32>); const COLS4 (E / 4), EPSILON, ADD, GROUP.
-
-struct Batch { rows: u32, first: u32, a: u32, b: u32 }
+//: import lib/reduce
+//: import lib/batch
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

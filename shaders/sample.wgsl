@@ -5,9 +5,13 @@
 // until the wanted amount is reached. An amount is a number of tokens (top-k) or a probability mass (top-p,
 // draw) in 64-bit fixed point, so that sums do not depend on the order of the atomics.
 //
-// One workgroup. Needs lib/paging.wgsl (Row), lib/sampling.wgsl, lib/random.wgsl, lib/wide.wgsl, BLOCK, RING, THREADS (16 or
+// One workgroup. Needs BLOCK, RING, THREADS (16 or
 // more), DIGIT (4 or more): software adapters take long to compile workgroup memory, and clear it in every invocation,
 // so they have fewer of both, and a pass more.
+//: import lib/batch
+//: import lib/sampling
+//: import lib/random
+//: import lib/wide
 
 @group(0) @binding(0) var<uniform> sampling: Sampling;
 @group(0) @binding(1) var<storage, read> scratch: array<u32>;

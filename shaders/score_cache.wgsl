@@ -6,11 +6,13 @@
 // 2504.15364).
 //
 // Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64 or 256), HEAD_STRIDE, QUERIES, features; lib/candidates_*,
-// lib/rope, lib/score, lib/score_*. Workgroups: (1, G, rows of a step, or 1).
+// lib/score_*. Workgroups: (1, G, rows of a step, or 1).
 // Bytes: a key (and value) a candidate, read twice for the anchor and once for the score. Flops: 2 D a feature
 // and candidate (D^2 for QUADRATIC). Workgroup memory: 5 WORKGROUP + (QUERIES + 6) D f32 (15 KiB at WORKGROUP 256,
 // D 256, QUERIES 4). There are only G workgroups, each bound by the latency of its loads: the more threads, the
 // fewer rounds of them.
+//: import lib/score_anchors
+//: import lib/score_parts
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {

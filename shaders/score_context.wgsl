@@ -1,9 +1,10 @@
 // What parts of a score (score_parts) are measured against: directions and channels of a prompt's candidates, all
 // together. One workgroup per kv head.
-// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, QUERIES (0), NOVELTY; lib/candidates_*, lib/rope,
-// lib/joined, lib/score_*. Workgroups: (1, G).
+// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, QUERIES (0), NOVELTY; lib/candidates_*. Workgroups: (1, G).
 // Bytes: a candidate's key twice (its length; then itself, threads sharing it), its value once. Workgroup memory: 5
 // WORKGROUP + 6 D f32.
+//: import lib/joined
+//: import lib/score_anchors
 
 // Means and deviations of the values' channels, as find_anchors leaves those of keys.
 fn find_value_channels(t: u32, h: Head) {

@@ -6,9 +6,10 @@
 // either side: what is kept is kept with its surroundings. Then ln(observed attention) is added, both divided by their
 // deviations. A part that is the same of all counts for nothing.
 //
-// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, POOL; lib/candidates_*, lib/joined, lib/score_head,
-// lib/score_sums. Workgroups: (1, G).
+// Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, POOL; lib/candidates_*. Workgroups: (1, G).
 // Bytes: a quad a candidate, read and written three times, and of 2 POOL neighbours a word.
+//: import lib/joined
+//: import lib/score_sums
 
 @group(0) @binding(5) var<storage, read> observed: array<f32>; // [G, as many as there is room for]
 

@@ -5,8 +5,11 @@
 //               how far keys (as before RoPE) and values stray: root mean square over the channels of the distance
 //               from the channel's mean over the candidates, in its deviations there. LagKV (arXiv 2504.04704) puts
 //               a pair to the ranges of the chunk that follows instead
-// Needs: what score_cache needs, lib/joined; score_context has run. Workgroups: (any, G): they share the candidates.
+// Needs: what score_cache needs; score_context has run. Workgroups: (any, G): they share the candidates.
 // Bytes: a key and a value a candidate, and its parts. Flops: 2 D a feature and candidate.
+//: import lib/joined
+//: import lib/score_anchors
+//: import lib/score_parts
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

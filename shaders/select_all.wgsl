@@ -2,7 +2,8 @@
 // A first prompt needs no more, and this compiles in a tenth of its time.
 //
 // One workgroup per kv head, which must have room. 8 bytes per row written, nothing of the chunk read.
-// Needs lib/paging.wgsl, lib/eviction.wgsl.
+//: import lib/paging
+//: import lib/eviction
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<uniform> eviction: Eviction;

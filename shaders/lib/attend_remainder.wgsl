@@ -1,6 +1,7 @@
 // What an invocation of lib/attend ends with: what was dropped, as one more pair, joined to its sums. In loops that are not
 // written out, and so with queries read anew: it is one pair, and code takes long to compile.
-// Needs: lib/attend, lib/remainder, qkv: array<vec4<f32>>; loops written out by unroll: h < QUERIES.
+// Needs: lib/attend, qkv: array<vec4<f32>>; loops written out by unroll: h < QUERIES.
+//: import lib/remainder
 
 // The logit of the remainder for query h, whose first quad in qkv is at[h], times 1 / sqrt(D); LOWEST where `dropped` is 0.
 fn remainder_logits(at: array<u32, QUERIES>, remainder: u32, dropped: f32) -> array<f32, QUERIES> {

@@ -1,5 +1,7 @@
 // The candidates of an eviction: the slots of a kv head's cache, then the rows of the prompt block.
-// Needs lib/paging.wgsl, lib/eviction.wgsl, pages and chunk with their accessors (read words), tables, lanes.
+// Needs pages and chunk with their accessors (read words), tables, lanes.
+//: import lib/paging
+//: import lib/eviction
 
 @group(0) @binding(1) var<uniform> eviction: Eviction;
 @group(0) @binding(6) var<storage, read_write> pages: array<u32>;
@@ -21,7 +23,7 @@ struct Candidate {
 }
 
 fn candidate_at(index: u32, count: u32, row: u32, kv_head: u32) -> Candidate {
-  if (index < count) { return Candidate(tables[row + 2u + index / PAGE_SLOTS], index, false); }
+  if (index < count) { return Candidate(tables[page_entry(row, index)], index, false); }
   let r = index - count;
   return Candidate(kv_head * shape.chunk_pages + r / PAGE_SLOTS, r, true);
 }

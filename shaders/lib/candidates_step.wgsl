@@ -1,6 +1,7 @@
 // The candidates of an eviction while decoding: the slots of a kv head's cache. The same names as in
-// lib/candidates_block.wgsl. Needs lib/paging.wgsl, pages with its accessors (read words), tables, lanes, and
+// lib/candidates_block.wgsl. Needs pages with its accessors (read words), tables, lanes, and
 // SCORING: the lanes this kernel is for.
+//: import lib/paging
 
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(6) var<storage, read_write> pages: array<u32>;
@@ -21,7 +22,7 @@ struct Candidate {
 }
 
 fn candidate_at(index: u32, count: u32, row: u32, kv_head: u32) -> Candidate {
-  return Candidate(tables[row + 2u + index / PAGE_SLOTS], index);
+  return Candidate(tables[page_entry(row, index)], index);
 }
 
 fn candidate_position(c: Candidate) -> u32 { return pages[pages_position_word(c.page, c.slot)]; }

@@ -1,5 +1,6 @@
 // Where score_context, score_parts and score_join leave what they know of a kv head's candidates, one after the other.
-// Needs: HEAD_DIM, lib/score_head.
+// Needs: HEAD_DIM.
+//: import lib/score_head
 
 @group(0) @binding(8) var<storage, read_write> joined: array<vec4<f32>>; // [G, context, then a quad a candidate]
 

@@ -1,5 +1,6 @@
 // Pages of f16 pairs: 2 bytes per value, no scales. Values beyond 65,504 are cut to it.
-// Needs lib/octet.wgsl; the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+// Needs the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+//: import lib/octet
 
 alias source_unit = vec4<u32>;
 const SOURCE_UNIT_WORDS = 4u;

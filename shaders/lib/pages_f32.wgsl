@@ -1,5 +1,6 @@
 // Pages of f32: 4 bytes per value, exact, no scales. An octet is two units.
-// Needs lib/octet.wgsl; the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+// Needs the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+//: import lib/octet
 
 alias source_unit = vec4<u32>;
 const SOURCE_UNIT_WORDS = 4u;

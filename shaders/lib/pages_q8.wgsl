@@ -2,7 +2,8 @@
 //   scale = m / 127, rounded up to bfloat16: 8 bits of f32's range, so no key is too large or too small
 //   code  = x / scale, rounded to nearest, ties to even, within +-127;   x is read as scale * code
 // Scales are read apart from codes, so that they multiply sums, not their terms.
-// Needs lib/octet.wgsl; the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+// Needs the binding `source`: array<source_unit>, or array<u32> in the parts for words.
+//: import lib/octet
 
 alias source_unit = vec2<u32>;
 const SOURCE_UNIT_WORDS = 2u;

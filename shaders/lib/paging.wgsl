@@ -4,6 +4,7 @@
 // out as lib/page_slots.wgsl says. A page table row belongs to one (lane, layer, kv head):
 // [count, capacity, page 0, page 1, ..., remainder]; slot s of that head lies in page row[2 + s / P] at s % P. Slots are
 // unordered. The remainder is what the head has dropped, in sum (lib/remainder.wgsl).
+//: import lib/batch
 
 struct LayerShape {
   layer: u32,
@@ -14,14 +15,6 @@ struct LayerShape {
   chunk_pages: u32, // pages a kv head has in the chunk scratch
   row_words: u32,   // of a page-table row
   pad: u32,
-}
-
-// One row of a batch: a token to run at a position of a lane (a sequence in the pool).
-struct Row {
-  token: u32,
-  position: u32,
-  lane: u32,
-  block_row: u32, // of a prompt: its row in the prompt block's scratch
 }
 
 // How a lane scores a key: score = dot * (key . filter) + norm * |key| + position * pos + random * hash(pos).
@@ -44,5 +37,8 @@ fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {
   return ((lane * shape.layers + shape.layer) * shape.kv_heads + kv_head) * shape.row_words;
 }
 
-// The word at which the remainder of a page-table row begins.
+// Where a page-table row names the page of a slot.
+fn page_entry(row: u32, slot: u32) -> u32 { return row + 2u + slot / PAGE_SLOTS; }
+
+// Where the remainder of a page-table row begins.
 fn remainder_of(shape: LayerShape, row: u32) -> u32 { return row + 2u + shape.max_pages; }

@@ -1,8 +1,7 @@
 // Shared by matvec and matmul: shapes and epilogues of y = epilogue(x W^T + bias).
 // Needs: batch, shape, y; adds(), gates() or pairs(), at most one true, and from_first(): constants, or read from the shape;
 // const GELU (else SiLU).
-
-struct Batch { rows: u32, first: u32, a: u32, b: u32 }
+//: import lib/batch
 
 struct ProductShape {
   rows: u32,       // rows of this part of W

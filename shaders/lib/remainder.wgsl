@@ -1,7 +1,9 @@
-// The remainder: what a kv head has dropped, in sum. [n, keys [D], values [D]], f32, in the page-table row's last words.
+// What a kv head has dropped, in sum: [n, keys [D], values [D]], f32, in the page-table row's last words. In attention it
 // In attention it is one more pair, which stands for n: the mean key and the mean value, with ln n added to its logit, and REMAINDER_BIAS,
-// since the mean of exp(logit) is above exp(mean logit); chosen for the output's error, not the logit's (src/cache/policies/README.md).
-// Needs: HEAD_DIM, lib/paging; tables; at: what remainder_of says.
+// since the mean of exp(logit) is above exp(mean logit); chosen for the output's error, not the logit's (ARCHITECTURE.md).
+// Needs: HEAD_DIM, tables; at: what remainder_of says.
+//: import lib/paging
+//: import lib/octet
 
 const REMAINDER_BIAS = 0.6;
 

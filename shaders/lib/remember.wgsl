@@ -1,4 +1,5 @@
-// Adding to a remainder (lib/remainder.wgsl). Needs: lib/remainder; tables to write.
+// Adding to a remainder. Needs: tables to write.
+//: import lib/remainder
 
 fn remainder_add(at: u32, x: f32) { tables[at] = bitcast<u32>(bitcast<f32>(tables[at]) + x); }
 

@@ -1,5 +1,7 @@
 // KeyDiff's anchors (arXiv 2504.15364) and, with JOINED, the channels of keys, for score_cache and score_context: one pass
-// over the keys gives them all. Needs: lib/score_pairs, lib/score_spread; NOVELTY, JOINED.
+// over the keys gives them all. Needs: NOVELTY, JOINED.
+//: import lib/score_pairs
+//: import lib/score_spread
 
 var<workgroup> sh_inverse: array<f32, WORKGROUP>; // one over a key's length
 

@@ -1,5 +1,6 @@
 // The kv head that a workgroup of score_cache, score_context, score_parts or score_join scores.
 // Needs: lib/candidates_*, HEAD_STRIDE.
+//: import lib/paging
 
 // @binding(1), (6) and (7) are in lib/candidates_*.
 @group(0) @binding(0) var<uniform> shape: LayerShape;

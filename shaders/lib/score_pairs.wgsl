@@ -1,6 +1,9 @@
 // Keys and values as scores are computed from them: sixteen dimensions at a time, those that RoPE turns together; sums of
 // them over a workgroup; and vectors that a workgroup shares.
-// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, QUERIES, lib/score_head, lib/score_sums, lib/rope.
+// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, QUERIES.
+//: import lib/score_head
+//: import lib/score_sums
+//: import lib/rope
 
 @group(0) @binding(5) var<storage, read> rope_table: array<vec2<f32>>;
 

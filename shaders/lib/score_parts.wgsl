@@ -1,6 +1,9 @@
 // The parts of a candidate's score, for score_cache (the first alone) and, with JOINED, for score_parts (all four).
-// Needs: lib/score_pairs, lib/score_spread, lib/score; QUERIES (expected queries per head, at least 1); what is used: MOVING,
+// Needs: QUERIES (expected queries a head, at least 1); what is used: MOVING,
 // PAIR_NORM, QUADRATIC, VALUE, NOVELTY, JOINED. Loops written out by unroll: e < QUERIES.
+//: import lib/score_pairs
+//: import lib/score_spread
+//: import lib/score
 
 const FILTER = VECTORS;                   // [D]
 const EXPECTED_QUERY = FILTER + QUADS;    // [QUERIES, D], before RoPE

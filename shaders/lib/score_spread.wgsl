@@ -1,4 +1,5 @@
-// How far keys and values stray, for score_context and score_parts. Needs: lib/score_pairs.
+// How far keys and values stray, for score_context and score_parts.
+//: import lib/score_pairs
 
 // Leaves mean and deviation over all candidates for each channel of keys (0) or values (1), from what every share's distances to
 // `origin` and their squares add up to.

@@ -1,6 +1,7 @@
 // Takes a row of the prompt chunk into a slot of the cache: key, value, position and score, stored as the pages
-// store them. Needs lib/paging.wgsl, lib/pages_STORAGE.wgsl for `chunk` (read words) and `pages` (write words),
+// store them. Needs lib/pages_STORAGE.wgsl for `chunk` (read words) and `pages` (write words),
 // const THREADS: the workgroup that shares the work; no barrier, so that it may be called anywhere.
+//: import lib/paging
 
 fn largest(x: Octet) -> f32 {
   let most = max(abs(x.low), abs(x.high));

@@ -1,8 +1,9 @@
-// Which pair of a kv head is evicted for the next token. Needs lib/paging.wgsl, lib/page_slots.wgsl for `pages`; tables; WORKGROUP (a
+// Which pair of a kv head is evicted for the next token. Needs lib/page_slots.wgsl for `pages`; tables; WORKGROUP (a
 // power of two): every invocation must call it; SLOTS: how many slots an invocation looks at at once (n < SLOTS, written
 // out by unroll).
 // Bytes: C * 8 of positions and scores. On a GPU latency is what counts: of SLOTS slots first the pages, then the positions
 // and scores are on their way together, so that 256 invocations wait for two loads every 256 SLOTS slots.
+//: import lib/paging
 
 const NO_SLOT = 0xffffffffu;
 
@@ -19,7 +20,7 @@ fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32
     // Past the end the last slot is looked at again.
     //: for n
     let slot$n = min(first + $nu * WORKGROUP, count - 1u);
-    let page$n = tables[table + 2u + slot$n / PAGE_SLOTS];
+    let page$n = tables[page_entry(table, slot$n)];
     //: end
     //: for n
     let p$n = pages[pages_position_word(page$n, slot$n)];

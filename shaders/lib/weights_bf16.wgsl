@@ -1,5 +1,6 @@
 // bf16: the upper halves of f32 in file order. 64 bytes per block of 32. Exact.
 // Needs: quants: array<vec2<u32>>.
+//: import lib/weights_plain_dot
 
 struct Block { at: u32 }
 

@@ -1,5 +1,6 @@
 // f16: halves in file order. 64 bytes per block of 32. Exact, except that a GPU may flush subnormal
 // halves (below 6.1e-5) to zero. Needs: quants: array<vec2<u32>>.
+//: import lib/weights_plain_dot
 
 struct Block { at: u32 }
 

@@ -1,4 +1,5 @@
 // f32: 128 bytes per block of 32. Needs: quants: array<vec4<f32>>.
+//: import lib/weights_plain_dot
 
 struct Block { at: u32 }
 

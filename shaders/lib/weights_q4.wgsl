@@ -3,6 +3,7 @@
 // four consecutive weights, scaled by 16^j: that factor goes into the scale or into x, exactly, for
 // shifts of vectors and u32 -> f32 are slow on SwiftShader. Bit 31 is flipped so that the last
 // nibble reads as signed, code - 8. Needs: quants: array<vec4<u32>>, scale_pair.
+//: import lib/weights_q4_dot
 
 struct Block { q: vec4<u32>, pair: vec2<f32> }
 

@@ -1,6 +1,7 @@
 // q5: as q4, with bit 4 of weight k at bit k of high[block]. weight = scale * code + minimum.
 // 24 bytes per block of 32 (28 with f32 scales).
 // Needs: quants: array<vec4<u32>>, high: array<u32>, scale_pair.
+//: import lib/weights_plain_dot
 
 struct Block { q: vec4<u32>, pair: vec2<f32>, h: u32 }
 

@@ -1,6 +1,7 @@
 // q6 (Q6_K): low four bits as in q4; bits 4 and 5 of weight k at bits 2 (k % 16) of word k / 16 of
 // high[block]; one f32 scale for each 16 weights. weight = scale * (code - 32). 32 bytes per block.
 // Needs: quants: array<vec4<u32>>, high: array<vec2<u32>>, scales: array<vec2<f32>>.
+//: import lib/weights_plain_dot
 
 struct Block { q: vec4<u32>, h: vec2<u32>, pair: vec2<f32> }
 

@@ -183,11 +183,12 @@ export class Compressor {
     try {
       const { layerShapes, tables, slabs, shape } = this.pool;
       this.gpu.run(
-        layerShapes.map((layerShape, layer) => ({
-          kernel: clamped,
-          bindings: clamped.bind(layerShape, lane, tables, slabs[layer], count),
-          workgroups: [8, shape.kvHeads] as const,
-        })),
+        layerShapes.map((layerShape, layer) =>
+          clamped.dispatch({ shape: layerShape, lane, tables, pages: slabs[layer], cut: count }, [
+            8,
+            shape.kvHeads,
+          ]),
+        ),
       );
       return new Uint32Array(await this.gpu.read(count))[0];
     } finally {

@@ -1,6 +1,6 @@
 import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import type { Dispatch, Kernel, Workgroups } from "../gpu/kernel.ts";
 import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
 import type { HeadScore } from "../kernels/head-data.ts";
 import type { JoinedScores } from "../kernels/joined-scores.ts";
@@ -278,73 +278,49 @@ export class Scorer {
     const { eviction, rows, block, qkv, lse, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
-    const slab = this.pool.slabs[layer]!;
     const { code, policy, headData, joined, scoreWhole, groups } = prepared;
     const { scoreStep, observeBlock, observeStep } = prepared;
     const attention = policy.observation?.apart
       ? this.room("observed attention", kvHeads * this.candidates * 4)
       : undefined;
-    const apart = attention ? [attention] : [];
-    const scored = [tables, lanes, headData, ropes[layer]!, slab] as const;
-    const observed = [tables, lanes, qkv, lse, slab] as const;
-    const whole: Dispatch = {
-      kernel: scoreWhole,
-      bindings: scoreWhole.bind(shape, eviction, ...scored, block),
-      workgroups: [groups, kvHeads],
+    const given = {
+      shape,
+      eviction,
+      rows,
+      tables,
+      lanes,
+      head_data: headData,
+      rope_table: ropes[layer]!,
+      qkv,
+      lse,
+      pages: this.pool.slabs[layer]!,
+      chunk: block,
+      observed: attention,
     };
+    const whole = scoreWhole.dispatch(given, [groups, kvHeads]);
     const join = ({ context, parts, join: last }: JoinedScores): Dispatch[] => {
       const room = this.room("parts of scores", code.partsBytes(this.pool.shape, this.candidates));
-      const each = (kernel: Kernel, groupsX: number, source: GPUBuffer): Dispatch => ({
-        kernel,
-        bindings: kernel.bind(shape, eviction, tables, lanes, headData, source, slab, block, room),
-        workgroups: [groupsX, kvHeads],
-      });
+      const buffers = { ...given, joined: room };
       return [
-        each(context, 1, ropes[layer]!),
-        each(parts, code.PARTS_TILES, ropes[layer]!),
-        each(last, 1, attention!),
+        context.dispatch(buffers, [1, kvHeads]),
+        parts.dispatch(buffers, [code.PARTS_TILES, kvHeads]),
+        last.dispatch(buffers, [1, kvHeads]),
       ];
     };
+    const observe: Workgroups = [code.OBSERVE_TILES, kvHeads];
     return {
       scoreBlock: joined ? join(joined) : [whole],
       scoreWhole: whole,
-      scoreStep: scoreStep && {
-        kernel: scoreStep,
-        bindings: scoreStep.bind(shape, rows, ...scored),
-        workgroups: [groups, kvHeads],
-      },
-      observeBlock: observeBlock
-        ? [
-            {
-              kernel: observeBlock.mass,
-              bindings: observeBlock.mass.bind(shape, eviction, ...observed, block, ...apart),
-              workgroups: [code.OBSERVE_TILES, kvHeads],
-            },
-          ]
-        : [],
+      scoreStep: scoreStep?.dispatch(given, [groups, kvHeads]),
+      observeBlock: observeBlock ? [observeBlock.mass.dispatch(given, observe)] : [],
       observeStep: observeStep?.lse
-        ? [
-            {
-              kernel: observeStep.lse,
-              bindings: observeStep.lse.bind(shape, rows, ...observed),
-              workgroups: [1, kvHeads],
-            },
-            {
-              kernel: observeStep.mass,
-              bindings: observeStep.mass.bind(shape, rows, ...observed),
-              workgroups: [code.OBSERVE_TILES, kvHeads],
-            },
-          ]
+        ? [observeStep.lse.dispatch(given, [1, kvHeads]), observeStep.mass.dispatch(given, observe)]
         : [],
     };
   }
 }
 
-const atRows = (
-  { kernel, bindings, workgroups: [x, y = 1] }: Dispatch,
-  rows: number,
-): Dispatch => ({
-  kernel,
-  bindings,
-  workgroups: [x, y, rows],
-});
+const atRows = (dispatch: Dispatch, rows: number): Dispatch => {
+  const [x, y = 1] = dispatch.workgroups;
+  return { ...dispatch, workgroups: [x, y, rows] };
+};

@@ -1,7 +1,7 @@
 import type { CacheRequest } from "../cache/budget.ts";
 import { KvSequence, type SequenceUsage } from "../cache/kv-sequence.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
-import type { Kernel } from "../gpu/kernel.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import type { AttentionMass } from "./attention-mass.ts";
@@ -32,11 +32,10 @@ export class Lanes {
   private readonly core: EngineCore;
   private readonly state: DeviceState;
   private readonly most: number;
-  private readonly kernel: Kernel;
+  private readonly nll: Dispatch;
   private readonly targets: GPUBuffer;
   private readonly losses: GPUBuffer;
   private readonly params: GPUBuffer;
-  private readonly bindings: GPUBindGroup;
   private readonly open = new Set<Lane>();
   private mass: AttentionMass | undefined;
   private stepped = 0;
@@ -59,13 +58,13 @@ export class Lanes {
     this.core = core;
     this.state = state;
     this.most = most;
-    this.kernel = kernel;
     const { ledger } = state.gpu;
     this.targets = ledger.storage("staging", "lane targets", LOGIT_ROWS * 4);
     this.losses = ledger.storage("staging", "lane losses", most * 4);
     this.params = ledger.uniform("lane nll", new Uint32Array([this.vocabulary, 0, 0, 0]));
     const { logits } = state.runner.transformer.buffers;
-    this.bindings = kernel.bind(this.params, logits, this.targets, this.losses);
+    const { params, targets, losses } = this;
+    this.nll = kernel.dispatch({ params, logits, targets, nll: losses }, [1]);
   }
 
   /** A lane with an empty cache; another policy steps in where one lacks its calibration. Throws invalid_argument. */
@@ -153,9 +152,7 @@ export class Lanes {
       gpu.write(this.targets, new Uint32Array(part.map(({ target }) => target ?? 0)));
       gpu.write(this.params, new Uint32Array([this.vocabulary, first, 0, 0]));
       if (wantsLosses || want.logits)
-        runner.submitLaneHead(part.length, first, [
-          { kernel: this.kernel, bindings: this.bindings, workgroups: [part.length] },
-        ]);
+        runner.submitLaneHead(part.length, first, [{ ...this.nll, workgroups: [part.length] }]);
       // The next part's logits take the place of these: the copy is submitted before.
       if (want.logits) read.push(gpu.read(runner.transformer.buffers.logits, 0, part.length * row));
     }

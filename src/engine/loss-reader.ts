@@ -1,4 +1,4 @@
-import type { Kernel } from "../gpu/kernel.ts";
+import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { createNll } from "../kernels/nll.ts";
 import { LOGIT_ROWS } from "../model/buffers.ts";
 import type { DeviceState } from "./state.ts";
@@ -6,12 +6,11 @@ import type { DeviceState } from "./state.ts";
 /** Collects losses on the GPU and reads them back once. */
 export class LossReader {
   private readonly state: DeviceState;
-  private readonly kernel: Kernel;
+  private readonly nll: Dispatch;
   private readonly vocabulary: number;
   private readonly targets: GPUBuffer;
   private readonly losses: GPUBuffer;
   private readonly params: GPUBuffer;
-  private readonly bindings: GPUBindGroup;
 
   /** For `tokens` losses; compiles what only measuring needs. */
   static async create(state: DeviceState, vocabulary: number, tokens: number): Promise<LossReader> {
@@ -24,18 +23,14 @@ export class LossReader {
 
   private constructor(state: DeviceState, kernel: Kernel, vocabulary: number, tokens: number) {
     this.state = state;
-    this.kernel = kernel;
     this.vocabulary = vocabulary;
     const { gpu, runner } = state;
     this.targets = gpu.ledger.storage("staging", "targets", LOGIT_ROWS * 4);
     this.losses = gpu.ledger.storage("staging", "losses", tokens * 4);
     this.params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, 0, 0, 0]));
-    this.bindings = kernel.bind(
-      this.params,
-      runner.transformer.buffers.logits,
-      this.targets,
-      this.losses,
-    );
+    const { params, targets, losses } = this;
+    const { logits } = runner.transformer.buffers;
+    this.nll = kernel.dispatch({ params, logits, targets, nll: losses }, [1]);
   }
 
   /** Losses of `targets` under the rows of the residual stream from `first` on, into losses[at...]. */
@@ -43,9 +38,7 @@ export class LossReader {
     const { gpu, runner } = this.state;
     gpu.write(this.targets, new Uint32Array(targets));
     gpu.write(this.params, new Uint32Array([this.vocabulary, at, 0, 0]));
-    runner.submitHead(targets.length, first, [
-      { kernel: this.kernel, bindings: this.bindings, workgroups: [targets.length] },
-    ]);
+    runner.submitHead(targets.length, first, [{ ...this.nll, workgroups: [targets.length] }]);
   }
 
   async read(count: number): Promise<Float64Array> {

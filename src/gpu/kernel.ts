@@ -6,42 +6,64 @@ import { WinnowError } from "../errors.ts";
  */
 export type Stage = "prompt" | "answer" | "turn" | "eviction";
 
-/** How a shader sees a binding: `write` is read_write storage. */
-export type BindingType = "uniform" | "read" | "write";
+/** WGSL: a text, or a shader with the texts that it imports. */
+export type Wgsl = string | readonly string[];
 
 export interface KernelSpec {
   /** Names the pipeline in error messages and captures. */
   label: string;
-  /** WGSL parts, joined in order: constants, lib snippets, the kernel itself. */
-  code: readonly string[];
-  /** Types of @group(0) @binding(0..n-1), in order; `none`: the shader has no binding of that number. */
-  bindings: readonly (BindingType | "none")[];
+  /** Constants, what the kernel's variant needs, the kernel itself. A text that several parts import counts once. */
+  code: readonly Wgsl[];
   /** Default "prompt". */
   stage?: Stage | undefined;
 }
 
 export type BufferBinding = GPUBuffer | GPUBufferBinding;
 
-/** A compute pipeline with an explicit bind-group layout (layout:"auto" drops unused bindings). */
+/** Buffers under the names that shaders give them. */
+export type NamedBuffers<T> = { readonly [Name in keyof T]: BufferBinding | undefined };
+
+/** A compute pipeline whose bind-group layout is what its shader declares (layout:"auto" drops unused bindings). */
 export interface Kernel {
   readonly label: string;
   /** Throws internal until it is compiled. */
   readonly pipeline: GPUComputePipeline;
-  bind(...buffers: BufferBinding[]): GPUBindGroup;
+  /**
+   * One dispatch over the buffers that the shader declares. Buffers that it does not declare are passed over, so that
+   * kernels of one step can be given the same ones. Throws internal where one is missing.
+   */
+  dispatch<T extends NamedBuffers<T>>(buffers: T, workgroups: Workgroups): Dispatch;
 }
+
+export type Workgroups = readonly [x: number, y?: number, z?: number];
 
 /** One dispatch, ready to be encoded any number of times. */
 export interface Dispatch {
   readonly kernel: Kernel;
   readonly bindings: GPUBindGroup;
-  readonly workgroups: readonly [x: number, y?: number, z?: number];
+  readonly workgroups: Workgroups;
 }
 
-const BUFFER_TYPE: Record<BindingType, GPUBufferBindingType> = {
-  uniform: "uniform",
-  read: "read-only-storage",
-  write: "storage",
-};
+/** A buffer variable of @group(0). */
+export interface ShaderBinding {
+  readonly binding: number;
+  readonly name: string;
+  readonly type: GPUBufferBindingType;
+}
+
+const DECLARATION =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)\s*:/g;
+
+/** The buffers that a shader declares, in the order of its text. */
+export const shaderBindings = (code: string): ShaderBinding[] =>
+  [...code.matchAll(DECLARATION)].map(([, binding, space, access, name]) => ({
+    binding: Number(binding),
+    name: name!,
+    type: space === "uniform" ? space : access === "read_write" ? "storage" : "read-only-storage",
+  }));
+
+/** The module that a kernel's parts make together. */
+export const moduleOf = ({ code }: KernelSpec): string => [...new Set(code.flat())].join("\n");
 
 /** WGSL `const` declarations, e.g. { HEAD_DIM: 64 } -> "const HEAD_DIM = 64u;". */
 export function wgslConstants(values: Record<string, number | boolean>): string {
@@ -62,14 +84,18 @@ export interface PendingKernel {
 }
 
 export function pendingKernel(device: GPUDevice, spec: KernelSpec): PendingKernel {
-  const entries = spec.bindings.flatMap((type, binding) =>
-    type === "none"
-      ? []
-      : [{ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: BUFFER_TYPE[type] } }],
-  );
-  const layout = device.createBindGroupLayout({ label: spec.label, entries });
+  const code = moduleOf(spec);
+  const declared = shaderBindings(code);
+  const layout = device.createBindGroupLayout({
+    label: spec.label,
+    entries: declared.map(({ binding, type }) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type },
+    })),
+  });
   const compilePipeline = (): Promise<GPUComputePipeline> => {
-    const module = device.createShaderModule({ label: spec.label, code: spec.code.join("\n") });
+    const module = device.createShaderModule({ label: spec.label, code });
     return device.createComputePipelineAsync({
       label: spec.label,
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -84,15 +110,16 @@ export function pendingKernel(device: GPUDevice, spec: KernelSpec): PendingKerne
       if (pipeline) return pipeline;
       throw new WinnowError("internal", `the kernel "${spec.label}" runs before it is compiled`);
     },
-    bind: (...buffers) =>
-      device.createBindGroup({
-        label: spec.label,
-        layout,
-        entries: buffers.map((buffer, i) => ({
-          binding: entries[i]!.binding,
-          resource: "buffer" in buffer ? buffer : { buffer },
-        })),
-      }),
+    dispatch(buffers, workgroups) {
+      const given: Readonly<Record<string, BufferBinding | undefined>> = buffers;
+      const entries = declared.map(({ binding, name }) => {
+        const buffer = given[name];
+        if (!buffer) throw new WinnowError("internal", `${spec.label}: no buffer for ${name}`);
+        return { binding, resource: "buffer" in buffer ? buffer : { buffer } };
+      });
+      const bindings = device.createBindGroup({ label: spec.label, layout, entries });
+      return { kernel, bindings, workgroups };
+    },
   };
   return {
     kernel,

@@ -1,6 +1,7 @@
 import {
   type Kernel,
   type KernelSpec,
+  moduleOf,
   type PendingKernel,
   pendingKernel,
   type Stage,
@@ -48,7 +49,7 @@ export class StagedKernels {
 
   /** Resolves once the kernel is compiled; at once where it is held, and its dispatches can be made but not run. */
   async kernel(spec: KernelSpec): Promise<Kernel> {
-    const key = spec.code.join("\n");
+    const key = moduleOf(spec);
     const kernel = this.kernels.get(key) ?? pendingKernel(this.device, spec);
     this.kernels.set(key, kernel);
     const { stage = "prompt" } = spec;

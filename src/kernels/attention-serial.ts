@@ -1,16 +1,15 @@
 /** Attention for CPU adapters, where an invocation is a lane of SIMD: each works on its own (lib/attend.wgsl). */
-import combineSerial from "../../shaders/attention_combine_serial.wgsl?raw";
-import decodeSerial from "../../shaders/attention_decode_serial.wgsl?raw";
-import prefillSerial from "../../shaders/attention_prefill_serial.wgsl?raw";
-import attend from "../../shaders/lib/attend.wgsl?raw";
-import withRemainder from "../../shaders/lib/attend_remainder.wgsl?raw";
+import combineSerial from "../../shaders/attention_combine_serial.wgsl";
+import decodeSerial from "../../shaders/attention_decode_serial.wgsl";
+import prefillSerial from "../../shaders/attention_prefill_serial.wgsl";
+import attend from "../../shaders/lib/attend.wgsl";
+import withRemainder from "../../shaders/lib/attend_remainder.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
-import { wgslConstants } from "../gpu/kernel.ts";
+import { type Wgsl, wgslConstants } from "../gpu/kernel.ts";
 import { MAX_SPLITS, PREFILL_QUERIES, type PrefillOver } from "./attention-tiling.ts";
-import { ofSource, pageCode, pagedCode } from "./page-code.ts";
+import { ofSource, pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { ALONE, type Sharing, sharingOf } from "./quads.ts";
-import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
 /** Invocations of a decode workgroup, each with partial sums of its own: the width of SIMD in SwiftShader. */
@@ -21,7 +20,7 @@ const serialQueries = (headDim: number): number => (headDim <= 64 ? 4 : headDim 
 
 /** A serial kernel with lib/attend for the pages in each binding of `sources`. */
 function serialCode(
-  code: string,
+  code: Wgsl,
   sources: Readonly<Record<string, PageFormat>>,
   tile: { headDim: number; queries: number; keys: number },
   constants: Record<string, number>,
@@ -36,18 +35,18 @@ function serialCode(
     n: tile.keys,
     cached: Number(cached),
   };
-  const [types, attention] = attend.split("//: source\n") as [string, string];
+  const [types, attention] = attend.at(-1)!.split("//: source\n") as [string, string];
   return [
     header,
-    pagedCode(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
-    quad,
-    unroll(types, counts),
+    pagedConstants(tile, { ...constants, QUERIES: tile.queries, KEYS: tile.keys }),
+    ...quad,
+    ...unroll(types, counts),
     ...Object.entries(sources).flatMap(([source, format]) => [
-      pageCode(source, format, "read units"),
-      unroll(ofSource(attention, source), counts),
+      ...pageCode(source, format, "read units"),
+      ...unroll(ofSource(attention, source), counts),
     ]),
-    ...(cached ? [remainderCode, unroll(withRemainder, counts)] : []),
-    unroll(code, counts),
+    ...(cached ? unroll(withRemainder, counts) : []),
+    ...unroll(code, counts),
   ];
 }
 
@@ -63,7 +62,7 @@ export function decodeSerially(format: PageFormat, group: number): string[] {
 /** attention_combine of what `decodeSerially` leaves. */
 export const combineSerially = (headDim: number): string[] => [
   wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS, LANES }),
-  combineSerial,
+  ...combineSerial,
 ];
 
 /** attention_prefill, with its constants GROUP and WINDOW. */

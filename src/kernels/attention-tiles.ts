@@ -1,12 +1,11 @@
 /** Attention for GPUs: invocations of a workgroup share what they load. */
-import combine from "../../shaders/attention_combine.wgsl?raw";
-import decode from "../../shaders/attention_decode.wgsl?raw";
-import prefill from "../../shaders/attention_prefill.wgsl?raw";
+import combine from "../../shaders/attention_combine.wgsl";
+import decode from "../../shaders/attention_decode.wgsl";
+import prefill from "../../shaders/attention_prefill.wgsl";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { DECODE_TILE, MAX_SPLITS, PREFILL_QUERIES } from "./attention-tiling.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
-import { remainderCode } from "./remainder.ts";
 import { unroll } from "./unroll.ts";
 
 /** attention_decode for `group` query heads per kv head. */
@@ -17,17 +16,16 @@ export function decodeTiles(format: PageFormat, group: number): string[] {
   const parts = Math.floor(64 / (headDim / (8 * octets)));
   const keys = Math.min(4, Math.ceil(DECODE_TILE / parts));
   return [
-    pagedCode(format, { MAX_SPLITS, GROUP: group, OCTETS: octets, KEYS: keys }),
-    pageCode("pages", format, "read units"),
-    remainderCode,
-    unroll(decode, { j: 4, o: octets, h: group, n: keys }),
+    pagedConstants(format, { MAX_SPLITS, GROUP: group, OCTETS: octets, KEYS: keys }),
+    ...pageCode("pages", format, "read units"),
+    ...unroll(decode, { j: 4, o: octets, h: group, n: keys }),
   ];
 }
 
 /** attention_combine of what `decodeTiles` leaves. */
 export const combineTiles = (headDim: number): string[] => [
   wgslConstants({ HEAD_DIM: headDim, MAX_SPLITS }),
-  unroll(combine, { n: 8 }),
+  ...unroll(combine, { n: 8 }),
 ];
 
 /** attention_prefill, with its constants GROUP and WINDOW. */
@@ -37,10 +35,9 @@ export function prefillTiles(format: PageFormat, constants: Record<string, numbe
   // More than 64 keys at a time would not fit in workgroup memory.
   const workgroup = Math.min(256, 64 * columns);
   return [
-    pagedCode(format, { ...constants, WORKGROUP: workgroup, QUERIES: queries }),
-    pageCode("pages", format, "read units"),
-    pageCode("chunk", chunkFormat(format), "read units"),
-    remainderCode,
-    unroll(prefill, { h: queries, s: Math.ceil(queries / columns), j: 4 }),
+    pagedConstants(format, { ...constants, WORKGROUP: workgroup, QUERIES: queries }),
+    ...pageCode("pages", format, "read units"),
+    ...pageCode("chunk", chunkFormat(format), "read units"),
+    ...unroll(prefill, { h: queries, s: Math.ceil(queries / columns), j: 4 }),
   ];
 }

@@ -7,7 +7,7 @@ import type { CacheShape } from "./cache-shape.ts";
 const attentionVariant = (gpu: GpuContext): AttentionVariant =>
   gpu.kind === "cpu" ? "serial" : "tiles";
 
-/** Bindings: LayerShape, rows, qkv, pages, tables, partials [M, H, MAX_SPLITS, D + 2]. Workgroups: (splits, G, M). */
+/** Workgroups: (splits, G, M). */
 export async function createAttentionDecode(
   gpu: GpuContext,
   shape: CacheShape,
@@ -20,12 +20,11 @@ export async function createAttentionDecode(
       variant === "tiles"
         ? (await onGpus()).decodeTiles(shape, group)
         : (await onProcessors()).decodeSerially(shape, group),
-    bindings: ["uniform", "read", "read", "read", "read", "write"],
     stage: "answer",
   });
 }
 
-/** Bindings: batch, partials, out [M, H, D]. Workgroups: (H, M). */
+/** Workgroups: (H, M). */
 export async function createAttentionCombine(
   gpu: GpuContext,
   shape: CacheShape,
@@ -38,15 +37,12 @@ export async function createAttentionCombine(
       variant === "tiles"
         ? (await onGpus()).combineTiles(headDim)
         : (await onProcessors()).combineSerially(headDim),
-    bindings: ["uniform", "read", "write"],
     stage: "answer",
   });
 }
 
 /**
  * `window`: 0, or the tokens a row sees, itself included; the cache is then a ring of as many slots.
- * Bindings: LayerShape, batch, rows, qkv, pages, chunk, tables, out [M, H, D], and ln of the sum of exp(logit) of each row
- * and head [M, H].
  */
 export async function createAttentionPrefill(
   gpu: GpuContext,
@@ -62,7 +58,6 @@ export async function createAttentionPrefill(
       variant === "tiles"
         ? (await onGpus()).prefillTiles(shape, constants)
         : (await onProcessors()).prefillSerially(gpu, shape, constants, over),
-    bindings: ["uniform", "uniform", "read", "read", "read", "read", "read", "write", "write"],
     stage: variant === "tiles" ? "prompt" : STAGES[over],
   });
 }

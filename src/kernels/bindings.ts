@@ -1,31 +1,19 @@
-import type { BindingType } from "../gpu/kernel.ts";
+/** A buffer variable of @group(0), as WGSL declares it. */
+type Declaration = (binding: number) => string;
 
-/** A variable of @group(0) as a shader declares it. */
-export interface Binding {
-  readonly name: string;
-  readonly access: BindingType;
-  /** WGSL type. */
-  readonly type: string;
-}
+const declare =
+  (space: string) =>
+  (name: string, type: string): Declaration =>
+  (binding) =>
+    `@group(0) @binding(${binding}) var<${space}> ${name}: ${type};`;
 
-export const uniform = (name: string, type: string): Binding => ({ name, access: "uniform", type });
-export const reads = (name: string, type: string): Binding => ({ name, access: "read", type });
-export const writes = (name: string, type: string): Binding => ({ name, access: "write", type });
-
-const ADDRESS: Record<BindingType, string> = {
-  uniform: "var<uniform>",
-  read: "var<storage, read>",
-  write: "var<storage, read_write>",
-};
+export const uniform = declare("uniform");
+export const reads = declare("storage, read");
+export const writes = declare("storage, read_write");
 
 /**
- * WGSL declarations numbered in order, for kernels whose set of buffers depends on the weight
- * layout and the epilogue.
+ * WGSL declarations, numbered in order, for kernels whose set of buffers depends on the weight layout and the
+ * epilogue.
  */
-export const declareBindings = (bindings: readonly Binding[]): string =>
-  bindings
-    .map(
-      ({ name, access, type }, i) =>
-        `@group(0) @binding(${i}) ${ADDRESS[access]} ${name}: ${type};`,
-    )
-    .join("\n");
+export const declareBindings = (declarations: readonly Declaration[]): string =>
+  declarations.map((declaration, i) => declaration(i)).join("\n");

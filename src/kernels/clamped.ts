@@ -1,18 +1,17 @@
-import code from "../../shaders/clamped.wgsl?raw";
+import code from "../../shaders/clamped.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import type { PageFormat } from "./page-format.ts";
 
 /**
  * Counts the keys and values of f16 pages that were cut to what f16 holds.
- * Bindings: LayerShape, { lane, ... }, tables, pages, count (one u32, added to). Workgroups: (any, G).
+ * Workgroups: (any, G).
  */
 export function createClamped(gpu: GpuContext, { headDim }: PageFormat): Promise<Kernel> {
   const format: PageFormat = { headDim, storage: "f16" };
   return gpu.kernel({
     label: "clamped",
-    code: [pagedCode(format), pageCode("pages", format), code],
-    bindings: ["uniform", "uniform", "read", "read", "write"],
+    code: [pagedConstants(format), ...pageCode("pages", format), code],
   });
 }

@@ -1,9 +1,9 @@
-import code from "../../shaders/embed.wgsl?raw";
+import code from "../../shaders/embed.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, type Kernel, wgslConstants, wgslFloat } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
-import type { WeightMatrix } from "./weights.ts";
+import { streamsOf, type WeightMatrix } from "./weights.ts";
 
 export interface EmbedBuffers {
   readonly batch: GPUBuffer;
@@ -40,10 +40,9 @@ export async function createEmbed(
   );
   return {
     bind({ batch, rows, y }) {
-      const bound = parts.map(({ part, kernel, shape }) => ({
-        kernel,
-        bindings: kernel.bind(batch, shape, rows, y, ...part.buffers),
-      }));
+      const bound = parts.map(({ part, kernel, shape }) =>
+        kernel.dispatch({ batch, shape, rows, y, ...streamsOf(part) }, [1]),
+      );
       return {
         dispatches: (count) =>
           bound.map((each) => ({ ...each, workgroups: [Math.ceil(blocks / GROUP), count] })),
@@ -74,6 +73,5 @@ async function embedKernel(
       ...(await layout.code()),
       code,
     ],
-    bindings: bindings.map(({ access }) => access),
   });
 }

@@ -1,10 +1,8 @@
-import code from "../../shaders/evict_select.wgsl?raw";
-import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import ordered from "../../shaders/lib/ordered.wgsl?raw";
+import code from "../../shaders/evict_select.wgsl";
 import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Select } from "./eviction.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 
 /**
@@ -19,21 +17,14 @@ export async function createEvictSelect(
   const kernel = await gpu.kernel({
     label: "evict_select",
     code: [
-      pagedCode(format, { THREADS: kind === "cpu" ? 64 : 256 }),
-      pageCode("pages", format),
-      pageCode("chunk", chunkFormat(format)),
-      eviction,
-      ordered,
+      pagedConstants(format, { THREADS: kind === "cpu" ? 64 : 256 }),
+      ...pageCode("pages", format),
+      ...pageCode("chunk", chunkFormat(format)),
       code,
     ],
-    bindings: ["uniform", "uniform", "read", "read", "write", "read", "write"],
     stage: "eviction",
   });
   return {
-    dispatch: (b, kvHeads) => ({
-      kernel,
-      bindings: kernel.bind(b.shape, b.eviction, b.pages, b.chunk, b.tables, b.lanes, b.moves),
-      workgroups: [kvHeads],
-    }),
+    dispatch: (buffers, kvHeads) => kernel.dispatch(buffers, [kvHeads]),
   };
 }

@@ -1,12 +1,10 @@
-import rope from "../../shaders/lib/rope.wgsl?raw";
-import score from "../../shaders/lib/score.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Kernel } from "../gpu/kernel.ts";
+import type { Kernel, Wgsl } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-code.ts";
+import { pagedConstants } from "./page-code.ts";
 import { candidatesCode, scoreConstants, scoreWorkgroup } from "./score-cache.ts";
 import type { ScoreFeatures } from "./score-features.ts";
-import * as wgsl from "./scoring-code.ts";
+import { scoreContext, scoreJoin, scoreParts } from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Workgroups that share the candidates of a kv head where their parts are computed. */
@@ -20,19 +18,13 @@ export const partsBytes = ({ kvHeads, headDim }: CacheShape, candidates: number)
   kvHeads * (CONTEXT_VECTORS * headDim + 4 * candidates) * 4;
 
 /**
- * Scores of a prompt's candidates, joined from parts: to be dispatched in this order, after `observe`. Bindings: LayerShape,
- * eviction, tables, lanes, head data (head-data.ts), rope table or (`join`) observed attention, pages, the block's
- * scratch, parts. Workgroups: (1, G), (PARTS_TILES or any, G), (1, G).
+ * Scores of a prompt's candidates, joined from parts: to be dispatched in this order, after `observe`. Workgroups: (1, G), (PARTS_TILES or any, G), (1, G).
  */
 export interface JoinedScores {
   readonly context: Kernel;
   readonly parts: Kernel;
   readonly join: Kernel;
 }
-
-const BINDINGS = [
-  ...(["uniform", "uniform", "read", "read", "read", "read", "write", "write", "write"] as const),
-];
 
 /** `pool`: rows of a block on either side whose highest score a row takes. */
 export async function createJoinedScores(
@@ -45,27 +37,17 @@ export async function createJoinedScores(
   const { QUERIES, ...others } = scoreConstants(format, features, workgroup);
   const own: Record<string, number | boolean> = { ...others, JOINED: true, POOL: pool };
   const candidates = candidatesCode(format, { kind: "block" });
-  const { joined, scoreHead, scorePairs, partsOf } = wgsl;
-  const make = (label: string, constants: typeof own, ...rest: string[]): Promise<Kernel> =>
+  const make = (label: string, constants: typeof own, code: Wgsl): Promise<Kernel> =>
     gpu.kernel({
       label,
-      code: [pagedCode(format, constants), ...candidates, ...scoreHead, joined, ...rest],
-      bindings: BINDINGS,
+      code: [pagedConstants(format, constants), ...candidates, code],
       stage: "eviction",
     });
   const [context, parts, join] = await Promise.all([
     // No room for queries: workgroup memory takes long to compile.
-    make("score_context", { ...own, QUERIES: 0 }, rope, ...scorePairs, wgsl.scoreContext),
-    make(
-      "score_parts",
-      { ...own, QUERIES, WORKGROUP: 64 },
-      rope,
-      score,
-      ...scorePairs,
-      unroll(partsOf, { e: QUERIES }),
-      wgsl.scoreParts,
-    ),
-    make("score_join", own, wgsl.scoreJoin),
+    make("score_context", { ...own, QUERIES: 0 }, scoreContext),
+    make("score_parts", { ...own, QUERIES, WORKGROUP: 64 }, unroll(scoreParts, { e: QUERIES })),
+    make("score_join", own, scoreJoin),
   ]);
   return { context, parts, join };
 }

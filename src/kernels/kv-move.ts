@@ -1,9 +1,7 @@
-import code from "../../shaders/kv_move.wgsl?raw";
-import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import takeRow from "../../shaders/lib/take_row.wgsl?raw";
+import code from "../../shaders/kv_move.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 
 /** Workgroups per kv head; each takes every 32nd move. */
@@ -34,20 +32,13 @@ export async function createKvMove(gpu: GpuContext, format: PageFormat): Promise
   const kernel = await gpu.kernel({
     label: "kv_move",
     code: [
-      pagedCode(format),
-      pageCode("pages", format, "write words"),
-      pageCode("chunk", chunkFormat(format), "read words"),
-      eviction,
-      takeRow,
+      pagedConstants(format),
+      ...pageCode("pages", format, "write words"),
+      ...pageCode("chunk", chunkFormat(format), "read words"),
       code,
     ],
-    bindings: ["uniform", "uniform", "read", "read", "read", "write"],
   });
   return {
-    dispatch: (b, kvHeads) => ({
-      kernel,
-      bindings: kernel.bind(b.shape, b.eviction, b.tables, b.moves, b.chunk, b.pages),
-      workgroups: [WORKGROUPS, kvHeads],
-    }),
+    dispatch: (buffers, kvHeads) => kernel.dispatch(buffers, [WORKGROUPS, kvHeads]),
   };
 }

@@ -1,11 +1,10 @@
 /** Taking back what kv_write appended: kv_save notes it before, kv_restore puts it back. */
-import restoreCode from "../../shaders/kv_restore.wgsl?raw";
-import saveCode from "../../shaders/kv_save.wgsl?raw";
-import slotWords from "../../shaders/lib/slot_words.wgsl?raw";
+import restoreCode from "../../shaders/kv_restore.wgsl";
+import saveCode from "../../shaders/kv_save.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { remainderBytes, slotBytes } from "./page-format.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
@@ -17,7 +16,7 @@ export const logRowBytes = (shape: CacheShape): number =>
   Math.ceil((shape.layers * shape.kvHeads * (4 + slotBytes(shape) + remainderBytes(shape))) / 256) *
   256;
 
-/** Bindings: LayerShape, the row, pages, tables, lanes, the row's log. Workgroups: (G). */
+/** `rows` is the row in question, `log` its part of the log. Workgroups: (G). */
 export function createKvSave(
   gpu: GpuContext,
   shape: CacheShape,
@@ -26,13 +25,11 @@ export function createKvSave(
   return gpu.kernel({
     label: `kv_save${ring ? " ring" : ""}`,
     code: [
-      pagedCode(shape, { WORKGROUP: workgroup, RING: ring }),
-      pageCode("pages", shape, "read words"),
-      victimCode(workgroup),
-      slotWords,
+      pagedConstants(shape, { WORKGROUP: workgroup, RING: ring }),
+      ...pageCode("pages", shape, "read words"),
+      ...victimCode(workgroup),
       saveCode,
     ],
-    bindings: ["uniform", "read", "read", "read", "read", "write"],
   });
 }
 
@@ -56,19 +53,13 @@ export async function createKvRestore(
   const kernel = await gpu.kernel({
     label: "kv_restore",
     code: [
-      pagedCode(shape, {
+      pagedConstants(shape, {
         WORKGROUP: headWorkgroup(gpu, false),
         LOG_STRIDE: logRowBytes(shape) / 4,
       }),
-      pageCode("pages", shape, "write words"),
-      slotWords,
+      ...pageCode("pages", shape, "write words"),
       restoreCode,
     ],
-    bindings: ["uniform", "uniform", "write", "read", "write"],
   });
-  return (b) => ({
-    kernel,
-    bindings: kernel.bind(b.shape, b.taken, b.tables, b.log, b.pages),
-    workgroups: [shape.kvHeads],
-  });
+  return (buffers) => kernel.dispatch(buffers, [shape.kvHeads]);
 }

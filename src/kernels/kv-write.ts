@@ -1,12 +1,9 @@
-import code from "../../shaders/kv_write.wgsl?raw";
-import rope from "../../shaders/lib/rope.wgsl?raw";
-import score from "../../shaders/lib/score.wgsl?raw";
+import code from "../../shaders/kv_write.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslFloat } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat } from "./page-format.ts";
-import { rememberCode } from "./remainder.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
 /** `append` writes into the lane's pages, `chunk` into the prompt's scratch pages. */
@@ -24,8 +21,7 @@ export interface KvWriteConfig {
 
 /**
  * QK-norm, RoPE, key score and KV write in one kernel.
- * Bindings: LayerShape, rows, qkv [M, (H + 2G) D], pages, tables, lanes, filters [L, G, D], rope table,
- * and with QK-norm its gains. Workgroups: (H + G, M).
+ * Workgroups: (H + G, M).
  */
 export function createKvWrite(
   gpu: GpuContext,
@@ -40,7 +36,7 @@ export function createKvWrite(
   return gpu.kernel({
     label: `kv_write ${mode}${ring ? " ring" : ""}${qkNorm ? " qk-norm" : ""}`,
     code: [
-      pagedCode(shape, {
+      pagedConstants(shape, {
         WORKGROUP: workgroup,
         SUMMED: Math.min(workgroup, 2 ** Math.ceil(Math.log2(shape.headDim))),
         APPEND: mode === "append",
@@ -50,21 +46,14 @@ export function createKvWrite(
       `const EPSILON = ${wgslFloat(qkNorm?.epsilon ?? 0)};`,
       qkNorm ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
       `fn gain_of(i: u32) -> f32 { return ${qkNorm ? "gains[i]" : "1.0"}; }`,
-      pageCode(
+      ...pageCode(
         "pages",
         mode === "append" ? shape : chunkFormat(shape),
         "read words",
         "write words",
       ),
-      ...rememberCode,
-      rope,
-      score,
-      victimCode(workgroup),
+      ...victimCode(workgroup),
       code,
-    ],
-    bindings: [
-      ...(["uniform", "read", "write", "write", "write", "read", "read", "read"] as const),
-      ...(qkNorm ? (["read"] as const) : []),
     ],
     stage: mode === "append" ? "answer" : "prompt",
   });

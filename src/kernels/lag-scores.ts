@@ -1,8 +1,8 @@
-import code from "../../shaders/lag_scores.wgsl?raw";
+import code from "../../shaders/lag_scores.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-code.ts";
+import { pagedConstants } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
 
 /** Invocations of a workgroup, and most tokens per chunk. */
@@ -11,28 +11,19 @@ export const LAG_WORKGROUP = 128;
 /** Workgroups per kv head among which chunks are shared. */
 export const LAG_GROUPS = 8;
 
-/**
- * LagKV's scores. Bindings: those of score-cache.ts, of which head data and rope table are not read, so that either
- * can be bound for a policy. Workgroups: (LAG_GROUPS or any, G, rows of the step, or 1).
- */
+/** LagKV's scores. Workgroups: (LAG_GROUPS or any, G, rows of the step, or 1). */
 export async function createLagScores(
   gpu: GpuContext,
   format: CacheShape,
   lag: number,
   target: ScoreTarget,
 ): Promise<Kernel> {
-  const inBlock = target.kind === "block";
   return gpu.kernel({
     label: `lag_scores ${target.kind}`,
     code: [
-      pagedCode(format, { WORKGROUP: LAG_WORKGROUP, LAG: Math.min(lag, LAG_WORKGROUP) }),
+      pagedConstants(format, { WORKGROUP: LAG_WORKGROUP, LAG: Math.min(lag, LAG_WORKGROUP) }),
       ...candidatesCode(format, target),
       code,
-    ],
-    bindings: [
-      ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),
-      "write",
-      ...(inBlock ? (["write"] as const) : []),
     ],
     stage: "eviction",
   });

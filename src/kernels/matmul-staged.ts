@@ -1,7 +1,12 @@
-import code from "../../shaders/matmul_staged.wgsl?raw";
+import code from "../../shaders/matmul_staged.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
+import {
+  type ProductBuffers,
+  type ProductConfig,
+  productDispatch,
+  productKernel,
+} from "./product.ts";
 
 export const STAGED_CODE = code;
 
@@ -34,9 +39,9 @@ export async function createStagedMatmul(
   );
   return {
     bind(buffers) {
-      const bindings = bindProduct(kernel, buffers);
       const x = Math.ceil(buffers.part.rows / n);
-      return (rows) => ({ kernel, bindings, workgroups: [x, Math.ceil(rows / m)] });
+      const one = productDispatch(kernel, buffers);
+      return (rows) => ({ ...one, workgroups: [x, Math.ceil(rows / m)] });
     },
   };
 }

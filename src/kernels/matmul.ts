@@ -1,8 +1,13 @@
-import code from "../../shaders/matmul.wgsl?raw";
-import rowsCode from "../../shaders/matvec_rows.wgsl?raw";
+import code from "../../shaders/matmul.wgsl";
+import rowsCode from "../../shaders/matvec_rows.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
+import {
+  type ProductBuffers,
+  type ProductConfig,
+  productDispatch,
+  productKernel,
+} from "./product.ts";
 import { sharingOf } from "./quads.ts";
 
 /** WGSL from which kernels of any tile are made. */
@@ -56,9 +61,9 @@ export async function createMatmul(
   return {
     tile,
     bind(buffers) {
-      const bindings = bindProduct(kernel, buffers);
       const x = Math.ceil(buffers.part.rows / (tile.n * tile.group));
-      return (rows) => ({ kernel, bindings, workgroups: [x, Math.ceil(rows / tile.m)] });
+      const one = productDispatch(kernel, buffers);
+      return (rows) => ({ ...one, workgroups: [x, Math.ceil(rows / tile.m)] });
     },
   };
 }

@@ -1,9 +1,14 @@
-import joinedInput from "../../shaders/lib/joined_input.wgsl?raw";
-import code from "../../shaders/matvec.wgsl?raw";
+import joinedInput from "../../shaders/lib/joined_input.wgsl";
+import code from "../../shaders/matvec.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, wgslFloat } from "../gpu/kernel.ts";
 import { reads } from "./bindings.ts";
-import { bindProduct, type ProductBuffers, type ProductConfig, productKernel } from "./product.ts";
+import {
+  type ProductBuffers,
+  type ProductConfig,
+  productDispatch,
+  productKernel,
+} from "./product.ts";
 
 export const MATVEC_CODE = code;
 
@@ -61,9 +66,9 @@ export async function createMatvec(gpu: GpuContext, config: MatvecConfig): Promi
   return {
     maxRows,
     bind(buffers) {
-      const bindings = bindProduct(kernel, buffers);
+      const one = productDispatch(kernel, buffers);
       const groups = Math.ceil(buffers.part.rows / GROUP_ROWS);
-      return (rows) => ({ kernel, bindings, workgroups: [groups, Math.ceil(rows / maxRows)] });
+      return (rows) => ({ ...one, workgroups: [groups, Math.ceil(rows / maxRows)] });
     },
   };
 }

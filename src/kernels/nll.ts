@@ -1,8 +1,8 @@
-import code from "../../shaders/nll.wgsl?raw";
+import code from "../../shaders/nll.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Kernel, wgslConstants } from "../gpu/kernel.ts";
 
-/** Bindings: { V, out, 0, 0 }, logits [M, V], targets [M], nll. Workgroups: (M). */
+/** Workgroups: (M). */
 export function createNll(
   gpu: GpuContext,
   workgroup = gpu.kind === "cpu" ? 16 : 256,
@@ -10,6 +10,5 @@ export function createNll(
   return gpu.kernel({
     label: "nll",
     code: [wgslConstants({ WORKGROUP: workgroup }), code],
-    bindings: ["uniform", "read", "read", "write"],
   });
 }

@@ -1,10 +1,10 @@
 import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Kernel } from "../gpu/kernel.ts";
+import type { Kernel, Wgsl } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-code.ts";
+import { pagedConstants } from "./page-code.ts";
 import { candidatesCode, type ScoreTarget } from "./score-cache.ts";
-import { logit, observe, observeLse } from "./scoring-code.ts";
+import { observe, observeLse } from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Lines of `observe` that multiply, at most, on software adapters: their compilers take long. */
@@ -46,12 +46,9 @@ export interface Observation {
 
 /** `lse` is f32 [M, H]: of a block what attention_prefill left of its rows, of a step what the first kernel leaves. */
 export interface ObserveKernels {
-  /** For a step. Bindings: LayerShape, rows, tables, lanes, qkv, lse, pages. Workgroups: (1, G, rows of the step). */
+  /** A step only. Workgroups: (1, G, rows of the step). */
   readonly lse: Kernel | undefined;
-  /**
-   * Bindings: LayerShape, eviction or rows, tables, lanes, qkv, lse, pages, and of a block its scratch and,
-   * with `apart`, where attention is left. Workgroups: (OBSERVE_TILES, G, rows of the step, or 1).
-   */
+  /** Workgroups: (OBSERVE_TILES, G, rows of the step, or 1). */
   readonly mass: Kernel;
 }
 
@@ -75,24 +72,17 @@ export async function createObserve(
     ACCUMULATE: accumulate,
     PEAKS: peaks,
   };
-  const make = (label: string, code: string[], lse: "read" | "write"): Promise<Kernel> =>
+  const make = (label: string, code: Wgsl[]): Promise<Kernel> =>
     gpu.kernel({
       label: `${label} ${target.kind}`,
-      code: [pagedCode(shape, constants), ...candidates, logit, ...code],
-      bindings: [
-        ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read"] as const),
-        lse,
-        "write",
-        ...(inBlock ? (["write"] as const) : []),
-        ...(apart ? (["write"] as const) : []),
-      ],
+      code: [pagedConstants(shape, constants), ...candidates, ...code],
       stage: "eviction",
     });
   const leave = apart ? LEAVE_APART : LEAVE_AS_SCORE;
   const counts = { h: constants.GROUP, c, n, d: shape.headDim / 4 };
   const [lse, mass] = await Promise.all([
-    inBlock ? undefined : make("observe_lse", [unroll(observeLse, counts)], "write"),
-    make("observe", [leave, unroll(observe, counts)], "read"),
+    inBlock ? undefined : make("observe_lse", [unroll(observeLse, counts)]),
+    make("observe", [leave, unroll(observe, counts)]),
   ]);
   return { lse, mass };
 }

@@ -63,7 +63,7 @@ export async function productVersion(): Promise<string> {
     onGpus(),
   ]);
   let hash = 0x811c9dc5;
-  for (const code of [...MATMUL_CODES, MATVEC_CODE, STAGED_CODE])
+  for (const code of [...MATMUL_CODES, MATVEC_CODE, STAGED_CODE].flat())
     for (let i = 0; i < code.length; i += 1)
       hash = Math.imul(hash ^ code.charCodeAt(i), 0x01000193) >>> 0;
   return hash.toString(16);

@@ -1,13 +1,12 @@
 /** Shared by matvec and matmul: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
-import product from "../../shaders/lib/product.wgsl?raw";
 import type { GpuContext } from "../gpu/context.ts";
-import type { BindingType, BufferBinding, Kernel, Stage } from "../gpu/kernel.ts";
+import type { Dispatch, Kernel, Stage, Wgsl } from "../gpu/kernel.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
-import { type Binding, declareBindings, reads, uniform, writes } from "./bindings.ts";
+import { declareBindings, reads, uniform, writes } from "./bindings.ts";
 import type { Sharing } from "./quads.ts";
 import { unroll } from "./unroll.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
-import type { WeightPart } from "./weights.ts";
+import { streamsOf, type WeightPart } from "./weights.ts";
 
 /**
  * store: y = r. add: y += r. swiglu: y[j] = silu(r[2j]) r[2j + 1] of interleaved rows.
@@ -92,12 +91,12 @@ function epilogueCode({ epilogue, first, fromShape }: ProductConfig): string {
 export async function productKernel(
   gpu: GpuContext,
   label: string,
-  code: string,
+  code: Wgsl,
   config: ProductConfig,
   constants: Readonly<Record<string, number | boolean>>,
   counts: Readonly<Record<string, number>>,
-  extra: readonly Binding[] = [],
-  snippets: readonly string[] = [],
+  extra: Parameters<typeof declareBindings>[0] = [],
+  snippets: readonly Wgsl[] = [],
 ): Promise<Kernel> {
   const { layout, cols, epilogue, gelu, bias, fromShape } = config;
   const bindings = [
@@ -122,21 +121,15 @@ export async function productKernel(
       declareBindings(bindings),
       `fn bias_of(n: u32) -> f32 { return ${bias ? "bias[n]" : "0.0"}; }`,
       epilogueCode(config),
-      product,
-      fromShape?.sharing.code ?? "",
+      fromShape?.sharing.code ?? [],
       ...(await layout.code()),
       ...snippets,
       unroll(code, { j: 8, ...counts }),
     ],
-    bindings: bindings.map(({ access }): BindingType => access),
     stage: config.stage,
   });
 }
 
-/** The bind group of a product, in the order of `productKernel`. */
-export const bindProduct = (kernel: Kernel, buffers: ProductBuffers): GPUBindGroup => {
-  const { batch, shape, x, y, part, bias, gain } = buffers;
-  const optional = [bias, gain].filter((buffer): buffer is GPUBuffer => buffer !== undefined);
-  const all: BufferBinding[] = [batch, shape, x, y, ...part.buffers, ...optional];
-  return kernel.bind(...all);
-};
+/** A product's dispatch of one workgroup. */
+export const productDispatch = (kernel: Kernel, { part, ...buffers }: ProductBuffers): Dispatch =>
+  kernel.dispatch({ ...buffers, ...streamsOf(part) }, [1]);

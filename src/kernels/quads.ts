@@ -1,5 +1,5 @@
-import quad from "../../shaders/lib/quad.wgsl?raw";
-import alone from "../../shaders/lib/quad_alone.wgsl?raw";
+import quad from "../../shaders/lib/quad.wgsl";
+import alone from "../../shaders/lib/quad_alone.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 
 /** How many invocations share what they load, and the WGSL for it (shaders/lib/quad.wgsl). */
@@ -7,7 +7,7 @@ export interface Sharing {
   readonly share: 1 | 4;
   /** Goes before all else in a module. */
   readonly header: string;
-  readonly code: string;
+  readonly code: readonly string[];
 }
 
 /** Each invocation by itself. */

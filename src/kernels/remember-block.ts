@@ -1,9 +1,8 @@
-import code from "../../shaders/remember_block.wgsl?raw";
+import code from "../../shaders/remember_block.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pagedCode } from "./page-code.ts";
-import { rememberCode } from "./remainder.ts";
+import { pagedConstants } from "./page-code.ts";
 import { candidatesCode } from "./score-cache.ts";
 import { headWorkgroup } from "./victim.ts";
 
@@ -35,20 +34,15 @@ export async function createRememberBlock(
       label: `remember_block${after ? " after" : ""}`,
       stage: "eviction",
       code: [
-        pagedCode(shape, { WORKGROUP: headWorkgroup(gpu, false), AFTER: after }),
+        pagedConstants(shape, { WORKGROUP: headWorkgroup(gpu, false), AFTER: after }),
         ...candidatesCode(shape, { kind: "block" }),
-        ...rememberCode,
         code,
       ],
-      bindings: ["uniform", "uniform", "write", "read", "none", "none", "write", "write"],
     });
   const [before, after] = await Promise.all([create(false), create(true)]);
   const dispatch =
     (kernel: typeof before) =>
-    (b: RememberBuffers): Dispatch => ({
-      kernel,
-      bindings: kernel.bind(b.shape, b.eviction, b.tables, b.lanes, b.pages, b.chunk),
-      workgroups: [shape.headDim / 4, shape.kvHeads],
-    });
+    (buffers: RememberBuffers): Dispatch =>
+      kernel.dispatch(buffers, [shape.headDim / 4, shape.kvHeads]);
   return { before: dispatch(before), after: dispatch(after) };
 }

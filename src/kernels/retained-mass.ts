@@ -1,9 +1,9 @@
-import weightsCode from "../../shaders/attention_weights.wgsl?raw";
-import massCode from "../../shaders/retained_mass.wgsl?raw";
+import weightsCode from "../../shaders/attention_weights.wgsl";
+import massCode from "../../shaders/retained_mass.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 
 const WORKGROUP = 64;
 
@@ -37,31 +37,21 @@ export async function createRetainedMass(
   shape: CacheShape,
 ): Promise<RetainedMass> {
   const { heads, kvHeads } = shape;
-  const paged = pagedCode(shape, { GROUP: heads / kvHeads, WORKGROUP });
+  const paged = pagedConstants(shape, { GROUP: heads / kvHeads, WORKGROUP });
   const [weigh, add] = await Promise.all([
     gpu.kernel({
       label: "attention_weights",
-      code: [paged, pageCode("pages", shape, "read words"), weightsCode],
-      bindings: ["uniform", "read", "read", "read", "read", "write"],
+      code: [paged, ...pageCode("pages", shape, "read words"), weightsCode],
     }),
     gpu.kernel({
       label: "retained_mass",
-      code: [paged, pageCode("pages", shape), massCode],
-      bindings: ["uniform", "read", "read", "read", "read", "write"],
+      code: [paged, ...pageCode("pages", shape), massCode],
     }),
   ]);
   return {
-    dispatches: (b, rows) => [
-      {
-        kernel: weigh,
-        bindings: weigh.bind(b.shape, b.rows, b.tables, b.qkv, b.pages, b.weights),
-        workgroups: [heads],
-      },
-      {
-        kernel: add,
-        bindings: add.bind(b.shape, b.rows, b.tables, b.pages, b.weights, b.sums),
-        workgroups: [heads, rows],
-      },
+    dispatches: (buffers, rows) => [
+      weigh.dispatch(buffers, [heads]),
+      add.dispatch(buffers, [heads, rows]),
     ],
   };
 }

@@ -1,7 +1,7 @@
-import code from "../../shaders/retention.wgsl?raw";
+import code from "../../shaders/retention.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import type { PageFormat } from "./page-format.ts";
 
 /** Workgroups per kv head; each takes every 4th run of slots. */
@@ -29,14 +29,9 @@ export interface Retention {
 export async function createRetention(gpu: GpuContext, format: PageFormat): Promise<Retention> {
   const kernel = await gpu.kernel({
     label: "retention",
-    code: [pagedCode(format), pageCode("pages", format), code],
-    bindings: ["uniform", "uniform", "read", "read", "write"],
+    code: [pagedConstants(format), ...pageCode("pages", format), code],
   });
   return {
-    dispatch: ({ shape, lane, tables, pages, counts }, kvHeads) => ({
-      kernel,
-      bindings: kernel.bind(shape, lane, tables, pages, counts),
-      workgroups: [WORKGROUPS, kvHeads],
-    }),
+    dispatch: (buffers, kvHeads) => kernel.dispatch(buffers, [WORKGROUPS, kvHeads]),
   };
 }

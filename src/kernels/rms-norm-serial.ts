@@ -1,4 +1,4 @@
-import code from "../../shaders/rms_norm_serial.wgsl?raw";
+import code from "../../shaders/rms_norm_serial.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { sharingOf } from "./quads.ts";
 import { unroll } from "./unroll.ts";
@@ -12,7 +12,7 @@ export function serialNorm(gpu: GpuContext) {
   return {
     header,
     group: GROUP,
-    code: [quad, unroll(code, { r: share })],
+    code: [...quad, ...unroll(code, { r: share })],
     rows: GROUP / share,
   };
 }

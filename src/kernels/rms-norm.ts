@@ -1,5 +1,4 @@
-import reduce from "../../shaders/lib/reduce.wgsl?raw";
-import code from "../../shaders/rms_norm.wgsl?raw";
+import code from "../../shaders/rms_norm.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, wgslConstants, wgslFloat } from "../gpu/kernel.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
@@ -33,7 +32,7 @@ export async function createRmsNorm(
   const form =
     gpu.kind === "cpu"
       ? (await onProcessors()).serialNorm(gpu)
-      : { header: "", group: 64, code: [reduce, code], rows: 1 };
+      : { header: "", group: 64, code, rows: 1 };
   const kernel = await gpu.kernel({
     label: `rms_norm${gpu.kind === "cpu" ? " serial" : ""}`,
     code: [
@@ -43,12 +42,11 @@ export async function createRmsNorm(
       declareBindings(bindings),
       ...form.code,
     ],
-    bindings: bindings.map(({ access }) => access),
   });
   return {
     bind({ batch, x, gain, y }) {
-      const bound = kernel.bind(batch, x, gain, y);
-      return (rows) => ({ kernel, bindings: bound, workgroups: [Math.ceil(rows / form.rows)] });
+      const one = kernel.dispatch({ batch, x, gain, y }, [1]);
+      return (rows) => ({ ...one, workgroups: [Math.ceil(rows / form.rows)] });
     },
   };
 }

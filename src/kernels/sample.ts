@@ -1,9 +1,5 @@
-import paging from "../../shaders/lib/paging.wgsl?raw";
-import random from "../../shaders/lib/random.wgsl?raw";
-import sampling from "../../shaders/lib/sampling.wgsl?raw";
-import wide from "../../shaders/lib/wide.wgsl?raw";
-import code from "../../shaders/sample.wgsl?raw";
-import penalties from "../../shaders/sample_penalties.wgsl?raw";
+import code from "../../shaders/sample.wgsl";
+import penalties from "../../shaders/sample_penalties.wgsl";
 import { invalidArgument } from "../errors.ts";
 import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
@@ -150,13 +146,11 @@ export function compileSample(
   return Promise.all([
     gpu.kernel({
       label: "sample_penalties",
-      code: [constants, sampling, penalties],
-      bindings: ["uniform", "read", "read", "write"],
+      code: [constants, penalties],
     }),
     gpu.kernel({
       label: "sample",
-      code: [constants, paging, sampling, random, wide, code],
-      bindings: ["uniform", "read", "write", "write", "write"],
+      code: [constants, code],
     }),
   ]);
 }
@@ -186,16 +180,8 @@ export async function createSample(
       const whole = "buffer" in countsBinding ? countsBinding : { buffer: countsBinding };
       const counts = { ...whole, size: 4 * vocabulary }; // the shaders take V from its size
       return [
-        {
-          kernel: first,
-          bindings: first.bind(sampling, logits, counts, scratch),
-          workgroups: [blocks],
-        },
-        {
-          kernel: second,
-          bindings: second.bind(sampling, scratch, counts, rows, sampled),
-          workgroups: [1],
-        },
+        first.dispatch({ sampling, logits, counts, scratch }, [blocks]),
+        second.dispatch({ sampling, scratch, counts, rows, sampled }, [1]),
       ];
     },
   };

@@ -1,15 +1,12 @@
-import eviction from "../../shaders/lib/eviction.wgsl?raw";
-import rope from "../../shaders/lib/rope.wgsl?raw";
-import score from "../../shaders/lib/score.wgsl?raw";
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Kernel } from "../gpu/kernel.ts";
+import type { Kernel, Wgsl } from "../gpu/kernel.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { headStride } from "./head-data.ts";
-import { pageCode, pagedCode } from "./page-code.ts";
+import { pageCode, pagedConstants } from "./page-code.ts";
 import { chunkFormat, type PageFormat } from "./page-format.ts";
 import { headDataShape, type ScoreFeatures } from "./score-features.ts";
-import { block, partsOf, scoreCache, scoreHead, scorePairs, step } from "./scoring-code.ts";
+import { block, scoreCache, step } from "./scoring-code.ts";
 import { unroll } from "./unroll.ts";
 
 /** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
@@ -23,10 +20,10 @@ export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind ==
 export type ScoreTarget = { readonly kind: "block" } | { readonly kind: "step"; scoring: number };
 
 /** The snippet that says what a scoring or observing kernel works on. */
-export function candidatesCode(format: PageFormat, target: ScoreTarget): string[] {
+export function candidatesCode(format: PageFormat, target: ScoreTarget): Wgsl[] {
   const pages = pageCode("pages", format, "read words");
   return target.kind === "block"
-    ? [pages, pageCode("chunk", chunkFormat(format), "read words"), eviction, block]
+    ? [pages, pageCode("chunk", chunkFormat(format), "read words"), block]
     : [pages, `const SCORING = ${target.scoring}u;`, step];
 }
 
@@ -52,10 +49,7 @@ export function scoreConstants(
   };
 }
 
-/**
- * Bindings: LayerShape, eviction (uniform) or rows, tables, lanes, head data [L, G, stride] (head-data.ts),
- * rope table, pages, and of a block its scratch. Workgroups: (1, G, rows of the step, or 1).
- */
+/** Workgroups: (1, G, rows of the step, or 1). */
 export async function createScoreCache(
   gpu: GpuContext,
   format: CacheShape,
@@ -63,24 +57,13 @@ export async function createScoreCache(
   target: ScoreTarget,
   workgroup = scoreWorkgroup(gpu),
 ): Promise<Kernel> {
-  const inBlock = target.kind === "block";
   const constants = { ...scoreConstants(format, features, workgroup), JOINED: false };
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [
-      pagedCode(format, constants),
+      pagedConstants(format, constants),
       ...candidatesCode(format, target),
-      ...scoreHead,
-      rope,
-      score,
-      ...scorePairs,
-      unroll(partsOf, { e: constants.QUERIES }),
-      scoreCache,
-    ],
-    bindings: [
-      ...(["uniform", inBlock ? "uniform" : "read", "read", "read", "read", "read"] as const),
-      "write",
-      ...(inBlock ? (["write"] as const) : []),
+      unroll(scoreCache, { e: constants.QUERIES }),
     ],
     stage: "eviction",
   });

@@ -1,10 +1,15 @@
+import type { Wgsl } from "../gpu/kernel.ts";
+
 /**
  * Writes out loops whose arrays must live in registers: software adapters do not unroll, and an array
  * indexed by a loop variable costs them ten times as much. Lines from `//: for NAME` to its `//: end`
  * are repeated `counts[NAME]` times with `$NAME` replaced by 0, 1, ...; `$NAME.even` and `$NAME.odd` by
  * 2i and 2i + 1. Loops nest. Throws on a name without a count and on an unbalanced end.
  */
-export function unroll(code: string, counts: Readonly<Record<string, number>>): string {
+export const unroll = (code: Wgsl, counts: Readonly<Record<string, number>>): string[] =>
+  [code].flat().map((text) => unrollText(text, counts));
+
+function unrollText(code: string, counts: Readonly<Record<string, number>>): string {
   const lines = code.split("\n");
   let at = 0;
   const block = (nested: boolean): string[] => {

@@ -1,4 +1,4 @@
-import code from "../../shaders/lib/victim.wgsl?raw";
+import code from "../../shaders/lib/victim.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
 import { unroll } from "./unroll.ts";
@@ -8,7 +8,7 @@ export const headWorkgroup = ({ kind }: GpuContext, searches: boolean): number =
   kind === "cpu" ? 4 : searches ? 256 : 64;
 
 /** WGSL of `find_victim` in workgroups of so many invocations; a GPU's look at four slots each at once. */
-export function victimCode(workgroup: number): string {
+export function victimCode(workgroup: number): string[] {
   const slots = workgroup >= 64 ? 4 : 1;
-  return `${wgslConstants({ SLOTS: slots })}\n${unroll(code, { n: slots })}`;
+  return [wgslConstants({ SLOTS: slots }), ...unroll(code, { n: slots })];
 }

@@ -5,13 +5,13 @@
  * weights of the `gguf` package bit for bit (a zero may change its sign).
  */
 
-import weightsQ4 from "../../shaders/lib/weights_q4.wgsl?raw";
-import q4Dot from "../../shaders/lib/weights_q4_dot.wgsl?raw";
-import weightsQ8 from "../../shaders/lib/weights_q8.wgsl?raw";
-import scalesF16 from "../../shaders/lib/weights_scales_f16.wgsl?raw";
-import scalesF32 from "../../shaders/lib/weights_scales_f32.wgsl?raw";
+import weightsQ4 from "../../shaders/lib/weights_q4.wgsl";
+import weightsQ8 from "../../shaders/lib/weights_q8.wgsl";
+import scalesF16 from "../../shaders/lib/weights_scales_f16.wgsl";
+import scalesF32 from "../../shaders/lib/weights_scales_f32.wgsl";
 import { loadLater } from "../errors.ts";
 import type { GgmlType } from "../formats/ggml-types.ts";
+import type { Wgsl } from "../gpu/kernel.ts";
 
 /** Weights of a block. */
 export const BLOCK = 32;
@@ -31,7 +31,7 @@ export interface WeightLayout {
   readonly name: LayoutName;
   readonly streams: readonly WeightStream[];
   /** WGSL: `load_block`, `block_step`, `block_vec`, `prepare`, `block_dot`, for streams declared under their names. */
-  code(): Promise<readonly string[]>;
+  code(): Promise<readonly Wgsl[]>;
 }
 
 const quants = (words: number, type = "array<vec4<u32>>"): WeightStream => ({
@@ -57,20 +57,20 @@ type Other = keyof typeof import("./other-layouts.ts");
 
 /** The code of a layout that most sessions never need, with that of its scales. */
 const other =
-  (name: Other, ...rest: readonly string[]) =>
-  async (): Promise<readonly string[]> => {
+  (name: Other, ...rest: readonly Wgsl[]) =>
+  async (): Promise<readonly Wgsl[]> => {
     const codes = await loadLater("this model's weights", () => import("./other-layouts.ts"));
-    return [...rest, ...codes[name]];
+    return [...rest, codes[name]];
   };
 
 const here =
-  (...code: readonly string[]) =>
-  async (): Promise<readonly string[]> =>
+  (...code: readonly Wgsl[]) =>
+  async (): Promise<readonly Wgsl[]> =>
     code;
 
 export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
-  q4: layout("q4", [quants(4), HALF_PAIR], here(scalesF16, weightsQ4, q4Dot)),
-  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], here(scalesF32, weightsQ4, q4Dot)),
+  q4: layout("q4", [quants(4), HALF_PAIR], here(scalesF16, weightsQ4)),
+  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], here(scalesF32, weightsQ4)),
   q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], other("q5", scalesF16)),
   q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], other("q5", scalesF32)),
   q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], other("q6")),

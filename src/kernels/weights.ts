@@ -31,6 +31,10 @@ export interface WeightPart {
   readonly buffers: readonly GPUBuffer[];
 }
 
+/** A part's buffers under the names of their WGSL variables. */
+export const streamsOf = ({ layout, buffers }: WeightPart): Record<string, GPUBuffer> =>
+  Object.fromEntries(layout.streams.map(({ name }, i) => [name, buffers[i]!]));
+
 /** W [rows, cols] = [N, K] of y = x W^T. */
 export interface WeightMatrix {
   readonly label: string;

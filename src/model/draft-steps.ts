@@ -135,45 +135,33 @@ export class DraftSteps {
     });
     const qkvBytes = (heads + 2 * kvHeads) * headDim * 4;
     const partialBytes = heads * MAX_SPLITS * (headDim + 2) * 4;
-    const combine: Dispatch = {
-      kernel: kernels.combine,
-      bindings: kernels.combine.bind(buffers.batch, this.partials, buffers.attended),
-      workgroups: [heads, rows],
-    };
+    const combine = kernels.combine.dispatch(
+      { batch: buffers.batch, partials: this.partials, out: buffers.attended },
+      [heads, rows],
+    );
     const { tables, lanes } = pool;
     const one = (layer: number, r: number): Dispatch[] => {
       const shape = pool.layerShapes[layer]!;
       const pages = pool.slabs[layer]!;
       const { rope, qkNorm, kernels: own } = parts[layer]!;
-      const row = rowOf(this.rows, r, ROW_ALIGNMENT);
-      const qkv = rowOf(buffers.qkv, r, qkvBytes);
-      const log = rowOf(this.log, r, logRowBytes(pool.shape));
       const save = this.saves.get(config.windows[layer]!)!;
-      const gains = qkNorm ? [qkNorm] : [];
-      const { attendDecode } = kernels;
+      const given = {
+        shape,
+        rows: rowOf(this.rows, r, ROW_ALIGNMENT),
+        qkv: rowOf(buffers.qkv, r, qkvBytes),
+        pages,
+        tables,
+        lanes,
+        filters,
+        rope_table: rope,
+        gains: qkNorm,
+        log: rowOf(this.log, r, logRowBytes(pool.shape)),
+        partials: rowOf(this.partials, r, partialBytes),
+      };
       return [
-        {
-          kernel: save,
-          bindings: save.bind(shape, row, pages, tables, lanes, log),
-          workgroups: [kvHeads],
-        },
-        {
-          kernel: own.append,
-          bindings: own.append.bind(shape, row, qkv, pages, tables, lanes, filters, rope, ...gains),
-          workgroups: [heads + kvHeads],
-        },
-        {
-          kernel: attendDecode,
-          bindings: attendDecode.bind(
-            shape,
-            row,
-            qkv,
-            pages,
-            tables,
-            rowOf(this.partials, r, partialBytes),
-          ),
-          workgroups: [splits, kvHeads],
-        },
+        save.dispatch(given, [kvHeads]),
+        own.append.dispatch(given, [heads + kvHeads]),
+        kernels.attendDecode.dispatch(given, [splits, kvHeads]),
       ];
     };
     const range = Array.from({ length: rows }, (_, r) => r);

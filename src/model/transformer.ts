@@ -34,10 +34,10 @@ export interface LayerParts {
 
 /** A layer's bind groups that hold pages or page tables: made anew when the pool changes a buffer. */
 interface LayerCacheDispatches {
-  append: GPUBindGroup;
-  attendDecode: GPUBindGroup;
-  writeChunk: GPUBindGroup;
-  attendPrefill: GPUBindGroup;
+  append: Dispatch;
+  attendDecode: Dispatch;
+  writeChunk: Dispatch;
+  attendPrefill: Readonly<Record<PrefillOver, Dispatch>>;
 }
 
 /** A prompt chunk's dispatches. */
@@ -264,20 +264,14 @@ export class Transformer {
     const { heads, kvHeads } = this.config;
     const cache = this.cacheDispatches[layer]!;
     const linear = this.linears[layer]!;
-    const { kernels } = this.parts[layer]!;
     return {
       project: [
         ...linear.qkv.dispatches(rows),
-        {
-          kernel: this.kernels.writeChunk,
-          bindings: cache.writeChunk,
-          workgroups: [heads + kvHeads, rows] as const,
-        },
+        { ...cache.writeChunk, workgroups: [heads + kvHeads, rows] as const },
       ],
       attend: [
         {
-          kernel: kernels.attendPrefill[over],
-          bindings: cache.attendPrefill,
+          ...cache.attendPrefill[over],
           workgroups: prefillWorkgroups(this.gpu, this.pool.shape, rows),
         },
         ...linear.output.dispatches(rows),
@@ -337,10 +331,9 @@ export class Transformer {
     const { heads, kvHeads } = this.config;
     // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
     const joined = rows === 1 && splits <= JOINED_SPLITS && !observe && !alike;
-    const combine = this.kernels.combine.bind(
-      this.buffers.batch,
-      this.partials,
-      this.buffers.attended,
+    const combine = this.kernels.combine.dispatch(
+      { batch: this.buffers.batch, partials: this.partials, out: this.buffers.attended },
+      [heads, rows],
     );
     return [
       ...this.embedding.dispatches(rows),
@@ -348,27 +341,11 @@ export class Transformer {
         const linear = this.linears[layer];
         return [
           ...linear.qkv.dispatches(rows, alike),
-          {
-            kernel: this.parts[layer].kernels.append,
-            bindings: cache.append,
-            workgroups: [heads + kvHeads, rows] as const,
-          },
-          {
-            kernel: this.kernels.attendDecode,
-            bindings: cache.attendDecode,
-            workgroups: [splits, kvHeads, rows] as const,
-          },
+          { ...cache.append, workgroups: [heads + kvHeads, rows] as const },
+          { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] as const },
           ...(joined && linear.outputJoined
             ? linear.outputJoined.dispatches(rows)
-            : [
-                {
-                  kernel: this.kernels.combine,
-                  bindings: combine,
-                  workgroups: [heads, rows] as const,
-                },
-                ...(observe?.(layer) ?? []),
-                ...linear.output.dispatches(rows, alike),
-              ]),
+            : [combine, ...(observe?.(layer) ?? []), ...linear.output.dispatches(rows, alike)]),
           ...linear.gateUp.dispatches(rows, alike),
           ...linear.down.dispatches(rows, alike),
         ];
@@ -387,49 +364,26 @@ export class Transformer {
     this.generation = this.pool.generation;
     this.decodePlans.clear();
     this.lanePlans.clear();
-    const { partials } = this;
+    const { filters, partials } = this;
     const { rows, batch, qkv, attended, lse } = this.buffers;
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
       const shape = this.pool.layerShapes[layer];
       const { rope, qkNorm, kernels } = this.parts[layer];
-      const gains = qkNorm ? [qkNorm] : [];
+      const written = { shape, rows, qkv, tables, lanes, filters, rope_table: rope, gains: qkNorm };
+      const seen = { shape, batch, rows, qkv, pages, chunk, tables, out: attended, lse };
       return {
-        append: kernels.append.bind(
-          shape,
-          rows,
-          qkv,
-          pages,
-          tables,
-          lanes,
-          this.filters,
-          rope,
-          ...gains,
+        append: kernels.append.dispatch({ ...written, pages }, [1]),
+        attendDecode: this.kernels.attendDecode.dispatch(
+          { shape, rows, qkv, pages, tables, partials },
+          [1],
         ),
-        attendDecode: this.kernels.attendDecode.bind(shape, rows, qkv, pages, tables, partials),
-        writeChunk: this.kernels.writeChunk.bind(
-          shape,
-          rows,
-          qkv,
-          chunk,
-          tables,
-          lanes,
-          this.filters,
-          rope,
-          ...gains,
-        ),
-        attendPrefill: kernels.attendPrefill.any.bind(
-          shape,
-          batch,
-          rows,
-          qkv,
-          pages,
-          chunk,
-          tables,
-          attended,
-          lse,
-        ),
+        writeChunk: this.kernels.writeChunk.dispatch({ ...written, pages: chunk }, [1]),
+        attendPrefill: {
+          empty: kernels.attendPrefill.empty.dispatch(seen, [1]),
+          any: kernels.attendPrefill.any.dispatch(seen, [1]),
+        },
       };
     });
   }

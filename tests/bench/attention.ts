@@ -76,12 +76,11 @@ for (const [variant, slots] of VARIANTS.flatMap((v) => [[v, 512] as const, [v, 8
   const qkv = upload(gpu, normals(random, width));
   const time = await median(
     [
-      {
-        kernel: decode,
-        bindings: decode.bind(layer, rows, qkv, cache.pages, cache.tables, partials),
-        workgroups: [splits, 3, 1],
-      },
-      { kernel: combine, bindings: combine.bind(batch, partials, out), workgroups: [9, 1] },
+      decode.dispatch(
+        { shape: layer, rows, qkv, pages: cache.pages, tables: cache.tables, partials },
+        [splits, 3, 1],
+      ),
+      combine.dispatch({ batch, partials, out }, [9, 1]),
     ],
     slots > 1000 ? 4 : 30,
   );
@@ -103,19 +102,22 @@ for (const variant of VARIANTS) {
     });
   }
   const kernel = await createAttentionPrefill(gpu, shape, variant);
-  const bindings = kernel.bind(
-    gpu.ledger.uniform("shape", layerShapeWords(shape, 0, cache.maxPages, 4)),
-    gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, 9])),
-    upload(gpu, rowWords(Array.from({ length: rows }, (_, r) => ({ position: 600 + r, lane: 0 })))),
-    upload(gpu, normals(random, rows * width)),
-    cache.pages,
-    upload(gpu, chunk.pages),
-    cache.tables,
-    gpu.ledger.storage("activations", "out", rows * 9 * 64 * 4),
-    gpu.ledger.storage("activations", "lse", rows * 9 * 4),
-  );
+  const buffers = {
+    shape: gpu.ledger.uniform("shape", layerShapeWords(shape, 0, cache.maxPages, 4)),
+    batch: gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, 9])),
+    rows: upload(
+      gpu,
+      rowWords(Array.from({ length: rows }, (_, r) => ({ position: 600 + r, lane: 0 }))),
+    ),
+    qkv: upload(gpu, normals(random, rows * width)),
+    pages: cache.pages,
+    chunk: upload(gpu, chunk.pages),
+    tables: cache.tables,
+    out: gpu.ledger.storage("activations", "out", rows * 9 * 64 * 4),
+    lse: gpu.ledger.storage("activations", "lse", rows * 9 * 4),
+  };
   const time = await median(
-    [{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }],
+    [kernel.dispatch(buffers, prefillWorkgroups(gpu, shape, rows, variant))],
     2,
     5,
   );

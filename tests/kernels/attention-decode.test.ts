@@ -46,24 +46,19 @@ async function run(cache: PagedCache, qkv: Float32Array, lanes: number[], splits
   );
   const batch = gpu.ledger.uniform("batch", new Uint32Array([rows, 0, splits, shape.heads]));
   const rowBuffer = upload(gpu, rowWords(lanes.map((lane) => ({ position: 9999, lane }))));
+  const buffers = {
+    shape: layerShape,
+    rows: rowBuffer,
+    qkv: upload(gpu, qkv),
+    pages: upload(gpu, cache.pages),
+    tables: upload(gpu, cache.tables),
+    batch,
+    partials,
+    out,
+  };
   gpu.run([
-    {
-      kernel: decode,
-      bindings: decode.bind(
-        layerShape,
-        rowBuffer,
-        upload(gpu, qkv),
-        upload(gpu, cache.pages),
-        upload(gpu, cache.tables),
-        partials,
-      ),
-      workgroups: [splits, shape.kvHeads, rows],
-    },
-    {
-      kernel: combine,
-      bindings: combine.bind(batch, partials, out),
-      workgroups: [shape.heads, rows],
-    },
+    decode.dispatch(buffers, [splits, shape.kvHeads, rows]),
+    combine.dispatch(buffers, [shape.heads, rows]),
   ]);
   return readF32(gpu, out);
 }

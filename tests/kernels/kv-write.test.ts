@@ -75,17 +75,18 @@ async function run(
     tables: upload(gpu, before.tables),
   };
   const words = layerShapeWords(shape, layer, maxPages, chunkPages);
-  const bindings = kernel.bind(
-    gpu.ledger.uniform("shape", words),
-    upload(gpu, rowWords(given.rows)),
-    buffers.qkv,
-    buffers.pages,
-    buffers.tables,
-    upload(gpu, laneWords(given.lanes)),
-    upload(gpu, given.filters),
-    upload(gpu, ropeTable(Float64Array.from(given.inverseFrequencies), CONTEXT)),
+  const dispatch = kernel.dispatch(
+    {
+      ...buffers,
+      shape: gpu.ledger.uniform("shape", words),
+      rows: upload(gpu, rowWords(given.rows)),
+      lanes: upload(gpu, laneWords(given.lanes)),
+      filters: upload(gpu, given.filters),
+      rope_table: upload(gpu, ropeTable(Float64Array.from(given.inverseFrequencies), CONTEXT)),
+    },
+    [shape.heads + shape.kvHeads, given.rows.length],
   );
-  gpu.run([{ kernel, bindings, workgroups: [shape.heads + shape.kvHeads, given.rows.length] }]);
+  gpu.run([dispatch]);
   const after = before.clone();
   after.pages.set(await readU32(gpu, buffers.pages));
   after.tables.set(await readU32(gpu, buffers.tables));

@@ -6,7 +6,7 @@ import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import { lagScores } from "../reference/lag-scores.ts";
 import { type Lane, type PagedCache, type Pair, PLAIN_LANE } from "../reference/paged-cache.ts";
-import { testGpu, upload } from "./gpu.ts";
+import { testGpu } from "./gpu.ts";
 import {
   candidatesOf,
   expectScores,
@@ -88,9 +88,7 @@ async function expectTwin(
     LAG,
     kind === "step" ? { kind, scoring: SCORING } : { kind },
   );
-  // Not read.
-  const own = [1, 2].map(() => upload(gpu, new Uint32Array(4)));
-  const runs = [{ kernel, workgroups: [groups, G] as const, own }];
+  const runs = [{ kernel, workgroups: [groups, G] as const }];
   const after = await runScene(gpu, before, target, runs);
   const anew = "anew" in target && target.anew === true;
   const lanes =

@@ -22,13 +22,13 @@ async function run(
   const kernel = await createNll(gpu, size);
   const params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, out, 0, 0]));
   const losses = upload(gpu, new Float32Array(targets.length + out + 2).fill(-1));
-  const bindings = kernel.bind(
+  const buffers = {
     params,
-    upload(gpu, logits),
-    upload(gpu, Uint32Array.from(targets)),
-    losses,
-  );
-  gpu.run([{ kernel, bindings, workgroups: [targets.length] }]);
+    logits: upload(gpu, logits),
+    targets: upload(gpu, Uint32Array.from(targets)),
+    nll: losses,
+  };
+  gpu.run([kernel.dispatch(buffers, [targets.length])]);
   return readF32(gpu, losses);
 }
 

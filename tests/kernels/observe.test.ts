@@ -82,14 +82,17 @@ async function expectTwin(
         for (const [h, of] of query(row, g).entries())
           sums[row * heads + g * group + h] = attentionLse(of, pairs);
       }
-  const own = [upload(gpu, qkv), upload(gpu, sums)];
-  const beside = observation.apart ? [upload(gpu, new Float32Array(G * ROOM).fill(-1))] : [];
+  const buffers = { qkv: upload(gpu, qkv), lse: upload(gpu, sums) };
+  const observed = observation.apart && upload(gpu, new Float32Array(G * ROOM).fill(-1));
   const runs = [
-    ...(lse ? [{ kernel: lse, workgroups: [1, kvHeads] as const, own }] : []),
-    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const, own },
+    ...(lse ? [{ kernel: lse, workgroups: [1, kvHeads] as const }] : []),
+    { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const },
   ];
-  const after = await runScene(gpu, scene, target, runs, beside);
-  expect(await readF32(gpu, own[0]!)).toEqual(qkv);
+  const after = await runScene(gpu, scene, target, runs, {
+    ...buffers,
+    ...(observed ? { observed } : {}),
+  });
+  expect(await readF32(gpu, buffers.qkv)).toEqual(qkv);
   const lanes = [...new Set(seen.map(({ lane }) => lane))];
   const expected = lanes.flatMap((lane) =>
     Array.from({ length: kvHeads }, (_, g) => {
@@ -101,10 +104,10 @@ async function expectTwin(
       return { lane, g, scores };
     }),
   );
-  if (!beside[0]) return expectScores(scene, after, expected, tolerance);
+  if (!observed) return expectScores(scene, after, expected, tolerance);
   // No score changes, and nothing is left beyond the candidates.
   expectScores(scene, after, [], tolerance);
-  const left = await readF32(gpu, beside[0]);
+  const left = await readF32(gpu, observed);
   for (const { g, scores } of expected) {
     const own = left.subarray(g * ROOM, (g + 1) * ROOM);
     const most = Math.max(...scores);

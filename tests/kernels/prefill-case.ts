@@ -71,18 +71,21 @@ export async function prefillDifference(
   const kernel = await createAttentionPrefill(gpu, shape, variant, window, over);
   const out = upload(gpu, new Float32Array(rows * heads * headDim).fill(Number.NaN));
   const lse = upload(gpu, new Float32Array(rows * heads).fill(Number.NaN));
-  const bindings = kernel.bind(
-    gpu.ledger.uniform("shape", layerShapeWords(shape, cache.layer, maxPages, chunkPages)),
-    gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, heads])),
-    upload(gpu, rowWords(Array.from({ length: rows }, (_, r) => ({ position: first + r, lane })))),
-    upload(gpu, qkv),
-    upload(gpu, cache.pages),
-    upload(gpu, chunk.pages),
-    upload(gpu, cache.tables),
+  const buffers = {
+    shape: gpu.ledger.uniform("shape", layerShapeWords(shape, cache.layer, maxPages, chunkPages)),
+    batch: gpu.ledger.uniform("batch", new Uint32Array([rows, 0, 1, heads])),
+    rows: upload(
+      gpu,
+      rowWords(Array.from({ length: rows }, (_, r) => ({ position: first + r, lane }))),
+    ),
+    qkv: upload(gpu, qkv),
+    pages: upload(gpu, cache.pages),
+    chunk: upload(gpu, chunk.pages),
+    tables: upload(gpu, cache.tables),
     out,
     lse,
-  );
-  gpu.run([{ kernel, bindings, workgroups: prefillWorkgroups(gpu, shape, rows, variant) }]);
+  };
+  gpu.run([kernel.dispatch(buffers, prefillWorkgroups(gpu, shape, rows, variant))]);
   const found = await readF32(gpu, out);
   const sums = await readF32(gpu, lse);
 

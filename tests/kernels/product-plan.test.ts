@@ -47,7 +47,7 @@ it("a product that joins attention's splits gives what combine and product give"
     const before = randomFloats(n, 3);
     const [one, two] = [upload(gpu, before), upload(gpu, before)];
     gpu.run([
-      { kernel: combine, bindings: combine.bind(batch, input, attended), workgroups: [heads, 1] },
+      combine.dispatch({ batch, partials: input, out: attended }, [heads, 1]),
       ...plain.bind({ batch, x: attended, y: one }).dispatches(1),
       ...joined.bind({ batch, x: input, y: two }).dispatches(1),
     ]);

@@ -140,13 +140,13 @@ async function expectTwin(
   const { data, rope, features, pool, heads, shape } = scored;
   const joins = pool !== undefined;
   // What an earlier layer has left.
-  const parts = joins ? [upload(gpu, new Float32Array(partsBytes(shape, ROOM) / 4).fill(1e9))] : [];
-  const attention = upload(gpu, observed);
-  const runs = scored.runs.map((run, i) => ({
-    ...run,
-    own: [data, joins && i === 2 ? attention : rope],
-  }));
-  const after = await runScene(gpu, scene, target, runs, parts);
+  const parts = new Float32Array(partsBytes(shape, ROOM) / 4).fill(1e9);
+  const after = await runScene(gpu, scene, target, scored.runs, {
+    head_data: data,
+    rope_table: rope,
+    observed: upload(gpu, observed),
+    joined: upload(gpu, parts),
+  });
   const lanes =
     "rows" in target
       ? target.rows.map(({ lane, position }) => ({ lane, last: position - 1 }))

@@ -116,39 +116,31 @@ export type SceneTarget =
 export interface SceneRun {
   kernel: Kernel;
   workgroups: readonly [number, number];
-  /** The bindings between lanes and pages. */
-  own: readonly GPUBuffer[];
 }
 
-/** Runs kernels one after the other, `last` being the bindings at the end; the scene after. */
+/** Runs kernels one after the other, with `own` buffers beside the scene's; the scene after. */
 export async function runScene(
   gpu: GpuContext,
   scene: Scene,
   target: SceneTarget,
   kernels: readonly SceneRun[],
-  last: readonly GPUBuffer[] = [],
+  own: Readonly<Record<string, GPUBuffer>> = {},
 ): Promise<Scene> {
   const { shape, cache, chunk, chunkPages, rows, lanes } = scene;
+  const inBlock = "lane" in target;
   const buffers = {
     shape: gpu.ledger.uniform("shape", layerShapeWords(shape, LAYER, cache.maxPages, chunkPages)),
-    work: workBuffer(gpu, target, rows),
+    [inBlock ? "eviction" : "rows"]: workBuffer(gpu, target, rows),
     tables: upload(gpu, cache.tables),
     lanes: upload(gpu, laneWords(lanes)),
     pages: upload(gpu, cache.pages),
     chunk: upload(gpu, chunk.pages),
   };
-  const inBlock = "lane" in target;
   const z = inBlock ? 1 : target.rows.length;
   gpu.run(
-    kernels.map(({ kernel, workgroups, own }) => ({
-      kernel,
-      bindings: kernel.bind(
-        ...[buffers.shape, buffers.work, buffers.tables, buffers.lanes, ...own, buffers.pages],
-        ...(inBlock ? [buffers.chunk] : []),
-        ...last,
-      ),
-      workgroups: [...workgroups, z],
-    })),
+    kernels.map(({ kernel, workgroups: [x, y] }) =>
+      kernel.dispatch({ ...buffers, ...own }, [x, y, z]),
+    ),
   );
   const after = { ...scene, cache: cache.clone(), chunk: chunk.clone() };
   after.cache.pages.set(await readU32(gpu, buffers.pages));

@@ -158,7 +158,7 @@ describe("unroll", () => {
       "  //: end",
       "//: end",
     ];
-    const lines = unroll(code.join("\n"), { m: 2, n: 2 }).split("\n");
+    const lines = unroll(code.join("\n"), { m: 2, n: 2 })[0]?.split("\n");
     expect(lines).toEqual(["a", "b0", "c0_0 0,1", "c0_1 2,3", "b1", "c1_0 0,1", "c1_1 2,3"]);
   });
 

@@ -35,7 +35,6 @@ function fakeDevice() {
 const spec = (label: string, stage?: Stage, code = label) => ({
   label,
   code: [code],
-  bindings: [],
   ...(stage && { stage }),
 });
 

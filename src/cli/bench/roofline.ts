@@ -1,7 +1,7 @@
-import fma from "../../../shaders/bench/fma.wgsl?raw";
-import read from "../../../shaders/bench/read.wgsl?raw";
+import fma from "../../../shaders/bench/fma.wgsl";
+import read from "../../../shaders/bench/read.wgsl";
 import type { GpuContext } from "../../gpu/context.ts";
-import { type Dispatch, wgslConstants } from "../../gpu/kernel.ts";
+import { type Dispatch, type Wgsl, wgslConstants } from "../../gpu/kernel.ts";
 import type { GpuTimer } from "./gpu-timer.ts";
 import type { Work } from "./work.ts";
 
@@ -41,18 +41,17 @@ interface Measured {
 async function arithmetic(
   gpu: GpuContext,
   label: string,
-  code: string,
+  code: Wgsl,
   groups: number,
   perRound: number,
 ): Promise<Measured> {
   const kernel = await gpu.kernel({
     label,
     code: [wgslConstants({ ROUNDS }), code],
-    bindings: ["write"],
   });
   const out = gpu.ledger.storage("staging", label, 4096);
   return {
-    dispatch: { kernel, bindings: kernel.bind(out), workgroups: [groups] },
+    dispatch: kernel.dispatch({ out }, [groups]),
     operations: groups * GROUP * ROUNDS * perRound,
   };
 }
@@ -86,7 +85,6 @@ async function readRateOf(
   const kernel = await gpu.kernel({
     label: "bench read",
     code: [wgslConstants({ READS, STRIDE: invocations, CONTIGUOUS: contiguous }), read],
-    bindings: ["read", "write"],
   });
   const data = gpu.ledger.storage("staging", "bench read", bytes);
   const out = gpu.ledger.storage("staging", "bench read out", 4096);
@@ -94,8 +92,7 @@ async function readRateOf(
     // Written once, so that its pages exist: memory never touched may be read from one page of zeros.
     const part = new Float32Array((4 << 20) / 4).fill(1);
     for (let at = 0; at < bytes; at += part.byteLength) gpu.write(data, part, at);
-    const bindings = kernel.bind(data, out);
-    const time = await timer.time([{ kernel, bindings, workgroups: [invocations / GROUP] }]);
+    const time = await timer.time([kernel.dispatch({ data, out }, [invocations / GROUP])]);
     return bytes / (time.min / 1000);
   } finally {
     gpu.ledger.destroy(data);
@@ -111,10 +108,9 @@ async function leastDispatch(gpu: GpuContext, timer: GpuTimer): Promise<number> 
       "@group(0) @binding(0) var<storage, read_write> out: array<u32>;",
       "@compute @workgroup_size(1) fn main() { out[0] += 1u; }",
     ],
-    bindings: ["write"],
   });
   const out = gpu.ledger.storage("staging", "bench dispatch", 4);
-  const one: Dispatch = { kernel, bindings: kernel.bind(out), workgroups: [1] };
+  const one = kernel.dispatch({ out }, [1]);
   const { median } = await timer.time(Array.from({ length: 64 }, () => one));
   gpu.ledger.destroy(out);
   return median / 64;
