@@ -5,7 +5,7 @@
 // Needs: weights_<layout>; batch, shape, rows, y; const ROW_BLOCKS (blocks per row), COLS4 (E / 4), SCALE.
 //: import lib/batch
 
-struct EmbedShape { rows: u32, first_row: u32, a: u32, b: u32 }
+struct EmbedShape { rows: u32, first_row: u32, pad0: u32, pad1: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -3,10 +3,11 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { globalLayers, windowOf } from "../kernels/cache-shape.ts";
 import { createClamped } from "../kernels/clamped.ts";
-import { EVICTION_WORDS, movesBytes, type Select } from "../kernels/eviction.ts";
+import { movesBytes, type Select } from "../kernels/eviction.ts";
 import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
 import type { KvRing } from "../kernels/kv-ring.ts";
 import { scratchBytes } from "../kernels/page-format.ts";
+import { EVICTION } from "../kernels/records.ts";
 import type { RememberBlock } from "../kernels/remember-block.ts";
 import type { Retention } from "../kernels/retention.ts";
 import { createSelectAll } from "../kernels/select-all.ts";
@@ -73,7 +74,7 @@ export class Compressor {
     const blockBytes = scratchBytes(pool.shape, kvHeads, blockRows);
     this.chunk = ledger.storage("activations", "prompt block", blockBytes);
     this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
-    this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION_WORDS));
+    this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION.words));
   }
 
   /**
@@ -87,9 +88,16 @@ export class Compressor {
     last: number,
     { all = false, queries = 0, firstQuery = 0, anew = false } = {},
   ): void {
-    const flags = [Number(all), queries, firstQuery, Number(anew)];
-    const words = [sequence.lane, rows, last, ...flags, 0];
-    this.gpu.write(this.eviction, new Uint32Array(words));
+    const words = EVICTION.pack({
+      lane: sequence.lane,
+      rows,
+      last,
+      all: Number(all),
+      queries,
+      first_query: firstQuery,
+      anew: Number(anew),
+    });
+    this.gpu.write(this.eviction, words);
   }
 
   /** Compiles what evicts, and what a policy needs besides, once; to be awaited before a sequence uses it. */

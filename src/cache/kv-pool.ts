@@ -2,18 +2,15 @@ import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import {
   type CacheShape,
-  LAYER_SHAPE_WORDS,
   layerShapeWords,
   pagesFor,
   pageWords,
   rowWords,
 } from "../kernels/cache-shape.ts";
 import { remainderBytes } from "../kernels/page-format.ts";
+import { LANE, LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { CacheSettings } from "./budget.ts";
-
-/** u32 words of struct Lane in shaders/lib/paging.wgsl. */
-export const LANE_WORDS = 12;
 
 /** Bytes of pages, and lanes, up to which caches are kept that nobody uses at the moment. */
 const KEPT_BYTES = 2 ** 29;
@@ -70,7 +67,7 @@ export class KvPool {
     this.chunkPages = pagesFor(blockRows);
     this.memoryLimit = memoryLimit;
     this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
-      gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE_WORDS)),
+      gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE.words)),
     );
     for (let layer = 0; layer < shape.layers; layer += 1) {
       this.allocators.push(new BlockAllocator(0));
@@ -115,7 +112,7 @@ export class KvPool {
   }
 
   writeLane(lane: number, words: Uint32Array): void {
-    this.gpu.write(this.lanes, words, lane * LANE_WORDS * 4);
+    this.gpu.write(this.lanes, words, lane * LANE.words * 4);
   }
 
   /** Copies the remainders of one lane's heads to another's. */
@@ -359,7 +356,7 @@ export class KvPool {
     );
     this.moveRemainders(old, oldPages, known);
     this.gpu.ledger.destroy(old);
-    this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE_WORDS * 4);
+    this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE.words * 4);
     this.layerShapes.forEach((buffer, layer) => {
       this.gpu.write(buffer, layerShapeWords(this.shape, layer, maxPages, this.chunkPages));
     });

@@ -6,8 +6,9 @@ import {
   windowOf,
 } from "../kernels/cache-shape.ts";
 import { remainderBytes } from "../kernels/page-format.ts";
+import { LANE } from "../kernels/records.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
-import { type KvPool, LANE_WORDS, type Tenant } from "./kv-pool.ts";
+import type { KvPool, Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
 import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
 
@@ -362,13 +363,17 @@ export class KvSequence implements Tenant {
 
   writeAll(): void {
     const { policy, window, sinks } = this.current;
-    const { score } = policyOf(policy);
-    const words = new Uint32Array(LANE_WORDS);
-    new Float32Array(words.buffer).set([score.dot, score.norm, score.position, score.random]);
-    const { every, phase } = scoringTurn(this.current);
-    const remembers = Number(policyOf(policy).remembers ?? false);
-    words.set([window, sinks, RANDOM_SEED, scoringId(policy), every, phase, remembers], 4);
-    this.pool.writeLane(this.lane, words);
+    const { score, remembers = false } = policyOf(policy);
+    const lane = LANE.pack({
+      ...score,
+      window,
+      sinks,
+      seed: RANDOM_SEED,
+      scoring: scoringId(policy),
+      ...scoringTurn(this.current),
+      remembers: Number(remembers),
+    });
+    this.pool.writeLane(this.lane, lane);
     this.heads.forEach((heads, layer) => {
       heads.forEach((_, g) => {
         this.writeRow(layer, g);

@@ -2,7 +2,7 @@ import type { CacheRequest } from "../cache/budget.ts";
 import { KvSequence, type SequenceUsage } from "../cache/kv-sequence.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { createNll } from "../kernels/nll.ts";
+import { createNll, NLL } from "../kernels/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../model/buffers.ts";
 import type { AttentionMass } from "./attention-mass.ts";
 import type { EngineCore } from "./core.ts";
@@ -61,7 +61,7 @@ export class Lanes {
     const { ledger } = state.gpu;
     this.targets = ledger.storage("staging", "lane targets", LOGIT_ROWS * 4);
     this.losses = ledger.storage("staging", "lane losses", most * 4);
-    this.params = ledger.uniform("lane nll", new Uint32Array([this.vocabulary, 0, 0, 0]));
+    this.params = ledger.uniform("lane nll", new Uint32Array(NLL.words));
     const { logits } = state.runner.transformer.buffers;
     const { params, targets, losses } = this;
     this.nll = kernel.dispatch({ params, logits, targets, nll: losses }, [1]);
@@ -150,7 +150,7 @@ export class Lanes {
     for (let first = 0; first < inputs.length; first += LOGIT_ROWS) {
       const part = inputs.slice(first, first + LOGIT_ROWS);
       gpu.write(this.targets, new Uint32Array(part.map(({ target }) => target ?? 0)));
-      gpu.write(this.params, new Uint32Array([this.vocabulary, first, 0, 0]));
+      gpu.write(this.params, NLL.pack({ vocabulary: this.vocabulary, out: first }));
       if (wantsLosses || want.logits)
         runner.submitLaneHead(part.length, first, [{ ...this.nll, workgroups: [part.length] }]);
       // The next part's logits take the place of these: the copy is submitted before.

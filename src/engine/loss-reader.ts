@@ -1,5 +1,5 @@
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { createNll } from "../kernels/nll.ts";
+import { createNll, NLL } from "../kernels/nll.ts";
 import { LOGIT_ROWS } from "../model/buffers.ts";
 import type { DeviceState } from "./state.ts";
 
@@ -27,7 +27,7 @@ export class LossReader {
     const { gpu, runner } = state;
     this.targets = gpu.ledger.storage("staging", "targets", LOGIT_ROWS * 4);
     this.losses = gpu.ledger.storage("staging", "losses", tokens * 4);
-    this.params = gpu.ledger.uniform("nll", new Uint32Array([vocabulary, 0, 0, 0]));
+    this.params = gpu.ledger.uniform("nll", new Uint32Array(NLL.words));
     const { params, targets, losses } = this;
     const { logits } = runner.transformer.buffers;
     this.nll = kernel.dispatch({ params, logits, targets, nll: losses }, [1]);
@@ -37,7 +37,7 @@ export class LossReader {
   submit(targets: readonly number[], first: number, at: number): void {
     const { gpu, runner } = this.state;
     gpu.write(this.targets, new Uint32Array(targets));
-    gpu.write(this.params, new Uint32Array([this.vocabulary, at, 0, 0]));
+    gpu.write(this.params, NLL.pack({ vocabulary: this.vocabulary, out: at }));
     runner.submitHead(targets.length, first, [{ ...this.nll, workgroups: [targets.length] }]);
   }
 

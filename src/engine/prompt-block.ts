@@ -4,7 +4,7 @@ import type { Scorer } from "../cache/scorer.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { encodePass } from "../gpu/kernel.ts";
-import { BATCH_WORDS, ROW_WORDS, rowWords } from "../kernels/batch.ts";
+import { BATCH, consecutiveRows, ROW } from "../kernels/records.ts";
 import { CHUNK_ROWS } from "../model/buffers.ts";
 import type { Transformer } from "../model/transformer.ts";
 
@@ -45,11 +45,11 @@ export async function runPromptBlock(
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
   sequence.reserve(rows);
-  gpu.write(buffers.blockRows, rowWords(tokens, start, sequence.lane));
-  const batches = chunks.flatMap((chunk) => [chunk.rows, 0, 1, 0]);
-  const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.length * 4);
-  gpu.write(batchBuffer, new Uint32Array(batches));
-  const [hiddenBytes, rowBytes, batchBytes] = [config.hidden * 4, ROW_WORDS * 4, BATCH_WORDS * 4];
+  gpu.write(buffers.blockRows, consecutiveRows(tokens, start, sequence.lane));
+  const batches = BATCH.pack(...chunks.map((chunk) => ({ rows: chunk.rows, first: 0, splits: 1 })));
+  const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.byteLength);
+  gpu.write(batchBuffer, batches);
+  const [hiddenBytes, rowBytes, batchBytes] = [config.hidden * 4, ROW.words * 4, BATCH.words * 4];
   const queries = scorer.observed(settings.policy, lastRows);
   const observation = { queries, firstQuery: lastRows - queries };
   const running: Promise<unknown>[] = [];

@@ -7,8 +7,8 @@ import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, encodePass } from "../gpu/kernel.ts";
 import type { LaterStage } from "../gpu/staged-kernels.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention-tiling.ts";
-import { rowWords } from "../kernels/batch.ts";
 import { FEW_ROWS } from "../kernels/linear.ts";
+import { BATCH, consecutiveRows, ROW } from "../kernels/records.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
 import { Prompts } from "./prompts.ts";
@@ -71,7 +71,7 @@ export class Runner {
     const scoring = due ? this.scorer.step(policy, 1, wholeLayers) : [];
     const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
-    this.gpu.write(rows, new Uint32Array([known, sequence.tokensSeen, sequence.lane, 0]));
+    this.gpu.write(rows, consecutiveRows([known], sequence.tokensSeen, sequence.lane));
     sequence.advance(1);
     const splits = decodeSplits(sequence.longest);
     this.writeBatch(1, splits);
@@ -154,13 +154,13 @@ export class Runner {
     const scoring = [...due].flatMap(([policy, first]) =>
       this.scorer.step(policy, tokens.length, first),
     );
-    const words = tokens.flatMap(({ sequence, token }) => [
+    const words = tokens.map(({ sequence: { tokensSeen: position, lane }, token }) => ({
       token,
-      sequence.tokensSeen,
-      sequence.lane,
-      0,
-    ]);
-    this.gpu.write(this.transformer.buffers.rows, new Uint32Array(words));
+      position,
+      lane,
+      block_row: 0,
+    }));
+    this.gpu.write(this.transformer.buffers.rows, ROW.pack(...words));
     for (const { sequence } of tokens) sequence.advance(1);
     this.writeBatch(tokens.length, LANE_SPLITS);
     const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
@@ -190,7 +190,7 @@ export class Runner {
     sequence.reserve(count);
     const start = sequence.tokensSeen;
     const { rows, qkv, hidden } = this.transformer.buffers;
-    this.gpu.write(rows, rowWords(tokens, start, sequence.lane));
+    this.gpu.write(rows, consecutiveRows(tokens, start, sequence.lane));
     this.writeBatch(count, 1);
     const { policy } = sequence.settings;
     const queries = this.scorer.observed(policy, count);
@@ -334,11 +334,11 @@ export class Runner {
     const key = `${rows} ${splits}`;
     if (key === this.batchKey) return;
     this.batchKey = key;
-    this.gpu.write(this.transformer.buffers.batch, new Uint32Array([rows, 0, splits, 0]));
+    this.gpu.write(this.transformer.buffers.batch, BATCH.pack({ rows, first: 0, splits }));
   }
 
   private writeHead(rows: number, first: number): void {
-    this.gpu.write(this.transformer.buffers.headBatch, new Uint32Array([rows, first, 0, 0]));
+    this.gpu.write(this.transformer.buffers.headBatch, BATCH.pack({ rows, first, splits: 0 }));
   }
 }
 

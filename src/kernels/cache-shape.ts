@@ -1,4 +1,5 @@
 import { type KvStorage, remainderBytes } from "./page-format.ts";
+import { LAYER_SHAPE } from "./records.ts";
 
 export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
 
@@ -27,28 +28,23 @@ export const globalLayers = (shape: CacheShape): number[] =>
     (layer) => windowOf(shape, layer) === 0,
   );
 
-/** u32 words of struct LayerShape in shaders/lib/paging.wgsl. */
-export const LAYER_SHAPE_WORDS = 8;
-
 /** u32 words of a page-table row: [count, capacity, pages..., remainder]. */
 export const rowWords = (shape: Pick<CacheShape, "headDim">, maxPages: number): number =>
   2 + maxPages + remainderBytes(shape) / 4;
 
 /** Contents of struct LayerShape. */
-export function layerShapeWords(
+export const layerShapeWords = (
   shape: CacheShape,
   layer: number,
   maxPages: number,
   chunkPages: number,
-): Uint32Array {
-  return new Uint32Array([
+): Uint32Array =>
+  LAYER_SHAPE.pack({
     layer,
-    shape.layers,
-    shape.kvHeads,
-    maxPages,
-    shape.heads,
-    chunkPages,
-    rowWords(shape, maxPages),
-    0,
-  ]);
-}
+    layers: shape.layers,
+    kv_heads: shape.kvHeads,
+    max_pages: maxPages,
+    heads: shape.heads,
+    chunk_pages: chunkPages,
+    row_words: rowWords(shape, maxPages),
+  });

@@ -1,6 +1,7 @@
 import code from "../../shaders/embed.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import { type Dispatch, type Kernel, wgslConstants, wgslFloat } from "../gpu/kernel.ts";
+import { shaderStruct } from "../gpu/shader-struct.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
 import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
 import { streamsOf, type WeightMatrix } from "./weights.ts";
@@ -24,6 +25,8 @@ export interface Embed {
 
 const GROUP = 64;
 
+const EMBED_SHAPE = shaderStruct<"rows" | "first_row">(code, "EmbedShape");
+
 /** y[m] = scale W[rows[first + m].token] for W [V, E] in any layout; a token >= V writes nothing. */
 export async function createEmbed(
   gpu: GpuContext,
@@ -35,7 +38,10 @@ export async function createEmbed(
     matrix.parts.map(async (part) => ({
       part,
       kernel: await embedKernel(gpu, part.layout, matrix.cols, scale),
-      shape: gpu.ledger.uniform("embed shape", new Uint32Array([part.rows, part.firstRow, 0, 0])),
+      shape: gpu.ledger.uniform(
+        "embed shape",
+        EMBED_SHAPE.pack({ rows: part.rows, first_row: part.firstRow }),
+      ),
     })),
   );
   return {

@@ -1,13 +1,10 @@
 /** Shared by the kernels that select survivors and by the one that moves them. */
 import type { BufferBinding, Dispatch } from "../gpu/kernel.ts";
 
-/** Words of the `eviction` uniform: struct Eviction of shaders/lib/eviction.wgsl. */
-export const EVICTION_WORDS = 8;
-
 export interface SelectBuffers {
   /** Uniform LayerShape (shaders/lib/paging.wgsl). */
   shape: BufferBinding;
-  /** Uniform of EVICTION_WORDS. */
+  /** Uniform EVICTION. */
   eviction: BufferBinding;
   /** The layer's slab. */
   pages: BufferBinding;

@@ -3,13 +3,14 @@ import restoreCode from "../../shaders/kv_restore.wgsl";
 import saveCode from "../../shaders/kv_save.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { BufferBinding, Dispatch, Kernel } from "../gpu/kernel.ts";
+import { shaderStruct } from "../gpu/shader-struct.ts";
 import type { CacheShape } from "./cache-shape.ts";
 import { pageCode, pagedConstants } from "./page-code.ts";
 import { remainderBytes, slotBytes } from "./page-format.ts";
 import { headWorkgroup, victimCode } from "./victim.ts";
 
-/** Words of the uniform { lane, first row to take back, rows in the log, 0 }. */
-export const TAKEN_WORDS = 4;
+/** The uniform of kv_restore: the lane, the first row to take back, and the rows in the log. */
+export const TAKEN = shaderStruct<"lane" | "first" | "rows">(restoreCode, "Taken");
 
 /** Bytes that one row's log takes for all layers and kv heads; a multiple of 256, so that it can be bound alone. */
 export const logRowBytes = (shape: CacheShape): number =>
@@ -36,7 +37,7 @@ export function createKvSave(
 export interface KvRestoreBuffers {
   /** Uniform LayerShape. */
   readonly shape: BufferBinding;
-  /** Uniform of TAKEN_WORDS. */
+  /** Uniform TAKEN. */
   readonly taken: BufferBinding;
   readonly tables: BufferBinding;
   /** `logRowBytes` a row. */

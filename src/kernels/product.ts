@@ -1,7 +1,9 @@
 /** Shared by matvec and matmul: buffers, constants and epilogues of y = epilogue(x W^T + bias). */
+import product from "../../shaders/lib/product.wgsl";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel, Stage, Wgsl } from "../gpu/kernel.ts";
 import { wgslConstants } from "../gpu/kernel.ts";
+import { shaderStruct } from "../gpu/shader-struct.ts";
 import { declareBindings, reads, uniform, writes } from "./bindings.ts";
 import type { Sharing } from "./quads.ts";
 import { unroll } from "./unroll.ts";
@@ -47,6 +49,10 @@ export interface ProductBuffers {
   readonly gain?: GPUBuffer | undefined;
 }
 
+const PRODUCT_SHAPE = shaderStruct<
+  "rows" | "first_row" | "column" | "y_stride" | "blocks" | "cols4" | "epilogue" | "from_first"
+>(product, "ProductShape");
+
 /**
  * The uniform of a part of a matrix of `cols` columns: `column` is where its outputs begin in a row of y of `yStride`
  * f32; `fromFirst`: x begins at row batch.first.
@@ -58,10 +64,16 @@ export const productShape = (
 ): GPUBuffer =>
   gpu.ledger.uniform(
     "product shape",
-    new Uint32Array([
-      ...[rows, firstRow, column, yStride],
-      ...[Math.ceil(cols / BLOCK), cols / 4, EPILOGUES.indexOf(epilogue), Number(fromFirst)],
-    ]),
+    PRODUCT_SHAPE.pack({
+      rows,
+      first_row: firstRow,
+      column,
+      y_stride: yStride,
+      blocks: Math.ceil(cols / BLOCK),
+      cols4: cols / 4,
+      epilogue: EPILOGUES.indexOf(epilogue),
+      from_first: Number(fromFirst),
+    }),
   );
 
 interface ShapeConfig {

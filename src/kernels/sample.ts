@@ -4,6 +4,7 @@ import { invalidArgument } from "../errors.ts";
 import type { AdapterKind } from "../gpu/adapter-kind.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../gpu/kernel.ts";
+import { shaderStruct } from "../gpu/shader-struct.ts";
 
 /** How the next token is drawn. Left out = off. Order: see `createSample`. */
 export interface SamplingParameters {
@@ -32,8 +33,21 @@ export interface SamplingParameters {
 /** Further below the top logit than any token with a probability above 2^-44. */
 const NO_MIN_P = 1000;
 
-/** Words of the `sampling` uniform. */
-export const SAMPLING_WORDS = 12;
+/** The `sampling` uniform. */
+const SAMPLING = shaderStruct<
+  | "temperature"
+  | "top_p"
+  | "min_p_distance"
+  | "repetition"
+  | "frequency"
+  | "presence"
+  | "top_k"
+  | "seed_low"
+  | "seed_high"
+  | "logits_row"
+  | "row"
+>(penalties, "Sampling");
+export const SAMPLING_WORDS = SAMPLING.words;
 
 /** Bit of a token's count that says it is in the prompt or the answer; the low 16 bits count the answer. */
 export const SEEN = 0x80000000;
@@ -64,7 +78,7 @@ export interface SampleBuffers {
   logits: BufferBinding;
   /** u32 [V]: see SEEN and `promptCounts`; updated. */
   counts: BufferBinding;
-  /** The batch's rows (ROW_WORDS each): the token is set and the position incremented. */
+  /** The batch's rows (struct Row): the token is set and the position incremented. */
   rows: BufferBinding;
   /** Scratch of `scratchBytes`, shared by all. */
   scratch: BufferBinding;
@@ -111,20 +125,20 @@ export function samplingWords(parameters: SamplingParameters): Uint32Array<Array
     "seed",
     "must be an integer between 0 and 9007199254740991",
   );
-  const words = new Uint32Array(SAMPLING_WORDS);
-  const floats = new Float32Array(words.buffer);
-  // A distance below the top logit: exact on the CPU, where the GPU's logarithm is not.
-  const minPDistance = minP > 0 ? -Math.log(minP) : NO_MIN_P;
-  floats.set([
-    topP === 0 ? 0 : temperature,
-    topP,
-    minPDistance,
-    repetitionPenalty,
-    frequencyPenalty,
-    presencePenalty,
-  ]);
-  words.set([topK, seed >>> 0, Math.floor(seed / 2 ** 32), logitsRow, row], 6);
-  return words;
+  return SAMPLING.pack({
+    temperature: topP === 0 ? 0 : temperature,
+    top_p: topP,
+    // A distance below the top logit: exact on the CPU, where the GPU's logarithm is not.
+    min_p_distance: minP > 0 ? -Math.log(minP) : NO_MIN_P,
+    repetition: repetitionPenalty,
+    frequency: frequencyPenalty,
+    presence: presencePenalty,
+    top_k: topK,
+    seed_low: seed >>> 0,
+    seed_high: Math.floor(seed / 2 ** 32),
+    logits_row: logitsRow,
+    row,
+  });
 }
 
 /** The `counts` of a request whose prompt holds `tokens`. */

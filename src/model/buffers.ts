@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
-import { BATCH_WORDS, ROW_WORDS } from "../kernels/batch.ts";
+import { BATCH, ROW } from "../kernels/records.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Rows of the largest prompt chunk: what one pass over the weights takes. */
@@ -20,9 +20,9 @@ export const LOGIT_ROWS = 16;
 export interface StepBuffers {
   /** Row [M]: token, position, lane, block row */
   readonly rows: GPUBuffer;
-  /** uniform { M, first, splits, H } of the layers */
+  /** uniform Batch of the layers */
   readonly batch: GPUBuffer;
-  /** uniform { M, first, 0, 0 } of the head, which runs on fewer rows */
+  /** uniform Batch of the head, which runs on fewer rows */
   readonly headBatch: GPUBuffer;
   /** f32 [M, E], the residual stream */
   readonly hidden: GPUBuffer;
@@ -53,7 +53,7 @@ export function stepBufferBytes(
   const { hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
   const f32 = 4;
   return {
-    rows: CHUNK_ROWS * ROW_WORDS * 4,
+    rows: CHUNK_ROWS * ROW.words * 4,
     hidden: CHUNK_ROWS * hidden * f32,
     normed: CHUNK_ROWS * Math.max(hidden, heads * headDim) * f32,
     qkv: CHUNK_ROWS * (heads + 2 * kvHeads) * headDim * f32,
@@ -62,7 +62,7 @@ export function stepBufferBytes(
     partials: partialsBytes(config, DECODE_ROWS),
     mlp: CHUNK_ROWS * mlp * f32,
     logits: LOGIT_ROWS * vocabulary * f32,
-    blockRows: blockRows(config) * ROW_WORDS * 4,
+    blockRows: blockRows(config) * ROW.words * 4,
     blockHidden: blockRows(config) * hidden * f32,
   };
 }
@@ -79,8 +79,8 @@ export function createStepBuffers({ ledger }: GpuContext, config: ModelConfig): 
     ledger.storage("activations", name, bytes[name]);
   return {
     rows: storage("rows"),
-    batch: ledger.uniform("batch", new Uint32Array(BATCH_WORDS)),
-    headBatch: ledger.uniform("head batch", new Uint32Array(BATCH_WORDS)),
+    batch: ledger.uniform("batch", new Uint32Array(BATCH.words)),
+    headBatch: ledger.uniform("head batch", new Uint32Array(BATCH.words)),
     hidden: storage("hidden"),
     normed: storage("normed"),
     qkv: storage("qkv"),

@@ -7,9 +7,10 @@ import {
   createKvSave,
   type KvRestoreBuffers,
   logRowBytes,
-  TAKEN_WORDS,
+  TAKEN,
 } from "../kernels/kv-undo.ts";
 import { type BoundLinear, createLinear } from "../kernels/linear.ts";
+import { consecutiveRows, ROW } from "../kernels/records.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
@@ -90,16 +91,17 @@ export class DraftSteps {
     this.rows = storage("rows", ROW_ALIGNMENT);
     this.partials = storage("partials", heads * MAX_SPLITS * (headDim + 2) * 4);
     this.log = storage("log", logRowBytes(parts.pool.shape));
-    this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN_WORDS));
+    this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN.words));
   }
 
   /** Writes tokens at `position` and after where the step reads them. */
   write(tokens: readonly number[], position: number, lane: number): void {
-    const words = tokens.map((token, r) => [token, position + r, lane, 0]);
+    const words = consecutiveRows(tokens, position, lane);
     const { gpu, buffers } = this.parts;
-    gpu.write(buffers.rows, new Uint32Array(words.flat()));
+    gpu.write(buffers.rows, words);
     const apart = new Uint32Array((tokens.length * ROW_ALIGNMENT) / 4);
-    for (const [r, row] of words.entries()) apart.set(row, (r * ROW_ALIGNMENT) / 4);
+    for (let r = 0; r < tokens.length; r += 1)
+      apart.set(words.subarray(r * ROW.words, (r + 1) * ROW.words), (r * ROW_ALIGNMENT) / 4);
     gpu.write(this.rows, apart);
   }
 
@@ -121,7 +123,7 @@ export class DraftSteps {
    */
   takeBack(lane: number, first: number, rows: number): Dispatch[] {
     this.refresh();
-    this.parts.gpu.write(this.taken, new Uint32Array([lane, first, rows, 0]));
+    this.parts.gpu.write(this.taken, TAKEN.pack({ lane, first, rows }));
     return this.restores;
   }
 

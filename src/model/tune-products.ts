@@ -1,6 +1,5 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { BATCH_WORDS } from "../kernels/batch.ts";
 import { createLinear, type LinearConfig } from "../kernels/linear.ts";
 import {
   type ProductPlan,
@@ -10,6 +9,7 @@ import {
   TILES,
   type TileVariant,
 } from "../kernels/product-plan.ts";
+import { BATCH } from "../kernels/records.ts";
 import { CHUNK_ROWS } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "./tuning.ts";
@@ -163,10 +163,7 @@ class Tuner {
       return buffer;
     };
     try {
-      const batch = ledger.uniform(
-        "tuning",
-        new Uint32Array([rows, 0, 0, 0].slice(0, BATCH_WORDS)),
-      );
+      const batch = ledger.uniform("tuning", BATCH.pack({ rows, first: 0, splits: 0 }));
       created.push(batch);
       const widest = Math.max(
         ...this.configs.map(({ matrix }) => Math.max(matrix.rows, matrix.cols)),

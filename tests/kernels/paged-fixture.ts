@@ -1,7 +1,7 @@
-import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { rowWords } from "../../src/kernels/cache-shape.ts";
 import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
+import { EVICTION, LANE, LAYER_SHAPE } from "../../src/kernels/records.ts";
 import type { Pair } from "../reference/evict-select.ts";
 import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
 import { upload } from "./gpu.ts";
@@ -96,16 +96,27 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
       writePair(chunkCase, place, { ...pair, ...vectors });
     });
   });
-  const laneWords = Uint32Array.from({ length: lanes * LANE_WORDS }, word);
-  laneWords.set([cache.window, cache.sinks], lane * LANE_WORDS + 4);
+  const laneWords = Uint32Array.from({ length: lanes * LANE.words }, word);
+  laneWords.set([cache.window, cache.sinks], lane * LANE.words + LANE.at("window"));
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
   const ledger = gpu.ledger;
   return {
     shape: ledger.uniform(
       "shape",
-      Uint32Array.of(layer, layers, G, maxPages, G, chunkPages, row, 0),
+      LAYER_SHAPE.pack({
+        layer,
+        layers,
+        kv_heads: G,
+        max_pages: maxPages,
+        heads: G,
+        chunk_pages: chunkPages,
+        row_words: row,
+      }),
     ),
-    eviction: ledger.uniform("eviction", Uint32Array.of(lane, rows, cache.last, 0, 0, 0, 0, 0)),
+    eviction: ledger.uniform(
+      "eviction",
+      EVICTION.pack({ lane, rows, last: cache.last, all: 0, queries: 0, first_query: 0, anew: 0 }),
+    ),
     pages: upload(gpu, pages),
     chunk: upload(gpu, chunk),
     tables: upload(gpu, tables),

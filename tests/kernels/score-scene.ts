@@ -3,6 +3,7 @@ import type { GpuContext } from "../../src/gpu/context.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
 import { chunkFormat, PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import { EVICTION } from "../../src/kernels/records.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import {
   type Lane,
@@ -152,8 +153,16 @@ export async function runScene(
 function workBuffer(gpu: GpuContext, target: SceneTarget, rows: number): GPUBuffer {
   if ("rows" in target) return upload(gpu, rowWords(target.rows));
   const { lane, last, all = false, queries = 0, firstQuery = 0, anew = false } = target;
-  const words = [lane, rows, last, Number(all), queries, firstQuery, Number(anew), 0];
-  return gpu.ledger.uniform("eviction", Uint32Array.from(words));
+  const words = EVICTION.pack({
+    lane,
+    rows,
+    last,
+    all: Number(all),
+    queries,
+    first_query: firstQuery,
+    anew: Number(anew),
+  });
+  return gpu.ledger.uniform("eviction", words);
 }
 
 /**

@@ -1,4 +1,3 @@
-import { LANE_WORDS } from "../../src/cache/kv-pool.ts";
 import {
   type CacheShape,
   PAGE_SLOTS,
@@ -6,6 +5,7 @@ import {
   rowWords as tableRowWords,
 } from "../../src/kernels/cache-shape.ts";
 import { remainderBytes } from "../../src/kernels/page-format.ts";
+import { LANE, ROW } from "../../src/kernels/records.ts";
 import {
   copyPair,
   type Pair,
@@ -46,22 +46,17 @@ export const PLAIN_LANE: Lane = {
 };
 
 export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(lanes.length * LANE_WORDS);
-  const floats = new Float32Array(words.buffer);
-  lanes.forEach((lane, i) => {
-    floats.set([lane.dot, lane.norm, lane.position, lane.random], i * LANE_WORDS);
-    const { window, sinks, seed, scoring = 0, every = 0, phase = 0, remembers = 0 } = lane;
-    words.set([window, sinks, seed, scoring, every, phase, remembers], i * LANE_WORDS + 4);
-  });
-  return words;
+  return LANE.pack(
+    ...lanes.map((lane) => ({ scoring: 0, every: 0, phase: 0, remembers: 0, ...lane })),
+  );
 }
 
-/** Rows of a batch: [token, position, lane, block row] each; the first is row `first` of its block. */
+/** Rows of a batch; the first is row `first` of its block. */
 export const rowWords = (
   rows: readonly { position: number; lane: number }[],
   first = 0,
 ): Uint32Array<ArrayBuffer> =>
-  Uint32Array.from(rows.flatMap(({ position, lane }, i) => [0, position, lane, first + i]));
+  ROW.pack(...rows.map((row, i) => ({ token: 0, ...row, block_row: first + i })));
 
 /** A repeatable source of uniform numbers in [0, 1) (mulberry32). */
 export function uniform(seed: number): () => number {

@@ -11,8 +11,8 @@ import type { DeviceState } from "../../engine/state.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { decodeSplits } from "../../kernels/attention-tiling.ts";
-import { rowWords } from "../../kernels/batch.ts";
 import { globalLayers } from "../../kernels/cache-shape.ts";
+import { BATCH, consecutiveRows, ROW } from "../../kernels/records.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";
 import { createGpuTimer, GpuTimer, type Reset, type TimingMethod } from "./gpu-timer.ts";
 import { openPlan } from "./plans.ts";
@@ -177,7 +177,7 @@ async function decodeCost(
   runner.submitToken(sequence, 0);
   evictAnything(state, sequence);
   const row = (lane: number): void =>
-    gpu.write(transformer.buffers.rows, new Uint32Array([0, at, lane, 0]));
+    gpu.write(transformer.buffers.rows, consecutiveRows([0], at, lane));
   const splits = decodeSplits(sequence.longest);
   const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, [0], [], vocabulary);
   const step = transformer.decode(1, splits);
@@ -195,7 +195,7 @@ async function decodeCost(
     gpu.ledger.storage("staging", `bench row ${lane}`, 16),
   );
   for (const [i, lane] of [sequence.lane, plain.lane].entries())
-    gpu.write(rows[i]!, new Uint32Array([0, at, lane, 0]));
+    gpu.write(rows[i]!, consecutiveRows([0], at, lane));
   const [append, plainAppend] = await timer.timeInTurns(
     rows.map((from) => ({
       dispatches: appends,
@@ -267,12 +267,14 @@ class PromptCost {
     const chunks = Math.ceil(this.prompt / CHUNK_ROWS);
     const rows = Math.min(CHUNK_ROWS, this.prompt);
     const sampled = Array.from({ length: Math.min(layers, SAMPLED_LAYERS) }, (_, layer) => layer);
-    gpu.write(transformer.buffers.batch, new Uint32Array([rows, 0, 1, 0]));
+    gpu.write(transformer.buffers.batch, BATCH.pack({ rows, first: 0, splits: 1 }));
     const at = async (first: number): Promise<number> => {
       // In a block rows see the scratch before them, else the cache.
       this.writeCounts(whole ? first - (first % this.blockRows) : first);
-      const words = rowWords(someTokens(rows, 100), first, this.sequence.lane);
-      if (whole) for (let r = 0; r < rows; r += 1) words[4 * r + 3] = (first + r) % this.blockRows;
+      const words = consecutiveRows(someTokens(rows, 100), first, this.sequence.lane);
+      if (whole)
+        for (let r = 0; r < rows; r += 1)
+          words[r * ROW.words + ROW.at("block_row")] = (first + r) % this.blockRows;
       gpu.write(transformer.buffers.rows, words);
       const dispatches = sampled.flatMap((layer) => {
         const { project, attend } = transformer.chunkLayer(rows, layer);

@@ -3,6 +3,7 @@ import type { InferenceEngine } from "../../engine/engine.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { GpuContext } from "../../gpu/context.ts";
+import { BATCH } from "../../kernels/records.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import { createGpuTimer, GpuTimer, type TimingMethod } from "./gpu-timer.ts";
 import { openPlan } from "./plans.ts";
@@ -153,7 +154,7 @@ async function benchPlan(
   const cases = wanted ? await layoutCases(gpu, config, scratch, rows) : [];
   for (const one of cases) {
     report("layouts", layouts.length, cases.length);
-    gpu.write(scratch.batch, new Uint32Array([one.rows, 0, 0, 0]));
+    gpu.write(scratch.batch, BATCH.pack({ rows: one.rows, first: 0, splits: 0 }));
     layouts.push({ ...(await timeCase(timer, roofline, one)), rows: one.rows });
   }
   return { steps, layouts };
@@ -163,7 +164,7 @@ function productScratch({ ledger }: GpuContext, inputs: number, outputs: number)
   const storage = (label: string, words: number): GPUBuffer =>
     ledger.storage("staging", label, words * 4);
   return {
-    batch: ledger.uniform("bench batch", new Uint32Array([1, 0, 0, 0])),
+    batch: ledger.uniform("bench batch", BATCH.pack({ rows: 1, first: 0, splits: 0 })),
     x: storage("bench x", CHUNK_ROWS * inputs),
     normed: storage("bench normed", CHUNK_ROWS * inputs),
     y: storage("bench y", CHUNK_ROWS * outputs),

@@ -1,5 +1,4 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
-import { LANE_WORDS } from "../../cache/kv-pool.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import { GREEDY } from "../../engine/generate-options.ts";
@@ -7,12 +6,12 @@ import { Sampler } from "../../engine/sampler.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { decodeSplits } from "../../kernels/attention-tiling.ts";
+import { LANE } from "../../kernels/records.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ProductCase } from "./product-cases.ts";
 import { type StepShape, type Work, workOf } from "./work.ts";
 
 /** Word of struct Lane that holds the window. */
-const LANE_WINDOW = 4;
 
 /** A step of the model as it is submitted, ready to be run again and again. */
 export interface StepPlan {
@@ -104,7 +103,7 @@ export function evictAnything(
   { gpu, pool }: Pick<DeviceState, "gpu" | "pool">,
   { lane }: KvSequence,
 ): void {
-  gpu.write(pool.lanes, Uint32Array.of(0), (lane * LANE_WORDS + LANE_WINDOW) * 4);
+  gpu.write(pool.lanes, Uint32Array.of(0), (lane * LANE.words + LANE.at("window")) * 4);
 }
 
 /** Tokens of no meaning. */
