@@ -8,7 +8,8 @@ import { type Dispatch, encodePass } from "../gpu/kernel.ts";
 import type { LaterStage } from "../gpu/staged-kernels.ts";
 import { decodeSplits, LANE_SPLITS } from "../kernels/attention-tiling.ts";
 import { FEW_ROWS } from "../kernels/linear.ts";
-import { BATCH, consecutiveRows, ROW } from "../kernels/records.ts";
+import { BATCH, ROW } from "../kernels/records.ts";
+import type { StepBuffers } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
 import { Prompts } from "./prompts.ts";
@@ -23,6 +24,22 @@ export interface TokenSource {
 export interface LaneToken {
   readonly sequence: KvSequence;
   readonly token: number;
+}
+
+/** What a step takes of one sequence. */
+interface StepPart {
+  readonly sequence: KvSequence;
+  readonly tokens: readonly number[];
+}
+
+/** What a kind of step encodes: its rows are written, and attention to the cache is divided into `splits` parts. */
+interface EncodedStep {
+  readonly encoder: GPUCommandEncoder;
+  /** M */
+  readonly rows: number;
+  readonly splits: number;
+  /** Scores caches that are due; comes first. */
+  readonly scoring: readonly Dispatch[];
 }
 
 /**
@@ -56,6 +73,38 @@ export class Runner {
     await Promise.all([scoring, compressor.prepare(policy)]);
   }
 
+  /**
+   * The recipe of every step: heads get budgets of their own where they must, room is reserved, caches that are due are
+   * scored, rows are written, the step is encoded and submitted, and the host's books go on. Nothing in it is awaited.
+   * `decodes`: rows are appended one by one, to caches that may have to be scored first.
+   */
+  private step(
+    parts: readonly StepPart[],
+    encode: (step: EncodedStep) => void,
+    { splits: fixed, decodes = true }: { splits?: number; decodes?: boolean } = {},
+  ): void {
+    for (const { sequence, tokens } of parts) this.divide(sequence, tokens.length);
+    const due = decodes ? dueScoring(parts) : [];
+    for (const { sequence, tokens } of parts) sequence.reserve(tokens.length);
+    // Bound after that: a slab that grows is another buffer.
+    const scoring = due.flatMap(([policy, first]) => this.scorer.step(policy, parts.length, first));
+    const rows = parts.flatMap(({ sequence: { tokensSeen, lane }, tokens }) =>
+      tokens.map((token, i) => ({ token, position: tokensSeen + i, lane, block_row: i })),
+    );
+    this.gpu.write(this.buffers.rows, ROW.pack(...rows));
+    const longest = parts.map(({ sequence, tokens }) => sequence.longestAfter(tokens.length));
+    const splits = fixed ?? decodeSplits(Math.max(...longest));
+    this.writeBatch(rows.length, splits);
+    const encoder = this.gpu.device.createCommandEncoder();
+    encode({ encoder, rows: rows.length, splits, scoring });
+    this.gpu.device.queue.submit([encoder.finish()]);
+    for (const { sequence, tokens } of parts) sequence.advance(tokens.length);
+  }
+
+  private get buffers(): StepBuffers {
+    return this.transformer.buffers;
+  }
+
   /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
   submitToken(
     sequence: KvSequence,
@@ -63,29 +112,19 @@ export class Runner {
     after: readonly Dispatch[] = [],
     copy?: (encoder: GPUCommandEncoder) => void,
   ): void {
-    this.divide(sequence, 1);
-    const { policy, wholeLayers } = sequence.settings;
-    const due = isDue(sequence);
-    sequence.reserve(1);
-    // Bound after that: a slab that grows is another buffer.
-    const scoring = due ? this.scorer.step(policy, 1, wholeLayers) : [];
-    const { rows } = this.transformer.buffers;
     const known = typeof token === "number" ? token : 0;
-    this.gpu.write(rows, consecutiveRows([known], sequence.tokensSeen, sequence.lane));
-    sequence.advance(1);
-    const splits = decodeSplits(sequence.longest);
-    this.writeBatch(1, splits);
-    this.writeHead(1, 0);
-    const fetch =
-      typeof token === "number"
-        ? undefined
-        : (encoder: GPUCommandEncoder): void =>
-            encoder.copyBufferToBuffer(token.buffer, token.offset, rows, 0, 4);
+    const { policy } = sequence.settings;
     const observe = policyOf(policy).observation?.accumulate
       ? (layer: number) => this.scorer.observeStep(policy, layer, 1)
       : undefined;
-    const step = this.transformer.decode(1, splits, observe);
-    this.submit([...scoring, ...step, ...after], copy, fetch);
+    this.writeHead(1, 0);
+    this.step([{ sequence, tokens: [known] }], ({ encoder, splits, scoring }) => {
+      if (typeof token !== "number")
+        encoder.copyBufferToBuffer(token.buffer, token.offset, this.buffers.rows, 0, 4);
+      const dispatches = this.transformer.decode(1, splits, observe);
+      encodePass(encoder, [...scoring, ...dispatches, ...after]);
+      copy?.(encoder);
+    });
   }
 
   async prepareDrafts(): Promise<void> {
@@ -117,19 +156,12 @@ export class Runner {
     after: readonly Dispatch[],
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
-    const due = isDue(sequence);
-    sequence.reserve(tokens.length);
-    const { policy, wholeLayers } = sequence.settings;
-    const scoring = due ? this.scorer.step(policy, 1, wholeLayers) : [];
-    steps.write(tokens, sequence.tokensSeen, sequence.lane);
-    sequence.advance(tokens.length);
-    const splits = decodeSplits(sequence.longest);
-    this.writeBatch(tokens.length, splits);
     this.writeHead(tokens.length, 0);
-    this.submit([...scoring, ...steps.step(tokens.length, splits), ...after], (encoder) => {
+    this.step([{ sequence, tokens }], ({ encoder, rows, splits, scoring }) => {
+      steps.write(tokens, sequence.tokensSeen, sequence.lane);
+      encodePass(encoder, [...scoring, ...steps.step(rows, splits), ...after]);
       copy(encoder);
-      const { hidden } = this.transformer.buffers;
-      encoder.copyBufferToBuffer(hidden, 0, steps.kept, 0, steps.kept.size);
+      encoder.copyBufferToBuffer(this.buffers.hidden, 0, steps.kept, 0, steps.kept.size);
     });
   }
 
@@ -142,35 +174,21 @@ export class Runner {
     tokens: readonly LaneToken[],
     after?: (layer: number, rows: number) => Dispatch[],
   ): void {
-    for (const { sequence } of tokens) this.divide(sequence, 1);
     const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
-    // The first layer that is due, by policy.
-    const due = new Map<PolicyName, number>();
-    for (const { sequence } of tokens) {
-      const { policy, wholeLayers } = sequence.settings;
-      if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
-    }
-    for (const { sequence } of tokens) sequence.reserve(1);
-    const scoring = [...due].flatMap(([policy, first]) =>
-      this.scorer.step(policy, tokens.length, first),
-    );
-    const words = tokens.map(({ sequence: { tokensSeen: position, lane }, token }) => ({
-      token,
-      position,
-      lane,
-      block_row: 0,
-    }));
-    this.gpu.write(this.transformer.buffers.rows, ROW.pack(...words));
-    for (const { sequence } of tokens) sequence.advance(1);
-    this.writeBatch(tokens.length, LANE_SPLITS);
     const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
     const observe = (layer: number): Dispatch[] => [
       ...observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length)),
       ...(after?.(layer, tokens.length) ?? []),
     ];
     const observes = observed.length > 0 || after !== undefined;
-    const step = this.transformer.lanes(tokens.length, observes ? observe : undefined);
-    this.submit([...scoring, ...step]);
+    this.step(
+      tokens.map(({ sequence, token }) => ({ sequence, tokens: [token] })),
+      ({ encoder, rows, scoring }) => {
+        const dispatches = this.transformer.lanes(rows, observes ? observe : undefined);
+        encodePass(encoder, [...scoring, ...dispatches]);
+      },
+      { splits: LANE_SPLITS },
+    );
   }
 
   /** Like `submitHead`, but each row has the same bits whatever rows are beside it. */
@@ -185,47 +203,36 @@ export class Runner {
    * after the other, at l * M * (E + (H + 2G) D) * 4.
    */
   submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
-    const count = tokens.length;
-    this.divide(sequence, count);
-    sequence.reserve(count);
-    const start = sequence.tokensSeen;
-    const { rows, qkv, hidden } = this.transformer.buffers;
-    this.gpu.write(rows, consecutiveRows(tokens, start, sequence.lane));
-    this.writeBatch(count, 1);
     const { policy } = sequence.settings;
-    const queries = this.scorer.observed(policy, count);
-    this.compressor.target(sequence, count, start + count - 1, {
-      queries,
-      firstQuery: count - queries,
-    });
-    const scored = this.scores(sequence, count);
-    const how = { evicts: sequence.evictsWith(count), policy };
-    const absorb = (layer: number): Dispatch[] => [
-      ...(scored ? this.scorer.block(sequence.settings, layer) : []),
-      ...this.compressor.absorb(layer, how),
-    ];
-    const { embed, layers } = this.transformer.chunk(count, start === 0 ? "empty" : "any");
-    if (!capture) {
-      this.submit([
-        ...embed,
-        ...layers.flatMap(({ project, attend }, l) => [...project, ...attend, ...absorb(l)]),
-      ]);
-    } else {
-      const { heads, kvHeads, headDim, hidden: width } = this.transformer.config;
-      const entering = count * width * 4;
-      const bytes = count * (heads + 2 * kvHeads) * headDim * 4;
-      const encoder = this.gpu.device.createCommandEncoder();
-      encodePass(encoder, embed);
-      layers.forEach(({ project, attend }, layer) => {
-        const at = layer * (entering + bytes);
-        encoder.copyBufferToBuffer(hidden, 0, capture, at, entering);
-        encodePass(encoder, project);
-        encoder.copyBufferToBuffer(qkv, 0, capture, at + entering, bytes);
-        encodePass(encoder, [...attend, ...absorb(layer)]);
+    const { heads, kvHeads, headDim, hidden: width } = this.transformer.config;
+    const encode = ({ encoder, rows }: EncodedStep): void => {
+      const start = sequence.tokensSeen;
+      const queries = this.scorer.observed(policy, rows);
+      this.compressor.target(sequence, rows, start + rows - 1, {
+        queries,
+        firstQuery: rows - queries,
       });
-      this.gpu.device.queue.submit([encoder.finish()]);
-    }
-    sequence.advance(count);
+      const scored = this.scores(sequence, rows);
+      const how = { evicts: sequence.evictsWith(rows), policy };
+      const { embed, layers } = this.transformer.chunk(rows, start === 0 ? "empty" : "any");
+      const [entering, qkvBytes] = [rows * width * 4, rows * (heads + 2 * kvHeads) * headDim * 4];
+      const pass: Dispatch[] = [...embed];
+      const keep = (from: GPUBuffer, at: number, bytes: number): void => {
+        if (!capture) return;
+        encodePass(encoder, pass.splice(0));
+        encoder.copyBufferToBuffer(from, 0, capture, at, bytes);
+      };
+      layers.forEach(({ project, attend }, layer) => {
+        const at = layer * (entering + qkvBytes);
+        keep(this.buffers.hidden, at, entering);
+        pass.push(...project);
+        keep(this.buffers.qkv, at + entering, qkvBytes);
+        pass.push(...attend, ...(scored ? this.scorer.block(sequence.settings, layer) : []));
+        pass.push(...this.compressor.absorb(layer, how));
+      });
+      encodePass(encoder, pass);
+    };
+    this.step([{ sequence, tokens }], encode, { splits: 1, decodes: false });
   }
 
   /** Evicts down to the sequence's capacity and gives the memory back. */
@@ -316,10 +323,8 @@ export class Runner {
   private submit(
     dispatches: readonly Dispatch[],
     copy?: (encoder: GPUCommandEncoder) => void,
-    before?: (encoder: GPUCommandEncoder) => void,
   ): void {
     const encoder = this.gpu.device.createCommandEncoder();
-    before?.(encoder);
     encodePass(encoder, dispatches);
     copy?.(encoder);
     this.gpu.device.queue.submit([encoder.finish()]);
@@ -340,6 +345,16 @@ export class Runner {
   private writeHead(rows: number, first: number): void {
     this.gpu.write(this.transformer.buffers.headBatch, BATCH.pack({ rows, first, splits: 0 }));
   }
+}
+
+/** Policies whose caches are due to be scored, and the first layer that is. */
+function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
+  const due = new Map<PolicyName, number>();
+  for (const { sequence } of parts) {
+    const { policy, wholeLayers } = sequence.settings;
+    if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
+  }
+  return [...due];
 }
 
 /**

@@ -16,6 +16,7 @@ import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
 import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
+import { layerPlan } from "./layer-plan.ts";
 import type { LayerParts } from "./transformer.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -94,15 +95,13 @@ export class DraftSteps {
     this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN.words));
   }
 
-  /** Writes tokens at `position` and after where the step reads them. */
+  /** Writes tokens at `position` and after where the step reads them one by one. */
   write(tokens: readonly number[], position: number, lane: number): void {
     const words = consecutiveRows(tokens, position, lane);
-    const { gpu, buffers } = this.parts;
-    gpu.write(buffers.rows, words);
     const apart = new Uint32Array((tokens.length * ROW_ALIGNMENT) / 4);
     for (let r = 0; r < tokens.length; r += 1)
       apart.set(words.subarray(r * ROW.words, (r + 1) * ROW.words), (r * ROW_ALIGNMENT) / 4);
-    gpu.write(this.rows, apart);
+    this.parts.gpu.write(this.rows, apart);
   }
 
   /** Dispatches up to the logits [rows, V], with attention in `splits` parts. */
@@ -169,14 +168,11 @@ export class DraftSteps {
     const range = Array.from({ length: rows }, (_, r) => r);
     return [
       ...embedding.dispatches(rows),
-      ...this.linears.flatMap((linear, layer) => [
-        ...linear.qkv.dispatches(rows),
-        ...range.flatMap((r) => one(layer, r)),
-        combine,
-        ...linear.output.dispatches(rows),
-        ...linear.gateUp.dispatches(rows),
-        ...linear.down.dispatches(rows),
-      ]),
+      ...this.linears.flatMap((linear, layer) => {
+        const write = range.flatMap((r) => one(layer, r));
+        const { project, attend } = layerPlan(linear, rows, { write, attend: [combine] });
+        return [...project, ...attend];
+      }),
       ...this.head.dispatches(rows),
     ];
   }

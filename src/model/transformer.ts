@@ -19,6 +19,7 @@ import {
   headConfig,
   type LayerLinears,
 } from "./layer-linears.ts";
+import { type LayerPlan, layerPlan } from "./layer-plan.ts";
 import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -44,14 +45,6 @@ interface LayerCacheDispatches {
 export interface ChunkPlan {
   readonly embed: readonly Dispatch[];
   readonly layers: readonly LayerPlan[];
-}
-
-/** From `project` on, qkv holds the layer's rotated queries. */
-export interface LayerPlan {
-  /** Queries, and keys and values into the block's scratch. */
-  readonly project: readonly Dispatch[];
-  /** Attention and the rest of the layer. What takes the block into the cache comes after it. */
-  readonly attend: readonly Dispatch[];
 }
 
 /**
@@ -263,22 +256,11 @@ export class Transformer {
     this.refresh();
     const { heads, kvHeads } = this.config;
     const cache = this.cacheDispatches[layer]!;
-    const linear = this.linears[layer]!;
-    return {
-      project: [
-        ...linear.qkv.dispatches(rows),
-        { ...cache.writeChunk, workgroups: [heads + kvHeads, rows] as const },
-      ],
-      attend: [
-        {
-          ...cache.attendPrefill[over],
-          workgroups: prefillWorkgroups(this.gpu, this.pool.shape, rows),
-        },
-        ...linear.output.dispatches(rows),
-        ...linear.gateUp.dispatches(rows),
-        ...linear.down.dispatches(rows),
-      ],
-    };
+    const workgroups = prefillWorkgroups(this.gpu, this.pool.shape, rows);
+    return layerPlan(this.linears[layer]!, rows, {
+      write: [{ ...cache.writeChunk, workgroups: [heads + kvHeads, rows] }],
+      attend: [{ ...cache.attendPrefill[over], workgroups }],
+    });
   }
 
   /** Compiles what `head` needs for more than one row: answering never does. */
@@ -339,16 +321,18 @@ export class Transformer {
       ...this.embedding.dispatches(rows),
       ...this.cacheDispatches.flatMap((cache, layer) => {
         const linear = this.linears[layer];
-        return [
-          ...linear.qkv.dispatches(rows, alike),
-          { ...cache.append, workgroups: [heads + kvHeads, rows] as const },
-          { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] as const },
-          ...(joined && linear.outputJoined
-            ? linear.outputJoined.dispatches(rows)
-            : [combine, ...(observe?.(layer) ?? []), ...linear.output.dispatches(rows, alike)]),
-          ...linear.gateUp.dispatches(rows, alike),
-          ...linear.down.dispatches(rows, alike),
-        ];
+        const joins = joined && linear.outputJoined !== undefined;
+        const attend: Dispatch = { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] };
+        const { project, attend: rest } = layerPlan(
+          linear,
+          rows,
+          {
+            write: [{ ...cache.append, workgroups: [heads + kvHeads, rows] }],
+            attend: joins ? [attend] : [attend, combine, ...(observe?.(layer) ?? [])],
+          },
+          { alike, joined: joins },
+        );
+        return [...project, ...rest];
       }),
     ];
   }
