@@ -97,9 +97,9 @@ export class Lanes {
     onRun: (tokens: number) => void = () => {},
   ): Promise<Float32Array> {
     if (tokens.length === 0) throw new WinnowError("internal", "a lane's prompt has no tokens");
-    const { gpu, runner } = this.state;
+    const { gpu, runner, prompts } = this.state;
     let bytes: Promise<ArrayBuffer> | undefined;
-    await runner.prompts.read(
+    await prompts.read(
       lane.sequence,
       tokens,
       ({ taken, row, last }) => {

@@ -55,7 +55,7 @@ export async function measureLogits(
   tokens: readonly number[],
   { chunk, ...options }: LogitOptions,
 ): Promise<Float32Array> {
-  const { gpu, runner } = measured.state;
+  const { gpu, runner, prompts } = measured.state;
   const { buffers, config } = runner.transformer;
   let bytes: Promise<ArrayBuffer> | undefined;
   const readRow = (row: number): void => {
@@ -68,7 +68,7 @@ export async function measureLogits(
       if (last && row !== undefined) readRow(row);
       options.onProgress?.(done);
     };
-    await runner.prompts.read(measured.sequence, tokens, onStep, options.signal);
+    await prompts.read(measured.sequence, tokens, onStep, options.signal);
   } else {
     await run(measured, tokens, tokens.length, { ...options, chunk }, (start, rows) => {
       if (start + rows === tokens.length) readRow(rows - 1);

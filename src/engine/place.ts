@@ -146,9 +146,9 @@ export class Place {
   /** Until a prompt block is through its layers, or kernels that evict are compiled: ask again then. undefined: now. */
   get unsettled(): Promise<void> | undefined {
     if (!this.alive) return undefined;
-    const { runner, gpu } = this.core.state;
+    const { prompts, gpu } = this.core.state;
     if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
-    return runner.prompts.unsettled(this.alive);
+    return prompts.unsettled(this.alive);
   }
 
   /** Keeps row `row` of the residual stream, of the token seen last. */

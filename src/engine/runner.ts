@@ -12,7 +12,6 @@ import { BATCH, ROW } from "../kernels/records.ts";
 import type { StepBuffers } from "../model/buffers.ts";
 import type { DraftSteps } from "../model/draft-steps.ts";
 import type { Transformer } from "../model/transformer.ts";
-import { Prompts } from "./prompts.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -54,7 +53,6 @@ export class Runner {
   readonly scorer: Scorer;
   /** Steps of several tokens, once `prepareDrafts` has compiled them. */
   drafts: DraftSteps | undefined;
-  readonly prompts: Prompts;
   /** The words that the batch's uniform holds now. */
   private batchKey = "";
 
@@ -63,7 +61,6 @@ export class Runner {
     this.transformer = transformer;
     this.compressor = compressor;
     this.scorer = scorer;
-    this.prompts = new Prompts(this);
   }
 
   /** Compiles what a policy needs, once; `whole`: to score a cache that another policy filled. */

@@ -19,6 +19,7 @@ import { Transformer } from "../model/transformer.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./generate-options.ts";
+import { Prompts } from "./prompts.ts";
 import { Runner } from "./runner.ts";
 
 /** Everything that lives on one device, and is lost with it. */
@@ -26,6 +27,7 @@ export interface DeviceState {
   readonly gpu: GpuContext;
   readonly pool: KvPool;
   readonly runner: Runner;
+  readonly prompts: Prompts;
   readonly sample: Sample;
   /** How the kernels of the weight products were chosen. */
   readonly tuning: TuningReport;
@@ -146,5 +148,5 @@ export async function createDeviceState(
   const runner = new Runner(gpu, transformer, compressor, scorer);
   await gpu.kernels.later("eviction", () => runner.prepare(started));
   gpu.kernels.release();
-  return { gpu, pool, runner, sample, tuning };
+  return { gpu, pool, runner, prompts: new Prompts(runner), sample, tuning };
 }

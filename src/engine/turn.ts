@@ -174,7 +174,7 @@ export class Turn {
   private async start(state: DeviceState): Promise<Sampler> {
     const { place, wanted, prompt, answer, core } = this;
     const { sampling, signal, onPrefill } = this.options;
-    const { gpu, sample, runner } = state;
+    const { gpu, sample, runner, prompts } = state;
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");
     if (!place.alive) place.open(this.asked());
@@ -185,7 +185,7 @@ export class Turn {
     try {
       const tokens = wanted.slice(place.seen.length);
       if (tokens.length === 0 && place.restoreRow()) draw(0);
-      await runner.prompts.read(
+      await prompts.read(
         place.live,
         tokens,
         ({ done, total, taken, row, last }) => {

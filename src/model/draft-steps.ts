@@ -16,8 +16,7 @@ import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
 import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
-import { layerPlan } from "./layer-plan.ts";
-import type { LayerParts } from "./transformer.ts";
+import { type LayerParts, layerPlan } from "./layer-plan.ts";
 import type { ModelWeights } from "./weights.ts";
 
 export interface DraftParts {

@@ -1,5 +1,13 @@
 import type { Dispatch } from "../gpu/kernel.ts";
+import type { WindowKernels } from "./cache-kernels.ts";
 import type { LayerLinears } from "./layer-linears.ts";
+
+/** What a layer's dispatches need besides its products. */
+export interface LayerParts {
+  readonly rope: GPUBuffer;
+  readonly qkNorm: GPUBuffer | undefined;
+  readonly kernels: WindowKernels;
+}
 
 /** A layer's dispatches in two parts. From `project` on, qkv holds the layer's rotated queries. */
 export interface LayerPlan {

@@ -10,7 +10,7 @@ import { type BoundLinear, createLinear, type Linear } from "../kernels/linear.t
 import { productPlan } from "../kernels/product-plan.ts";
 import type { WeightMatrix } from "../kernels/weights.ts";
 import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
-import type { CacheKernels, WindowKernels } from "./cache-kernels.ts";
+import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
 import {
@@ -19,19 +19,12 @@ import {
   headConfig,
   type LayerLinears,
 } from "./layer-linears.ts";
-import { type LayerPlan, layerPlan } from "./layer-plan.ts";
+import { type LayerParts, type LayerPlan, layerPlan } from "./layer-plan.ts";
 import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /** Most splits of attention that the output product joins by itself. */
 const JOINED_SPLITS = 8;
-
-/** The parts that a layer's dispatches need besides its products. */
-export interface LayerParts {
-  readonly rope: GPUBuffer;
-  readonly qkNorm: GPUBuffer | undefined;
-  readonly kernels: WindowKernels;
-}
 
 /** A layer's bind groups that hold pages or page tables: made anew when the pool changes a buffer. */
 interface LayerCacheDispatches {

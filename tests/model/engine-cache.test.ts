@@ -170,11 +170,11 @@ describe("the cache of a conversation", () => {
 
   test("another policy scores every cached key anew, and evicts by that", async () => {
     const prompt = someTokens(150, 15);
-    const { pool, runner } = engine.internals.state;
+    const { pool, runner, prompts } = engine.internals.state;
     const filters = tinyFilters();
     const kNorm: CacheRequest = { policy: "k-norm", budget: 100, window: 10, sinks: 2 };
     const sequence = new KvSequence(pool, resolveCacheSettings(kNorm));
-    await runner.prompts.read(sequence, prompt, () => {});
+    await prompts.read(sequence, prompt, () => {});
     const before = await readSlots(sequence, 100);
     for (const slots of before)
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring

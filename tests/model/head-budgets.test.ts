@@ -64,9 +64,9 @@ describe.each(NAMES)("%s", (policy) => {
     return new KvSequence(pool, settings(budget));
   };
   const prefill = (sequence: KvSequence, count: number): Promise<void> => {
-    const { runner } = engine.internals.state;
+    const { prompts } = engine.internals.state;
     const { tokensSeen } = sequence;
-    return runner.prompts.read(sequence, TOKENS.slice(tokensSeen, tokensSeen + count), () => {});
+    return prompts.read(sequence, TOKENS.slice(tokensSeen, tokensSeen + count), () => {});
   };
   const decode = (sequence: KvSequence, count: number): void => {
     for (let i = 0; i < count; i += 1)

@@ -70,12 +70,12 @@ export function describeParity(name: string, { fixture: file, load, tolerance, c
     // The fixture's own tokens are fed, so that one close call does not end the comparison.
     test.each(fixture.prompts)("prompt path, greedy continuation: $name", async (prompt) => {
       const { tokens, greedy } = prompt;
-      const { gpu, pool, runner } = engine.internals.state;
+      const { gpu, pool, runner, prompts } = engine.internals.state;
       const { buffers } = runner.transformer;
       const read = () => gpu.read(buffers.logits, 0, engine.internals.config.vocabulary * 4);
       const sequence = new KvSequence(pool, resolveCacheSettings({ budget: "full" }));
       let logits: Promise<ArrayBuffer> | undefined;
-      await runner.prompts.read(sequence, tokens, ({ taken: chunk, last }) => {
+      await prompts.read(sequence, tokens, ({ taken: chunk, last }) => {
         if (!last) return;
         runner.submitHead(1, chunk.length - 1);
         logits = read();

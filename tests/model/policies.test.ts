@@ -99,7 +99,7 @@ function expectKept(
 /** Runs the prompt, the tokens after it and the second prompt as the oracle did. */
 async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): Promise<void> {
   const { state } = engine.internals;
-  const { pool, runner } = state;
+  const { pool, runner, prompts } = state;
   const { tokens, prompt } = fixture;
   const { budget, window, sinks, whole: wholeLayers = 0 } = run;
   const policy = run.policy as PolicyName;
@@ -110,7 +110,7 @@ async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): P
   );
   const { vocabulary } = runner.transformer.config;
   const losses = await LossReader.create(state, vocabulary, tokens.length);
-  await runner.prompts.read(sequence, tokens.slice(0, prompt), ({ last, row }) => {
+  await prompts.read(sequence, tokens.slice(0, prompt), ({ last, row }) => {
     if (last) losses.submit([tokens[prompt]!], row!, 0);
   });
   const { doubtful } = run;
@@ -128,7 +128,7 @@ async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): P
   const worst = run.nll.reduce((most, x, i) => Math.max(most, Math.abs(x - nll[i]!)), 0);
   expect(worst).toBeLessThan(0.01);
   if (run.second) {
-    await runner.prompts.read(sequence, fixture.second, () => {});
+    await prompts.read(sequence, fixture.second, () => {});
     const last = await keptPositions(state, sequence);
     expectKept(last, { wanted: run.second, doubtful, cascades: true });
   }

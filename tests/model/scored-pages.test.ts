@@ -37,7 +37,7 @@ const start = async (policy: PolicyName, budget: number): Promise<KvSequence> =>
 const prefill = (sequence: KvSequence, count: number): Promise<void> => {
   const { tokensSeen } = sequence;
   const tokens = TOKENS.slice(tokensSeen, tokensSeen + count);
-  return engine.internals.state.runner.prompts.read(sequence, tokens, () => {});
+  return engine.internals.state.prompts.read(sequence, tokens, () => {});
 };
 
 const decode = (sequence: KvSequence, count: number): void => {

@@ -247,10 +247,10 @@ class PromptCost {
   /** Runs the prompt, then times its kernels; the sequence is left as after the prompt. */
   async measure(): Promise<PrefillCost> {
     const { prompt, sequence, state } = this;
-    const { runner } = state;
+    const { runner, prompts } = state;
     const whole = prompt > CHUNK_ROWS && sequence.evictsWith(prompt);
     const start = performance.now();
-    await runner.prompts.read(sequence, someTokens(prompt, this.core.config.vocabulary), () => {});
+    await prompts.read(sequence, someTokens(prompt, this.core.config.vocabulary), () => {});
     await runner.idle();
     const wallMs = performance.now() - start;
     const restMs = await this.rest(whole);

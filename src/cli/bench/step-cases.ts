@@ -36,7 +36,7 @@ export interface KernelCase {
  */
 export async function stepPlans(
   core: EngineCore,
-  { gpu, pool, runner, sample }: DeviceState,
+  { gpu, pool, runner, prompts, sample }: DeviceState,
   budget: number,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ decode: StepPlan; chunk: StepPlan; free: () => void }> {
@@ -46,7 +46,7 @@ export async function stepPlans(
   const sequence = new KvSequence(pool, settings);
   const tokens = someTokens(budget, vocabulary);
   let done = 0;
-  await runner.prompts.read(sequence, tokens, ({ taken: chunk }) => {
+  await prompts.read(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;
     onProgress(done, tokens.length);
   });
