@@ -47,7 +47,6 @@ const SAMPLING = shaderStruct<
   | "logits_row"
   | "row"
 >(penalties, "Sampling");
-export const SAMPLING_WORDS = SAMPLING.words;
 
 /** Bit of a token's count that says it is in the prompt or the answer; the low 16 bits count the answer. */
 export const SEEN = 0x80000000;
