@@ -51,7 +51,7 @@ export function readFields(
   if (name === undefined) return fields;
   const full = path === "" ? name : `${path}.${name}`;
   throw Object.hasOwn(reasons, name)
-    ? invalidArgument(full, reasons[name])
+    ? invalidArgument(full, reasons[name]!)
     : invalidArgument(full, `unknown option; allowed are ${known.join(", ")}`);
 }
 

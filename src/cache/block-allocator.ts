@@ -49,17 +49,17 @@ export class BlockAllocator {
   retain(id: number): void {
     if (this.referencesOf(id) === 0)
       throw new WinnowError("internal", `page ${id} is not allocated`);
-    this.references[id] += 1;
+    this.references[id]! += 1;
   }
 
   /** One owner fewer; the last one frees the id. */
   release(id: number): void {
     if (this.referencesOf(id) === 0) throw new WinnowError("internal", `page ${id} is freed twice`);
-    this.references[id] -= 1;
-    if (this.references[id] > 0) return;
+    this.references[id]! -= 1;
+    if (this.references[id]! > 0) return;
     // Keep the free list descending, so that the lowest id is reused first.
     let at = this.freeIds.length;
-    while (at > 0 && this.freeIds[at - 1] < id) at -= 1;
+    while (at > 0 && this.freeIds[at - 1]! < id) at -= 1;
     this.freeIds.splice(at, 0, id);
   }
 

@@ -130,8 +130,8 @@ export class Compressor {
   absorb(layer: number, how: Absorption): Dispatch[] {
     const { pool, chunk, eviction } = this;
     if (windowOf(pool.shape, layer) === 0) return this.take(layer, this.moves, how);
-    const shape = pool.layerShapes[layer];
-    const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer] };
+    const shape = pool.layerShapes[layer]!;
+    const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer]! };
     return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
   }
 
@@ -198,7 +198,7 @@ export class Compressor {
           ]),
         ),
       );
-      return new Uint32Array(await this.gpu.read(count))[0];
+      return new Uint32Array(await this.gpu.read(count))[0]!;
     } finally {
       ledger.destroy(count);
       ledger.destroy(lane);
@@ -218,10 +218,10 @@ export class Compressor {
         globalLayers(this.pool.shape).map((layer) =>
           kernel.dispatch(
             {
-              shape: this.pool.layerShapes[layer],
+              shape: this.pool.layerShapes[layer]!,
               lane: this.eviction,
               tables: this.pool.tables,
-              pages: this.pool.slabs[layer],
+              pages: this.pool.slabs[layer]!,
               counts,
             },
             kvHeads,
@@ -248,10 +248,10 @@ export class Compressor {
     const remember = evicts && policyOf(policy).remembers ? this.kernels.remember : undefined;
     const { kvHeads } = this.pool.shape;
     const shared = {
-      shape: this.pool.layerShapes[layer],
+      shape: this.pool.layerShapes[layer]!,
       eviction: this.eviction,
       tables: this.pool.tables,
-      pages: this.pool.slabs[layer],
+      pages: this.pool.slabs[layer]!,
       chunk: this.chunk,
       moves,
     };

@@ -147,9 +147,9 @@ export class KvPool {
    * else changed, where that is not enough. Pages may have other ids afterwards.
    */
   ensureFree(layer: number, extra: number): void {
-    const free = (): boolean => this.allocators[layer].free >= extra;
+    const free = (): boolean => this.allocators[layer]!.free >= extra;
     const problem = (): WinnowError | undefined => {
-      const { used, capacity } = this.allocators[layer];
+      const { used, capacity } = this.allocators[layer]!;
       return this.slabProblem(used + extra, capacity);
     };
     while (!free() && (this.isCrowded(extra) || problem())) if (!this.giveWay()) break;
@@ -158,7 +158,7 @@ export class KvPool {
     if (problem()) this.trim();
     const refused = problem();
     if (refused) throw refused;
-    const allocator = this.allocators[layer];
+    const allocator = this.allocators[layer]!;
     const needed = allocator.used + extra;
     const grown = Math.ceil(allocator.capacity * 1.5);
     let wanted = 0;
@@ -170,7 +170,7 @@ export class KvPool {
     if (allocator.capacity > 0) {
       const encoder = this.gpu.device.createCommandEncoder();
       encoder.copyBufferToBuffer(
-        this.slabs[layer],
+        this.slabs[layer]!,
         0,
         slab,
         0,
@@ -185,7 +185,7 @@ export class KvPool {
   /** Gives the unused pages of every slab back to the device; moves pages to the front for it. */
   trim(): void {
     for (let layer = 0; layer < this.shape.layers; layer += 1) {
-      const old = this.allocators[layer];
+      const old = this.allocators[layer]!;
       if (old.free === 0) continue;
       const fresh = new BlockAllocator(old.used);
       const slab = this.gpu.ledger.storage(
@@ -205,7 +205,7 @@ export class KvPool {
           const to = fresh.allocate();
           moved.set(page, to);
           encoder.copyBufferToBuffer(
-            this.slabs[layer],
+            this.slabs[layer]!,
             page * this.pageBytes,
             slab,
             to * this.pageBytes,
@@ -234,10 +234,10 @@ export class KvPool {
     );
     const encoder = this.gpu.device.createCommandEncoder();
     pairs.forEach(({ from }, i) => {
-      encoder.copyBufferToBuffer(this.slabs[layer], from * size, staging, i * size, size);
+      encoder.copyBufferToBuffer(this.slabs[layer]!, from * size, staging, i * size, size);
     });
     pairs.forEach(({ to }, i) => {
-      encoder.copyBufferToBuffer(staging, i * size, this.slabs[layer], to * size, size);
+      encoder.copyBufferToBuffer(staging, i * size, this.slabs[layer]!, to * size, size);
     });
     this.gpu.device.queue.submit([encoder.finish()]);
     this.gpu.ledger.destroy(staging);
@@ -291,7 +291,7 @@ export class KvPool {
   }
 
   private replaceSlab(layer: number, slab: GPUBuffer): void {
-    this.gpu.ledger.destroy(this.slabs[layer]);
+    this.gpu.ledger.destroy(this.slabs[layer]!);
     this.slabs[layer] = slab;
     this.generation += 1;
   }

@@ -145,8 +145,8 @@ export class KvSequence implements Tenant {
 
   private ownPages(capacities: readonly (readonly number[])[] | undefined): void {
     for (const layer of this.global) {
-      const heads = this.heads[layer];
-      const allocator = this.pool.allocators[layer];
+      const heads = this.heads[layer]!;
+      const allocator = this.pool.allocators[layer]!;
       const shared = heads.flatMap((head, g) =>
         head.pages
           .slice(0, capacities && pagesFor(capacities[layer]![g]!))
@@ -176,7 +176,7 @@ export class KvSequence implements Tenant {
   advanceLayer(layer: number, tokens: number): void {
     this.inBlock = true;
     const ring = windowOf(this.pool.shape, layer) > 0;
-    for (const head of this.heads[layer]) {
+    for (const head of this.heads[layer]!) {
       const count = Math.min(head.capacity, head.count + tokens);
       if (!ring) this.evicted += head.count + tokens - count;
       head.count = count;
@@ -197,7 +197,7 @@ export class KvSequence implements Tenant {
   /** Whether `tokens` more would make some head of a global layer evict. */
   evictsWith(tokens: number): boolean {
     return this.global.some((layer) =>
-      this.heads[layer].some(({ count, capacity }) => count + tokens > capacity),
+      this.heads[layer]!.some(({ count, capacity }) => count + tokens > capacity),
     );
   }
 
@@ -216,12 +216,12 @@ export class KvSequence implements Tenant {
     this.seen = seen;
     this.evicted = evicted;
     this.heads.forEach((heads, layer) => {
-      for (const [g, head] of heads.entries()) head.count = counts[layer][g];
+      for (const [g, head] of heads.entries()) head.count = counts[layer]![g]!;
     });
     this.advance(tokens);
     this.heads.forEach((heads, layer) => {
       for (const [g, head] of heads.entries()) {
-        if (head.count === before[layer][g]) continue;
+        if (head.count === before[layer]![g]) continue;
         this.releaseBeyond(layer, head, head.count);
         this.writeRow(layer, g);
       }
@@ -301,8 +301,8 @@ export class KvSequence implements Tenant {
     this.pool.copyRemainders(this.lane, copy.lane);
     this.heads.forEach((heads, layer) => {
       heads.forEach((head, g) => {
-        for (const page of head.pages) this.pool.allocators[layer].retain(page);
-        copy.heads[layer][g] = { ...head, pages: [...head.pages] };
+        for (const page of head.pages) this.pool.allocators[layer]!.retain(page);
+        copy.heads[layer]![g] = { ...head, pages: [...head.pages] };
       });
     });
     copy.writeAll();
@@ -342,12 +342,12 @@ export class KvSequence implements Tenant {
   // For the pool.
 
   pagesOf(layer: number): number[] {
-    return this.heads[layer].flatMap((head) => head.pages);
+    return this.heads[layer]!.flatMap((head) => head.pages);
   }
 
   /** Pages this sequence may come to hold in a layer: bounds the growth of the slab. */
   pagesWanted(layer: number): number {
-    return this.heads[layer].reduce(
+    return this.heads[layer]!.reduce(
       (sum, head) =>
         sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
       0,
@@ -355,8 +355,8 @@ export class KvSequence implements Tenant {
   }
 
   relocate(layer: number, move: (page: number) => number): void {
-    for (const head of this.heads[layer]) head.pages = head.pages.map(move);
-    this.heads[layer].forEach((_, g) => {
+    for (const head of this.heads[layer]!) head.pages = head.pages.map(move);
+    this.heads[layer]!.forEach((_, g) => {
       this.writeRow(layer, g);
     });
   }
@@ -389,7 +389,7 @@ export class KvSequence implements Tenant {
   /** Frees the pages of a head beyond its first `slots` slots. */
   private releaseBeyond(layer: number, head: Head, slots: number): void {
     for (const page of head.pages.splice(pagesFor(slots)))
-      this.pool.allocators[layer].release(page);
+      this.pool.allocators[layer]!.release(page);
   }
 
   /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
@@ -432,13 +432,13 @@ export class KvSequence implements Tenant {
     // Attention that is observed becomes the score of every slot, also while nothing has to go.
     const { observation } = policyOf(this.current.policy);
     const observes = !ring && observation !== undefined && !observation.apart;
-    const allocator = this.pool.allocators[layer];
+    const allocator = this.pool.allocators[layer]!;
     const shared: SharedPage[] = [];
     const missing = heads.map((head) => {
       const full = observes || head.count + tokens + this.ahead > head.capacity;
       const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
       for (let index = firstWritten; index < head.pages.length; index += 1)
-        if (allocator.referencesOf(head.pages[index]) > 1) shared.push({ head, index });
+        if (allocator.referencesOf(head.pages[index]!) > 1) shared.push({ head, index });
       return pagesFor(Math.min(head.capacity, head.count + tokens)) - head.pages.length;
     });
     const extra = shared.length + missing.reduce((sum, n) => sum + Math.max(0, n), 0);
@@ -446,18 +446,18 @@ export class KvSequence implements Tenant {
     this.pool.ensureFree(layer, extra);
     this.copyShared(layer, shared);
     // Another one than before, where making room has moved pages.
-    const enlarged = this.pool.allocators[layer];
+    const enlarged = this.pool.allocators[layer]!;
     heads.forEach((head, g) => {
-      for (let n = missing[g]; n > 0; n -= 1) head.pages.push(enlarged.allocate());
+      for (let n = missing[g]!; n > 0; n! -= 1) head.pages.push(enlarged.allocate());
       this.writeRow(layer, g);
     });
   }
 
   /** Gives each shared page a copy of this sequence's own; free pages must be there. */
   private copyShared(layer: number, shared: readonly SharedPage[]): void {
-    const allocator = this.pool.allocators[layer];
+    const allocator = this.pool.allocators[layer]!;
     const pairs = shared.map(({ head, index }) => {
-      const from = head.pages[index];
+      const from = head.pages[index]!;
       const to = allocator.allocate();
       allocator.release(from);
       head.pages[index] = to;
@@ -467,7 +467,7 @@ export class KvSequence implements Tenant {
   }
 
   private writeRow(layer: number, kvHead: number): void {
-    const { count, capacity, pages } = this.heads[layer][kvHead];
+    const { count, capacity, pages } = this.heads[layer]![kvHead]!;
     const words = new Uint32Array([count, capacity, ...pages]);
     this.pool.gpu.write(this.pool.tables, words, this.pool.rowWord(this.lane, layer, kvHead) * 4);
   }

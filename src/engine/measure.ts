@@ -36,7 +36,7 @@ async function run(
     throwIfAborted(signal);
     const rows = Math.min(chunk, CHUNK_ROWS, count - start);
     const part = tokens.slice(start, start + rows);
-    if (chunk === 1) runner.submitToken(sequence, part[0]);
+    if (chunk === 1) runner.submitToken(sequence, part[0]!);
     else runner.submitChunk(sequence, part);
     onRun(part);
     after(start, rows);

@@ -25,7 +25,7 @@ export interface MemoryPlan {
 function repackedBytes(gguf: Gguf): number {
   let bytes = 0;
   for (const { type, shape } of gguf.tensors.values()) {
-    const [columns, ...rest] = shape;
+    const [columns = 1, ...rest] = shape;
     const rows = rest.reduce((product, n) => product * n, 1);
     const words = layoutOfType(type).streams.reduce((sum, stream) => sum + stream.words, 0);
     bytes += shape.length === 1 ? columns * 4 : rows * Math.ceil(columns / 32) * words * 4;

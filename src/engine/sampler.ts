@@ -142,7 +142,7 @@ export class Sampler {
 
   /** Encodes the copy of the token drawn in this command buffer. */
   readonly copy = (encoder: GPUCommandEncoder): void => {
-    const readback = this.readback[this.step % IN_FLIGHT];
+    const readback = this.readback[this.step % IN_FLIGHT]!;
     encoder.copyBufferToBuffer(
       this.sampled,
       entryOffset(this.step),
@@ -155,7 +155,7 @@ export class Sampler {
 
   /** The token of the earliest draw that was not read yet. */
   async token(): Promise<number> {
-    const readback = this.readback[this.readSteps % IN_FLIGHT];
+    const readback = this.readback[this.readSteps % IN_FLIGHT]!;
     await this.gpu.map(readback);
     const entry = new Uint32Array(readback.getMappedRange().slice(0));
     readback.unmap();

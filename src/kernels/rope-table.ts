@@ -12,7 +12,7 @@ export function ropeTable(inverseFrequencies: Float64Array, contextLength: numbe
   for (let row = 0; row < LOW + high; row += 1) {
     const position = row < LOW ? row : (row - LOW) * LOW;
     for (let i = 0; i < half; i += 1) {
-      const angle = position * inverseFrequencies[i];
+      const angle = position * inverseFrequencies[i]!;
       table[(row * half + i) * 2] = Math.cos(angle);
       table[(row * half + i) * 2 + 1] = Math.sin(angle);
     }

@@ -120,7 +120,7 @@ export class Transformer {
         .filter(
           (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
         )
-        .map(([name, matrix]) => [name, `${matrix.parts[0].layout.name} ${row}, ${tile}`]),
+        .map(([name, matrix]) => [name, `${matrix.parts[0]!.layout.name} ${row}, ${tile}`]),
     );
     return new Transformer(
       gpu,
@@ -313,7 +313,7 @@ export class Transformer {
     return [
       ...this.embedding.dispatches(rows),
       ...this.cacheDispatches.flatMap((cache, layer) => {
-        const linear = this.linears[layer];
+        const linear = this.linears[layer]!;
         const joins = joined && linear.outputJoined !== undefined;
         const attend: Dispatch = { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] };
         const { project, attend: rest } = layerPlan(
@@ -346,8 +346,8 @@ export class Transformer {
     const { tables, lanes } = this.pool;
     const chunk = this.block;
     this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
-      const shape = this.pool.layerShapes[layer];
-      const { rope, qkNorm, kernels } = this.parts[layer];
+      const shape = this.pool.layerShapes[layer]!;
+      const { rope, qkNorm, kernels } = this.parts[layer]!;
       const written = { shape, rows, qkv, tables, lanes, filters, rope_table: rope, gains: qkNorm };
       const seen = { shape, batch, rows, qkv, pages, chunk, tables, out: attended, lse };
       return {

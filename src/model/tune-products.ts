@@ -80,7 +80,7 @@ async function tuningKey(
 ): Promise<string> {
   const { vendor, architecture, device, description } = gpu.adapter.info;
   const shapes = Object.values(matrices(weights)).map(
-    ({ matrix }) => `${matrix.rows}x${matrix.cols} ${matrix.parts[0].layout.name}`,
+    ({ matrix }) => `${matrix.rows}x${matrix.cols} ${matrix.parts[0]!.layout.name}`,
   );
   const version = await productVersion();
   return [vendor, architecture, device, description, version, mode, ...shapes].join("|");

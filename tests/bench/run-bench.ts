@@ -195,8 +195,7 @@ export class Bench {
     } catch (error) {
       const reason = (error as Error).message.split("\n")[0]!;
       this.run.log(`${engine}: FAILED, ${reason}`);
-      const { length, budget } = task ?? {};
-      this.notRun.push({ engine, length, budget, reason: `failed: ${reason}` });
+      this.notRun.push({ engine, ...task, reason: `failed: ${reason}` });
       this.engines[engine] = { ...this.engines[engine], status: "failed", reason };
       await this.pages.get(engine)?.close();
       this.pages.delete(engine);

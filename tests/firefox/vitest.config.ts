@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { minifyShaders } from "../../shaders/build/vite-plugin.ts";
+import { wgslModules } from "../../shaders/build/vite-plugin.mjs";
 import { firefox } from "./provider.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -12,7 +12,7 @@ const NUMBERS = ["attention-decode", "evict-select", "kv-write", "sample"].map(
 
 /** Tests that run inside Firefox: its compiler of shaders, naga, is another than Dawn's. */
 export default defineConfig({
-  plugins: [minifyShaders()],
+  plugins: [wgslModules()],
   resolve: { alias: { webgpu: at("webgpu.ts") } },
   test: {
     name: "firefox-kernels",

@@ -115,7 +115,7 @@ const matrix = (layout: LayoutName, rows: number, cols: number): WeightMatrix =>
 /** A gate and an up matrix of different layouts, one behind the other. */
 function stacked(layout: LayoutName): WeightMatrix {
   const whole = matrix(layout, 192, 576);
-  const half = { ...whole.parts[0], rows: 96 };
+  const half = { ...whole.parts[0]!, rows: 96 };
   return { ...whole, interleaved: false, parts: [half, { ...half, firstRow: 96 }] };
 }
 

@@ -24,7 +24,7 @@ interface Fixture {
 
 const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let worst = 0;
-  for (let i = 0; i < b.length; i += 1) worst = Math.max(worst, Math.abs(a[i] - b[i]));
+  for (let i = 0; i < b.length; i += 1) worst = Math.max(worst, Math.abs(a[i]! - b[i]!));
   return worst;
 };
 
@@ -80,7 +80,7 @@ describe.each(CASES)(
 
     test.each(Object.keys(fixture.logits).map(Number))("logits after token %i", async (last) => {
       const logits = await engine.conversation("a").logits(fixture.tokens.slice(0, last + 1));
-      expect(largest(logits, fixture.logits[last])).toBeLessThan(close);
+      expect(largest(logits, fixture.logits[last]!)).toBeLessThan(close);
     });
 
     test.each([1, 7, 20])("loss a token, uncompressed, chunks of %i", async (chunk) => {
