@@ -5,7 +5,6 @@
 // so that a dimension waits for 1 + splits / 8 loads, not for 3 a split. Sums are taken in the splits' order, as in
 // lib/joined_input.
 //: import lib/batch
-//: import lib/lowest
 
 const WORKGROUP = 64u;
 

@@ -12,7 +12,6 @@
 // 10 KiB). Registers: 16 OCTETS GROUP f32 of queries and sums (96 at GROUP 3, 128 at most), about as many again.
 //: import lib/paging
 //: import lib/remainder
-//: import lib/lowest
 
 const WORKGROUP = 64u;
 const COLUMNS = HEAD_DIM / (8u * OCTETS);

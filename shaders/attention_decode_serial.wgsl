@@ -4,7 +4,6 @@
 // lib/attend for `pages`, lib/remainder and lib/attend_remainder.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
 //: import lib/paging
-//: import lib/lowest
 
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

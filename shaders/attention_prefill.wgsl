@@ -19,7 +19,6 @@
 //: import lib/paging
 //: import lib/remainder
 //: import lib/batch
-//: import lib/lowest
 
 const COLUMNS = HEAD_DIM / 8u;
 const PARTS = WORKGROUP / COLUMNS; // invocations left over hold none

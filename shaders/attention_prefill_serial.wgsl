@@ -5,7 +5,6 @@
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
 //: import lib/paging
 //: import lib/batch
-//: import lib/lowest
 
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

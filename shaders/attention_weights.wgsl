@@ -4,7 +4,6 @@
 // Workgroups: (H). Bytes: a key a slot and query head; 2 D flops each and an exp. For evaluation, once in dozens of
 // steps: one workgroup per head leaves most of a GPU idle, and does no harm there.
 //: import lib/paging
-//: import lib/lowest
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;

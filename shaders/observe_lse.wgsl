@@ -6,7 +6,6 @@
 // invocations at once.
 //: import lib/paging
 //: import lib/logit
-//: import lib/lowest
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;

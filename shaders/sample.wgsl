@@ -156,7 +156,7 @@ fn descend(thread: u32, mode: u32, top: f32, cutoff: u32) -> u32 {
 fn main(@builtin(local_invocation_index) thread: u32) {
   let vocabulary = arrayLength(&counts);
   let parts = 256u * ((vocabulary + BLOCK - 1u) / BLOCK);
-  var own = Best(LOWEST, NO_INDEX);
+  var own = Best(LEAST, NO_INDEX);
   for (var part = thread; part < parts; part += THREADS) {
     let at = vocabulary + 2u * part;
     let index = scratch[at + 1u];

@@ -13,7 +13,7 @@
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let vocabulary = arrayLength(&counts);
-  var best = Best(LOWEST, NO_INDEX);
+  var best = Best(LEAST, NO_INDEX);
   var broken = 0u;
   let end = min(vocabulary, (group.x + 1u) * BLOCK);
   for (var i = group.x * BLOCK + thread; i < end; i += 256u) {
@@ -22,13 +22,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
     // What is infinitely unlikely is no harm.
     if (is_nan || bits == 0x7f800000u) { broken = BROKEN; }
-    logit = clamp(select(logit, LOWEST, is_nan), LOWEST, -LOWEST);
+    logit = clamp(select(logit, LEAST, is_nan), LEAST, -LEAST);
     let count = counts[i];
     if (count != 0u) {
       logit = select(logit * sampling.repetition, logit / sampling.repetition, logit > 0.0);
       let answered = count & 0xffffu;
       if (answered != 0u) { logit -= f32(answered) * sampling.frequency + sampling.presence; }
-      logit = clamp(logit, LOWEST, -LOWEST);
+      logit = clamp(logit, LEAST, -LEAST);
     }
     scratch[i] = bitcast<u32>(logit);
     let candidate = Best(logit, i);

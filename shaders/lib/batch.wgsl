@@ -14,3 +14,6 @@ struct Batch {
   splits: u32, // parts that attention is divided into while decoding
   pad: u32,
 }
+
+// Below every logit of attention, and finite: WGSL may take infinities for something else.
+const LOWEST = -3.0e38;

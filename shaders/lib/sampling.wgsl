@@ -21,7 +21,7 @@ fn better(a: Best, b: Best) -> bool {
   return a.value > b.value || (a.value == b.value && a.index < b.index);
 }
 
-const LOWEST = -3.4e38;
+const LEAST = -3.4e38;
 const NO_INDEX = 0x7fffffffu;
 // Bit of an index: some logit that its thread saw is NaN or infinite.
 const BROKEN = 0x80000000u;
