@@ -40,7 +40,7 @@ export const listModels = (): Promise<StoredModel[]> => listStored(diskStore());
  */
 export async function removeModel(source: ModelSource): Promise<boolean> {
   const model = checkModel(source);
-  // Of a path, nothing is kept.
+  // Nothing is kept of a path.
   if (typeof model === "string" && !URL.canParse(model) && isAddress(model)) return false;
   return removeStored(model, diskStore());
 }

@@ -41,7 +41,7 @@ export interface Figures {
   conversation: string;
   usage: CacheUsage;
   memory: MemoryReport;
-  /** Of conversations whose cache gave way to others'. */
+  /** Figures of conversations whose cache gave way to others'. */
   gaveWay: readonly { conversation: string; usage: CacheUsage }[];
 }
 

@@ -47,7 +47,7 @@ export class EngineCore {
   state: DeviceState;
   /** Places of chats that are in the cache; a new chat that begins like one of them may share its pages. */
   readonly holders = new Set<Place>();
-  /** Those whose cache gave way to others' since somebody looked. */
+  /** Places whose cache gave way to others' since this was last read. */
   readonly gaveWay = new Set<Place>();
   /** Once `prepareGuesses` has loaded it. */
   guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;

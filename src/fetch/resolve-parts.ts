@@ -15,11 +15,11 @@ export interface PartedModel {
   readonly name: string;
   /** False where nothing says what the bytes of some part must be. */
   readonly checked: boolean;
-  /** Of all parts. */
+  /** Notices about all parts. */
   readonly notices?: readonly string[];
-  /** The hash of all parts' hashes, one a line in their order. */
+  /** The hash of all parts' hashes, one per line in their order. */
   verified(): Promise<{ sha256: string }>;
-  /** As of ResolvedModel; what an error names is the part that does not stay. */
+  /** The same as in ResolvedModel; the part that an error names does not stay. */
   close?(): Promise<void>;
   settle?(error?: WinnowError): Promise<void>;
 }

@@ -22,7 +22,7 @@ export interface Answer {
 }
 
 export interface AskOptions extends HttpOptions {
-  /** Of the part that is held. */
+  /** Validators of the part that is held. */
   readonly validators?: Validators;
   /** The bytes at this address are what they were, whatever the server says: a hash is known, or a commit. */
   readonly pinned?: boolean;

@@ -23,7 +23,7 @@ export interface StoredModel {
   complete: boolean;
 }
 
-/** Of every model in the store, the last used first. */
+/** Lists every model in the store, the last used first. */
 export async function listStored(store: ModelStore): Promise<StoredModel[]> {
   const models = await Promise.all(
     [...(await byModel(store))].map(async ([source, files]): Promise<StoredModel> => {

@@ -15,7 +15,7 @@ const OTHERS: readonly [begin: RegExp, what: string][] = [
   [/moe|^(mixtral|dbrx|grok|arctic|deepseek2|gpt-oss|llama4)/, "a mixture of experts"],
 ];
 
-/** Of a checkpoint's or a GGUF's tensor: the experts of a layer, or what chooses among them. */
+/** Names of tensors, in a checkpoint or a GGUF, that are experts of a layer or choose among them. */
 const EXPERTS =
   /_(exps|shexp|chexps)\b|_gate_inp\b|ffn_(gate|up|down)\.\d+\.|\.experts\.|block_sparse_moe/;
 

@@ -30,7 +30,7 @@ export class BpeModel {
   readonly #options: BpeOptions;
   /** left * stride + right -> rank. */
   readonly #ranks = new Map<number, number>();
-  /** By rank: the token that left and right become. */
+  /** The token that left and right become, by rank. */
   readonly #unions: number[];
   readonly #stride: number;
   readonly #remembered = new Map<string, readonly number[]>();

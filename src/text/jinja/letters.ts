@@ -1,6 +1,6 @@
 /** Python's ideas of letters, digits and white space. */
 
-/** Those separators of ASCII that JavaScript does not count as white space, and U+0085. */
+/** Separators of ASCII that JavaScript does not count as white space, and U+0085. */
 const SEPARATORS = "\x1c\x1d\x1e\x1f\x85";
 
 export const isSpace = (char: string): boolean =>

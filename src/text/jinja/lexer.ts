@@ -15,7 +15,7 @@ export type TokenType =
 
 export interface Token {
   readonly type: TokenType;
-  /** Of a string: its content. Of an operator: the operator. */
+  /** A string's content, or the operator. */
   readonly value: string;
   readonly line: number;
 }
@@ -159,7 +159,7 @@ class Lexer {
     this.#push("operator", operator, begin);
   }
 
-  /** As Python reads a string's escapes; those it does not know stay. */
+  /** Reads a string's escapes as Python does; escapes that it does not know stay. */
   #unescape(text: string): string {
     if (!text.includes("\\")) return text;
     return text.replace(ESCAPE, (whole, octal?: string, hex?: string, char = "") => {

@@ -71,7 +71,7 @@ export function order(a: Value, b: Value): number {
   throw new TemplateError(`${typeName(a)} and ${typeName(b)} have no order`);
 }
 
-/** By code points. */
+/** Orders two texts by code points. */
 function orderTexts(a: string, b: string): number {
   if (a === b) return 0;
   let i = 0;

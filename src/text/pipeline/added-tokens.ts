@@ -89,7 +89,7 @@ export class AddedTokens {
   readonly #normalize: Normalizer;
 
   constructor(given: readonly AddedToken[], normalize: Normalizer) {
-    // Of those that are spelled alike the first is found, control tokens before others.
+    // The first of tokens that are spelled alike is found; control tokens come before others.
     const tokens = given.toSorted((a, b) => Number(b.special) - Number(a.special));
     const asItIs = (content: string) => content;
     const ofKind = (kind: (token: AddedToken) => boolean, spelling = asItIs) =>
