@@ -18,7 +18,7 @@ const WORKER_FILE = "engine.worker.js";
  * How bundlers find the worker. webpack, Turbopack and Parcel know the literal `new Worker(new URL("./file",
  * import.meta.url))`, which Vite replaces by expressions of its own making: so it is written here. In an app Vite looks
  * for the literal by its letters: spelled with parentheses and its comment it is left alone, and Vite takes the worker's
- * code for what it also is, a module that is imported later (src/api/find-worker.ts).
+ * code for what it also is, a module that is imported later (src/api/page/find-worker.ts).
  */
 function workerForBundlers(): Plugin {
   const source = at("workers/engine.worker.ts");

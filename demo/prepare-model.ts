@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL, findModel } from "../src/fetch/model-registry.ts";
+import { DEFAULT_MODEL, findModel } from "../src/fetch/resolve/model-registry.ts";
 import { diskStore } from "../src/node/cache-folder.ts";
 import { fetchEntry } from "../src/node/fetch-entry.ts";
 import { ProgressBar } from "../src/node/progress-bar.ts";

@@ -3,7 +3,7 @@
  *
  * @module winnow-llm
  */
-export { createEngine } from "./api/create-engine.ts";
+export { createEngine } from "./api/page/create-engine.ts";
 export { listModels, removeModel } from "./api/stored-models.ts";
 export type {
   CacheOptions,

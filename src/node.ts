@@ -3,12 +3,13 @@
  *
  * @module winnow-llm/node
  */
-import { EngineClient } from "./api/client.ts";
-import { connectLocal } from "./api/connect-local.ts";
-import { EngineService } from "./api/service.ts";
+
+import { checkEngineOptions, checkModel } from "./api/checks/validate-engine.ts";
+import { EngineClient } from "./api/page/client.ts";
+import { connectLocal } from "./api/page/connect-local.ts";
 import type { Engine, EngineOptions, ModelSource, StoredModel } from "./api/types.ts";
-import { checkEngineOptions, checkModel } from "./api/validate-engine.ts";
-import { isAddress } from "./fetch/resolve-model.ts";
+import { EngineService } from "./api/worker/service.ts";
+import { isAddress } from "./fetch/resolve/resolve-model.ts";
 import { listStored, removeStored } from "./fetch/stored-models.ts";
 import { diskStore } from "./node/cache-folder.ts";
 import { openInNode } from "./node/open-in-node.ts";

@@ -1,9 +1,9 @@
 import * as Comlink from "comlink";
-import { openInBrowser } from "../src/api/open-in-browser.ts";
+import { ENGINE_HERE, GREETING } from "../src/api/page/worker-greeting.ts";
 import type { EnginePort } from "../src/api/protocol.ts";
-import { EngineService } from "../src/api/service.ts";
 import type { ExternalTokenizer } from "../src/api/types.ts";
-import { ENGINE_HERE, GREETING } from "../src/api/worker-greeting.ts";
+import { openInBrowser } from "../src/api/worker/open-in-browser.ts";
+import { EngineService } from "../src/api/worker/service.ts";
 
 /** The address of this file; undefined where a bundler has made it part of a script that is not a module. */
 export const url: string | undefined = import.meta.url;

@@ -1,8 +1,8 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
+import { REQUEST_LIMITS } from "../../src/api/checks/validate-request.ts";
 import type { CacheOptions } from "../../src/api/types.ts";
-import { REQUEST_LIMITS } from "../../src/api/validate-request.ts";
 import { type CacheSettings, LEAST, MOST } from "../../src/cache/budget.ts";
 import { detailOf, emit } from "../events.ts";
 import type { AnswerSettings } from "../state/chat-store.ts";

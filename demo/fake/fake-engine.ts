@@ -1,3 +1,4 @@
+import { checkMessages } from "../../src/api/checks/validate-messages.ts";
 import type {
   CalibrateOptions,
   CalibrationResult,
@@ -12,7 +13,6 @@ import type {
   RequestOptions,
   Usage,
 } from "../../src/api/types.ts";
-import { checkMessages } from "../../src/api/validate-messages.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 import { answerFor } from "./answers.ts";
 import { FakeCache } from "./fake-cache.ts";

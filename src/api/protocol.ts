@@ -1,4 +1,5 @@
 import type { WireError } from "../errors.ts";
+import type { CheckedRequest } from "./checks/validate-request.ts";
 import type {
   CacheOptions,
   CacheUsage,
@@ -15,7 +16,6 @@ import type {
   SelfCalibration,
   Usage,
 } from "./types.ts";
-import type { CheckedRequest } from "./validate-request.ts";
 
 /**
  * The types that cross between page and worker, and nothing else: plain data, callbacks proxied by Comlink.

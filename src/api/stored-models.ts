@@ -1,6 +1,6 @@
 import { loadLater } from "../errors.ts";
+import { checkModel } from "./checks/validate-engine.ts";
 import type { ModelSource, StoredModel } from "./types.ts";
-import { checkModel } from "./validate-engine.ts";
 
 const stored = async () => {
   const load = () =>

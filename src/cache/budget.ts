@@ -1,5 +1,5 @@
 import { invalidArgument } from "../errors.ts";
-import { KV_STORAGES, type KvStorage } from "../kernels/page-format.ts";
+import { KV_STORAGES, type KvStorage } from "../kernels/pages/page-format.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "./policies/rules.ts";
 
 /** The settings of a cache that a user may name; the others have defaults. */

@@ -1,16 +1,16 @@
 import { loadLater, WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { globalLayers, windowOf } from "../kernels/cache-shape.ts";
-import { createClamped } from "../kernels/clamped.ts";
-import { movesBytes, type Select } from "../kernels/eviction.ts";
-import { createKvMove, type KvMove } from "../kernels/kv-move.ts";
-import type { KvRing } from "../kernels/kv-ring.ts";
-import { scratchBytes } from "../kernels/page-format.ts";
+import { globalLayers, windowOf } from "../kernels/pages/cache-shape.ts";
+import { createClamped } from "../kernels/pages/clamped.ts";
+import { movesBytes, type Select } from "../kernels/pages/eviction.ts";
+import { createKvMove, type KvMove } from "../kernels/pages/kv-move.ts";
+import type { KvRing } from "../kernels/pages/kv-ring.ts";
+import { scratchBytes } from "../kernels/pages/page-format.ts";
+import type { RememberBlock } from "../kernels/pages/remember-block.ts";
+import type { Retention } from "../kernels/pages/retention.ts";
+import { createSelectAll } from "../kernels/pages/select-all.ts";
 import { EVICTION } from "../kernels/records.ts";
-import type { RememberBlock } from "../kernels/remember-block.ts";
-import type { Retention } from "../kernels/retention.ts";
-import { createSelectAll } from "../kernels/select-all.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
@@ -56,7 +56,7 @@ export class Compressor {
       createSelectAll(pool.gpu, pool.shape),
       createKvMove(pool.gpu, pool.shape),
       rings
-        ? loadLater("sliding windows", () => import("../kernels/kv-ring.ts")).then(
+        ? loadLater("sliding windows", () => import("../kernels/pages/kv-ring.ts")).then(
             ({ createKvRing }) => createKvRing(pool.gpu, pool.shape),
           )
         : undefined,
@@ -105,12 +105,12 @@ export class Compressor {
     const { kernels } = this;
     const { gpu, shape } = this.pool;
     const select = async (): Promise<void> => {
-      const load = () => import("../kernels/evict-select.ts");
+      const load = () => import("../kernels/pages/evict-select.ts");
       const { createEvictSelect } = await loadLater("eviction", load);
       kernels.select = await createEvictSelect(gpu, shape);
     };
     const remember = async (): Promise<void> => {
-      const load = () => import("../kernels/remember-block.ts");
+      const load = () => import("../kernels/pages/remember-block.ts");
       const { createRememberBlock } = await loadLater("what heads drop, in sum", load);
       kernels.remember = await createRememberBlock(gpu, shape);
     };
@@ -175,7 +175,7 @@ export class Compressor {
   async prepareRetention(): Promise<Retention> {
     const { createRetention } = await loadLater(
       "retention",
-      () => import("../kernels/retention.ts"),
+      () => import("../kernels/pages/retention.ts"),
     );
     return createRetention(this.gpu, this.pool.shape);
   }

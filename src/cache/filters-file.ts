@@ -1,5 +1,5 @@
 import { WinnowError } from "../errors.ts";
-import { readSafetensors } from "../formats/safetensors.ts";
+import { readSafetensors } from "../formats/checkpoint/safetensors.ts";
 
 /** The tensor's name in published files (`nthngdy/<model>_qfilt`). */
 export const TENSOR = "q_filters";

@@ -1,4 +1,4 @@
-import type { CacheShape } from "../kernels/cache-shape.ts";
+import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { Calibration, HeadStatistics } from "./filters-file.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Need } from "./policies/policy.ts";

@@ -6,8 +6,8 @@ import {
   pagesFor,
   pageWords,
   rowWords,
-} from "../kernels/cache-shape.ts";
-import { remainderBytes } from "../kernels/page-format.ts";
+} from "../kernels/pages/cache-shape.ts";
+import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE, LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { CacheSettings } from "./budget.ts";

@@ -4,8 +4,8 @@ import {
   PAGE_SLOTS,
   pagesFor,
   windowOf,
-} from "../kernels/cache-shape.ts";
-import { remainderBytes } from "../kernels/page-format.ts";
+} from "../kernels/pages/cache-shape.ts";
+import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE } from "../kernels/records.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";

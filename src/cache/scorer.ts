@@ -1,12 +1,12 @@
 import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel, Workgroups } from "../gpu/kernel.ts";
-import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/cache-shape.ts";
-import type { HeadScore } from "../kernels/head-data.ts";
-import type { JoinedScores } from "../kernels/joined-scores.ts";
-import type { ObserveKernels } from "../kernels/observe.ts";
-import type { ScoreTarget } from "../kernels/score-cache.ts";
-import type * as Scoring from "../kernels/scoring.ts";
+import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/pages/cache-shape.ts";
+import type { HeadScore } from "../kernels/scoring/head-data.ts";
+import type { JoinedScores } from "../kernels/scoring/joined-scores.ts";
+import type { ObserveKernels } from "../kernels/scoring/observe.ts";
+import type { ScoreTarget } from "../kernels/scoring/score-cache.ts";
+import type * as Scoring from "../kernels/scoring/scoring.ts";
 import type { CacheSettings } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
@@ -76,7 +76,7 @@ async function scoringKernels(
   const { scoring, observation } = policy;
   const block = { kind: "block" } as const;
   const step = { kind: "step", scoring: scoringId(name) } as const;
-  const code = await loadLater("scores", () => import("../kernels/scoring.ts"));
+  const code = await loadLater("scores", () => import("../kernels/scoring/scoring.ts"));
   const { createJoinedScores, createObserve } = code;
   const { create, groups } = await scoreKernels(gpu, shape, policy, code);
   const { features = {}, joined: joins } = featureScoring(policy) ?? {};
@@ -106,7 +106,7 @@ async function scoreKernels(
   if (lag !== undefined) {
     const { createLagScores, LAG_GROUPS } = await loadLater(
       "scores by chunks",
-      () => import("../kernels/lag-scores.ts"),
+      () => import("../kernels/scoring/lag-scores.ts"),
     );
     return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
   }

@@ -1,5 +1,5 @@
-import type { SafetensorsTensor } from "../formats/safetensors.ts";
-import { writeSafetensors } from "../formats/write-safetensors.ts";
+import type { SafetensorsTensor } from "../formats/checkpoint/safetensors.ts";
+import { writeSafetensors } from "../formats/checkpoint/write-safetensors.ts";
 import {
   type Calibration,
   type Filters,

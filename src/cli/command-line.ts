@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
-import { DEFAULT_MODEL } from "../fetch/model-registry.ts";
+import { DEFAULT_MODEL } from "../fetch/resolve/model-registry.ts";
 import { listStored, removeStored } from "../fetch/stored-models.ts";
 import { diskStore } from "../node/cache-folder.ts";
 import { packageFile } from "../node/filter-files.ts";

@@ -13,7 +13,7 @@ import {
   type TaskName,
   TEXT_TASKS,
 } from "../eval/types.ts";
-import { KV_STORAGES } from "../kernels/page-format.ts";
+import { KV_STORAGES } from "../kernels/pages/page-format.ts";
 import type { FlagValues } from "./command.ts";
 import { isSet, oneOf, optional, wholeNumber } from "./flags.ts";
 

@@ -1,5 +1,5 @@
+import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
-import { checkCacheOptions } from "../api/validate-cache.ts";
 import { LEAST } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/rules.ts";
 import { invalidArgument } from "../errors.ts";

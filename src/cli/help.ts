@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL } from "../fetch/model-registry.ts";
+import { DEFAULT_MODEL } from "../fetch/resolve/model-registry.ts";
 import type { AnyCommand } from "./registry.ts";
 import { COMMANDS } from "./registry.ts";
 

@@ -6,21 +6,21 @@ import {
 } from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
+import type { KvSequence } from "../cache/kv-sequence.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
 import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
-import { globalLayers, pagesFor, pageWords } from "../kernels/cache-shape.ts";
-import { type KvStorage, scratchBytes } from "../kernels/page-format.ts";
+import { globalLayers, pagesFor, pageWords } from "../kernels/pages/cache-shape.ts";
+import { type KvStorage, scratchBytes } from "../kernels/pages/page-format.ts";
 import { blockRows } from "../model/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
-import type { Speculative } from "./generate-options.ts";
-import type { Place } from "./place.ts";
-import type { Speculation } from "./speculation.ts";
+import type { Speculative } from "./chat/generate-options.ts";
+import type { Speculation } from "./speculation/speculation.ts";
+import type { StepCosts } from "./speculation/step-costs.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
-import type { StepCosts } from "./step-costs.ts";
 
 /** Longest wait for a device to say that it is lost, after something failed on it. */
 const LOST_WAIT_MS = 500;
@@ -35,6 +35,20 @@ const NEED_NAMES: Readonly<Record<Need, string>> = {
   scoreFit: "the fitted score",
 };
 
+/** A chat's part of the cache, as others see it: they may share its pages, or need them. */
+export interface CacheHolder {
+  /** The sequence, if it is in the cache. */
+  readonly alive: KvSequence | undefined;
+  /** Ids of the tokens that the sequence has seen. */
+  readonly seen: readonly number[];
+  /** Whether it may give way to others. */
+  readonly idle: boolean;
+  /** Frees the pages for those who need them at once. */
+  giveWay(): void;
+  /** Does at once what may need room, which this one must not give. */
+  using<T>(work: () => T): T;
+}
+
 /**
  * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
  * when the device is lost.
@@ -46,11 +60,13 @@ export class EngineCore {
   readonly notices: string[] = [];
   state: DeviceState;
   /** Places of chats that are in the cache; a new chat that begins like one of them may share its pages. */
-  readonly holders = new Set<Place>();
+  readonly holders = new Set<CacheHolder>();
   /** Places whose cache gave way to others' since this was last read. */
-  readonly gaveWay = new Set<Place>();
+  readonly gaveWay = new Set<CacheHolder>();
   /** Once `prepareGuesses` has loaded it. */
-  guessing: (typeof import("./guessing.ts") & { readonly costs: StepCosts }) | undefined;
+  guessing:
+    | (typeof import("./speculation/guessing.ts") & { readonly costs: StepCosts })
+    | undefined;
   closed = false;
   /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
@@ -104,7 +120,7 @@ export class EngineCore {
   /** Loads what guesses. */
   async prepareGuesses(): Promise<void> {
     if (this.guessing) return;
-    const code = await loadLater("speculation", () => import("./guessing.ts"));
+    const code = await loadLater("speculation", () => import("./speculation/guessing.ts"));
     this.guessing ??= { ...code, costs: new code.StepCosts(this.state.gpu.kind === "cpu") };
   }
 

@@ -7,23 +7,23 @@ import { parseModel } from "../formats/parse-model.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";
-import type { KvStorage } from "../kernels/page-format.ts";
-import { compileSample } from "../kernels/sample.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
+import { compileSample } from "../kernels/sampling/sample.ts";
 import { isOdd } from "../model/architectures.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
-import { createChatTemplate } from "../text/chat-template.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
-import { readVocabulary } from "../text/gguf-vocabulary.ts";
+import { readVocabulary } from "../text/gguf/gguf-vocabulary.ts";
+import { createChatTemplate } from "../text/template/chat-template.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import type { CapturedHeads } from "./capture.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation } from "./chat/conversation.ts";
+import type { Speculative } from "./chat/generate-options.ts";
 import { EngineCore } from "./core.ts";
-import type { Speculative } from "./generate-options.ts";
-import type { Lanes } from "./lanes.ts";
 import { loadCalibration } from "./load-filters.ts";
-import { checkPlan, planMemory } from "./memory-plan.ts";
+import type { CapturedHeads } from "./measuring/capture.ts";
+import type { Lanes } from "./measuring/lanes.ts";
+import { checkPlan, planMemory } from "./memory/memory-plan.ts";
 import { compileAhead, createDeviceState, type DeviceStateInputs } from "./state.ts";
 
 /** Stages of loading that the engine itself goes through. */
@@ -358,7 +358,7 @@ export class InferenceEngine {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
       await state.gpu.kernels.compiled("eviction");
-      const { Lanes } = await loadLater("lanes", () => import("./lanes.ts"));
+      const { Lanes } = await loadLater("lanes", () => import("./measuring/lanes.ts"));
       const lanes = await Lanes.create(this.core, state, most);
       try {
         return await work(lanes);
@@ -394,14 +394,17 @@ export class InferenceEngine {
     this.core.checkOpen();
     const { kernels } = this.core.state.gpu;
     await Promise.all([kernels.compiled("answer"), kernels.compiled("turn")]);
-    const { captureHeads } = await loadLater("calibration", () => import("./capture.ts"));
+    const { captureHeads } = await loadLater("calibration", () => import("./measuring/capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }
 
   /** Attention's output matrix [E, H D] of the layer-th of those that the budget governs, from the file. */
   async outputMatrix(layer: number): Promise<Float32Array> {
     this.core.checkOpen();
-    const { readOutputMatrix } = await loadLater("calibration", () => import("./output-matrix.ts"));
+    const { readOutputMatrix } = await loadLater(
+      "calibration",
+      () => import("./measuring/output-matrix.ts"),
+    );
     return readOutputMatrix(this.core.model, this.core.globalLayers[layer]!);
   }
 

@@ -4,7 +4,7 @@ import {
   spreadLayers,
   validateFilters,
 } from "../cache/filters-file.ts";
-import { globalLayers } from "../kernels/cache-shape.ts";
+import { globalLayers } from "../kernels/pages/cache-shape.ts";
 import type { ModelConfig } from "../model/config.ts";
 
 /**

@@ -7,20 +7,20 @@ import type { PolicyName } from "../cache/policies/index.ts";
 import { compileScoring, Scorer } from "../cache/scorer.ts";
 import { loadLater } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import type { Gguf } from "../formats/gguf.ts";
+import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { KvStorage } from "../kernels/page-format.ts";
-import { setProductPlan } from "../kernels/product-plan.ts";
-import { createSample, type Sample } from "../kernels/sample.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
+import { setProductPlan } from "../kernels/products/product-plan.ts";
+import { createSample, type Sample } from "../kernels/sampling/sample.ts";
 import { blockRows } from "../model/buffers.ts";
 import { type CacheKernels, compileCacheKernels } from "../model/cache-kernels.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { Transformer } from "../model/transformer.ts";
 import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
-import type { Speculative } from "./generate-options.ts";
-import { Prompts } from "./prompts.ts";
-import { Runner } from "./runner.ts";
+import type { Speculative } from "./chat/generate-options.ts";
+import { Prompts } from "./steps/prompts.ts";
+import { Runner } from "./steps/runner.ts";
 
 /** Everything that lives on one device, and is lost with it. */
 export interface DeviceState {

@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../cache/budget.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
-import type { Lane, Lanes } from "../engine/lanes.ts";
+import type { Lane, Lanes } from "../engine/measuring/lanes.ts";
 import { WinnowError } from "../errors.ts";
 import { compareRows, highest } from "./agreement.ts";
 import type { PromptText } from "./prompt.ts";

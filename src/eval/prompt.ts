@@ -1,4 +1,4 @@
-import { commonPrefix } from "../engine/prefix.ts";
+import { commonPrefix } from "../engine/chat/prefix.ts";
 import { invalidArgument } from "../errors.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { seededRandom, seedOf } from "./random.ts";

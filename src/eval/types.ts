@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
-import type { KvStorage } from "../kernels/page-format.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
 
 /** Tasks over running text: a passage, token by token. */
 export const TEXT_TASKS = ["ppl", "agreement", "mass"] as const;

@@ -2,6 +2,9 @@
 import { asWinnowError, throwIfAborted } from "../errors.ts";
 import { fileNameOf, hubFileOf, hubUrl } from "./addresses.ts";
 import { delay } from "./delay.ts";
+import { giveUp, isWebPage, request } from "./http.ts";
+import type { ModelStore, Release, StoredFile } from "./store/model-store.ts";
+import { memoryStore } from "./store/open-memory.ts";
 import {
   askHub,
   type Download,
@@ -13,14 +16,7 @@ import {
   placesOf,
   serve,
   settle,
-} from "./download.ts";
-import { giveUp, isWebPage, request } from "./http.ts";
-import {
-  type ModelStore,
-  memoryStore,
-  type Release,
-  type StoredFile,
-} from "./store/model-store.ts";
+} from "./stored-copy.ts";
 import { type Place, Transfer } from "./transfer.ts";
 import { plainLength, rangeOf, sameVersion, validatorsOf } from "./validators.ts";
 

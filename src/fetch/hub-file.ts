@@ -1,6 +1,7 @@
 import { type HubFile, hubUrl } from "./addresses.ts";
-import { type DownloadOptions, download } from "./download.ts";
+import { download } from "./download.ts";
 import { openModelStore } from "./store/opfs-store.ts";
+import type { DownloadOptions } from "./stored-copy.ts";
 
 /**
  * The bytes of a small file of the hub, kept in the store beside the models: asked for once.

@@ -2,10 +2,15 @@
 import { WinnowError } from "../errors.ts";
 import { isSafetensors, partNames } from "../formats/part-names.ts";
 import { fileNameOf, hubUrl } from "./addresses.ts";
-import { isPinned } from "./download.ts";
-import { findModel, MODELS } from "./model-registry.ts";
-import { absolute, isAddress, type ModelSource, type ResolveOptions } from "./resolve-model.ts";
+import { findModel, MODELS } from "./resolve/model-registry.ts";
+import {
+  absolute,
+  isAddress,
+  type ModelSource,
+  type ResolveOptions,
+} from "./resolve/resolve-model.ts";
 import type { ModelStore, StoredFile } from "./store/model-store.ts";
+import { isPinned } from "./stored-copy.ts";
 
 /** A model, or a part of one, that is stored in this browser (in Node: on this disk). */
 export interface StoredModel {

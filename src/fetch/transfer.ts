@@ -3,11 +3,11 @@ import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
 import { fileNameOf } from "./addresses.ts";
 import { Arrival } from "./arrival.ts";
-import type { DownloadOptions, Expected } from "./download.ts";
 import { bodyOf, networkError, Retries, withRetries } from "./http.ts";
 import { type Answer, requestFrom } from "./resume.ts";
 import { type Sha256, startSha256 } from "./sha256-stream.ts";
 import type { ModelStore, StoredFile, StoredSource, StoreFile } from "./store/model-store.ts";
+import type { DownloadOptions, Expected } from "./stored-copy.ts";
 import { contradiction, hasValidator, sameVersion } from "./validators.ts";
 
 /** How many bytes come, and how many milliseconds pass, between two writings of the record. */

@@ -1,8 +1,8 @@
 import { loadLater } from "../errors.ts";
 import { badPart } from "./bad-part.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type Gguf, parseGguf } from "./gguf.ts";
-import type { JoinedSource } from "./gguf-split.ts";
+import { type Gguf, parseGguf } from "./gguf/gguf.ts";
+import type { JoinedSource } from "./gguf/gguf-split.ts";
 
 /**
  * The header of a model, whatever it is kept in: a GGUF, one in parts, or a safetensors checkpoint.
@@ -25,7 +25,7 @@ export async function parseModel(
   return gguf;
 }
 
-/** A checkpoint's header is made when it is opened (src/formats/safetensors-model.ts). */
+/** A checkpoint's header is made when it is opened (src/formats/checkpoint/safetensors-model.ts). */
 const hasHeader = (source: ByteSource): source is ByteSource & { readonly gguf: Gguf } =>
   "gguf" in source;
 

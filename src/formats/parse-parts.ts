@@ -1,7 +1,7 @@
 import { badPart } from "./bad-part.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type Gguf, type GgufTensor, parseGguf } from "./gguf.ts";
-import type { JoinedSource } from "./gguf-split.ts";
+import { type Gguf, type GgufTensor, parseGguf } from "./gguf/gguf.ts";
+import type { JoinedSource } from "./gguf/gguf-split.ts";
 
 /** The header of a GGUF in parts. Throws bad_model_file naming the part where parts do not belong together. */
 export async function parseParts(

@@ -1,7 +1,7 @@
 /** What the host writes for shaders to read: records laid out as the shaders declare them. */
 import batch from "../../shaders/lib/batch.wgsl";
-import eviction from "../../shaders/lib/eviction.wgsl";
 import paging from "../../shaders/lib/paging.wgsl";
+import eviction from "../../shaders/pages/lib/eviction.wgsl";
 import { shaderStruct } from "../gpu/shader-struct.ts";
 
 /** One row of a step: a token at its position in a lane. */

@@ -1,5 +1,5 @@
 import { WinnowError } from "../errors.ts";
-import type { Gguf } from "../formats/gguf.ts";
+import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { Architecture } from "./families/family.ts";
 import { gemma3 } from "./families/gemma3.ts";
 import { llama } from "./families/llama.ts";

@@ -1,5 +1,5 @@
 import type { GpuContext } from "../gpu/context.ts";
-import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
+import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import { BATCH, ROW } from "../kernels/records.ts";
 import type { ModelConfig } from "./config.ts";
 

@@ -4,10 +4,10 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
-} from "../kernels/attention.ts";
-import type { PrefillOver } from "../kernels/attention-tiling.ts";
-import type { CacheShape } from "../kernels/cache-shape.ts";
-import { createKvWrite } from "../kernels/kv-write.ts";
+} from "../kernels/attention/attention.ts";
+import type { PrefillOver } from "../kernels/attention/attention-tiling.ts";
+import type { CacheShape } from "../kernels/pages/cache-shape.ts";
+import { createKvWrite } from "../kernels/pages/kv-write.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Kernels that write and read the cache: of the model they know its shape and norms alone. */

@@ -6,9 +6,9 @@ import {
   getNumberArray,
   getString,
   tensorNamed,
-} from "../formats/gguf.ts";
-import type { CacheShape } from "../kernels/cache-shape.ts";
-import type { KvStorage } from "../kernels/page-format.ts";
+} from "../formats/gguf/gguf.ts";
+import type { CacheShape } from "../kernels/pages/cache-shape.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */

@@ -1,15 +1,15 @@
 import type { KvPool } from "../cache/kv-pool.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
-import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
+import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import {
   createKvRestore,
   createKvSave,
   type KvRestoreBuffers,
   logRowBytes,
   TAKEN,
-} from "../kernels/kv-undo.ts";
-import { type BoundLinear, createLinear } from "../kernels/linear.ts";
+} from "../kernels/pages/kv-undo.ts";
+import { type BoundLinear, createLinear } from "../kernels/products/linear.ts";
 import { consecutiveRows, ROW } from "../kernels/records.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { CacheKernels } from "./cache-kernels.ts";

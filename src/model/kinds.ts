@@ -1,5 +1,5 @@
 import { WinnowError } from "../errors.ts";
-import type { Gguf } from "../formats/gguf.ts";
+import type { Gguf } from "../formats/gguf/gguf.ts";
 
 /** Architectures that hold something else than a decoder of text, by how their names begin. */
 const OTHERS: readonly [begin: RegExp, what: string][] = [

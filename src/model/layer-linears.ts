@@ -1,9 +1,9 @@
 /** The weight products of the layers and of the head: which epilogue, norm and bias each has. */
 import type { GpuContext } from "../gpu/context.ts";
-import { MAX_SPLITS } from "../kernels/attention-tiling.ts";
-import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/linear.ts";
-import { productPlan } from "../kernels/product-plan.ts";
-import { createRmsNorm } from "../kernels/rms-norm.ts";
+import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
+import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/products/linear.ts";
+import { productPlan } from "../kernels/products/product-plan.ts";
+import { createRmsNorm } from "../kernels/products/rms-norm.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { ModelWeights } from "./weights.ts";

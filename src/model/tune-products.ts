@@ -1,6 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
-import { createLinear, type LinearConfig } from "../kernels/linear.ts";
+import { createLinear, type LinearConfig } from "../kernels/products/linear.ts";
 import {
   type ProductPlan,
   productPlan,
@@ -8,7 +8,7 @@ import {
   type RowVariant,
   TILES,
   type TileVariant,
-} from "../kernels/product-plan.ts";
+} from "../kernels/products/product-plan.ts";
 import { BATCH } from "../kernels/records.ts";
 import { CHUNK_ROWS } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";

@@ -1,5 +1,5 @@
 import type { GpuContext } from "../gpu/context.ts";
-import { type ProductPlan, productPlan } from "../kernels/product-plan.ts";
+import { type ProductPlan, productPlan } from "../kernels/products/product-plan.ts";
 
 /**
  * off: kernels by the adapter's kind. fast: the largest product of a layer is timed, on GPUs the deepest too, within

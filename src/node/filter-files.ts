@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
 import { fetchHubFile } from "../fetch/hub-file.ts";
-import type { ModelEntry } from "../fetch/model-registry.ts";
+import type { ModelEntry } from "../fetch/resolve/model-registry.ts";
 import { diskStore } from "./cache-folder.ts";
 
 /** The caller's filters: bytes, a path or a URL. */

@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { checkMemory } from "../api/check-memory.ts";
-import { giveUpModel, httpOptions, openEngine } from "../api/open-engine.ts";
-import type { OpenEngine } from "../api/service.ts";
+import { checkMemory } from "../api/checks/check-memory.ts";
 import type { ExternalTokenizer } from "../api/types.ts";
-import { findModel, MODELS } from "../fetch/model-registry.ts";
+import { giveUpModel, httpOptions, openEngine } from "../api/worker/open-engine.ts";
+import type { OpenEngine } from "../api/worker/opened-engine.ts";
+import { findModel, MODELS } from "../fetch/resolve/model-registry.ts";
 import { type CalibrationStore, calibrationStore } from "../fetch/store/calibration-store.ts";
 import { openGpu } from "../gpu/context.ts";
 import { modelCacheFolder } from "./cache-folder.ts";

@@ -1,4 +1,4 @@
-import { isSpaceRun, spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { isSpaceRun, spellingsOf, TOKEN_TYPE, type Vocabulary } from "./gguf/gguf-vocabulary.ts";
 import { LiteralFinder } from "./literal-finder.ts";
 import type { Tokenizer } from "./types.ts";
 

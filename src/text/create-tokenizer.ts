@@ -1,8 +1,8 @@
 import { loadLater } from "../errors.ts";
-import { PIPELINE } from "../formats/pipeline-key.ts";
+import { PIPELINE } from "../formats/checkpoint/pipeline-key.ts";
 import type { GuardedTokenizer } from "./control-splitter.ts";
-import type { GgufMetadata } from "./gguf-fields.ts";
-import { createGgufTokenizer } from "./gguf-tokenizer.ts";
+import type { GgufMetadata } from "./gguf/gguf-fields.ts";
+import { createGgufTokenizer } from "./gguf/gguf-tokenizer.ts";
 import { isUsualPreTokenizer } from "./pre-tokenizer.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { invalidArgument } from "../errors.ts";
 import { ControlSplitter, type GuardedTokenizer } from "./control-splitter.ts";
-import { type GgufMetadata, readBoolean } from "./gguf-fields.ts";
-import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { type GgufMetadata, readBoolean } from "./gguf/gguf-fields.ts";
+import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "./gguf/gguf-vocabulary.ts";
 import { bytesOfToken, decodeTokens, wellFormed } from "./token-text.ts";
 
 /** What is used of a `@huggingface/transformers` tokenizer; the public API declares the same. */

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../errors.ts";
 import { fromByteAlphabet } from "./byte-level.ts";
-import { byteOfSpelling, SPACE_MARK, TOKEN_TYPE, type Vocabulary } from "./gguf-vocabulary.ts";
+import { byteOfSpelling, SPACE_MARK, TOKEN_TYPE, type Vocabulary } from "./gguf/gguf-vocabulary.ts";
 
 const utf8 = new TextEncoder();
 

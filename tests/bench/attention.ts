@@ -9,13 +9,13 @@ import {
   createAttentionDecode,
   createAttentionPrefill,
   prefillWorkgroups,
-} from "../../src/kernels/attention.ts";
+} from "../../src/kernels/attention/attention.ts";
 import {
   type AttentionVariant,
   decodeSplits,
   MAX_SPLITS,
-} from "../../src/kernels/attention-tiling.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
+} from "../../src/kernels/attention/attention-tiling.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { testGpu, upload } from "../kernels/gpu.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 

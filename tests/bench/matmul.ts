@@ -1,10 +1,10 @@
 import { create, globals } from "webgpu";
-import type { GgmlType } from "../../src/formats/ggml-types.ts";
+import type { GgmlType } from "../../src/formats/ggml/ggml-types.ts";
 import { type GpuContext, openGpu } from "../../src/gpu/context.ts";
 import type { Dispatch } from "../../src/gpu/kernel.ts";
-import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
-import { type ProductShapeName, productShapeFor } from "../../src/kernels/product-plan.ts";
-import { destroyMatrix, uploadMatrix } from "../../src/kernels/weights.ts";
+import { createLinear, type LinearEpilogue } from "../../src/kernels/products/linear.ts";
+import { type ProductShapeName, productShapeFor } from "../../src/kernels/products/product-plan.ts";
+import { destroyMatrix, uploadMatrix } from "../../src/kernels/products/weights.ts";
 import { randomTensor } from "../kernels/random-tensor.ts";
 
 Object.assign(globalThis, globals);

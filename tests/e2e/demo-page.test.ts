@@ -2,8 +2,8 @@ import type { Browser, BrowserContext } from "playwright";
 import type { ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { formatBytes } from "../../demo/format.ts";
-import { fitOf } from "../../src/engine/model-needs.ts";
-import { MODELS } from "../../src/fetch/model-registry.ts";
+import { fitOf } from "../../src/engine/memory/model-needs.ts";
+import { MODELS } from "../../src/fetch/resolve/model-registry.ts";
 import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
 
 /** How the page behaves, against the stand-in engine: no GPU, no weights. */

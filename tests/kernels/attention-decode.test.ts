@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createAttentionCombine, createAttentionDecode } from "../../src/kernels/attention.ts";
+import {
+  createAttentionCombine,
+  createAttentionDecode,
+} from "../../src/kernels/attention/attention.ts";
 import {
   type AttentionVariant,
   decodeSplits,
   MAX_SPLITS,
-} from "../../src/kernels/attention-tiling.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
+} from "../../src/kernels/attention/attention-tiling.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { attend } from "../reference/attention-decode.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import type { AttentionVariant } from "../../src/kernels/attention-tiling.ts";
-import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
+import type { AttentionVariant } from "../../src/kernels/attention/attention-tiling.ts";
+import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { testGpu } from "./gpu.ts";
 import { type PrefillCase, prefillDifference } from "./prefill-case.ts";
 

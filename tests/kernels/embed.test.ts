@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEmbed } from "../../src/kernels/embed.ts";
-import { destroyMatrix, uploadMatrix, type WeightMatrix } from "../../src/kernels/weights.ts";
+import { createEmbed } from "../../src/kernels/products/embed.ts";
+import {
+  destroyMatrix,
+  uploadMatrix,
+  type WeightMatrix,
+} from "../../src/kernels/products/weights.ts";
 import { embed } from "../reference/embed.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 import { ALL_TYPES, bindingOf16Rows, randomTensor } from "./random-tensor.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEvictSelect } from "../../src/kernels/evict-select.ts";
-import { movesBytes, type Select } from "../../src/kernels/eviction.ts";
-import { createSelectAll } from "../../src/kernels/select-all.ts";
+import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
+import { movesBytes, type Select } from "../../src/kernels/pages/eviction.ts";
+import { createSelectAll } from "../../src/kernels/pages/select-all.ts";
 import { evictSelect, type Pair } from "../reference/evict-select.ts";
 import topk from "../reference/fixtures/topk.json" with { type: "json" };
 import { readU32, testGpu } from "./gpu.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createEvictSelect } from "../../src/kernels/evict-select.ts";
-import { movesBytes } from "../../src/kernels/eviction.ts";
-import { createKvMove } from "../../src/kernels/kv-move.ts";
-import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
+import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
+import { movesBytes } from "../../src/kernels/pages/eviction.ts";
+import { createKvMove } from "../../src/kernels/pages/kv-move.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { kvMove } from "../reference/kv-move.ts";
 import { positionWord } from "../reference/paged-slab.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createKvRing } from "../../src/kernels/kv-ring.ts";
-import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
+import { createKvRing } from "../../src/kernels/pages/kv-ring.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { kvRing } from "../reference/kv-ring.ts";
 import { positionWord } from "../reference/paged-slab.ts";
 import { readU32, testGpu } from "./gpu.ts";

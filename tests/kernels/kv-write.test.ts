@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { type CacheShape, layerShapeWords, pageWords } from "../../src/kernels/cache-shape.ts";
-import { createKvWrite, type KvWriteMode } from "../../src/kernels/kv-write.ts";
-import type { KvStorage } from "../../src/kernels/page-format.ts";
+import {
+  type CacheShape,
+  layerShapeWords,
+  pageWords,
+} from "../../src/kernels/pages/cache-shape.ts";
+import { createKvWrite, type KvWriteMode } from "../../src/kernels/pages/kv-write.ts";
+import type { KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
 import {
   append,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { createLagScores, LAG_GROUPS } from "../../src/kernels/lag-scores.ts";
-import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
+import { PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
+import { createLagScores, LAG_GROUPS } from "../../src/kernels/scoring/lag-scores.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import { lagScores } from "../reference/lag-scores.ts";
 import { type Lane, type PagedCache, type Pair, PLAIN_LANE } from "../reference/paged-cache.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { GgmlType } from "../../src/formats/ggml-types.ts";
+import type { GgmlType } from "../../src/formats/ggml/ggml-types.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createLinear } from "../../src/kernels/linear.ts";
-import { TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
-import { uploadMatrix } from "../../src/kernels/weights.ts";
+import { createLinear } from "../../src/kernels/products/linear.ts";
+import { TILES, type TileVariant } from "../../src/kernels/products/product-plan.ts";
+import { uploadMatrix } from "../../src/kernels/products/weights.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
 import { ALL_TYPES, gateUp, randomFloats, randomTensor } from "./random-tensor.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
-import type { GgmlType } from "../../src/formats/ggml-types.ts";
+import type { GgmlType } from "../../src/formats/ggml/ggml-types.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { testGpu } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createNll } from "../../src/kernels/nll.ts";
+import { createNll } from "../../src/kernels/sampling/nll.ts";
 import { nll } from "../reference/nll.ts";
 import { normals, uniform } from "../reference/paged-cache.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";

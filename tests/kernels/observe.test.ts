@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AdapterKind } from "../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { createObserve, OBSERVE_TILES, type Observation } from "../../src/kernels/observe.ts";
-import type { KvStorage } from "../../src/kernels/page-format.ts";
-import type { ScoreTarget } from "../../src/kernels/score-cache.ts";
+import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
+import type { KvStorage } from "../../src/kernels/pages/page-format.ts";
+import {
+  createObserve,
+  OBSERVE_TILES,
+  type Observation,
+} from "../../src/kernels/scoring/observe.ts";
+import type { ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
 import { attentionLse } from "../reference/attention-decode.ts";
 import { observe } from "../reference/observe.ts";
 import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";

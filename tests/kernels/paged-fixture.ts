@@ -1,6 +1,6 @@
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { rowWords } from "../../src/kernels/cache-shape.ts";
-import { chunkFormat, pageWords } from "../../src/kernels/page-format.ts";
+import { rowWords } from "../../src/kernels/pages/cache-shape.ts";
+import { chunkFormat, pageWords } from "../../src/kernels/pages/page-format.ts";
 import { EVICTION, LANE, LAYER_SHAPE } from "../../src/kernels/records.ts";
 import type { Pair } from "../reference/evict-select.ts";
 import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";

@@ -1,8 +1,14 @@
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createAttentionPrefill, prefillWorkgroups } from "../../src/kernels/attention.ts";
-import type { AttentionVariant, PrefillOver } from "../../src/kernels/attention-tiling.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import { chunkFormat } from "../../src/kernels/page-format.ts";
+import {
+  createAttentionPrefill,
+  prefillWorkgroups,
+} from "../../src/kernels/attention/attention.ts";
+import type {
+  AttentionVariant,
+  PrefillOver,
+} from "../../src/kernels/attention/attention-tiling.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { chunkFormat } from "../../src/kernels/pages/page-format.ts";
 import { attendChunk } from "../reference/attention-prefill.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";

@@ -1,8 +1,12 @@
 import { expect } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createLinear, type LinearEpilogue } from "../../src/kernels/linear.ts";
-import type { ProductPlan, ProductShapeName } from "../../src/kernels/product-plan.ts";
-import { type TensorSource, type UploadOptions, uploadMatrix } from "../../src/kernels/weights.ts";
+import { createLinear, type LinearEpilogue } from "../../src/kernels/products/linear.ts";
+import type { ProductPlan, ProductShapeName } from "../../src/kernels/products/product-plan.ts";
+import {
+  type TensorSource,
+  type UploadOptions,
+  uploadMatrix,
+} from "../../src/kernels/products/weights.ts";
 import { swiglu } from "../reference/matmul.ts";
 import { matvec } from "../reference/matvec.ts";
 import { readF32, upload } from "./gpu.ts";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createAttentionCombine } from "../../src/kernels/attention.ts";
-import { MAX_SPLITS } from "../../src/kernels/attention-tiling.ts";
-import { createLinear } from "../../src/kernels/linear.ts";
-import { PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
-import { uploadMatrix } from "../../src/kernels/weights.ts";
+import { createAttentionCombine } from "../../src/kernels/attention/attention.ts";
+import { MAX_SPLITS } from "../../src/kernels/attention/attention-tiling.ts";
+import { createLinear } from "../../src/kernels/products/linear.ts";
+import { PLANS, TILES, type TileVariant } from "../../src/kernels/products/product-plan.ts";
+import { uploadMatrix } from "../../src/kernels/products/weights.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 import { checkProduct } from "./product-case.ts";
 import { randomFloats, randomTensor } from "./random-tensor.ts";

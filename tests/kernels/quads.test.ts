@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createLinear } from "../../src/kernels/linear.ts";
+import { createLinear } from "../../src/kernels/products/linear.ts";
+import { uploadMatrix } from "../../src/kernels/products/weights.ts";
 import { sharingOf } from "../../src/kernels/quads.ts";
-import { uploadMatrix } from "../../src/kernels/weights.ts";
 import { readF32, testGpu, testGpuPlain, upload } from "./gpu.ts";
 import { prefillDifference } from "./prefill-case.ts";
 import { checkProduct } from "./product-case.ts";

@@ -1,8 +1,8 @@
-import { dequantize } from "../../src/formats/dequantize.ts";
-import { f32ToF16 } from "../../src/formats/float16.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
-import { layoutOfType } from "../../src/kernels/weight-layouts.ts";
-import type { TensorSource } from "../../src/kernels/weights.ts";
+import { dequantize } from "../../src/formats/ggml/dequantize.ts";
+import { f32ToF16 } from "../../src/formats/ggml/float16.ts";
+import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml/ggml-types.ts";
+import { layoutOfType } from "../../src/kernels/products/weight-layouts.ts";
+import type { TensorSource } from "../../src/kernels/products/weights.ts";
 
 export const ALL_TYPES = Object.keys(GGML_TYPES) as GgmlType[];
 

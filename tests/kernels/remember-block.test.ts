@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import { KV_STORAGES } from "../../src/kernels/page-format.ts";
-import { createRememberBlock } from "../../src/kernels/remember-block.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { KV_STORAGES } from "../../src/kernels/pages/page-format.ts";
+import { createRememberBlock } from "../../src/kernels/pages/remember-block.ts";
 import { laneWords, PLAIN_LANE } from "../reference/paged-cache.ts";
 import { readU32, testGpu, upload } from "./gpu.ts";
 import { candidatesOf, makeScene, type Scene } from "./score-scene.ts";

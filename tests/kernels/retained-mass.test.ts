@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import { KV_STORAGES, type KvStorage } from "../../src/kernels/page-format.ts";
-import { createRetainedMass } from "../../src/kernels/retained-mass.ts";
+import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
 import { attentionWeights, retainedSum } from "../reference/retained-mass.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createRetention } from "../../src/kernels/retention.ts";
+import { createRetention } from "../../src/kernels/pages/retention.ts";
 import { retention } from "../reference/retention.ts";
 import { readU32, testGpu, upload } from "./gpu.ts";
 import { type CacheFixture, cacheFixture, destroyFixture, uniform } from "./paged-fixture.ts";

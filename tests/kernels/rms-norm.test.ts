@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
+import { createRmsNorm } from "../../src/kernels/products/rms-norm.ts";
 import { rmsNorm } from "../reference/rms-norm.ts";
 import { readF32, testGpu, testGpuPlain, upload } from "./gpu.ts";
 import { randomFloats } from "./random-tensor.ts";

@@ -11,7 +11,7 @@ import {
   type SamplingParameters,
   SEEN,
   samplingWords,
-} from "../../src/kernels/sample.ts";
+} from "../../src/kernels/sampling/sample.ts";
 import fixtures from "../reference/fixtures/sampling.json" with { type: "json" };
 import { argmax, distribution, penalise, sample } from "../reference/sample.ts";
 import { readU32, testGpu, upload } from "./gpu.ts";

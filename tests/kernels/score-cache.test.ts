@@ -2,18 +2,22 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { UNLIMITED } from "../../src/cache/budget.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";
-import type { CacheShape } from "../../src/kernels/cache-shape.ts";
+import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
+import type { KvStorage } from "../../src/kernels/pages/page-format.ts";
+import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
 import {
   type HeadScore,
   headStride,
   type PartWeights,
   writeHeadScore,
-} from "../../src/kernels/head-data.ts";
-import { createJoinedScores, PARTS_TILES, partsBytes } from "../../src/kernels/joined-scores.ts";
-import type { KvStorage } from "../../src/kernels/page-format.ts";
-import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
-import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
-import { headDataShape, type ScoreFeatures } from "../../src/kernels/score-features.ts";
+} from "../../src/kernels/scoring/head-data.ts";
+import {
+  createJoinedScores,
+  PARTS_TILES,
+  partsBytes,
+} from "../../src/kernels/scoring/joined-scores.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
+import { headDataShape, type ScoreFeatures } from "../../src/kernels/scoring/score-features.ts";
 import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
 import { scoreCache } from "../reference/score-cache.ts";
 import { testGpu, upload } from "./gpu.ts";

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";
-import { type CacheShape, layerShapeWords } from "../../src/kernels/cache-shape.ts";
-import { chunkFormat, PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { chunkFormat, PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
 import { EVICTION } from "../../src/kernels/records.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import {

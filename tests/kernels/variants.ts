@@ -7,31 +7,35 @@ import {
   createAttentionCombine,
   createAttentionDecode,
   createAttentionPrefill,
-} from "../../src/kernels/attention.ts";
-import type { CacheShape } from "../../src/kernels/cache-shape.ts";
-import { createClamped } from "../../src/kernels/clamped.ts";
-import { createEmbed } from "../../src/kernels/embed.ts";
-import { createEvictSelect } from "../../src/kernels/evict-select.ts";
-import { createJoinedScores } from "../../src/kernels/joined-scores.ts";
-import { createKvMove } from "../../src/kernels/kv-move.ts";
-import { createKvRing } from "../../src/kernels/kv-ring.ts";
-import { createKvRestore, createKvSave } from "../../src/kernels/kv-undo.ts";
-import { createKvWrite } from "../../src/kernels/kv-write.ts";
-import { createLagScores } from "../../src/kernels/lag-scores.ts";
-import { createLinear, type LinearConfig, type LinearEpilogue } from "../../src/kernels/linear.ts";
-import { createNll } from "../../src/kernels/nll.ts";
-import { createObserve } from "../../src/kernels/observe.ts";
-import { KV_STORAGES } from "../../src/kernels/page-format.ts";
-import { PLANS, TILES, type TileVariant } from "../../src/kernels/product-plan.ts";
-import { createRememberBlock } from "../../src/kernels/remember-block.ts";
-import { createRetainedMass } from "../../src/kernels/retained-mass.ts";
-import { createRetention } from "../../src/kernels/retention.ts";
-import { createRmsNorm } from "../../src/kernels/rms-norm.ts";
-import { createSample } from "../../src/kernels/sample.ts";
-import { createScoreCache, type ScoreTarget } from "../../src/kernels/score-cache.ts";
-import { createSelectAll } from "../../src/kernels/select-all.ts";
-import { LAYOUTS, type LayoutName } from "../../src/kernels/weight-layouts.ts";
-import type { WeightMatrix } from "../../src/kernels/weights.ts";
+} from "../../src/kernels/attention/attention.ts";
+import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts";
+import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
+import { createClamped } from "../../src/kernels/pages/clamped.ts";
+import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
+import { createKvMove } from "../../src/kernels/pages/kv-move.ts";
+import { createKvRing } from "../../src/kernels/pages/kv-ring.ts";
+import { createKvRestore, createKvSave } from "../../src/kernels/pages/kv-undo.ts";
+import { createKvWrite } from "../../src/kernels/pages/kv-write.ts";
+import { KV_STORAGES } from "../../src/kernels/pages/page-format.ts";
+import { createRememberBlock } from "../../src/kernels/pages/remember-block.ts";
+import { createRetention } from "../../src/kernels/pages/retention.ts";
+import { createSelectAll } from "../../src/kernels/pages/select-all.ts";
+import { createEmbed } from "../../src/kernels/products/embed.ts";
+import {
+  createLinear,
+  type LinearConfig,
+  type LinearEpilogue,
+} from "../../src/kernels/products/linear.ts";
+import { PLANS, TILES, type TileVariant } from "../../src/kernels/products/product-plan.ts";
+import { createRmsNorm } from "../../src/kernels/products/rms-norm.ts";
+import { LAYOUTS, type LayoutName } from "../../src/kernels/products/weight-layouts.ts";
+import type { WeightMatrix } from "../../src/kernels/products/weights.ts";
+import { createNll } from "../../src/kernels/sampling/nll.ts";
+import { createSample } from "../../src/kernels/sampling/sample.ts";
+import { createJoinedScores } from "../../src/kernels/scoring/joined-scores.ts";
+import { createLagScores } from "../../src/kernels/scoring/lag-scores.ts";
+import { createObserve } from "../../src/kernels/scoring/observe.ts";
+import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
 
 /** A kernel as it is compiled for some adapter and model. */
 export interface KernelVariant {

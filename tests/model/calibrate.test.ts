@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { calibrateEngine } from "../../src/api/calibrate-engine.ts";
+import { calibrateEngine } from "../../src/api/calibration/calibrate-engine.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { writeCalibration } from "../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { turnBack } from "../../calibrate/query-statistics.ts";
-import type { CapturedHeads } from "../../src/engine/capture.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
+import type { CapturedHeads } from "../../src/engine/measuring/capture.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";

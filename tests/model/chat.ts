@@ -1,9 +1,9 @@
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import {
   type GenerateResult,
   GREEDY,
   type SamplingOptions,
-} from "../../src/engine/generate-options.ts";
+} from "../../src/engine/chat/generate-options.ts";
 
 export { GREEDY };
 

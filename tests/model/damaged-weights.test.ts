@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
 import { ask, someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type CacheRequest, resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
-import { f16ToF32 } from "../../src/formats/float16.ts";
+import { f16ToF32 } from "../../src/formats/ggml/float16.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { keyWord, positionWord, scoreWord } from "../reference/paged-slab.ts";
 import { ask, GREEDY, someTokens } from "./chat.ts";

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { ask, GREEDY, someTokens } from "./chat.ts";
 import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { create } from "webgpu";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
-import { planMemory } from "../../src/engine/memory-plan.ts";
+import { planMemory } from "../../src/engine/memory/memory-plan.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { ask, someTokens } from "./chat.ts";

@@ -1,21 +1,21 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findModel } from "../../src/fetch/model-registry.ts";
+import { findModel } from "../../src/fetch/resolve/model-registry.ts";
 import { sha256OfSource } from "../../src/fetch/sha256-stream.ts";
 import {
   allocateDecodedBlocks,
   decodeBlocks,
   isQuantized,
-} from "../../src/formats/decode-blocks.ts";
-import { dequantize } from "../../src/formats/dequantize.ts";
-import { GGML_TYPES } from "../../src/formats/ggml-types.ts";
+} from "../../src/formats/ggml/decode-blocks.ts";
+import { dequantize } from "../../src/formats/ggml/dequantize.ts";
+import { GGML_TYPES } from "../../src/formats/ggml/ggml-types.ts";
 import {
   type Gguf,
   getNumber,
   getString,
   getStringArray,
   parseGguf,
-} from "../../src/formats/gguf.ts";
+} from "../../src/formats/gguf/gguf.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 
 const PATH = process.env.WINNOW_MODEL ?? ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";

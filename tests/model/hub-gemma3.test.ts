@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { InferenceEngine } from "../../src/engine/engine.ts";
-import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { resolveModel } from "../../src/fetch/resolve/resolve-model.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { createTokenizer } from "../../src/text/create-tokenizer.ts";

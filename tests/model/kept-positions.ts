@@ -1,6 +1,6 @@
 import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { DeviceState } from "../../src/engine/state.ts";
-import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import { PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
 import { positionWord } from "../reference/paged-slab.ts";
 
 /** Positions that each kv head of a sequence keeps, ascending, read from the GPU. [L][G] */

@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { scoringTurn } from "../../src/cache/policies/scoring-id.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
-import { PAGE_SLOTS } from "../../src/kernels/page-format.ts";
+import { PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
 import { positionWord, scoreWord } from "../reference/paged-slab.ts";
 import { ask, someTokens } from "./chat.ts";
 import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
-import type { Lane, LaneInput } from "../../src/engine/lanes.ts";
+import type { Lane, LaneInput } from "../../src/engine/measuring/lanes.ts";
 import { someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 

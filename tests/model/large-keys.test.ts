@@ -4,7 +4,7 @@ import { create } from "webgpu";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";
 import { GREEDY } from "./chat.ts";

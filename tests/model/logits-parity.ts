@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 
 /** Written by tests/reference/oracle_logits.py: fp32 PyTorch on the dequantised weights. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openEngine } from "../../src/api/open-engine.ts";
+import { openEngine } from "../../src/api/worker/open-engine.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";

@@ -10,7 +10,7 @@ import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName } from "../../src/cache/policies/index.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
-import { LossReader } from "../../src/engine/loss-reader.ts";
+import { LossReader } from "../../src/engine/measuring/loss-reader.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";

@@ -1,11 +1,11 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { EngineClient } from "../../src/api/client.ts";
-import { connectLocal } from "../../src/api/connect-local.ts";
-import { EngineService } from "../../src/api/service.ts";
+import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
+import { EngineClient } from "../../src/api/page/client.ts";
+import { connectLocal } from "../../src/api/page/connect-local.ts";
 import type { ChatCompletionRequest, ChatMessage, PolicyName } from "../../src/api/types.ts";
-import { checkEngineOptions } from "../../src/api/validate-engine.ts";
+import { EngineService } from "../../src/api/worker/service.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { WinnowError } from "../../src/errors.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
@@ -117,9 +117,7 @@ class Caller {
   }
 
   private say(conversation: string): ChatMessage[] {
-    const words = Array.from({ length: 1 + this.random(9) }, () =>
-      "abcde ".repeat(this.random(3)),
-    );
+    const words = Array.from({ length: 1 + this.random(9) }, () => "abcde ".repeat(this.random(3)));
     const history = this.histories.get(conversation) ?? [];
     // Now and then from the start again, so that chats stay short.
     const kept = history.length > 4 ? [] : history;

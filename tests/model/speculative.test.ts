@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CacheRequest } from "../../src/cache/budget.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
-import { PAGE_SLOTS, pageWords } from "../../src/kernels/cache-shape.ts";
+import { PAGE_SLOTS, pageWords } from "../../src/kernels/pages/cache-shape.ts";
 import { DRAFT_ROWS } from "../../src/model/draft-rows.ts";
 import { type AskOptions, ask, someTokens } from "./chat.ts";
 import { checkCache, freshChat, loadTinyEngine } from "./tiny-engine.ts";

@@ -6,11 +6,11 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 interface Fixture {

@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { createExternalTokenizer, type TokenizerLike } from "../../src/text/external-tokenizer.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
 import { StreamingDecoder } from "../../src/text/streaming-decoder.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 interface Fixture {

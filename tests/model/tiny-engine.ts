@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { CacheRequest } from "../../src/cache/budget.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
-import type { Conversation } from "../../src/engine/conversation.ts";
+import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import { type EngineLoadOptions, InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";

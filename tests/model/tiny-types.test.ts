@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { ARCHITECTURES } from "../../src/model/architectures.ts";
 import { MATRIX_TYPES, tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";

@@ -36,7 +36,7 @@ function logitsOf(
 
 /**
  * Softmax attention of one query [D] over `pairs`, scaled by 1 / sqrt(D), in f64. Zeros where there are
- * no pairs. `remainder`: pairs that were dropped, in sum, [n, keys [D], values [D]]. Twin of shaders/attention_decode.wgsl with shaders/attention_combine.wgsl.
+ * no pairs. `remainder`: pairs that were dropped, in sum, [n, keys [D], values [D]]. Twin of shaders/attention/attention_decode.wgsl with shaders/attention/attention_combine.wgsl.
  */
 export function attend(
   query: ArrayLike<number>,

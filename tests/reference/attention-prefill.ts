@@ -4,7 +4,7 @@ import type { Pair } from "./paged-cache.ts";
 /**
  * Causal attention of a chunk's rows [M][D] of one query head: row r sees `cached` and rows 0 to r of
  * `chunk`, and what was dropped, in sum; with a `window`, the last so many of them by position alone. Twin of
- * shaders/attention_prefill.wgsl.
+ * shaders/attention/attention_prefill.wgsl.
  */
 export function attendChunk(
   queries: readonly ArrayLike<number>[],

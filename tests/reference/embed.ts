@@ -1,4 +1,4 @@
-/** CPU twin of shaders/embed.wgsl: y[m] = W[tokens[m]], W f32 [V, E]. */
+/** CPU twin of shaders/products/embed.wgsl: y[m] = W[tokens[m]], W f32 [V, E]. */
 export function embed(
   weights: Float32Array,
   cols: number,

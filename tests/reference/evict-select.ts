@@ -24,7 +24,7 @@ export interface Selection {
 
 const CHUNK_SOURCE = 0x80000000;
 
-/** Twin of shaders/evict_select.wgsl: a full sort in place of the radix select. */
+/** Twin of shaders/pages/evict_select.wgsl: a full sort in place of the radix select. */
 export function evictSelect({
   slots,
   rows,

@@ -1,6 +1,6 @@
 /** A small GGUF writer for tests: builds valid files in memory, and deliberately odd ones. */
-import { f32ToBf16Array, f32ToF16Array } from "../../src/formats/float16.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
+import { f32ToBf16Array, f32ToF16Array } from "../../src/formats/ggml/float16.ts";
+import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml/ggml-types.ts";
 
 const TYPE_IDS = {
   u8: 0,

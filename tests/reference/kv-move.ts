@@ -1,6 +1,6 @@
 import { copyPair, type SlabFormat, takeRow } from "./paged-slab.ts";
 
-/** Twin of shaders/kv_move.wgsl for one kv head, whose page-table entries are `table`. */
+/** Twin of shaders/pages/kv_move.wgsl for one kv head, whose page-table entries are `table`. */
 export function kvMove(
   format: SlabFormat,
   moves: readonly [number, number][],

@@ -1,7 +1,7 @@
 import { type SlabFormat, takeRow } from "./paged-slab.ts";
 
 /**
- * Twin of shaders/kv_ring.wgsl for one kv head: row r of a chunk of `rows`, at position start + r, into slot
+ * Twin of shaders/pages/kv_ring.wgsl for one kv head: row r of a chunk of `rows`, at position start + r, into slot
  * (start + r) % capacity; later rows win. Returns the slots in use afterwards.
  */
 export function kvRing(

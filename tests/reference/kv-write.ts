@@ -1,4 +1,4 @@
-import { PAGE_SLOTS } from "../../src/kernels/cache-shape.ts";
+import { PAGE_SLOTS } from "../../src/kernels/pages/cache-shape.ts";
 import type { Lane, PagedCache, Pair } from "./paged-cache.ts";
 import { rotate } from "./rope.ts";
 
@@ -78,7 +78,7 @@ export function rowPair(
 
 /**
  * Appends a pair to a head, in the next free slot or, at capacity, in the victim's. Returns the slot, -1
- * where nothing may be evicted and nothing was written. Twin of shaders/kv_write.wgsl with APPEND.
+ * where nothing may be evicted and nothing was written. Twin of shaders/pages/kv_write.wgsl with APPEND.
  */
 export function append(cache: PagedCache, lane: number, kvHead: number, rule: Lane, pair: Pair) {
   const count = cache.count(lane, kvHead);
@@ -94,7 +94,7 @@ export function append(cache: PagedCache, lane: number, kvHead: number, rule: La
   return slot;
 }
 
-/** Page and slot of row r of a prompt chunk. Twin of shaders/kv_write.wgsl without APPEND. */
+/** Page and slot of row r of a prompt chunk. Twin of shaders/pages/kv_write.wgsl without APPEND. */
 export const chunkSlot = (kvHead: number, chunkPages: number, row: number): [number, number] => [
   kvHead * chunkPages + Math.floor(row / PAGE_SLOTS),
   row % PAGE_SLOTS,

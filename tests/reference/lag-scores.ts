@@ -12,7 +12,7 @@ export interface LagCase {
 
 type Vector = ArrayLike<number>;
 
-/** Twin of shaders/lag_scores.wgsl in f64: the scores of one kv head's candidates. */
+/** Twin of shaders/scoring/lag_scores.wgsl in f64: the scores of one kv head's candidates. */
 export function lagScores(candidates: readonly Pair[], c: LagCase): number[] {
   const { sinks, lag, last } = c;
   const anew = c.anew === true || candidates.length === last + 1;

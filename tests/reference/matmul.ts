@@ -1,4 +1,4 @@
-/** CPU twin of shaders/matmul.wgsl, in f64: r = x W^T + bias, x [M, K], W [N, K]. */
+/** CPU twin of shaders/products/matmul.wgsl, in f64: r = x W^T + bias, x [M, K], W [N, K]. */
 export function matmul(
   x: ArrayLike<number>,
   weights: ArrayLike<number>,

@@ -1,7 +1,7 @@
 import { matmul } from "./matmul.ts";
 import { rmsNorm } from "./rms-norm.ts";
 
-/** CPU twin of shaders/matvec.wgsl, in f64: norm(x) W^T + bias; without `gain` no norm. */
+/** CPU twin of shaders/products/matvec.wgsl, in f64: norm(x) W^T + bias; without `gain` no norm. */
 export function matvec(
   x: ArrayLike<number>,
   weights: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** log(sum(exp(logits))) - logits[target] of one row [V], in f64. Twin of shaders/nll.wgsl. */
+/** log(sum(exp(logits))) - logits[target] of one row [V], in f64. Twin of shaders/sampling/nll.wgsl. */
 export function nll(logits: ArrayLike<number>, target: number): number {
   let highest = -Infinity;
   for (let v = 0; v < logits.length; v += 1) highest = Math.max(highest, logits[v]!);

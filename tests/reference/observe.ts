@@ -1,4 +1,4 @@
-import type { Observation } from "../../src/kernels/observe.ts";
+import type { Observation } from "../../src/kernels/scoring/observe.ts";
 import type { Pair } from "./paged-slab.ts";
 
 /** One query group's heads of one observed token, and how many candidates it sees: the first ones. */
@@ -9,7 +9,7 @@ export interface ObservedQuery {
 }
 
 /**
- * Twin of shaders/observe_lse.wgsl and observe.wgsl in f64: scores of a kv head's candidates, of which the
+ * Twin of shaders/scoring/observe_lse.wgsl and observe.wgsl in f64: scores of a kv head's candidates, of which the
  * first `count` are cached and the others rows of the prompt block, by the attention of all queries.
  */
 export function observe(

@@ -1,5 +1,5 @@
-import { f16ToF32, f32ToF16 } from "../../src/formats/float16.ts";
-import type { KvStorage } from "../../src/kernels/page-format.ts";
+import { f16ToF32, f32ToF16 } from "../../src/formats/ggml/float16.ts";
+import type { KvStorage } from "../../src/kernels/pages/page-format.ts";
 
 /** A vector as pages hold it: u32 words, and its scale (1 where the storage has none). */
 export interface StoredVector {

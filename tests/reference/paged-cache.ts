@@ -3,8 +3,8 @@ import {
   PAGE_SLOTS,
   pageWords,
   rowWords as tableRowWords,
-} from "../../src/kernels/cache-shape.ts";
-import { remainderBytes } from "../../src/kernels/page-format.ts";
+} from "../../src/kernels/pages/cache-shape.ts";
+import { remainderBytes } from "../../src/kernels/pages/page-format.ts";
 import { LANE, ROW } from "../../src/kernels/records.ts";
 import {
   copyPair,

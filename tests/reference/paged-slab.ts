@@ -3,7 +3,7 @@ import {
   type KvStorage,
   type PageFormat,
   pageWords,
-} from "../../src/kernels/page-format.ts";
+} from "../../src/kernels/pages/page-format.ts";
 import { loadVector, storeVector } from "./page-vectors.ts";
 
 /** D, P and storage of a slab: see shaders/lib/page_slots.wgsl, whose arithmetic this repeats. */
@@ -93,7 +93,7 @@ export function copyPair(f: SlabFormat, from: Place, to: Place): void {
   }
 }
 
-/** Takes a row of a chunk into a slot of pages in `f`. Twin of shaders/lib/take_row.wgsl. */
+/** Takes a row of a chunk into a slot of pages in `f`. Twin of shaders/pages/lib/take_row.wgsl. */
 export function takeRow(f: SlabFormat, from: Place, to: Place): void {
   const chunk = chunkFormat(f);
   if (chunk.storage === storageOf(f)) copyPair(f, from, to);

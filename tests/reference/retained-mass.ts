@@ -1,6 +1,6 @@
 import type { Pair } from "./paged-slab.ts";
 
-/** Twin of shaders/attention_weights.wgsl in f64: position -> exp(logit - highest) of a query [D] over `cached`. */
+/** Twin of shaders/attention/attention_weights.wgsl in f64: position -> exp(logit - highest) of a query [D] over `cached`. */
 export function attentionWeights(
   query: ArrayLike<number>,
   cached: readonly Pair[],
@@ -14,7 +14,7 @@ export function attentionWeights(
   return new Map(cached.map(({ position }, i) => [position, Math.exp(logits[i]! - highest)]));
 }
 
-/** Twin of shaders/retained_mass.wgsl in f64: the weights of the positions that a head holds, added up. */
+/** Twin of shaders/attention/retained_mass.wgsl in f64: the weights of the positions that a head holds, added up. */
 export const retainedSum = (
   weights: ReadonlyMap<number, number>,
   held: readonly { readonly position: number }[],

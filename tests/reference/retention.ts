@@ -1,4 +1,4 @@
-/** Twin of shaders/retention.wgsl: `heads` holds the positions kept by each kv head; counts [tokens]. */
+/** Twin of shaders/pages/retention.wgsl: `heads` holds the positions kept by each kv head; counts [tokens]. */
 export function retention(heads: readonly (readonly number[])[], tokens: number): number[] {
   const counts = new Array<number>(tokens).fill(0);
   for (const positions of heads)

@@ -1,4 +1,4 @@
-/** CPU twin of shaders/rms_norm.wgsl, in f64: x [M, E] * gain * rsqrt(mean(x^2) + epsilon). */
+/** CPU twin of shaders/products/rms_norm.wgsl, in f64: x [M, E] * gain * rsqrt(mean(x^2) + epsilon). */
 export function rmsNorm(
   x: ArrayLike<number>,
   gain: ArrayLike<number>,

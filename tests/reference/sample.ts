@@ -1,6 +1,6 @@
-import type { SamplingParameters } from "../../src/kernels/sample.ts";
+import type { SamplingParameters } from "../../src/kernels/sampling/sample.ts";
 
-/** pcg3d, first word: twin of shaders/lib/random.wgsl. */
+/** pcg3d, first word: twin of shaders/sampling/lib/random.wgsl. */
 export function randomBits(seed: number, step: number): number {
   const next = (n: number) => (Math.imul(n, 1664525) + 1013904223) >>> 0;
   let x = next(seed >>> 0);
@@ -82,7 +82,7 @@ export function distribution(penalised: number[], parameters: SamplingParameters
   };
 }
 
-/** Twin of shaders/sample_penalties.wgsl and shaders/sample.wgsl: one step. */
+/** Twin of shaders/sampling/sample_penalties.wgsl and shaders/sampling/sample.wgsl: one step. */
 export function sample(
   logits: ArrayLike<number>,
   counts: ArrayLike<number>,

@@ -1,5 +1,5 @@
-import type { HeadScore } from "../../src/kernels/head-data.ts";
-import type { ScoreFeatures } from "../../src/kernels/score-features.ts";
+import type { HeadScore } from "../../src/kernels/scoring/head-data.ts";
+import type { ScoreFeatures } from "../../src/kernels/scoring/score-features.ts";
 import { positionHash } from "./kv-write.ts";
 import type { Pair } from "./paged-slab.ts";
 import { rotate } from "./rope.ts";
@@ -30,7 +30,7 @@ const dot = (a: Vector, b: Vector): number => {
 };
 const length = (a: Vector): number => Math.sqrt(dot(a, a));
 
-/** Twin of shaders/score_cache.wgsl, and of those that join scores, in f64: the scores of one kv head's candidates. */
+/** Twin of shaders/scoring/score_cache.wgsl, and of those that join scores, in f64: the scores of one kv head's candidates. */
 export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] {
   const { features, head, inverseFrequencies: frequencies } = c;
   const turnedBack = (key: Vector, position: number) => rotate(key, -position, frequencies);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { EngineClient } from "../../src/api/client.ts";
+import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
+import { checkRequest } from "../../src/api/checks/validate-request.ts";
+import { EngineClient } from "../../src/api/page/client.ts";
 import type { ChatCompletionChunk } from "../../src/api/types.ts";
-import { checkEngineOptions } from "../../src/api/validate-engine.ts";
-import { checkRequest } from "../../src/api/validate-request.ts";
 import { WinnowError } from "../../src/errors.ts";
 import { FakeEngine, openFake, serviceOver } from "./api-fake-engine.ts";
 

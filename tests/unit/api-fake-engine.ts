@@ -1,8 +1,9 @@
-import { EngineClient } from "../../src/api/client.ts";
-import { connectLocal } from "../../src/api/connect-local.ts";
-import { EngineService, type OpenEngine } from "../../src/api/service.ts";
+import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
+import { EngineClient } from "../../src/api/page/client.ts";
+import { connectLocal } from "../../src/api/page/connect-local.ts";
 import type { CacheOptions, CacheUsage, EngineOptions } from "../../src/api/types.ts";
-import { checkEngineOptions } from "../../src/api/validate-engine.ts";
+import type { OpenEngine } from "../../src/api/worker/opened-engine.ts";
+import { EngineService } from "../../src/api/worker/service.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 import type { ChatTemplate, Tokenizer } from "../../src/text/types.ts";

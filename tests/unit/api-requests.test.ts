@@ -1,8 +1,8 @@
 import { runInNewContext } from "node:vm";
 import type OpenAI from "openai";
 import { describe, expect, it } from "vitest";
-import { checkEngineOptions } from "../../src/api/validate-engine.ts";
-import { checkRequest, checkRequestOptions } from "../../src/api/validate-request.ts";
+import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
+import { checkRequest, checkRequestOptions } from "../../src/api/checks/validate-request.ts";
 import { WinnowError } from "../../src/errors.ts";
 import { openFake } from "./api-fake-engine.ts";
 

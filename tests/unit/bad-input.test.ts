@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkMemory } from "../../src/api/check-memory.ts";
-import type { EngineClient } from "../../src/api/client.ts";
-import { checkEngineOptions } from "../../src/api/validate-engine.ts";
+import { checkMemory } from "../../src/api/checks/check-memory.ts";
+import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
+import type { EngineClient } from "../../src/api/page/client.ts";
 import { readFilters } from "../../src/cache/filters-file.ts";
 import { type ErrorCode, WinnowError } from "../../src/errors.ts";
-import { DEFAULT_MODEL, findModel } from "../../src/fetch/model-registry.ts";
+import { DEFAULT_MODEL, findModel } from "../../src/fetch/resolve/model-registry.ts";
 import { BlobSource } from "../../src/formats/blob-source.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { type FakeEngine, openFake } from "./api-fake-engine.ts";
@@ -413,7 +413,6 @@ describe("bad command lines: status 1, one line on stderr, nothing on stdout", (
       () => ["generate", "--model", model, "--prompt", "a", "b"],
       /does not take "b"/,
     ],
-    ["no model", () => ["generate", "--prompt", "a"], /--model: is required/],
     [
       "a model nobody knows",
       () => ["generate", "--model", "gpt-9", "--prompt", "a"],

@@ -1,7 +1,7 @@
 /** Files that parse but are of an unsupported kind, or whose numbers and tensors contradict each other. */
 import { describe, expect, it } from "vitest";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
+import { type Gguf, parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { ARCHITECTURES } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { findTensors } from "../../src/model/tensors.ts";

@@ -9,8 +9,8 @@ import {
   validateFilters,
 } from "../../src/cache/filters-file.ts";
 import { writeCalibration, writeFilters } from "../../src/cache/write-filters.ts";
-import { readSafetensors } from "../../src/formats/safetensors.ts";
-import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
+import { readSafetensors } from "../../src/formats/checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../src/formats/checkpoint/write-safetensors.ts";
 
 const SHAPE = { layers: 2, kvHeads: 3, headDim: 4 };
 const filters = (extra: Partial<Filters> = {}): Filters => ({

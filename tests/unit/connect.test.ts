@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ENGINE_HERE, GREETING } from "../../src/api/worker-greeting.ts";
+import { ENGINE_HERE, GREETING } from "../../src/api/page/worker-greeting.ts";
 import { createEngine } from "../../src/index.ts";
 
 afterEach(() => vi.unstubAllGlobals());

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type DownloadOptions, download, storeKey } from "../../src/fetch/download.ts";
+import { download } from "../../src/fetch/download.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import type { ModelStore } from "../../src/fetch/store/model-store.ts";
 import { OpfsStore } from "../../src/fetch/store/opfs-store.ts";
+import { type DownloadOptions, storeKey } from "../../src/fetch/stored-copy.ts";
 import { FakeDirectory } from "./fetch-fake-opfs.ts";
 import { startServer, type TestServer } from "./fetch-test-server.ts";
 

@@ -8,13 +8,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
-import { type DownloadOptions, download, findKept, storeKey } from "../../src/fetch/download.ts";
+import { download } from "../../src/fetch/download.ts";
 import type { Waiting } from "../../src/fetch/http.ts";
-import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { resolveModel } from "../../src/fetch/resolve/resolve-model.ts";
 import { DiskStore } from "../../src/fetch/store/disk-store.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import type { ModelStore } from "../../src/fetch/store/model-store.ts";
 import { OpfsStore } from "../../src/fetch/store/opfs-store.ts";
+import { type DownloadOptions, findKept, storeKey } from "../../src/fetch/stored-copy.ts";
 import { FakeDirectory } from "./fetch-fake-opfs.ts";
 
 const bytes = (length: number, seed: number) =>

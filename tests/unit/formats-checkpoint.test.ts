@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { resolveModel } from "../../src/fetch/resolve/resolve-model.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
-import { configMetadata } from "../../src/formats/hub-config.ts";
+import { configMetadata } from "../../src/formats/checkpoint/hub-config.ts";
+import { writeSafetensors } from "../../src/formats/checkpoint/write-safetensors.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
-import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
 import { isOdd } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { checkKind } from "../../src/model/kinds.ts";

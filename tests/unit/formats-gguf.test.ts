@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
+import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml/ggml-types.ts";
 import {
   getBoolean,
   getBooleanArray,
@@ -14,7 +14,7 @@ import {
   getStringArray,
   parseGguf,
   tensorNamed,
-} from "../../src/formats/gguf.ts";
+} from "../../src/formats/gguf/gguf.ts";
 import { type MetadataInput, type TensorInput, writeGguf } from "../reference/gguf-writer.ts";
 import fixture from "./fixtures/quant.json" with { type: "json" };
 

@@ -4,8 +4,8 @@ import {
   CODE_FORMATS,
   decodeBlocks,
   isQuantized,
-} from "../../src/formats/decode-blocks.ts";
-import { dequantize } from "../../src/formats/dequantize.ts";
+} from "../../src/formats/ggml/decode-blocks.ts";
+import { dequantize } from "../../src/formats/ggml/dequantize.ts";
 import {
   bf16ToF32,
   f16ToF32,
@@ -13,8 +13,8 @@ import {
   f32ToBf16Array,
   f32ToF16,
   f32ToF16Array,
-} from "../../src/formats/float16.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml-types.ts";
+} from "../../src/formats/ggml/float16.ts";
+import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml/ggml-types.ts";
 import fixture from "./fixtures/quant.json" with { type: "json" };
 
 const bytesOf = (base64: string) => new Uint8Array(Buffer.from(base64, "base64"));

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
-import { readSafetensors } from "../../src/formats/safetensors.ts";
-import { writeSafetensors } from "../../src/formats/write-safetensors.ts";
+import { readSafetensors } from "../../src/formats/checkpoint/safetensors.ts";
+import { writeSafetensors } from "../../src/formats/checkpoint/write-safetensors.ts";
 import fixture from "./fixtures/quant.json" with { type: "json" };
 
 const bytesOf = (base64: string) => new Uint8Array(Buffer.from(base64, "base64"));

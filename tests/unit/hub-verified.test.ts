@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hubFileOf, hubUrl } from "../../src/fetch/addresses.ts";
-import { download, storeKey } from "../../src/fetch/download.ts";
+import { download } from "../../src/fetch/download.ts";
 import { hubStatements } from "../../src/fetch/hub-statement.ts";
-import { findModel, type ModelEntry } from "../../src/fetch/model-registry.ts";
-import { resolveModel } from "../../src/fetch/resolve-model.ts";
+import { findModel, type ModelEntry } from "../../src/fetch/resolve/model-registry.ts";
+import { resolveModel } from "../../src/fetch/resolve/resolve-model.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
+import { storeKey } from "../../src/fetch/stored-copy.ts";
 import { resolveNodeModel } from "../../src/node/model-files.ts";
 import { startServer, type TestServer } from "./fetch-test-server.ts";
 

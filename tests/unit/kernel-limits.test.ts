@@ -38,7 +38,7 @@ test.each<["gpu" | "cpu", GPUFeatureName[]]>([
 );
 
 test("whatever src/kernels names as a kernel is in the list of variants", async () => {
-  const sources = import.meta.glob<string>("../../src/kernels/*.ts", {
+  const sources = import.meta.glob<string>("../../src/kernels/**/*.ts", {
     query: "?raw",
     import: "default",
     eager: true,

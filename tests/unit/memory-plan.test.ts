@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { budgetBytes } from "../../src/engine/core.ts";
-import { checkPlan, planMemory } from "../../src/engine/memory-plan.ts";
+import { checkPlan, planMemory } from "../../src/engine/memory/memory-plan.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
+import { type Gguf, parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { type ModelConfig, readConfig } from "../../src/model/config.ts";
 import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../reference/tiny-model.ts";
 

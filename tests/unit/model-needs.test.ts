@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { assumedGpuBytes, fitOf, modelNeeds } from "../../src/engine/model-needs.ts";
-import { findModel, MODELS } from "../../src/fetch/model-registry.ts";
+import { assumedGpuBytes, fitOf, modelNeeds } from "../../src/engine/memory/model-needs.ts";
+import { findModel, MODELS } from "../../src/fetch/resolve/model-registry.ts";
 
 describe("what a known model needs", () => {
   it("is what models.json says at each budget", () => {

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hubUrl } from "../../src/fetch/addresses.ts";
-import { MODELS, type ModelEntry } from "../../src/fetch/model-registry.ts";
+import { MODELS, type ModelEntry } from "../../src/fetch/resolve/model-registry.ts";
 import { DiskStore } from "../../src/fetch/store/disk-store.ts";
 import { fetchEntry } from "../../src/node/fetch-entry.ts";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";

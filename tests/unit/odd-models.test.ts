@@ -1,7 +1,7 @@
 /** Files that are odd but harmless load, and say what was passed over; what would give other answers is refused. */
 import { describe, expect, it } from "vitest";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { type Gguf, parseGguf } from "../../src/formats/gguf.ts";
+import { type Gguf, parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { parseModel } from "../../src/formats/parse-model.ts";
 import { isOdd } from "../../src/model/architectures.ts";
 import { readConfig } from "../../src/model/config.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ownFilters } from "../../src/api/own-filters.ts";
-import { MODELS } from "../../src/fetch/model-registry.ts";
+import { MODELS } from "../../src/fetch/resolve/model-registry.ts";
 
 const packaged = MODELS.filter(({ filters }) => typeof filters === "string");
 

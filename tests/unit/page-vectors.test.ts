@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { chunkFormat, pageWords, slotBytes } from "../../src/kernels/page-format.ts";
+import { chunkFormat, pageWords, slotBytes } from "../../src/kernels/pages/page-format.ts";
 import fixture from "../kernels/fixtures/pages-q8.json" with { type: "json" };
 import { loadVector, q8Codes, q8Scale, storeVector } from "../reference/page-vectors.ts";
 

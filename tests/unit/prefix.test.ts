@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { matchPrefix } from "../../src/engine/prefix.ts";
+import { matchPrefix } from "../../src/engine/chat/prefix.ts";
 
 /** Ids below 100 are control tokens; the others stand for these letters. */
 const WORDS = new Map<number, string | Uint8Array>([

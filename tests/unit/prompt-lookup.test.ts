@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { PromptLookup } from "../../src/engine/prompt-lookup.ts";
-import { Speculation } from "../../src/engine/speculation.ts";
-import { StepCosts } from "../../src/engine/step-costs.ts";
+import { PromptLookup } from "../../src/engine/speculation/prompt-lookup.ts";
+import { Speculation } from "../../src/engine/speculation/speculation.ts";
+import { StepCosts } from "../../src/engine/speculation/step-costs.ts";
 
 describe("prompt lookup", () => {
   test("guesses what followed the last tokens when they came before, the latest time", () => {

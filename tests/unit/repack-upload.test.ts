@@ -1,8 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
 import type { GpuContext } from "../../src/gpu/context.ts";
+import {
+  type TensorSource,
+  type UploadOptions,
+  uploadMatrix,
+} from "../../src/kernels/products/weights.ts";
 import { unroll } from "../../src/kernels/unroll.ts";
-import { type TensorSource, type UploadOptions, uploadMatrix } from "../../src/kernels/weights.ts";
 
 interface FakeBuffer {
   readonly size: number;

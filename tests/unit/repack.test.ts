@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
-import { f32ToF16 } from "../../src/formats/float16.ts";
-import type { GgmlType } from "../../src/formats/ggml-types.ts";
-import { createRepacker } from "../../src/kernels/repack.ts";
+import { f32ToF16 } from "../../src/formats/ggml/float16.ts";
+import type { GgmlType } from "../../src/formats/ggml/ggml-types.ts";
+import { createRepacker } from "../../src/kernels/products/repack.ts";
 import {
   commonLayout,
   LAYOUTS,
   type LayoutName,
   layoutOfType,
-} from "../../src/kernels/weight-layouts.ts";
+} from "../../src/kernels/products/weight-layouts.ts";
 
 const half = (value: number): number[] => [f32ToF16(value) & 255, f32ToF16(value) >> 8];
 

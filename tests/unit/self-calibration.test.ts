@@ -1,6 +1,6 @@
 /** When a model calibrates itself: the states of SelfCalibrator, and the same by way of the engine. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type RunHooks, SelfCalibrator } from "../../src/api/self-calibration.ts";
+import { type RunHooks, SelfCalibrator } from "../../src/api/calibration/self-calibration.ts";
 import type { CalibrationResult, SelfCalibration } from "../../src/api/types.ts";
 import { openFake } from "./api-fake-engine.ts";
 

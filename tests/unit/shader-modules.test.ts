@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { stripShader } from "../../shaders/build/strip.mjs";
-import remember from "../../shaders/lib/remember.wgsl";
+import remember from "../../shaders/pages/lib/remember.wgsl";
 import { moduleOf } from "../../src/gpu/kernel.ts";
 import { unroll } from "../../src/kernels/unroll.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type ErrorCode, WinnowError } from "../../src/errors.ts";
 import { createExternalTokenizer } from "../../src/text/external-tokenizer.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 
 const byteLevel: Record<string, unknown> = {
   "tokenizer.ggml.model": "gpt2",

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../src/errors.ts";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import type { ChatMessage, Tokenizer } from "../../src/text/types.ts";
 
 const CONTROL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"];

@@ -1,9 +1,9 @@
 /** Templates, tokens and ends of turns in the forms of Llama 3, Qwen 2.5 and Qwen 3 (make_template_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 interface Family {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { tokenizerMetadata } from "../../src/formats/hub-tokenizer.ts";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
+import { tokenizerMetadata } from "../../src/formats/checkpoint/hub-tokenizer.ts";
 import { createExternalTokenizer } from "../../src/text/external-tokenizer.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 
 const MARKERS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<table>"];

@@ -1,7 +1,7 @@
 /** tokenizer.json in its many forms, against the ids that `tokenizers` gives (tests/reference/make_tokenizer_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { tokenizerMetadata } from "../../src/formats/hub-tokenizer.ts";
+import { tokenizerMetadata } from "../../src/formats/checkpoint/hub-tokenizer.ts";
 import { createTokenizer } from "../../src/text/create-tokenizer.ts";
 import { StreamingDecoder } from "../../src/text/streaming-decoder.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createGgufTokenizer, type GgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer, type GgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import { LiteralFinder } from "../../src/text/literal-finder.ts";
 import { preTokenizerNamed, splitWords } from "../../src/text/pre-tokenizer.ts";
 import { StreamingDecoder } from "../../src/text/streaming-decoder.ts";

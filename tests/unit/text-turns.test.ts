@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createChatTemplate } from "../../src/text/chat-template.ts";
-import { createGgufTokenizer } from "../../src/text/gguf-tokenizer.ts";
+import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
+import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 
 const [, bare] = JSON.parse(
   readFileSync(new URL("fixtures/text-sentencepiece.json", import.meta.url), "utf8"),

@@ -1,5 +1,5 @@
-import type { HeadScore } from "../../kernels/head-data.ts";
-import type { ScoreFeatures } from "../../kernels/score-features.ts";
+import type { HeadScore } from "../../kernels/scoring/head-data.ts";
+import type { ScoreFeatures } from "../../kernels/scoring/score-features.ts";
 
 /** What calibration knows of one kv head; each part is there or not. */
 export interface HeadKnowledge {
@@ -46,7 +46,7 @@ export interface Scoring {
   /** Tokens from one scoring to the next while decoding; never more than the window. */
   readonly every: number;
   readonly features: ScoreFeatures;
-  /** Where a prompt block is taken in, the score is joined from this and other parts (shaders/score_parts.wgsl). */
+  /** Where a prompt block is taken in, the score is joined from this and other parts (shaders/scoring/score_parts.wgsl). */
   readonly joined?: {
     /** Rows of the block on either side whose highest score a row takes. */
     readonly pool: number;

@@ -1,13 +1,13 @@
-import type { GgmlType } from "../../formats/ggml-types.ts";
-import { tensorByteLength } from "../../formats/ggml-types.ts";
+import type { GgmlType } from "../../formats/ggml/ggml-types.ts";
+import { tensorByteLength } from "../../formats/ggml/ggml-types.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
-import { MAX_SPLITS } from "../../kernels/attention-tiling.ts";
-import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/linear.ts";
-import type { Joins } from "../../kernels/matvec.ts";
-import { productPlan } from "../../kernels/product-plan.ts";
-import { layoutOfType } from "../../kernels/weight-layouts.ts";
-import { type TensorSource, uploadMatrix } from "../../kernels/weights.ts";
+import { MAX_SPLITS } from "../../kernels/attention/attention-tiling.ts";
+import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/products/linear.ts";
+import type { Joins } from "../../kernels/products/matvec.ts";
+import { productPlan } from "../../kernels/products/product-plan.ts";
+import { layoutOfType } from "../../kernels/products/weight-layouts.ts";
+import { type TensorSource, uploadMatrix } from "../../kernels/products/weights.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { productWork, type Work } from "./work.ts";
 

@@ -1,11 +1,11 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
+import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { EngineCore } from "../../engine/core.ts";
-import { GREEDY } from "../../engine/generate-options.ts";
-import { Sampler } from "../../engine/sampler.ts";
 import type { DeviceState } from "../../engine/state.ts";
+import { Sampler } from "../../engine/steps/sampler.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
-import { decodeSplits } from "../../kernels/attention-tiling.ts";
+import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
 import { LANE } from "../../kernels/records.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ProductCase } from "./product-cases.ts";

@@ -1,5 +1,5 @@
-import type { CacheShape } from "../../kernels/cache-shape.ts";
-import { chunkFormat, slotBytes } from "../../kernels/page-format.ts";
+import type { CacheShape } from "../../kernels/pages/cache-shape.ts";
+import { chunkFormat, slotBytes } from "../../kernels/pages/page-format.ts";
 
 /** The least work of a dispatch: bytes that must cross to or from memory once, and f32 operations (an fma is two). */
 export interface Work {

@@ -4,7 +4,7 @@ import {
   calibrateEngine,
   DEFAULT_SEQUENCES,
   OWN_TEXT_SAMPLES,
-} from "../../api/calibrate-engine.ts";
+} from "../../api/calibration/calibrate-engine.ts";
 import { type Calibration, readCalibration } from "../../cache/filters-file.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { Command } from "../command.ts";

@@ -1,5 +1,5 @@
-import { runPrompt } from "../../api/completion.ts";
-import { GREEDY } from "../../engine/generate-options.ts";
+import { runPrompt } from "../../api/worker/completion.ts";
+import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { Command } from "../command.ts";
 import { CONVERSATION } from "../defaults.ts";
 import { CACHE_FLAGS, CACHE_USAGE, decimal, isSet, required, wholeNumber } from "../flags.ts";

@@ -1,5 +1,5 @@
+import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
-import { GREEDY } from "../../engine/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
 import { seededRandom } from "../../eval/random.ts";
 import type { Command } from "../command.ts";

@@ -1,4 +1,4 @@
-import { giveUpModel } from "../../api/open-engine.ts";
+import { giveUpModel } from "../../api/worker/open-engine.ts";
 import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";

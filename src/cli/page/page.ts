@@ -1,4 +1,4 @@
-import { openEngine } from "../../api/open-engine.ts";
+import { openEngine } from "../../api/worker/open-engine.ts";
 import { asWinnowError } from "../../errors.ts";
 import { HttpSource } from "../../fetch/http-source.ts";
 import { inFlags } from "../flags.ts";

@@ -1,4 +1,3 @@
-import { loadLater } from "../../errors.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
 import type { Validators } from "../validators.ts";
 
@@ -58,13 +57,6 @@ export interface ModelStore {
   /** Notes that the file was used now. */
   touch(key: string): Promise<void>;
   lastUsed(key: string): Promise<Date | undefined>;
-}
-
-/** A store for as long as it lives, where nothing can be kept. */
-export async function memoryStore(): Promise<ModelStore> {
-  const load = () => import("./memory-store.ts");
-  const { MemoryStore } = await loadLater("models in memory", load);
-  return new MemoryStore();
 }
 
 /** undefined for anything that is not a record, e.g. one whose writing was cut off. */

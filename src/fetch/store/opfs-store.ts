@@ -5,12 +5,12 @@ import { delay } from "../delay.ts";
 import { webLocks } from "./locks.ts";
 import {
   type ModelStore,
-  memoryStore,
   parseRecord,
   type Release,
   type StoredFile,
   type StoreFile,
 } from "./model-store.ts";
+import { memoryStore } from "./open-memory.ts";
 
 /** Only in TypeScript's worker library; only there in dedicated workers. */
 interface SyncAccessHandle {

@@ -1,10 +1,10 @@
 import { invalidArgument } from "../../errors.ts";
-import { PIPELINE } from "../../formats/pipeline-key.ts";
+import { PIPELINE } from "../../formats/checkpoint/pipeline-key.ts";
 import { BpeModel } from "../bpe-model.ts";
 import type { GuardedTokenizer } from "../control-splitter.ts";
-import { badMetadata, type GgufMetadata, readString } from "../gguf-fields.ts";
-import { readMerges } from "../gguf-merges.ts";
-import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "../gguf-vocabulary.ts";
+import { badMetadata, type GgufMetadata, readString } from "../gguf/gguf-fields.ts";
+import { readMerges } from "../gguf/gguf-merges.ts";
+import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "../gguf/gguf-vocabulary.ts";
 import { bytesOfToken, decodeTokens, wellFormed } from "../token-text.ts";
 import { AddedTokens, addedTokensOf } from "./added-tokens.ts";
 import { stripsLeadingSpace } from "./decoder.ts";

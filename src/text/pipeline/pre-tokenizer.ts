@@ -1,5 +1,5 @@
 import { toByteAlphabet } from "../byte-level.ts";
-import { SPACE_MARK } from "../gguf-vocabulary.ts";
+import { SPACE_MARK } from "../gguf/gguf-vocabulary.ts";
 import { GPT2_WORDS } from "../pre-tokenizer.ts";
 import { damagedPart, flag, type Json, part, parts, text, unsupportedPart } from "./json.ts";
 import {

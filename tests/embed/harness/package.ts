@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MODELS } from "../../../src/fetch/model-registry.ts";
+import { MODELS } from "../../../src/fetch/resolve/model-registry.ts";
 import { tinyGguf } from "../../reference/tiny-model.ts";
 import { OUTPUT, ROOT } from "./paths.ts";
 

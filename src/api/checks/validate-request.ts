@@ -1,0 +1,166 @@
+import type { SamplingOptions, Speculative } from "../../engine/chat/generate-options.ts";
+import { invalidArgument } from "../../errors.ts";
+import type { ChatMessage } from "../../text/types.ts";
+import {
+  checkBoolean,
+  checkNumber,
+  checkOneOf,
+  checkSeed,
+  checkSignal,
+  checkString,
+  describe,
+  isGiven,
+  randomSeed,
+  readFields,
+  reading,
+} from "./check.ts";
+import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
+import { checkMessages } from "./validate-messages.ts";
+
+/** A chat request with every default filled in: what the engine side works from. */
+export interface CheckedRequest {
+  messages: ChatMessage[];
+  stream: boolean;
+  includeUsage: boolean;
+  /** undefined: up to the end of the model's positions. */
+  maxTokens: number | undefined;
+  sampling: SamplingOptions;
+  stop: string[];
+  /** undefined: the engine's default. */
+  speculative: Speculative | undefined;
+  /** Echoed as `model`, if the caller named one. */
+  model: string | undefined;
+}
+
+const REQUEST_FIELDS = [
+  "messages",
+  "stream",
+  "max_tokens",
+  "max_completion_tokens",
+  "temperature",
+  "top_p",
+  "top_k",
+  "min_p",
+  "repetition_penalty",
+  "frequency_penalty",
+  "presence_penalty",
+  "seed",
+  "stop",
+  "stream_options",
+  "speculative",
+  "model",
+  "n",
+];
+
+/** Names that callers expect elsewhere than they are. */
+const REASONS: Record<string, string> = {
+  signal: "belongs in the second argument: create(request, { signal })",
+  conversation: "belongs in the second argument: create(request, { conversation })",
+};
+
+/** Ranges of numbers in a request that a page offers too. */
+export const REQUEST_LIMITS = {
+  max_tokens: { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true },
+  temperature: { min: 0, max: 5 },
+} as const;
+
+export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
+
+/** Checks a request of chat.completions.create. Throws invalid_argument naming the field. */
+export function checkRequest(value: unknown): CheckedRequest {
+  const known = [...REQUEST_FIELDS, ...OPENAI_FIELDS];
+  const given = readFields("request", value, known, { path: "", reasons: REASONS });
+  checkOpenAiFields(given);
+  const number = (
+    name: string,
+    fallback: number,
+    min: number,
+    max: number,
+    integer = false,
+  ): number =>
+    given[name] === undefined ? fallback : checkNumber(name, given[name], { min, max, integer });
+  const limit = (name: string): number =>
+    given[name] === undefined
+      ? Number.POSITIVE_INFINITY
+      : checkNumber(name, given[name], REQUEST_LIMITS.max_tokens);
+  if (given.n !== undefined && given.n !== 1) {
+    throw invalidArgument(
+      "n",
+      `must be 1, not ${describe(given.n)}`,
+      "Send one request per answer.",
+    );
+  }
+  const maxTokens = Math.min(limit("max_tokens"), limit("max_completion_tokens"));
+  return {
+    messages: checkMessages(given.messages),
+    stream: given.stream === undefined ? false : checkBoolean("stream", given.stream),
+    includeUsage: checkStreamOptions(given.stream_options),
+    maxTokens: Number.isFinite(maxTokens) ? maxTokens : undefined,
+    sampling: {
+      temperature:
+        given.temperature === undefined
+          ? 0.7
+          : checkNumber("temperature", given.temperature, REQUEST_LIMITS.temperature),
+      topK: number("top_k", 0, 0, 2 ** 20, true),
+      topP: number("top_p", 1, 0, 1),
+      minP: number("min_p", 0, 0, 1),
+      repetitionPenalty: number("repetition_penalty", 1, 0.01, 10),
+      frequencyPenalty: number("frequency_penalty", 0, -2, 2),
+      presencePenalty: number("presence_penalty", 0, -2, 2),
+      seed: given.seed === undefined ? randomSeed() : checkSeed("seed", given.seed),
+    },
+    stop: checkStop(given.stop),
+    speculative:
+      given.speculative === undefined
+        ? undefined
+        : checkOneOf("speculative", given.speculative, SPECULATIVE),
+    model: given.model === undefined ? undefined : checkString("model", given.model),
+  };
+}
+
+function checkStreamOptions(value: unknown): boolean {
+  if (value === undefined) return true;
+  const known = ["include_usage", "include_obfuscation"];
+  const given = readFields("stream_options", value, known);
+  const flag = (name: string): boolean | undefined =>
+    given[name] === undefined ? undefined : checkBoolean(`stream_options.${name}`, given[name]);
+  if (flag("include_obfuscation")) {
+    throw invalidArgument(
+      "stream_options.include_obfuscation",
+      "is not supported: nothing crosses a network",
+      "Leave the field out.",
+    );
+  }
+  return flag("include_usage") ?? true;
+}
+
+function checkStop(value: unknown): string[] {
+  if (value === undefined) return [];
+  return reading("stop", () => {
+    if (!Array.isArray(value)) return [checkString("stop", value)];
+    if (value.length > 16) throw invalidArgument("stop", `at most 16 strings, not ${value.length}`);
+    return Array.from(value, (entry, index) => checkString(`stop[${index}]`, entry));
+  });
+}
+
+export const DEFAULT_CONVERSATION = "default";
+
+/** Options of requests to a server that ask for nothing here: an engine on this machine has nothing to send again. */
+const LABELS = ["maxRetries", "idempotencyKey"];
+
+/** The second argument of create(): where to answer and how to stop. */
+export function checkRequestOptions(value: unknown): {
+  signal?: AbortSignal;
+  conversation: string;
+} {
+  const known = ["signal", "conversation", ...LABELS];
+  const reasons = { timeout: "is not supported; use signal: AbortSignal.timeout(milliseconds)" };
+  const given = isGiven(value) ? readFields("options", value, known, { reasons }) : {};
+  const conversation =
+    given.conversation === undefined
+      ? DEFAULT_CONVERSATION
+      : checkString("options.conversation", given.conversation);
+  return given.signal === undefined
+    ? { conversation }
+    : { signal: checkSignal("options.signal", given.signal), conversation };
+}

@@ -1,0 +1,146 @@
+import {
+  type CheckedRequest,
+  checkRequest,
+  checkRequestOptions,
+} from "../checks/validate-request.ts";
+import type { Completion, OnBatch } from "../protocol.ts";
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  FinishReason,
+  RequestOptions,
+  Usage,
+} from "../types.ts";
+import { DeltaQueue } from "./delta-queue.ts";
+
+/** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
+export interface CompletionPort {
+  readonly modelName: string;
+  /** Throws closed. */
+  checkOpen(): void;
+  complete(
+    request: CheckedRequest,
+    options: { conversation: string; signal: AbortSignal },
+    onBatch: OnBatch,
+  ): Promise<Completion>;
+}
+
+/** OpenAI's chat.completions over a CompletionPort. */
+export class ChatCompletions {
+  private readonly port: CompletionPort;
+
+  constructor(port: CompletionPort) {
+    this.port = port;
+  }
+
+  create(
+    request: ChatCompletionRequest & { stream: true },
+    options?: RequestOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  create(
+    request: ChatCompletionRequest & { stream?: false | null | undefined },
+    options?: RequestOptions,
+  ): Promise<ChatCompletion>;
+  create(
+    request: ChatCompletionRequest,
+    options?: RequestOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
+  async create(
+    request: ChatCompletionRequest,
+    options?: RequestOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+    const checked = checkRequest(request);
+    const { signal, conversation } = checkRequestOptions(options);
+    this.port.checkOpen();
+    const stop = linkedAbort(signal);
+    const header = {
+      id: newId(),
+      created: unixTime(),
+      model: checked.model ?? this.port.modelName,
+    };
+    const run = (onBatch: OnBatch): Promise<Completion> =>
+      this.port
+        .complete(checked, { conversation, signal: stop.signal }, onBatch)
+        .finally(stop.unlink);
+    if (checked.stream) return stream(header, checked.includeUsage, run, stop.abort);
+    let content = "";
+    const { finish, usage } = await run((batch) => {
+      content += batch.text;
+    });
+    return {
+      ...header,
+      object: "chat.completion",
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content, refusal: null },
+          finish_reason: finish,
+          logprobs: null,
+        },
+      ],
+      usage,
+    };
+  }
+}
+
+interface Header {
+  id: string;
+  created: number;
+  model: string;
+}
+
+/** Chunks: the role first, then text, then the reason it ended with the usage. */
+function stream(
+  header: Header,
+  includeUsage: boolean,
+  run: (onBatch: OnBatch) => Promise<Completion>,
+  abort: () => void,
+): AsyncIterable<ChatCompletionChunk> {
+  const queue = new DeltaQueue<ChatCompletionChunk>(abort);
+  queue.push(chunk(header, { role: "assistant", content: "" }, null));
+  run((batch) => {
+    if (batch.text !== "") queue.push(chunk(header, { content: batch.text }, null));
+  }).then(
+    ({ finish, usage }) => {
+      queue.push(chunk(header, {}, finish, includeUsage ? usage : undefined));
+      queue.end();
+    },
+    (error: unknown) => queue.fail(error),
+  );
+  return queue;
+}
+
+function chunk(
+  header: Header,
+  delta: { role?: "assistant"; content?: string },
+  finish: FinishReason | null,
+  usage?: Usage,
+): ChatCompletionChunk {
+  return {
+    ...header,
+    object: "chat.completion.chunk",
+    choices: [{ index: 0, delta, finish_reason: finish }],
+    ...(usage ? { usage } : {}),
+  };
+}
+
+/** A signal that fires with the caller's, or when the consumer leaves. */
+function linkedAbort(outer: AbortSignal | undefined): {
+  signal: AbortSignal;
+  abort: () => void;
+  unlink: () => void;
+} {
+  const controller = new AbortController();
+  const forward = (): void => controller.abort(outer?.reason);
+  if (outer?.aborted) forward();
+  outer?.addEventListener("abort", forward, { once: true });
+  return {
+    signal: controller.signal,
+    abort: () => controller.abort(),
+    unlink: () => outer?.removeEventListener("abort", forward),
+  };
+}
+
+const newId = (): string => `chatcmpl-${Math.random().toString(36).slice(2, 12)}`;
+const unixTime = (): number => Math.floor(Date.now() / 1000);

@@ -1,0 +1,318 @@
+import { closedError, WinnowError } from "../../errors.ts";
+import { checkString } from "../checks/check.ts";
+import { checkCacheOptions, checkConversationOptions } from "../checks/validate-cache.ts";
+import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
+import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
+import { type CheckedRequest, DEFAULT_CONVERSATION } from "../checks/validate-request.ts";
+import type {
+  Completion,
+  EnginePort,
+  Figures,
+  Loaded,
+  OnBatch,
+  OnCalibrateProgress,
+  OnCalibration,
+  OnLoadProgress,
+  Outcome,
+  OwnFilters,
+  WireEngineOptions,
+} from "../protocol.ts";
+import type {
+  CacheOptions,
+  CacheUsage,
+  CalibrateOptions,
+  CalibrationResult,
+  ConversationOptions,
+  Engine,
+  EngineInfo,
+  MemoryReport,
+  Retention,
+} from "../types.ts";
+import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
+
+/** A port and how to end what stands behind it; `failed` rejects when it dies by itself. */
+export interface Connection {
+  port: EnginePort;
+  failed: Promise<never>;
+  /** Wraps a callback so that it can cross to the port. */
+  proxy<T extends (...args: never[]) => void>(callback: T): T;
+  end(): void;
+}
+
+/** The public Engine, the same over a worker and in one thread: it holds figures, never a GPU. */
+export class EngineClient implements Engine, CompletionPort {
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly cache: Engine["cache"];
+  private readonly connection: Connection;
+  private readonly usages = new Map<string, CacheUsage>();
+  private readonly cacheOptions: CacheOptions;
+  private readonly configured = new Map<string, CacheOptions>();
+  private lastUsed = DEFAULT_CONVERSATION;
+  private lastMemory: MemoryReport;
+  private lastInfo: EngineInfo;
+  /** What the user should know of how the engine is reached. */
+  private readonly notices: readonly string[];
+  /** What `usage()` says of a conversation that has seen nothing. */
+  private readonly unused: CacheUsage;
+  private nextCall = 1;
+  /** Ends every call that waits for its answer. */
+  private readonly waiting = new Set<(error: unknown) => void>();
+  /** Why there are no more calls. */
+  private ended: { error: unknown } | undefined;
+  private closing: Promise<void> | undefined;
+
+  private constructor(
+    connection: Connection,
+    cache: CacheOptions,
+    loaded: Loaded,
+    notices: readonly string[],
+  ) {
+    this.notices = notices;
+    this.connection = connection;
+    connection.failed.catch((error) => this.end(error));
+    this.cacheOptions = cache;
+    this.lastInfo = loaded.info;
+    this.lastMemory = loaded.figures.memory;
+    this.unused = loaded.figures.usage;
+    this.chat = { completions: new ChatCompletions(this) };
+    this.cache = {
+      usage: (options) => this.usage(options),
+      configure: (cache, options) => this.configure(cache, options),
+      retention: (options) => this.retention(options),
+      reset: (options) => this.reset(options),
+      fork: (from, to) => this.fork(from, to),
+    };
+  }
+
+  /** Loads through the port; ends the connection when that fails. */
+  static async open(
+    connection: Connection,
+    options: CheckedEngineOptions,
+    {
+      ownFilters,
+      notices = [],
+      ...surroundings
+    }: Pick<WireEngineOptions, "baseUrl" | "calibrate"> & {
+      ownFilters?: OwnFilters;
+      notices?: readonly string[];
+    },
+  ): Promise<EngineClient> {
+    const {
+      model,
+      cache,
+      filters,
+      memoryLimit,
+      download,
+      speculative,
+      tuning,
+      calibrate,
+      onProgress,
+      signal,
+    } = options;
+    const call = 0;
+    const abort = (): void => void connection.port.abort(call);
+    try {
+      if (signal?.aborted) throw new WinnowError("aborted", "loading was aborted before it began");
+      signal?.addEventListener("abort", abort, { once: true });
+      const wire = {
+        model,
+        cache,
+        ...(filters === undefined ? {} : { filters }),
+        ...(memoryLimit === undefined ? {} : { memoryLimit }),
+        ...(download === undefined ? {} : { download }),
+        ...(speculative === undefined ? {} : { speculative }),
+        ...(tuning === undefined ? {} : { tuning }),
+        ...surroundings,
+        ...(calibrate === undefined ? {} : { calibrate }),
+      };
+      const progress = connection.proxy<OnLoadProgress>((value) => tell(onProgress, value));
+      let client: EngineClient | undefined;
+      const calibration = connection.proxy<OnCalibration>(({ event, loaded }) => {
+        if (loaded) client?.take(loaded);
+        tell(options.onCalibration, event);
+      });
+      const packaged = ownFilters && connection.proxy<OwnFilters>(ownFilters);
+      const outcome = await Promise.race([
+        connection.port.load(call, wire, progress, calibration, packaged),
+        connection.failed,
+      ]);
+      client = new EngineClient(connection, cache, unwrap(outcome), notices);
+      return client;
+    } catch (error) {
+      connection.end();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  get modelName(): string {
+    return this.lastInfo.model.name;
+  }
+
+  async complete(
+    request: CheckedRequest,
+    options: { conversation: string; signal: AbortSignal },
+    onBatch: OnBatch,
+  ): Promise<Completion> {
+    const { conversation, signal } = options;
+    if (signal.aborted) throw new WinnowError("aborted", "the request was aborted before it began");
+    const call = this.nextCall++;
+    const abort = (): void => void this.connection.port.abort(call);
+    signal.addEventListener("abort", abort, { once: true });
+    this.lastUsed = conversation;
+    const receive = this.connection.proxy<OnBatch>((batch) => {
+      this.keep(batch.figures);
+      // After an abort too: what was made before it took effect is in the cache, and belongs to the text.
+      onBatch(batch);
+    });
+    try {
+      const completion = await this.call((port) =>
+        port.complete(call, conversation, request, receive),
+      );
+      this.keep(completion.figures);
+      this.lastInfo = completion.info;
+      return completion;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async calibrate(options: CalibrateOptions = {}): Promise<CalibrationResult> {
+    const { onProgress, signal, ...wire } = checkCalibrateOptions(options);
+    if (signal?.aborted)
+      throw new WinnowError("aborted", "the calibration was aborted before it began");
+    const call = this.nextCall++;
+    const abort = (): void => void this.connection.port.abort(call);
+    signal?.addEventListener("abort", abort, { once: true });
+    const progress = this.connection.proxy<OnCalibrateProgress>((value) => tell(onProgress, value));
+    try {
+      const { result, ...loaded } = await this.call((port) =>
+        port.calibrate(call, this.lastUsed, wire, progress),
+      );
+      this.take(loaded);
+      return result;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async stopCalibration(): Promise<void> {
+    await this.call((port) => port.stopCalibration());
+  }
+
+  memory(): MemoryReport {
+    return { ...this.lastMemory };
+  }
+
+  info(): EngineInfo {
+    const { notices, ...info } = structuredClone(this.lastInfo);
+    return { ...info, notices: [...this.notices, ...notices] };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
+    try {
+      unwrap(await Promise.race([this.connection.port.close(), this.connection.failed]));
+    } finally {
+      this.connection.end();
+      this.end(closedError());
+    }
+  }
+
+  /** No answer comes any more. */
+  private end(error: unknown): void {
+    this.ended ??= { error };
+    for (const leave of this.waiting) leave(error);
+  }
+
+  private usage(options?: ConversationOptions): CacheUsage {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    return { ...(this.usages.get(conversation) ?? this.unused) };
+  }
+
+  private async configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    const current = this.cacheOf(conversation);
+    const checked = checkCacheOptions(cache, current);
+    const loaded = await this.call((port) => port.configure(conversation, checked));
+    this.configured.set(conversation, { ...current, ...checked });
+    this.take(loaded);
+    return { ...loaded.figures.usage };
+  }
+
+  private retention(options?: ConversationOptions): Promise<Retention> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    return this.call((port) => port.retention(conversation));
+  }
+
+  private async reset(options?: ConversationOptions): Promise<void> {
+    const { conversation = this.lastUsed } = checkConversationOptions(options);
+    this.keep(await this.call((port) => port.reset(conversation)));
+  }
+
+  private async fork(from: string, to: string): Promise<void> {
+    checkString("from", from);
+    checkString("to", to);
+    if (from === to)
+      throw new WinnowError("invalid_argument", `to: must differ from from ("${from}")`);
+    this.keep(await this.call((port) => port.fork(from, to)));
+    this.configured.set(to, this.cacheOf(from));
+  }
+
+  private cacheOf(conversation: string): CacheOptions {
+    return this.configured.get(conversation) ?? this.cacheOptions;
+  }
+
+  private take({ figures, info }: Loaded): void {
+    this.keep(figures);
+    this.lastInfo = info;
+  }
+
+  private keep(figures: Figures): void {
+    for (const { conversation, usage } of [...figures.gaveWay, figures])
+      this.usages.set(conversation, usage);
+    this.lastMemory = figures.memory;
+  }
+
+  /** Throws closed, and what the worker died of. */
+  checkOpen(): void {
+    if (this.closing) throw closedError();
+    if (this.ended) throw this.ended.error;
+  }
+
+  /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
+  private async call<T>(send: (port: EnginePort) => Promise<Outcome<T>>): Promise<T> {
+    this.checkOpen();
+    let leave: (error: unknown) => void = () => {};
+    const ended = new Promise<never>((_resolve, reject) => {
+      leave = reject;
+      this.waiting.add(leave);
+    });
+    try {
+      return unwrap(await Promise.race([send(this.connection.port), ended]));
+    } finally {
+      this.waiting.delete(leave);
+    }
+  }
+}
+
+function tell<T>(callback: ((value: T) => void) | undefined, value: T): void {
+  try {
+    callback?.(value);
+  } catch (error) {
+    // The caller's own error: shown where it belongs, and no reason to stop what is under way.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+function unwrap<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value;
+  throw WinnowError.fromWire(outcome.error);
+}

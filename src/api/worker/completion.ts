@@ -1,0 +1,161 @@
+import type { Conversation } from "../../engine/chat/conversation.ts";
+import type { InferenceEngine } from "../../engine/engine.ts";
+import { throwIfAborted, WinnowError } from "../../errors.ts";
+import { StopMatcher, type StopResult } from "../../text/stop-matcher.ts";
+import { StreamingDecoder } from "../../text/streaming-decoder.ts";
+import type { Tokenizer } from "../../text/types.ts";
+import type { CheckedRequest } from "../checks/validate-request.ts";
+import type { FinishReason, Usage } from "../types.ts";
+
+/** The part of an InferenceEngine that answers a chat request. */
+export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "contextLength"> & {
+  conversation(id: string): Pick<Conversation, "generate">;
+};
+
+export interface CompletionResult {
+  finish: FinishReason;
+  /** Ids of the answer, the end token left out. */
+  tokens: number[];
+  usage: Usage;
+}
+
+/**
+ * Answers one chat request. `onText` gets each piece of text as soon as it is certain: never half a
+ * character, never the beginning of a stop string. Throws aborted, context_overflow, device_lost.
+ */
+export function runChat(
+  model: CompletionModel,
+  conversation: string,
+  request: CheckedRequest,
+  onText: (text: string) => void,
+  signal: AbortSignal,
+): Promise<CompletionResult> {
+  const prompt = model.template.encode(request.messages, model.tokenizer, {
+    addGenerationPrompt: true,
+  });
+  const stop = [...request.stop, ...model.template.stop];
+  return runPrompt(model, conversation, prompt, { ...request, stop }, onText, signal);
+}
+
+/** The same for a prompt given as ids. */
+export async function runPrompt(
+  model: CompletionModel,
+  conversation: string,
+  prompt: readonly number[],
+  request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
+    readonly stop: readonly string[];
+  } & Partial<Pick<CheckedRequest, "speculative">>,
+  onText: (text: string) => void,
+  signal: AbortSignal,
+): Promise<CompletionResult> {
+  throwIfAborted(signal);
+  const room = model.contextLength - prompt.length;
+  if (room < 1) throw overflow(prompt.length, model.contextLength);
+  const output = new OutputText(model.tokenizer, request.stop);
+  const tokens: number[] = [];
+  const clock = new Clock();
+  let cachedTokens = 0;
+  let finish: FinishReason = "stop";
+  const ids = model.conversation(conversation).generate(prompt, {
+    sampling: request.sampling,
+    maxTokens: Math.min(request.maxTokens ?? room, room),
+    signal,
+    ahead: request.stop.length === 0,
+    ...(request.speculative && { speculative: request.speculative }),
+    // Known early, for an answer that a stop string ends before the generator does.
+    onPrefill: (_done, total) => {
+      cachedTokens = prompt.length - total;
+    },
+  });
+  try {
+    for (;;) {
+      const step = await ids.next();
+      if (step.done) {
+        ({ finish, cachedTokens } = step.value);
+        break;
+      }
+      clock.token();
+      tokens.push(step.value);
+      onText(output.push(step.value));
+      if (output.stopped) break;
+      throwIfAborted(signal);
+    }
+  } finally {
+    // Leaving early keeps the conversation usable; after a regular end this does nothing.
+    await ids.return({ finish, cachedTokens, promptTokens: prompt.length });
+  }
+  if (!output.stopped) onText(output.end());
+  if (output.stopped) finish = "stop";
+  return { finish, tokens, usage: usageOf(prompt.length, cachedTokens, tokens.length, clock) };
+}
+
+/** Ids -> text that may be shown. */
+class OutputText {
+  private readonly decoder: StreamingDecoder;
+  private readonly stops: StopMatcher;
+  /** A stop string was found: nothing more comes. */
+  stopped = false;
+
+  constructor(tokenizer: Tokenizer, stop: readonly string[]) {
+    this.decoder = new StreamingDecoder(tokenizer);
+    this.stops = new StopMatcher(stop);
+  }
+
+  push(id: number): string {
+    return this.take(this.stops.push(this.decoder.push(id)));
+  }
+
+  /** A character that the answer ends in the middle of is left out: half of it is no text. */
+  end(): string {
+    return this.take(this.stops.flush());
+  }
+
+  private take({ text, hit }: StopResult): string {
+    this.stopped ||= hit !== undefined;
+    return text;
+  }
+}
+
+/** Seconds to the first token, and from it to the last. */
+class Clock {
+  private readonly start = performance.now();
+  private first: number | undefined;
+  private last = this.start;
+
+  token(): void {
+    this.last = performance.now();
+    this.first ??= this.last;
+  }
+
+  get prefill(): number {
+    return ((this.first ?? performance.now()) - this.start) / 1000;
+  }
+
+  get decode(): number {
+    return this.first === undefined ? 0 : (this.last - this.first) / 1000;
+  }
+}
+
+/** Prefill speed counts only what was not in the cache; decode speed the tokens after the first. */
+function usageOf(prompt: number, cached: number, generated: number, clock: Clock): Usage {
+  const { prefill, decode } = clock;
+  const rate = (tokens: number, seconds: number): number => (seconds > 0 ? tokens / seconds : 0);
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: generated,
+    total_tokens: prompt + generated,
+    prompt_tokens_details: { cached_tokens: cached },
+    extra: {
+      prefill_tokens_per_s: rate(prompt - cached, prefill),
+      decode_tokens_per_s: rate(generated - 1, decode),
+      time_to_first_token_s: prefill,
+    },
+  };
+}
+
+const overflow = (prompt: number, contextLength: number): WinnowError =>
+  new WinnowError(
+    "context_overflow",
+    `the prompt's ${prompt} tokens leave no room for an answer in the model's ${contextLength} positions`,
+    { hint: "Drop or shorten old messages.", details: { prompt, contextLength } },
+  );

@@ -1,0 +1,257 @@
+import type { InferenceEngine } from "../../engine/engine.ts";
+import { asWinnowError, closedError, loadLater, WinnowError } from "../../errors.ts";
+import type { LearnHooks } from "../calibration/learn.ts";
+import type { SelfCalibrator } from "../calibration/self-calibration.ts";
+import { type CheckedRequest, DEFAULT_CONVERSATION } from "../checks/validate-request.ts";
+import type {
+  Calibrated,
+  Completion,
+  EnginePort,
+  Figures,
+  Loaded,
+  OnBatch,
+  OnCalibrateProgress,
+  OnCalibration,
+  OnLoadProgress,
+  Outcome,
+  OwnFilters,
+  WireCalibrateOptions,
+  WireEngineOptions,
+} from "../protocol.ts";
+import type {
+  CacheOptions,
+  CalibrateProgress,
+  CalibrationResult,
+  EngineInfo,
+  Retention,
+} from "../types.ts";
+import { runChat } from "./completion.ts";
+import { Delivery } from "./delivery.ts";
+import type { OpenEngine, OpenedEngine } from "./opened-engine.ts";
+import { RequestQueue } from "./request-queue.ts";
+import { TokenBatcher } from "./token-batcher.ts";
+
+/**
+ * The engine's side of the port: in the worker, or in the same thread in Node. A lost device is
+ * rebuilt by the engine itself; here it is only a pause.
+ */
+export class EngineService implements EnginePort {
+  private readonly open: OpenEngine;
+  private readonly queue = new RequestQueue();
+  private readonly calls = new Map<number, AbortController>();
+  private opened: OpenedEngine | undefined;
+  private calibrating = false;
+  private calibrator: SelfCalibrator | undefined;
+  /** The page's, where a model may calibrate itself. */
+  private onCalibration: OnCalibration | undefined;
+  private lastUsed = DEFAULT_CONVERSATION;
+
+  constructor(open: OpenEngine) {
+    this.open = open;
+  }
+
+  load(
+    call: number,
+    options: WireEngineOptions,
+    onProgress: OnLoadProgress,
+    onCalibration: OnCalibration,
+    ownFilters?: OwnFilters,
+  ): Promise<Outcome<Loaded>> {
+    const progress = new Delivery(onProgress);
+    const report: OnLoadProgress = (value) => progress.send(value);
+    return outcome(async () => {
+      this.opened = await this.open(options, report, this.begin(call), ownFilters);
+      await progress.received();
+      if (options.calibrate === "auto") this.onCalibration = onCalibration;
+      await this.considerCalibration();
+      return this.loaded(DEFAULT_CONVERSATION);
+    }).finally(() => this.calls.delete(call));
+  }
+
+  complete(
+    call: number,
+    conversation: string,
+    request: CheckedRequest,
+    onBatch: OnBatch,
+  ): Promise<Outcome<Completion>> {
+    const signal = this.begin(call);
+    this.lastUsed = conversation;
+    const end = this.calibrator?.begin();
+    return outcome(() =>
+      this.queue.run(
+        conversation,
+        async () => {
+          const { engine } = this;
+          const batches = new Delivery(onBatch);
+          const batcher = new TokenBatcher((text) =>
+            batches.send({ text, figures: figuresOf(engine, conversation) }),
+          );
+          try {
+            const onText = (text: string): void => batcher.push(text);
+            const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
+            return { finish, usage, ...this.loaded(conversation) };
+          } finally {
+            batcher.flush();
+            await batches.received();
+          }
+        },
+        signal,
+      ),
+    ).finally(() => {
+      this.calls.delete(call);
+      end?.();
+    });
+  }
+
+  abort(call: number): void {
+    this.calls.get(call)?.abort();
+  }
+
+  configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>> {
+    return outcome(async () => {
+      await this.engine.conversation(conversation).configure(cache);
+      this.lastUsed = conversation;
+      await this.considerCalibration();
+      return this.loaded(conversation);
+    });
+  }
+
+  retention(conversation: string): Promise<Outcome<Retention>> {
+    return outcome(async () => this.engine.conversation(conversation).retention());
+  }
+
+  reset(conversation: string): Promise<Outcome<Figures>> {
+    return outcome(() =>
+      this.queue.run(conversation, async () => {
+        const { engine } = this;
+        await engine.conversation(conversation).reset();
+        return figuresOf(engine, conversation);
+      }),
+    );
+  }
+
+  fork(from: string, to: string): Promise<Outcome<Figures>> {
+    const job = async (): Promise<Figures> => {
+      const { engine } = this;
+      await engine.fork(from, to);
+      return figuresOf(engine, to);
+    };
+    // Always the same order of the two queues: two opposite forks must not wait for each other.
+    const [first, second] = from < to ? [from, to] : [to, from];
+    return outcome(() => this.queue.run(first, () => this.queue.run(second, job)));
+  }
+
+  calibrate(
+    call: number,
+    conversation: string,
+    options: WireCalibrateOptions,
+    onProgress: OnCalibrateProgress,
+  ): Promise<Outcome<Calibrated>> {
+    const progress = new Delivery(onProgress);
+    const signal = this.begin(call);
+    return outcome(async () => {
+      await this.calibrator?.end();
+      if (this.calibrating)
+        throw new WinnowError("busy", "a calibration is running already", {
+          hint: "Wait for it, or abort it.",
+        });
+      this.calibrating = true;
+      try {
+        const onProgress = (value: CalibrateProgress): void => progress.send(value);
+        const result = await this.learn(options, { onProgress, signal });
+        await progress.received();
+        return { ...this.loaded(conversation), result };
+      } finally {
+        this.calibrating = false;
+      }
+    }).finally(() => this.calls.delete(call));
+  }
+
+  stopCalibration(): Promise<Outcome<null>> {
+    return outcome(async () => {
+      await this.calibrator?.stop();
+      return null;
+    });
+  }
+
+  close(): Promise<Outcome<null>> {
+    return outcome(async () => {
+      await this.calibrator?.end();
+      for (const call of this.calls.values()) call.abort(closedError());
+      const opened = this.opened;
+      this.opened = undefined;
+      await this.queue.idle();
+      await opened?.close();
+      return null;
+    });
+  }
+
+  private async learn(
+    options: WireCalibrateOptions,
+    hooks: LearnHooks,
+  ): Promise<CalibrationResult> {
+    // Loaded when it is first needed: most pages never calibrate.
+    const { learn } = await loadLater("calibration", () => import("../calibration/learn.ts"));
+    return learn(this.opened!, options, hooks);
+  }
+
+  /** Lets the model calibrate itself where a policy in use lacks it; most pages never load what does it. */
+  private async considerCalibration(): Promise<void> {
+    const refuse = this.opened?.refuseCalibration;
+    const wanted = (): boolean => this.engine.conversation(this.lastUsed).wantsCalibration;
+    if (this.onCalibration && refuse && !this.calibrator && wanted()) {
+      const page = new Delivery(this.onCalibration);
+      const { SelfCalibrator } = await loadLater(
+        "calibration",
+        () => import("../calibration/self-calibration.ts"),
+      );
+      this.calibrator ??= new SelfCalibrator({
+        wanted,
+        run: (hooks) => this.learn({}, hooks),
+        report: (event) =>
+          page.send(
+            event.state === "done" ? { event, loaded: this.loaded(this.lastUsed) } : { event },
+          ),
+        refuse,
+      });
+    }
+    this.calibrator?.consider();
+  }
+
+  private begin(call: number): AbortSignal {
+    const controller = new AbortController();
+    this.calls.set(call, controller);
+    return controller.signal;
+  }
+
+  private get engine(): InferenceEngine {
+    if (this.opened) return this.opened.engine;
+    throw closedError();
+  }
+
+  private loaded(conversation: string): Loaded {
+    const info = this.engine.info();
+    const sha256 = this.opened?.sha256 ?? info.model.sha256;
+    return {
+      figures: figuresOf(this.engine, conversation),
+      info: { ...info, model: { ...info.model, sha256 } } satisfies EngineInfo,
+    };
+  }
+}
+
+function figuresOf(engine: InferenceEngine, conversation: string): Figures {
+  const usage = engine.conversation(conversation).usage();
+  const gaveWay = engine.takeGaveWay().map((other) => ({
+    conversation: other,
+    usage: engine.conversation(other).usage(),
+  }));
+  return { conversation, usage, memory: engine.memory(), gaveWay };
+}
+
+async function outcome<T>(run: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await run() };
+  } catch (thrown) {
+    return { ok: false, error: asWinnowError(thrown).toWire() };
+  }
+}

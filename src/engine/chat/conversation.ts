@@ -1,0 +1,283 @@
+import { type CacheRequest, type CacheSettings, capacityOf, DEFAULTS } from "../../cache/budget.ts";
+import type { KvSequence } from "../../cache/kv-sequence.ts";
+import { policyOf } from "../../cache/policies/index.ts";
+import { scoresAlike } from "../../cache/policies/scoring-id.ts";
+import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
+import { uncompressedBytes } from "../../model/config.ts";
+import type { EngineCore } from "../core.ts";
+import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
+import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
+import { Place } from "./place.ts";
+import { Turn } from "./turn.ts";
+
+/** Answers never need it. */
+const measuring = () => loadLater("measurements", () => import("../measuring/measure.ts"));
+
+export interface ConversationUsage {
+  budget: number | "full";
+  policy: CacheSettings["policy"];
+  window: number;
+  sinks: number;
+  wholeLayers: number;
+  tokensSeen: number;
+  pairsKept: number;
+  pairsEvicted: number;
+  bytes: number;
+  bytesUncompressed: number;
+}
+
+/**
+ * One chat's tokens and its place in the cache. Steps of several conversations may interleave; within one,
+ * a `generate` ends (or is returned from) before the next begins.
+ */
+export class Conversation {
+  private readonly core: EngineCore;
+  /** The settings that were asked for. */
+  private asked: CacheRequest;
+  /** The settings in force: another policy steps in if the model lacks the calibration of the asked one. */
+  private request: CacheRequest;
+  /** Its place in the cache. */
+  readonly place: Place;
+  private running = false;
+  /** The answer that is being generated. */
+  private turn: Turn | undefined;
+
+  constructor(core: EngineCore, request: CacheRequest, place = new Place(core)) {
+    this.core = core;
+    this.asked = request;
+    this.request = core.withPolicy(request);
+    this.core.settingsOf(this.request);
+    this.place = place;
+  }
+
+  /** Ids of the tokens that the cache has seen, in order. */
+  get tokens(): readonly number[] {
+    return this.place.seen;
+  }
+
+  get settings(): CacheSettings {
+    return this.place.alive?.settings ?? this.core.settingsOf(this.request);
+  }
+
+  usage(): ConversationUsage {
+    const { settings } = this;
+    const used = this.place.alive?.usage() ?? {
+      tokensSeen: 0,
+      pairsKept: 0,
+      pairsEvicted: 0,
+      bytes: 0,
+    };
+    const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
+    return { ...settings, ...used, bytesUncompressed };
+  }
+
+  /**
+   * Changes budget, policy, window, sinks or whole layers; parts left out stay. Takes effect before the next
+   * token. A smaller budget (or fewer whole layers) evicts at once and gives memory back; a larger one keeps
+   * what there is.
+   */
+  async configure(options: CacheRequest): Promise<ConversationUsage> {
+    this.core.checkOpen();
+    this.core.checkStorage(options.kv);
+    await this.settled();
+    const said = Object.entries(options).filter(([, value]) => value !== undefined);
+    const asked = { ...this.asked, ...Object.fromEntries(said) };
+    const request = this.core.withPolicy(asked);
+    const settings = this.core.settingsOf(request);
+    this.core.checkBudget(settings);
+    // Compiled first: nothing may come between reading the cache's settings and acting on them. A chat that has not
+    // begun has nothing to act on.
+    const { alive } = this.place;
+    const changes = alive !== undefined && alive.settings.policy !== settings.policy;
+    if (alive || this.running)
+      await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
+    await this.settled();
+    const sequence = this.place.alive;
+    if (sequence) this.place.using(() => this.change(sequence, settings));
+    this.asked = asked;
+    this.request = request;
+    return this.usage();
+  }
+
+  private change(sequence: KvSequence, settings: CacheSettings): void {
+    this.turn?.seal();
+    const { runner } = this.core.state;
+    const shrinks = sequence.exceeds(settings);
+    const changing = policyOf(settings.policy).scoring !== undefined;
+    const before = sequence.settings;
+    const anew = before.policy !== settings.policy;
+    // Scores that change may be old, or missing, as long as nothing had to go.
+    const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
+    // What may fail comes first: copies of pages that are shared with a fork.
+    if (rescored || shrinks) sequence.own(rescored || changing ? undefined : settings);
+    sequence.setSettings(settings);
+    if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
+    runner.shrink(sequence);
+  }
+
+  /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
+  get wantsCalibration(): boolean {
+    const { policy = DEFAULTS.policy, budget = DEFAULTS.budget } = this.asked;
+    return budget !== "full" && this.core.lacks(policy).length > 0;
+  }
+
+  /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */
+  askAgain(): void {
+    this.request = this.core.withPolicy(this.asked);
+  }
+
+  /**
+   * How many (layer, kv head) pairs, of the layers without a window, still keep each token, with the tokens' text. After the
+   * loss of the device nothing is kept until the next turn.
+   */
+  async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
+    this.core.checkOpen();
+    await this.settled();
+    const heads = this.core.globalLayers.length * this.core.config.kvHeads;
+    const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
+      const kernel = await compressor.prepareRetention();
+      const { seen, alive } = this.place;
+      const ids = [...seen];
+      const kept = alive
+        ? Array.from(await compressor.retention(alive, kernel)).slice(0, ids.length)
+        : new Array<number>(ids.length).fill(0);
+      return { ids, kept };
+    });
+    const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
+    return { heads, tokens, kept };
+  }
+
+  /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */
+  async reset(): Promise<void> {
+    this.checkFree();
+    this.place.forget();
+  }
+
+  /**
+   * A conversation that has seen the same tokens and shares the pages until either writes to them. Throws
+   * busy while an answer is being generated.
+   */
+  fork(): Conversation {
+    this.checkFree();
+    return new Conversation(this.core, this.asked, this.place.fork());
+  }
+
+  /**
+   * Runs the part of `prompt` that the cache has not seen, then yields one token after another; the token
+   * that ends the answer is not yielded. Throws context_overflow, out_of_memory, busy, and aborted (within
+   * one token, or one prompt chunk); the conversation stays usable after each.
+   */
+  async *generate(
+    prompt: readonly number[],
+    options: GenerateOptions,
+  ): AsyncGenerator<number, GenerateResult> {
+    this.checkFree();
+    this.running = true;
+    this.place.use();
+    try {
+      throwIfAborted(options.signal);
+      this.checkPrompt(prompt);
+      const asked = (): CacheSettings => this.core.settingsOf(this.request);
+      this.turn = new Turn(this.core, this.place, asked, prompt, options);
+      return yield* this.turn.run();
+    } finally {
+      this.turn = undefined;
+      this.running = false;
+      this.place.leave();
+    }
+  }
+
+  /**
+   * Forgets what was seen, runs `tokens` as a prompt (or, with `chunk`, so many at a time; 1: the decode
+   * path), and returns the logits [V] of the last.
+   */
+  logits(tokens: readonly number[], options: LogitOptions = {}): Promise<Float32Array> {
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLogits(measured, tokens, options),
+    );
+  }
+
+  /**
+   * Forgets what was seen and runs `tokens` in chunks, returning nll[i] = -ln p(tokens[i + 1] | tokens[0..i]).
+   * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
+   */
+  nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
+    return this.alone(tokens, async (measured) =>
+      (await measuring()).measureLosses(measured, tokens, options),
+    );
+  }
+
+  /**
+   * Waits while a step of several tokens is not read, a prompt block is between layers, or kernels that evict are
+   * still being compiled; gives up a cache that stays torn. Throws closed.
+   */
+  private async settled(): Promise<void> {
+    const wait = () => this.turn?.unsettled ?? this.place.unsettled;
+    for (let waiting = wait(); waiting; waiting = wait()) await waiting;
+    this.core.checkOpen();
+    if (this.place.alive?.torn) this.place.forget();
+  }
+
+  private checkFree(): void {
+    this.core.checkOpen();
+    if (!this.running) return;
+    throw new WinnowError("busy", "this conversation is answering already", {
+      hint: "Wait for the answer, abort it, or use another conversation.",
+    });
+  }
+
+  private checkPrompt(tokens: readonly number[]): void {
+    const { vocabulary, contextLength } = this.core.config;
+    if (tokens.length === 0) throw invalidArgument("prompt", "holds no tokens");
+    const wrong = tokens.findIndex(
+      (token) => !Number.isInteger(token) || token < 0 || token >= vocabulary,
+    );
+    if (wrong >= 0)
+      throw new WinnowError(
+        "invalid_argument",
+        `tokens[${wrong}]: ${tokens[wrong]} is not a token id below ${vocabulary}`,
+      );
+    if (tokens.length > contextLength) {
+      throw new WinnowError(
+        "context_overflow",
+        `the prompt has ${tokens.length} tokens, the model was trained for ${contextLength} positions`,
+        {
+          hint: "Shorten the prompt or start a new chat.",
+          details: { tokens: tokens.length, contextLength },
+        },
+      );
+    }
+  }
+
+  /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */
+  private async alone<T>(
+    tokens: readonly number[],
+    work: (measured: Measured) => Promise<T>,
+  ): Promise<T> {
+    this.checkFree();
+    this.checkPrompt(tokens);
+    this.running = true;
+    this.place.use();
+    try {
+      for (;;) {
+        const { result, state, cut } = await this.core.survive(async (state) => {
+          await state.gpu.kernels.compiled("eviction");
+          await state.runner.prepare(this.core.settingsOf(this.request).policy);
+          this.place.open(this.core.settingsOf(this.request));
+          const onRun = (run: readonly number[]) => this.place.seen.push(...run);
+          const sequence = this.place.live;
+          const result = await work({ state, sequence, onRun });
+          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
+        });
+        if (!(await this.core.widen(state, cut, this.settings))) return result;
+      }
+    } finally {
+      this.running = false;
+      this.place.leave();
+    }
+  }
+}
+
+/** Whether heads of some layer may hold less than before. */
+const lowers = (before: CacheSettings, after: CacheSettings): boolean =>
+  capacityOf(after) < capacityOf(before) || after.wholeLayers < before.wholeLayers;

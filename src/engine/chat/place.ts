@@ -1,0 +1,214 @@
+import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
+import { KvSequence } from "../../cache/kv-sequence.ts";
+import { WinnowError } from "../../errors.ts";
+import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
+import type { CacheHolder, EngineCore } from "../core.ts";
+import type { DeviceState } from "../state.ts";
+import { commonPrefix, matchPrefix } from "./prefix.ts";
+
+/**
+ * What a chat has in the cache: the tokens seen, their sequence, and the residual stream after the last of them. It is
+ * lost with the device it lies on; the tokens can then be run again on another one.
+ */
+export class Place {
+  /** Ids of the tokens that the cache has seen, in order. */
+  seen: number[] = [];
+  private readonly core: EngineCore;
+  private sequence: KvSequence | undefined;
+  /** The device the sequence lives on: another one means the cache is gone. */
+  private home: DeviceState | undefined;
+  /** The residual stream [E] after the token seen last: where a prompt that is all cached goes on from. */
+  private lastRow: GPUBuffer | undefined;
+  /** How many tokens had been seen when it was kept. */
+  private lastRowAt = 0;
+  /** What goes on with it at the moment. */
+  private uses = 0;
+
+  constructor(core: EngineCore) {
+    this.core = core;
+  }
+
+  /** The sequence, unless it has given way to others, the device it lived on is gone, or nothing has been seen. */
+  get alive(): KvSequence | undefined {
+    return this.home === this.core.state ? this.sequence : undefined;
+  }
+
+  /** The sequence where there must be one. */
+  get live(): KvSequence {
+    if (!this.alive) throw new WinnowError("internal", "the conversation has no sequence");
+    return this.alive;
+  }
+
+  /** Whether it may give way to others. */
+  get idle(): boolean {
+    return this.uses === 0 && this.alive !== undefined;
+  }
+
+  /** From here to `leave` it does not give way to others. */
+  use(): void {
+    this.uses += 1;
+    this.touch();
+  }
+
+  leave(): void {
+    this.uses -= 1;
+    this.touch();
+  }
+
+  /** Holders are in the order of their last use. */
+  private touch(): void {
+    if (this.core.holders.delete(this)) this.core.holders.add(this);
+  }
+
+  /** Does at once what may need room, which this one must not give. */
+  using<T>(work: () => T): T {
+    this.use();
+    try {
+      return work();
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Begins anew, with nothing seen. */
+  open(settings: CacheSettings): void {
+    this.forget();
+    this.settle(new KvSequence(this.core.state.pool, settings));
+  }
+
+  /** Frees the pages for those who need them at once. */
+  giveWay(): void {
+    this.alive?.giveWay();
+    this.clear();
+  }
+
+  /** Frees the pages. */
+  forget(): void {
+    this.alive?.free();
+    this.clear();
+  }
+
+  private clear(): void {
+    this.core.holders.delete(this);
+    if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
+    this.lastRow = undefined;
+    this.lastRowAt = 0;
+    this.sequence = undefined;
+    this.seen = [];
+  }
+
+  /** Forgets where steps that were cut short have left a cache that nobody knows. */
+  forgetTorn(): void {
+    if (this.alive && (this.alive.torn || this.alive.tokensSeen !== this.seen.length))
+      this.forget();
+  }
+
+  /** One that has seen the same and shares the pages until either writes to them. */
+  fork(): Place {
+    const copy = new Place(this.core);
+    const { alive } = this;
+    if (!alive) return copy;
+    copy.settle(this.using(() => alive.fork()));
+    copy.seen = [...this.seen];
+    if (this.lastRow && copy.lastRow && this.rowIsLast) {
+      this.core.state.gpu.copy(this.lastRow, copy.lastRow);
+      copy.lastRowAt = this.lastRowAt;
+    }
+    return copy;
+  }
+
+  /** Makes the cache fit a prompt: returns how many of its tokens it holds already. `settings`: of a new sequence. */
+  reuse(prompt: readonly number[], settings: CacheSettings): number {
+    const { alive } = this;
+    if (alive) {
+      const match = matchPrefix(this.core.tokenizer, this.seen, prompt, prompt.length - 1);
+      const { all, allButHalf } = match;
+      if (all >= 0 && (all < prompt.length || this.rowIsLast)) return all;
+      // A question asked anew or an answer taken back: what comes before it stays, where nothing was evicted.
+      if (match.seen > 0 && alive.whole) {
+        alive.truncate(match.seen);
+        this.seen.length = match.seen;
+        return match.prompt;
+      }
+      // Else half a character that no text shows harms less than to read everything anew.
+      if (allButHalf >= 0 && allButHalf < prompt.length) return allButHalf;
+    }
+    this.forget();
+    return this.share(prompt, settings);
+  }
+
+  /** Resolves when the kernels are there that `tokens` more may need; settings may change meanwhile. */
+  async compiled({ runner }: DeviceState, tokens: number, of: "prompt" | "answer"): Promise<void> {
+    while (this.alive && !runner.ready(this.alive, tokens, of))
+      await runner.compiled(this.alive, tokens, of);
+  }
+
+  /** Until a prompt block is through its layers, or kernels that evict are compiled: ask again then. undefined: now. */
+  get unsettled(): Promise<void> | undefined {
+    if (!this.alive) return undefined;
+    const { prompts, gpu } = this.core.state;
+    if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
+    return prompts.unsettled(this.alive);
+  }
+
+  /** Keeps row `row` of the residual stream, of the token seen last. */
+  keepRow(row: number): void {
+    if (this.lastRow) this.home?.runner.keepRow(row, this.lastRow);
+    this.lastRowAt = this.seen.length;
+  }
+
+  /** Encodes that row 0 is kept, of the token whose step is being encoded. */
+  encodeRow(encoder: GPUCommandEncoder): void {
+    if (this.lastRow) this.home?.runner.encodeKeep(encoder, 0, this.lastRow);
+    this.lastRowAt = this.live.tokensSeen;
+  }
+
+  /** Has the row of the token seen last copied; `copy` says whether it could. */
+  copyRow(copy: (to: GPUBuffer) => boolean): void {
+    if (this.lastRow && copy(this.lastRow)) this.lastRowAt = this.seen.length;
+  }
+
+  /** Makes what was kept row 0 of the residual stream; false where nothing was. */
+  restoreRow(): boolean {
+    if (this.lastRow) this.home?.runner.restoreRow(this.lastRow);
+    return this.lastRow !== undefined;
+  }
+
+  private get rowIsLast(): boolean {
+    return this.lastRowAt === this.seen.length;
+  }
+
+  /**
+   * Starts from the pages of another place that begins alike (a system prompt, say), as long as either writes
+   * elsewhere; returns how many tokens they share. At least a page, or nothing is gained.
+   */
+  private share(prompt: readonly number[], settings: CacheSettings): number {
+    const most = Math.min(prompt.length - 1, capacityOf(settings));
+    let donor: { readonly place: CacheHolder; readonly alive: KvSequence } | undefined;
+    let common = PAGE_SLOTS - 1;
+    for (const place of this.core.holders) {
+      const { alive, seen } = place;
+      // Scores are stored with the keys: they must be of the same policy.
+      if (!alive?.whole || alive.settings.policy !== settings.policy) continue;
+      const length = Math.min(commonPrefix(seen, prompt), most);
+      if (length > common) [donor, common] = [{ place, alive }, length];
+    }
+    if (!donor) return 0;
+    const { place, alive } = donor;
+    const sequence = place.using(() => alive.fork());
+    sequence.truncate(common);
+    sequence.setSettings(settings);
+    this.settle(sequence);
+    this.seen = prompt.slice(0, common);
+    return common;
+  }
+
+  /** Makes `sequence` this one's on the present device. */
+  private settle(sequence: KvSequence): void {
+    this.sequence = sequence;
+    this.home = this.core.state;
+    this.core.holders.add(this);
+    const bytes = this.core.config.hidden * 4;
+    this.lastRow = this.home.gpu.ledger.storage("activations", "last row", bytes);
+  }
+}

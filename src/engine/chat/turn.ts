@@ -1,0 +1,300 @@
+import type { CacheSettings } from "../../cache/budget.ts";
+import { throwIfAborted } from "../../errors.ts";
+import { DRAFT_ROWS } from "../../model/draft-rows.ts";
+import type { EngineCore } from "../core.ts";
+import type { Drafter } from "../speculation/drafter.ts";
+import type { Speculation } from "../speculation/speculation.ts";
+import type { DeviceState } from "../state.ts";
+import type { TokenSource } from "../steps/runner.ts";
+import { Sampler } from "../steps/sampler.ts";
+import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
+import type { Place } from "./place.ts";
+
+/** Times in a row that a device may be lost before a step is given up. */
+const MAX_LOSSES = 3;
+/** Tokens of an answer from which on what eviction needs is compiled beside it: until then it would slow short ones. */
+const LONG_ANSWER = 64;
+
+const SOME_ARE_NONE =
+  "some of the model's logits are no numbers, and their tokens are never drawn: its file is damaged";
+
+/** How tokens were drawn. */
+interface Drawn {
+  /** The step of the token that was drawn runs already. */
+  readonly ahead: boolean;
+  /** Keys and values of the prompt that were cut to what f16 holds. */
+  readonly cut: number;
+}
+
+/** One answer to a prompt: reads it, draws tokens, runs them, ahead or guessed where that pays. */
+export class Turn {
+  private readonly core: EngineCore;
+  private readonly place: Place;
+  /** The settings that the chat asks for now; they may change meanwhile. */
+  private readonly asked: () => CacheSettings;
+  private readonly prompt: readonly number[];
+  private readonly options: GenerateOptions;
+  private readonly answer: number[] = [];
+  /** Tokens that the cache must have seen before the next one is drawn; all are run again on a new device. */
+  private wanted: number[] = [];
+  private sampler: Sampler | undefined;
+  /** Tokens drawn and not yielded: the cache has seen all of them but the last. */
+  private drawn: number[] = [];
+  /** There once it has guessed. */
+  private drafter: Drafter | undefined;
+
+  constructor(
+    core: EngineCore,
+    place: Place,
+    asked: () => CacheSettings,
+    prompt: readonly number[],
+    options: GenerateOptions,
+  ) {
+    this.core = core;
+    this.place = place;
+    this.asked = asked;
+    this.prompt = prompt;
+    this.options = options;
+  }
+
+  /** Resolves once a step of several tokens is read; undefined if none is in flight. */
+  get unsettled(): Promise<void> | undefined {
+    return this.drafter?.inFlight ? this.drafter.settled() : undefined;
+  }
+
+  /** To be called before anything else changes the cache: what was run cannot be taken back then. */
+  seal(): void {
+    this.drafter?.seal();
+  }
+
+  /** Yields one token after another; the one that ends the answer is not yielded. Throws as `Conversation.generate`. */
+  async *run(): AsyncGenerator<number, GenerateResult> {
+    const { core, place, prompt, answer, options } = this;
+    const settle = core.state.gpu.kernels.answering();
+    try {
+      const cachedTokens = place.reuse(prompt, this.asked());
+      const result = { cachedTokens, promptTokens: prompt.length };
+      this.wanted = [...place.seen, ...prompt.slice(cachedTokens)];
+      const { wanted } = this;
+      let guesser = core.guesser(wanted, options.speculative);
+      // The token yielded last, where the cache has not seen it.
+      let next: number | undefined;
+      for (let losses = 0; ; ) {
+        const state = core.state;
+        let drawn: Drawn;
+        try {
+          drawn = await this.draw(state, next, guesser);
+        } catch (error) {
+          this.startOver();
+          losses += 1;
+          await core.recover(state, error, losses < MAX_LOSSES);
+          continue;
+        }
+        next = undefined;
+        losses = 0;
+        if (await core.widen(state, drawn.cut, place.alive?.settings ?? this.asked())) {
+          this.startOver();
+          continue;
+        }
+        const token = this.drawn.shift()!;
+        // The cache has seen what ran ahead: what is yielded, or the end of the turn.
+        if (drawn.ahead && place.alive) place.seen.push(token);
+        const ran = drawn.ahead || this.drawn.length > 0;
+        if (core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
+        if (answer.length === options.maxTokens) return { finish: "length", ...result };
+        yield token;
+        throwIfAborted(options.signal);
+        core.checkOpen();
+        wanted.push(token);
+        answer.push(token);
+        if (answer.length === options.maxTokens || wanted.length > core.config.contextLength)
+          return { finish: "length", ...result };
+        if (answer.length === LONG_ANSWER) settle();
+        guesser?.push(token);
+        // Guesses change no answer, so they may come late.
+        guesser ??= core.guesser(wanted, options.speculative);
+        if (answer.length === 1) core.prepareGuesses().catch(() => {});
+        if (!ran) next = token;
+      }
+    } finally {
+      settle();
+      this.sampler?.dispose();
+      this.leaveDraft();
+      // A token that ran ahead and could not be read, or a prompt block cut short.
+      place.forgetTorn();
+    }
+  }
+
+  /** Has tokens in `drawn`, at least one; `next`: runs it first. */
+  private async draw(
+    state: DeviceState,
+    next: number | undefined,
+    guesser: Speculation | undefined,
+  ): Promise<Drawn> {
+    const { core, place, options } = this;
+    // Another conversation found the device lost and replaced it.
+    if (this.sampler && !place.alive) this.startOver();
+    const started = this.sampler === undefined;
+    this.sampler ??= await this.start(state);
+    const { sampler } = this;
+    if (!started && next !== undefined) {
+      await place.compiled(state, DRAFT_ROWS, "answer");
+      throwIfAborted(options.signal);
+      const draft = place.alive && this.runNext(sampler, next, guesser);
+      if (draft) {
+        this.drawn = await draft;
+        this.seeDraft();
+      }
+    }
+    if (this.drawn.length > 0) return { ahead: false, cut: 0 };
+    // Submitted behind the first draw, and read while the GPU runs ahead.
+    const counting = started ? state.runner.compressor.clamped(place.live) : undefined;
+    counting?.catch(() => {});
+    // Guesses go with a token that is known.
+    const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
+    const ahead = !guessing && this.runAhead(sampler);
+    // What counts is freed before an error is told.
+    this.drawn = [await sampler.token().finally(() => counting?.catch(() => {}))];
+    const cut = (await counting) ?? 0;
+    guesser?.timed(ahead);
+    if (sampler.someAreNone) core.notice(SOME_ARE_NONE);
+    return { ahead, cut };
+  }
+
+  /** The cache is gone: all is run again by the next `draw`. */
+  private startOver(): void {
+    this.sampler?.dispose();
+    [this.sampler, this.drawn, this.drafter] = [undefined, [], undefined];
+  }
+
+  /**
+   * Runs what the cache lacks of `wanted` and draws a token in the same breath: between two awaits, since
+   * other conversations use the same activations.
+   */
+  private async start(state: DeviceState): Promise<Sampler> {
+    const { place, wanted, prompt, answer, core } = this;
+    const { sampling, signal, onPrefill } = this.options;
+    const { gpu, sample, runner, prompts } = state;
+    if (!place.alive) place.open(this.asked());
+    await place.compiled(state, wanted.length - place.seen.length, "prompt");
+    if (!place.alive) place.open(this.asked());
+    const { vocabulary } = core.config;
+    const { buffers } = runner.transformer;
+    const sampler = new Sampler(gpu, sample, buffers, sampling, prompt, answer, vocabulary);
+    const draw = (row: number): void => runner.submitHead(1, row, sampler.dispatches, sampler.copy);
+    try {
+      const tokens = wanted.slice(place.seen.length);
+      if (tokens.length === 0 && place.restoreRow()) draw(0);
+      await prompts.read(
+        place.live,
+        tokens,
+        ({ done, total, taken, row, last }) => {
+          if (row !== undefined) {
+            place.seen.push(...taken);
+            place.keepRow(row);
+            if (last) draw(row);
+          }
+          if (answer.length === 0) onPrefill?.(done, total);
+        },
+        signal,
+      );
+      return sampler;
+    } catch (error) {
+      sampler.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs the token being drawn before it is read, so that the GPU never waits for the host; false where the
+   * answer ends with it anyway, or the caller does not want it.
+   */
+  private runAhead(sampler: Sampler): boolean {
+    const { core, place, answer } = this;
+    const { maxTokens, ahead = true } = this.options;
+    if (!ahead || answer.length + 1 >= maxTokens) return false;
+    if (place.seen.length + 1 > core.config.contextLength) return false;
+    if (!core.state.runner.ready(place.live, 1, "answer")) return false;
+    this.step(sampler, sampler.lastDrawn);
+    return true;
+  }
+
+  /**
+   * Submits the step of a token that was read, with guesses where they pay, and the draw of what follows; what is
+   * returned is to be awaited for the latter, else the sampler has the next token.
+   */
+  private runNext(
+    sampler: Sampler,
+    token: number,
+    guesser: Speculation | undefined,
+  ): Promise<number[]> | undefined {
+    const { core, place, options, answer } = this;
+    const left = options.maxTokens - answer.length;
+    const room = Math.min(left, core.config.contextLength - place.seen.length);
+    const guesses = guesser?.guess(room - 1) ?? [];
+    const draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+    if (!draft) {
+      this.step(sampler, token);
+      place.seen.push(token);
+    }
+    return draft;
+  }
+
+  /**
+   * Submits a step of `token` and guesses, or undefined where the kernels for it are still being compiled, or
+   * another conversation's step is in flight.
+   */
+  private runDraft(
+    sampler: Sampler,
+    token: number,
+    guesses: readonly number[],
+  ): Promise<number[]> | undefined {
+    const { guessing, state } = this.core;
+    const { runner } = state;
+    const steps = runner.drafts;
+    if (!guessing || !steps) {
+      this.core.prepareDrafts();
+      return undefined;
+    }
+    if (!guessing.Drafter.free(steps)) return undefined;
+    if (runner.draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
+    this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
+    return this.drafter.submit(sampler, this.place.live, token, guesses);
+  }
+
+  /** Books what the cache holds of a step that was read. */
+  private seeDraft(): void {
+    const { drafter, place } = this;
+    if (!drafter || !place.alive) return;
+    place.seen.push(...drafter.held);
+    place.copyRow((to) => drafter.copyRow(to));
+  }
+
+  /**
+   * At the end of an answer: of the last step of several tokens the cache keeps what was yielded; where nothing shall
+   * run ahead not even the token yielded last.
+   */
+  private leaveDraft(): void {
+    const { drafter, place } = this;
+    const { ahead = true } = this.options;
+    this.drafter = undefined;
+    if (!drafter || !place.alive) return;
+    const held = drafter.held.length;
+    const taken = held - this.drawn.length;
+    const kept = Math.min(held, ahead ? taken + 1 : Math.max(taken, 1));
+    if (kept >= held || !drafter.keep(kept)) return;
+    place.seen.length -= held - kept;
+    place.copyRow((to) => drafter.copyRow(to));
+  }
+
+  /** Submits one token's step and the draw of the next. */
+  private step(sampler: Sampler, token: number | TokenSource): void {
+    this.seal();
+    const { runner } = this.core.state;
+    const after = [...runner.transformer.head(1), ...sampler.dispatches];
+    runner.submitToken(this.place.live, token, after, (encoder) => {
+      sampler.copy(encoder);
+      this.place.encodeRow(encoder);
+    });
+  }
+}

@@ -1,0 +1,101 @@
+import type { KvSequence } from "../../cache/kv-sequence.ts";
+import { throwIfAborted } from "../../errors.ts";
+import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
+import type { DeviceState } from "../state.ts";
+import type { PrefillStep } from "../steps/prompts.ts";
+import { LossReader } from "./loss-reader.ts";
+
+export interface MeasureOptions {
+  /** Tokens run at once; 1 is the decode path (append, evict, attend), more the prompt path (attend, evict). */
+  chunk: number;
+  signal?: AbortSignal;
+  /** Tokens run so far. */
+  onProgress?: (done: number) => void;
+}
+
+/** Without `chunk`: the tokens are read as a prompt. */
+export type LogitOptions = Omit<MeasureOptions, "chunk"> & { chunk?: number };
+
+/** An empty sequence on a device, on which something is measured. */
+export interface Measured {
+  state: DeviceState;
+  sequence: KvSequence;
+  /** Called with the tokens of each chunk once it is submitted. */
+  onRun: (tokens: readonly number[]) => void;
+}
+
+/** Runs `count` of `tokens`; `after` is called when rows [start, start + rows) are the residual stream. */
+async function run(
+  { state: { runner }, sequence, onRun }: Measured,
+  tokens: readonly number[],
+  count: number,
+  { chunk, signal, onProgress }: MeasureOptions,
+  after: (start: number, rows: number) => void,
+): Promise<void> {
+  for (let start = 0; start < count; ) {
+    throwIfAborted(signal);
+    const rows = Math.min(chunk, CHUNK_ROWS, count - start);
+    const part = tokens.slice(start, start + rows);
+    if (chunk === 1) runner.submitToken(sequence, part[0]!);
+    else runner.submitChunk(sequence, part);
+    onRun(part);
+    after(start, rows);
+    start += rows;
+    // The GPU catches up now and then.
+    if (chunk > 1 || start % 16 === 0) {
+      await runner.idle();
+      onProgress?.(start);
+    }
+  }
+}
+
+/** Logits [V] after the last of `tokens`, run as a prompt or, with `chunk`, so many at a time. */
+export async function measureLogits(
+  measured: Measured,
+  tokens: readonly number[],
+  { chunk, ...options }: LogitOptions,
+): Promise<Float32Array> {
+  const { gpu, runner, prompts } = measured.state;
+  const { buffers, config } = runner.transformer;
+  let bytes: Promise<ArrayBuffer> | undefined;
+  const readRow = (row: number): void => {
+    runner.submitHead(1, row);
+    bytes = gpu.read(buffers.logits, 0, config.vocabulary * 4);
+  };
+  if (chunk === undefined) {
+    const onStep = ({ taken, row, last, done }: PrefillStep): void => {
+      measured.onRun(taken);
+      if (last && row !== undefined) readRow(row);
+      options.onProgress?.(done);
+    };
+    await prompts.read(measured.sequence, tokens, onStep, options.signal);
+  } else {
+    await run(measured, tokens, tokens.length, { ...options, chunk }, (start, rows) => {
+      if (start + rows === tokens.length) readRow(rows - 1);
+    });
+  }
+  return new Float32Array(await (bytes as Promise<ArrayBuffer>));
+}
+
+/** nll[i] = -ln p(tokens[i + 1] | tokens[0..i]), one fewer than there are tokens. */
+export async function measureLosses(
+  measured: Measured,
+  tokens: readonly number[],
+  options: MeasureOptions,
+): Promise<Float64Array> {
+  const count = tokens.length - 1;
+  const { vocabulary } = measured.state.runner.transformer.config;
+  const losses = await LossReader.create(measured.state, vocabulary, tokens.length);
+  try {
+    await run(measured, tokens, count, options, (start, rows) => {
+      for (let first = 0; first < rows; first += LOGIT_ROWS) {
+        const at = start + first;
+        const end = Math.min(at + LOGIT_ROWS, start + rows);
+        losses.submit(tokens.slice(at + 1, end + 1), first, at);
+      }
+    });
+    return await losses.read(count);
+  } finally {
+    losses.dispose();
+  }
+}

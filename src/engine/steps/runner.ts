@@ -1,0 +1,365 @@
+import type { Compressor } from "../../cache/compressor.ts";
+import type { KvSequence } from "../../cache/kv-sequence.ts";
+import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
+import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
+import type { Scorer } from "../../cache/scorer.ts";
+import type { GpuContext } from "../../gpu/context.ts";
+import { type Dispatch, encodePass } from "../../gpu/kernel.ts";
+import type { LaterStage } from "../../gpu/staged-kernels.ts";
+import { decodeSplits, LANE_SPLITS } from "../../kernels/attention/attention-tiling.ts";
+import { FEW_ROWS } from "../../kernels/products/linear.ts";
+import { BATCH, ROW } from "../../kernels/records.ts";
+import type { StepBuffers } from "../../model/buffers.ts";
+import type { DraftSteps } from "../../model/draft-steps.ts";
+import type { Transformer } from "../../model/transformer.ts";
+
+/** Where the GPU finds a token that is not known here yet: one u32. */
+export interface TokenSource {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+/** One sequence's part of a step in which several sequences take a token each. */
+export interface LaneToken {
+  readonly sequence: KvSequence;
+  readonly token: number;
+}
+
+/** What a step takes of one sequence. */
+interface StepPart {
+  readonly sequence: KvSequence;
+  readonly tokens: readonly number[];
+}
+
+/** What a kind of step encodes: its rows are written, and attention to the cache is divided into `splits` parts. */
+interface EncodedStep {
+  readonly encoder: GPUCommandEncoder;
+  /** M */
+  readonly rows: number;
+  readonly splits: number;
+  /** Scores caches that are due; comes first. */
+  readonly scoring: readonly Dispatch[];
+}
+
+/**
+ * Puts tokens through the transformer: the one place where a step is written, encoded and submitted.
+ * Every method that submits is synchronous from the sequence's `reserve` to its `advance`, so that at any
+ * `await` of a caller the host's books and the GPU's queue agree, and settings may change in between.
+ */
+export class Runner {
+  readonly gpu: GpuContext;
+  readonly transformer: Transformer;
+  readonly compressor: Compressor;
+  readonly scorer: Scorer;
+  /** Steps of several tokens, once `prepareDrafts` has compiled them. */
+  drafts: DraftSteps | undefined;
+  /** The words that the batch's uniform holds now. */
+  private batchKey = "";
+
+  constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
+    this.gpu = gpu;
+    this.transformer = transformer;
+    this.compressor = compressor;
+    this.scorer = scorer;
+  }
+
+  /** Compiles what a policy needs, once; `whole`: to score a cache that another policy filled. */
+  async prepare(policy: PolicyName, whole = false): Promise<void> {
+    const { scorer, compressor } = this;
+    const scoring = whole ? scorer.prepareWhole(policy) : scorer.prepare(policy);
+    await Promise.all([scoring, compressor.prepare(policy)]);
+  }
+
+  /**
+   * The recipe of every step: heads get budgets of their own where they must, room is reserved, caches that are due are
+   * scored, rows are written, the step is encoded and submitted, and the host's books go on. Nothing in it is awaited.
+   * `decodes`: rows are appended one by one, to caches that may have to be scored first.
+   */
+  private step(
+    parts: readonly StepPart[],
+    encode: (step: EncodedStep) => void,
+    { splits: fixed, decodes = true }: { splits?: number; decodes?: boolean } = {},
+  ): void {
+    for (const { sequence, tokens } of parts) this.divide(sequence, tokens.length);
+    const due = decodes ? dueScoring(parts) : [];
+    for (const { sequence, tokens } of parts) sequence.reserve(tokens.length);
+    // Bound after that: a slab that grows is another buffer.
+    const scoring = due.flatMap(([policy, first]) => this.scorer.step(policy, parts.length, first));
+    const rows = parts.flatMap(({ sequence: { tokensSeen, lane }, tokens }) =>
+      tokens.map((token, i) => ({ token, position: tokensSeen + i, lane, block_row: i })),
+    );
+    this.gpu.write(this.buffers.rows, ROW.pack(...rows));
+    const longest = parts.map(({ sequence, tokens }) => sequence.longestAfter(tokens.length));
+    const splits = fixed ?? decodeSplits(Math.max(...longest));
+    this.writeBatch(rows.length, splits);
+    const encoder = this.gpu.device.createCommandEncoder();
+    encode({ encoder, rows: rows.length, splits, scoring });
+    this.gpu.device.queue.submit([encoder.finish()]);
+    for (const { sequence, tokens } of parts) sequence.advance(tokens.length);
+  }
+
+  private get buffers(): StepBuffers {
+    return this.transformer.buffers;
+  }
+
+  /** Submits one token of a sequence, then `after` (head, sampling...) in the same command buffer. */
+  submitToken(
+    sequence: KvSequence,
+    token: number | TokenSource,
+    after: readonly Dispatch[] = [],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    const known = typeof token === "number" ? token : 0;
+    const { policy } = sequence.settings;
+    const observe = policyOf(policy).observation?.accumulate
+      ? (layer: number) => this.scorer.observeStep(policy, layer, 1)
+      : undefined;
+    this.writeHead(1, 0);
+    this.step([{ sequence, tokens: [known] }], ({ encoder, splits, scoring }) => {
+      if (typeof token !== "number")
+        encoder.copyBufferToBuffer(token.buffer, token.offset, this.buffers.rows, 0, 4);
+      const dispatches = this.transformer.decode(1, splits, observe);
+      encodePass(encoder, [...scoring, ...dispatches, ...after]);
+      copy?.(encoder);
+    });
+  }
+
+  async prepareDrafts(): Promise<void> {
+    await this.gpu.kernels.compiled("answer");
+    this.drafts = await this.transformer.prepareDrafts();
+  }
+
+  /**
+   * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
+   * cache be scored between them, nor observed, nor heads get budgets of their own.
+   */
+  draftRows(sequence: KvSequence, wanted: number): number {
+    const { observation } = policyOf(sequence.settings.policy);
+    if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
+    const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
+    let rows = 1;
+    while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
+    return rows;
+  }
+
+  /**
+   * Submits several tokens of a sequence as one step, which leaves what as many steps of one token would, then
+   * `after`. At most `draftRows` of them.
+   */
+  submitDraft(
+    steps: DraftSteps,
+    sequence: KvSequence,
+    tokens: readonly number[],
+    after: readonly Dispatch[],
+    copy: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    this.writeHead(tokens.length, 0);
+    this.step([{ sequence, tokens }], ({ encoder, rows, splits, scoring }) => {
+      steps.write(tokens, sequence.tokensSeen, sequence.lane);
+      encodePass(encoder, [...scoring, ...steps.step(rows, splits), ...after]);
+      copy(encoder);
+      encoder.copyBufferToBuffer(this.buffers.hidden, 0, steps.kept, 0, steps.kept.size);
+    });
+  }
+
+  /**
+   * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
+   * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
+   * stream are in this order. `after`: what comes behind each layer's attention.
+   */
+  submitLanes(
+    tokens: readonly LaneToken[],
+    after?: (layer: number, rows: number) => Dispatch[],
+  ): void {
+    const policies = new Set(tokens.map(({ sequence }) => sequence.settings.policy));
+    const observed = [...policies].filter((policy) => policyOf(policy).observation?.accumulate);
+    const observe = (layer: number): Dispatch[] => [
+      ...observed.flatMap((policy) => this.scorer.observeStep(policy, layer, tokens.length)),
+      ...(after?.(layer, tokens.length) ?? []),
+    ];
+    const observes = observed.length > 0 || after !== undefined;
+    this.step(
+      tokens.map(({ sequence, token }) => ({ sequence, tokens: [token] })),
+      ({ encoder, rows, scoring }) => {
+        const dispatches = this.transformer.lanes(rows, observes ? observe : undefined);
+        encodePass(encoder, [...scoring, ...dispatches]);
+      },
+      { splits: LANE_SPLITS },
+    );
+  }
+
+  /** Like `submitHead`, but each row has the same bits whatever rows are beside it. */
+  submitLaneHead(rows: number, first: number, after: readonly Dispatch[] = []): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.laneHead(rows), ...after]);
+  }
+
+  /**
+   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. With `capture` the residual
+   * stream [M, E] that enters layer l and its qkv rows [M, (H + 2G) D], queries rotated, are copied to it, one
+   * after the other, at l * M * (E + (H + 2G) D) * 4.
+   */
+  submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
+    const { policy } = sequence.settings;
+    const { heads, kvHeads, headDim, hidden: width } = this.transformer.config;
+    const encode = ({ encoder, rows }: EncodedStep): void => {
+      const start = sequence.tokensSeen;
+      const queries = this.scorer.observed(policy, rows);
+      this.compressor.target(sequence, rows, start + rows - 1, {
+        queries,
+        firstQuery: rows - queries,
+      });
+      const scored = this.scores(sequence, rows);
+      const how = { evicts: sequence.evictsWith(rows), policy };
+      const { embed, layers } = this.transformer.chunk(rows, start === 0 ? "empty" : "any");
+      const [entering, qkvBytes] = [rows * width * 4, rows * (heads + 2 * kvHeads) * headDim * 4];
+      const pass: Dispatch[] = [...embed];
+      const keep = (from: GPUBuffer, at: number, bytes: number): void => {
+        if (!capture) return;
+        encodePass(encoder, pass.splice(0));
+        encoder.copyBufferToBuffer(from, 0, capture, at, bytes);
+      };
+      layers.forEach(({ project, attend }, layer) => {
+        const at = layer * (entering + qkvBytes);
+        keep(this.buffers.hidden, at, entering);
+        pass.push(...project);
+        keep(this.buffers.qkv, at + entering, qkvBytes);
+        pass.push(...attend, ...(scored ? this.scorer.block(sequence.settings, layer) : []));
+        pass.push(...this.compressor.absorb(layer, how));
+      });
+      encodePass(encoder, pass);
+    };
+    this.step([{ sequence, tokens }], encode, { splits: 1, decodes: false });
+  }
+
+  /** Evicts down to the sequence's capacity and gives the memory back. */
+  shrink(sequence: KvSequence): void {
+    const { settings } = sequence;
+    const { scoring } = policyOf(settings.policy);
+    this.compressor.shrink(sequence, scoring && (() => this.scorer.whole(settings)));
+  }
+
+  /** Scores every cached pair by the sequence's present policy, which must be prepared; `anew`: it had another. */
+  rescore(sequence: KvSequence, anew = true): void {
+    this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
+  }
+
+  /** Whether all kernels that `tokens` more of a sequence may need are compiled: a prompt's, or some at a time of an answer. */
+  ready(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): boolean {
+    const stages = this.stages(sequence, tokens, of);
+    if (!stages.every((stage) => this.gpu.kernels.ready(stage))) return false;
+    if (!stages.includes("eviction")) return true;
+    const { policy } = sequence.settings;
+    return this.scorer.isPrepared(policy) && this.compressor.isPrepared(policy);
+  }
+
+  /** Resolves when they are. */
+  async compiled(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Promise<void> {
+    const stages = this.stages(sequence, tokens, of);
+    await Promise.all(stages.map((stage) => this.gpu.kernels.compiled(stage)));
+    if (stages.includes("eviction")) await this.prepare(sequence.settings.policy);
+  }
+
+  /** The stages that the next tokens need; for a prompt that is read chunk by chunk, those of its first chunk. */
+  private stages(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): LaterStage[] {
+    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
+    if (of === "answer") return ["answer"];
+    return [
+      ...(tokens <= FEW_ROWS ? (["answer"] as const) : []),
+      ...(sequence.tokensSeen > 0 ? (["turn"] as const) : []),
+    ];
+  }
+
+  /** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */
+  private scores(sequence: KvSequence, tokens: number): boolean {
+    const { observation } = policyOf(sequence.settings.policy);
+    if (observation && !observation.apart) return true;
+    return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
+  }
+
+  /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
+  divide(sequence: KvSequence, tokens: number): void {
+    if (!sequence.dividesWith(tokens)) return;
+    // What may fail comes first: copies of pages that are shared with a fork.
+    sequence.own();
+    sequence.divide();
+    this.shrink(sequence);
+  }
+
+  /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */
+  submitHead(
+    rows: number,
+    first: number,
+    after: readonly Dispatch[] = [],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    this.writeHead(rows, first);
+    this.submit([...this.transformer.head(rows), ...after], copy);
+  }
+
+  /** Encodes a copy of row `row` [E] of the residual stream. */
+  encodeKeep(encoder: GPUCommandEncoder, row: number, to: GPUBuffer): void {
+    encoder.copyBufferToBuffer(this.transformer.buffers.hidden, row * to.size, to, 0, to.size);
+  }
+
+  /** Copies row `row` of the residual stream out. */
+  keepRow(row: number, to: GPUBuffer): void {
+    this.gpu.copy(this.transformer.buffers.hidden, to, row * to.size);
+  }
+
+  /** Makes a row that was kept row 0 of the residual stream. */
+  restoreRow(from: GPUBuffer): void {
+    this.gpu.copy(from, this.transformer.buffers.hidden);
+  }
+
+  /** Resolves when all submitted work is done. */
+  idle(): Promise<undefined> {
+    return this.gpu.done();
+  }
+
+  private submit(
+    dispatches: readonly Dispatch[],
+    copy?: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    encodePass(encoder, dispatches);
+    copy?.(encoder);
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** To be called by who writes the batch's uniform otherwise than through this. */
+  forgetBatch(): void {
+    this.batchKey = "";
+  }
+
+  private writeBatch(rows: number, splits: number): void {
+    const key = `${rows} ${splits}`;
+    if (key === this.batchKey) return;
+    this.batchKey = key;
+    this.gpu.write(this.transformer.buffers.batch, BATCH.pack({ rows, first: 0, splits }));
+  }
+
+  private writeHead(rows: number, first: number): void {
+    this.gpu.write(this.transformer.buffers.headBatch, BATCH.pack({ rows, first, splits: 0 }));
+  }
+}
+
+/** Policies whose caches are due to be scored, and the first layer that is. */
+function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
+  const due = new Map<PolicyName, number>();
+  for (const { sequence } of parts) {
+    const { policy, wholeLayers } = sequence.settings;
+    if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
+  }
+  return [...due];
+}
+
+/**
+ * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
+ * by head.
+ */
+function isDue(sequence: KvSequence, more = 0): boolean {
+  if (scoringId(sequence.settings.policy) === 0) return false;
+  const { every, phase } = scoringTurn(sequence.settings);
+  return (sequence.tokensSeen + more) % every === phase && sequence.evictsWith(more + every);
+}

@@ -1,0 +1,196 @@
+import { WinnowError } from "../../errors.ts";
+import type { GpuContext } from "../../gpu/context.ts";
+import type { Dispatch } from "../../gpu/kernel.ts";
+import {
+  LOGITS,
+  promptCounts,
+  SAMPLED_BYTES,
+  SAMPLED_ENTRY_WORDS,
+  SAMPLED_HEADER_WORDS,
+  SAMPLED_RING,
+  type Sample,
+  type SamplingParameters,
+  SEEN,
+  samplingWords,
+} from "../../kernels/sampling/sample.ts";
+import type { StepBuffers } from "../../model/buffers.ts";
+import { DRAFT_ROWS } from "../../model/draft-rows.ts";
+import type { TokenSource } from "./runner.ts";
+
+/** Draws whose tokens are not read yet: one awaited, one ahead of it. */
+const IN_FLIGHT = 2;
+
+/**
+ * The sampling state of one request on the GPU (parameters, token counts, step counter) and the read-back
+ * of its tokens. Everything is allocated here, once a request; `dispose` frees it.
+ */
+export class Sampler {
+  /** Dispatches that draw a token from logits row 0. */
+  readonly dispatches: readonly Dispatch[];
+  private readonly gpu: GpuContext;
+  private readonly buffers: GPUBuffer[];
+  private readonly sampled: GPUBuffer;
+  private readonly readback: readonly GPUBuffer[];
+  /** The host's copy of what the GPU has counted, up to the token read last. [V] */
+  private readonly known: Uint32Array;
+  private readonly counts: GPUBuffer;
+  /** Dispatches that draw from logits row r. */
+  private readonly drawFrom: (row: number) => readonly Dispatch[];
+  private readonly draws: (readonly Dispatch[])[];
+  private draftReadback: GPUBuffer | undefined;
+  /** Whether some logits were no numbers: their tokens are never drawn. */
+  someAreNone = false;
+  /** Draws submitted, and read. */
+  private step: number;
+  private readSteps: number;
+
+  constructor(
+    gpu: GpuContext,
+    sample: Sample,
+    { logits, rows }: StepBuffers,
+    parameters: SamplingParameters,
+    prompt: readonly number[],
+    /** Tokens drawn before, on a device that was lost: counts and random numbers go on from there. */
+    answer: readonly number[],
+    vocabulary: number,
+  ) {
+    // Before anything is allocated, that nobody would free: throws where they are out of range.
+    samplingWords(parameters);
+    this.gpu = gpu;
+    const { ledger } = gpu;
+    const counts = ledger.storage("activations", "token counts", vocabulary * 4);
+    const seen = promptCounts(prompt, vocabulary);
+    this.known = seen;
+    this.counts = counts;
+    for (const token of answer) this.count(token);
+    gpu.write(counts, seen);
+    const scratch = ledger.storage("activations", "sampling scratch", sample.scratchBytes);
+    this.sampled = ledger.storage("activations", "sampled", SAMPLED_BYTES);
+    gpu.write(this.sampled, new Uint32Array([answer.length, 0, 0, 0]));
+    this.step = answer.length;
+    this.readSteps = answer.length;
+    this.readback = Array.from({ length: IN_FLIGHT }, () =>
+      ledger.create(
+        "staging",
+        "sampled",
+        SAMPLED_ENTRY_WORDS * 4,
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      ),
+    );
+    this.buffers = [counts, scratch, this.sampled, ...this.readback];
+    const { sampled } = this;
+    this.drawFrom = (logitsRow) => {
+      const sampling = ledger.uniform("sampling", samplingWords({ ...parameters, logitsRow }));
+      this.buffers.push(sampling);
+      return sample.dispatches({ sampling, logits, counts, rows, scratch, sampled });
+    };
+    this.dispatches = this.drawFrom(0);
+    this.draws = [this.dispatches];
+  }
+
+  /** Dispatches that draw a token from each of the first `rows` rows of the logits, in turn. */
+  draft(rows: number): Dispatch[] {
+    while (this.draws.length < rows) this.draws.push(this.drawFrom(this.draws.length));
+    return this.draws.slice(0, rows).flat();
+  }
+
+  /** Encodes the copies of the `rows` tokens drawn in this command buffer. */
+  copyDraft(encoder: GPUCommandEncoder, rows: number): void {
+    if (!this.draftReadback) {
+      const { MAP_READ, COPY_DST } = GPUBufferUsage;
+      const size = DRAFT_ROWS * SAMPLED_ENTRY_WORDS * 4;
+      this.draftReadback = this.gpu.ledger.create("staging", "draft", size, MAP_READ | COPY_DST);
+      this.buffers.push(this.draftReadback);
+    }
+    const bytes = SAMPLED_ENTRY_WORDS * 4;
+    for (let row = 0; row < rows; row += 1) {
+      const from = entryOffset(this.step + row);
+      encoder.copyBufferToBuffer(this.sampled, from, this.draftReadback, row * bytes, bytes);
+    }
+    this.step += rows;
+  }
+
+  /**
+   * The tokens of a draft's `rows` draws, of which only those up to the first one that `guesses` did not foresee
+   * count: the others were drawn after a wrong token, and are taken back.
+   */
+  async draftTokens(rows: number, guesses: readonly number[]): Promise<number[]> {
+    const readback = this.draftReadback!;
+    await this.gpu.map(readback);
+    const words = new Uint32Array(readback.getMappedRange().slice(0));
+    readback.unmap();
+    const entry = (row: number) => words.subarray(row * SAMPLED_ENTRY_WORDS);
+    const drawn = Array.from({ length: rows }, (_, row) => entry(row)[0]!);
+    let right = 1;
+    while (right < rows && drawn[right - 1] === guesses[right - 1]) right += 1;
+    for (let row = 0; row < right; row += 1) this.look(entry(row));
+    for (const token of drawn.slice(0, right)) this.count(token);
+    this.readSteps += right;
+    this.step = this.readSteps;
+    if (right < rows) {
+      this.gpu.write(this.sampled, new Uint32Array([this.step]));
+      for (const token of drawn.slice(right))
+        this.gpu.write(this.counts, this.known.subarray(token, token + 1), token * 4);
+    }
+    return drawn.slice(0, right);
+  }
+
+  /** The token drawn last, for a step that runs before it is read. */
+  get lastDrawn(): TokenSource {
+    return { buffer: this.sampled, offset: entryOffset(this.step - 1) };
+  }
+
+  /** Encodes the copy of the token drawn in this command buffer. */
+  readonly copy = (encoder: GPUCommandEncoder): void => {
+    const readback = this.readback[this.step % IN_FLIGHT]!;
+    encoder.copyBufferToBuffer(
+      this.sampled,
+      entryOffset(this.step),
+      readback,
+      0,
+      SAMPLED_ENTRY_WORDS * 4,
+    );
+    this.step += 1;
+  };
+
+  /** The token of the earliest draw that was not read yet. */
+  async token(): Promise<number> {
+    const readback = this.readback[this.readSteps % IN_FLIGHT]!;
+    await this.gpu.map(readback);
+    const entry = new Uint32Array(readback.getMappedRange().slice(0));
+    readback.unmap();
+    this.readSteps += 1;
+    this.look(entry);
+    const token = entry[0]!;
+    this.count(token);
+    return token;
+  }
+
+  /** Throws bad_model_file where a token was drawn from logits that say nothing. */
+  private look([, , , state]: Uint32Array): void {
+    if (state === LOGITS.someAreNone) this.someAreNone = true;
+    if (state !== LOGITS.useless) return;
+    throw new WinnowError(
+      "bad_model_file",
+      "the model's logits are no numbers, so that no token can be drawn from them",
+      {
+        hint: "The weights hold NaN or infinite values: get the file again, or take another file of the model.",
+      },
+    );
+  }
+
+  /** Counts a token as the shader counts it. */
+  private count(token: number): void {
+    const { known } = this;
+    if ((known[token]! & 0xffff) !== 0xffff) known[token]! += 1;
+    known[token]! |= SEEN;
+  }
+
+  dispose(): void {
+    for (const buffer of this.buffers) this.gpu.ledger.destroy(buffer);
+  }
+}
+
+/** Byte offset of step `step` in the ring of sampled tokens; the token is its first word. */
+const entryOffset = (step: number): number =>
+  4 * (SAMPLED_HEADER_WORDS + (step % SAMPLED_RING) * SAMPLED_ENTRY_WORDS);

@@ -1,0 +1,201 @@
+import code from "../../../shaders/sampling/sample.wgsl";
+import penalties from "../../../shaders/sampling/sample_penalties.wgsl";
+import { invalidArgument } from "../../errors.ts";
+import type { AdapterKind } from "../../gpu/adapter-kind.ts";
+import type { GpuContext } from "../../gpu/context.ts";
+import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../../gpu/kernel.ts";
+import { shaderStruct } from "../../gpu/shader-struct.ts";
+
+/** How the next token is drawn. Left out = off. Order: see `createSample`. */
+export interface SamplingParameters {
+  /** 0 = greedy. */
+  temperature: number;
+  /** Most likely tokens kept; 0 = all. */
+  topK?: number;
+  /** Probability kept; 1 = all, 0 = the likeliest token alone, as temperature 0. */
+  topP?: number;
+  /** Least probability, relative to the most likely token's; 0 = off. */
+  minP?: number;
+  /** Hugging Face's: logits of tokens seen (prompt or answer) are divided by it if positive, else multiplied. */
+  repetitionPenalty?: number;
+  /** OpenAI's: subtracted once for each time the token is in the answer. */
+  frequencyPenalty?: number;
+  /** OpenAI's: subtracted if the token is in the answer. */
+  presencePenalty?: number;
+  /** Integer, 0 to 2^53 - 1. */
+  seed?: number;
+  /** Row of the logits to draw from. Default 0. */
+  logitsRow?: number;
+  /** Row of the batch that receives the token. Default 0. */
+  row?: number;
+}
+
+/** Further below the top logit than any token with a probability above 2^-44. */
+const NO_MIN_P = 1000;
+
+/** The `sampling` uniform. */
+const SAMPLING = shaderStruct<
+  | "temperature"
+  | "top_p"
+  | "min_p_distance"
+  | "repetition"
+  | "frequency"
+  | "presence"
+  | "top_k"
+  | "seed_low"
+  | "seed_high"
+  | "logits_row"
+  | "row"
+>(penalties, "Sampling");
+
+/** Bit of a token's count that says it is in the prompt or the answer; the low 16 bits count the answer. */
+export const SEEN = 0x80000000;
+
+/** Entries of the ring of sampled tokens; entry s % RING holds step s. */
+export const SAMPLED_RING = 64;
+/** Words of the header of `sampled`: { steps done, cutoff, 0, 0 }: the last step kept logits down to
+ * cutoff / 2^22 below the top one (after temperature). */
+export const SAMPLED_HEADER_WORDS = 4;
+/** Words of a ring entry: { token, step, position that the token will run at, state of the logits }. */
+export const SAMPLED_ENTRY_WORDS = 4;
+/** State of the logits that a token was drawn from: numbers, some that are none, nothing to draw from. */
+export const LOGITS = { numbers: 0, someAreNone: 1, useless: 2 } as const;
+/** Size of the `sampled` buffer; zero it to start again at step 0. */
+export const SAMPLED_BYTES = 4 * (SAMPLED_HEADER_WORDS + SAMPLED_RING * SAMPLED_ENTRY_WORDS);
+
+/** Logits a workgroup of the first kernel takes: 8 per thread. */
+const BLOCK = 2048;
+/** The masses of all tokens together must stay below 2^64 (`mass` in shaders/sampling/sample.wgsl). */
+const MAX_VOCABULARY = 2 ** 20 - 1;
+/** Bits per digit and invocations of the second kernel. */
+const DIGITS = { cpu: { DIGIT: 7, THREADS: 64 }, gpu: { DIGIT: 9, THREADS: 256 } } as const;
+
+export interface SampleBuffers {
+  /** Uniform of `samplingWords`, written once a request. */
+  sampling: BufferBinding;
+  /** f32 [rows, V]. */
+  logits: BufferBinding;
+  /** u32 [V]: see SEEN and `promptCounts`; updated. */
+  counts: BufferBinding;
+  /** The batch's rows (struct Row): the token is set and the position incremented. */
+  rows: BufferBinding;
+  /** Scratch of `scratchBytes`, shared by all. */
+  scratch: BufferBinding;
+  /** SAMPLED_BYTES: step counter and ring. */
+  sampled: BufferBinding;
+}
+
+export interface Sample {
+  readonly scratchBytes: number;
+  /** Two dispatches, to be run in order. */
+  dispatches(buffers: SampleBuffers): Dispatch[];
+}
+
+/** Contents of the `sampling` uniform; throws invalid_argument on values out of range. */
+export function samplingWords(parameters: SamplingParameters): Uint32Array<ArrayBuffer> {
+  const {
+    temperature,
+    topK = 0,
+    topP = 1,
+    minP = 0,
+    repetitionPenalty = 1,
+    frequencyPenalty = 0,
+    presencePenalty = 0,
+    seed = 0,
+    logitsRow = 0,
+    row = 0,
+  } = parameters;
+  const check = (ok: boolean, field: string, problem: string) => {
+    if (!ok) throw invalidArgument(field, problem);
+  };
+  check(temperature >= 0 && temperature < Infinity, "temperature", "must be a number >= 0");
+  check(Number.isInteger(topK) && topK >= 0 && topK < 2 ** 31, "top_k", "must be an integer >= 0");
+  check(topP >= 0 && topP <= 1, "top_p", "must be between 0 and 1");
+  check(minP >= 0 && minP <= 1, "min_p", "must be between 0 and 1");
+  check(
+    repetitionPenalty > 0 && repetitionPenalty < Infinity,
+    "repetition_penalty",
+    "must be a number above 0",
+  );
+  check(Number.isFinite(frequencyPenalty), "frequency_penalty", "must be a finite number");
+  check(Number.isFinite(presencePenalty), "presence_penalty", "must be a finite number");
+  check(
+    Number.isSafeInteger(seed) && seed >= 0,
+    "seed",
+    "must be an integer between 0 and 9007199254740991",
+  );
+  return SAMPLING.pack({
+    temperature: topP === 0 ? 0 : temperature,
+    top_p: topP,
+    // A distance below the top logit: exact on the CPU, where the GPU's logarithm is not.
+    min_p_distance: minP > 0 ? -Math.log(minP) : NO_MIN_P,
+    repetition: repetitionPenalty,
+    frequency: frequencyPenalty,
+    presence: presencePenalty,
+    top_k: topK,
+    seed_low: seed >>> 0,
+    seed_high: Math.floor(seed / 2 ** 32),
+    logits_row: logitsRow,
+    row,
+  });
+}
+
+/** The `counts` of a request whose prompt holds `tokens`. */
+export function promptCounts(
+  tokens: ArrayLike<number>,
+  vocabulary: number,
+): Uint32Array<ArrayBuffer> {
+  const counts = new Uint32Array(vocabulary);
+  for (let i = 0; i < tokens.length; i++) counts[tokens[i]!] = SEEN;
+  return counts;
+}
+
+/** The kernels of `createSample`, which are the same for every model: they can be compiled before one is read. */
+export function compileSample(
+  gpu: GpuContext,
+  kind: AdapterKind = gpu.kind,
+): Promise<[Kernel, Kernel]> {
+  const constants = wgslConstants({ BLOCK, RING: SAMPLED_RING, ...DIGITS[kind] });
+  return Promise.all([
+    gpu.kernel({
+      label: "sample_penalties",
+      code: [constants, penalties],
+    }),
+    gpu.kernel({
+      label: "sample",
+      code: [constants, code],
+    }),
+  ]);
+}
+
+/**
+ * Draws the next token on the GPU. In this order: repetition penalty, frequency and presence penalty,
+ * temperature (0: the highest logit, lowest index on ties, ends here), top-k (ties with the k-th stay),
+ * top-p over what top-k left (a token stays if the probability of all more likely ones is below p), min-p,
+ * then the inverse of the cumulative distribution in index order at a hash of (seed, step): the order and
+ * definitions of `transformers` logits processors.
+ */
+export async function createSample(
+  gpu: GpuContext,
+  { vocabulary }: { vocabulary: number },
+  kind: AdapterKind = gpu.kind,
+): Promise<Sample> {
+  if (!(vocabulary >= 1 && vocabulary <= MAX_VOCABULARY))
+    throw invalidArgument(
+      "vocabulary",
+      `${vocabulary} tokens, sampling takes 1 to ${MAX_VOCABULARY}`,
+    );
+  const blocks = Math.ceil(vocabulary / BLOCK);
+  const [first, second] = await compileSample(gpu, kind);
+  return {
+    scratchBytes: 4 * (vocabulary + 2 * 256 * blocks),
+    dispatches: ({ sampling, logits, counts: countsBinding, rows, scratch, sampled }) => {
+      const whole = "buffer" in countsBinding ? countsBinding : { buffer: countsBinding };
+      const counts = { ...whole, size: 4 * vocabulary }; // the shaders take V from its size
+      return [
+        first.dispatch({ sampling, logits, counts, scratch }, [blocks]),
+        second.dispatch({ sampling, scratch, counts, rows, sampled }, [1]),
+      ];
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { WinnowError } from "../../errors.ts";
+import type { GpuContext } from "../../gpu/context.ts";
+import type { Kernel, Wgsl } from "../../gpu/kernel.ts";
+import type { CacheShape } from "../pages/cache-shape.ts";
+import { pageCode, pagedConstants } from "../pages/page-code.ts";
+import { chunkFormat, type PageFormat } from "../pages/page-format.ts";
+import { unroll } from "../unroll.ts";
+import { headStride } from "./head-data.ts";
+import { headDataShape, type ScoreFeatures } from "./score-features.ts";
+import { block, scoreCache, step } from "./scoring-code.ts";
+
+/** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
+export type ScoreWorkgroup = 64 | 256;
+export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind === "cpu" ? 64 : 256);
+
+/**
+ * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `step`, the
+ * caches of a decode step's rows (the `rows` buffer) whose lanes name this `scoring`.
+ */
+export type ScoreTarget = { readonly kind: "block" } | { readonly kind: "step"; scoring: number };
+
+/** The snippet that says what a scoring or observing kernel works on. */
+export function candidatesCode(format: PageFormat, target: ScoreTarget): Wgsl[] {
+  const pages = pageCode("pages", format, "read words");
+  return target.kind === "block"
+    ? [pages, pageCode("chunk", chunkFormat(format), "read words"), block]
+    : [pages, `const SCORING = ${target.scoring}u;`, step];
+}
+
+/** Constants of the kernels that read keys and values to score them. */
+export function scoreConstants(
+  format: CacheShape,
+  features: ScoreFeatures,
+  workgroup: ScoreWorkgroup,
+): Record<string, number | boolean> & { readonly QUERIES: number } {
+  const { headDim } = format;
+  if (headDim % 16 !== 0)
+    throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
+  const data = headDataShape(format, features);
+  return {
+    WORKGROUP: workgroup,
+    HEAD_STRIDE: headStride(data),
+    QUERIES: data.queries ?? 1,
+    MOVING: features.moving === true,
+    PAIR_NORM: features.pairNorm === true,
+    QUADRATIC: features.quadratic === true,
+    VALUE: features.value === true,
+    NOVELTY: features.novelty === true,
+  };
+}
+
+/** Workgroups: (1, G, rows of the step, or 1). */
+export async function createScoreCache(
+  gpu: GpuContext,
+  format: CacheShape,
+  features: ScoreFeatures,
+  target: ScoreTarget,
+  workgroup = scoreWorkgroup(gpu),
+): Promise<Kernel> {
+  const constants = { ...scoreConstants(format, features, workgroup), JOINED: false };
+  return gpu.kernel({
+    label: `score_cache ${target.kind}`,
+    code: [
+      pagedConstants(format, constants),
+      ...candidatesCode(format, target),
+      unroll(scoreCache, { e: constants.QUERIES }),
+    ],
+    stage: "eviction",
+  });
+}
