@@ -157,10 +157,10 @@ export class Place {
     this.lastRowAt = this.seen.length;
   }
 
-  /** Encodes that row 0 is kept, of the token whose step is being encoded. */
+  /** Encodes that row 0 is kept, of the token whose step is being encoded: the books count it once the step is. */
   encodeRow(encoder: GPUCommandEncoder): void {
     if (this.lastRow) this.home?.runner.encodeKeep(encoder, 0, this.lastRow);
-    this.lastRowAt = this.live.tokensSeen;
+    this.lastRowAt = this.live.tokensSeen + 1;
   }
 
   /** Has the row of the token seen last copied; `copy` says whether it could. */
