@@ -82,5 +82,6 @@ export class MemoryTable extends LitElement {
 function adapterName({ adapter, features }: EngineInfo): string {
   const name =
     adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(" ");
-  return features.length === 0 ? name : `${name} · ${features.join(", ")}`;
+  // Firefox names no adapter.
+  return [name, features.join(", ")].filter(Boolean).join(" · ");
 }

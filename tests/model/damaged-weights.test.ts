@@ -42,6 +42,8 @@ test.each([
   }
   await chat.reset();
   expect(engine.memory()).toEqual(before);
+  await expect(chat.logits(someTokens(20))).rejects.toEqual(refused);
+  await expect(chat.nll(someTokens(20), { chunk: 8 })).rejects.toEqual(refused);
   await engine.close();
 });
 

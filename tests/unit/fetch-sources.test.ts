@@ -248,6 +248,15 @@ describe("resolveModel", () => {
     expect(model.notices).toEqual([expect.stringContaining("could not be asked")]);
   });
 
+  it("says where nothing can be kept that the model is in memory alone", async () => {
+    const resolveHere = (store?: MemoryStore) =>
+      resolveModel(server.url, { ...QUICK, ...(store ? { store } : {}) });
+    const here = await resolveHere();
+    expect(here.notices).toEqual([expect.stringMatching(/memory alone and fetched again/)]);
+    await here.verified();
+    expect((await resolveHere(new MemoryStore())).notices).toBeUndefined();
+  });
+
   it("reports the last error where no address has it, and bad arguments at once", async () => {
     const offline: typeof fetch = () => Promise.reject(new TypeError("fetch failed"));
     await expect(resolve("tiny", offline)).rejects.toMatchObject({ code: "network" });

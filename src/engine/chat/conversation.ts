@@ -6,6 +6,7 @@ import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../e
 import { uncompressedBytes } from "../../model/config.ts";
 import type { EngineCore } from "../core.ts";
 import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
+import { noNumbers } from "../no-numbers.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
 import { Turn } from "./turn.ts";
@@ -191,20 +192,24 @@ export class Conversation {
    * Forgets what was seen, runs `tokens` as a prompt (or, with `chunk`, so many at a time; 1: the decode
    * path), and returns the logits [V] of the last.
    */
-  logits(tokens: readonly number[], options: LogitOptions = {}): Promise<Float32Array> {
-    return this.alone(tokens, async (measured) =>
+  async logits(tokens: readonly number[], options: LogitOptions = {}): Promise<Float32Array> {
+    const logits = await this.alone(tokens, async (measured) =>
       (await measuring()).measureLogits(measured, tokens, options),
     );
+    if (logits.some(Number.isFinite)) return logits;
+    throw noNumbers("none of them can be shown");
   }
 
   /**
    * Forgets what was seen and runs `tokens` in chunks, returning nll[i] = -ln p(tokens[i + 1] | tokens[0..i]).
    * chunk 1 is the decode path (append, evict, attend), larger ones the prompt path (attend, evict).
    */
-  nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
-    return this.alone(tokens, async (measured) =>
+  async nll(tokens: readonly number[], options: MeasureOptions): Promise<Float64Array> {
+    const losses = await this.alone(tokens, async (measured) =>
       (await measuring()).measureLosses(measured, tokens, options),
     );
+    if (losses.every(Number.isFinite)) return losses;
+    throw noNumbers("they give no perplexity");
   }
 
   /**

@@ -1,4 +1,3 @@
-import { WinnowError } from "../../errors.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import {
@@ -15,6 +14,7 @@ import {
 } from "../../kernels/sampling/sample.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import { DRAFT_ROWS } from "../../model/draft-rows.ts";
+import { noNumbers } from "../no-numbers.ts";
 import type { TokenSource } from "./runner.ts";
 
 /** Draws whose tokens are not read yet: one awaited, one ahead of it. */
@@ -170,13 +170,7 @@ export class Sampler {
   private look([, , , state]: Uint32Array): void {
     if (state === LOGITS.someAreNone) this.someAreNone = true;
     if (state !== LOGITS.useless) return;
-    throw new WinnowError(
-      "bad_model_file",
-      "the model's logits are no numbers, so that no token can be drawn from them",
-      {
-        hint: "The weights hold NaN or infinite values: get the file again, or take another file of the model.",
-      },
-    );
+    throw noNumbers("no token can be drawn from them");
   }
 
   /** Counts a token as the shader counts it. */

@@ -153,6 +153,10 @@ const unchecked = (name: string, url: string): string =>
     ? `${name}: huggingface.co could not be asked what the file must be, so its bytes were not checked`
     : `${name}: no hash of the file is known, so what ${new URL(url).host} sent was not checked`;
 
+/** Says that the model is fetched again the next time. */
+const unkept = (name: string): string =>
+  `${name}: this browser keeps no files for this page (a private window does not), so it is in memory alone and fetched again the next time`;
+
 /** What lives no longer than the page has no place in a store that does. */
 const isLasting = (url: string): boolean => !/^(blob|data):/i.test(url);
 
@@ -182,7 +186,11 @@ async function fromUrls(
     const { checked, notices = [], ...model } = started;
     // Nobody but the user could say what should lie at an address that the user named.
     const doubted = !checked && (entry !== undefined || hubFileOf(url));
-    const all = doubted ? [...notices, unchecked(name, url)] : notices;
+    const all = [
+      ...notices,
+      ...(doubted ? [unchecked(name, url)] : []),
+      ...(isLasting(url) && options.store === undefined && !kept.persistent ? [unkept(name)] : []),
+    ];
     return {
       ...model,
       name,
