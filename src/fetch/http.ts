@@ -226,7 +226,7 @@ export async function readBody(
   response: Response,
   options: HttpOptions,
   signal?: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of bodyOf(url, response.body, options, signal)) pieces.push(piece);
   const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));

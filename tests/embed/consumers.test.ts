@@ -137,7 +137,7 @@ describe("types, with those of libraries checked too", () => {
       const everyRun = version === "5.0" || (version === "6.0" && resolution === "bundler");
       (everyRun ? it : itInFull)(`TypeScript ${version}, ${resolution}`, async () => {
         const tsc = join(app.dir, "node_modules", `typescript-${version}`, "bin/tsc");
-        const options = `--noEmit --strict --skipLibCheck false --target ES2022 --lib ES2022,DOM --module ${module} --moduleResolution ${resolution}`;
+        const options = `--noEmit --strict --skipLibCheck false --target ES2022 --lib ES2022,DOM --module ${module} --moduleResolution ${resolution}${version === "6.0" ? " --ignoreConfig" : ""}`;
         const run = exec(process.execPath, [tsc, ...options.split(" "), "use.ts"], {
           cwd: app.dir,
         });

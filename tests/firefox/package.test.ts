@@ -95,7 +95,7 @@ describe("the package in Firefox, with a tiny model", () => {
     expect(site.sent).toBe(model.length);
     // The tiny model has no calibration.
     expect(policy).toBe("k-norm");
-    expect(notices).toEqual([expect.stringContaining("k-norm is used instead")]);
+    expect(notices).toEqual([expect.stringContaining("k-norm is used")]);
     console.log(`loaded in ${seconds.toFixed(1)} s`);
   });
 
@@ -138,7 +138,8 @@ describe("the package in Firefox, with a tiny model", () => {
     await page.reload();
     await page.waitForFunction(() => "winnow" in window);
     const { seconds } = await load();
-    expect(site.sent).toBe(before);
+    // The file has no known hash: whether it has changed is asked for with one byte.
+    expect(site.sent - before).toBeLessThanOrEqual(1);
     const answer = await ask([question], { tokens: 4 });
     expect(answer.usage?.completion_tokens).toBe(4);
     console.log(`loaded again in ${seconds.toFixed(1)} s`);
