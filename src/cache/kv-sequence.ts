@@ -1,20 +1,11 @@
-import {
-  type CacheShape,
-  globalLayers,
-  PAGE_SLOTS,
-  pagesFor,
-  windowOf,
-} from "../kernels/pages/cache-shape.ts";
+import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE } from "../kernels/records.ts";
-import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
+import { type CacheSettings, UNLIMITED } from "./budget.ts";
+import { compressedLayers, headCapacities, headsDiffer } from "./head-capacities.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
 import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
-
-/** The layers that the budget governs under these settings. */
-const compressedLayers = (shape: CacheShape, { wholeLayers }: CacheSettings): number[] =>
-  globalLayers(shape).filter((layer) => layer >= wholeLayers);
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;
@@ -71,11 +62,9 @@ export class KvSequence implements Tenant {
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
     this.current = settings;
-    const { layers, kvHeads } = pool.shape;
-    this.heads = Array.from({ length: layers }, (_, layer) => {
-      const capacity = this.fixedCapacity(layer, settings) || capacityOf(settings);
-      return Array.from({ length: kvHeads }, () => ({ count: 0, capacity, pages: [] }));
-    });
+    this.heads = headCapacities(pool.shape, settings).map((heads) =>
+      heads.map((capacity) => ({ count: 0, capacity, pages: [] })),
+    );
     this.lane = pool.attach(this);
     this.writeAll();
   }
@@ -232,12 +221,12 @@ export class KvSequence implements Tenant {
   setSettings(settings: CacheSettings): void {
     this.current = settings;
     this.setCapacities(this.capacities(settings, this.seen));
-    this.divided = this.dividesAt(settings, this.seen);
+    this.divided = headsDiffer(this.pool.shape, settings, this.seen);
   }
 
   /** Whether heads must go from one budget for all to budgets of their own before `tokens` more come. */
   dividesWith(tokens: number): boolean {
-    return !this.divided && this.dividesAt(this.current, this.seen + tokens);
+    return !this.divided && headsDiffer(this.pool.shape, this.current, this.seen + tokens);
   }
 
   /** Gives each head its own budget; the caller evicts down to it. */
@@ -392,25 +381,11 @@ export class KvSequence implements Tenant {
       this.pool.allocators[layer]!.release(page);
   }
 
-  /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
-  private fixedCapacity(layer: number, { wholeLayers }: CacheSettings): number {
-    return windowOf(this.pool.shape, layer) || (layer < wholeLayers ? UNLIMITED : 0);
-  }
-
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
-    const own = this.dividesAt(settings, tokens) ? this.pool.headBudgets?.(settings) : undefined;
-    return this.heads.map((heads, layer) => {
-      const fixed = this.fixedCapacity(layer, settings);
-      return heads.map((_, g) => fixed || (own?.[layer]?.[g] ?? capacityOf(settings)));
-    });
-  }
-
-  /** Whether heads have budgets of their own: once not everything fits. */
-  private dividesAt(settings: CacheSettings, tokens: number): boolean {
-    const { headBudgets } = policyOf(settings.policy);
-    if (!headBudgets || tokens <= capacityOf(settings)) return false;
-    return compressedLayers(this.pool.shape, settings).length > 0;
+    const { shape, headBudgets } = this.pool;
+    const own = headsDiffer(shape, settings, tokens) ? headBudgets?.(settings) : undefined;
+    return headCapacities(shape, settings, own);
   }
 
   private setCapacities(capacities: readonly (readonly number[])[]): void {
@@ -448,7 +423,7 @@ export class KvSequence implements Tenant {
     // Another one than before, where making room has moved pages.
     const enlarged = this.pool.allocators[layer]!;
     heads.forEach((head, g) => {
-      for (let n = missing[g]!; n > 0; n! -= 1) head.pages.push(enlarged.allocate());
+      for (let n = missing[g]!; n > 0; n -= 1) head.pages.push(enlarged.allocate());
       this.writeRow(layer, g);
     });
   }
