@@ -7,6 +7,7 @@ import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
+import { draftRows } from "../steps/step-needs.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import type { Place } from "./place.ts";
 
@@ -257,7 +258,7 @@ export class Turn {
       return undefined;
     }
     if (!guessing.Drafter.free(steps)) return undefined;
-    if (runner.draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
+    if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
     this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
     return this.drafter.submit(sampler, this.place.live, token, guesses);
   }

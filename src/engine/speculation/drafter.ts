@@ -2,6 +2,7 @@ import type { KvSequence, SequenceMark } from "../../cache/kv-sequence.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Runner } from "../steps/runner.ts";
 import type { Sampler } from "../steps/sampler.ts";
+import { draftRows } from "../steps/step-needs.ts";
 import type { StepCosts } from "./step-costs.ts";
 
 /** One step of several tokens. */
@@ -53,7 +54,7 @@ export class Drafter {
     token: number,
     guesses: readonly number[],
   ): Promise<number[]> {
-    const rows = this.runner.draftRows(sequence, 1 + guesses.length);
+    const rows = draftRows(sequence, 1 + guesses.length);
     const tokens = [token, ...guesses.slice(0, rows - 1)];
     const before = sequence.mark();
     this.runner.submitDraft(this.steps, sequence, tokens, sampler.draft(rows), (encoder) =>

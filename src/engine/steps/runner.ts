@@ -1,17 +1,15 @@
 import type { Compressor } from "../../cache/compressor.ts";
 import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
-import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
 import type { Scorer } from "../../cache/scorer.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type Dispatch, encodePass } from "../../gpu/kernel.ts";
-import type { LaterStage } from "../../gpu/staged-kernels.ts";
 import { decodeSplits, LANE_SPLITS } from "../../kernels/attention/attention-tiling.ts";
-import { FEW_ROWS } from "../../kernels/products/linear.ts";
 import { BATCH, ROW } from "../../kernels/records.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Transformer } from "../../model/transformer.ts";
+import { dueScoring, type StepPart, scoresChunk, stagesNeeded } from "./step-needs.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -23,12 +21,6 @@ export interface TokenSource {
 export interface LaneToken {
   readonly sequence: KvSequence;
   readonly token: number;
-}
-
-/** What a step takes of one sequence. */
-interface StepPart {
-  readonly sequence: KvSequence;
-  readonly tokens: readonly number[];
 }
 
 /** What a kind of step encodes: its rows are written, and attention to the cache is divided into `splits` parts. */
@@ -130,19 +122,6 @@ export class Runner {
   }
 
   /**
-   * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
-   * cache be scored between them, nor observed, nor heads get budgets of their own.
-   */
-  draftRows(sequence: KvSequence, wanted: number): number {
-    const { observation } = policyOf(sequence.settings.policy);
-    if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
-    const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
-    let rows = 1;
-    while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
-    return rows;
-  }
-
-  /**
    * Submits several tokens of a sequence as one step, which leaves what as many steps of one token would, then
    * `after`. At most `draftRows` of them.
    */
@@ -209,7 +188,7 @@ export class Runner {
         queries,
         firstQuery: rows - queries,
       });
-      const scored = this.scores(sequence, rows);
+      const scored = scoresChunk(sequence, rows);
       const how = { evicts: sequence.evictsWith(rows), policy };
       const { embed, layers } = this.transformer.chunk(rows, start === 0 ? "empty" : "any");
       const [entering, qkvBytes] = [rows * width * 4, rows * (heads + 2 * kvHeads) * headDim * 4];
@@ -246,7 +225,7 @@ export class Runner {
 
   /** Whether all kernels that `tokens` more of a sequence may need are compiled: a prompt's, or some at a time of an answer. */
   ready(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): boolean {
-    const stages = this.stages(sequence, tokens, of);
+    const stages = stagesNeeded(sequence, tokens, of);
     if (!stages.every((stage) => this.gpu.kernels.ready(stage))) return false;
     if (!stages.includes("eviction")) return true;
     const { policy } = sequence.settings;
@@ -255,26 +234,9 @@ export class Runner {
 
   /** Resolves when they are. */
   async compiled(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Promise<void> {
-    const stages = this.stages(sequence, tokens, of);
+    const stages = stagesNeeded(sequence, tokens, of);
     await Promise.all(stages.map((stage) => this.gpu.kernels.compiled(stage)));
     if (stages.includes("eviction")) await this.prepare(sequence.settings.policy);
-  }
-
-  /** The stages that the next tokens need; for a prompt that is read chunk by chunk, those of its first chunk. */
-  private stages(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): LaterStage[] {
-    if (this.scores(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
-    if (of === "answer") return ["answer"];
-    return [
-      ...(tokens <= FEW_ROWS ? (["answer"] as const) : []),
-      ...(sequence.tokensSeen > 0 ? (["turn"] as const) : []),
-    ];
-  }
-
-  /** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */
-  private scores(sequence: KvSequence, tokens: number): boolean {
-    const { observation } = policyOf(sequence.settings.policy);
-    if (observation && !observation.apart) return true;
-    return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
   }
 
   /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
@@ -342,24 +304,4 @@ export class Runner {
   private writeHead(rows: number, first: number): void {
     this.gpu.write(this.transformer.buffers.headBatch, BATCH.pack({ rows, first, splits: 0 }));
   }
-}
-
-/** Policies whose caches are due to be scored, and the first layer that is. */
-function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
-  const due = new Map<PolicyName, number>();
-  for (const { sequence } of parts) {
-    const { policy, wholeLayers } = sequence.settings;
-    if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
-  }
-  return [...due];
-}
-
-/**
- * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
- * by head.
- */
-function isDue(sequence: KvSequence, more = 0): boolean {
-  if (scoringId(sequence.settings.policy) === 0) return false;
-  const { every, phase } = scoringTurn(sequence.settings);
-  return (sequence.tokensSeen + more) % every === phase && sequence.evictsWith(more + every);
 }

@@ -1,0 +1,67 @@
+/** What the next tokens of a sequence need, from its books alone. */
+import type { KvSequence } from "../../cache/kv-sequence.ts";
+import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
+import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
+import type { LaterStage } from "../../gpu/staged-kernels.ts";
+import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
+import { FEW_ROWS } from "../../kernels/products/linear.ts";
+
+/** What a step takes of one sequence. */
+export interface StepPart {
+  readonly sequence: KvSequence;
+  readonly tokens: readonly number[];
+}
+
+/** The stages whose kernels the next tokens need; for a prompt that is read chunk by chunk, those of its first chunk. */
+export function stagesNeeded(
+  sequence: KvSequence,
+  tokens: number,
+  of: "prompt" | "answer",
+): LaterStage[] {
+  if (scoresChunk(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
+  if (of === "answer") return ["answer"];
+  return [
+    ...(tokens <= FEW_ROWS ? (["answer"] as const) : []),
+    ...(sequence.tokensSeen > 0 ? (["turn"] as const) : []),
+  ];
+}
+
+/** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */
+export function scoresChunk(sequence: KvSequence, tokens: number): boolean {
+  const { observation } = policyOf(sequence.settings.policy);
+  if (observation && !observation.apart) return true;
+  return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
+}
+
+/**
+ * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
+ * cache be scored between them, nor observed, nor heads get budgets of their own.
+ */
+export function draftRows(sequence: KvSequence, wanted: number): number {
+  const { observation } = policyOf(sequence.settings.policy);
+  if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
+  const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
+  let rows = 1;
+  while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
+  return rows;
+}
+
+/** Policies whose caches are due to be scored, and the first layer that is. */
+export function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
+  const due = new Map<PolicyName, number>();
+  for (const { sequence } of parts) {
+    const { policy, wholeLayers } = sequence.settings;
+    if (isDue(sequence)) due.set(policy, Math.min(wholeLayers, due.get(policy) ?? wholeLayers));
+  }
+  return [...due];
+}
+
+/**
+ * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
+ * by head.
+ */
+function isDue(sequence: KvSequence, more = 0): boolean {
+  if (scoringId(sequence.settings.policy) === 0) return false;
+  const { every, phase } = scoringTurn(sequence.settings);
+  return (sequence.tokensSeen + more) % every === phase && sequence.evictsWith(more + every);
+}
