@@ -130,3 +130,34 @@ it("a reload at 35 % goes on from there", async () => {
   expect((await load(page)).models).toMatchObject([{ complete: true, bytes: MODEL.length }]);
   await page.context().close();
 });
+
+it.each([
+  [
+    "a Git LFS pointer",
+    "application/octet-stream",
+    "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+  ],
+  ["a JSON error", "application/json", '{ "error": "rate limited" }'],
+  ["the front half of a model", "application/octet-stream", MODEL.subarray(0, MODEL.length >> 1)],
+])(
+  "%s is no model and does not stay: once the server is mended, the model loads",
+  async (_name, type, body) => {
+    serve = (_request, response) => {
+      response.writeHead(200, { "content-type": type, "content-length": body.length }).end(body);
+    };
+    const page = await open();
+    const refused = await page.evaluate(async () => {
+      type Library = typeof import("../../src/index.ts");
+      const { createEngine, listModels } = (globalThis as unknown as { winnow: Library }).winnow;
+      const code = await createEngine({ model: "/model.gguf" }).then(
+        () => "loaded",
+        (error) => error.code,
+      );
+      return { code, models: await listModels() };
+    });
+    expect(refused).toEqual({ code: "bad_model_file", models: [] });
+    serve = whole;
+    expect((await load(page)).models).toMatchObject([{ complete: true, bytes: MODEL.length }]);
+    await page.context().close();
+  },
+);
