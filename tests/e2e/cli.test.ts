@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -130,5 +132,40 @@ describe("dist/cli.js", () => {
         /^winnow: The policy winnow needs .*k-norm is used.*npx winnow-llm calibrate.*--filters\.$/,
       ),
     ]);
+  });
+
+  it("two processes at once fetch a model once, one waits for the other; a third fetches nothing", async () => {
+    const bytes = tinyModel("f32");
+    let whole = 0;
+    const server = createServer(async (request, response) => {
+      const asked = request.headers.range === "bytes=0-0";
+      whole += Number(!asked);
+      const range = asked ? { "content-range": `bytes 0-0/${bytes.length}` } : {};
+      const body = asked ? bytes.subarray(0, 1) : bytes;
+      response.writeHead(asked ? 206 : 200, {
+        etag: '"v1"',
+        "content-length": body.length,
+        ...range,
+      });
+      response.write(body.subarray(0, body.length >> 1));
+      if (!asked) await new Promise((resolve) => setTimeout(resolve, 1500));
+      response.end(body.subarray(body.length >> 1));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+    const url = `http://localhost:${(server.address() as AddressInfo).port}/tiny.gguf`;
+    const cache = join(folder, "cache");
+    const generate = () =>
+      winnow(["generate", "--model", url, "--prompt", "abc", "--max-tokens", "2", "--json"], {
+        ...process.env,
+        WINNOW_CACHE: cache,
+      });
+    try {
+      const runs = [...(await Promise.all([generate(), generate()])), await generate()];
+      for (const { status, stderr } of runs) expect(status, stderr).toBe(0);
+      expect(new Set(runs.map(({ stdout }) => JSON.parse(stdout).text)).size).toBe(1);
+      expect(whole).toBe(1);
+    } finally {
+      server.close();
+    }
   });
 });
