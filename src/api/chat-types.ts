@@ -1,0 +1,256 @@
+/** Requests and answers, in the shapes of OpenAI's API. */
+
+/** A part of a message's content. Only texts are read; others (images, audio, files) are refused by name. */
+export interface ContentPart {
+  /** "text", or "refusal" in an assistant's message; other kinds are refused. */
+  type: string;
+  /** The text of a text part. */
+  text?: string;
+}
+
+/**
+ * A message of a chat. An answer's own message is taken as history whatever other fields it has; `tool_calls` that are
+ * not empty are refused.
+ */
+export interface ChatMessage {
+  /** Who speaks. "developer" counts as "system". */
+  role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+  /** The text, or parts that are joined with nothing in between. An assistant's message may leave it out. */
+  content?: string | readonly ContentPart[] | null;
+  /** Accepted, without effect: chat templates tell roles apart, not names. */
+  name?: string;
+  /** Accepted, without effect. */
+  tool_call_id?: string;
+  /** What an assistant said in place of `content`. */
+  refusal?: string | null;
+}
+
+/** Every field may be left out; null says the same. */
+type OrNull<T> = { [K in keyof T]?: T[K] | null | undefined };
+
+interface RequestFields {
+  /** Whether the answer comes in chunks. Default false. */
+  stream: boolean;
+  /** Most tokens of the answer. Default: up to the end of the model's positions. */
+  max_tokens: number;
+  /** OpenAI's newer name of `max_tokens`; if both are given, the lower one counts. */
+  max_completion_tokens: number;
+  /** How freely tokens are drawn; 0 takes the likeliest each time. From 0 to 5, default 0.7. */
+  temperature: number;
+  /** Draws among the likeliest tokens that together have this probability; 0 takes the likeliest. Default 1. */
+  top_p: number;
+  /** Draws among so many of the likeliest tokens. Default: all. */
+  top_k: number;
+  /** Draws among tokens that are at least so many times as likely as the likeliest. Default 0. */
+  min_p: number;
+  /** Divides logits of tokens that came before, in the prompt or the answer. From 0.01 to 10, default 1: off. */
+  repetition_penalty: number;
+  /** Lowers a token's logit by this for each time that the answer has it. From -2 to 2, default 0. */
+  frequency_penalty: number;
+  /** Lowers a token's logit by this once the answer has it. From -2 to 2, default 0. */
+  presence_penalty: number;
+  /**
+   * The same seed, prompt and cache settings give the same answer on the same adapter. An integer up to 2^53 - 1.
+   * Default -1: a random one.
+   */
+  seed: number;
+  /** The answer ends before the first of these strings. */
+  stop: string | string[];
+  /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
+  speculative: "off" | "lookup";
+  /** What a stream carries besides text. */
+  stream_options: {
+    /** Whether the last chunk has `usage`. Default true. */
+    include_usage?: boolean | null;
+    /** Accepted if it is false. */
+    include_obfuscation?: boolean | null;
+  };
+  /** Accepted and echoed. */
+  model: string;
+  /** Only 1: one answer. */
+  n: number;
+}
+
+/** Fields that say something about a request and ask for nothing. */
+interface LabelFields {
+  /** Accepted, without effect. */
+  user: string;
+  /** Accepted, without effect. */
+  metadata: Record<string, string>;
+  /** Accepted, without effect. */
+  safety_identifier: string;
+  /** Accepted, without effect. */
+  prompt_cache_key: string;
+  /** Accepted, without effect. */
+  prompt_cache_options: object;
+  /** Accepted, without effect. */
+  prompt_cache_retention: string;
+  /** Accepted, without effect. */
+  parallel_tool_calls: boolean;
+}
+
+/** Fields that are accepted if they ask for nothing, and refused by name otherwise. */
+interface NeutralFields {
+  /** Accepted if it is []. */
+  tools: readonly unknown[];
+  /** Accepted if it is "none" or "auto". */
+  tool_choice: unknown;
+  /** Accepted if it is []. */
+  functions: readonly unknown[];
+  /** Accepted if it is "none" or "auto". */
+  function_call: unknown;
+  /** Accepted if it is `{ type: "text" }`. */
+  response_format: {
+    /** Only "text". */
+    type: string;
+  };
+  /** Accepted if it is false. */
+  logprobs: boolean;
+  /** Accepted if it is 0. */
+  top_logprobs: number;
+  /** Accepted if every bias is 0. */
+  logit_bias: Record<string, number>;
+  /** Accepted if it names "text" alone. */
+  modalities: readonly string[];
+  /** Refused unless null: answers are text. */
+  audio: unknown;
+  /** Accepted if it is false. */
+  store: boolean;
+  /** Accepted if it is "auto" or "default". */
+  service_tier: string;
+  /** Accepted if it is "medium". */
+  reasoning_effort: string;
+  /** Accepted if it is "medium". */
+  verbosity: string;
+  /** Refused unless null. */
+  prediction: unknown;
+  /** Refused unless null. */
+  moderation: unknown;
+  /** Refused unless null. */
+  web_search_options: unknown;
+}
+
+/**
+ * A request in the shape of OpenAI's chat.completions.create; requests typed by the `openai` package are taken. A field
+ * that asks for something that this engine cannot do is refused, never ignored.
+ */
+export interface ChatCompletionRequest
+  extends OrNull<RequestFields>,
+    OrNull<LabelFields>,
+    OrNull<NeutralFields> {
+  /** The chat so far, at least one message. */
+  messages: readonly ChatMessage[];
+}
+
+/** Why an answer ended: the model said so or a stop string came ("stop"), or `max_tokens` or the positions ran out ("length"). */
+export type FinishReason = "stop" | "length";
+
+/** Tokens and speed of one request. */
+export interface Usage {
+  /** Tokens of the prompt, cached ones included. */
+  prompt_tokens: number;
+  /** Tokens of the answer. */
+  completion_tokens: number;
+  /** The sum of both. */
+  total_tokens: number;
+  /** How the prompt divides. */
+  prompt_tokens_details: {
+    /** Tokens of the prompt that the cache had seen, which were not read again. */
+    cached_tokens: number;
+  };
+  /** Figures that OpenAI's API does not have. */
+  extra: {
+    /** Prompt tokens per second, cached ones left out. */
+    prefill_tokens_per_s: number;
+    /** Answer tokens per second. */
+    decode_tokens_per_s: number;
+    /** Seconds from the request to the first token. */
+    time_to_first_token_s: number;
+  };
+}
+
+/** A piece of a streamed answer, in OpenAI's shape. */
+export interface ChatCompletionChunk {
+  /** The same for all chunks of an answer. */
+  id: string;
+  /** What this object is. */
+  object: "chat.completion.chunk";
+  /** Seconds since 1970. */
+  created: number;
+  /** The request's `model`, else the model's name. */
+  model: string;
+  /** One choice. */
+  choices: [
+    {
+      /** Always 0. */
+      index: 0;
+      /** What is new. */
+      delta: {
+        /** On the first chunk. */
+        role?: "assistant";
+        /** The next characters of the answer. */
+        content?: string;
+      };
+      /** On the last chunk: why the answer ended. */
+      finish_reason: FinishReason | null;
+    },
+  ];
+  /** On the last chunk, unless `stream_options.include_usage` is false. */
+  usage?: Usage;
+}
+
+/** A whole answer, in OpenAI's shape. */
+export interface ChatCompletion {
+  /** A new one for each answer. */
+  id: string;
+  /** What this object is. */
+  object: "chat.completion";
+  /** Seconds since 1970. */
+  created: number;
+  /** The request's `model`, else the model's name. */
+  model: string;
+  /** One choice. */
+  choices: [
+    {
+      /** Always 0. */
+      index: 0;
+      /** The answer; it may be sent back as a part of the next request's `messages`. */
+      message: {
+        /** Whose message it is. */
+        role: "assistant";
+        /** The answer's text. */
+        content: string;
+        /** Always null. */
+        refusal: null;
+      };
+      /** Why the answer ended. */
+      finish_reason: FinishReason;
+      /** Always null. */
+      logprobs: null;
+    },
+  ];
+  /** Tokens and speed. */
+  usage: Usage;
+}
+
+/** What a request takes beside OpenAI's fields. */
+export interface RequestOptions {
+  /**
+   * Stops the answer within one token. Text that was made before still comes, then the error `aborted`. The
+   * conversation stays usable.
+   */
+  signal?: AbortSignal | null | undefined;
+  /**
+   * Name of the conversation whose cache answers. Requests of one conversation queue; what its cache has seen is not
+   * read again. Default "default".
+   *
+   * Any number of conversations may be named. If all caches together take more than 512 MiB, `memoryLimit` or what the
+   * adapter binds, caches of conversations that answer nothing give way, the one used longest ago first. A chat whose
+   * cache gave way is read again on its next request.
+   */
+  conversation?: string | null | undefined;
+  /** Accepted, without effect. */
+  maxRetries?: number | null | undefined;
+  /** Accepted, without effect. */
+  idempotencyKey?: string | null | undefined;
+}
