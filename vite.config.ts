@@ -232,7 +232,7 @@ const tests: ViteUserConfig = {
   test: {
     projects: [
       // Every kernel as it is shipped; the suite of models runs them as they are written.
-      suite("unit", "unit", 60, false),
+      suite("unit", "unit/**", 60, false),
       suite("kernels", "kernels", 120, true),
       suite("model", "model", 400, true, { isolate: false, strip: false }),
       suite("e2e", "e2e", 400, true),

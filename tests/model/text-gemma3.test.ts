@@ -1,7 +1,7 @@
 /**
  * Gemma 3's tokenizer and a turn-based template against `transformers` (make_gemma_fixtures.py). Its
  * file is not fetched by default: WINNOW_FULL=1 runs this with WINNOW_GEMMA, or the file in
- * .cache/models; tests/unit/text-turns.test.ts always runs, on a small vocabulary.
+ * .cache/models; tests/unit/text/text-turns.test.ts always runs, on a small vocabulary.
  */
 
 import { readFileSync } from "node:fs";

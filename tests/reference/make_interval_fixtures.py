@@ -1,4 +1,4 @@
-"""Intervals by scipy, for tests/unit/eval-statistics.test.ts.
+"""Intervals by scipy, for tests/unit/eval/eval-statistics.test.ts.
 
 python tests/reference/make_interval_fixtures.py   (numpy, scipy)
 """

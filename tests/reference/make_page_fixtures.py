@@ -1,4 +1,4 @@
-"""q8 pages by NumPy: vectors, their scales and codes, for tests/unit/page-vectors.test.ts and tests/kernels.
+"""q8 pages by NumPy: vectors, their scales and codes, for tests/unit/kernels/page-vectors.test.ts and tests/kernels.
 
     python tests/reference/make_page_fixtures.py
 

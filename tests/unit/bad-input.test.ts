@@ -12,8 +12,8 @@ import { BlobSource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
-import { type FakeEngine, openFake } from "./api-fake-engine.ts";
-import { winnow } from "./cli-harness.ts";
+import { type FakeEngine, openFake } from "./api/api-fake-engine.ts";
+import { winnow } from "./cli/cli-harness.ts";
 
 type Case = [name: string, input: unknown, code: ErrorCode, message: RegExp];
 

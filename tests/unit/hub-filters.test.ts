@@ -14,7 +14,7 @@ import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { readOwnFilters } from "../../src/node/filter-files.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
-import { startServer, type TestServer } from "./fetch-test-server.ts";
+import { startServer, type TestServer } from "./fetch/fetch-test-server.ts";
 
 const { layers, kvHeads, headDim } = TINY_MODELS.llama3;
 const values = Float32Array.from({ length: layers * kvHeads * headDim }, (_, i) => i - 9);

@@ -1,0 +1,79 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { resolveCacheSettings } from "../../../src/cache/budget.ts";
+import { budgetBytes } from "../../../src/engine/core.ts";
+import { checkPlan, planMemory } from "../../../src/engine/memory/memory-plan.ts";
+import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
+import { type ModelConfig, readConfig } from "../../../src/model/config.ts";
+import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model.ts";
+
+describe("planMemory", () => {
+  let gguf: Gguf;
+  let config: ModelConfig;
+  beforeAll(async () => {
+    gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
+    config = readConfig(gguf);
+  });
+  const plan = (budget: number | "full") =>
+    planMemory(gguf, config, resolveCacheSettings({ budget }));
+
+  it("equals hand arithmetic on the tiny f32 model", () => {
+    const { layers: L, heads: H, kvHeads: G, headDim: D, hidden: E, mlp: F } = TINY_MODELS.f32;
+    const V = TINY_VOCAB;
+    const layer = 2 * E + H * D * E + 2 * G * D * E + E * H * D + 3 * F * E;
+    const rope = (256 + 131072 / 256 + 1) * D; // cos and sin of D/2 angles a row
+    // Of the default policy: coefficients, filter, the expected query of each of the group's heads, pair weights.
+    const scoring = 16 + D + (H / G) * D + D / 2;
+    const weights = 4 * (V * E + L * layer + E + L * G * (D + scoring) + rope);
+    const rows = 4 + E + Math.max(E, H * D) + (H + 2 * G) * D + H * D + H + F;
+    const partials = H * 32 * (D + 2);
+    const B = 2048; // rows of a prompt block
+    const moves = G * (1 + 2 * B);
+    const block = G * B * (D + 2) + B * (4 + E);
+    const { weights: w, activations, kv, total } = plan(512);
+    expect(w).toBe(weights);
+    expect(kv).toBe(L * G * 512 * (2 * D * 2 + 8));
+    const fixed = 4 * (128 * rows + 16 * V + block + moves + 2 * V);
+    expect(activations - fixed).toBe(4 * partials);
+    expect(total).toBe(w + kv + activations);
+  });
+
+  it("rounds a budget up to whole pages of 32 slots, and counts one page a head for an open end", () => {
+    const slot = 2 * 2 * (2 * 16 * 2 + 8); // L G (2 D f16 + position and score)
+    expect(plan(96).kv).toBe(96 * slot);
+    expect(plan(97).kv).toBe(128 * slot);
+    expect(plan("full").kv).toBe(32 * slot);
+  });
+
+  it("counts layers kept whole up to the model's last position", () => {
+    const head = 2 * (2 * 16 * 2 + 8); // G (2 D f16 + position and score)
+    const whole = (wholeLayers: number, budget: number | "full" = 96) =>
+      planMemory(gguf, config, resolveCacheSettings({ budget, wholeLayers })).kv;
+    expect(config.contextLength % 32).toBe(0);
+    expect(whole(1)).toBe((96 + config.contextLength) * head);
+    expect(whole(2)).toBe(2 * config.contextLength * head);
+    // Nothing to tell apart where all is open.
+    expect(whole(1, "full")).toBe(2 * 32 * head);
+  });
+
+  it("leaves a window as it is in a layer kept whole", () => {
+    const windowed = { ...config, windows: [64, 0] };
+    const budget = { budget: 96, wholeLayers: 1 } as const;
+    expect(budgetBytes(windowed, "f16", budget)).toBe((64 + 96) * 2 * (2 * 16 * 2 + 8));
+  });
+
+  it("passes at the limit and says the bytes one below it", () => {
+    const wanted = plan(512);
+    expect(() => checkPlan(wanted, Number.POSITIVE_INFINITY)).not.toThrow();
+    expect(() => checkPlan(wanted, wanted.total)).not.toThrow();
+    const limit = wanted.total - 1;
+    const failure = expect.objectContaining({
+      code: "out_of_memory",
+      message: expect.stringContaining(`needs ${wanted.total} bytes`),
+      hint: expect.stringContaining("budget"),
+      details: { ...wanted, memoryLimit: limit },
+    });
+    expect(() => checkPlan(wanted, limit)).toThrow(failure);
+    expect(() => checkPlan(wanted, limit)).toThrow(`the limit is ${limit}`);
+  });
+});
