@@ -26,7 +26,7 @@ export class PolicyMenu extends LitElement {
   @property() policy: PolicyName = "winnow";
 
   protected override render(): TemplateResult {
-    const chosen = POLICIES.find(({ name }) => name === this.policy);
+    const chosen = POLICIES[this.policy];
     return html`<label for="policy">Eviction policy</label>
       <select
         id="policy"
@@ -35,7 +35,7 @@ export class PolicyMenu extends LitElement {
         .value=${live(this.policy)}
         @change=${this.#onChange}
       >
-        ${POLICIES.map(({ name, label }) => html`<option value=${name} ?selected=${name === this.policy}>${label}</option>`)}
+        ${Object.entries(POLICIES).map(([name, { label }]) => html`<option value=${name} ?selected=${name === this.policy}>${label}</option>`)}
       </select>
       <p class="small muted" id="explanation">${chosen?.explanation}</p>`;
   }
