@@ -1,8 +1,9 @@
 import { invalidArgument } from "../errors.ts";
-import { ControlSplitter, type GuardedTokenizer } from "./control-splitter.ts";
+import { ControlSplitter } from "./control-splitter.ts";
 import { type GgufMetadata, readBoolean } from "./gguf/gguf-fields.ts";
 import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "./gguf/gguf-vocabulary.ts";
-import { bytesOfToken, decodeTokens, wellFormed } from "./token-text.ts";
+import { wellFormed } from "./token-text.ts";
+import { VocabularyTokenizer } from "./vocabulary-tokenizer.ts";
 
 /** What is used of a `@huggingface/transformers` tokenizer; the public API declares the same. */
 export interface TokenizerLike {
@@ -20,30 +21,19 @@ export interface TokenizerLike {
 export function createExternalTokenizer(
   external: TokenizerLike,
   metadata: GgufMetadata,
-): GuardedTokenizer & { readonly stripsLeadingSpace: boolean } {
+): VocabularyTokenizer {
   const vocabulary = readVocabulary(metadata);
   checkSameModel(external, vocabulary);
   const prefix = readBoolean(metadata, "tokenizer.ggml.add_space_prefix");
   return new ExternalTokenizer(external, vocabulary, prefix ?? vocabulary.model === "llama");
 }
 
-class ExternalTokenizer implements GuardedTokenizer {
-  readonly vocabulary: Vocabulary;
-  readonly vocabSize: number;
-  readonly endTokens: ReadonlySet<number>;
-  readonly prefix: readonly number[];
-  readonly notices: readonly string[];
-  readonly stripsLeadingSpace: boolean;
+class ExternalTokenizer extends VocabularyTokenizer {
   readonly #external: TokenizerLike;
   readonly #splitter: ControlSplitter;
 
   constructor(external: TokenizerLike, vocabulary: Vocabulary, stripsLeadingSpace: boolean) {
-    this.vocabulary = vocabulary;
-    this.vocabSize = vocabulary.tokens.length;
-    this.endTokens = vocabulary.endTokens;
-    this.prefix = vocabulary.prefix;
-    this.notices = vocabulary.notices;
-    this.stripsLeadingSpace = stripsLeadingSpace;
+    super(vocabulary, stripsLeadingSpace);
     this.#external = external;
     this.#splitter = new ControlSplitter(vocabulary);
   }
@@ -62,17 +52,6 @@ class ExternalTokenizer implements GuardedTokenizer {
           ? [part]
           : part.split(guard).flatMap((piece) => this.#encodeOrdinary(piece)),
       );
-  }
-
-  decode(ids: readonly number[], options: { special?: boolean } = {}): string {
-    return decodeTokens(this.vocabulary, ids, {
-      special: options.special ?? false,
-      stripLeadingSpace: this.stripsLeadingSpace,
-    });
-  }
-
-  tokenBytes(id: number): Uint8Array {
-    return bytesOfToken(this.vocabulary, id);
   }
 
   /**

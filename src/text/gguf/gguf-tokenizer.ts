@@ -1,12 +1,13 @@
 import { invalidArgument, WinnowError } from "../../errors.ts";
 import { BpeModel } from "../bpe-model.ts";
 import { toByteAlphabet } from "../byte-level.ts";
-import { ControlSplitter, type GuardedTokenizer } from "../control-splitter.ts";
+import { ControlSplitter } from "../control-splitter.ts";
 import { type PreTokenizer, preTokenizerNamed, splitWords } from "../pre-tokenizer.ts";
-import { bytesOfToken, decodeTokens, wellFormed } from "../token-text.ts";
+import { wellFormed } from "../token-text.ts";
+import { VocabularyTokenizer } from "../vocabulary-tokenizer.ts";
 import { type GgufMetadata, readBoolean, readString } from "./gguf-fields.ts";
 import { readMerges, textTokens } from "./gguf-merges.ts";
-import { readVocabulary, SPACE_MARK, type Vocabulary } from "./gguf-vocabulary.ts";
+import { readVocabulary, SPACE_MARK } from "./gguf-vocabulary.ts";
 
 /**
  * The tokenizer a GGUF describes.
@@ -26,42 +27,32 @@ export function createGgufTokenizer(
  * (transformers' reading of a GGUF leaves that out), and SentencePiece puts its space in front of every
  * stretch between control tokens.
  */
-export class GgufTokenizer implements GuardedTokenizer {
-  readonly vocabulary: Vocabulary;
-  readonly vocabSize: number;
-  readonly endTokens: ReadonlySet<number>;
-  readonly prefix: readonly number[];
-  readonly notices: readonly string[];
-  /** SentencePiece puts a space before the text; decoding takes it away again. */
-  readonly stripsLeadingSpace: boolean;
+export class GgufTokenizer extends VocabularyTokenizer {
   readonly #pre: PreTokenizer | undefined;
   readonly #model: BpeModel;
   readonly #splitter: ControlSplitter;
 
   constructor(metadata: GgufMetadata, named: (name: string) => PreTokenizer) {
     const vocabulary = readVocabulary(metadata);
-    const { model, tokens } = vocabulary;
+    const { model } = vocabulary;
     const sentencePiece = model === "llama";
     if (model !== "gpt2" && !sentencePiece) throw unsupportedTokenizer(model);
-    this.#pre = sentencePiece
+    const pre = sentencePiece
       ? undefined
       : named(readString(metadata, "tokenizer.ggml.pre") ?? "default");
-    this.stripsLeadingSpace =
+    const spaced =
       sentencePiece && (readBoolean(metadata, "tokenizer.ggml.add_space_prefix") ?? true);
     const ids = textTokens(vocabulary);
     const { merges, notices } = readMerges(metadata, vocabulary, ids);
+    super(vocabulary, spaced, notices);
+    this.#pre = pre;
     this.#model = new BpeModel(ids, merges, {
       byteFallback: sentencePiece,
-      ignoreMerges: this.#pre?.ignoreMerges ?? false,
+      ignoreMerges: pre?.ignoreMerges ?? false,
       // Byte-level vocabularies leave out what no token can write; SentencePiece has a token for it.
       ...(sentencePiece && { unknown: vocabulary.unknown, fuseUnknown: true }),
     });
-    this.notices = [...vocabulary.notices, ...notices];
     this.#splitter = new ControlSplitter(vocabulary);
-    this.vocabulary = vocabulary;
-    this.vocabSize = tokens.length;
-    this.endTokens = vocabulary.endTokens;
-    this.prefix = vocabulary.prefix;
   }
 
   encode(text: string, options: { special?: boolean } = {}): number[] {
@@ -81,17 +72,6 @@ export class GgufTokenizer implements GuardedTokenizer {
       if (typeof part === "number") ids.push(part);
       else this.#encodeOrdinary(part.replaceAll(guard, ""), ids);
     return ids;
-  }
-
-  decode(ids: readonly number[], options: { special?: boolean } = {}): string {
-    return decodeTokens(this.vocabulary, ids, {
-      special: options.special ?? false,
-      stripLeadingSpace: this.stripsLeadingSpace,
-    });
-  }
-
-  tokenBytes(id: number): Uint8Array {
-    return bytesOfToken(this.vocabulary, id);
   }
 
   #encodeOrdinary(text: string, ids: number[]): void {

@@ -1,11 +1,11 @@
 import { invalidArgument } from "../../errors.ts";
 import { PIPELINE } from "../../formats/checkpoint/pipeline-key.ts";
 import { BpeModel } from "../bpe-model.ts";
-import type { GuardedTokenizer } from "../control-splitter.ts";
 import { badMetadata, type GgufMetadata, readString } from "../gguf/gguf-fields.ts";
 import { readMerges } from "../gguf/gguf-merges.ts";
 import { readVocabulary, TOKEN_TYPE, type Vocabulary } from "../gguf/gguf-vocabulary.ts";
-import { bytesOfToken, decodeTokens, wellFormed } from "../token-text.ts";
+import { wellFormed } from "../token-text.ts";
+import { VocabularyTokenizer } from "../vocabulary-tokenizer.ts";
 import { AddedTokens, addedTokensOf } from "./added-tokens.ts";
 import { stripsLeadingSpace } from "./decoder.ts";
 import { flag, isJson, type Json, unsupportedPart } from "./json.ts";
@@ -17,13 +17,7 @@ import { type PreTokenizer, preTokenizerOf } from "./pre-tokenizer.ts";
  * The tokenizer of a checkpoint's tokenizer.json: ids equal those of `tokenizers`, with `encode_special_tokens`
  * where control tokens are text.
  */
-export class JsonTokenizer implements GuardedTokenizer {
-  readonly vocabulary: Vocabulary;
-  readonly vocabSize: number;
-  readonly endTokens: ReadonlySet<number>;
-  readonly prefix: readonly number[];
-  readonly notices: readonly string[];
-  readonly stripsLeadingSpace: boolean;
+export class JsonTokenizer extends VocabularyTokenizer {
   readonly #added: AddedTokens;
   readonly #preTokenize: PreTokenizer;
   readonly #model: BpeModel;
@@ -36,16 +30,11 @@ export class JsonTokenizer implements GuardedTokenizer {
     const json = parse(readString(metadata, PIPELINE) ?? "");
     const vocabulary = readVocabulary(metadata);
     const added = addedTokensOf(json.added_tokens);
+    const { model, merges, notices } = bpe(metadata, vocabulary, json);
+    super(vocabulary, stripsLeadingSpace(json.decoder), notices);
     this.#added = new AddedTokens(added, normalizerOf(json.normalizer));
     this.#preTokenize = preTokenizerOf(json.pre_tokenizer);
-    this.stripsLeadingSpace = stripsLeadingSpace(json.decoder);
-    const { model, merges, notices } = bpe(metadata, vocabulary, json);
     this.#model = new BpeModel(model, merges, bpeOptions(json.model, vocabulary));
-    this.vocabulary = vocabulary;
-    this.vocabSize = vocabulary.tokens.length;
-    this.endTokens = vocabulary.endTokens;
-    this.prefix = vocabulary.prefix;
-    this.notices = [...vocabulary.notices, ...notices];
   }
 
   encode(text: string, { special = false }: { special?: boolean } = {}): number[] {
@@ -72,17 +61,6 @@ export class JsonTokenizer implements GuardedTokenizer {
     }
     flush();
     return ids;
-  }
-
-  decode(ids: readonly number[], options: { special?: boolean } = {}): string {
-    return decodeTokens(this.vocabulary, ids, {
-      special: options.special ?? false,
-      stripLeadingSpace: this.stripsLeadingSpace,
-    });
-  }
-
-  tokenBytes(id: number): Uint8Array {
-    return bytesOfToken(this.vocabulary, id);
   }
 
   #encode(piece: Piece, special: boolean): number[] {
