@@ -16,8 +16,10 @@ export class BudgetSlider extends LitElement {
     css`
       .head {
         display: flex;
+        flex-wrap: wrap;
         justify-content: space-between;
         align-items: baseline;
+        column-gap: 0.75rem;
       }
       label {
         font-weight: 600;

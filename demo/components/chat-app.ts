@@ -122,7 +122,7 @@ export class ChatApp extends LitElement {
           .refusal=${cache.refusal}
           .liveRate=${cache.liveRate}
           .info=${cache.info}
-          .firstTokenS=${this.#chat.entries.at(-1)?.firstTokenS ?? null}
+          .firstTokenS=${this.#firstTokenS()}
           .lastAnswer=${this.#lastUsage()}
           .answerSettings=${this.#chat.settings}
           .calibration=${this.#calibration.phase}
@@ -139,6 +139,12 @@ export class ChatApp extends LitElement {
     if (last?.status === "waiting") return ["answering", "Reading"];
     if (this.#chat.answering) return ["answering", "Answering"];
     return last?.status === "failed" ? ["error", "Answer failed"] : ["ready", "Ready"];
+  }
+
+  /** Seconds to the first token, until the engine's own figure comes with the end of the answer. */
+  #firstTokenS(): number | null {
+    const last = this.#chat.entries.at(-1);
+    return last?.usage ? null : (last?.firstTokenS ?? null);
   }
 
   #lastUsage(): Usage | null {
