@@ -88,8 +88,13 @@ export class EngineCore {
     this.inputs = inputs;
     this.config = inputs.config;
     this.tokenizer = tokenizer;
-    this.state = state;
+    this.state = this.adopt(state);
+  }
+
+  /** A device's state, whose pool may ask idle chats to give way. */
+  private adopt(state: DeviceState): DeviceState {
     state.pool.giveWay = () => this.giveWay();
+    return state;
   }
 
   /** Frees the cache of the chat that was used longest ago, of those that answer nothing; false where there is none. */
@@ -313,8 +318,7 @@ export class EngineCore {
       try {
         const state = await createDeviceState(gpu, this.inputs);
         this.checkOpen();
-        this.state = state;
-        state.pool.giveWay = () => this.giveWay();
+        this.state = this.adopt(state);
       } catch (error) {
         gpu.destroy();
         throw error;

@@ -83,8 +83,11 @@ export interface PendingKernel {
   compile(): Promise<void>;
 }
 
-export function pendingKernel(device: GPUDevice, spec: KernelSpec): PendingKernel {
-  const code = moduleOf(spec);
+export function pendingKernel(
+  device: GPUDevice,
+  spec: KernelSpec,
+  code = moduleOf(spec),
+): PendingKernel {
   const declared = shaderBindings(code);
   const layout = device.createBindGroupLayout({
     label: spec.label,

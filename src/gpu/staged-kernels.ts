@@ -50,7 +50,7 @@ export class StagedKernels {
   /** Resolves once the kernel is compiled; at once where it is held, and its dispatches can be made but not run. */
   async kernel(spec: KernelSpec): Promise<Kernel> {
     const key = moduleOf(spec);
-    const kernel = this.kernels.get(key) ?? pendingKernel(this.device, spec);
+    const kernel = this.kernels.get(key) ?? pendingKernel(this.device, spec, key);
     this.kernels.set(key, kernel);
     const { stage = "prompt" } = spec;
     if (stage === "prompt" || (!this.holding && this.ready(stage))) await kernel.compile();

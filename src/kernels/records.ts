@@ -36,9 +36,5 @@ export const EVICTION = shaderStruct<
 >(eviction, "Eviction");
 
 /** Rows of consecutive tokens of one lane, the first of them at position `start` and row 0 of its block. */
-export const consecutiveRows = (
-  tokens: readonly number[],
-  start: number,
-  lane: number,
-): Uint32Array<ArrayBuffer> =>
-  ROW.pack(...tokens.map((token, i) => ({ token, position: start + i, lane, block_row: i })));
+export const consecutiveRows = (tokens: readonly number[], start: number, lane: number) =>
+  tokens.map((token, i) => ({ token, position: start + i, lane, block_row: i }));

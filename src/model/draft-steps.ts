@@ -10,7 +10,7 @@ import {
   TAKEN,
 } from "../kernels/pages/kv-undo.ts";
 import { type BoundLinear, createLinear } from "../kernels/products/linear.ts";
-import { consecutiveRows, ROW } from "../kernels/records.ts";
+import { ROW } from "../kernels/records.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { CacheKernels } from "./cache-kernels.ts";
 import type { ModelConfig } from "./config.ts";
@@ -94,11 +94,11 @@ export class DraftSteps {
     this.taken = ledger.uniform("draft taken", new Uint32Array(TAKEN.words));
   }
 
-  /** Writes tokens at `position` and after where the step reads them one by one. */
-  write(tokens: readonly number[], position: number, lane: number): void {
-    const words = consecutiveRows(tokens, position, lane);
-    const apart = new Uint32Array((tokens.length * ROW_ALIGNMENT) / 4);
-    for (let r = 0; r < tokens.length; r += 1)
+  /** Writes a step's rows once more, where it reads them one by one. */
+  write(words: Uint32Array): void {
+    const rows = words.length / ROW.words;
+    const apart = new Uint32Array((rows * ROW_ALIGNMENT) / 4);
+    for (let r = 0; r < rows; r += 1)
       apart.set(words.subarray(r * ROW.words, (r + 1) * ROW.words), (r * ROW_ALIGNMENT) / 4);
     this.parts.gpu.write(this.rows, apart);
   }

@@ -30,6 +30,12 @@ function intoPublic(app: App): void {
 const built = (app: App, folder: string): Promise<Served> =>
   host(join(app.dir, folder), { files: { "/model.gguf": app.packed.model } });
 
+/** What a bundler leaves in dist, under the app's own index.html. */
+const besideIndex = (app: App): Promise<Served> =>
+  host(join(app.dir, "dist"), {
+    files: { "/": join(app.dir, "index.html"), "/model.gguf": app.packed.model },
+  });
+
 const vite = (version: number, full: boolean): Setup[] => [
   {
     name: `Vite ${version}, build`,
@@ -71,9 +77,7 @@ export const SETUPS: readonly Setup[] = [
     app: "webpack",
     async serve(app) {
       await app.run("webpack", "--mode", "production");
-      return host(join(app.dir, "dist"), {
-        files: { "/": join(app.dir, "index.html"), "/model.gguf": app.packed.model },
-      });
+      return besideIndex(app);
     },
   },
   {
@@ -99,9 +103,7 @@ export const SETUPS: readonly Setup[] = [
         "--minify",
         "--outdir=dist",
       );
-      return host(join(app.dir, "dist"), {
-        files: { "/": join(app.dir, "index.html"), "/model.gguf": app.packed.model },
-      });
+      return besideIndex(app);
     },
   },
   {
@@ -119,9 +121,7 @@ export const SETUPS: readonly Setup[] = [
         "--plugin",
         "node-resolve",
       );
-      return host(join(app.dir, "dist"), {
-        files: { "/": join(app.dir, "index.html"), "/model.gguf": app.packed.model },
-      });
+      return besideIndex(app);
     },
   },
   {

@@ -177,7 +177,7 @@ async function decodeCost(
   runner.submitToken(sequence, 0);
   evictAnything(state, sequence);
   const row = (lane: number): void =>
-    gpu.write(transformer.buffers.rows, consecutiveRows([0], at, lane));
+    gpu.write(transformer.buffers.rows, ROW.pack(...consecutiveRows([0], at, lane)));
   const splits = decodeSplits(sequence.longest);
   const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, [0], [], vocabulary);
   const step = transformer.decode(1, splits);
@@ -195,7 +195,7 @@ async function decodeCost(
     gpu.ledger.storage("staging", `bench row ${lane}`, 16),
   );
   for (const [i, lane] of [sequence.lane, plain.lane].entries())
-    gpu.write(rows[i]!, consecutiveRows([0], at, lane));
+    gpu.write(rows[i]!, ROW.pack(...consecutiveRows([0], at, lane)));
   const [append, plainAppend] = await timer.timeInTurns(
     rows.map((from) => ({
       dispatches: appends,
@@ -271,7 +271,7 @@ class PromptCost {
     const at = async (first: number): Promise<number> => {
       // In a block rows see the scratch before them, else the cache.
       this.writeCounts(whole ? first - (first % this.blockRows) : first);
-      const words = consecutiveRows(someTokens(rows, 100), first, this.sequence.lane);
+      const words = ROW.pack(...consecutiveRows(someTokens(rows, 100), first, this.sequence.lane));
       if (whole)
         for (let r = 0; r < rows; r += 1)
           words[r * ROW.words + ROW.at("block_row")] = (first + r) % this.blockRows;

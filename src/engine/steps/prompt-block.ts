@@ -45,7 +45,7 @@ export async function runPromptBlock(
   const chunks = chunksOf(rows);
   const lastRows = chunks[chunks.length - 1]!.rows;
   sequence.reserve(rows);
-  gpu.write(buffers.blockRows, consecutiveRows(tokens, start, sequence.lane));
+  gpu.write(buffers.blockRows, ROW.pack(...consecutiveRows(tokens, start, sequence.lane)));
   const batches = BATCH.pack(...chunks.map((chunk) => ({ rows: chunk.rows, first: 0, splits: 1 })));
   const batchBuffer = gpu.ledger.storage("staging", "block batches", batches.byteLength);
   gpu.write(batchBuffer, batches);

@@ -5,7 +5,7 @@ import type { Scorer } from "../../cache/scorer.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type Dispatch, encodePass } from "../../gpu/kernel.ts";
 import { decodeSplits, LANE_SPLITS } from "../../kernels/attention/attention-tiling.ts";
-import { BATCH, ROW } from "../../kernels/records.ts";
+import { BATCH, consecutiveRows, ROW } from "../../kernels/records.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Transformer } from "../../model/transformer.ts";
@@ -28,6 +28,8 @@ interface EncodedStep {
   readonly encoder: GPUCommandEncoder;
   /** M */
   readonly rows: number;
+  /** The rows, as they were written. */
+  readonly words: Uint32Array;
   readonly splits: number;
   /** Scores caches that are due; comes first. */
   readonly scoring: readonly Dispatch[];
@@ -77,15 +79,16 @@ export class Runner {
     for (const { sequence, tokens } of parts) sequence.reserve(tokens.length);
     // Bound after that: a slab that grows is another buffer.
     const scoring = due.flatMap(([policy, first]) => this.scorer.step(policy, parts.length, first));
-    const rows = parts.flatMap(({ sequence: { tokensSeen, lane }, tokens }) =>
-      tokens.map((token, i) => ({ token, position: tokensSeen + i, lane, block_row: i })),
+    const rows = parts.flatMap(({ sequence, tokens }) =>
+      consecutiveRows(tokens, sequence.tokensSeen, sequence.lane),
     );
-    this.gpu.write(this.buffers.rows, ROW.pack(...rows));
+    const words = ROW.pack(...rows);
+    this.gpu.write(this.buffers.rows, words);
     const longest = parts.map(({ sequence, tokens }) => sequence.longestAfter(tokens.length));
     const splits = fixed ?? decodeSplits(Math.max(...longest));
     this.writeBatch(rows.length, splits);
     const encoder = this.gpu.device.createCommandEncoder();
-    encode({ encoder, rows: rows.length, splits, scoring });
+    encode({ encoder, rows: rows.length, words, splits, scoring });
     this.gpu.device.queue.submit([encoder.finish()]);
     for (const { sequence, tokens } of parts) sequence.advance(tokens.length);
   }
@@ -133,8 +136,8 @@ export class Runner {
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
     this.writeHead(tokens.length, 0);
-    this.step([{ sequence, tokens }], ({ encoder, rows, splits, scoring }) => {
-      steps.write(tokens, sequence.tokensSeen, sequence.lane);
+    this.step([{ sequence, tokens }], ({ encoder, rows, words, splits, scoring }) => {
+      steps.write(words);
       encodePass(encoder, [...scoring, ...steps.step(rows, splits), ...after]);
       copy(encoder);
       encoder.copyBufferToBuffer(this.buffers.hidden, 0, steps.kept, 0, steps.kept.size);
