@@ -1,5 +1,5 @@
+import { seededRandom } from "../src/random.ts";
 import type { QueryBatch, SourceShape } from "./query-source.ts";
-import { seededRandom } from "./sampling.ts";
 
 /** Sequences whose attention is looked at. */
 const SEQUENCES = 4;

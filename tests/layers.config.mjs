@@ -3,7 +3,7 @@
  * layer above. The layers, lowest first.
  */
 const LAYERS = [
-  ["errors\\.ts"],
+  ["errors\\.ts", "random\\.ts"],
   ["formats"],
   ["fetch"],
   ["text"],

@@ -1,7 +1,7 @@
 import { commonPrefix } from "../engine/chat/prefix.ts";
 import { invalidArgument } from "../errors.ts";
+import { seededRandom, seedOf } from "../random.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
-import { seededRandom, seedOf } from "./random.ts";
 import type { Haystack } from "./tasks/haystack.ts";
 import { generatorOf } from "./tasks/index.ts";
 import type { Problem } from "./tasks/problem.ts";

@@ -16,13 +16,14 @@ import {
   MAX_SPLITS,
 } from "../../src/kernels/attention/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { seededRandom } from "../../src/random.ts";
 import { testGpu, upload } from "../kernels/gpu.ts";
-import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
+import { normals, PagedCache, randomPairs, rowWords } from "../reference/paged-cache.ts";
 
 const gpu = await testGpu();
 const shape: CacheShape = { layers: 1, heads: 9, kvHeads: 3, headDim: 64 };
 const width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
-const random = uniform(1);
+const random = seededRandom(1);
 
 interface Time {
   /** Median milliseconds a repetition takes. */

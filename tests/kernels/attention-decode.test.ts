@@ -11,8 +11,9 @@ import {
 } from "../../src/kernels/attention/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
+import { seededRandom } from "../../src/random.ts";
 import { attend } from "../reference/attention-decode.ts";
-import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
+import { normals, PagedCache, randomPairs, rowWords } from "../reference/paged-cache.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 
 let gpu: GpuContext;
@@ -105,7 +106,7 @@ const shapesOf = (kind: AttentionVariant, stored: KvStorage): [number, number][]
 
 /** One lane; kv head g holds `counts[g % counts.length]` pairs in its own shuffled pages. */
 function oneLane(shape: CacheShape, counts: number[], keyScale = 1) {
-  const random = uniform(counts[0]! + shape.headDim);
+  const random = seededRandom(counts[0]! + shape.headDim);
   const maxPages = Math.ceil(Math.max(...counts) / 32) + 1;
   const pageCount = shape.kvHeads * maxPages;
   const cache = new PagedCache(shape, { layer: shape.layers - 1, maxPages, pageCount, seed: 3 });
@@ -155,7 +156,7 @@ describe.each(KINDS)("attention_decode with attention_combine, %s, %s", (kind, s
     expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
     // What was dropped attends too, of one head and then of both.
     for (const g of [1, 0]) {
-      cache.drop(0, g, randomPairs(uniform(g), headDim, 30 - 29 * g));
+      cache.drop(0, g, randomPairs(seededRandom(g), headDim, 30 - 29 * g));
       expectTwin(cache, qkv, [0], await run(cache, qkv, [0], 3));
     }
   });
@@ -184,7 +185,7 @@ describe.each(KINDS)("attention_decode with attention_combine, %s, %s", (kind, s
 
   test.each([1, 2, 3, 4])("%i rows of different lanes", async (rows) => {
     const shape = shapeOf(64, 3, 3, 2);
-    const random = uniform(rows);
+    const random = seededRandom(rows);
     const options = { layer: 1, lanes: 5, maxPages: 6, pageCount: 90, seed: 5 };
     const cache = new PagedCache(shape, options);
     for (let lane = 0; lane < 5; lane += 1) {
@@ -207,7 +208,7 @@ describe.each(KINDS)("attention_decode with attention_combine, %s, %s", (kind, s
     const { cache, qkv } = oneLane(shapeOf(64, 3), [130]);
     qkv.fill(60000);
     const key = new Float32Array(64).fill(65504);
-    const value = normals(uniform(1), 64);
+    const value = normals(seededRandom(1), 64);
     for (const g of [0, 1]) cache.set(0, g, 70, { key, value, position: 5, score: 0 });
     const out = await run(cache, qkv, [0], 3);
     expectTwin(cache, qkv, [0], out);

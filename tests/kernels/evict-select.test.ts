@@ -3,10 +3,11 @@ import type { GpuContext } from "../../src/gpu/context.ts";
 import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
 import { movesBytes, type Select } from "../../src/kernels/pages/eviction.ts";
 import { createSelectAll } from "../../src/kernels/pages/select-all.ts";
+import { seededRandom } from "../../src/random.ts";
 import { evictSelect, type Pair } from "../reference/evict-select.ts";
 import topk from "../reference/fixtures/topk.json" with { type: "json" };
 import { readU32, testGpu } from "./gpu.ts";
-import { type CacheCase, cacheFixture, destroyFixture, uniform } from "./paged-fixture.ts";
+import { type CacheCase, cacheFixture, destroyFixture } from "./paged-fixture.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -56,7 +57,7 @@ function pairs(
   seed: number,
   score: (random: () => number) => number,
 ): { slots: Pair[]; rows: Pair[]; last: number } {
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   const positions = Array.from({ length: count }, (_, i) => i);
   for (let i = count - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));

@@ -4,11 +4,12 @@ import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
 import { movesBytes } from "../../src/kernels/pages/eviction.ts";
 import { createKvMove } from "../../src/kernels/pages/kv-move.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
+import { seededRandom } from "../../src/random.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { kvMove } from "../reference/kv-move.ts";
 import { positionWord } from "../reference/paged-slab.ts";
 import { readU32, testGpu } from "./gpu.ts";
-import { type CacheCase, cacheFixture, destroyFixture, uniform } from "./paged-fixture.ts";
+import { type CacheCase, cacheFixture, destroyFixture } from "./paged-fixture.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -24,7 +25,7 @@ function cacheCase(
   capacity: number,
   P: number,
 ): CacheCase {
-  const random = uniform(count + rows);
+  const random = seededRandom(count + rows);
   const head = () => ({
     slots: Array.from({ length: count }, (_, position) => ({
       position,

@@ -8,6 +8,7 @@ import {
 import { createKvWrite, type KvWriteMode } from "../../src/kernels/pages/kv-write.ts";
 import type { KvStorage } from "../../src/kernels/pages/page-format.ts";
 import { inverseFrequencies, ropeTable } from "../../src/kernels/rope-table.ts";
+import { seededRandom } from "../../src/random.ts";
 import {
   append,
   chunkSlot,
@@ -26,7 +27,6 @@ import {
   PLAIN_LANE,
   randomPairs,
   rowWords,
-  uniform,
 } from "../reference/paged-cache.ts";
 import { rotate } from "../reference/rope.ts";
 import fixture from "./fixtures/pages-q8.json" with { type: "json" };
@@ -53,7 +53,7 @@ const shapeOf = (headDim: number, group = 3, kvHeads = 3, layers = 2): CacheShap
 const width = ({ heads, kvHeads, headDim }: CacheShape) => (heads + 2 * kvHeads) * headDim;
 
 function input(shape: CacheShape, lanes: Lane[], rows: KvWriteInput["rows"], keyScale = 1) {
-  const random = uniform(7);
+  const random = seededRandom(7);
   return {
     inverseFrequencies: inverseFrequencies(shape.headDim, 10000),
     filters: normals(random, shape.layers * shape.kvHeads * shape.headDim),
@@ -213,7 +213,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
 
   test.each([31, 32, 33, 63, 64, 65, 500])("next free slot after %i", async (count) => {
     const shape = shapeOf(16);
-    const random = uniform(count);
+    const random = seededRandom(count);
     const cache = filled(shape, 1, count, count + 1, () => randomPairs(random, 16, count));
     const given = input(shape, [PLAIN_LANE], [{ position: 90000 + count, lane: 0 }]);
     expect((await expectTwin(cache, given)).slots).toEqual([[count, count, count]]);
@@ -221,7 +221,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
 
   test.each([1, 31, 32, 33, 64, 65, 500, 1030])("victim among %i", async (count) => {
     const shape = shapeOf(64);
-    const random = uniform(count);
+    const random = seededRandom(count);
     const cache = filled(shape, 1, count, count, () => randomPairs(random, 64, count));
     const lane = {
       ...PLAIN_LANE,
@@ -235,7 +235,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
 
   test("four lanes at once, each with its count, capacity and rule", async () => {
     const shape = shapeOf(64);
-    const random = uniform(4);
+    const random = seededRandom(4);
     const cache = filled(shape, 4, 0, 70, () => []);
     const counts = [0, 33, 70, 70];
     counts.forEach((count, lane) => {
@@ -261,7 +261,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
 
   test("equal scores: the lowest position goes, wherever it lies", async () => {
     const shape = shapeOf(16);
-    const random = uniform(1);
+    const random = seededRandom(1);
     const count = 130;
     const pairs = (_lane: number, g: number) =>
       randomPairs(random, 16, count)
@@ -283,7 +283,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
     const shape = shapeOf(16);
     const scores = [3, 0, -0, 1e-30, 7, 2];
     const cache = filled(shape, 1, 6, 6, () =>
-      randomPairs(uniform(2), 16, 6).map((pair, i) => ({ ...pair, score: scores[i]! })),
+      randomPairs(seededRandom(2), 16, 6).map((pair, i) => ({ ...pair, score: scores[i]! })),
     );
     const { slots } = await expectTwin(
       cache,
@@ -295,7 +295,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
   test("a window that protects all but one", async () => {
     const shape = shapeOf(16);
     const count = 40;
-    const random = uniform(3);
+    const random = seededRandom(3);
     const cache = filled(shape, 1, count, count, () => randomPairs(random, 16, count));
     const at = (lane: Partial<Lane>) =>
       expectTwin(cache, input(shape, [{ ...PLAIN_LANE, ...lane }], [{ position: count, lane: 0 }]));
@@ -306,7 +306,7 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
 
   test("nothing may go: nothing is written", async () => {
     const shape = shapeOf(16);
-    const cache = filled(shape, 1, 8, 8, () => randomPairs(uniform(3), 16, 8));
+    const cache = filled(shape, 1, 8, 8, () => randomPairs(seededRandom(3), 16, 8));
     for (const lane of [
       { ...PLAIN_LANE, window: 5, sinks: 4 },
       { ...PLAIN_LANE, window: 0xffffffff },
@@ -427,7 +427,7 @@ describe.each(
     "D %i: below capacity, then in place of a victim",
     async (headDim) => {
       const shape = shapeOf(headDim, 2, 2);
-      const random = uniform(headDim);
+      const random = seededRandom(headDim);
       let cache = filled(shape, 1, 69, 70, () => randomPairs(random, headDim, 69));
       for (let position = 69; position < 71; position += 1) {
         const given = input(
@@ -483,7 +483,7 @@ describe.each([64, 4])("kv_write chunk, workgroups of %i", (workgroup) => {
     const shape = shapeOf(64);
     const chunkPages = 5;
     const before = new PagedCache(shape, { layer: 1, pageCount: 3 * chunkPages });
-    before.fill(0, 0, 40, randomPairs(uniform(1), 64, 40));
+    before.fill(0, 0, 40, randomPairs(seededRandom(1), 64, 40));
     before.pages.fill(0x7bff7bff);
     const rows = Array.from({ length: count }, (_, r) => ({ position: 1000 + r, lane: 0 }));
     const given = input(shape, [{ ...PLAIN_LANE, norm: 0.5 }], rows);

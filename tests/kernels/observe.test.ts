@@ -9,9 +9,10 @@ import {
   type Observation,
 } from "../../src/kernels/scoring/observe.ts";
 import type { ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
+import { seededRandom } from "../../src/random.ts";
 import { attentionLse } from "../reference/attention-decode.ts";
 import { observe } from "../reference/observe.ts";
-import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
+import { normals, PLAIN_LANE } from "../reference/paged-cache.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 import {
   candidatesOf,
@@ -70,7 +71,7 @@ async function expectTwin(
   );
   const rows = "rows" in target ? target.rows.length : 140;
   const width = (heads + 2 * kvHeads) * headDim;
-  const qkv = normals(uniform(3), rows * width, 1.5);
+  const qkv = normals(seededRandom(3), rows * width, 1.5);
   const group = heads / kvHeads;
   const query = (row: number, g: number) =>
     Array.from({ length: group }, (_, h) => {

@@ -2,20 +2,10 @@ import type { GpuContext } from "../../src/gpu/context.ts";
 import { rowWords } from "../../src/kernels/pages/cache-shape.ts";
 import { chunkFormat, pageWords } from "../../src/kernels/pages/page-format.ts";
 import { EVICTION, LANE, LAYER_SHAPE } from "../../src/kernels/records.ts";
+import { seededRandom } from "../../src/random.ts";
 import type { Pair } from "../reference/evict-select.ts";
 import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
 import { upload } from "./gpu.ts";
-
-/** A small deterministic generator (mulberry32): uniform numbers in [0, 1). */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One kv head of the lane and layer under test. */
 export interface HeadCase {
@@ -58,7 +48,7 @@ const asBits = (value: number): number => {
 
 /** Random keys and values, pages in random order, other lanes and layers filled with other things. */
 export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): CacheFixture {
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   const word = () => Math.floor(random() * 2 ** 32);
   const { layers, layer, lanes, lane, heads, pageSlots: P } = cache;
   const G = heads.length;

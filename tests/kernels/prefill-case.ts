@@ -9,9 +9,10 @@ import type {
 } from "../../src/kernels/attention/attention-tiling.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { chunkFormat } from "../../src/kernels/pages/page-format.ts";
+import { seededRandom } from "../../src/random.ts";
 import { attendChunk } from "../reference/attention-prefill.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
-import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
+import { normals, PagedCache, randomPairs, rowWords } from "../reference/paged-cache.ts";
 import { readF32, upload } from "./gpu.ts";
 
 export interface PrefillCase {
@@ -40,7 +41,7 @@ export async function prefillDifference(
   const cached = window > 0 ? Math.min(tokens, window) : tokens;
   const first = window > 0 ? tokens : 1000;
   const { heads, kvHeads, headDim } = shape;
-  const random = uniform(cached + rows);
+  const random = seededRandom(cached + rows);
   const maxPages = Math.ceil(cached / 32) + 1;
   const cache = new PagedCache(shape, {
     layer: shape.layers - 1,

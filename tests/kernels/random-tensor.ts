@@ -3,6 +3,7 @@ import { f32ToF16 } from "../../src/formats/ggml/float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../src/formats/ggml/ggml-types.ts";
 import { layoutOfType } from "../../src/kernels/products/weight-layouts.ts";
 import type { TensorSource } from "../../src/kernels/products/weights.ts";
+import { seededRandom } from "../../src/random.ts";
 
 export const ALL_TYPES = Object.keys(GGML_TYPES) as GgmlType[];
 
@@ -18,19 +19,8 @@ const HALVES: Partial<Record<GgmlType, readonly number[]>> = {
   Q6_K: [208],
 };
 
-/** A 32-bit generator (mulberry32): the same numbers on every machine. */
-function randoms(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function randomFloats(count: number, seed: number, scale = 1): Float32Array {
-  const next = randoms(seed);
+  const next = seededRandom(seed);
   return Float32Array.from({ length: count }, () => (next() * 2 - 1) * scale);
 }
 
@@ -47,7 +37,7 @@ export function randomTensor(
   cols: number,
   seed: number,
 ): RandomTensor {
-  const next = randoms(seed);
+  const next = seededRandom(seed);
   const bytes = new Uint8Array(rows * tensorByteLength(type, [cols]));
   const halves = HALVES[type];
   if (halves) {

@@ -3,7 +3,8 @@ import type { GpuContext } from "../../src/gpu/context.ts";
 import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { KV_STORAGES, type KvStorage } from "../../src/kernels/pages/page-format.ts";
-import { normals, PagedCache, randomPairs, rowWords, uniform } from "../reference/paged-cache.ts";
+import { seededRandom } from "../../src/random.ts";
+import { normals, PagedCache, randomPairs, rowWords } from "../reference/paged-cache.ts";
 import { attentionWeights, retainedSum } from "../reference/retained-mass.ts";
 import { readF32, testGpu, upload } from "./gpu.ts";
 
@@ -29,7 +30,7 @@ interface Case {
 async function sums({ headDim, kvHeads, group, tokens, held, storage = "f16" }: Case) {
   const heads = group * kvHeads;
   const shape: CacheShape = { layers: LAYERS, heads, kvHeads, headDim, storage };
-  const random = uniform(7);
+  const random = seededRandom(7);
   const lanes = 1 + held.length;
   const maxPages = Math.ceil(Math.max(tokens, ...held) / 32) + 1;
   const options = { layer: LAYER, lanes, maxPages, pageCount: lanes * kvHeads * maxPages, seed: 3 };

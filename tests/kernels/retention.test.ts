@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../src/gpu/context.ts";
 import { createRetention } from "../../src/kernels/pages/retention.ts";
+import { seededRandom } from "../../src/random.ts";
 import { retention } from "../reference/retention.ts";
 import { readU32, testGpu, upload } from "./gpu.ts";
-import { type CacheFixture, cacheFixture, destroyFixture, uniform } from "./paged-fixture.ts";
+import { type CacheFixture, cacheFixture, destroyFixture } from "./paged-fixture.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -15,7 +16,7 @@ const TOKENS = 700;
 
 /** A random subset of [0, TOKENS + 50) in random order: some positions lie beyond the counts. */
 function positionsKept(count: number, seed: number): number[] {
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   return Array.from({ length: TOKENS + 50 }, (_, position) => ({ position, key: random() }))
     .sort((a, b) => a.key - b.key)
     .slice(0, count)

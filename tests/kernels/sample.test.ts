@@ -12,10 +12,10 @@ import {
   SEEN,
   samplingWords,
 } from "../../src/kernels/sampling/sample.ts";
+import { seededRandom } from "../../src/random.ts";
 import fixtures from "../reference/fixtures/sampling.json" with { type: "json" };
 import { argmax, distribution, penalise, sample } from "../reference/sample.ts";
 import { readU32, testGpu, upload } from "./gpu.ts";
-import { uniform } from "./paged-fixture.ts";
 
 let gpu: GpuContext;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ afterAll(() => gpu.destroy());
 
 /** About normal: the sum of four uniforms. */
 function normalLogits(vocabulary: number, seed: number, scale = 3): Float32Array<ArrayBuffer> {
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   const normal = () => (random() + random() + random() + random() - 2) * Math.sqrt(3);
   return Float32Array.from({ length: vocabulary }, () => normal() * scale);
 }

@@ -18,7 +18,8 @@ import {
 } from "../../src/kernels/scoring/joined-scores.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
 import { headDataShape, type ScoreFeatures } from "../../src/kernels/scoring/score-features.ts";
-import { normals, PLAIN_LANE, uniform } from "../reference/paged-cache.ts";
+import { seededRandom } from "../../src/random.ts";
+import { normals, PLAIN_LANE } from "../reference/paged-cache.ts";
 import { scoreCache } from "../reference/score-cache.ts";
 import { testGpu, upload } from "./gpu.ts";
 import {
@@ -56,7 +57,7 @@ const shapeOf = (headDim: number, storage: KvStorage, group = 2): CacheShape => 
 
 /** A head of random vectors, with every coefficient. */
 function randomHead(D: number, seed: number, quadratic = true, queries = 1): Required<HeadScore> {
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   const rows = quadratic ? Array.from({ length: D }, () => normals(random, D, 0.3)) : [];
   // S = A A' is symmetric and no less than 0.
   const covariance = rows.flatMap((a) =>
@@ -139,7 +140,7 @@ async function expectTwin(
   target: SceneTarget,
   due: (lane: number, g: number) => boolean,
   tolerance = 2e-5,
-  observed = normals(uniform(8), G * ROOM, 0.01).map(Math.abs),
+  observed = normals(seededRandom(8), G * ROOM, 0.01).map(Math.abs),
 ): Promise<void> {
   const { data, rope, features, pool, heads, shape } = scored;
   const joins = pool !== undefined;

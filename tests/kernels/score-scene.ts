@@ -4,6 +4,7 @@ import type { Kernel } from "../../src/gpu/kernel.ts";
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { chunkFormat, PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
 import { EVICTION } from "../../src/kernels/records.ts";
+import { seededRandom } from "../../src/random.ts";
 import { chunkSlot } from "../reference/kv-write.ts";
 import {
   type Lane,
@@ -12,7 +13,6 @@ import {
   type Pair,
   randomPairs,
   rowWords,
-  uniform,
 } from "../reference/paged-cache.ts";
 import { scoreWord } from "../reference/paged-slab.ts";
 import { readU32, upload } from "./gpu.ts";
@@ -56,7 +56,7 @@ export function makeScene({
 }: SceneOptions): Scene {
   const { shape, lanes, fill } = options;
   const { headDim, kvHeads } = shape;
-  const random = uniform(seed);
+  const random = seededRandom(seed);
   const heads = lanes.flatMap((_, lane) =>
     Array.from({ length: kvHeads }, (_, g) => ({ lane, g, ...fill(lane, g) })),
   );

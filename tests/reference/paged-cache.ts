@@ -6,6 +6,7 @@ import {
 } from "../../src/kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../../src/kernels/pages/page-format.ts";
 import { LANE, ROW } from "../../src/kernels/records.ts";
+import { seededRandom } from "../../src/random.ts";
 import {
   copyPair,
   type Pair,
@@ -58,17 +59,6 @@ export const rowWords = (
 ): Uint32Array<ArrayBuffer> =>
   ROW.pack(...rows.map((row, i) => ({ token: 0, ...row, block_row: first + i })));
 
-/** A repeatable source of uniform numbers in [0, 1) (mulberry32). */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** `count` numbers of the standard normal distribution times `scale`. */
 export function normals(random: () => number, count: number, scale = 1): Float32Array<ArrayBuffer> {
   return Float32Array.from(
@@ -97,7 +87,7 @@ export class PagedCache {
     // 0x7bff is the largest f16: junk that is read shows.
     this.pages = new Uint32Array(pageCount * pageWords(shape)).fill(0x7bff7bff);
     this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * this.rowWords);
-    const random = uniform(seed);
+    const random = seededRandom(seed);
     this.free = Array.from({ length: pageCount }, (_, i) => i);
     for (let i = pageCount - 1; i > 0; i -= 1) {
       const j = Math.floor(random() * (i + 1));

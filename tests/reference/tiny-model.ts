@@ -3,8 +3,10 @@
  * (the fixtures in tests/model/fixtures/tiny-*.json hold the SHA-256). Quantised tensors are random
  * blocks, since any bit pattern with a sane scale is a valid block.
  */
+
+import { seededRandom } from "../../src/random.ts";
 import { type MetadataInput, type TensorInput, writeGguf } from "./gguf-writer.ts";
-import { type Random, random, randomTensor, type TinyType } from "./tiny-weights.ts";
+import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
   /** Default llama. */
@@ -369,7 +371,7 @@ export function tinyModel(name: TinyName): Uint8Array<ArrayBuffer> {
 
 /** A model of any shape, whose seed is its name. */
 export function tinyGguf(name: string, shape: TinyShape): Uint8Array<ArrayBuffer> {
-  const draw = random(name.length * 1000 + name.charCodeAt(0));
+  const draw = seededRandom(name.length * 1000 + name.charCodeAt(0));
   return writeGguf({
     metadata: { ...shapeMetadata(name, shape), ...tokenizerMetadata() },
     tensors: tensors(shape, draw),

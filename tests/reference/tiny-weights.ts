@@ -16,18 +16,6 @@ export type TinyType =
 /** Uniform in [0, 1). */
 export type Random = () => number;
 
-/** mulberry32. */
-export function random(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** Weights and bytes of one block. */
 const BLOCKS: Record<TinyType, [weights: number, bytes: number]> = {
   F32: [1, 4],

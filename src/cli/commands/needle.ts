@@ -1,7 +1,7 @@
 import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { invalidArgument } from "../../errors.ts";
-import { seededRandom } from "../../eval/random.ts";
+import { seededRandom } from "../../random.ts";
 import type { Command } from "../command.ts";
 import { CONVERSATION } from "../defaults.ts";
 import { CACHE_FLAGS, CACHE_USAGE, oneOf, required, wholeNumber } from "../flags.ts";

@@ -1,4 +1,4 @@
-import { pick } from "../random.ts";
+import { pick } from "../../random.ts";
 import { ADJECTIVES, ADVERBS, NOUNS, VERBS } from "./words.ts";
 
 /** Sentences to hide something among. */

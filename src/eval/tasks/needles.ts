@@ -1,4 +1,4 @@
-import { pick, sample } from "../random.ts";
+import { pick, sample } from "../../random.ts";
 import { depthsOf, type Haystack, hide } from "./haystack.ts";
 import type { Generator } from "./problem.ts";
 import { ADJECTIVES, distinct, letters, NOUNS } from "./words.ts";

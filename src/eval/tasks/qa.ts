@@ -1,4 +1,4 @@
-import { pick, sample } from "../random.ts";
+import { pick, sample } from "../../random.ts";
 import type { Generator } from "./problem.ts";
 import { ADJECTIVES, distinct, inventName, letters, NOUNS } from "./words.ts";
 

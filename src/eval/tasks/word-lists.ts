@@ -1,4 +1,4 @@
-import { sample } from "../random.ts";
+import { sample } from "../../random.ts";
 import type { Generator } from "./problem.ts";
 import { ADJECTIVES, distinct, letters, NOUNS, VERBS } from "./words.ts";
 

@@ -2,7 +2,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { describe, expect, it } from "vitest";
 import { leadingEigenvector } from "../../../calibrate/eigen.ts";
 import { gramMatrix } from "../../../calibrate/gram.ts";
-import { seededRandom } from "../../../calibrate/sampling.ts";
+import { seededRandom } from "../../../src/random.ts";
 
 /** A symmetric matrix with the given eigenvalues on a random orthonormal basis; and the basis. */
 function withEigenvalues(values: number[], seed: number): { matrix: Float64Array; basis: Matrix } {

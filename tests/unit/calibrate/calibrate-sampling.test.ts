@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { RowReservoir, seededRandom } from "../../../calibrate/sampling.ts";
+import { RowReservoir } from "../../../calibrate/sampling.ts";
+import { seededRandom } from "../../../src/random.ts";
 
 /** Rows [count, 2] that carry their number and its negative. */
 const numbered = (from: number, count: number) =>

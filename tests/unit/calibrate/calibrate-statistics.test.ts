@@ -7,9 +7,9 @@ import { LayerStatistics } from "../../../calibrate/layer-statistics.ts";
 import { NormStatistics } from "../../../calibrate/norm-statistics.ts";
 import { fitPoisson } from "../../../calibrate/poisson.ts";
 import type { QueryBatch, QuerySource } from "../../../calibrate/query-source.ts";
-import { seededRandom } from "../../../calibrate/sampling.ts";
 import { rankingTimes } from "../../../calibrate/score-fit.ts";
 import type { HeadStatistics } from "../../../src/cache/filters-file.ts";
+import { seededRandom } from "../../../src/random.ts";
 import { rotate } from "../../reference/rope.ts";
 import fixture from "../fixtures/statistics.json" with { type: "json" };
 

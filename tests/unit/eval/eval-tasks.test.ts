@@ -1,11 +1,11 @@
 /** Generated problems: their answers lie in their text, they fit their length, and repeat with their seed. */
 import { describe, expect, test } from "vitest";
 import { buildPrompt, type PromptText } from "../../../src/eval/prompt.ts";
-import { seededRandom } from "../../../src/eval/random.ts";
 import { hide, noise, textHaystack } from "../../../src/eval/tasks/haystack.ts";
 import { generatorOf } from "../../../src/eval/tasks/index.ts";
 import { scoreOf } from "../../../src/eval/tasks/problem.ts";
 import { PROMPT_TASKS, type PromptCell, type PromptTask } from "../../../src/eval/types.ts";
+import { seededRandom } from "../../../src/random.ts";
 import { byteTokenizer, FakeEngine } from "../api/api-fake-engine.ts";
 
 const cellOf = (task: PromptTask, more: Partial<PromptCell> = {}): PromptCell => ({
