@@ -10,14 +10,14 @@ import { EngineStore } from "../state/engine-store.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { layout } from "../styles/layout.ts";
 import type { AppHeader } from "./app-header.ts";
-import type { ChatComposer } from "./chat-composer.ts";
+import type { ChatComposer } from "./chat/chat-composer.ts";
 import { closeIcon } from "./icons.ts";
 import "./app-header.ts";
-import "./cache-panel.ts";
-import "./chat-composer.ts";
-import "./load-card.ts";
-import "./message-list.ts";
-import "./retention-strip.ts";
+import "./cache/cache-panel.ts";
+import "./chat/chat-composer.ts";
+import "./load/load-card.ts";
+import "./chat/message-list.ts";
+import "./cache/retention-strip.ts";
 
 /** Joins the three stores to the page: state flows down as properties, what the user does comes up as events. */
 @customElement("chat-app")

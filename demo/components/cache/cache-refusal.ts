@@ -1,8 +1,8 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { emit } from "../events.ts";
-import type { Refusal } from "../state/cache-store.ts";
-import { controls } from "../styles/controls.ts";
+import { emit } from "../../events.ts";
+import type { Refusal } from "../../state/cache-store.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** Why the engine did not take a setting, what to do, and a button that does it where there is one. */
 @customElement("cache-refusal")

@@ -1,7 +1,7 @@
 import { css, html, LitElement, type TemplateResult, unsafeCSS } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { Retention } from "../../src/api/types.ts";
-import { controls } from "../styles/controls.ts";
+import type { Retention } from "../../../src/api/types.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** Longest conversation that is spelled out; of a longer one, its end. */
 const MAX_TOKENS = 4000;

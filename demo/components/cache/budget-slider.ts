@@ -1,12 +1,12 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
-import type { CacheOptions } from "../../src/api/types.ts";
-import type { CacheSettings } from "../../src/cache/budget.ts";
-import { emit } from "../events.ts";
-import { formatCount } from "../format.ts";
-import { BUDGETS, budgetStep } from "../policies.ts";
-import { controls } from "../styles/controls.ts";
+import type { CacheOptions } from "../../../src/api/types.ts";
+import type { CacheSettings } from "../../../src/cache/budget.ts";
+import { emit } from "../../events.ts";
+import { formatCount } from "../../format.ts";
+import { BUDGETS, budgetStep } from "../../policies.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** Cache budget in pairs per head, on a log scale; it acts while the model talks. */
 @customElement("budget-slider")

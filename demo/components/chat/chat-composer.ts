@@ -1,8 +1,8 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { emit } from "../events.ts";
-import { controls } from "../styles/controls.ts";
-import { sendIcon, stopIcon } from "./icons.ts";
+import { emit } from "../../events.ts";
+import { controls } from "../../styles/controls.ts";
+import { sendIcon, stopIcon } from "../icons.ts";
 
 /** Where the user writes: Enter sends, Shift+Enter breaks the line, Escape stops the answer. */
 @customElement("chat-composer")

@@ -1,9 +1,9 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import type { Retention } from "../../src/api/types.ts";
-import { formatCount, visibleToken } from "../format.ts";
-import { layOut, type StripLayout, summarise } from "../retention-layout.ts";
-import { controls } from "../styles/controls.ts";
+import type { Retention } from "../../../src/api/types.ts";
+import { formatCount, visibleToken } from "../../format.ts";
+import { layOut, type StripLayout, summarise } from "../../retention-layout.ts";
+import { controls } from "../../styles/controls.ts";
 import { paintStrip, ROW_PX } from "./paint-strip.ts";
 import "./token-reader.ts";
 

@@ -1,9 +1,9 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
-import { emit } from "../events.ts";
-import type { ModelChoice } from "../state/models.ts";
-import { controls } from "../styles/controls.ts";
+import { emit } from "../../events.ts";
+import type { ModelChoice } from "../../state/models.ts";
+import { controls } from "../../styles/controls.ts";
 
 const WANTED = /\.(gguf|safetensors|json|jinja)$/i;
 

@@ -1,8 +1,8 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { CacheUsage } from "../../src/api/types.ts";
-import { formatBytes, formatFactor } from "../format.ts";
-import { controls } from "../styles/controls.ts";
+import type { CacheUsage } from "../../../src/api/types.ts";
+import { formatBytes, formatFactor } from "../../format.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** KV bytes now against what an uncompressed cache of the same tokens would hold. */
 @customElement("kv-gauge")

@@ -1,12 +1,12 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { emit } from "../events.ts";
-import { formatCount, formatRate, formatSeconds } from "../format.ts";
-import { StreamingMarkdown } from "../markdown.ts";
-import type { ChatEntry } from "../state/chat-store.ts";
-import { controls } from "../styles/controls.ts";
-import { prose } from "../styles/prose.ts";
-import { checkIcon, copyIcon, editIcon, retryIcon } from "./icons.ts";
+import { emit } from "../../events.ts";
+import { formatCount, formatRate, formatSeconds } from "../../format.ts";
+import { StreamingMarkdown } from "../../markdown.ts";
+import type { ChatEntry } from "../../state/chat-store.ts";
+import { controls } from "../../styles/controls.ts";
+import { prose } from "../../styles/prose.ts";
+import { checkIcon, copyIcon, editIcon, retryIcon } from "../icons.ts";
 
 /** One question or answer. An answer's Markdown is grown in place, outside Lit's templates. */
 @customElement("message-view")

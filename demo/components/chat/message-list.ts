@@ -1,10 +1,10 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { emit } from "../events.ts";
-import type { ChatEntry } from "../state/chat-store.ts";
-import { controls } from "../styles/controls.ts";
-import { downIcon } from "./icons.ts";
+import { emit } from "../../events.ts";
+import type { ChatEntry } from "../../state/chat-store.ts";
+import { controls } from "../../styles/controls.ts";
+import { downIcon } from "../icons.ts";
 import "./message-view.ts";
 
 const SUGGESTIONS = [

@@ -1,8 +1,8 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { EngineInfo, MemoryReport } from "../../src/api/types.ts";
-import { formatBytes } from "../format.ts";
-import { controls } from "../styles/controls.ts";
+import type { EngineInfo, MemoryReport } from "../../../src/api/types.ts";
+import { formatBytes } from "../../format.ts";
+import { controls } from "../../styles/controls.ts";
 
 const PURPOSES: readonly { key: Exclude<keyof MemoryReport, "total">; label: string }[] = [
   { key: "weights", label: "Weights" },

@@ -1,4 +1,4 @@
-import type { StripLayout } from "../retention-layout.ts";
+import type { StripLayout } from "../../retention-layout.ts";
 
 export const ROW_PX = 20;
 const BAR_PX = 16;

@@ -1,10 +1,10 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { CalibrateProgress, CalibrationResult } from "../../src/api/types.ts";
-import { emit } from "../events.ts";
-import { formatWait } from "../format.ts";
-import type { CalibrationPhase } from "../state/calibration-store.ts";
-import { controls } from "../styles/controls.ts";
+import type { CalibrateProgress, CalibrationResult } from "../../../src/api/types.ts";
+import { emit } from "../../events.ts";
+import { formatWait } from "../../format.ts";
+import type { CalibrationPhase } from "../../state/calibration-store.ts";
+import { controls } from "../../styles/controls.ts";
 
 const STAGES: Readonly<Record<CalibrateProgress["stage"], string>> = {
   writing: "The model writes text of its own",

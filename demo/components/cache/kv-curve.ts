@@ -1,8 +1,8 @@
 import { css, html, LitElement, nothing, svg, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { formatBytes, formatCount } from "../format.ts";
-import type { KvSample } from "../state/kv-history.ts";
-import { controls } from "../styles/controls.ts";
+import { formatBytes, formatCount } from "../../format.ts";
+import type { KvSample } from "../../state/kv-history.ts";
+import { controls } from "../../styles/controls.ts";
 
 const WIDTH = 300;
 const HEIGHT = 84;

@@ -1,11 +1,11 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import type { StoredModel } from "../../src/index.ts";
-import { emit } from "../events.ts";
-import { formatBytes, formatDay } from "../format.ts";
-import type { ModelChoice } from "../state/models.ts";
-import type { StoredStore } from "../state/stored-store.ts";
-import { controls } from "../styles/controls.ts";
+import type { StoredModel } from "../../../src/index.ts";
+import { emit } from "../../events.ts";
+import { formatBytes, formatDay } from "../../format.ts";
+import type { ModelChoice } from "../../state/models.ts";
+import type { StoredStore } from "../../state/stored-store.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** The models that this browser keeps: to load again, or to remove. */
 @customElement("stored-models")

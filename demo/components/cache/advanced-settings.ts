@@ -1,13 +1,13 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
-import { REQUEST_LIMITS } from "../../src/api/checks/validate-request.ts";
-import type { CacheOptions } from "../../src/api/types.ts";
-import { type CacheSettings, LEAST, MOST } from "../../src/cache/budget.ts";
-import { detailOf, emit } from "../events.ts";
-import type { AnswerSettings } from "../state/chat-store.ts";
-import { controls } from "../styles/controls.ts";
-import "./number-field.ts";
+import { REQUEST_LIMITS } from "../../../src/api/checks/validate-request.ts";
+import type { CacheOptions } from "../../../src/api/types.ts";
+import { type CacheSettings, LEAST, MOST } from "../../../src/cache/budget.ts";
+import { detailOf, emit } from "../../events.ts";
+import type { AnswerSettings } from "../../state/chat-store.ts";
+import { controls } from "../../styles/controls.ts";
+import "../number-field.ts";
 
 /** Protected tokens of the cache, and how answers are drawn. */
 @customElement("advanced-settings")

@@ -1,8 +1,8 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { LoadProgress } from "../../src/api/types.ts";
-import { formatBytes, formatCount, formatWait } from "../format.ts";
-import { controls } from "../styles/controls.ts";
+import type { LoadProgress } from "../../../src/api/types.ts";
+import { formatBytes, formatCount, formatWait } from "../../format.ts";
+import { controls } from "../../styles/controls.ts";
 
 type Stage = LoadProgress["stage"];
 

@@ -1,10 +1,10 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
-import type { CacheOptions, PolicyName } from "../../src/api/types.ts";
-import { emit } from "../events.ts";
-import { POLICIES } from "../policies.ts";
-import { controls } from "../styles/controls.ts";
+import type { CacheOptions, PolicyName } from "../../../src/api/types.ts";
+import { emit } from "../../events.ts";
+import { POLICIES } from "../../policies.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** Who decides what the cache lets go, with one line on how. */
 @customElement("policy-menu")

@@ -1,8 +1,8 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { CacheUsage, Usage } from "../../src/api/types.ts";
-import { formatCount, formatRate, formatSeconds } from "../format.ts";
-import { controls } from "../styles/controls.ts";
+import type { CacheUsage, Usage } from "../../../src/api/types.ts";
+import { formatCount, formatRate, formatSeconds } from "../../format.ts";
+import { controls } from "../../styles/controls.ts";
 
 /** Tokens seen, pairs kept and evicted, and how fast it goes. */
 @customElement("cache-figures")
