@@ -1,3 +1,4 @@
+import type { PolicyName } from "../cache/policies/index.ts";
 import type { StoredModel } from "../fetch/stored-models.ts";
 import type { CalibrateOptions, CalibrationResult, SelfCalibration } from "./calibration-types.ts";
 import type {
@@ -9,7 +10,7 @@ import type {
 
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";
-export type { StoredModel };
+export type { PolicyName, StoredModel };
 
 /**
  * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
@@ -27,22 +28,6 @@ export type ModelSource =
       /** Branch, tag or commit. Default "main". */
       revision?: string;
     };
-
-/** The rule that decides which pairs are kept. "full" drops nothing; the others keep `budget` pairs per kv head. */
-export type PolicyName =
-  | "winnow"
-  | "full"
-  | "q-filters"
-  | "q-filters-age"
-  | "tri-attention"
-  | "expected-attention"
-  | "keydiff"
-  | "lag-kv"
-  | "k-norm"
-  | "snapkv"
-  | "h2o"
-  | "streaming-llm"
-  | "random";
 
 /** How the cache holds keys and values: 2 bytes per value, 1 byte per value and a scale per vector, or 4 bytes per value. */
 export type KvStorage = "f16" | "q8" | "f32";

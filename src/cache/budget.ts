@@ -1,6 +1,6 @@
 import { invalidArgument } from "../errors.ts";
 import { KV_STORAGES, type KvStorage } from "../kernels/pages/page-format.ts";
-import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "./policies/rules.ts";
+import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "./policies/index.ts";
 
 /** The settings of a cache that a user may name; the others have defaults. */
 export interface CacheRequest {
@@ -75,7 +75,7 @@ export function resolveCacheSettings(
     evicts = true,
     window: usual = DEFAULTS.window,
     windowShare: share = 2,
-  } = rulesOf(policy);
+  } = policyOf(policy);
   const sinks = count("sinks", request.sinks ?? DEFAULTS.sinks);
   const wholeLayers = count("wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers);
   if (wholeLayers > layers)

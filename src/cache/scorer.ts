@@ -215,14 +215,14 @@ export class Scorer {
   private async compile(name: PolicyName): Promise<Prepared> {
     const policy = policyOf(name);
     const kernels = await scoringKernels(this.gpu, this.pool.shape, name);
-    return { ...kernels, policy, headData: this.writeHeadData(policy, kernels.code) };
+    return { ...kernels, policy, headData: this.writeHeadData(name, kernels.code) };
   }
 
   private writeHeadData(
-    policy: Policy,
+    name: PolicyName,
     { headDataShape, headStride, writeHeadScore }: typeof Scoring,
   ): GPUBuffer {
-    const { name, score } = policy;
+    const policy = policyOf(name);
     const scoring = featureScoring(policy);
     const { layers, kvHeads } = this.pool.shape;
     const shape = headDataShape(this.pool.shape, scoring?.features ?? {});
@@ -232,7 +232,7 @@ export class Scorer {
       this.sources.knowledge[layer]!.forEach((knowledge, g) => {
         const at = (layer * kvHeads + g) * stride;
         const head: HeadScore = scoring?.head(knowledge) ?? {
-          ...score,
+          ...policy.score,
           ...(knowledge.filter ? { filter: knowledge.filter } : {}),
         };
         writeHeadScore(head, shape, data.subarray(at, at + stride));

@@ -1,4 +1,4 @@
-import { POLICY_NAMES, type PolicyName } from "../cache/policies/rules.ts";
+import { POLICY_NAMES, type PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies, parseArm } from "../eval/plan.ts";
 import { PRESETS, type PresetName } from "../eval/presets.ts";

@@ -1,7 +1,7 @@
 import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
 import { LEAST } from "../cache/budget.ts";
-import { POLICY_NAMES } from "../cache/policies/rules.ts";
+import { POLICY_NAMES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
 

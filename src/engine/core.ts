@@ -7,8 +7,8 @@ import {
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import type { KvSequence } from "../cache/kv-sequence.ts";
+import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
-import { isPolicy, type PolicyName } from "../cache/policies/rules.ts";
 import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
 import { globalLayers, pagesFor, pageWords } from "../kernels/pages/cache-shape.ts";

@@ -1,5 +1,5 @@
 import { resolveCacheSettings } from "../cache/budget.ts";
-import { isPolicy, POLICY_NAMES, type PolicyName, rulesOf } from "../cache/policies/rules.ts";
+import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import {
   type Arm,
@@ -31,7 +31,7 @@ export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] 
   const { policies, sinks, wholeLayers, kv } = options;
   const arms = policies
     .map(parseArm)
-    .filter(({ policy }) => rulesOf(policy).evicts !== false)
+    .filter(({ policy }) => policyOf(policy).evicts !== false)
     .flatMap(({ policy, window = options.window }) =>
       [...budgets]
         .sort((a, b) => a - b)

@@ -1,4 +1,4 @@
-import { POLICY_NAMES } from "../cache/policies/rules.ts";
+import { POLICY_NAMES } from "../cache/policies/index.ts";
 import { type EvalOptions, TASKS } from "./types.ts";
 
 const common = {

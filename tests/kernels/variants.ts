@@ -200,8 +200,8 @@ async function cache(list: VariantList, shape: CacheShape): Promise<void> {
   if (storage === "f16") await createClamped(gpu, shape);
   // Scores read heads by 16 dimensions.
   if (headDim % 16 === 0)
-    for (const policy of Object.values<Policy>(POLICIES)) {
-      name(policy.name);
+    for (const [label, policy] of Object.entries<Policy>(POLICIES)) {
+      name(label);
       await scores(gpu, shape, policy);
     }
 }

@@ -87,7 +87,7 @@ const OPTIONS: Case[] = [
     "an unknown policy",
     { model: "m", cache: { policy: "lru" } },
     "invalid_argument",
-    /^cache.policy: must be one of "winnow", "full", "q-filters"/,
+    /^cache.policy: must be one of "winnow", "q-filters", "q-filters-age"/,
   ],
   [
     "a window as large as the budget",

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { BUDGETS, budgetStep } from "../../demo/budgets.ts";
 import { FakeCache } from "../../demo/fake/fake-cache.ts";
 import { formatBytes, visibleToken } from "../../demo/format.ts";
-import { BUDGETS, budgetStep } from "../../demo/policies.ts";
 import { layOut, summarise } from "../../demo/retention-layout.ts";
 import { Announcer } from "../../demo/state/announcer.ts";
 import { CacheStore } from "../../demo/state/cache-store.ts";

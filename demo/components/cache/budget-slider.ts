@@ -3,9 +3,9 @@ import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import type { CacheOptions } from "../../../src/api/types.ts";
 import type { CacheSettings } from "../../../src/cache/budget.ts";
+import { BUDGETS, budgetStep } from "../../budgets.ts";
 import { emit } from "../../events.ts";
 import { formatCount } from "../../format.ts";
-import { BUDGETS, budgetStep } from "../../policies.ts";
 import { controls } from "../../styles/controls.ts";
 
 /** Cache budget in pairs per head, on a log scale; it acts while the model talks. */

@@ -2,8 +2,8 @@ import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import type { CacheOptions, PolicyName } from "../../../src/api/types.ts";
+import { POLICIES } from "../../../src/cache/policies/index.ts";
 import { emit } from "../../events.ts";
-import { POLICIES } from "../../policies.ts";
 import { controls } from "../../styles/controls.ts";
 
 /** Who decides what the cache lets go, with one line on how. */
@@ -37,7 +37,7 @@ export class PolicyMenu extends LitElement {
       >
         ${Object.entries(POLICIES).map(([name, { label }]) => html`<option value=${name} ?selected=${name === this.policy}>${label}</option>`)}
       </select>
-      <p class="small muted" id="explanation">${chosen?.explanation}</p>`;
+      <p class="small muted" id="explanation">${chosen.explanation}</p>`;
   }
 
   readonly #onChange = (event: Event): void => {

@@ -1,5 +1,5 @@
 import { LEAST, MOST, resolveCacheSettings } from "../../cache/budget.ts";
-import { POLICY_NAMES } from "../../cache/policies/rules.ts";
+import { POLICY_NAMES } from "../../cache/policies/index.ts";
 import { invalidArgument } from "../../errors.ts";
 import { KV_STORAGES } from "../../kernels/pages/page-format.ts";
 import type { CacheOptions, ConversationOptions } from "../types.ts";

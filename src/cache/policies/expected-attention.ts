@@ -10,7 +10,8 @@ const OFFSETS = Array.from({ length: 512 }, (_, i) => i + 1);
  * of a query group, turned with the position; the paper takes them from the prompt.
  */
 export const expectedAttention: Policy = {
-  name: "expected-attention",
+  label: "Expected attention",
+  explanation: "Keeps the pairs of largest expected attention, from the queries' mean and spread.",
   needs: ["queryMean", "queryCovariance"],
   fallback: "q-filters",
   score: UNSCORED,

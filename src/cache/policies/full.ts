@@ -2,7 +2,9 @@ import type { Policy } from "./policy.ts";
 
 /** Keeps every pair: the uncompressed ceiling. */
 export const full: Policy = {
-  name: "full",
+  label: "Full (no eviction)",
+  explanation: "Keeps everything: exact, but memory grows with every token.",
+  evicts: false,
   needs: [],
   score: { dot: 0, norm: 0, position: 0, random: 0 },
 };

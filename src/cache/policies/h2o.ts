@@ -5,7 +5,8 @@ import { type Policy, UNSCORED } from "./policy.ts";
  * query is compared with every key once more: slow, a reference for evaluations.
  */
 export const h2o: Policy = {
-  name: "h2o",
+  label: "H2O (slow)",
+  explanation: "Keeps what has received most attention so far; every token is compared twice.",
   needs: [],
   score: UNSCORED,
   observation: { queries: 128, pool: 0, accumulate: true },

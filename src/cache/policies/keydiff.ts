@@ -5,7 +5,8 @@ import { type Policy, UNSCORED } from "./policy.ts";
  * candidates; what is like everything else goes. Needs no calibration.
  */
 export const keydiff: Policy = {
-  name: "keydiff",
+  label: "KeyDiff",
+  explanation: "Keeps the keys that differ most from the rest. Needs no calibration.",
   needs: [],
   score: UNSCORED,
   scoring: { every: 16, features: { novelty: true }, head: () => ({ novelty: 1 }) },

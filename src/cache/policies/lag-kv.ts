@@ -8,7 +8,12 @@ import type { Policy } from "./policy.ts";
  * or of a quarter of the budget.
  */
 export const lagKv: Policy = {
-  name: "lag-kv",
+  label: "LagKV",
+  explanation:
+    "Keeps what strays furthest from the ranges of the tokens after it. Needs no calibration.",
+  // Chunks are scored late: the last one to two of them, half of the budget in all, are kept.
+  window: 128,
+  windowShare: 4,
   needs: [],
   score: { dot: 0, norm: 0, position: 1, random: 0 },
   scoring: { lag: 128 },

@@ -75,7 +75,16 @@ export interface ObservationPlan {
 
 /** An eviction policy: higher scores are kept. */
 export interface Policy {
-  readonly name: string;
+  /** Its name for people. */
+  readonly label: string;
+  /** One line for people: what decides who stays. */
+  readonly explanation: string;
+  /** Whether anything is ever dropped. Default true. */
+  readonly evicts?: boolean;
+  /** Most recent tokens that are never evicted, where nothing else is asked for. Default 64. */
+  readonly window?: number;
+  /** Where nothing else is asked for, the window takes at most this part of the budget: 1 / share. Default 2. */
+  readonly windowShare?: number;
   /** The parts of a calibration that it needs. */
   readonly needs: readonly Need[];
   /** The policy in its place where that is missing. */

@@ -6,7 +6,9 @@ import { type Policy, UNSCORED } from "./policy.ts";
  * score = a z + ln|value| + b ln(age + 1). Some heads then go by importance, others by recency.
  */
 export const qFiltersAge: Policy = {
-  name: "q-filters-age",
+  label: "Q-Filters with age",
+  explanation:
+    "Q-Filters weighed against age, as each head does it, times the length of the value.",
   needs: ["filters", "ageFit"],
   fallback: "q-filters",
   score: UNSCORED,

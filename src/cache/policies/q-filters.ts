@@ -5,7 +5,9 @@ import type { Policy } from "./policy.ts";
  * stored negative, as published, so score = -(key . filter).
  */
 export const qFilters: Policy = {
-  name: "q-filters",
+  label: "Q-Filters",
+  explanation:
+    "Keeps the keys that future queries are likely to look at, judged by a direction calibrated for each head.",
   needs: ["filters"],
   fallback: "k-norm",
   score: { dot: -1, norm: 0, position: 0, random: 0 },

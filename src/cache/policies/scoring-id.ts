@@ -1,7 +1,6 @@
 import type { CacheSettings } from "../budget.ts";
-import { type PolicyName, policyOf } from "./index.ts";
+import { POLICY_NAMES, type PolicyName, policyOf } from "./index.ts";
 import { featureScoring, lagOf } from "./policy.ts";
-import { POLICY_NAMES } from "./rules.ts";
 
 /** The number by which a lane names its policy's scoring on the GPU; 0 if scores are fixed once written. */
 export function scoringId(name: PolicyName): number {

@@ -6,7 +6,9 @@ import type { Policy } from "./policy.ts";
  * is the first to go once it leaves the window.
  */
 export const snapkv: Policy = {
-  name: "snapkv",
+  label: "SnapKV",
+  explanation:
+    "Keeps what the end of your message attends to, then the oldest answer tokens go first.",
   needs: [],
   // Below any attention that was seen.
   score: { dot: 0, norm: 0, position: 1e-30, random: 0 },

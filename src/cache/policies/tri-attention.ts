@@ -10,7 +10,8 @@ export const OFFSETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
  * score = key . mean over offsets of RoPE(E[q]) + sum over pairs j of (E|q_j| - |E q_j|) |key_j|.
  */
 export const triAttention: Policy = {
-  name: "tri-attention",
+  label: "TriAttention",
+  explanation: "Keeps the keys that the average query of the next tokens will look for.",
   needs: ["queryMean", "queryAbs"],
   fallback: "q-filters",
   score: UNSCORED,

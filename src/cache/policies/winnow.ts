@@ -15,7 +15,11 @@ import { OFFSETS } from "./tri-attention.ts";
  * - What a head drops is not forgotten whole: its mean key and value attend in its place.
  */
 export const winnow: Policy = {
-  name: "winnow",
+  label: "Winnow",
+  explanation:
+    "Each head weighs what it has learned to look at, what is new, and what your question asks for; heads that need more memory get it.",
+  // With 4 sinks a head can do with a single page.
+  window: 24,
   needs: ["filters", "queryMean", "queryAbs", "scoreFit"],
   fallback: "q-filters",
   headBudgets: true,

@@ -1,20 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { type CacheRequest, resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { POLICIES, type Policy, type PolicyName } from "../../../src/cache/policies/index.ts";
-import { POLICY_NAMES, rulesOf } from "../../../src/cache/policies/rules.ts";
 import { scoresAlike, scoringId, scoringTurn } from "../../../src/cache/policies/scoring-id.ts";
 
 const all = Object.entries<Policy>(POLICIES);
 
 describe("policies", () => {
-  it("are known by their own names, in the order in which they are listed", () => {
-    expect(all.map(([name]) => name)).toEqual(POLICY_NAMES);
-    for (const [name, policy] of all) expect(policy.name).toBe(name);
+  it("have words of their own for people", () => {
+    expect(new Set(all.map(([, { label }]) => label)).size).toBe(all.length);
+    expect(new Set(all.map(([, { explanation }]) => explanation)).size).toBe(all.length);
+    for (const [, { explanation }] of all) expect(explanation).toMatch(/^[A-Z].*\.$/);
   });
 
   it("all but full evict, by a score that something gives", () => {
-    for (const [name, { score, scoring, observation }] of all) {
-      const { evicts = true } = rulesOf(name as PolicyName);
+    for (const [name, { evicts = true, score, scoring, observation }] of all) {
       const terms = Object.values(score).filter((weight) => weight !== 0);
       expect(evicts).toBe(name !== "full");
       expect(terms.length > 0 || scoring !== undefined || observation !== undefined).toBe(evicts);

@@ -116,7 +116,7 @@ describe("flags of winnow eval", () => {
 
   test("are refused by name before a model is loaded", async () => {
     expect(await refused("--policies", "full,lru")).toMatch(
-      /--policies: unknown policy "lru" \(Use some of winnow, full,/,
+      /--policies: unknown policy "lru" \(Use some of winnow, q-filters,/,
     );
     expect(await refused("--policies", "q-filters@x")).toMatch(
       /--policies: "q-filters@x": the window must be a whole number/,
