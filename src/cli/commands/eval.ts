@@ -1,6 +1,6 @@
 import { invalidArgument, WinnowError } from "../../errors.ts";
 import { evaluate } from "../../eval/evaluate.ts";
-import { htmlReport } from "../../eval/html/page.ts";
+import { htmlReport } from "../../eval/html-report.ts";
 import { keepLines, readKept } from "../../eval/kept.ts";
 import { engineModel } from "../../eval/model.ts";
 import { type EvalReport, SCHEMA } from "../../eval/report.ts";

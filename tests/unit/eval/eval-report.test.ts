@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { evaluate } from "../../../src/eval/evaluate.ts";
-import { ticks } from "../../../src/eval/html/charts.ts";
-import { htmlReport } from "../../../src/eval/html/page.ts";
+import { htmlReport } from "../../../src/eval/html-report.ts";
 import { type EvalReport, SCHEMA } from "../../../src/eval/report.ts";
 import { resultsOf } from "../../../src/eval/results.ts";
 import { armText, markdownTables, rowCells } from "../../../src/eval/table.ts";
+import { ticks } from "../../../src/report/charts.ts";
 import { winnow } from "../cli/cli-harness.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 

@@ -1,9 +1,11 @@
-import { totalText } from "../cost.ts";
-import type { EvalReport } from "../report.ts";
-import type { Metric, Row } from "../results.ts";
-import { armText, conditionText, figure, HEAD, ratioText, rowCells, sections } from "../table.ts";
-import { escapeHtml, type HeatCell, heatMap, type Line, lineChart, table } from "./charts.ts";
-import { COLORS, STYLE } from "./style.ts";
+import { type HeatCell, heatMap, type Line, lineChart } from "../report/charts.ts";
+import { escapeHtml } from "../report/escape-html.ts";
+import { htmlPage, section, table } from "../report/html.ts";
+import { COLORS } from "../report/style.ts";
+import { totalText } from "./cost.ts";
+import type { EvalReport } from "./report.ts";
+import type { Metric, Row } from "./results.ts";
+import { armText, conditionText, figure, HEAD, ratioText, rowCells, sections } from "./table.ts";
 
 const unique = <T>(list: readonly T[]): T[] => [...new Set(list)];
 
@@ -173,28 +175,24 @@ export function htmlReport(report: EvalReport): string {
   const overText = TEXT_METRICS.filter((metric) => of(metric).length > 0);
   const needles = rows.filter(({ task }) => task === "needle");
   const tasks = rows.filter(({ task, metric }) => metric === "score" && task !== "needle");
-  const part = (title: string, content: string): string =>
-    content === "" ? "" : `<h2>${escapeHtml(title)}</h2>${content}`;
   const charts = (content: string): string =>
     content === "" ? "" : `<div class="charts">${content}</div>`;
-  return [
-    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">',
-    `<title>Winnow evaluation: ${escapeHtml(model.name)}</title><style>${STYLE}</style>`,
+  return htmlPage(`Winnow evaluation: ${model.name}`, [
     `<h1>Winnow evaluation</h1><p>${escapeHtml(`${model.name} (${model.architecture}, ${(model.parameters / 1e6).toFixed(0)} M parameters), ${report.date}`)}</p>`,
     `<p class="soft">${escapeHtml(`${adapter.description || "unnamed adapter"}, ${report.host}; ${report.cells} cells, ${totalText(report.seconds)}; version ${provenance.version}; losses from position ${report.from} on`)}</p>`,
     `<pre>${escapeHtml(report.command)}</pre>`,
     ...notices.map((notice) => `<p>${escapeHtml(notice)}</p>`),
-    part(
+    section(
       "Over budgets",
       charts(
         overText.map((metric) => budgetChart(metric, of(metric), palette)).join("") +
           overText.map((metric) => budgetHeat(`${metric}: policy by budget`, of(metric))).join(""),
       ),
     ),
-    part("Over position", charts(curveCharts(report, palette))),
-    part("Needle: length by depth", charts(needles.length > 0 ? needleHeat(needles) : "")),
-    part("Tasks", charts(tasks.length > 0 ? taskHeat(tasks) : "")),
-    part(
+    section("Over position", charts(curveCharts(report, palette))),
+    section("Needle: length by depth", charts(needles.length > 0 ? needleHeat(needles) : "")),
+    section("Tasks", charts(tasks.length > 0 ? taskHeat(tasks) : "")),
+    section(
       "All figures",
       sections(rows)
         .map(
@@ -203,7 +201,7 @@ export function htmlReport(report: EvalReport): string {
         )
         .join(""),
     ),
-    part(
+    section(
       "What was run",
       table(
         ["what", "value"],
@@ -215,6 +213,6 @@ export function htmlReport(report: EvalReport): string {
         ],
       ),
     ),
-    '<p class="soft">Intervals are 95 %: Student over passages, Wilson for trials that are right or wrong, bootstrap for shares.</p></html>',
-  ].join("\n");
+    '<p class="soft">Intervals are 95 %: Student over passages, Wilson for trials that are right or wrong, bootstrap for shares.</p>',
+  ]);
 }

@@ -1,4 +1,4 @@
-/** The report's style: light and dark by the reader's setting, narrow screens scroll tables alone. */
+/** The style of reports: light and dark by the reader's setting, narrow screens scroll tables alone. */
 const LIGHT = [
   "#2a6fbb",
   "#c4501b",
@@ -43,7 +43,7 @@ figcaption{font-weight:600;margin-bottom:6px}
 svg{width:100%;height:auto;display:block;font-size:12px}
 @media(max-width:600px){svg{font-size:16px}}
 svg text{fill:var(--soft)}.grid{stroke:var(--rule)}.ceiling{stroke:var(--text);stroke-dasharray:5 4;opacity:.7}
-.line path{fill:none;stroke:currentColor;stroke-width:2}.line circle{fill:currentColor}
+.line path{fill:none;stroke:currentColor;stroke-width:2}.line circle{fill:currentColor}.line path.bar{stroke-width:16;opacity:.4}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px;margin-top:6px}
 .key::before{content:"";display:inline-block;width:14px;height:3px;margin-right:6px;vertical-align:middle;background:currentColor}
 .key.dashed{color:var(--soft)}.key.dashed::before{background:repeating-linear-gradient(90deg,currentColor 0 4px,transparent 4px 7px)}

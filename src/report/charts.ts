@@ -1,7 +1,5 @@
 /** SVG charts as text: no script, colours by the page's style. */
-
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+import { escapeHtml } from "./escape-html.ts";
 
 export interface Point {
   readonly x: number;
@@ -24,6 +22,8 @@ export interface LineChart {
   readonly lines: readonly Line[];
   /** Budgets double: their axis is logarithmic. */
   readonly logX?: boolean;
+  /** Points are not joined by a line. */
+  readonly scatter?: boolean;
   /** A value to draw a dashed line at: the uncompressed run. */
   readonly ceiling?: number;
 }
@@ -44,7 +44,8 @@ export function ticks(low: number, high: number): number[] {
   return found;
 }
 
-export function lineChart({ title, xLabel, yLabel, lines, logX, ceiling }: LineChart): string {
+export function lineChart(chart: LineChart): string {
+  const { title, xLabel, yLabel, lines, logX, scatter, ceiling } = chart;
   const points = lines.flatMap((line) => line.points);
   if (points.length === 0) return "";
   const xs = points.map(({ x }) => (logX ? Math.log2(x) : x));
@@ -73,7 +74,8 @@ export function lineChart({ title, xLabel, yLabel, lines, logX, ceiling }: LineC
     ),
   ];
   const drawn = lines.map(({ name, color, points }) => {
-    const path = points.map(({ x, y }, i) => `${i === 0 ? "M" : "L"}${px(x)} ${py(y)}`).join("");
+    const joined = points.map(({ x, y }, i) => `${i === 0 ? "M" : "L"}${px(x)} ${py(y)}`).join("");
+    const path = scatter ? "" : `<path d="${joined}"/>`;
     const marks = points.map(({ x, y, low, high }) => {
       const whisker =
         low === undefined || high === undefined
@@ -81,7 +83,7 @@ export function lineChart({ title, xLabel, yLabel, lines, logX, ceiling }: LineC
           : `<path d="M${px(x)} ${py(low)}V${py(high)}"/>`;
       return `${whisker}<circle cx="${px(x)}" cy="${py(y)}" r="${points.length > 12 ? 1.5 : 3}"><title>${escapeHtml(`${name}: ${x}, ${Number(y.toPrecision(5))}`)}</title></circle>`;
     });
-    return `<g class="line c${color}"><path d="${path}"/>${marks.join("")}</g>`;
+    return `<g class="line c${color}">${path}${marks.join("")}</g>`;
   });
   const limit =
     ceiling === undefined
@@ -138,8 +140,28 @@ export function heatMap({ title, rowLabel, columns, rows }: HeatMap): string {
   );
 }
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<div class="scroll"><table class="figures">${line(head, "th")}${rows.map((row) => line(row, "td")).join("")}</table></div>`;
+export interface Bar {
+  readonly name: string;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly text: string;
+}
+
+/** A bar for each value, with a line from the least to the greatest sample. */
+export function barChart(title: string, bars: readonly Bar[]): string {
+  const most = Math.max(...bars.map(({ high }) => high)) || 1;
+  const x = (value: number): string => (220 + (220 * value) / most).toFixed(1);
+  const drawn = bars.map(({ name, value, low, high, text }, i) => {
+    const y = 24 * i;
+    return (
+      `<text x="212" y="${y + 15}" text-anchor="end">${escapeHtml(name)}</text>` +
+      `<path class="bar" d="M220 ${y + 11}H${x(value)}"/><path d="M${x(low)} ${y + 11}H${x(high)}"/>` +
+      `<text x="448" y="${y + 15}">${escapeHtml(text)}</text>`
+    );
+  });
+  return (
+    `<figure><figcaption>${escapeHtml(title)}</figcaption>` +
+    `<svg viewBox="0 0 ${WIDTH} ${24 * bars.length}" role="img" aria-label="${escapeHtml(title)}"><g class="line c0">${drawn.join("")}</g></svg></figure>`
+  );
 }
