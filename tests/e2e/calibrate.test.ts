@@ -10,8 +10,8 @@ import { cosines } from "../../calibrate/agreement.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import type { createEngine } from "../../src/index.ts";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
+import { launchChromium } from "../chromium.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
-import { launchBrowser } from "./demo-harness.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const TEXT = "The quick brown fox jumps over the lazy dog. ".repeat(12);
@@ -38,7 +38,7 @@ describe("calibration in a page", () => {
       { "/": folder, "/dist/": join(root, "dist"), "/public/": join(root, "public") },
       0,
     );
-    browser = await launchBrowser();
+    browser = await launchChromium();
     page = await browser.newPage();
     await page.goto(`${server.url}index.html`);
     await page.waitForFunction(() => "create" in globalThis);

@@ -1,7 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Locator, type Page } from "playwright";
+import type { Locator, Page } from "playwright";
 import { build, createServer, type ViteDevServer } from "vite";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -11,15 +10,6 @@ const DEFAULT_MODEL = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
 /** Path of the default model's file. */
 export const defaultModel = (): string =>
   process.env.WINNOW_MODEL ?? `${root}.cache/${DEFAULT_MODEL}`;
-
-/** WebGPU on the processor, so that a machine without a GPU runs the page too. */
-export async function launchBrowser(): Promise<Browser> {
-  const executablePath = await findChromium();
-  return chromium.launch({
-    args: CHROMIUM_FLAGS,
-    ...(executablePath === undefined ? {} : { executablePath }),
-  });
-}
 
 /** Builds the page into tests/output/NAME, and returns that folder. */
 export async function buildPage(name: string): Promise<string> {

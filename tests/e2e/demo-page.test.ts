@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { formatBytes } from "../../demo/format.ts";
 import { fitOf } from "../../src/engine/memory/model-needs.ts";
 import { MODELS } from "../../src/fetch/resolve/model-registry.ts";
-import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
+import { launchChromium } from "../chromium.ts";
+import { DemoPage, servePage } from "./demo-harness.ts";
 
 /** How the page behaves, against the stand-in engine: no GPU, no weights. */
 describe("demo page", () => {
@@ -16,7 +17,7 @@ describe("demo page", () => {
 
   beforeAll(async () => {
     ({ server, url } = await servePage());
-    browser = await launchBrowser();
+    browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();

@@ -3,8 +3,9 @@ import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StaticServer } from "../../src/node/static-server.ts";
+import { launchChromium } from "../chromium.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
-import { DemoPage, launchBrowser, serveBuiltPage } from "./demo-harness.ts";
+import { DemoPage, serveBuiltPage } from "./demo-harness.ts";
 
 const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));
 const SLOW = 240_000;
@@ -24,7 +25,7 @@ describe("demo with the real model", () => {
   beforeAll(async () => {
     mkdirSync(OUTPUT, { recursive: true });
     server = await serveBuiltPage();
-    browser = await launchBrowser();
+    browser = await launchChromium();
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     demo = new DemoPage(await context.newPage());
     await demo.page.goto(server.url);

@@ -4,9 +4,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { type Browser, chromium, type Page } from "playwright";
+import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { launchChromium } from "../chromium.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
@@ -39,11 +39,7 @@ let url: string;
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
   url = `http://localhost:${(server.address() as AddressInfo).port}/`;
-  const executablePath = await findChromium();
-  browser = await chromium.launch({
-    args: CHROMIUM_FLAGS,
-    ...(executablePath ? { executablePath } : {}),
-  });
+  browser = await launchChromium();
 });
 afterAll(async () => {
   await browser?.close();

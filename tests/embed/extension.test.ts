@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright";
 import { expect, it } from "vitest";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { CHROMIUM_FLAGS } from "../../src/node/chromium.ts";
+import { chromiumOptions } from "../chromium.ts";
 import { prepareApp } from "./harness/app.ts";
 import { host } from "./harness/host.ts";
 import { packWithTiny } from "./harness/package.ts";
@@ -16,16 +17,14 @@ it("a page of an extension (MV3) answers under the rules that Chromium sets it",
     files: { "/model.gguf": app.packed.model },
     headers: { "access-control-allow-origin": "*" },
   });
-  const executablePath = await findChromium();
   const context = await chromium.launchPersistentContext(profile, {
-    ...(executablePath ? { executablePath } : {}),
-    args: [
+    ...(await chromiumOptions([
       ...CHROMIUM_FLAGS,
       "--headless=new",
       `--disable-extensions-except=${app.dir}`,
       `--load-extension=${app.dir}`,
       "--disable-features=DisableLoadExtensionCommandLineSwitch",
-    ],
+    ])),
     ignoreDefaultArgs: ["--disable-extensions", "--headless"],
   });
   try {

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright";
+import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { launchChromium } from "../chromium.ts";
 import { type App, prepareApp } from "./harness/app.ts";
 import { itInFull } from "./harness/full.ts";
 import { host, type Site } from "./harness/host.ts";
@@ -16,11 +16,7 @@ describe("the packed package in pages without a bundler", () => {
 
   beforeAll(async () => {
     app = await prepareApp("plain", packWithTiny());
-    const executablePath = await findChromium();
-    browser = await chromium.launch({
-      args: CHROMIUM_FLAGS,
-      ...(executablePath ? { executablePath } : {}),
-    });
+    browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -125,11 +121,11 @@ describe("the packed package in pages without a bundler", () => {
   });
 
   it("says what is missing where the browser has no WebGPU, before the model is asked for", async () => {
-    const executablePath = await findChromium();
-    const plain = await chromium.launch({
-      args: ["--no-sandbox", "--disable-gpu", "--disable-features=WebGPU"],
-      ...(executablePath ? { executablePath } : {}),
-    });
+    const plain = await launchChromium([
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-features=WebGPU",
+    ]);
     try {
       const site = await open();
       const page = await plain.newPage();

@@ -1,6 +1,6 @@
-import { type Browser, chromium } from "playwright";
+import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, it } from "vitest";
-import { CHROMIUM_FLAGS, findChromium } from "../../src/node/chromium.ts";
+import { launchChromium } from "../chromium.ts";
 import { prepareApp } from "./harness/app.ts";
 import { itInFull } from "./harness/full.ts";
 import { type Packed, packWithDefault, packWithTiny } from "./harness/package.ts";
@@ -12,11 +12,7 @@ describe("README's snippet in a new app, with the packed package", () => {
   let packed: Packed;
   beforeAll(async () => {
     packed = process.env.WINNOW_EMBED === "default" ? packWithDefault() : packWithTiny();
-    const executablePath = await findChromium();
-    browser = await chromium.launch({
-      args: CHROMIUM_FLAGS,
-      ...(executablePath ? { executablePath } : {}),
-    });
+    browser = await launchChromium();
   });
   afterAll(() => browser?.close());
 
