@@ -105,7 +105,10 @@ export function messageOf(thrown: unknown): string {
 /** Turns anything thrown into a WinnowError; AbortError becomes `aborted`, the rest `internal`. */
 export function asWinnowError(thrown: unknown): WinnowError {
   if (thrown instanceof WinnowError) return thrown;
-  if ((thrown as Error | undefined)?.name === "AbortError")
+  const name = (thrown as Error | undefined)?.name;
+  // The engine's code, imported into a page, has a copy of the class.
+  if (name === "WinnowError") return WinnowError.fromWire(thrown as WinnowError);
+  if (name === "AbortError")
     return new WinnowError("aborted", "the operation was aborted", { cause: thrown });
   return new WinnowError("internal", messageOf(thrown), { cause: thrown });
 }

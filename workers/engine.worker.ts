@@ -1,4 +1,5 @@
 import * as Comlink from "comlink";
+import { carryErrors } from "../src/api/carry-errors.ts";
 import { ENGINE_HERE, GREETING } from "../src/api/page/worker-greeting.ts";
 import type { EnginePort } from "../src/api/protocol.ts";
 import type { ExternalTokenizer } from "../src/api/types.ts";
@@ -18,6 +19,8 @@ Reflect.set(globalThis, ENGINE_HERE, engineHere);
 // A page greets its worker with a port. In any other scope, and to any other message, this file does nothing.
 if ("DedicatedWorkerGlobalScope" in globalThis) {
   addEventListener("message", ({ data, ports: [port] }) => {
-    if (data === GREETING && port) Comlink.expose(engineHere(), port);
+    if (data !== GREETING || !port) return;
+    carryErrors();
+    Comlink.expose(engineHere(), port);
   });
 }

@@ -1,4 +1,3 @@
-import type { WireError } from "../errors.ts";
 import type { CheckedRequest } from "./checks/validate-request.ts";
 import type {
   CacheOptions,
@@ -17,12 +16,7 @@ import type {
   Usage,
 } from "./types.ts";
 
-/**
- * The types that cross between page and worker, and nothing else: plain data, callbacks proxied by Comlink.
- * Comlink keeps only the message of a thrown error, so calls answer with an Outcome instead.
- */
-export type Outcome<T> = { ok: true; value: T } | { ok: false; error: WireError };
-
+/** The types that cross between page and worker, and nothing else: plain data, callbacks proxied by Comlink. */
 export interface WireEngineOptions {
   model: ModelSource;
   cache: CacheOptions;
@@ -83,7 +77,7 @@ export interface Calibrated extends Loaded {
 
 /**
  * The worker's side as the page calls it. `call` is an id the page chose; `abort(call)` stops it
- * within one token, and the call then answers with `aborted`.
+ * within one token, and the call then rejects with `aborted`. Whatever a call throws arrives as a WinnowError.
  */
 export interface EnginePort {
   load(
@@ -92,24 +86,24 @@ export interface EnginePort {
     onProgress: OnLoadProgress,
     onCalibration: OnCalibration,
     ownFilters?: OwnFilters,
-  ): Promise<Outcome<Loaded>>;
+  ): Promise<Loaded>;
   complete(
     call: number,
     conversation: string,
     request: CheckedRequest,
     onBatch: OnBatch,
-  ): Promise<Outcome<Completion>>;
+  ): Promise<Completion>;
   abort(call: number): Promise<void> | void;
-  configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>>;
-  retention(conversation: string): Promise<Outcome<Retention>>;
-  reset(conversation: string): Promise<Outcome<Figures>>;
-  fork(from: string, to: string): Promise<Outcome<Figures>>;
+  configure(conversation: string, cache: CacheOptions): Promise<Loaded>;
+  retention(conversation: string): Promise<Retention>;
+  reset(conversation: string): Promise<Figures>;
+  fork(from: string, to: string): Promise<Figures>;
   calibrate(
     call: number,
     conversation: string,
     options: WireCalibrateOptions,
     onProgress: OnCalibrateProgress,
-  ): Promise<Outcome<Calibrated>>;
-  stopCalibration(): Promise<Outcome<null>>;
-  close(): Promise<Outcome<null>>;
+  ): Promise<Calibrated>;
+  stopCalibration(): Promise<void>;
+  close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { closedError, WinnowError } from "../../errors.ts";
+import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import { checkString } from "../checks/check.ts";
 import { checkCacheOptions, checkConversationOptions } from "../checks/validate-cache.ts";
 import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
@@ -13,7 +13,6 @@ import type {
   OnCalibrateProgress,
   OnCalibration,
   OnLoadProgress,
-  Outcome,
   OwnFilters,
   WireEngineOptions,
 } from "../protocol.ts";
@@ -132,15 +131,15 @@ export class EngineClient implements Engine, CompletionPort {
         tell(options.onCalibration, event);
       });
       const packaged = ownFilters && connection.proxy<OwnFilters>(ownFilters);
-      const outcome = await Promise.race([
+      const loaded = await Promise.race([
         connection.port.load(call, wire, progress, calibration, packaged),
         connection.failed,
       ]);
-      client = new EngineClient(connection, cache, unwrap(outcome), notices);
+      client = new EngineClient(connection, cache, loaded, notices);
       return client;
     } catch (error) {
       connection.end();
-      throw error;
+      throw asWinnowError(error);
     } finally {
       signal?.removeEventListener("abort", abort);
     }
@@ -217,7 +216,9 @@ export class EngineClient implements Engine, CompletionPort {
 
   private async shut(): Promise<void> {
     try {
-      unwrap(await Promise.race([this.connection.port.close(), this.connection.failed]));
+      await Promise.race([this.connection.port.close(), this.connection.failed]);
+    } catch (error) {
+      throw asWinnowError(error);
     } finally {
       this.connection.end();
       this.end(closedError());
@@ -286,7 +287,7 @@ export class EngineClient implements Engine, CompletionPort {
   }
 
   /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
-  private async call<T>(send: (port: EnginePort) => Promise<Outcome<T>>): Promise<T> {
+  private async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
     this.checkOpen();
     let leave: (error: unknown) => void = () => {};
     const ended = new Promise<never>((_resolve, reject) => {
@@ -294,7 +295,9 @@ export class EngineClient implements Engine, CompletionPort {
       this.waiting.add(leave);
     });
     try {
-      return unwrap(await Promise.race([send(this.connection.port), ended]));
+      return await Promise.race([send(this.connection.port), ended]);
+    } catch (error) {
+      throw asWinnowError(error);
     } finally {
       this.waiting.delete(leave);
     }
@@ -310,9 +313,4 @@ function tell<T>(callback: ((value: T) => void) | undefined, value: T): void {
       throw error;
     });
   }
-}
-
-function unwrap<T>(outcome: Outcome<T>): T {
-  if (outcome.ok) return outcome.value;
-  throw WinnowError.fromWire(outcome.error);
 }

@@ -1,5 +1,6 @@
 import * as Comlink from "comlink";
 import { WinnowError } from "../../errors.ts";
+import { carryErrors } from "../carry-errors.ts";
 import type { EnginePort } from "../protocol.ts";
 import type { Connection } from "./client.ts";
 import { GREETING } from "./worker-greeting.ts";
@@ -17,6 +18,7 @@ export function connectWorker(worker: Worker, hint: string, end: () => void): Co
     );
   });
   failed.catch(() => {});
+  carryErrors();
   worker.postMessage(GREETING, [port2]);
   return {
     // Comlink's Remote type turns sync methods async and is otherwise the same shape.

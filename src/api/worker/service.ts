@@ -1,5 +1,5 @@
 import type { InferenceEngine } from "../../engine/engine.ts";
-import { asWinnowError, closedError, loadLater, WinnowError } from "../../errors.ts";
+import { closedError, loadLater, WinnowError } from "../../errors.ts";
 import type { LearnHooks } from "../calibration/learn.ts";
 import type { SelfCalibrator } from "../calibration/self-calibration.ts";
 import { type CheckedRequest, DEFAULT_CONVERSATION } from "../checks/validate-request.ts";
@@ -13,7 +13,6 @@ import type {
   OnCalibrateProgress,
   OnCalibration,
   OnLoadProgress,
-  Outcome,
   OwnFilters,
   WireCalibrateOptions,
   WireEngineOptions,
@@ -50,87 +49,82 @@ export class EngineService implements EnginePort {
     this.open = open;
   }
 
-  load(
+  async load(
     call: number,
     options: WireEngineOptions,
     onProgress: OnLoadProgress,
     onCalibration: OnCalibration,
     ownFilters?: OwnFilters,
-  ): Promise<Outcome<Loaded>> {
+  ): Promise<Loaded> {
     const progress = new Delivery(onProgress);
     const report: OnLoadProgress = (value) => progress.send(value);
-    return outcome(async () => {
+    try {
       this.opened = await this.open(options, report, this.begin(call), ownFilters);
       await progress.received();
       if (options.calibrate === "auto") this.onCalibration = onCalibration;
       await this.considerCalibration();
       return this.loaded(DEFAULT_CONVERSATION);
-    }).finally(() => this.calls.delete(call));
+    } finally {
+      this.calls.delete(call);
+    }
   }
 
-  complete(
+  async complete(
     call: number,
     conversation: string,
     request: CheckedRequest,
     onBatch: OnBatch,
-  ): Promise<Outcome<Completion>> {
+  ): Promise<Completion> {
     const signal = this.begin(call);
     this.lastUsed = conversation;
     const end = this.calibrator?.begin();
-    return outcome(() =>
-      this.queue.run(
-        conversation,
-        async () => {
-          const { engine } = this;
-          const batches = new Delivery(onBatch);
-          const batcher = new TokenBatcher((text) =>
-            batches.send({ text, figures: figuresOf(engine, conversation) }),
-          );
-          try {
-            const onText = (text: string): void => batcher.push(text);
-            const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
-            return { finish, usage, ...this.loaded(conversation) };
-          } finally {
-            batcher.flush();
-            await batches.received();
-          }
-        },
-        signal,
-      ),
-    ).finally(() => {
+    const job = async (): Promise<Completion> => {
+      const { engine } = this;
+      const batches = new Delivery(onBatch);
+      const batcher = new TokenBatcher((text) =>
+        batches.send({ text, figures: figuresOf(engine, conversation) }),
+      );
+      try {
+        const onText = (text: string): void => batcher.push(text);
+        const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
+        return { finish, usage, ...this.loaded(conversation) };
+      } finally {
+        batcher.flush();
+        await batches.received();
+      }
+    };
+    try {
+      return await this.queue.run(conversation, job, signal);
+    } finally {
       this.calls.delete(call);
       end?.();
-    });
+    }
   }
 
   abort(call: number): void {
     this.calls.get(call)?.abort();
   }
 
-  configure(conversation: string, cache: CacheOptions): Promise<Outcome<Loaded>> {
-    return outcome(async () => {
-      await this.engine.conversation(conversation).configure(cache);
-      this.lastUsed = conversation;
-      await this.considerCalibration();
-      return this.loaded(conversation);
+  async configure(conversation: string, cache: CacheOptions): Promise<Loaded> {
+    await this.engine.conversation(conversation).configure(cache);
+    this.lastUsed = conversation;
+    await this.considerCalibration();
+    return this.loaded(conversation);
+  }
+
+  async retention(conversation: string): Promise<Retention> {
+    return this.engine.conversation(conversation).retention();
+  }
+
+  reset(conversation: string): Promise<Figures> {
+    return this.queue.run(conversation, async () => {
+      const { engine } = this;
+      await engine.conversation(conversation).reset();
+      return figuresOf(engine, conversation);
     });
   }
 
-  retention(conversation: string): Promise<Outcome<Retention>> {
-    return outcome(async () => this.engine.conversation(conversation).retention());
-  }
-
-  reset(conversation: string): Promise<Outcome<Figures>> {
-    return outcome(() =>
-      this.queue.run(conversation, async () => {
-        const { engine } = this;
-        await engine.conversation(conversation).reset();
-        return figuresOf(engine, conversation);
-      }),
-    );
-  }
-
-  fork(from: string, to: string): Promise<Outcome<Figures>> {
+  fork(from: string, to: string): Promise<Figures> {
     const job = async (): Promise<Figures> => {
       const { engine } = this;
       await engine.fork(from, to);
@@ -138,18 +132,18 @@ export class EngineService implements EnginePort {
     };
     // Always the same order of the two queues: two opposite forks must not wait for each other.
     const [first, second] = from < to ? [from, to] : [to, from];
-    return outcome(() => this.queue.run(first, () => this.queue.run(second, job)));
+    return this.queue.run(first, () => this.queue.run(second, job));
   }
 
-  calibrate(
+  async calibrate(
     call: number,
     conversation: string,
     options: WireCalibrateOptions,
     onProgress: OnCalibrateProgress,
-  ): Promise<Outcome<Calibrated>> {
+  ): Promise<Calibrated> {
     const progress = new Delivery(onProgress);
     const signal = this.begin(call);
-    return outcome(async () => {
+    try {
       await this.calibrator?.end();
       if (this.calibrating)
         throw new WinnowError("busy", "a calibration is running already", {
@@ -164,26 +158,22 @@ export class EngineService implements EnginePort {
       } finally {
         this.calibrating = false;
       }
-    }).finally(() => this.calls.delete(call));
+    } finally {
+      this.calls.delete(call);
+    }
   }
 
-  stopCalibration(): Promise<Outcome<null>> {
-    return outcome(async () => {
-      await this.calibrator?.stop();
-      return null;
-    });
+  async stopCalibration(): Promise<void> {
+    await this.calibrator?.stop();
   }
 
-  close(): Promise<Outcome<null>> {
-    return outcome(async () => {
-      await this.calibrator?.end();
-      for (const call of this.calls.values()) call.abort(closedError());
-      const opened = this.opened;
-      this.opened = undefined;
-      await this.queue.idle();
-      await opened?.close();
-      return null;
-    });
+  async close(): Promise<void> {
+    await this.calibrator?.end();
+    for (const call of this.calls.values()) call.abort(closedError());
+    const opened = this.opened;
+    this.opened = undefined;
+    await this.queue.idle();
+    await opened?.close();
   }
 
   private async learn(
@@ -246,12 +236,4 @@ function figuresOf(engine: InferenceEngine, conversation: string): Figures {
     usage: engine.conversation(other).usage(),
   }));
   return { conversation, usage, memory: engine.memory(), gaveWay };
-}
-
-async function outcome<T>(run: () => Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { ok: true, value: await run() };
-  } catch (thrown) {
-    return { ok: false, error: asWinnowError(thrown).toWire() };
-  }
 }

@@ -233,8 +233,7 @@ describe("a port on which the answer overtakes the text", () => {
       () => {},
       () => {},
     );
-    const outcome = await service.complete(1, "default", checkRequest({ messages }), slow);
-    expect(outcome.ok).toBe(true);
+    await service.complete(1, "default", checkRequest({ messages }), slow);
     expect(received.join("")).toBe("hello");
   });
 });

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ENGINE_HERE, GREETING } from "../../../src/api/page/worker-greeting.ts";
+import { WinnowError } from "../../../src/errors.ts";
 import { createEngine } from "../../../src/index.ts";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -36,10 +37,9 @@ describe("where there is no Worker", () => {
 
   it("a scope with WebGPU runs the engine in place", async () => {
     vi.stubGlobal("navigator", { gpu: {} });
-    const load = vi.fn(async () => ({
-      ok: false,
-      error: { code: "no_adapter", message: "in place", hint: "", details: {} },
-    }));
+    const load = vi.fn(async () => {
+      throw new WinnowError("no_adapter", "in place");
+    });
     Reflect.set(globalThis, ENGINE_HERE, () => ({ load }));
     try {
       expect(await failure()).toMatchObject({ code: "no_adapter", message: "in place" });
