@@ -49,6 +49,23 @@ it("a File is a model, and a prompt that is given up leaves the engine usable", 
   expect(tokens).toBe(3);
 });
 
+it("an error of the worker arrives whole", async () => {
+  const error = await page.evaluate(async () => {
+    const { createEngine, WinnowError } = (window as unknown as Held).winnow;
+    const model = new File([new Uint8Array(64).fill(7)], "mine.gguf");
+    const thrown = await createEngine({ model }).catch((error: Winnow.WinnowError) => error);
+    if (!(thrown instanceof WinnowError)) return String(thrown);
+    const { code, message, hint, details } = thrown;
+    return { code, message, hint, details: { ...details } };
+  });
+  expect(error).toMatchObject({
+    code: "bad_model_file",
+    message: expect.stringContaining("mine.gguf"),
+    hint: expect.stringMatching(/\w/),
+    details: expect.objectContaining({}),
+  });
+});
+
 it("a device that is lost in the middle of an answer changes nothing of it", async () => {
   const [whole, broken, pieces] = await page.evaluate(async () => {
     const { winnow } = window as unknown as Held;
