@@ -1,19 +1,20 @@
-import { loadLater, WinnowError } from "../errors.ts";
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
+import { OnDemand } from "../gpu/on-demand.ts";
 import { globalLayers, windowOf } from "../kernels/pages/cache-shape.ts";
 import { createClamped } from "../kernels/pages/clamped.ts";
 import { movesBytes, type Select } from "../kernels/pages/eviction.ts";
 import { createKvMove, type KvMove } from "../kernels/pages/kv-move.ts";
 import type { KvRing } from "../kernels/pages/kv-ring.ts";
 import { scratchBytes } from "../kernels/pages/page-format.ts";
-import type { RememberBlock } from "../kernels/pages/remember-block.ts";
 import type { Retention } from "../kernels/pages/retention.ts";
 import { createSelectAll } from "../kernels/pages/select-all.ts";
 import { EVICTION } from "../kernels/records.ts";
 import type { KvPool } from "./kv-pool.ts";
 import type { KvSequence } from "./kv-sequence.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
+import type { PolicyKernels } from "./policy-kernels.ts";
 
 /** How a prompt block is taken into a cache. */
 export interface Absorption {
@@ -27,10 +28,6 @@ interface Kernels {
   move: KvMove;
   /** Only where some layers have a sliding window. */
   ring: KvRing | undefined;
-  /** Once something may have to be evicted. */
-  select: Select | undefined;
-  /** Only where a policy wants it. */
-  remember: RememberBlock | undefined;
   /** Only of f16 pages: the others hold what they are given. */
   clamped: Kernel | undefined;
 }
@@ -45,11 +42,18 @@ export class Compressor {
   readonly chunk: GPUBuffer;
   private readonly pool: KvPool;
   private readonly kernels: Kernels;
+  readonly policies: PolicyKernels;
+  /** The kernel of `retention`. */
+  readonly counting: OnDemand<Retention>;
   private readonly moves: GPUBuffer;
   /** Uniform of lib/eviction: see `target`. */
   readonly eviction: GPUBuffer;
 
-  static async create(pool: KvPool, blockRows: number): Promise<Compressor> {
+  static async create(
+    pool: KvPool,
+    policies: PolicyKernels,
+    blockRows: number,
+  ): Promise<Compressor> {
     const rings = globalLayers(pool.shape).length < pool.shape.layers;
     const f16 = (pool.shape.storage ?? "f16") === "f16";
     const [selectAll, move, ring, clamped] = await Promise.all([
@@ -62,13 +66,17 @@ export class Compressor {
         : undefined,
       f16 ? createClamped(pool.gpu, pool.shape) : undefined,
     ]);
-    const kernels = { selectAll, move, ring, clamped, select: undefined, remember: undefined };
-    return new Compressor(pool, kernels, blockRows);
+    return new Compressor(pool, { selectAll, move, ring, clamped }, policies, blockRows);
   }
 
-  private constructor(pool: KvPool, kernels: Kernels, blockRows: number) {
+  private constructor(pool: KvPool, kernels: Kernels, policies: PolicyKernels, blockRows: number) {
     this.pool = pool;
     this.kernels = kernels;
+    this.policies = policies;
+    this.counting = new OnDemand("what counts who keeps what", async () => {
+      const load = () => import("../kernels/pages/retention.ts");
+      return (await loadLater("retention", load)).createRetention(pool.gpu, pool.shape);
+    });
     const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
     const blockBytes = scratchBytes(pool.shape, kvHeads, blockRows);
@@ -98,32 +106,6 @@ export class Compressor {
       anew: Number(anew),
     });
     this.gpu.write(this.eviction, words);
-  }
-
-  /** Compiles what evicts, and what a policy needs besides, once; to be awaited before a sequence uses it. */
-  async prepare(name: PolicyName): Promise<void> {
-    const { kernels } = this;
-    const { gpu, shape } = this.pool;
-    const select = async (): Promise<void> => {
-      const load = () => import("../kernels/pages/evict-select.ts");
-      const { createEvictSelect } = await loadLater("eviction", load);
-      kernels.select = await createEvictSelect(gpu, shape);
-    };
-    const remember = async (): Promise<void> => {
-      const load = () => import("../kernels/pages/remember-block.ts");
-      const { createRememberBlock } = await loadLater("what heads drop, in sum", load);
-      kernels.remember = await createRememberBlock(gpu, shape);
-    };
-    await Promise.all([
-      kernels.select ? undefined : select(),
-      kernels.remember || !policyOf(name).remembers ? undefined : remember(),
-    ]);
-  }
-
-  /** Whether `prepare` has been through. */
-  isPrepared(name: PolicyName): boolean {
-    const { select, remember } = this.kernels;
-    return select !== undefined && (!policyOf(name).remembers || remember !== undefined);
   }
 
   /** Dispatches that take the block of one layer into the cache, evicting down to capacity where something must go. */
@@ -171,15 +153,6 @@ export class Compressor {
     this.gpu.run(scoring());
   }
 
-  /** The kernel of `retention`, compiled when it is first needed. */
-  async prepareRetention(): Promise<Retention> {
-    const { createRetention } = await loadLater(
-      "retention",
-      () => import("../kernels/pages/retention.ts"),
-    );
-    return createRetention(this.gpu, this.pool.shape);
-  }
-
   /** How many of the cached keys and values were cut to what f16 holds; 0 of other storages. */
   async clamped(sequence: KvSequence): Promise<number> {
     const { clamped } = this.kernels;
@@ -205,11 +178,12 @@ export class Compressor {
     }
   }
 
-  /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] */
-  async retention(sequence: KvSequence, kernel: Retention): Promise<Uint32Array> {
+  /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] Needs `counting`. */
+  async retention(sequence: KvSequence): Promise<Uint32Array> {
     const tokens = sequence.tokensSeen;
     if (tokens === 0) return new Uint32Array(0);
     const { ledger } = this.gpu;
+    const kernel = this.counting.value;
     const counts = ledger.storage("staging", "retention", tokens * 4);
     try {
       this.target(sequence, 0, tokens - 1);
@@ -234,18 +208,13 @@ export class Compressor {
     }
   }
 
-  private get select(): Select {
-    if (this.kernels.select) return this.kernels.select;
-    throw new WinnowError("internal", "a cache evicts before the compressor was prepared for it");
-  }
-
   private get gpu(): GpuContext {
     return this.pool.gpu;
   }
 
   private take(layer: number, moves: GPUBuffer, { evicts, policy }: Absorption): Dispatch[] {
     const { selectAll, move } = this.kernels;
-    const remember = evicts && policyOf(policy).remembers ? this.kernels.remember : undefined;
+    const remember = evicts && policyOf(policy).remembers && this.policies.remember.value;
     const { kvHeads } = this.pool.shape;
     const shared = {
       shape: this.pool.layerShapes[layer]!,
@@ -258,7 +227,7 @@ export class Compressor {
     const withLanes = { ...shared, lanes: this.pool.lanes };
     return [
       ...(remember ? [remember.before(withLanes)] : []),
-      (evicts ? this.select : selectAll).dispatch(withLanes, kvHeads),
+      (evicts ? this.policies.select.value : selectAll).dispatch(withLanes, kvHeads),
       move.dispatch(shared, kvHeads),
       ...(remember ? [remember.after(withLanes)] : []),
     ];

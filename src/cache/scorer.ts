@@ -1,17 +1,14 @@
-import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import type { Dispatch, Kernel, Workgroups } from "../gpu/kernel.ts";
-import { type CacheShape, globalLayers, PAGE_SLOTS } from "../kernels/pages/cache-shape.ts";
+import type { Dispatch, Workgroups } from "../gpu/kernel.ts";
+import { globalLayers, PAGE_SLOTS } from "../kernels/pages/cache-shape.ts";
 import type { HeadScore } from "../kernels/scoring/head-data.ts";
 import type { JoinedScores } from "../kernels/scoring/joined-scores.ts";
-import type { ObserveKernels } from "../kernels/scoring/observe.ts";
-import type { ScoreTarget } from "../kernels/scoring/score-cache.ts";
 import type * as Scoring from "../kernels/scoring/scoring.ts";
 import type { CacheSettings } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
-import { featureScoring, type HeadKnowledge, lagOf, type Policy } from "./policies/policy.ts";
-import { scoringId } from "./policies/scoring-id.ts";
+import { featureScoring, type HeadKnowledge, type Policy } from "./policies/policy.ts";
+import type { PolicyKernels } from "./policy-kernels.ts";
 
 /** Buffers of others that scores are made from. */
 export interface ScoreSources {
@@ -33,87 +30,6 @@ export interface ScoreSources {
   readonly blockRows: number;
 }
 
-/** A policy's kernels. */
-interface ScoringKernels {
-  /** The configuration that they were made with. */
-  readonly code: typeof Scoring;
-  /** Scores a cache with no block, and a block whose scores are not joined. */
-  readonly scoreWhole: Kernel;
-  readonly joined: JoinedScores | undefined;
-  /** Scores while decoding, for policies whose scores change then. */
-  readonly scoreStep: Kernel | undefined;
-  /** Workgroups per kv head of each scoring kernel. */
-  readonly groups: number;
-  readonly observeBlock: ObserveKernels | undefined;
-  readonly observeStep: ObserveKernels | undefined;
-}
-
-/** A policy's kernels, compiled, and what it knows of each head, on the GPU. */
-interface Prepared extends ScoringKernels {
-  readonly policy: Policy;
-  readonly headData: GPUBuffer;
-}
-
-/** Whether a policy needs more than the score that is written with a pair. */
-const scoresAnew = ({ scoring, observation }: Policy): boolean =>
-  scoring !== undefined || observation !== undefined;
-
-/** Compiles what a policy that scores anew will need: can start before anything else is there. */
-export async function compileScoring(
-  gpu: GpuContext,
-  shape: CacheShape,
-  name: PolicyName,
-): Promise<void> {
-  if (scoresAnew(policyOf(name))) await scoringKernels(gpu, shape, name);
-}
-
-async function scoringKernels(
-  gpu: GpuContext,
-  shape: CacheShape,
-  name: PolicyName,
-): Promise<ScoringKernels> {
-  const policy = policyOf(name);
-  const { scoring, observation } = policy;
-  const block = { kind: "block" } as const;
-  const step = { kind: "step", scoring: scoringId(name) } as const;
-  const code = await loadLater("scores", () => import("../kernels/scoring/scoring.ts"));
-  const { createJoinedScores, createObserve } = code;
-  const { create, groups } = await scoreKernels(gpu, shape, policy, code);
-  const { features = {}, joined: joins } = featureScoring(policy) ?? {};
-  const [scoreWhole, joined, scoreStep, observeBlock, observeStep] = await Promise.all([
-    create(block),
-    joins && createJoinedScores(gpu, shape, features, joins.pool),
-    scoring && create(step),
-    observation && createObserve(gpu, shape, observation, block),
-    observation?.accumulate ? createObserve(gpu, shape, observation, step) : undefined,
-  ]);
-  return { code, scoreWhole, joined, scoreStep, groups, observeBlock, observeStep };
-}
-
-/** How a policy's scoring kernels are made, and their workgroups per kv head. */
-interface ScoreKernels {
-  create(target: ScoreTarget): Promise<Kernel>;
-  readonly groups: number;
-}
-
-async function scoreKernels(
-  gpu: GpuContext,
-  shape: CacheShape,
-  policy: Policy,
-  { createScoreCache }: typeof Scoring,
-): Promise<ScoreKernels> {
-  const lag = lagOf(policy);
-  if (lag !== undefined) {
-    const { createLagScores, LAG_GROUPS } = await loadLater(
-      "scores by chunks",
-      () => import("../kernels/scoring/lag-scores.ts"),
-    );
-    return { create: (target) => createLagScores(gpu, shape, lag, target), groups: LAG_GROUPS };
-  }
-  const { features = {} } = featureScoring(policy) ?? {};
-  return { create: (target) => createScoreCache(gpu, shape, features, target), groups: 1 };
-}
-
 /** A layer's bind groups under one policy. */
 interface Bound {
   readonly scoreBlock: Dispatch[];
@@ -129,40 +45,18 @@ interface Bound {
  */
 export class Scorer {
   private readonly pool: KvPool;
+  private readonly kernels: PolicyKernels;
   private readonly sources: ScoreSources;
   /** Scratch for one layer at a time: attention that is left beside the scores, f32 [G, slots], and parts of scores. */
   private readonly scratch = new Map<"observed attention" | "parts of scores", GPUBuffer>();
-  private readonly preparing = new Map<PolicyName, Promise<void>>();
-  private readonly prepared = new Map<PolicyName, Prepared>();
+  private readonly headData = new Map<PolicyName, GPUBuffer>();
   private bound = new Map<PolicyName, Bound[]>();
   private generation = -1;
 
-  constructor(pool: KvPool, sources: ScoreSources) {
+  constructor(pool: KvPool, kernels: PolicyKernels, sources: ScoreSources) {
     this.pool = pool;
+    this.kernels = kernels;
     this.sources = sources;
-  }
-
-  /** Compiles what a policy needs, once; to be awaited before a sequence uses it. */
-  async prepare(name: PolicyName): Promise<void> {
-    if (scoresAnew(policyOf(name))) await this.prepareWhole(name);
-  }
-
-  /** Whether `prepare` has been through, or has nothing to do. */
-  isPrepared(name: PolicyName): boolean {
-    return this.prepared.has(name) || !scoresAnew(policyOf(name));
-  }
-
-  /** Compiles what scores a whole cache by a policy: also one whose scores are fixed when pairs are written. */
-  prepareWhole(name: PolicyName): Promise<void> {
-    let preparing = this.preparing.get(name);
-    if (!preparing) {
-      preparing = this.compile(name).then((prepared) => {
-        this.prepared.set(name, prepared);
-      });
-      preparing.catch(() => this.preparing.delete(name));
-      this.preparing.set(name, preparing);
-    }
-    return preparing;
   }
 
   /** How many of a prompt chunk's rows are observed. */
@@ -212,10 +106,14 @@ export class Scorer {
     return this.layers.filter((layer) => layer >= first);
   }
 
-  private async compile(name: PolicyName): Promise<Prepared> {
-    const policy = policyOf(name);
-    const kernels = await scoringKernels(this.gpu, this.pool.shape, name);
-    return { ...kernels, policy, headData: this.writeHeadData(name, kernels.code) };
+  /** What a policy knows of each head, on the GPU. */
+  private headDataOf(name: PolicyName, code: typeof Scoring): GPUBuffer {
+    let data = this.headData.get(name);
+    if (!data) {
+      data = this.writeHeadData(name, code);
+      this.headData.set(name, data);
+    }
+    return data;
   }
 
   private writeHeadData(
@@ -251,8 +149,7 @@ export class Scorer {
     }
     let bound = this.bound.get(name);
     if (!bound) {
-      const prepared = this.prepared.get(name)!;
-      bound = this.pool.slabs.map((_, layer) => this.bind(prepared, layer));
+      bound = this.pool.slabs.map((_, layer) => this.bind(name, layer));
       this.bound.set(name, bound);
     }
     return bound;
@@ -273,14 +170,14 @@ export class Scorer {
     return buffer;
   }
 
-  private bind(prepared: Prepared, layer: number): Bound {
+  private bind(name: PolicyName, layer: number): Bound {
     const { kvHeads } = this.pool.shape;
     const { eviction, rows, block, qkv, lse, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
-    const { code, policy, headData, joined, scoreWhole, groups } = prepared;
-    const { scoreStep, observeBlock, observeStep } = prepared;
-    const attention = policy.observation?.apart
+    const { code, joined, scoreWhole, groups, scoreStep, observeBlock, observeStep } =
+      this.kernels.scoring(name).value;
+    const attention = policyOf(name).observation?.apart
       ? this.room("observed attention", kvHeads * this.candidates * 4)
       : undefined;
     const given = {
@@ -289,7 +186,7 @@ export class Scorer {
       rows,
       tables,
       lanes,
-      head_data: headData,
+      head_data: this.headDataOf(name, code),
       rope_table: ropes[layer]!,
       qkv,
       lse,

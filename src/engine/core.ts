@@ -129,13 +129,6 @@ export class EngineCore {
     this.guessing ??= { ...code, costs: new code.StepCosts(this.state.gpu.kind === "cpu") };
   }
 
-  /** Begins to compile what steps of several tokens need. */
-  prepareDrafts(): void {
-    this.state.runner.prepareDrafts().catch(() => {
-      // Answers come without; a lost device is found by the next step.
-    });
-  }
-
   /** The model's file, what its header says, and what the device's state was made from. */
   get model(): DeviceStateInputs {
     return this.inputs;

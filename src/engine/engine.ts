@@ -12,6 +12,7 @@ import { compileSample } from "../kernels/sampling/sample.ts";
 import { isOdd } from "../model/architectures.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
+import type { UploadHooks } from "../model/weights.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
 import { readVocabulary } from "../text/gguf/gguf-vocabulary.ts";
@@ -24,7 +25,7 @@ import { loadCalibration } from "./load-filters.ts";
 import type { CapturedHeads } from "./measuring/capture.ts";
 import type { Lanes } from "./measuring/lanes.ts";
 import { checkPlan, planMemory } from "./memory/memory-plan.ts";
-import { compileAhead, createDeviceState, type DeviceStateInputs } from "./state.ts";
+import { compileFirst, createDeviceState, type DeviceStateInputs } from "./state.ts";
 
 /** Stages of loading that the engine itself goes through. */
 export type EngineStage = "upload" | "compile" | "ready";
@@ -136,7 +137,7 @@ export class InferenceEngine {
     const config = readConfig(gguf);
     const settings = resolveCacheSettings(cache, config.layers);
     const { early = false } = options;
-    compileAhead(context, { config, storage, early });
+    const first = compileFirst(context, { config, storage, early });
     const tokenizer = options.tokenizer
       ? (
           await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
@@ -162,10 +163,11 @@ export class InferenceEngine {
       ...(tuning && { tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
-    const state = await createDeviceState(context, inputs, {
+    const hooks: UploadHooks = {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
       ...(signal ? { signal } : {}),
-    });
+    };
+    const state = await createDeviceState(context, inputs, hooks, first);
     const failure = await context.device.popErrorScope();
     if (failure) {
       throw new WinnowError(
@@ -357,7 +359,6 @@ export class InferenceEngine {
   lanes<T>(most: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
     this.core.checkOpen();
     return this.core.survive(async (state) => {
-      await state.gpu.kernels.compiled("eviction");
       const { Lanes } = await loadLater("lanes", () => import("./measuring/lanes.ts"));
       const lanes = await Lanes.create(this.core, state, most);
       try {
@@ -392,8 +393,7 @@ export class InferenceEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<CapturedHeads> {
     this.core.checkOpen();
-    const { kernels } = this.core.state.gpu;
-    await Promise.all([kernels.compiled("answer"), kernels.compiled("turn")]);
+    await this.core.state.runner.compiled({ stages: ["answer", "turn"] });
     const { captureHeads } = await loadLater("calibration", () => import("./measuring/capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
   }

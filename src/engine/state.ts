@@ -4,7 +4,8 @@ import { headBudgets } from "../cache/head-budgets.ts";
 import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
-import { compileScoring, Scorer } from "../cache/scorer.ts";
+import { PolicyKernels } from "../cache/policy-kernels.ts";
+import { Scorer } from "../cache/scorer.ts";
 import { loadLater } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf/gguf.ts";
@@ -53,48 +54,46 @@ export interface DeviceStateInputs {
   readonly early?: boolean;
 }
 
-/**
- * Begins to compile kernels that need nothing but the model's numbers: the device's compiler should not wait for
- * what else there is to do. Asked again it gives the same.
- */
-export function compileAhead(
+/** Kernels that need nothing but the model's numbers. */
+export interface FirstKernels {
+  readonly cacheKernels: Promise<CacheKernels>;
+  readonly sampling: Promise<Sample>;
+  /** To be called once a first token can be drawn: until then nothing that later tokens need is compiled. */
+  loaded(): void;
+}
+
+/** Begins to compile them: the device's compiler should not wait for what else there is to do. */
+export function compileFirst(
   gpu: GpuContext,
   { config, storage, early = false }: Pick<DeviceStateInputs, "config" | "storage" | "early">,
-): { cacheKernels: Promise<CacheKernels>; sampling: Promise<Sample> } {
-  if (early) gpu.kernels.hold();
+): FirstKernels {
+  const loaded = early ? gpu.kernels.busy("load") : () => {};
   const sampling = createSample(gpu, { vocabulary: config.vocabulary });
   const cacheKernels = compileCacheKernels(gpu, cacheShapeOf(config, storage), config);
   // Errors surface where the promises are awaited.
   for (const compiling of [sampling, cacheKernels]) compiling.catch(() => {});
-  return { cacheKernels, sampling };
+  return { cacheKernels, sampling, loaded };
 }
 
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
-  {
-    source,
-    gguf,
-    config,
-    calibration,
-    policy,
-    memoryLimit,
-    storage,
-    tuning: mode = "off",
-    tuningStore,
-    early = false,
-  }: DeviceStateInputs,
+  inputs: DeviceStateInputs,
   hooks: UploadHooks = {},
+  first: FirstKernels = compileFirst(gpu, inputs),
 ): Promise<DeviceState> {
+  const { source, gguf, config, calibration, memoryLimit, storage, early = false } = inputs;
+  const { tuning: mode = "off", tuningStore } = inputs;
   const { layers, kvHeads, headDim } = config;
   const pool = new KvPool(gpu, cacheShapeOf(config, storage), blockRows(config), memoryLimit);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
-  const { cacheKernels, sampling } = compileAhead(gpu, { config, storage, early });
-  const compressing = Compressor.create(pool, blockRows(config));
-  const started = possiblePolicy(policy, calibration);
-  const scoring = early ? undefined : compileScoring(gpu, pool.shape, started);
-  for (const compiling of [compressing, scoring]) compiling?.catch(() => {});
+  const { cacheKernels, sampling } = first;
+  const policies = new PolicyKernels(gpu, pool.shape);
+  const policy = possiblePolicy(inputs.policy, calibration);
+  const compressing = Compressor.create(pool, policies, blockRows(config));
+  compressing.catch(() => {});
+  if (!early) policies.made(policy);
   const { weights, fill } = await placeWeights(gpu, source, gguf, config, hooks);
   const stopping = new AbortController();
   const filled = fill(stopping.signal);
@@ -135,7 +134,7 @@ export async function createDeviceState(
             least: window + sinks + 1,
             governed: config.windows.map((span, layer) => span === 0 && layer >= wholeLayers),
           });
-  const scorer = new Scorer(pool, {
+  const scorer = new Scorer(pool, policies, {
     eviction: compressor.eviction,
     block: compressor.chunk,
     rows: transformer.buffers.rows,
@@ -146,7 +145,8 @@ export async function createDeviceState(
     blockRows: blockRows(config),
   });
   const runner = new Runner(gpu, transformer, compressor, scorer);
-  await gpu.kernels.later("eviction", () => runner.prepare(started));
-  gpu.kernels.release();
+  first.loaded();
+  const evicting = policies.made(policy);
+  if (!early) await evicting;
   return { gpu, pool, runner, prompts: new Prompts(runner), sample, tuning };
 }

@@ -1,9 +1,9 @@
 import { WinnowError } from "../errors.ts";
 import { type AdapterKind, adapterKind } from "./adapter-kind.ts";
+import { CompileQueue } from "./compile-queue.ts";
 import { type Dispatch, encodePass, type Kernel, type KernelSpec } from "./kernel.ts";
 import { MemoryLedger } from "./memory.ts";
 import { promptly } from "./prompt-waits.ts";
-import { StagedKernels } from "./staged-kernels.ts";
 
 /** Limits that the portable kernels need: WebGPU's defaults and nothing more. */
 const REQUIRED_LIMITS = {
@@ -25,7 +25,7 @@ export class GpuContext {
   readonly ledger: MemoryLedger;
   /** The kind of adapter that kernels are picked for. */
   readonly kind: AdapterKind;
-  readonly kernels: StagedKernels;
+  readonly kernels: CompileQueue;
 
   constructor(
     gpu: GPU,
@@ -37,11 +37,11 @@ export class GpuContext {
     this.adapter = adapter;
     this.device = device;
     this.ledger = new MemoryLedger(device);
-    this.kernels = new StagedKernels(device, kind === "cpu");
+    this.kernels = new CompileQueue(device, kind === "cpu");
     this.kind = kind;
   }
 
-  /** Compiles a kernel once for each distinct source; see `StagedKernels`. */
+  /** Compiles a kernel once for each distinct source; see `CompileQueue`. */
   kernel(spec: KernelSpec): Promise<Kernel> {
     return this.kernels.kernel(spec);
   }

@@ -79,6 +79,7 @@ export const wgslFloat = (value: number): string =>
 /** A kernel that binds at once, and runs after `compile`. */
 export interface PendingKernel {
   readonly kernel: Kernel;
+  readonly isCompiled: boolean;
   /** Compiles once; rejects with GPUPipelineError and Tint's message when the WGSL is wrong. */
   compile(): Promise<void>;
 }
@@ -126,6 +127,9 @@ export function pendingKernel(
   };
   return {
     kernel,
+    get isCompiled() {
+      return pipeline !== undefined;
+    },
     compile() {
       compiling ??= compilePipeline().then((compiled) => {
         pipeline = compiled;

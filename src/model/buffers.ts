@@ -11,7 +11,7 @@ const BLOCK_ROWS = 2048;
 /** Rows of a model's largest prompt block: whole chunks, and no more than its positions need. */
 export const blockRows = ({ contextLength }: Pick<ModelConfig, "contextLength">): number =>
   Math.min(BLOCK_ROWS, Math.ceil(contextLength / CHUNK_ROWS) * CHUNK_ROWS);
-/** Rows that decode at once, each in a lane of its own; `Transformer.prepareLanes` makes room for more. */
+/** Rows that decode at once, each in a lane of its own; `Transformer.makeRoom` makes room for more. */
 export const DECODE_ROWS = 1;
 /** Rows whose logits are held at once. */
 export const LOGIT_ROWS = 16;

@@ -1,8 +1,9 @@
 import type { Compressor } from "../cache/compressor.ts";
 import type { KvPool } from "../cache/kv-pool.ts";
-import { loadLater, WinnowError } from "../errors.ts";
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
+import { OnDemand } from "../gpu/on-demand.ts";
 import { prefillWorkgroups } from "../kernels/attention/attention.ts";
 import { LANE_SPLITS, type PrefillOver } from "../kernels/attention/attention-tiling.ts";
 import { createEmbed, type Embed } from "../kernels/products/embed.ts";
@@ -70,15 +71,16 @@ export class Transformer {
   private readonly linears: readonly LayerLinears[];
   private readonly embedding: { dispatches(rows: number): Dispatch[] };
   private readonly headLinear: BoundLinear;
-  private readonly makeHeads: () => Promise<BoundLinear>;
-  private headsLinear: BoundLinear | undefined;
+  /** The head for more than one row: answering never needs it. */
+  readonly heads: OnDemand<BoundLinear>;
+  /** Steps of several tokens. */
+  readonly drafts = new OnDemand("a step of several tokens", () => this.createDrafts());
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
   private readonly lanePlans = new Map<number, Dispatch[]>();
   private readonly headPlans = new Map<number, Dispatch[]>();
   private partials: GPUBuffer;
-  private drafting: Promise<DraftSteps> | undefined;
 
   static async create(
     gpu: GpuContext,
@@ -172,7 +174,9 @@ export class Transformer {
     this.linears = linears(this.buffers);
     const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
     this.headLinear = head.bind(headBuffers);
-    this.makeHeads = async () => (await makeHead()).bind(headBuffers);
+    this.heads = new OnDemand("the head for several rows", async () =>
+      (await makeHead()).bind(headBuffers),
+    );
     this.variants = variants;
   }
 
@@ -201,9 +205,8 @@ export class Transformer {
     return plan;
   }
 
-  /** Makes room for `rows` rows that decode at once, and compiles the head for them. */
-  async prepareLanes(rows: number): Promise<void> {
-    await this.prepareHeads();
+  /** Makes room for `rows` rows that decode at once. */
+  makeRoom(rows: number): void {
     const bytes = partialsBytes(this.config, rows);
     if (this.partials.size >= bytes) return;
     const { ledger } = this.gpu;
@@ -214,7 +217,7 @@ export class Transformer {
 
   /**
    * Like `decode`, but a row's result has the same bits whatever rows are beside it, also none: kernels and
-   * splits do not depend on them. After `prepareLanes` only.
+   * splits do not depend on them. After `makeRoom` only.
    */
   lanes(rows: number, observe?: (layer: number) => Dispatch[]): Dispatch[] {
     this.refresh();
@@ -227,10 +230,9 @@ export class Transformer {
     return plan;
   }
 
-  /** Like `head` for `rows` rows, but each row has the same bits whatever rows are beside it. Needs `prepareLanes`. */
+  /** Like `head` for `rows` rows, but each row has the same bits whatever rows are beside it. Needs `heads`. */
   laneHead(rows: number): Dispatch[] {
-    if (!this.headsLinear) throw new WinnowError("internal", "the head is not prepared for lanes");
-    return this.headsLinear.dispatches(rows, true);
+    return this.heads.value.dispatches(rows, true);
   }
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
@@ -256,30 +258,18 @@ export class Transformer {
     });
   }
 
-  /** Compiles what `head` needs for more than one row: answering never does. */
-  async prepareHeads(): Promise<void> {
-    this.headsLinear ??= await this.makeHeads();
-  }
-
   /**
    * Dispatches that turn `rows` rows of the residual stream, from headBatch.first on, into logits. More
-   * than one row after `prepareHeads` only.
+   * than one row once `heads` is made.
    */
   head(rows: number): Dispatch[] {
     let plan = this.headPlans.get(rows);
     if (!plan) {
-      const linear = rows === 1 ? this.headLinear : this.headsLinear;
-      if (!linear) throw new WinnowError("internal", "the head is not prepared for several rows");
+      const linear = rows === 1 ? this.headLinear : this.heads.value;
       plan = linear.dispatches(rows);
       this.headPlans.set(rows, plan);
     }
     return plan;
-  }
-
-  /** Compiles what several tokens in one step need, on first use. */
-  prepareDrafts(): Promise<DraftSteps> {
-    this.drafting ??= this.createDrafts();
-    return this.drafting;
   }
 
   private async createDrafts(): Promise<DraftSteps> {

@@ -3,6 +3,7 @@ import { type CacheRequest, resolveCacheSettings } from "../../src/cache/budget.
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { everyStep } from "../../src/engine/steps/step-needs.ts";
 import { f16ToF32 } from "../../src/formats/ggml/float16.ts";
 import { evictSelect } from "../reference/evict-select.ts";
 import { keyWord, positionWord, scoreWord } from "../reference/paged-slab.ts";
@@ -180,7 +181,7 @@ describe("the cache of a conversation", () => {
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring
     const qFilters: CacheRequest = { ...kNorm, policy: "q-filters" };
     sequence.setSettings(resolveCacheSettings(qFilters));
-    await runner.scorer.prepareWhole("q-filters");
+    await runner.compiled(everyStep("q-filters", true));
     runner.rescore(sequence);
     const after = await readSlots(sequence, 100);
     const expected = new Array<number>(150).fill(0);

@@ -14,7 +14,8 @@ afterAll(() => whole?.close());
 /** An engine that is asked before all its kernels are compiled. */
 async function early<T>(use: (engine: InferenceEngine) => Promise<T>): Promise<T> {
   const engine = await loadTinyEngine(CACHE, { early: true });
-  expect(engine.internals.state.gpu.kernels.ready("answer")).toBe(false);
+  const { waiting } = engine.internals.state.gpu.kernels as unknown as { waiting: Set<unknown> };
+  expect(waiting.size).toBeGreaterThan(0);
   try {
     const result = await use(engine);
     checkCache(engine);

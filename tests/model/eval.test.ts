@@ -201,10 +201,9 @@ describe("the evaluation of a tiny model", () => {
     const kept = await engine.lanes(1, async (lanes) => {
       const lane = await lanes.add({ policy: "random", budget, window, sinks });
       await lanes.prefill(lane, someTokens(tokens, 8));
-      const { compressor } = engine.internals.state.runner;
-      return Array.from(
-        await compressor.retention(lane.sequence, await compressor.prepareRetention()),
-      );
+      const { runner } = engine.internals.state;
+      await runner.compiled({ retention: true });
+      return Array.from(await runner.compressor.retention(lane.sequence));
     });
     const heads = 4; // L x G of the tiny model
     const share = (budget - window - sinks) / (tokens - window - sinks);

@@ -7,6 +7,7 @@ import { headBudgets } from "../../src/cache/head-budgets.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName, policyOf } from "../../src/cache/policies/index.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { everyStep } from "../../src/engine/steps/step-needs.ts";
 import { keptPositions } from "./kept-positions.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 
@@ -60,7 +61,7 @@ describe.each(NAMES)("%s", (policy) => {
     resolveCacheSettings({ policy, budget, window: WINDOW, sinks: SINKS });
   const start = async (budget: number): Promise<KvSequence> => {
     const { pool, runner } = engine.internals.state;
-    await runner.scorer.prepareWhole(policy);
+    await runner.compiled(everyStep(policy, true));
     return new KvSequence(pool, settings(budget));
   };
   const prefill = (sequence: KvSequence, count: number): Promise<void> => {

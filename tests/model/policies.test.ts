@@ -11,6 +11,7 @@ import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName } from "../../src/cache/policies/index.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { LossReader } from "../../src/engine/measuring/loss-reader.ts";
+import { everyStep } from "../../src/engine/steps/step-needs.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { tinyModel } from "../reference/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";
@@ -103,7 +104,7 @@ async function expectRun(engine: InferenceEngine, fixture: Fixture, run: Run): P
   const { tokens, prompt } = fixture;
   const { budget, window, sinks, whole: wholeLayers = 0 } = run;
   const policy = run.policy as PolicyName;
-  await runner.scorer.prepare(policy);
+  await runner.compiled(everyStep(policy));
   const sequence = new KvSequence(
     pool,
     resolveCacheSettings({ policy, budget, window, sinks, wholeLayers }),

@@ -5,6 +5,7 @@ import { resolveCacheSettings } from "../../src/cache/budget.ts";
 import { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { PolicyName } from "../../src/cache/policies/index.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
+import { everyStep } from "../../src/engine/steps/step-needs.ts";
 import { ask, someTokens } from "./chat.ts";
 import { checkCache, loadTinyEngine } from "./tiny-engine.ts";
 
@@ -27,7 +28,7 @@ const used = (): number =>
 
 const start = async (policy: PolicyName, budget: number): Promise<KvSequence> => {
   const { pool, runner } = engine.internals.state;
-  await runner.scorer.prepare(policy);
+  await runner.compiled(everyStep(policy));
   return new KvSequence(
     pool,
     resolveCacheSettings({ policy, budget, window: WINDOW, sinks: SINKS }),

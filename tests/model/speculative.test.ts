@@ -15,7 +15,7 @@ const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, 
 beforeAll(async () => {
   engine = await loadTinyEngine({ budget: "full" }, { speculative: "off" });
   Object.assign(engine.tokenizer, { endTokens: new Set() });
-  await engine.internals.state.runner.prepareDrafts();
+  await engine.internals.state.runner.compiled({ drafts: true });
   await engine.internals.prepareGuesses();
 });
 afterAll(() => engine?.close());
@@ -144,7 +144,7 @@ test("pages of bytes: scales are put back too", async () => {
   engine = await loadTinyEngine({ budget: "full", kv: "q8" }, { speculative: "off" });
   try {
     Object.assign(engine.tokenizer, { endTokens: new Set() });
-    await engine.internals.state.runner.prepareDrafts();
+    await engine.internals.state.runner.compiled({ drafts: true });
     await engine.internals.prepareGuesses();
     const cache = { budget: 48, policy: "k-norm" } as const;
     const asked = { maxTokens: 40 };

@@ -8,6 +8,7 @@ import type { EngineCore } from "../../engine/core.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import { Sampler } from "../../engine/steps/sampler.ts";
+import { everyStep } from "../../engine/steps/step-needs.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";
 import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
@@ -86,7 +87,6 @@ export async function benchEviction(
   for (const plan of options.plans) {
     const { state, close } = await openPlan(core, plan);
     try {
-      await state.gpu.kernels.compiled("eviction");
       const own = new GpuTimer(state.gpu, options.runs, timer.method === "timestamp");
       const costs = await measure(core, state, own, options);
       plans.push({ plan, own: plan === gpu.kind, costs });
@@ -110,7 +110,7 @@ async function measure(
     const request = core.withPolicy({ budget, policy: asked });
     const settings = resolveCacheSettings(request);
     const { policy } = settings;
-    await state.runner.prepare(policy);
+    await state.runner.compiled(everyStep(policy));
     const prefill: PrefillCost[] = [];
     let decode: DecodeCost | undefined;
     for (const prompt of ordered) {

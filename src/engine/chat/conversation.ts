@@ -7,6 +7,7 @@ import { uncompressedBytes } from "../../model/config.ts";
 import type { EngineCore } from "../core.ts";
 import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
 import { noNumbers } from "../no-numbers.ts";
+import { everyStep } from "../steps/step-needs.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
 import { Turn } from "./turn.ts";
@@ -86,15 +87,18 @@ export class Conversation {
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);
-    // Compiled first: nothing may come between reading the cache's settings and acting on them. A chat that has not
-    // begun has nothing to act on.
-    const { alive } = this.place;
-    const changes = alive !== undefined && alive.settings.policy !== settings.policy;
-    if (alive || this.running)
-      await this.core.survive(({ runner }) => runner.prepare(settings.policy, changes));
-    await this.settled();
-    const sequence = this.place.alive;
-    if (sequence) this.place.using(() => this.change(sequence, settings));
+    await this.core.survive(async ({ runner }) => {
+      const wait = (): Promise<unknown> | undefined => {
+        const { alive } = this.place;
+        const changes = alive?.settings.policy !== settings.policy;
+        return this.unsettled ?? (alive && runner.compiled(everyStep(settings.policy, changes)));
+      };
+      // Nothing is awaited between the last look and acting on what was seen.
+      for (let waiting = wait(); waiting; waiting = wait()) await waiting;
+      this.checkWhole();
+      const sequence = this.place.alive;
+      if (sequence) this.place.using(() => this.change(sequence, settings));
+    });
     this.asked = asked;
     this.request = request;
     return this.usage();
@@ -135,12 +139,12 @@ export class Conversation {
     this.core.checkOpen();
     await this.settled();
     const heads = this.core.globalLayers.length * this.core.config.kvHeads;
-    const { ids, kept } = await this.core.survive(async ({ runner: { compressor } }) => {
-      const kernel = await compressor.prepareRetention();
+    const { ids, kept } = await this.core.survive(async ({ runner }) => {
+      await runner.compiled({ retention: true });
       const { seen, alive } = this.place;
       const ids = [...seen];
       const kept = alive
-        ? Array.from(await compressor.retention(alive, kernel)).slice(0, ids.length)
+        ? Array.from(await runner.compressor.retention(alive)).slice(0, ids.length)
         : new Array<number>(ids.length).fill(0);
       return { ids, kept };
     });
@@ -212,13 +216,19 @@ export class Conversation {
     throw noNumbers("they give no perplexity");
   }
 
-  /**
-   * Waits while a step of several tokens is not read, a prompt block is between layers, or kernels that evict are
-   * still being compiled; gives up a cache that stays torn. Throws closed.
-   */
+  /** Resolves when a step of several tokens is read, or a prompt block is through: ask again then; undefined if none is. */
+  private get unsettled(): Promise<void> | undefined {
+    return this.turn?.unsettled ?? this.place.unsettled;
+  }
+
+  /** Waits while there is one; gives up a cache that stays torn. Throws closed. */
   private async settled(): Promise<void> {
-    const wait = () => this.turn?.unsettled ?? this.place.unsettled;
-    for (let waiting = wait(); waiting; waiting = wait()) await waiting;
+    while (this.unsettled) await this.unsettled;
+    this.checkWhole();
+  }
+
+  /** Gives up a cache that stays torn. Throws closed. */
+  private checkWhole(): void {
     this.core.checkOpen();
     if (this.place.alive?.torn) this.place.forget();
   }
@@ -266,9 +276,9 @@ export class Conversation {
     try {
       for (;;) {
         const { result, state, cut } = await this.core.survive(async (state) => {
-          await state.gpu.kernels.compiled("eviction");
-          await state.runner.prepare(this.core.settingsOf(this.request).policy);
-          this.place.open(this.core.settingsOf(this.request));
+          const settings = this.core.settingsOf(this.request);
+          await state.runner.compiled(everyStep(settings.policy));
+          this.place.open(settings);
           const onRun = (run: readonly number[]) => this.place.seen.push(...run);
           const sequence = this.place.live;
           const result = await work({ state, sequence, onRun });

@@ -4,6 +4,7 @@ import { WinnowError } from "../../errors.ts";
 import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
 import type { CacheHolder, EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
+import { needsOf } from "../steps/step-needs.ts";
 import { commonPrefix, matchPrefix } from "./prefix.ts";
 
 /**
@@ -139,16 +140,13 @@ export class Place {
 
   /** Resolves when the kernels are there that `tokens` more may need; settings may change meanwhile. */
   async compiled({ runner }: DeviceState, tokens: number, of: "prompt" | "answer"): Promise<void> {
-    while (this.alive && !runner.ready(this.alive, tokens, of))
-      await runner.compiled(this.alive, tokens, of);
+    const wait = () => this.alive && runner.compiled(needsOf(this.alive, tokens, of));
+    for (let waiting = wait(); waiting; waiting = wait()) await waiting;
   }
 
-  /** Until a prompt block is through its layers, or kernels that evict are compiled: ask again then. undefined: now. */
+  /** Resolves when a prompt block is through its layers: ask again then; undefined if none is between two. */
   get unsettled(): Promise<void> | undefined {
-    if (!this.alive) return undefined;
-    const { prompts, gpu } = this.core.state;
-    if (!gpu.kernels.ready("eviction")) return gpu.kernels.compiled("eviction");
-    return prompts.unsettled(this.alive);
+    return this.alive && this.core.state.prompts.unsettled(this.alive);
   }
 
   /** Keeps row `row` of the residual stream, of the token seen last. */

@@ -7,7 +7,7 @@ import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
-import { draftRows } from "../steps/step-needs.ts";
+import { draftRows, needsOf } from "../steps/step-needs.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import type { Place } from "./place.ts";
 
@@ -71,7 +71,7 @@ export class Turn {
   /** Yields one token after another; the one that ends the answer is not yielded. Throws as `Conversation.generate`. */
   async *run(): AsyncGenerator<number, GenerateResult> {
     const { core, place, prompt, answer, options } = this;
-    const settle = core.state.gpu.kernels.answering();
+    const long = core.state.gpu.kernels.busy("answer");
     try {
       const cachedTokens = place.reuse(prompt, this.asked());
       const result = { cachedTokens, promptTokens: prompt.length };
@@ -110,7 +110,7 @@ export class Turn {
         answer.push(token);
         if (answer.length === options.maxTokens || wanted.length > core.config.contextLength)
           return { finish: "length", ...result };
-        if (answer.length === LONG_ANSWER) settle();
+        if (answer.length === LONG_ANSWER) long();
         guesser?.push(token);
         // Guesses change no answer, so they may come late.
         guesser ??= core.guesser(wanted, options.speculative);
@@ -118,7 +118,7 @@ export class Turn {
         if (!ran) next = token;
       }
     } finally {
-      settle();
+      long();
       this.sampler?.dispose();
       this.leaveDraft();
       // A token that ran ahead and could not be read, or a prompt block cut short.
@@ -215,7 +215,7 @@ export class Turn {
     const { maxTokens, ahead = true } = this.options;
     if (!ahead || answer.length + 1 >= maxTokens) return false;
     if (place.seen.length + 1 > core.config.contextLength) return false;
-    if (!core.state.runner.ready(place.live, 1, "answer")) return false;
+    if (core.state.runner.compiled(needsOf(place.live, 1, "answer"))) return false;
     this.step(sampler, sampler.lastDrawn);
     return true;
   }
@@ -252,11 +252,8 @@ export class Turn {
   ): Promise<number[]> | undefined {
     const { guessing, state } = this.core;
     const { runner } = state;
-    const steps = runner.drafts;
-    if (!guessing || !steps) {
-      this.core.prepareDrafts();
-      return undefined;
-    }
+    if (runner.compiled({ drafts: true }) || !guessing) return undefined;
+    const steps = runner.transformer.drafts.value;
     if (!guessing.Drafter.free(steps)) return undefined;
     if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
     this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);

@@ -6,6 +6,7 @@ import { createNll, NLL } from "../../kernels/sampling/nll.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
 import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
+import { everyStep } from "../steps/step-needs.ts";
 import type { AttentionMass } from "./attention-mass.ts";
 
 /** Most lanes of a step: the rows that the activations have room for. */
@@ -49,8 +50,9 @@ export class Lanes {
       );
     const [kernel] = await Promise.all([
       createNll(state.gpu),
-      state.runner.transformer.prepareLanes(most),
+      state.runner.compiled({ heads: true }),
     ]);
+    state.runner.transformer.makeRoom(most);
     return new Lanes(core, state, most, kernel);
   }
 
@@ -71,7 +73,7 @@ export class Lanes {
   async add(cache: CacheRequest): Promise<Lane> {
     this.core.checkStorage(cache.kv);
     const settings = this.core.settingsOf(this.core.withPolicy(cache));
-    await this.state.runner.prepare(settings.policy);
+    await this.state.runner.compiled(everyStep(settings.policy));
     const lane = { sequence: new KvSequence(this.state.pool, settings) };
     this.open.add(lane);
     return lane;

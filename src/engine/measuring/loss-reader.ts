@@ -16,7 +16,7 @@ export class LossReader {
   static async create(state: DeviceState, vocabulary: number, tokens: number): Promise<LossReader> {
     const [kernel] = await Promise.all([
       createNll(state.gpu),
-      state.runner.transformer.prepareHeads(),
+      state.runner.compiled({ heads: true }),
     ]);
     return new LossReader(state, kernel, vocabulary, tokens);
   }

@@ -3,6 +3,7 @@ import { policyOf } from "../../cache/policies/index.ts";
 import { loadLater, throwIfAborted } from "../../errors.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";
 import type { Runner } from "./runner.ts";
+import { needsOf } from "./step-needs.ts";
 
 /** How far a prompt has come. */
 export interface PrefillStep {
@@ -42,8 +43,8 @@ export class Prompts {
     onStep: OnStep,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { kernels } = this.runner.gpu;
-    return kernels.undisturbed(() => this.readParts(sequence, tokens, onStep, signal));
+    const ended = this.runner.gpu.kernels.busy("prompt");
+    return this.readParts(sequence, tokens, onStep, signal).finally(ended);
   }
 
   /** Ends when a block under way is whole, or torn for good: ask again then. undefined: none is of this sequence. */
@@ -60,7 +61,7 @@ export class Prompts {
     const { runner } = this;
     const largest = blockRows(runner.transformer.config);
     // Its later chunks' kernels, while the first is read.
-    if (tokens.length > CHUNK_ROWS) runner.gpu.kernels.compiled("turn").catch(() => {});
+    if (tokens.length > CHUNK_ROWS) runner.compiled({ stages: ["turn"] });
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
       const block = tokens.slice(start, start + largest);
@@ -70,8 +71,11 @@ export class Prompts {
         continue;
       }
       const chunk = block.slice(0, CHUNK_ROWS);
-      if (start > 0 && !runner.ready(sequence, chunk.length, "prompt"))
-        await runner.compiled(sequence, chunk.length, "prompt");
+      const compiling = start > 0 && runner.compiled(needsOf(sequence, chunk.length, "prompt"));
+      if (compiling) {
+        await compiling;
+        continue;
+      }
       runner.submitChunk(sequence, chunk);
       start += chunk.length;
       const last = start >= tokens.length;

@@ -1,15 +1,16 @@
 import type { Compressor } from "../../cache/compressor.ts";
 import type { KvSequence } from "../../cache/kv-sequence.ts";
-import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
+import { policyOf } from "../../cache/policies/index.ts";
 import type { Scorer } from "../../cache/scorer.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type Dispatch, encodePass } from "../../gpu/kernel.ts";
+import { allOf } from "../../gpu/on-demand.ts";
 import { decodeSplits, LANE_SPLITS } from "../../kernels/attention/attention-tiling.ts";
 import { BATCH, consecutiveRows, ROW } from "../../kernels/records.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Transformer } from "../../model/transformer.ts";
-import { dueScoring, type StepPart, scoresChunk, stagesNeeded } from "./step-needs.ts";
+import { dueScoring, type Needs, type StepPart, scoresChunk } from "./step-needs.ts";
 
 /** Where the GPU finds a token that is not known here yet: one u32. */
 export interface TokenSource {
@@ -45,8 +46,6 @@ export class Runner {
   readonly transformer: Transformer;
   readonly compressor: Compressor;
   readonly scorer: Scorer;
-  /** Steps of several tokens, once `prepareDrafts` has compiled them. */
-  drafts: DraftSteps | undefined;
   /** The words that the batch's uniform holds now. */
   private batchKey = "";
 
@@ -57,11 +56,26 @@ export class Runner {
     this.scorer = scorer;
   }
 
-  /** Compiles what a policy needs, once; `whole`: to score a cache that another policy filled. */
-  async prepare(policy: PolicyName, whole = false): Promise<void> {
-    const { scorer, compressor } = this;
-    const scoring = whole ? scorer.prepareWhole(policy) : scorer.prepare(policy);
-    await Promise.all([scoring, compressor.prepare(policy)]);
+  /**
+   * The one gate: undefined where all that is needed is compiled. Else it comes before everything else, and what is
+   * returned resolves once it is; ask again then, since what is needed may have changed meanwhile.
+   */
+  compiled({
+    stages,
+    policy,
+    whole,
+    heads,
+    drafts,
+    retention,
+  }: Needs): Promise<unknown> | undefined {
+    const { gpu, transformer, compressor } = this;
+    return allOf([
+      stages && gpu.kernels.compiled(stages),
+      policy && compressor.policies.made(policy, whole),
+      heads ? transformer.heads.made() : undefined,
+      drafts ? transformer.drafts.made() : undefined,
+      retention ? compressor.counting.made() : undefined,
+    ]);
   }
 
   /**
@@ -119,11 +133,6 @@ export class Runner {
     });
   }
 
-  async prepareDrafts(): Promise<void> {
-    await this.gpu.kernels.compiled("answer");
-    this.drafts = await this.transformer.prepareDrafts();
-  }
-
   /**
    * Submits several tokens of a sequence as one step, which leaves what as many steps of one token would, then
    * `after`. At most `draftRows` of them.
@@ -146,7 +155,7 @@ export class Runner {
 
   /**
    * Submits one token of each of several sequences, through one pass over the weights; what a sequence gets
-   * does not depend on the others. `transformer.prepareLanes` must have made room. The rows of the residual
+   * does not depend on the others. `transformer.makeRoom` must have made room. The rows of the residual
    * stream are in this order. `after`: what comes behind each layer's attention.
    */
   submitLanes(
@@ -224,22 +233,6 @@ export class Runner {
   /** Scores every cached pair by the sequence's present policy, which must be prepared; `anew`: it had another. */
   rescore(sequence: KvSequence, anew = true): void {
     this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
-  }
-
-  /** Whether all kernels that `tokens` more of a sequence may need are compiled: a prompt's, or some at a time of an answer. */
-  ready(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): boolean {
-    const stages = stagesNeeded(sequence, tokens, of);
-    if (!stages.every((stage) => this.gpu.kernels.ready(stage))) return false;
-    if (!stages.includes("eviction")) return true;
-    const { policy } = sequence.settings;
-    return this.scorer.isPrepared(policy) && this.compressor.isPrepared(policy);
-  }
-
-  /** Resolves when they are. */
-  async compiled(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Promise<void> {
-    const stages = stagesNeeded(sequence, tokens, of);
-    await Promise.all(stages.map((stage) => this.gpu.kernels.compiled(stage)));
-    if (stages.includes("eviction")) await this.prepare(sequence.settings.policy);
   }
 
   /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */

@@ -2,7 +2,7 @@
 import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
-import type { LaterStage } from "../../gpu/staged-kernels.ts";
+import type { LaterStage } from "../../gpu/compile-queue.ts";
 import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
 import { FEW_ROWS } from "../../kernels/products/linear.ts";
 
@@ -12,18 +12,36 @@ export interface StepPart {
   readonly tokens: readonly number[];
 }
 
-/** The stages whose kernels the next tokens need; for a prompt that is read chunk by chunk, those of its first chunk. */
-export function stagesNeeded(
-  sequence: KvSequence,
-  tokens: number,
-  of: "prompt" | "answer",
-): LaterStage[] {
-  if (scoresChunk(sequence, tokens) || sequence.dividesWith(tokens)) return ["eviction"];
-  if (of === "answer") return ["answer"];
-  return [
-    ...(tokens <= FEW_ROWS ? (["answer"] as const) : []),
-    ...(sequence.tokensSeen > 0 ? (["turn"] as const) : []),
-  ];
+/** What must be compiled before something is run: see `Runner.compiled`. */
+export interface Needs {
+  readonly stages?: readonly LaterStage[];
+  /** By which a cache is scored and evicts. */
+  readonly policy?: PolicyName;
+  /** The policy scores a cache that another one filled. */
+  readonly whole?: boolean;
+  /** The head runs on more than one row. */
+  readonly heads?: boolean;
+  /** One step runs several tokens. */
+  readonly drafts?: boolean;
+  /** Who keeps what is counted. */
+  readonly retention?: boolean;
+}
+
+/** Every step under a policy. */
+export const everyStep = (policy: PolicyName, whole = false): Needs => ({
+  stages: ["answer", "turn", "eviction"],
+  policy,
+  whole,
+});
+
+/** What the next tokens of a sequence need; of a prompt that is read chunk by chunk, what its first chunk needs. */
+export function needsOf(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Needs {
+  if (scoresChunk(sequence, tokens) || sequence.dividesWith(tokens))
+    return everyStep(sequence.settings.policy);
+  if (of === "answer") return { stages: ["answer"] };
+  const few = tokens <= FEW_ROWS ? (["answer"] as const) : [];
+  const behind = sequence.tokensSeen > 0 ? (["turn"] as const) : [];
+  return { stages: [...few, ...behind] };
 }
 
 /** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */

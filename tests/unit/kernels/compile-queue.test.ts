@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from "vitest";
+import { CompileQueue } from "../../../src/gpu/compile-queue.ts";
 import type { Stage } from "../../../src/gpu/kernel.ts";
-import { StagedKernels } from "../../../src/gpu/staged-kernels.ts";
 
 /** A device whose pipelines are there when the test says so. */
 function fakeDevice() {
@@ -42,9 +42,16 @@ beforeAll(() => {
   globalThis.GPUShaderStage ??= { COMPUTE: 4 } as typeof GPUShaderStage;
 });
 
-it("waits for every kernel where nothing is held, and compiles it once", async () => {
+/** A queue of an adapter that compiles on its own processor, still loading. */
+function loading() {
+  const fake = fakeDevice();
+  const kernels = new CompileQueue(fake.device, true);
+  return { ...fake, kernels, loaded: kernels.busy("load") };
+}
+
+it("waits for every kernel where nothing else goes on, and compiles it once", async () => {
   const { device, begun, end } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
+  const kernels = new CompileQueue(device, true);
   const twice = [
     kernels.kernel(spec("a", "eviction")),
     kernels.kernel(spec("other", undefined, "a")),
@@ -53,111 +60,120 @@ it("waits for every kernel where nothing is held, and compiles it once", async (
   const [a, b] = await Promise.all(twice);
   expect(a).toBe(b);
   expect(begun).toEqual(["a"]);
-  expect(kernels.ready("eviction")).toBe(true);
+  expect(kernels.compiled(["eviction"])).toBeUndefined();
 });
 
-it("leaves later stages for after the first, the shortest first, and says when they are through", async () => {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
+it("leaves later stages for after loading, the shortest first, and says when they are through", async () => {
+  const { kernels, begun, end, settled, loaded } = loading();
   await kernels.kernel(spec("evict", "eviction"));
   const long = await kernels.kernel(spec("decode", "answer", "long code"));
   await kernels.kernel(spec("append", "answer", "code"));
   await kernels.kernel(spec("again", "turn", "c"));
+  await settled();
   expect(begun).toEqual([]);
   expect(() => long.pipeline).toThrow(/"decode" runs before it is compiled/);
-  kernels.release();
+  loaded();
   await settled();
   expect(begun).toEqual(["append"]);
   await end("append");
   expect(begun).toEqual(["append", "decode"]);
-  const compiled = kernels.compiled("answer");
+  const compiled = kernels.compiled(["answer"]);
+  expect(compiled).toBeDefined();
   await end("decode");
   await compiled;
-  expect([kernels.ready("answer"), kernels.ready("eviction")]).toEqual([true, false]);
+  expect(kernels.compiled(["answer"])).toBeUndefined();
   expect(long.pipeline).toEqual({ label: "decode" });
   expect(begun).toEqual(["append", "decode", "again"]);
   await end("again");
   await end("evict");
-  expect(kernels.ready("eviction")).toBe(true);
+  expect(kernels.compiled(["eviction"])).toBeUndefined();
 });
 
-it("begins nothing beside work that must not be slowed, but for what somebody waits for", async () => {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
+it("compiles what the first token needs at once, and a kernel of two stages with the earlier one", async () => {
+  const { kernels, begun, end, settled, loaded } = loading();
+  const first = kernels.kernel(spec("first"));
+  await kernels.kernel(spec("late", "turn", "both"));
+  await kernels.kernel(spec("late too", "turn", "both"));
+  await kernels.kernel(spec("soon", "answer", "both"));
+  await settled();
+  expect(begun).toEqual(["first"]);
+  await end("first");
+  await first;
+  loaded();
+  await settled();
+  expect(begun).toEqual(["first", "late"]);
+  const answer = kernels.compiled(["answer"]);
+  await end("late");
+  await answer;
+  expect(kernels.compiled(["turn"])).toBeUndefined();
+  expect(begun).toEqual(["first", "late"]);
+});
+
+it("begins nothing beside a prompt that is read, but for what somebody waits for", async () => {
+  const { kernels, begun, end, settled, loaded } = loading();
   await kernels.kernel(spec("answer", "answer"));
   await kernels.kernel(spec("evict", "eviction"));
-  let finish = (): void => {};
-  const work = kernels.undisturbed(
-    () =>
-      new Promise<void>((resolve) => {
-        finish = resolve;
-      }),
-  );
-  kernels.release();
+  const read = kernels.busy("prompt");
+  loaded();
   await settled();
   expect(begun).toEqual([]);
-  const wanted = kernels.compiled("answer");
+  const wanted = kernels.compiled(["answer"]);
   await settled();
   expect(begun).toEqual(["answer"]);
   await end("answer");
   await wanted;
   expect(begun).toEqual(["answer"]);
-  finish();
-  await work;
+  read();
   await settled();
   expect(begun).toEqual(["answer", "evict"]);
 });
 
-/** Released with two kernels of an answer and one of a later turn; the first is begun. */
+/** Loaded, with two kernels of an answer and one of a later turn; the first is begun. */
 async function answerAndTurn() {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
+  const { kernels, begun, end, settled, loaded } = loading();
   await kernels.kernel(spec("first", "answer"));
   await kernels.kernel(spec("second", "answer", "longer code"));
   await kernels.kernel(spec("behind", "turn"));
-  kernels.release();
+  loaded();
   await settled();
   return { kernels, begun, end };
 }
 
-it("compiles first what somebody waits for, and all before it says that a cache can evict", async () => {
+it("compiles what several callers wait for in the order of the stages", async () => {
   const { kernels, begun, end } = await answerAndTurn();
   expect(begun).toEqual(["first"]);
-  const behind = kernels.compiled("turn");
-  const whole = kernels.compiled("eviction").then(() => begun.push("whole"));
+  const behind = kernels.compiled(["turn"]);
+  const all = kernels.compiled(["answer", "turn", "eviction"])?.then(() => begun.push("all"));
   await end("first");
   expect(begun).toEqual(["first", "second"]);
   await end("second");
   await end("behind");
   await behind;
-  await whole;
-  expect(begun).toEqual(["first", "second", "behind", "whole"]);
+  await all;
+  expect(begun).toEqual(["first", "second", "behind", "all"]);
 });
 
 it("lets what is wanted overtake the others", async () => {
   const { kernels, begun, end } = await answerAndTurn();
-  const behind = kernels.compiled("turn");
+  const behind = kernels.compiled(["turn"]);
   await end("first");
   expect(begun).toEqual(["first", "behind"]);
   await end("behind");
   await behind;
-  expect([kernels.ready("turn"), kernels.ready("answer")]).toEqual([true, false]);
+  expect(kernels.compiled(["turn"])).toBeUndefined();
+  const answer = kernels.compiled(["answer"]);
+  expect(answer).toBeDefined();
   await end("second");
-  expect(kernels.ready("answer")).toBe(true);
+  await answer;
 });
 
 it("leaves what only eviction needs for after an answer, unless somebody waits for it", async () => {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
+  const { kernels, begun, end, settled, loaded } = loading();
   for (const label of ["evict", "score", "move"]) await kernels.kernel(spec(label, "eviction"));
   await kernels.kernel(spec("behind", "turn"));
-  const first = kernels.answering();
-  const second = kernels.answering();
-  kernels.release();
+  const first = kernels.busy("answer");
+  const second = kernels.busy("answer");
+  loaded();
   await settled();
   expect(begun).toEqual(["behind"]);
   await end("behind");
@@ -168,10 +184,10 @@ it("leaves what only eviction needs for after an answer, unless somebody waits f
   second();
   await settled();
   expect(begun).toEqual(["behind", "move"]);
-  kernels.answering();
+  kernels.busy("answer");
   await end("move");
   expect(begun).toEqual(["behind", "move"]);
-  const wanted = kernels.compiled("eviction");
+  const wanted = kernels.compiled(["eviction"]);
   await settled();
   expect(begun).toEqual(["behind", "move", "evict"]);
   await end("evict");
@@ -179,47 +195,56 @@ it("leaves what only eviction needs for after an answer, unless somebody waits f
   await wanted;
 });
 
-it("does a stage's work after its kernels, and what that compiles in turn", async () => {
-  const { device, begun, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
-  await kernels.kernel(spec("decode", "answer"));
-  const labels = ["score", "observe"];
-  await kernels.later("eviction", () =>
-    Promise.all(labels.map((label) => kernels.kernel(spec(label, "eviction")))),
-  );
-  kernels.release();
+it("compiles kernels that come after loading in their turn, and at once those of a stage that was waited for", async () => {
+  const { kernels, begun, end, settled } = await (async () => {
+    const queue = loading();
+    await queue.kernels.kernel(spec("decode", "answer"));
+    queue.loaded();
+    return queue;
+  })();
+  const both = ["score", "observe"].map((label) => kernels.kernel(spec(label, "eviction")));
   await settled();
+  expect(begun).toEqual(["decode"]);
   await end("decode");
   expect(begun).toEqual(["decode", "score"]);
   await end("score");
   await end("observe");
-  expect(kernels.ready("eviction")).toBe(true);
-  await kernels.later("eviction", async () => begun.push("at once"));
-  expect(begun).toEqual(["decode", "score", "observe", "at once"]);
+  await Promise.all(both);
+  kernels.busy("prompt");
+  kernels.busy("answer");
+  const polite = kernels.kernel(spec("polite", "eviction"));
+  await settled();
+  expect(begun).not.toContain("polite");
+  kernels.compiled(["eviction"]);
+  const urgent = kernels.kernel(spec("urgent", "eviction", "longer than polite"));
+  await settled();
+  await end("polite");
+  await end("urgent");
+  await Promise.all([polite, urgent]);
+  expect(begun).toEqual(["decode", "score", "observe", "polite", "urgent"]);
 });
 
-it("compiles a stage at once where the processor is not the adapter", async () => {
+it("compiles all at once where the processor is not the adapter, once it has loaded", async () => {
   const { device, begun, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, false);
-  kernels.hold();
+  const kernels = new CompileQueue(device, false);
+  const loaded = kernels.busy("load");
   for (const label of ["a", "b"]) await kernels.kernel(spec(label, "answer"));
-  kernels.release();
+  kernels.busy("prompt");
+  await settled();
+  expect(begun).toEqual([]);
+  loaded();
   await settled();
   expect(begun).toEqual(["a", "b"]);
 });
 
 it("tells those who wait of a failure, and those who come later", async () => {
-  const { device, end, settled } = fakeDevice();
-  const kernels = new StagedKernels(device, true);
-  kernels.hold();
+  const { kernels, end, settled, loaded } = loading();
   await kernels.kernel(spec("a", "answer"));
-  kernels.release();
+  loaded();
   await settled();
-  const waiting = kernels.compiled("answer");
-  waiting.catch(() => {});
+  const waiting = kernels.compiled(["answer"]);
+  waiting?.catch(() => {});
   await end("a", new Error("lost"));
   await expect(waiting).rejects.toThrow("lost");
-  await expect(kernels.compiled("eviction")).rejects.toThrow("lost");
-  expect(kernels.ready("answer")).toBe(false);
+  await expect(kernels.compiled(["answer"])).rejects.toThrow("lost");
 });
