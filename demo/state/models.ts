@@ -1,5 +1,5 @@
 import type { ModelSource } from "../../src/api/types.ts";
-import { assumedGpuBytes } from "../../src/engine/memory/model-needs.ts";
+import { assumedGpuBytes } from "../../src/engine/memory/assumed-bytes.ts";
 import { usesFakeEngine } from "./engine-source.ts";
 
 /** A model the user can load. */

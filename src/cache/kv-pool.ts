@@ -1,5 +1,6 @@
 import { WinnowError } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
+import { misfit } from "../gpu/memory.ts";
 import {
   type CacheShape,
   layerShapeWords,
@@ -11,6 +12,8 @@ import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE, LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { CacheSettings } from "./budget.ts";
+
+const GROWTH_HINT = "Lower the cache budget, or start a new chat.";
 
 /** Bytes of pages, and lanes, up to which caches are kept that nobody uses at the moment. */
 const KEPT_BYTES = 2 ** 29;
@@ -312,16 +315,15 @@ export class KvPool {
   private problem(what: string, bytes: number, present: number): WinnowError | undefined {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.device.limits;
     const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    const total = this.gpu.ledger.report().total + bytes - present;
-    if (bytes <= largest && total <= this.memoryLimit) return undefined;
-    const problem =
-      bytes > largest
-        ? `${what} would take ${bytes} bytes, the adapter binds at most ${largest}`
-        : `the cache would bring GPU memory to ${total} bytes, the limit is ${this.memoryLimit}`;
-    return new WinnowError("out_of_memory", problem, {
-      hint: "Lower the cache budget, or start a new chat.",
-      details: { bytes, largest, total, memoryLimit: this.memoryLimit },
-    });
+    if (bytes > largest)
+      return new WinnowError(
+        "out_of_memory",
+        `${what} would take ${bytes} bytes, the adapter binds at most ${largest}`,
+        { hint: GROWTH_HINT, details: { needed: bytes, largest } },
+      );
+    const { weights, kv, activations, staging } = this.gpu.ledger.report();
+    const grown = { weights, kv: kv + bytes - present, activations: activations + staging };
+    return misfit("the engine with a larger cache", grown, this.memoryLimit, GROWTH_HINT);
   }
 
   /** Whether `extra` pages more would be too many to keep what nobody uses. */

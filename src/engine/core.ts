@@ -11,13 +11,14 @@ import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { openGpu } from "../gpu/context.ts";
-import { globalLayers, pagesFor, pageWords } from "../kernels/pages/cache-shape.ts";
-import { type KvStorage, scratchBytes } from "../kernels/pages/page-format.ts";
-import { blockRows } from "../model/buffers.ts";
+import { type Footprint, misfit } from "../gpu/memory.ts";
+import { globalLayers } from "../kernels/pages/cache-shape.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { Speculative } from "./chat/generate-options.ts";
+import { blockBytes, cacheBytes } from "./memory/footprint.ts";
 import type { Speculation } from "./speculation/speculation.ts";
 import type { StepCosts } from "./speculation/step-costs.ts";
 import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
@@ -183,13 +184,28 @@ export class EngineCore {
     return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
   }
 
-  /** Whether a full budget would fit the limit; one without an end is refused when it meets it. */
-  private fits(storage: KvStorage, settings: CacheSettings): boolean {
-    if (settings.budget === "full") return true;
-    const { kv, total } = this.state.gpu.ledger.report();
+  /** What is allocated beside the cache, and the cache once it is full. */
+  private footprint(storage: KvStorage, settings: CacheSettings): Footprint {
+    const { weights, activations, staging } = this.state.gpu.ledger.report();
     const scratch = blockBytes(this.config, storage) - blockBytes(this.config, this.storage);
-    const needed = total - kv + scratch + budgetBytes(this.config, storage, settings);
-    return needed <= this.inputs.memoryLimit;
+    return {
+      weights,
+      kv: cacheBytes(this.config, settings, storage),
+      activations: activations + staging + scratch,
+    };
+  }
+
+  /** Why a full budget would not fit the limit; undefined where it does. One without an end is refused when it meets it. */
+  private excess(storage: KvStorage, settings: CacheSettings): WinnowError | undefined {
+    const { budget, wholeLayers } = settings;
+    if (budget === "full") return undefined;
+    const whole = wholeLayers > 0 ? ` and cache.wholeLayers: ${wholeLayers}` : "";
+    return misfit(
+      `cache.budget: the engine with ${budget} pairs per head${whole}`,
+      this.footprint(storage, settings),
+      this.inputs.memoryLimit,
+      `Lower the cache budget${whole && ", or keep fewer layers whole"}.`,
+    );
   }
 
   /** Says something in `notices`, once. */
@@ -199,22 +215,8 @@ export class EngineCore {
 
   /** Throws out_of_memory where a full budget would not fit the limit. */
   checkBudget(settings: CacheSettings): void {
-    const { budget, wholeLayers } = settings;
-    if (budget === "full" || this.fits(this.storage, settings)) return;
-    const { memoryLimit } = this.inputs;
-    const needed = budgetBytes(this.config, this.storage, settings);
-    const { kv, total } = this.state.gpu.ledger.report();
-    const whole = wholeLayers > 0 ? ` and cache.wholeLayers: ${wholeLayers}` : "";
-    throw new WinnowError(
-      "out_of_memory",
-      `cache.budget: ${budget} pairs per head${whole} take ${needed} bytes beside ${total - kv}, the limit is ${memoryLimit}`,
-      {
-        hint: whole
-          ? "Lower the cache budget, or keep fewer layers whole."
-          : "Lower the cache budget.",
-        details: { needed, memoryLimit },
-      },
-    );
+    const error = this.excess(this.storage, settings);
+    if (error) throw error;
   }
 
   /**
@@ -226,7 +228,7 @@ export class EngineCore {
     if (cut === 0) return false;
     if (this.state === state && !this.rebuilding) {
       const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
-      if (this.storageChosen || !this.fits("f32", settings)) {
+      if (this.storageChosen || this.excess("f32", settings)) {
         this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
         return false;
       }
@@ -328,30 +330,4 @@ export class EngineCore {
       );
     }
   }
-}
-
-/** Bytes of the prompt block's scratch. */
-export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
-  scratchBytes({ headDim: config.headDim, storage }, config.kvHeads, blockRows(config));
-
-/**
- * Bytes of the pages of a sequence whose heads hold their budget, or their window, or in layers kept whole as many
- * pairs as the model has positions. A page per head where the budget has no end.
- */
-export function budgetBytes(
-  {
-    windows,
-    kvHeads,
-    headDim,
-    contextLength,
-  }: Pick<ModelConfig, "windows" | "kvHeads" | "headDim" | "contextLength">,
-  storage: KvStorage,
-  { budget, wholeLayers }: Pick<CacheSettings, "budget" | "wholeLayers">,
-): number {
-  const most = (layer: number): number => {
-    if (budget === "full") return 1;
-    return layer < wholeLayers ? contextLength : budget;
-  };
-  const pages = windows.reduce((sum, window, layer) => sum + pagesFor(window || most(layer)), 0);
-  return pages * kvHeads * pageWords({ headDim, storage }) * 4;
 }

@@ -6,6 +6,7 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { type GpuContext, openGpu } from "../gpu/context.ts";
+import { misfit } from "../gpu/memory.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { compileSample } from "../kernels/sampling/sample.ts";
@@ -24,7 +25,7 @@ import { EngineCore } from "./core.ts";
 import { loadCalibration } from "./load-filters.ts";
 import type { CapturedHeads } from "./measuring/capture.ts";
 import type { Lanes } from "./measuring/lanes.ts";
-import { checkPlan, planMemory } from "./memory/memory-plan.ts";
+import { footprint } from "./memory/footprint.ts";
 import { compileFirst, createDeviceState, type DeviceStateInputs } from "./state.ts";
 
 /** Stages of loading that the engine itself goes through. */
@@ -144,7 +145,8 @@ export class InferenceEngine {
         ).createExternalTokenizer(options.tokenizer, gguf.metadata)
       : await createTokenizer(gguf.metadata);
     const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
-    checkPlan(planMemory(gguf, config, settings, storage), memoryLimit);
+    const excess = misfit("the model", footprint(gguf, config, settings, storage), memoryLimit);
+    if (excess) throw excess;
 
     const { policy } = settings;
     // On software adapters compiling the variants would cost more than the best of them saves.

@@ -1,5 +1,35 @@
+import { WinnowError } from "../errors.ts";
+
 /** The purpose of a GPU buffer; the ledger adds up bytes by purpose. */
 export type Purpose = "weights" | "kv" | "activations" | "staging";
+
+/** GPU bytes that something needs, or will need. */
+export interface Footprint {
+  readonly weights: number;
+  /** The cache's pages. */
+  readonly kv: number;
+  /** What steps compute with, buffers for reading back included. */
+  readonly activations: number;
+}
+
+/**
+ * The out_of_memory error of `what`, where it needs more bytes than the limit; else undefined. Every sum that does not
+ * fit says so in this text: before a download, from the header, under new settings, and as a cache grows.
+ */
+export function misfit(
+  what: string,
+  { weights, kv, activations }: Footprint,
+  memoryLimit: number,
+  hint = "Lower cache.budget, raise memoryLimit, or use a smaller model.",
+): WinnowError | undefined {
+  const needed = weights + kv + activations;
+  if (needed <= memoryLimit) return undefined;
+  return new WinnowError(
+    "out_of_memory",
+    `${what} needs ${needed} bytes of GPU memory (weights ${weights}, cache ${kv}, activations ${activations}); the limit is ${memoryLimit}`,
+    { hint, details: { needed, weights, kv, activations, memoryLimit } },
+  );
+}
 
 /**
  * Every GPU buffer of Winnow is made and destroyed here, so the figures shown equal what was

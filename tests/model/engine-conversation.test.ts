@@ -403,7 +403,10 @@ describe("memoryLimit", () => {
     const { answer } = await ask(chat, prompt, { maxTokens: 8 });
     const before = chat.usage();
     await expect(chat.configure({ budget: 4096 })).rejects.toEqual(
-      error("out_of_memory", /4096 pairs per head take \d+ bytes/),
+      error(
+        "out_of_memory",
+        /4096 pairs per head needs \d+ bytes of GPU memory .*the limit is \d+/,
+      ),
     );
     expect(chat.usage()).toEqual(before);
     // A cache without an end is cut off by the limit, wherever the chat has got to.
@@ -416,7 +419,9 @@ describe("memoryLimit", () => {
         return undefined;
       },
     });
-    await expect(endless).rejects.toEqual(error("out_of_memory", /the limit is/));
+    await expect(endless).rejects.toEqual(
+      error("out_of_memory", /needs \d+ bytes of GPU memory .*the limit is \d+/),
+    );
     checkCache(engine);
     expect(engine.memory().total).toBeLessThanOrEqual(total + ROOM);
     expect(seen.length).toBeGreaterThan(20);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { create } from "webgpu";
 import { resolveCacheSettings } from "../../src/cache/budget.ts";
-import { planMemory } from "../../src/engine/memory/memory-plan.ts";
+import { footprint } from "../../src/engine/memory/footprint.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
@@ -44,7 +44,7 @@ test("memory() is what is alive on the device, from loading to closing", async (
   const gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
   // What stands in for winnow without a fitted score, of which the plan cannot know.
   const settings = resolveCacheSettings({ budget: 100, policy: "q-filters" });
-  const plan = planMemory(gguf, readConfig(gguf), settings);
+  const plan = footprint(gguf, readConfig(gguf), settings);
   expect(plan.weights).toBe(idle.weights);
   // The plan leaves out uniforms and tables, a few kB.
   expect(Math.abs(plan.activations - inside)).toBeLessThan(16_384);

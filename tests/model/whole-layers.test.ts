@@ -5,8 +5,8 @@ import type { CacheRequest } from "../../src/cache/budget.ts";
 import { readCalibration } from "../../src/cache/filters-file.ts";
 import { headBudgets } from "../../src/cache/head-budgets.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
-import { budgetBytes } from "../../src/engine/core.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
+import { cacheBytes } from "../../src/engine/memory/footprint.ts";
 import type { DeviceStateInputs } from "../../src/engine/state.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { remainderBytes } from "../../src/kernels/pages/page-format.ts";
@@ -167,7 +167,7 @@ test("more layers than the model has are refused, everywhere, and nothing change
 test("a limit counts whole layers to the model's last position", async () => {
   const { config, storage } = engine.internals;
   const bytesOf = (wholeLayers: number): number =>
-    budgetBytes(config, storage, { budget: BUDGET, wholeLayers });
+    cacheBytes(config, { budget: BUDGET, wholeLayers }, storage);
   const chat = await fresh(cacheOf(0));
   const { inputs } = engine.internals as unknown as { inputs: DeviceStateInputs };
   const { kv, total } = engine.memory();
@@ -177,7 +177,7 @@ test("a limit counts whole layers to the model's last position", async () => {
     limited(total - kv + bytesOf(1) - 1);
     await expect(chat.configure({ wholeLayers: 1 })).rejects.toMatchObject({
       code: "out_of_memory",
-      message: expect.stringContaining("64 pairs per head and cache.wholeLayers: 1 take"),
+      message: expect.stringContaining("64 pairs per head and cache.wholeLayers: 1 needs"),
     });
     expect(chat.usage().wholeLayers).toBe(0);
     limited(total - kv + bytesOf(1));

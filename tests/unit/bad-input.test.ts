@@ -288,7 +288,15 @@ describe("bad options of createEngine", () => {
     const error = await failure(() => checkMemory(entry, {}, needed - 1));
     expect(error.code).toBe("out_of_memory");
     expect(error.message).toContain(`needs ${needed} bytes`);
-    expect(error.details).toMatchObject({ needed, limit: needed - 1 });
+    expect(error.details).toMatchObject({ needed, memoryLimit: needed - 1 });
+  });
+
+  it("a model whose windows keep the cache small is not refused for a large budget", async () => {
+    const entry = findModel("gemma-3-270m-it");
+    const needed = entry.needs[2048];
+    expect(() => checkMemory(entry, { budget: 2048 }, needed)).not.toThrow();
+    const error = await failure(() => checkMemory(entry, { budget: 2048 }, needed - 1));
+    expect(error.message).toContain(`needs ${needed} bytes`);
   });
 
   it("layers kept whole count to the last position, and there are no more than the model has", async () => {

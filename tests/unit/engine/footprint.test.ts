@@ -1,13 +1,15 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { budgetBytes } from "../../../src/engine/core.ts";
-import { checkPlan, planMemory } from "../../../src/engine/memory/memory-plan.ts";
+import { assumedGpuBytes } from "../../../src/engine/memory/assumed-bytes.ts";
+import { cacheBytes, catalogueFootprint, footprint } from "../../../src/engine/memory/footprint.ts";
+import { findModel, MODELS } from "../../../src/fetch/resolve/model-registry.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
+import { misfit } from "../../../src/gpu/memory.ts";
 import { type ModelConfig, readConfig } from "../../../src/model/config.ts";
 import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model.ts";
 
-describe("planMemory", () => {
+describe("the footprint of a model, from its header", () => {
   let gguf: Gguf;
   let config: ModelConfig;
   beforeAll(async () => {
@@ -15,7 +17,7 @@ describe("planMemory", () => {
     config = readConfig(gguf);
   });
   const plan = (budget: number | "full") =>
-    planMemory(gguf, config, resolveCacheSettings({ budget }));
+    footprint(gguf, config, resolveCacheSettings({ budget }));
 
   it("equals hand arithmetic on the tiny f32 model", () => {
     const { layers: L, heads: H, kvHeads: G, headDim: D, hidden: E, mlp: F } = TINY_MODELS.f32;
@@ -30,12 +32,11 @@ describe("planMemory", () => {
     const B = 2048; // rows of a prompt block
     const moves = G * (1 + 2 * B);
     const block = G * B * (D + 2) + B * (4 + E);
-    const { weights: w, activations, kv, total } = plan(512);
+    const { weights: w, activations, kv } = plan(512);
     expect(w).toBe(weights);
     expect(kv).toBe(L * G * 512 * (2 * D * 2 + 8));
     const fixed = 4 * (128 * rows + 16 * V + block + moves + 2 * V);
     expect(activations - fixed).toBe(4 * partials);
-    expect(total).toBe(w + kv + activations);
   });
 
   it("rounds a budget up to whole pages of 32 slots, and counts one page a head for an open end", () => {
@@ -48,7 +49,7 @@ describe("planMemory", () => {
   it("counts layers kept whole up to the model's last position", () => {
     const head = 2 * (2 * 16 * 2 + 8); // G (2 D f16 + position and score)
     const whole = (wholeLayers: number, budget: number | "full" = 96) =>
-      planMemory(gguf, config, resolveCacheSettings({ budget, wholeLayers })).kv;
+      footprint(gguf, config, resolveCacheSettings({ budget, wholeLayers })).kv;
     expect(config.contextLength % 32).toBe(0);
     expect(whole(1)).toBe((96 + config.contextLength) * head);
     expect(whole(2)).toBe(2 * config.contextLength * head);
@@ -59,21 +60,58 @@ describe("planMemory", () => {
   it("leaves a window as it is in a layer kept whole", () => {
     const windowed = { ...config, windows: [64, 0] };
     const budget = { budget: 96, wholeLayers: 1 } as const;
-    expect(budgetBytes(windowed, "f16", budget)).toBe((64 + 96) * 2 * (2 * 16 * 2 + 8));
+    expect(cacheBytes(windowed, budget)).toBe((64 + 96) * 2 * (2 * 16 * 2 + 8));
   });
 
   it("passes at the limit and says the bytes one below it", () => {
     const wanted = plan(512);
-    expect(() => checkPlan(wanted, Number.POSITIVE_INFINITY)).not.toThrow();
-    expect(() => checkPlan(wanted, wanted.total)).not.toThrow();
-    const limit = wanted.total - 1;
-    const failure = expect.objectContaining({
+    const needed = wanted.weights + wanted.kv + wanted.activations;
+    expect(misfit("the model", wanted, Number.POSITIVE_INFINITY)).toBeUndefined();
+    expect(misfit("the model", wanted, needed)).toBeUndefined();
+    const memoryLimit = needed - 1;
+    const error = misfit("the model", wanted, memoryLimit);
+    expect(error).toMatchObject({
       code: "out_of_memory",
-      message: expect.stringContaining(`needs ${wanted.total} bytes`),
+      message: expect.stringContaining(`the model needs ${needed} bytes of GPU memory`),
       hint: expect.stringContaining("budget"),
-      details: { ...wanted, memoryLimit: limit },
+      details: { ...wanted, needed, memoryLimit },
     });
-    expect(() => checkPlan(wanted, limit)).toThrow(failure);
-    expect(() => checkPlan(wanted, limit)).toThrow(`the limit is ${limit}`);
+    expect(error?.message).toContain(`the limit is ${memoryLimit}`);
   });
+});
+
+describe("the footprint of a model of the catalogue", () => {
+  const needs = (name: string, budget: number, wholeLayers = 0): number => {
+    const { weights, kv } = catalogueFootprint(findModel(name), { budget, wholeLayers });
+    return weights + kv;
+  };
+
+  it("is what models.json says at each budget", () => {
+    expect(MODELS.length).toBeGreaterThanOrEqual(12);
+    for (const { name, needs: said, contextLength } of MODELS) {
+      expect(said[512], name).toBe(needs(name, 512));
+      expect(said[2048], name).toBe(needs(name, 2048));
+      expect(said.full, name).toBe(needs(name, contextLength));
+    }
+  });
+
+  it("adds pages of 4 P (D + 2) bytes to the weights", () => {
+    const { name, bytes } = findModel("smollm2-135m-instruct");
+    expect(needs(name, 512) - bytes).toBe(30 * 3 * 16 * 4 * 32 * 66);
+  });
+
+  it("keeps a window's layers at their window, and counts few of them among whole layers", () => {
+    const { name, contextLength, cache } = findModel("gemma-3-270m-it");
+    const page = 4 * 32 * 258;
+    expect(needs(name, 2048) - needs(name, 512)).toBe(3 * 48 * page);
+    expect(needs(name, 512, cache.windowLayers)).toBe(needs(name, 512));
+    const pages = (contextLength - 512) / 32;
+    expect(needs(name, 512, cache.layers) - needs(name, 512)).toBe(3 * pages * page);
+  });
+});
+
+it("a total is assumed where WebGPU tells none", () => {
+  expect(assumedGpuBytes({ maxBufferSize: 2 ** 31, deviceMemory: 8 })).toBe(4 * 2 ** 30);
+  expect(assumedGpuBytes({ maxBufferSize: 2 ** 31 })).toBe(2 * 2 ** 30);
+  expect(assumedGpuBytes({ maxBufferSize: 2 ** 26, deviceMemory: 8 })).toBe(2 ** 26);
 });
