@@ -1,10 +1,11 @@
 import type { GpuContext } from "../../src/gpu/context.ts";
-import { rowWords } from "../../src/kernels/pages/cache-shape.ts";
-import { chunkFormat, pageWords } from "../../src/kernels/pages/page-format.ts";
-import { EVICTION, LANE, LAYER_SHAPE } from "../../src/kernels/records.ts";
+import { layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
+import { chunkFormat } from "../../src/kernels/pages/page-format.ts";
+import { EVICTION, LANE } from "../../src/kernels/records.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { Pair } from "../reference/evict-select.ts";
-import { positionWord, type SlabFormat, scoreWord, writePair } from "../reference/paged-slab.ts";
+import { PagedCache } from "../reference/paged-cache.ts";
+import type { SlabFormat } from "../reference/paged-slab.ts";
 import { upload } from "./gpu.ts";
 
 /** One kv head of the lane and layer under test. */
@@ -40,80 +41,54 @@ export interface CacheFixture {
   pageTable(kvHead: number): number[];
 }
 
-const bits = new Uint32Array(1);
-const asBits = (value: number): number => {
-  new Float32Array(bits.buffer)[0] = value;
-  return bits[0]!;
-};
-
 /** Random keys and values, pages in random order, other lanes and layers filled with other things. */
 export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): CacheFixture {
   const random = seededRandom(seed);
   const word = () => Math.floor(random() * 2 ** 32);
-  const { layers, layer, lanes, lane, heads, pageSlots: P } = cache;
+  const { headDim, layers, layer, lanes, lane, heads, pageSlots } = cache;
   const G = heads.length;
-  const need = (h: HeadCase) => Math.ceil(Math.max(h.slots.length, h.capacity) / P);
-  const maxPages = Math.max(1, ...heads.map(need)) + 1;
-  const total = heads.reduce((sum, h) => sum + need(h), 0) + 2;
-  const order = Array.from({ length: total }, (_, i) => i);
-  for (let i = total - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  const pages = Uint32Array.from({ length: total * pageWords(cache) }, word);
-  const row = rowWords(cache, maxPages);
-  const tables = Uint32Array.from({ length: lanes * layers * G * row }, word);
-  const tableRow = (g: number) => ((lane * layers + layer) * G + g) * row;
-  const chunkPages = Math.max(1, ...heads.map((h) => Math.ceil(h.rows.length / P)));
-  const chunkCase = { ...cache, ...chunkFormat(cache) };
-  const chunk = Uint32Array.from({ length: G * chunkPages * pageWords(chunkCase) }, word);
+  const room = (h: HeadCase) => Math.max(h.slots.length, h.capacity);
+  const pagesOf = (slots: number) => Math.ceil(slots / pageSlots);
+  const shape = { layers, heads: G, kvHeads: G, headDim, storage: cache.storage ?? "f16" };
+  const maxPages = Math.max(...heads.map((h) => pagesOf(room(h)))) + 1;
+  const pageCount = heads.reduce((sum, h) => sum + pagesOf(room(h)), 2);
+  const held = new PagedCache(shape, { layer, lanes, maxPages, pageCount, pageSlots, seed });
+  const chunkPages = Math.max(1, ...heads.map((h) => pagesOf(h.rows.length)));
+  const chunk = new PagedCache(chunkFormat(shape), { pageCount: G * chunkPages, pageSlots });
+  for (const words of [held.pages, held.tables, chunk.pages]) words.set(words.map(word));
   const vector = (scale: number) =>
-    Float32Array.from({ length: cache.headDim }, () => scale * (random() - 0.5));
-  let next = 0;
+    Float32Array.from({ length: headDim }, () => scale * (random() - 0.5));
+  // Of many magnitudes, some vectors all zero.
+  const pair = (place: Pair, i: number) => ({
+    ...place,
+    key: vector(10 ** ((i % 9) - 4)),
+    value: vector(i % 7),
+  });
   heads.forEach((head, g) => {
-    const row = tableRow(g);
-    tables.set([head.slots.length, head.capacity], row);
-    for (let p = 0; p < need(head); p++) tables[row + 2 + p] = order[next++]!;
-    head.slots.forEach((pair, s) => {
-      const page = tables[row + 2 + Math.floor(s / P)]!;
-      pages[positionWord(cache, page, s)] = pair.position;
-      pages[scoreWord(cache, page, s)] = asBits(pair.score);
-    });
-    head.rows.forEach((pair, r) => {
-      // Of many magnitudes, some vectors all zero.
-      const vectors = { key: vector(10 ** ((r % 9) - 4)), value: vector(r % 7) };
-      const place = { words: chunk, page: g * chunkPages + Math.floor(r / P), slot: r };
-      writePair(chunkCase, place, { ...pair, ...vectors });
+    held.fill(lane, g, room(head), head.slots.map(pair));
+    held.tables[held.row(lane, g) + 1] = head.capacity;
+    head.rows.forEach((row, r) => {
+      chunk.setIn(g * chunkPages + Math.floor(r / pageSlots), r, pair(row, r));
     });
   });
   const laneWords = Uint32Array.from({ length: lanes * LANE.words }, word);
   laneWords.set([cache.window, cache.sinks], lane * LANE.words + LANE.at("window"));
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
-  const ledger = gpu.ledger;
+  const { ledger } = gpu;
+  const tableRow = (g: number) => held.row(lane, g);
   return {
-    shape: ledger.uniform(
-      "shape",
-      LAYER_SHAPE.pack({
-        layer,
-        layers,
-        kv_heads: G,
-        max_pages: maxPages,
-        heads: G,
-        chunk_pages: chunkPages,
-        row_words: row,
-      }),
-    ),
+    shape: ledger.uniform("shape", layerShapeWords(shape, layer, maxPages, chunkPages)),
     eviction: ledger.uniform(
       "eviction",
       EVICTION.pack({ lane, rows, last: cache.last, all: 0, queries: 0, first_query: 0, anew: 0 }),
     ),
-    pages: upload(gpu, pages),
-    chunk: upload(gpu, chunk),
-    tables: upload(gpu, tables),
+    pages: upload(gpu, held.pages),
+    chunk: upload(gpu, chunk.pages),
+    tables: upload(gpu, held.tables),
     lanes: upload(gpu, laneWords),
-    host: { pages, chunk, tables, chunkPages },
+    host: { pages: held.pages, chunk: chunk.pages, tables: held.tables, chunkPages },
     tableRow,
-    pageTable: (g) => [...tables.subarray(tableRow(g) + 2, tableRow(g) + 2 + maxPages)],
+    pageTable: (g) => [...held.tables.subarray(tableRow(g) + 2, tableRow(g) + 2 + maxPages)],
   };
 }
 

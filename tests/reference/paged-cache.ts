@@ -72,6 +72,7 @@ export class PagedCache {
   readonly shape: CacheShape;
   readonly layer: number;
   readonly maxPages: number;
+  readonly format: SlabFormat;
   readonly pages: Uint32Array<ArrayBuffer>;
   readonly tables: Uint32Array<ArrayBuffer>;
   private readonly free: number[];
@@ -79,13 +80,14 @@ export class PagedCache {
   /** A slab of `pageCount` pages filled with junk, handed out in random order. */
   constructor(
     shape: CacheShape,
-    { layer = 0, lanes = 1, maxPages = 4, pageCount = 8, seed = 1 } = {},
+    { layer = 0, lanes = 1, maxPages = 4, pageCount = 8, pageSlots = PAGE_SLOTS, seed = 1 } = {},
   ) {
     this.shape = shape;
+    this.format = { headDim: shape.headDim, storage: shape.storage ?? "f16", pageSlots };
     this.layer = layer;
     this.maxPages = maxPages;
     // 0x7bff is the largest f16: junk that is read shows.
-    this.pages = new Uint32Array(pageCount * pageWords(shape)).fill(0x7bff7bff);
+    this.pages = new Uint32Array(pageCount * pageWords(this.format)).fill(0x7bff7bff);
     this.tables = new Uint32Array(lanes * shape.layers * shape.kvHeads * this.rowWords);
     const random = seededRandom(seed);
     this.free = Array.from({ length: pageCount }, (_, i) => i);
@@ -96,7 +98,8 @@ export class PagedCache {
   }
 
   clone(): PagedCache {
-    const copy = new PagedCache(this.shape, { layer: this.layer, maxPages: this.maxPages });
+    const { layer, maxPages, format } = this;
+    const copy = new PagedCache(this.shape, { layer, maxPages, pageSlots: format.pageSlots });
     return Object.assign(copy, { pages: this.pages.slice(), tables: this.tables.slice() });
   }
 
@@ -138,7 +141,7 @@ export class PagedCache {
   /** Gives the head pages for `capacity` slots and stores `pairs` in the first ones. */
   fill(lane: number, kvHead: number, capacity: number, pairs: readonly Pair[]): void {
     const row = this.row(lane, kvHead);
-    const pages = Math.ceil(capacity / PAGE_SLOTS);
+    const pages = Math.ceil(capacity / this.format.pageSlots);
     if (pages > this.maxPages || pages > this.free.length || pairs.length > capacity) {
       throw new Error("the test's cache is too small");
     }
@@ -186,13 +189,8 @@ export class PagedCache {
     copyPair(this.format, { ...place, words: from.pages }, { ...place, words: this.pages });
   }
 
-  private get format(): SlabFormat {
-    const { headDim, storage = "f16" } = this.shape;
-    return { headDim, storage, pageSlots: PAGE_SLOTS };
-  }
-
   private page(lane: number, kvHead: number, slot: number): number {
-    return this.tables[this.row(lane, kvHead) + 2 + Math.floor(slot / PAGE_SLOTS)]!;
+    return this.tables[this.row(lane, kvHead) + 2 + Math.floor(slot / this.format.pageSlots)]!;
   }
 }
 
