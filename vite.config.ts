@@ -233,8 +233,8 @@ const tests: ViteUserConfig = {
     projects: [
       // Every kernel as it is shipped; the suite of models runs them as they are written.
       suite("unit", "unit/**", 60, false),
-      suite("kernels", "kernels", 120, true),
-      suite("model", "model", 400, true, { isolate: false, strip: false }),
+      suite("kernels", "kernels/**", 120, true),
+      suite("model", "model/**", 400, true, { isolate: false, strip: false }),
       suite("e2e", "e2e", 400, true),
       suite("firefox", "firefox", 400, true),
       "tests/firefox/vitest.config.ts",

@@ -1,6 +1,6 @@
 import { seededRandom } from "../src/random.ts";
-import { layerFilters } from "./head-filter.ts";
-import type { SourceShape } from "./query-source.ts";
+import { layerFilters } from "./queries/head-filter.ts";
+import type { SourceShape } from "./source/query-source.ts";
 
 /** How far filters depend on which queries were drawn. */
 export interface Agreement {

@@ -1,12 +1,12 @@
 import type { HeadStatistics } from "../src/cache/filters-file.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../src/errors.ts";
 import { type Agreement, SampleAgreement } from "./agreement.ts";
-import { AttentionSample } from "./attention-sample.ts";
-import { layerFilters } from "./head-filter.ts";
 import { LayerStatistics } from "./layer-statistics.ts";
-import { NormStatistics } from "./norm-statistics.ts";
-import type { QueryBatch, QuerySource } from "./query-source.ts";
-import { RowReservoir } from "./sampling.ts";
+import { layerFilters } from "./queries/head-filter.ts";
+import { NormStatistics } from "./queries/norm-statistics.ts";
+import { AttentionSample } from "./source/attention-sample.ts";
+import type { QueryBatch, QuerySource } from "./source/query-source.ts";
+import { RowReservoir } from "./source/sampling.ts";
 
 /** The reference samples 3,000 queries per head; results are flat from about 1,000. */
 export const DEFAULT_SAMPLES = 3000;

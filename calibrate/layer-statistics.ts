@@ -1,13 +1,13 @@
 import { type HeadStatistics, SCORE_WEIGHTS } from "../src/cache/filters-file.ts";
 import { unexplained } from "../src/cache/head-knowledge.ts";
-import { fitAge } from "./age-fit.ts";
-import { keptRows } from "./attention-rows.ts";
-import type { LayerSequence } from "./attention-sample.ts";
-import { headSequence } from "./head-sequence.ts";
-import { LOSS_BUDGETS, outputGram, outputLoss } from "./output-loss.ts";
-import type { QuerySource } from "./query-source.ts";
-import { queryStatistics, type SampledQueries } from "./query-statistics.ts";
-import { fitScore } from "./score-fit.ts";
+import { fitAge } from "./attention/age-fit.ts";
+import { keptRows } from "./attention/attention-rows.ts";
+import { headSequence } from "./attention/head-sequence.ts";
+import { LOSS_BUDGETS, outputGram, outputLoss } from "./attention/output-loss.ts";
+import { fitScore } from "./attention/score-fit.ts";
+import { queryStatistics, type SampledQueries } from "./queries/query-statistics.ts";
+import type { LayerSequence } from "./source/attention-sample.ts";
+import type { QuerySource } from "./source/query-source.ts";
 
 /** A larger covariance is left out of the file. */
 const MAX_COVARIANCE_BYTES = 16 * 2 ** 20;

@@ -4,7 +4,7 @@
 // bytes per head. Each m_s and l_s is read by one thread, into workgroup memory; then 8 splits are on their way at once,
 // so that a dimension waits for 1 + splits / 8 loads, not for 3 a split. Sums are taken in the splits' order, as in
 // lib/joined_input.
-// Tested in kernels/attention-decode.
+// Tested in kernels/attention/attention-decode.
 //: import lib/batch
 
 const WORKGROUP = 64u;

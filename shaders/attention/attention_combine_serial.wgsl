@@ -2,7 +2,7 @@
 // Joins the splits of attention_decode: out = sum_s e^(m_s - m) acc_s / sum_s e^(m_s - m) l_s.
 // Needs: HEAD_DIM, MAX_SPLITS, LANES (partials come in multiples of it). Workgroups: (H, M), 16 threads.
 // Bytes: splits * (D + 2) * 4 per head, read once, and the weights D / 4 times.
-// Tested in kernels/attention-decode.
+// Tested in kernels/attention/attention-decode.
 //: import lib/batch
 
 const WORKGROUP = 16u;

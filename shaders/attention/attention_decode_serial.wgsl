@@ -3,7 +3,7 @@
 // Needs: HEAD_DIM, PAGE_SLOTS, MAX_SPLITS, GROUP (H / G), LANES, PASSES (QUERIES * PASSES >= GROUP),
 // lib/attend for `pages`, lib/remainder and lib/attend_remainder.
 // Bytes and flops: those of attention_decode. No workgroup memory, no barrier.
-// Tested in kernels/attention-decode.
+// Tested in kernels/attention/attention-decode.
 //: import lib/paging
 
 

@@ -3,7 +3,7 @@
 // lib/attend for `pages` and `chunk`, lib/remainder and lib/attend_remainder. Without `cached` (a count of unroll, 1 or 0) the
 // cache is empty, and neither is needed for it: a seventh of the time to compile, before a first token.
 // Workgroups: (ceil(M GROUP / (LANES QUERIES)), G). Bytes: a key and a value (4 D in f16) for QUERIES queries; no workgroup memory.
-// Tested in kernels/attention-prefill.
+// Tested in kernels/attention/attention-prefill.
 //: import lib/paging
 //: import lib/batch
 

@@ -3,7 +3,7 @@
 // Needs: HEAD_DIM, PAGE_SLOTS, GROUP (H / G), WORKGROUP (a power of two); lib/page_slots for `pages`, read by words.
 // Workgroups: (H). Bytes: a key a slot and query head; 2 D flops each and an exp. For evaluation, once in dozens of
 // steps: one workgroup per head leaves most of a GPU idle, and does no harm there.
-// Tested in kernels/retained-mass.
+// Tested in kernels/attention/retained-mass.
 //: import lib/paging
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

@@ -2,7 +2,7 @@
 // larger: adds to `cut`. Nothing of it is in the way of writing: it reads what a decode step reads, once a prompt.
 //
 // Grid: (workgroups that share the words, G). Needs lib/page_slots.wgsl for `pages` (f16).
-// Tested in model/large-keys.
+// Tested in model/cache/large-keys.
 //: import lib/paging
 
 @group(0) @binding(0) var<uniform> shape: LayerShape;

@@ -2,7 +2,7 @@
 // for counts, which are the host's to set: where a row had a free slot there is nothing else to do.
 // Needs: lib/page_slots for `pages`; LOG_STRIDE (words of the log a row), WORKGROUP.
 // Workgroups: (G). Bytes: a slot per row, read and written.
-// Tested in model/speculative.
+// Tested in model/chat/speculative.
 //: import lib/paging
 //: import pages/lib/slot_words
 

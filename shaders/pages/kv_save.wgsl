@@ -2,7 +2,7 @@
 // Needs: lib/page_slots for `pages`, lib/victim; WORKGROUP, RING as in kv_write; must run right before it.
 // An entry of the log is [slot or NO_SLOT, the slot's PAGES_SLOT_WORDS, the head's remainder]; entry (l, g) is l G + g.
 // Workgroups: (G). Bytes: at capacity C * 8 of positions and scores, then a slot read and written.
-// Tested in model/speculative.
+// Tested in model/chat/speculative.
 //: import lib/paging
 //: import pages/lib/slot_words
 

@@ -3,7 +3,7 @@
 // Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP (a power of two), AFTER; lib/candidates_block.
 // Workgroups: (2 D / 8, G): one an octet of the keys, or of the values.
 // Bytes: a key and a value a candidate. Few invocations, each bound by the latency of its loads: so many a head.
-// Tested in kernels/remember-block.
+// Tested in kernels/pages/remember-block.
 //: import lib/paging
 //: import pages/lib/remember
 

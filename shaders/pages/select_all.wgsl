@@ -2,7 +2,7 @@
 // A first prompt needs no more, and this compiles in a tenth of its time.
 //
 // One workgroup per kv head, which must have room. 8 bytes per row written, nothing of the chunk read.
-// Tested in kernels/evict-select.
+// Tested in kernels/pages/evict-select.
 //: import lib/paging
 //: import pages/lib/eviction
 

@@ -17,7 +17,7 @@
 // Needs: weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const ROW_BLOCKS (blocks a row), COLS4
 // (K / 4), TILE_M, TILE_N (a multiple of 32), DEPTH, SLICES; loops written out by unroll: m < 4, n < 4, i < vectors of x
 // and v < vectors of W that an invocation stages.
-// Tested in kernels/matmul.
+// Tested in kernels/products/matmul.
 //: import products/lib/product
 
 const LANES_M = TILE_M / 4u;

@@ -12,7 +12,7 @@
 // Needs: lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED
 // (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N,
 // m < TILE_M, r < SHARE, g < 8 / SHARE.
-// Tested in kernels/matmul.
+// Tested in kernels/products/matmul.
 //: import products/lib/product
 
 fn x_vec(row: u32, k: u32) -> vec4<f32> {

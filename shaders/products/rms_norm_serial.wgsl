@@ -1,7 +1,7 @@
 // rms_norm for CPU adapters, where a barrier costs more than a row: SHARE lanes per row, GROUP / SHARE rows per workgroup.
 // Per row: as in rms_norm. Needs: lib/quad; batch, x, gain, y (vec4<f32>); const COLS4 (E / 4), EPSILON, ADD, GROUP.
 // Unroll: r < SHARE.
-// Tested in kernels/rms-norm.
+// Tested in kernels/products/rms-norm.
 //: import lib/batch
 
 @compute @workgroup_size(GROUP)

@@ -3,7 +3,7 @@
 // Output: f32 bits [V] of the logits after penalties, then for each thread (highest as f32 bits, its index with BROKEN).
 // One workgroup per block of BLOCK logits. No barrier: software adapters pay dearly for a workgroup that has one.
 // Needs BLOCK.
-// Tested in kernels/sample.
+// Tested in kernels/sampling/sample.
 //: import sampling/lib/sampling
 
 @group(0) @binding(0) var<uniform> sampling: Sampling;

@@ -4,7 +4,7 @@
 // Workgroups: (queries, G, rows of a step, or 1): a key is read and unpacked once for all query heads of its group.
 // Bytes: a key a (query, kv head): fine for a few dozen queries, and no more. Queries come from the cache, all
 // invocations at once.
-// Tested in kernels/observe.
+// Tested in kernels/scoring/observe.
 //: import lib/paging
 //: import scoring/lib/logit
 

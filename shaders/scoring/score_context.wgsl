@@ -3,7 +3,7 @@
 // Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, QUERIES (0), NOVELTY; lib/candidates_*. Workgroups: (1, G).
 // Bytes: a candidate's key twice (its length; then itself, threads sharing it), its value once. Workgroup memory: 5
 // WORKGROUP + 6 D f32.
-// Tested in kernels/score-cache.
+// Tested in kernels/scoring/score-cache.
 //: import scoring/lib/joined
 //: import scoring/lib/score_anchors
 

@@ -8,7 +8,7 @@
 //
 // Needs: HEAD_DIM, PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, POOL; lib/candidates_*. Workgroups: (1, G).
 // Bytes: a quad a candidate, read and written three times, and of 2 POOL neighbours a word.
-// Tested in kernels/score-cache.
+// Tested in kernels/scoring/score-cache.
 //: import scoring/lib/joined
 //: import scoring/lib/score_sums
 

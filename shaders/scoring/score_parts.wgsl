@@ -7,7 +7,7 @@
 //               a pair to the ranges of the chunk that follows instead
 // Needs: what score_cache needs; score_context has run. Workgroups: (any, G): they share the candidates.
 // Bytes: a key and a value a candidate, and its parts. Flops: 2 D a feature and candidate.
-// Tested in kernels/score-cache.
+// Tested in kernels/scoring/score-cache.
 //: import scoring/lib/joined
 //: import scoring/lib/score_anchors
 //: import scoring/lib/score_parts

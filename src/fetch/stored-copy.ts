@@ -3,7 +3,7 @@ import { loadLater, type WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { fileNameOf } from "./addresses.ts";
 import type { HttpOptions, Waiting } from "./http.ts";
-import type { AskHub } from "./hub-statement.ts";
+import type { AskHub } from "./hub/hub-statement.ts";
 import { sha256Of } from "./sha256.ts";
 import type { ModelStore, StoredFile, StoredSource } from "./store/model-store.ts";
 
@@ -151,7 +151,7 @@ export interface Expected {
 export function askHub(options: HttpOptions): AskHub {
   let asking: Promise<AskHub> | undefined;
   return async (file, signal) => {
-    asking ??= loadLater("checks against the hub", () => import("./hub-statement.ts")).then(
+    asking ??= loadLater("checks against the hub", () => import("./hub/hub-statement.ts")).then(
       ({ hubStatements }) => hubStatements(options),
     );
     return (await asking)(file, signal);

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WinnowError } from "../errors.ts";
-import { fetchHubFile } from "../fetch/hub-file.ts";
+import { fetchHubFile } from "../fetch/hub/hub-file.ts";
 import type { ModelEntry } from "../fetch/resolve/model-registry.ts";
 import { diskStore } from "./cache-folder.ts";
 

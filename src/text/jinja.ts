@@ -3,11 +3,11 @@
  * code has: a chunk that imports from it makes some bundlers run the worker twice.
  */
 import { fromJavaScript } from "./jinja/from-javascript.ts";
-import { GLOBALS } from "./jinja/globals.ts";
-import type { Statement } from "./jinja/nodes.ts";
-import { parse } from "./jinja/parser.ts";
-import { Renderer } from "./jinja/render.ts";
-import { Scope } from "./jinja/scope.ts";
+import { GLOBALS } from "./jinja/library/globals.ts";
+import type { Statement } from "./jinja/parse/nodes.ts";
+import { parse } from "./jinja/parse/parser.ts";
+import { Renderer } from "./jinja/run/render.ts";
+import { Scope } from "./jinja/run/scope.ts";
 import { TemplateError } from "./jinja/template-error.ts";
 import { startWork } from "./jinja/work.ts";
 

@@ -18,7 +18,12 @@ import {
 import { type CacheShape, layerShapeWords } from "../../src/kernels/pages/cache-shape.ts";
 import { seededRandom } from "../../src/random.ts";
 import { testGpu, upload } from "../kernels/gpu.ts";
-import { normals, PagedCache, randomPairs, rowWords } from "../reference/paged-cache.ts";
+import {
+  normals,
+  PagedCache,
+  randomPairs,
+  rowWords,
+} from "../reference/twins/pages/paged-cache.ts";
 
 const gpu = await testGpu();
 const shape: CacheShape = { layers: 1, heads: 9, kvHeads: 3, headDim: 64 };

@@ -5,7 +5,7 @@ import type { Dispatch } from "../../src/gpu/kernel.ts";
 import { createLinear, type LinearEpilogue } from "../../src/kernels/products/linear.ts";
 import { type ProductShapeName, productShapeFor } from "../../src/kernels/products/product-plan.ts";
 import { destroyMatrix, uploadMatrix } from "../../src/kernels/products/weights.ts";
-import { randomTensor } from "../kernels/random-tensor.ts";
+import { randomTensor } from "../kernels/products/random-tensor.ts";
 
 Object.assign(globalThis, globals);
 /** Kept for good: devices die with it. */

@@ -11,7 +11,7 @@ import { readCalibration } from "../../src/cache/filters-file.ts";
 import type { createEngine } from "../../src/index.ts";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
 import { launchChromium } from "../chromium.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const TEXT = "The quick brown fox jumps over the lazy dog. ".repeat(12);

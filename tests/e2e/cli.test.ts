@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 

@@ -4,7 +4,7 @@ import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StaticServer } from "../../src/node/static-server.ts";
 import { launchChromium } from "../chromium.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { DemoPage, serveBuiltPage } from "./demo-harness.ts";
 
 const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { launchChromium } from "../chromium.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const MODEL = tinyModel("f32");

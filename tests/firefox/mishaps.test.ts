@@ -1,7 +1,7 @@
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type * as Winnow from "../../src/index.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { launchFirefox } from "./firefox.ts";
 import { type Site, servePackage } from "./site.ts";
 

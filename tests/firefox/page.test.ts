@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Browser, ElementHandle, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildPage, defaultModel } from "../e2e/demo-harness.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { launchFirefox } from "./firefox.ts";
 import { type Site, serveFolder } from "./site.ts";
 

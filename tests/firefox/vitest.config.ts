@@ -6,9 +6,12 @@ import { firefox } from "./provider.ts";
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Kernels whose numbers are checked there too, against the twins that Dawn's are checked against. */
-const NUMBERS = ["attention-decode", "evict-select", "kv-write", "sample"].map(
-  (name) => `tests/kernels/${name}.test.ts`,
-);
+const NUMBERS = [
+  "attention/attention-decode",
+  "pages/evict-select",
+  "pages/kv-write",
+  "sampling/sample",
+].map((name) => `tests/kernels/${name}.test.ts`);
 
 /** Tests that run inside Firefox: its compiler of shaders, naga, is another than Dawn's. */
 export default defineConfig({

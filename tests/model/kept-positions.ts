@@ -1,7 +1,7 @@
 import type { KvSequence } from "../../src/cache/kv-sequence.ts";
 import type { DeviceState } from "../../src/engine/state.ts";
 import { PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
-import { positionWord } from "../reference/paged-slab.ts";
+import { positionWord } from "../reference/twins/pages/paged-slab.ts";
 
 /** Positions that each kv head of a sequence keeps, ascending, read from the GPU. [L][G] */
 export async function keptPositions(

@@ -4,7 +4,7 @@ import { writeFilters } from "../../src/cache/write-filters.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import { type EngineLoadOptions, InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
-import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+import { TINY_MODELS, tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../shared-gpu.ts";
 
 /** [L, G, D] of the tiny f32 model, as the PyTorch oracle had them. */

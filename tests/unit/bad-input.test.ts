@@ -11,7 +11,7 @@ import { DEFAULT_MODEL, findModel } from "../../src/fetch/resolve/model-registry
 import { BlobSource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
-import { tinyModel } from "../reference/tiny-model.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { type FakeEngine, openFake } from "./api/api-fake-engine.ts";
 import { winnow } from "./cli/cli-harness.ts";
 

@@ -6,14 +6,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import { loadCalibration } from "../../src/engine/load-filters.ts";
 import { hubUrl } from "../../src/fetch/addresses.ts";
-import { fetchHubFile } from "../../src/fetch/hub-file.ts";
+import { fetchHubFile } from "../../src/fetch/hub/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../../src/fetch/resolve/model-registry.ts";
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
 import { readConfig } from "../../src/model/config.ts";
 import { readOwnFilters } from "../../src/node/filter-files.ts";
-import { TINY_MODELS, tinyModel } from "../reference/tiny-model.ts";
+import { TINY_MODELS, tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { startServer, type TestServer } from "./fetch/fetch-test-server.ts";
 
 const { layers, kvHeads, headDim } = TINY_MODELS.llama3;

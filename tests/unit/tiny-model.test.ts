@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { TINY_MODELS, type TinyName, tinyModel } from "../reference/tiny-model.ts";
+import { TINY_MODELS, type TinyName, tinyModel } from "../reference/tiny-model/tiny-model.ts";
 
 describe("tinyModel", () => {
   // The fixtures' logits belong to these very bytes; `generate.py tiny` makes both anew.

@@ -4,8 +4,8 @@ import {
   calibrate,
   DEFAULT_SAMPLES,
 } from "../../../calibrate/calibrate.ts";
-import { cutTexts, modelSource, type Piece } from "../../../calibrate/model-source.ts";
-import { ownText, type Writer } from "../../../calibrate/own-text.ts";
+import { cutTexts, modelSource, type Piece } from "../../../calibrate/source/model-source.ts";
+import { ownText, type Writer } from "../../../calibrate/source/own-text.ts";
 import { writeCalibration } from "../../cache/write-filters.ts";
 import type { Conversation } from "../../engine/chat/conversation.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";

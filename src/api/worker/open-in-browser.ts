@@ -1,5 +1,5 @@
 import { loadLater, type WinnowError } from "../../errors.ts";
-import { fetchHubFile } from "../../fetch/hub-file.ts";
+import { fetchHubFile } from "../../fetch/hub/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../../fetch/resolve/model-registry.ts";
 import { registeredAs, resolveModel } from "../../fetch/resolve/resolve-model.ts";
 import { calibrationStore } from "../../fetch/store/calibration-store.ts";

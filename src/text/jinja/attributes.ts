@@ -1,9 +1,9 @@
 import { Given } from "./arguments.ts";
-import { braceFormat } from "./brace-format.ts";
 import { equal } from "./operators.ts";
-import { reprOf } from "./print.ts";
 import { TemplateError } from "./template-error.ts";
-import { textMethod } from "./text-methods.ts";
+import { braceFormat } from "./texts/brace-format.ts";
+import { reprOf } from "./texts/print.ts";
+import { textMethod } from "./texts/text-methods.ts";
 import {
   Callable,
   charsOf,

@@ -1,6 +1,6 @@
-import { percentFormat } from "./percent-format.ts";
-import { search } from "./search-text.ts";
 import { TemplateError } from "./template-error.ts";
+import { percentFormat } from "./texts/percent-format.ts";
+import { search } from "./texts/search-text.ts";
 import {
   charsOf,
   Dict,

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MODELS } from "../../../src/fetch/resolve/model-registry.ts";
-import { tinyGguf } from "../../reference/tiny-model.ts";
+import { tinyGguf } from "../../reference/tiny-model/tiny-model.ts";
 import { OUTPUT, ROOT } from "./paths.ts";
 
 /** The package in a folder as npm unpacks it, and a model's file that it takes for the default one. */

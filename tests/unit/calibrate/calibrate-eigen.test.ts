@@ -1,7 +1,7 @@
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import { leadingEigenvector } from "../../../calibrate/eigen.ts";
-import { gramMatrix } from "../../../calibrate/gram.ts";
+import { leadingEigenvector } from "../../../calibrate/queries/eigen.ts";
+import { gramMatrix } from "../../../calibrate/queries/gram.ts";
 import { seededRandom } from "../../../src/random.ts";
 
 /** A symmetric matrix with the given eigenvalues on a random orthonormal basis; and the basis. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { calibrate } from "../../../calibrate/calibrate.ts";
-import type { QueryBatch, QuerySource } from "../../../calibrate/query-source.ts";
+import type { QueryBatch, QuerySource } from "../../../calibrate/source/query-source.ts";
 import fixture from "../fixtures/calibrate.json" with { type: "json" };
 
 type Case = (typeof fixture.cases)[number];

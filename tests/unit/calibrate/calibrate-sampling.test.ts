@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RowReservoir } from "../../../calibrate/sampling.ts";
+import { RowReservoir } from "../../../calibrate/source/sampling.ts";
 import { seededRandom } from "../../../src/random.ts";
 
 /** Rows [count, 2] that carry their number and its negative. */

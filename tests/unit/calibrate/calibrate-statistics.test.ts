@@ -1,16 +1,16 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { LayerSequence } from "../../../calibrate/attention-sample.ts";
-import { AttentionSample } from "../../../calibrate/attention-sample.ts";
+import { fitPoisson } from "../../../calibrate/attention/poisson.ts";
+import { rankingTimes } from "../../../calibrate/attention/score-fit.ts";
 import { calibrate } from "../../../calibrate/calibrate.ts";
 import { LayerStatistics } from "../../../calibrate/layer-statistics.ts";
-import { NormStatistics } from "../../../calibrate/norm-statistics.ts";
-import { fitPoisson } from "../../../calibrate/poisson.ts";
-import type { QueryBatch, QuerySource } from "../../../calibrate/query-source.ts";
-import { rankingTimes } from "../../../calibrate/score-fit.ts";
+import { NormStatistics } from "../../../calibrate/queries/norm-statistics.ts";
+import type { LayerSequence } from "../../../calibrate/source/attention-sample.ts";
+import { AttentionSample } from "../../../calibrate/source/attention-sample.ts";
+import type { QueryBatch, QuerySource } from "../../../calibrate/source/query-source.ts";
 import type { HeadStatistics } from "../../../src/cache/filters-file.ts";
 import { seededRandom } from "../../../src/random.ts";
-import { rotate } from "../../reference/rope.ts";
+import { rotate } from "../../reference/twins/attention/rope.ts";
 import fixture from "../fixtures/statistics.json" with { type: "json" };
 
 const { heads, kvHeads, headDim } = fixture.shape;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tinyModel } from "../../reference/tiny-model.ts";
+import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { winnow } from "./cli-harness.ts";
 
 describe("the command line", () => {

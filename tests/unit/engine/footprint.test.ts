@@ -7,7 +7,7 @@ import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { misfit } from "../../../src/gpu/memory.ts";
 import { type ModelConfig, readConfig } from "../../../src/model/config.ts";
-import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model.ts";
+import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 describe("the footprint of a model, from its header", () => {
   let gguf: Gguf;

@@ -1,4 +1,4 @@
-/** Intervals against scipy (tests/reference/make_interval_fixtures.py). */
+/** Intervals against scipy (tests/reference/generators/make_interval_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { compareRows, highest } from "../../../src/eval/agreement.ts";

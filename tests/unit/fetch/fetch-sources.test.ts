@@ -15,7 +15,7 @@ import { BlobSource, MemorySource } from "../../../src/formats/blob-source.ts";
 import type { ByteSource } from "../../../src/formats/byte-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { NodeFileSource } from "../../../src/formats/node-source.ts";
-import { writeGguf } from "../../reference/gguf-writer.ts";
+import { writeGguf } from "../../reference/tiny-model/gguf-writer.ts";
 import { startServer, type TestServer } from "./fetch-test-server.ts";
 
 const BODY = writeGguf({

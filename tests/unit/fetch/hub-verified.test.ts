@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hubFileOf, hubUrl } from "../../../src/fetch/addresses.ts";
 import { download } from "../../../src/fetch/download.ts";
-import { hubStatements } from "../../../src/fetch/hub-statement.ts";
+import { hubStatements } from "../../../src/fetch/hub/hub-statement.ts";
 import { findModel, type ModelEntry } from "../../../src/fetch/resolve/model-registry.ts";
 import { resolveModel } from "../../../src/fetch/resolve/resolve-model.ts";
 import { MemoryStore } from "../../../src/fetch/store/memory-store.ts";

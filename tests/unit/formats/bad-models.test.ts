@@ -5,7 +5,7 @@ import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { ARCHITECTURES } from "../../../src/model/architectures.ts";
 import { readConfig } from "../../../src/model/config.ts";
 import { findTensors } from "../../../src/model/tensors.ts";
-import { TINY_MODELS, type TinyName, tinyModel } from "../../reference/tiny-model.ts";
+import { TINY_MODELS, type TinyName, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 const noBytes = new MemorySource(new Uint8Array(0), "none");
 const load = (gguf: Gguf) => findTensors(noBytes, gguf, readConfig(gguf));

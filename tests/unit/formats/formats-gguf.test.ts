@@ -19,7 +19,11 @@ import {
   parseGguf,
   tensorNamed,
 } from "../../../src/formats/gguf/gguf.ts";
-import { type MetadataInput, type TensorInput, writeGguf } from "../../reference/gguf-writer.ts";
+import {
+  type MetadataInput,
+  type TensorInput,
+  writeGguf,
+} from "../../reference/tiny-model/gguf-writer.ts";
 import fixture from "../fixtures/quant.json" with { type: "json" };
 
 /** Counts what is read, so that tests can hold the parser to the file's real size. */

@@ -10,7 +10,7 @@ import { JoinedSource, orderParts } from "../../../src/formats/gguf/gguf-split.t
 import { parseModel } from "../../../src/formats/parse-model.ts";
 import { partNames, partOf } from "../../../src/formats/part-names.ts";
 import { resolveNodeModel } from "../../../src/node/model-files.ts";
-import { writeGguf } from "../../reference/gguf-writer.ts";
+import { writeGguf } from "../../reference/tiny-model/gguf-writer.ts";
 
 const u16 = (value: number) => ({ type: "u16", value }) as const;
 

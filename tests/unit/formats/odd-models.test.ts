@@ -8,8 +8,12 @@ import { readConfig } from "../../../src/model/config.ts";
 import { checkKind } from "../../../src/model/kinds.ts";
 import { layerFrequencies } from "../../../src/model/rope-tables.ts";
 import { findTensors } from "../../../src/model/tensors.ts";
-import { type MetadataInput, type TensorInput, writeGguf } from "../../reference/gguf-writer.ts";
-import { tinyModel } from "../../reference/tiny-model.ts";
+import {
+  type MetadataInput,
+  type TensorInput,
+  writeGguf,
+} from "../../reference/tiny-model/gguf-writer.ts";
+import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 const noBytes = new MemorySource(new Uint8Array(0), "none");
 const load = (gguf: Gguf) => findTensors(noBytes, gguf, readConfig(gguf));

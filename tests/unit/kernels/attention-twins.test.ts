@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { inverseFrequencies } from "../../../src/kernels/rope-table.ts";
 import fixture from "../../kernels/fixtures/attention.json" with { type: "json" };
-import { attendChunk } from "../../reference/attention-prefill.ts";
-import type { Pair } from "../../reference/paged-cache.ts";
-import { rotate } from "../../reference/rope.ts";
+import { attendChunk } from "../../reference/twins/attention/attention-prefill.ts";
+import { rotate } from "../../reference/twins/attention/rope.ts";
+import type { Pair } from "../../reference/twins/pages/paged-cache.ts";
 
 /** Largest |a - b| of two lists of vectors. */
 const difference = (a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]) => {

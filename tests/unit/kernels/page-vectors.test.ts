@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { chunkFormat, pageWords, slotBytes } from "../../../src/kernels/pages/page-format.ts";
 import fixture from "../../kernels/fixtures/pages-q8.json" with { type: "json" };
-import { loadVector, q8Codes, q8Scale, storeVector } from "../../reference/page-vectors.ts";
+import {
+  loadVector,
+  q8Codes,
+  q8Scale,
+  storeVector,
+} from "../../reference/twins/pages/page-vectors.ts";
 
 describe("q8 pages", () => {
   test.each(fixture.map((given) => [given.name, given] as const))(

@@ -13,12 +13,13 @@ const kernels = readdirSync(`${root}/shaders`, { recursive: true, encoding: "utf
 it.each(kernels)(
   "%s has a CPU twin and a kernel test of its name, or says where it is tested",
   (path) => {
-    const name = path.replace(/^.*\//, "").replace(".wgsl", "").replaceAll("_", "-");
+    const name = path.replace(".wgsl", "").replaceAll("_", "-");
     const head = readFileSync(`${root}/shaders/${path}`, "utf8");
     const [, elsewhere] = /^\/\/ Tested in (\S+)\.$/m.exec(head) ?? [];
     if (elsewhere !== undefined)
       return expect(exists(`tests/${elsewhere}.test.ts`), elsewhere).toBe(true);
-    expect(exists(`tests/reference/${name}.ts`), `tests/reference/${name}.ts`).toBe(true);
+    const twin = `tests/reference/twins/${name}.ts`;
+    expect(exists(twin), twin).toBe(true);
     expect(exists(`tests/kernels/${name}.test.ts`), `tests/kernels/${name}.test.ts`).toBe(true);
   },
 );

@@ -1,4 +1,4 @@
-/** tokenizer.json in its many forms, against the ids that `tokenizers` gives (tests/reference/make_tokenizer_fixtures.py). */
+/** tokenizer.json in its many forms, against the ids that `tokenizers` gives (tests/reference/generators/make_tokenizer_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { tokenizerMetadata } from "../../../src/formats/checkpoint/hub-tokenizer.ts";

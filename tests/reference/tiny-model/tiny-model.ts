@@ -1,0 +1,379 @@
+/**
+ * Tiny models of every family as GGUF bytes, made from a seed: nothing to download, the same on every machine
+ * (the fixtures in tests/model/fixtures/tiny-*.json hold the SHA-256). Quantised tensors are random
+ * blocks, since any bit pattern with a sane scale is a valid block.
+ */
+
+import { seededRandom } from "../../../src/random.ts";
+import { type MetadataInput, type TensorInput, writeGguf } from "./gguf-writer.ts";
+import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
+
+export interface TinyShape {
+  /** Default llama. */
+  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3";
+  /** Of the layers with a sliding window. */
+  window?: number;
+  /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
+  ropeScaling?: readonly [number, number, number, number];
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  hidden: number;
+  mlp: number;
+  /** Whether the head shares the embedding. */
+  tied: boolean;
+  ropeBase: number;
+  types: Record<"embed" | "q" | "k" | "v" | "o" | "gate" | "up" | "down" | "head", TinyType>;
+  /** Matrices of the first layers in turns of MATRIX_TYPES, from this one on, whatever `types` says. */
+  mixedFrom?: number;
+}
+
+const same = (type: TinyType): TinyShape["types"] => ({
+  embed: type,
+  q: type,
+  k: type,
+  v: type,
+  o: type,
+  gate: type,
+  up: type,
+  down: type,
+  head: type,
+});
+
+/** Every type a matrix may have; blocks of K-quants ask for sides that are multiples of 256. */
+export const MATRIX_TYPES = [
+  "F32",
+  "F16",
+  "BF16",
+  "Q4_0",
+  "Q4_1",
+  "Q5_0",
+  "Q5_1",
+  "Q8_0",
+  "Q4_K",
+  "Q5_K",
+  "Q6_K",
+] as const satisfies readonly TinyType[];
+
+/** The 14 matrices of the first two layers have every type; embedding and head others in each family. */
+const ofEveryType = (mixedFrom: number, embed: TinyType, head?: TinyType) => ({
+  mixedFrom,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 64,
+  hidden: 256,
+  mlp: 256,
+  tied: head === undefined,
+  ropeBase: 10000,
+  types: { ...same("F32"), embed, head: head ?? "F32" },
+});
+
+export const TINY_MODELS = {
+  f32: {
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 16,
+    hidden: 64,
+    mlp: 96,
+    tied: true,
+    ropeBase: 10000,
+    types: same("F32"),
+  },
+  /** Head size and group of SmolLM2, H * D unequal to E, every block type of 32. */
+  quant: {
+    layers: 2,
+    heads: 3,
+    kvHeads: 1,
+    headDim: 64,
+    hidden: 96,
+    mlp: 160,
+    tied: true,
+    ropeBase: 100000,
+    types: {
+      embed: "Q8_0",
+      q: "Q4_1",
+      k: "Q4_1",
+      v: "Q8_0",
+      o: "Q5_0",
+      gate: "Q4_0",
+      up: "Q5_1",
+      down: "Q4_1",
+      head: "F16",
+    },
+  },
+  /** K-quants (blocks of 256), half types, a head of its own. */
+  kquant: {
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 64,
+    hidden: 256,
+    mlp: 512,
+    tied: false,
+    ropeBase: 10000,
+    types: {
+      embed: "F16",
+      q: "Q4_K",
+      k: "Q4_K",
+      v: "Q6_K",
+      o: "Q5_K",
+      gate: "Q4_K",
+      up: "BF16",
+      down: "Q6_K",
+      head: "Q6_K",
+    },
+  },
+  /** Llama 3.x: frequency factors, heads of 128, a head of its own. */
+  llama3: {
+    layers: 2,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 128,
+    hidden: 64,
+    mlp: 96,
+    tied: false,
+    ropeBase: 500000,
+    ropeScaling: [8, 1, 4, 64],
+    types: { ...same("F16"), v: "Q8_0", head: "Q8_0" },
+  },
+  /** Biases on Q, K and V; a head of another type than the embedding. */
+  qwen2: {
+    family: "qwen2",
+    layers: 2,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 16,
+    hidden: 96,
+    mlp: 128,
+    tied: false,
+    ropeBase: 1000000,
+    types: { ...same("F32"), embed: "Q8_0", k: "Q5_0", v: "Q4_0", head: "Q5_1" },
+  },
+  /** QK-norm; H * D unequal to E. */
+  qwen3: {
+    family: "qwen3",
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 32,
+    hidden: 64,
+    mlp: 96,
+    tied: true,
+    ropeBase: 1000000,
+    types: same("F32"),
+  },
+  /** Four layers, so that one sees no positions. */
+  smollm3: {
+    family: "smollm3",
+    layers: 4,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 16,
+    hidden: 64,
+    mlp: 96,
+    tied: true,
+    ropeBase: 5000000,
+    types: same("F16"),
+  },
+  /** Seven layers, so that one is global; a window smaller than the prompt and than a chunk; D of 256. */
+  gemma3: {
+    family: "gemma3",
+    layers: 7,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 256,
+    hidden: 32,
+    mlp: 64,
+    tied: true,
+    ropeBase: 1000000,
+    window: 13,
+    types: { ...same("F32"), v: "Q8_0", gate: "Q4_1", up: "Q8_0" },
+  },
+  "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
+  "types-llama3": {
+    ...ofEveryType(3, "Q4_1", "Q4_K"),
+    heads: 2,
+    kvHeads: 1,
+    headDim: 128,
+    ropeBase: 500000,
+    ropeScaling: [8, 1, 4, 64],
+  },
+  "types-qwen2": { ...ofEveryType(6, "Q5_K", "BF16"), family: "qwen2" },
+  "types-qwen3": { ...ofEveryType(9, "Q5_1", "F16"), family: "qwen3", heads: 8 },
+  "types-smollm3": { ...ofEveryType(4, "Q8_0", "Q6_K"), family: "smollm3", layers: 4 },
+  "types-gemma3": {
+    ...ofEveryType(1, "Q6_K"),
+    family: "gemma3",
+    layers: 7,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 256,
+    window: 13,
+    ropeBase: 1000000,
+  },
+} satisfies Record<string, TinyShape>;
+
+type Metadata = Record<string, MetadataInput>;
+
+export type TinyName = keyof typeof TINY_MODELS;
+
+const CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+const MERGES = "h e,t he,i n,a n,Ġ the,e r,o n,r e,Ġ a,Ġ t,an d,in g".split(",");
+export const TINY_VOCAB = CONTROL.length + 256 + MERGES.length;
+
+const CHAT_TEMPLATE =
+  "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + " +
+  "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/** GPT-2's printable stand-in for each byte. */
+function byteCharacters(): string[] {
+  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b !== 173);
+  let next = 256;
+  return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(printable(b) ? b : next++));
+}
+
+function tokenizerMetadata(): Metadata {
+  const merged = MERGES.map((pair) => pair.replace(" ", ""));
+  const tokens = [...CONTROL, ...byteCharacters(), ...merged];
+  const types = tokens.map((_, id) => (id < CONTROL.length ? 3 : 1));
+  return {
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.tokens": tokens,
+    "tokenizer.ggml.token_type": Int32Array.from(types),
+    "tokenizer.ggml.merges": MERGES,
+    "tokenizer.ggml.bos_token_id": 1,
+    "tokenizer.ggml.eos_token_id": 2,
+    "tokenizer.ggml.add_bos_token": false,
+    "tokenizer.ggml.add_space_prefix": false,
+    "tokenizer.chat_template": CHAT_TEMPLATE,
+  };
+}
+
+function shapeMetadata(name: string, shape: TinyShape): Metadata {
+  const family = shape.family ?? "llama";
+  const numbers: Metadata = {
+    block_count: shape.layers,
+    context_length: 131072,
+    embedding_length: shape.hidden,
+    feed_forward_length: shape.mlp,
+    "attention.head_count": shape.heads,
+    "attention.head_count_kv": shape.kvHeads,
+    "attention.key_length": shape.headDim,
+    "attention.value_length": shape.headDim,
+    "rope.dimension_count": shape.headDim,
+    "rope.freq_base": { type: "f32", value: shape.ropeBase },
+    "attention.layer_norm_rms_epsilon": 1e-5,
+    vocab_size: TINY_VOCAB,
+    ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
+  };
+  return {
+    "general.architecture": family,
+    "general.name": `tiny-${name}`,
+    ...Object.fromEntries(Object.entries(numbers).map(([key, n]) => [`${family}.${key}`, n])),
+  };
+}
+
+function tensors(shape: TinyShape, draw: Random): TensorInput[] {
+  const { hidden: E, mlp: F } = shape;
+  const qRows = shape.heads * shape.headDim;
+  const kvRows = shape.kvHeads * shape.headDim;
+  const weight = (name: string, type: TinyType, columns: number, rows: number): TensorInput => ({
+    name,
+    type,
+    shape: [columns, rows],
+    data: randomTensor(type, rows, columns, draw),
+  });
+  const floats = (name: string, values: Float32Array<ArrayBuffer>): TensorInput => {
+    return { name, type: "F32", shape: [values.length], data: new Uint8Array(values.buffer) };
+  };
+  const norm = (name: string, length = E): TensorInput =>
+    floats(
+      name,
+      Float32Array.from({ length }, () => 0.5 + draw()),
+    );
+  const bias = (name: string, length: number, scale = 1): TensorInput =>
+    floats(
+      name,
+      Float32Array.from({ length }, () => scale * (draw() - 0.5)),
+    );
+  const { family = "llama" } = shape;
+  const list = [weight("token_embd.weight", shape.types.embed, E, TINY_VOCAB)];
+  for (let layer = 0; layer < shape.layers; layer++) {
+    const types = mixedTypes(shape, layer) ?? shape.types;
+    const p = `blk.${layer}.`;
+    list.push(
+      norm(`${p}attn_norm.weight`),
+      weight(`${p}attn_q.weight`, types.q, E, qRows),
+      weight(`${p}attn_k.weight`, types.k, E, kvRows),
+      weight(`${p}attn_v.weight`, types.v, E, kvRows),
+      weight(`${p}attn_output.weight`, types.o, qRows, E),
+      ...(family === "qwen2"
+        ? [
+            bias(`${p}attn_q.bias`, qRows),
+            bias(`${p}attn_k.bias`, kvRows, 6),
+            bias(`${p}attn_v.bias`, kvRows),
+          ]
+        : []),
+      ...(family === "qwen3" || family === "gemma3"
+        ? [
+            norm(`${p}attn_q_norm.weight`, shape.headDim),
+            norm(`${p}attn_k_norm.weight`, shape.headDim),
+          ]
+        : []),
+      ...(family === "gemma3"
+        ? [norm(`${p}post_attention_norm.weight`), norm(`${p}post_ffw_norm.weight`)]
+        : []),
+      norm(`${p}ffn_norm.weight`),
+      weight(`${p}ffn_gate.weight`, types.gate, E, F),
+      weight(`${p}ffn_up.weight`, types.up, E, F),
+      weight(`${p}ffn_down.weight`, types.down, F, E),
+    );
+  }
+  list.push(norm("output_norm.weight"));
+  if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, TINY_VOCAB));
+  if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
+  return list;
+}
+
+const ROLES = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+
+/** The types of layer 0 or 1 of a model with all of them. */
+function mixedTypes(
+  { mixedFrom, types }: TinyShape,
+  layer: number,
+): TinyShape["types"] | undefined {
+  if (mixedFrom === undefined || layer > 1) return undefined;
+  const turn = (role: number) =>
+    MATRIX_TYPES[(mixedFrom + 7 * layer + role) % MATRIX_TYPES.length]!;
+  return { ...types, ...Object.fromEntries(ROLES.map((role, i) => [role, turn(i)])) };
+}
+
+/** What the frequencies of Llama 3 are divided by, as its converter writes it. */
+function frequencyFactors(shape: TinyShape): Float32Array<ArrayBuffer> {
+  const [factor, low, high, context] = shape.ropeScaling!;
+  return Float32Array.from({ length: shape.headDim / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * shape.ropeBase ** ((2 * i) / shape.headDim);
+    if (wavelength < context / high) return 1;
+    if (wavelength > context / low) return factor;
+    const smooth = (context / wavelength - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+}
+
+/** The GGUF file of one tiny model; the same bytes every time. */
+export function tinyModel(name: TinyName): Uint8Array<ArrayBuffer> {
+  return tinyGguf(name, TINY_MODELS[name]);
+}
+
+/** A model of any shape, whose seed is its name. */
+export function tinyGguf(name: string, shape: TinyShape): Uint8Array<ArrayBuffer> {
+  const draw = seededRandom(name.length * 1000 + name.charCodeAt(0));
+  return writeGguf({
+    metadata: { ...shapeMetadata(name, shape), ...tokenizerMetadata() },
+    tensors: tensors(shape, draw),
+  });
+}
