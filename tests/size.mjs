@@ -36,7 +36,7 @@ function print(files) {
 
 /** Chunks that the worker loads while the weights come: templates, and what the adapter's kind needs. */
 const ADAPTERS = {
-  gpu: ["jinja.js", "on-gpus.js", "tune-products.js"],
+  gpu: ["jinja.js", "on-gpus.js", "tuning.js"],
   cpu: ["jinja.js", "on-processors.js"],
 };
 const core = collect("engine.worker.js", collect("index.js", new Set()));

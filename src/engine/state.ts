@@ -11,13 +11,13 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
-import { setProductPlan } from "../kernels/products/product-plan.ts";
+import { productPlan, setProductPlan } from "../kernels/products/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sampling/sample.ts";
 import { blockRows } from "../model/buffers.ts";
 import { type CacheKernels, compileCacheKernels } from "../model/cache-kernels.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { Transformer } from "../model/transformer.ts";
-import { type TuningMode, type TuningReport, type TuningStore, untuned } from "../model/tuning.ts";
+import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import { Prompts } from "./steps/prompts.ts";
@@ -98,9 +98,15 @@ export async function createDeviceState(
   const stopping = new AbortController();
   const filled = fill(stopping.signal);
   filled.catch(() => {});
-  let tuning = untuned(gpu);
+  let tuning: TuningReport = {
+    mode: "off",
+    source: "adapter",
+    plan: productPlan(gpu),
+    timings: [],
+    seconds: 0,
+  };
   if (mode !== "off") {
-    const { tuneProducts } = await loadLater("tuning", () => import("../model/tune-products.ts"));
+    const { tuneProducts } = await loadLater("tuning", () => import("../model/tuning.ts"));
     // What is measured runs on the weights.
     await filled;
     tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);

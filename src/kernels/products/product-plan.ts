@@ -1,6 +1,5 @@
 /** Which kernels compute the weight products on a device: measured by src/model/tuning.ts, or by the adapter's kind. */
 import type { GpuContext } from "../../gpu/context.ts";
-import { onGpus, onProcessors } from "../by-adapter.ts";
 import type { MatmulTile } from "./matmul.ts";
 import type { StagedTile } from "./matmul-staged.ts";
 
@@ -55,16 +54,3 @@ export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
 
 export const productPlan = (gpu: GpuContext): ProductPlan =>
   measured.get(gpu) ?? PLANS[productShapeFor(gpu)];
-
-/** Changes whenever a kernel does that is measured on the device: FNV-1a of their sources. */
-export async function productVersion(): Promise<string> {
-  const [{ MATMUL_CODES }, { MATVEC_CODE, STAGED_CODE }] = await Promise.all([
-    onProcessors(),
-    onGpus(),
-  ]);
-  let hash = 0x811c9dc5;
-  for (const code of [...MATMUL_CODES, MATVEC_CODE, STAGED_CODE].flat())
-    for (let i = 0; i < code.length; i += 1)
-      hash = Math.imul(hash ^ code.charCodeAt(i), 0x01000193) >>> 0;
-  return hash.toString(16);
-}
