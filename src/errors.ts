@@ -89,6 +89,11 @@ export class WinnowError extends Error {
 export const invalidArgument = (field: string, problem: string, hint = ""): WinnowError =>
   new WinnowError("invalid_argument", `${field}: ${problem}`, { hint, details: { field } });
 
+/** Throws internal unless `holds`: an invariant that callers see to. What users may get wrong is explained where it enters. */
+export function assume(holds: boolean, broken: () => string): asserts holds {
+  if (!holds) throw new WinnowError("internal", broken());
+}
+
 /** The error of a call on an engine that is closed, or is closed meanwhile. */
 export const closedError = (): WinnowError =>
   new WinnowError("closed", "the engine is closed", { hint: "Make a new one with createEngine." });

@@ -1,3 +1,4 @@
+import { checkCacheOptions } from "../../src/api/checks/validate-cache.ts";
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
 import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
 
@@ -29,7 +30,7 @@ export class FakeCache {
   }
 
   configure(options: CacheOptions): CacheUsage {
-    const asked = { ...this.#asked, ...options };
+    const asked = { ...this.#asked, ...checkCacheOptions(options, this.#asked) };
     this.#settings = resolveCacheSettings(asked, LAYERS);
     this.#asked = asked;
     this.#evict();

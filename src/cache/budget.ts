@@ -1,6 +1,6 @@
-import { invalidArgument } from "../errors.ts";
-import { KV_STORAGES, type KvStorage } from "../kernels/pages/page-format.ts";
-import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "./policies/index.ts";
+import { assume, invalidArgument } from "../errors.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
+import { isPolicy, type PolicyName, policyOf } from "./policies/index.ts";
 
 /** The settings of a cache that a user may name; the others have defaults. */
 export interface CacheRequest {
@@ -47,16 +47,14 @@ export const LEAST = { budget: 1, window: 1, sinks: 0, wholeLayers: 0 } as const
 export const MOST = 2 ** 24;
 
 const count = (name: keyof typeof LEAST, value: number): number => {
-  if (!Number.isInteger(value) || value < LEAST[name] || value > MOST)
-    throw invalidArgument(
-      `cache.${name}`,
-      `must be a whole number of at least ${LEAST[name]}, got ${String(value)}`,
-    );
+  const holds = Number.isInteger(value) && value >= LEAST[name] && value <= MOST;
+  assume(holds, () => `cache.${name} is ${String(value)}`);
   return value;
 };
 
 /**
- * Decides budget, policy, window, sinks and whole layers, of a model with so many `layers` where that is known. A
+ * Decides budget, policy, window, sinks and whole layers, of a model with so many `layers` where that is known. Each
+ * setting is in its range (`LEAST`, `MOST`), else that is internal: `checkCacheOptions` explains ranges to users. A
  * window that was not asked for shrinks with a small budget; one that was asked for and does not fit is an error, as
  * is window + sinks >= budget.
  */
@@ -65,12 +63,7 @@ export function resolveCacheSettings(
   layers = Number.POSITIVE_INFINITY,
 ): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
-  if (!isPolicy(policy))
-    throw invalidArgument(
-      "cache.policy",
-      `unknown policy "${policy}"`,
-      `Use one of ${POLICY_NAMES.join(", ")}.`,
-    );
+  assume(isPolicy(policy), () => `cache.policy is ${String(policy)}`);
   const {
     evicts = true,
     window: usual = DEFAULTS.window,
@@ -107,16 +100,6 @@ export function resolveCacheSettings(
     );
   }
   return { budget, policy, window, sinks, wholeLayers };
-}
-
-/** The storage of pages that a request asks for. Throws invalid_argument. */
-export function resolveStorage({ kv = "f16" }: CacheRequest): KvStorage {
-  if (KV_STORAGES.includes(kv)) return kv;
-  throw invalidArgument(
-    "cache.kv",
-    `unknown storage "${String(kv)}"`,
-    `Use one of ${KV_STORAGES.join(", ")}.`,
-  );
 }
 
 /** Slots a kv head of a compressed layer may hold. */

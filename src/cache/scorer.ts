@@ -7,7 +7,7 @@ import type * as Scoring from "../kernels/scoring/scoring.ts";
 import type { CacheSettings } from "./budget.ts";
 import type { KvPool } from "./kv-pool.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
-import { featureScoring, type HeadKnowledge, type Policy } from "./policies/policy.ts";
+import { featureScoring, type HeadKnowledge } from "./policies/policy.ts";
 import type { PolicyKernels } from "./policy-kernels.ts";
 
 /** Buffers of others that scores are made from. */

@@ -1,6 +1,6 @@
-import { type CacheRequest, resolveCacheSettings, resolveStorage } from "../cache/budget.ts";
+import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
-import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
+import { assume, invalidArgument, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
@@ -123,11 +123,10 @@ export class InferenceEngine {
     options: EngineLoadOptions,
   ): Promise<InferenceEngine> {
     const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
-    if (!(memoryLimit > 0))
-      throw invalidArgument("memoryLimit", `must be a number of bytes, got ${memoryLimit}`);
+    assume(memoryLimit > 0, () => `memoryLimit is ${memoryLimit}`);
     const { cache = {} } = options;
     resolveCacheSettings(cache);
-    const storage = resolveStorage(cache);
+    const { kv: storage = "f16" } = cache;
     const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
     templates.catch(() => {});
     // Begun now, since the compiler would wait for the header. Errors surface where the kernels are awaited.
@@ -376,8 +375,7 @@ export class InferenceEngine {
     this.core.checkOpen();
     const source = this.conversations.get(from);
     if (!source) throw invalidArgument("from", `there is no conversation "${from}"`);
-    if (from === to)
-      throw invalidArgument("to", "must differ from the conversation that is forked");
+    assume(from !== to, () => `${from} is forked to itself`);
     // Both free, or nothing is changed.
     const copy = source.fork();
     try {

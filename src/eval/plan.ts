@@ -1,4 +1,4 @@
-import { resolveCacheSettings } from "../cache/budget.ts";
+import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import {
@@ -44,7 +44,7 @@ export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] 
             ...(sinks === undefined ? {} : { sinks }),
             ...(wholeLayers ? { wholeLayers } : {}),
           };
-          resolveCacheSettings(cacheOf(asked));
+          checkCacheOptions(cacheOf(asked));
           return asked;
         }),
     );

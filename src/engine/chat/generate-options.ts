@@ -1,26 +1,10 @@
-/** How tokens are drawn; 0 temperature = greedy, topK 0, topP 1, minP 0 and penalties 1, 0, 0 = off. */
-export interface SamplingOptions {
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
-  repetitionPenalty: number;
-  frequencyPenalty: number;
-  presencePenalty: number;
-  seed: number;
-}
+import { SAMPLING_OFF, type SamplingParameters } from "../../kernels/sampling/sample.ts";
+
+/** How tokens are drawn: every parameter of the kernel that a request decides. */
+export type SamplingOptions = Required<Omit<SamplingParameters, "logitsRow" | "row">>;
 
 /** The likeliest token each time, nothing else in play. */
-export const GREEDY: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-};
+export const GREEDY: SamplingOptions = { ...SAMPLING_OFF, temperature: 0 };
 
 /**
  * lookup: what followed the last tokens when they came before is guessed to follow again, and checked in one step

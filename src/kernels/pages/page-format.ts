@@ -1,6 +1,20 @@
-/** How pages hold keys and values: f16 pairs, signed bytes with a scale per vector, or f32. */
-export const KV_STORAGES = ["f16", "q8", "f32"] as const;
-export type KvStorage = (typeof KV_STORAGES)[number];
+/**
+ * Each way to hold keys and values, with the bytes of a value and of a slot's scales: what
+ * shaders/lib/pages_STORAGE.wgsl store.
+ */
+const BYTES = {
+  f16: { value: 2, scales: 0 },
+  q8: { value: 1, scales: 4 },
+  f32: { value: 4, scales: 0 },
+} satisfies Record<string, { value: number; scales: number }>;
+
+/**
+ * How the cache holds keys and values: 2 bytes per value, 1 byte per value and a scale per vector, or 4 bytes per value.
+ * @useDeclaredType
+ */
+export type KvStorage = keyof typeof BYTES;
+
+export const KV_STORAGES = Object.keys(BYTES) as readonly KvStorage[];
 
 /** P: slots per page. */
 export const PAGE_SLOTS = 32;
@@ -14,13 +28,6 @@ export interface PageFormat {
   /** Default f16. */
   readonly storage?: KvStorage;
 }
-
-/** Bytes of a value, and of a slot's scales: what shaders/lib/pages_STORAGE.wgsl store. */
-const BYTES: Readonly<Record<KvStorage, { value: number; scales: number }>> = {
-  f16: { value: 2, scales: 0 },
-  q8: { value: 1, scales: 4 },
-  f32: { value: 4, scales: 0 },
-};
 
 /** Bytes of a slot: key, value, their scales, position and score. */
 export function slotBytes({ headDim, storage = "f16" }: PageFormat): number {

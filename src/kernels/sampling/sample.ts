@@ -1,6 +1,6 @@
 import code from "../../../shaders/sampling/sample.wgsl";
 import penalties from "../../../shaders/sampling/sample_penalties.wgsl";
-import { invalidArgument } from "../../errors.ts";
+import { assume, invalidArgument } from "../../errors.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../../gpu/kernel.ts";
@@ -29,6 +29,17 @@ export interface SamplingParameters {
   /** Row of the batch that receives the token. Default 0. */
   row?: number;
 }
+
+/** What is left out. */
+export const SAMPLING_OFF = {
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+} as const satisfies Partial<SamplingParameters>;
 
 /** Further below the top logit than any token with a probability above 2^-44. */
 const NO_MIN_P = 1000;
@@ -91,39 +102,37 @@ export interface Sample {
   dispatches(buffers: SampleBuffers): Dispatch[];
 }
 
-/** Contents of the `sampling` uniform; throws invalid_argument on values out of range. */
+/** Contents of the `sampling` uniform. Values out of range are internal: `checkRequest` explains ranges to users. */
 export function samplingWords(parameters: SamplingParameters): Uint32Array<ArrayBuffer> {
   const {
     temperature,
-    topK = 0,
-    topP = 1,
-    minP = 0,
-    repetitionPenalty = 1,
-    frequencyPenalty = 0,
-    presencePenalty = 0,
-    seed = 0,
+    topK,
+    topP,
+    minP,
+    repetitionPenalty,
+    frequencyPenalty,
+    presencePenalty,
+    seed,
     logitsRow = 0,
     row = 0,
-  } = parameters;
-  const check = (ok: boolean, field: string, problem: string) => {
-    if (!ok) throw invalidArgument(field, problem);
-  };
-  check(temperature >= 0 && temperature < Infinity, "temperature", "must be a number >= 0");
-  check(Number.isInteger(topK) && topK >= 0 && topK < 2 ** 31, "top_k", "must be an integer >= 0");
-  check(topP >= 0 && topP <= 1, "top_p", "must be between 0 and 1");
-  check(minP >= 0 && minP <= 1, "min_p", "must be between 0 and 1");
-  check(
-    repetitionPenalty > 0 && repetitionPenalty < Infinity,
-    "repetition_penalty",
-    "must be a number above 0",
-  );
-  check(Number.isFinite(frequencyPenalty), "frequency_penalty", "must be a finite number");
-  check(Number.isFinite(presencePenalty), "presence_penalty", "must be a finite number");
-  check(
-    Number.isSafeInteger(seed) && seed >= 0,
-    "seed",
-    "must be an integer between 0 and 9007199254740991",
-  );
+  } = { ...SAMPLING_OFF, ...parameters };
+  const inRange =
+    temperature >= 0 &&
+    temperature < Infinity &&
+    Number.isInteger(topK) &&
+    topK >= 0 &&
+    topK < 2 ** 31 &&
+    topP >= 0 &&
+    topP <= 1 &&
+    minP >= 0 &&
+    minP <= 1 &&
+    repetitionPenalty > 0 &&
+    repetitionPenalty < Infinity &&
+    Number.isFinite(frequencyPenalty) &&
+    Number.isFinite(presencePenalty) &&
+    Number.isSafeInteger(seed) &&
+    seed >= 0;
+  assume(inRange, () => `sampling is out of range: ${JSON.stringify(parameters)}`);
   return SAMPLING.pack({
     temperature: topP === 0 ? 0 : temperature,
     top_p: topP,

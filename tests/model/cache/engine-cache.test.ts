@@ -371,7 +371,7 @@ describe("the cache of a conversation", () => {
     expect(engine.conversation("to").tokens).toEqual(from.tokens);
     checkCache(engine);
     await expect(engine.fork("nobody", "to")).rejects.toMatchObject({ code: "invalid_argument" });
-    await expect(engine.fork("from", "from")).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(engine.fork("from", "from")).rejects.toMatchObject({ code: "internal" });
     await from.reset();
     await engine.conversation("to").reset();
     expect(used()).toBe(0);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
 import { checkRequest, checkRequestOptions } from "../../../src/api/checks/validate-request.ts";
 import { WinnowError } from "../../../src/errors.ts";
+import { samplingWords } from "../../../src/kernels/sampling/sample.ts";
 import { openFake } from "./api-fake-engine.ts";
 
 const messages = [{ role: "user" as const, content: "hi" }];
@@ -353,4 +354,26 @@ describe("values of other realms", () => {
     const nothing = { cache: null, filters: null, signal: null, onProgress: null, tuning: null };
     expect(checkEngineOptions({ model: "m", ...nothing })).toEqual({ model: "m", cache: {} });
   });
+});
+
+it.each([
+  ["temperature", 0, 5],
+  ["top_k", 0, 2 ** 20],
+  ["top_p", 0, 1],
+  ["min_p", 0, 1],
+  ["repetition_penalty", 0.01, 10],
+  ["frequency_penalty", -2, 2],
+  ["presence_penalty", -2, 2],
+])("whatever %s a request may have, the kernels take, from %d to %d", (field, least, most) => {
+  const messages = [{ role: "user", content: "hi" }];
+  for (const value of [least, most])
+    expect(() => samplingWords(checkRequest({ messages, [field]: value }).sampling)).not.toThrow();
+  for (const value of [least - 1, most + 1, Number.NaN])
+    expect(() => checkRequest({ messages, [field]: value })).toThrow(`${field}: must be`);
+});
+
+it("whatever seed a request may have, the kernels take", () => {
+  const messages = [{ role: "user", content: "hi" }];
+  for (const seed of [-1, 0, Number.MAX_SAFE_INTEGER])
+    expect(() => samplingWords(checkRequest({ messages, seed }).sampling)).not.toThrow();
 });
