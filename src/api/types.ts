@@ -1,5 +1,6 @@
-import type { PolicyName } from "../cache/policies/index.ts";
 import type { StoredModel } from "../fetch/stored-models.ts";
+import type { KvStorage } from "../kernels/pages/page-format.ts";
+import type { CacheOptions, CacheUsage, ConversationOptions, Retention } from "./cache-types.ts";
 import type { CalibrateOptions, CalibrationResult, SelfCalibration } from "./calibration-types.ts";
 import type {
   ChatCompletion,
@@ -8,9 +9,10 @@ import type {
   RequestOptions,
 } from "./chat-types.ts";
 
+export type * from "./cache-types.ts";
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";
-export type { PolicyName, StoredModel };
+export type { StoredModel };
 
 /**
  * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
@@ -28,34 +30,6 @@ export type ModelSource =
       /** Branch, tag or commit. Default "main". */
       revision?: string;
     };
-
-/** How the cache holds keys and values: 2 bytes per value, 1 byte per value and a scale per vector, or 4 bytes per value. */
-export type KvStorage = "f16" | "q8" | "f32";
-
-/** How much of a chat the cache keeps, and what decides it. */
-export interface CacheOptions {
-  /** Key-value pairs that are kept per kv head, as a mean over heads, or "full". Default 512. */
-  budget?: number | "full";
-  /**
-   * Default "winnow". If the model lacks the calibration that a policy needs, another policy steps in and
-   * `info().notices` says so.
-   */
-  policy?: PolicyName;
-  /**
-   * Most recent tokens that are never evicted. Default 24 for "winnow", 128 for "lag-kv", 64 for the others; at most
-   * half of the budget, and a quarter for "lag-kv".
-   */
-  window?: number;
-  /** First tokens that are never evicted. Default 4. */
-  sinks?: number;
-  /** How many of the first layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
-  wholeLayers?: number;
-  /**
-   * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
-   * seen to make keys or values larger than f16 holds; `info().notices` says so.
-   */
-  kv?: KvStorage;
-}
 
 /** How far loading has come. */
 export interface LoadProgress {
@@ -139,46 +113,6 @@ export interface ExternalTokenizer {
   encode(text: string, options?: { add_special_tokens?: boolean }): number[];
   /** The text of token ids. */
   decode(ids: number[], options?: { skip_special_tokens?: boolean }): string;
-}
-
-/** Which conversation a cache call means. */
-export interface ConversationOptions {
-  /** The name that requests give it. Default: the conversation last used. */
-  conversation?: string;
-}
-
-/** What a conversation holds and has dropped, and its settings with every default decided. */
-export interface CacheUsage {
-  /** Pairs kept per kv head, as a mean over heads. */
-  budget: number | "full";
-  /** The policy in use; another one than was asked for, if the model lacks its calibration. */
-  policy: PolicyName;
-  /** Most recent tokens that are never evicted: what was asked for, else the policy's own for this budget. */
-  window: number;
-  /** First tokens that are never evicted. */
-  sinks: number;
-  /** How many of the first layers keep every pair. */
-  wholeLayers: number;
-  /** Tokens that the conversation has put through the model. */
-  tokensSeen: number;
-  /** Pairs held now, summed over layers and kv heads. */
-  pairsKept: number;
-  /** Pairs dropped so far, summed over layers and kv heads. */
-  pairsEvicted: number;
-  /** Bytes of the pages in use: keys, values, positions, scores, and the page tables. */
-  bytes: number;
-  /** What an uncompressed f16 cache of `tokensSeen` tokens would hold. */
-  bytesUncompressed: number;
-}
-
-/** Which tokens of a conversation are still kept, and by how many heads. */
-export interface Retention {
-  /** How many heads there are: layers times kv heads. */
-  heads: number;
-  /** Text of each token seen, in order. */
-  tokens: string[];
-  /** kept[i], from 0 to `heads`: how many heads still keep token i. */
-  kept: number[];
 }
 
 /** GPU bytes by purpose. */

@@ -28,15 +28,7 @@ import type {
   Retention,
 } from "../types.ts";
 import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
-
-/** A port and how to end what stands behind it; `failed` rejects when it dies by itself. */
-export interface Connection {
-  port: EnginePort;
-  failed: Promise<never>;
-  /** Wraps a callback so that it can cross to the port. */
-  proxy<T extends (...args: never[]) => void>(callback: T): T;
-  end(): void;
-}
+import { Calls, type Connection } from "./connection.ts";
 
 /** The public Engine, the same over a worker and in one thread: it holds figures, never a GPU. */
 export class EngineClient implements Engine, CompletionPort {
@@ -54,10 +46,7 @@ export class EngineClient implements Engine, CompletionPort {
   /** What `usage()` says of a conversation that has seen nothing. */
   private readonly unused: CacheUsage;
   private nextCall = 1;
-  /** Ends every call that waits for its answer. */
-  private readonly waiting = new Set<(error: unknown) => void>();
-  /** Why there are no more calls. */
-  private ended: { error: unknown } | undefined;
+  private readonly calls: Calls;
   private closing: Promise<void> | undefined;
 
   private constructor(
@@ -68,7 +57,7 @@ export class EngineClient implements Engine, CompletionPort {
   ) {
     this.notices = notices;
     this.connection = connection;
-    connection.failed.catch((error) => this.end(error));
+    this.calls = new Calls(connection);
     this.cacheOptions = cache;
     this.lastInfo = loaded.info;
     this.lastMemory = loaded.figures.memory;
@@ -221,14 +210,8 @@ export class EngineClient implements Engine, CompletionPort {
       throw asWinnowError(error);
     } finally {
       this.connection.end();
-      this.end(closedError());
+      this.calls.end(closedError());
     }
-  }
-
-  /** No answer comes any more. */
-  private end(error: unknown): void {
-    this.ended ??= { error };
-    for (const leave of this.waiting) leave(error);
   }
 
   private usage(options?: ConversationOptions): CacheUsage {
@@ -283,24 +266,12 @@ export class EngineClient implements Engine, CompletionPort {
   /** Throws closed, and what the worker died of. */
   checkOpen(): void {
     if (this.closing) throw closedError();
-    if (this.ended) throw this.ended.error;
+    this.calls.checkOpen();
   }
 
-  /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
   private async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
     this.checkOpen();
-    let leave: (error: unknown) => void = () => {};
-    const ended = new Promise<never>((_resolve, reject) => {
-      leave = reject;
-      this.waiting.add(leave);
-    });
-    try {
-      return await Promise.race([send(this.connection.port), ended]);
-    } catch (error) {
-      throw asWinnowError(error);
-    } finally {
-      this.waiting.delete(leave);
-    }
+    return this.calls.call(send);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { EnginePort } from "../protocol.ts";
-import type { Connection } from "./client.ts";
+import type { Connection } from "./connection.ts";
 
 /** The engine in the caller's own thread: Node, scopes without workers, and pages that bring their own tokenizer. */
 export const connectLocal = (port: EnginePort): Connection => ({

@@ -2,7 +2,7 @@ import * as Comlink from "comlink";
 import { WinnowError } from "../../errors.ts";
 import { carryErrors } from "../carry-errors.ts";
 import type { EnginePort } from "../protocol.ts";
-import type { Connection } from "./client.ts";
+import type { Connection } from "./connection.ts";
 import { GREETING } from "./worker-greeting.ts";
 
 /** Talks to a worker that runs `workers/engine.worker.ts`; `hint` says what to do where its script does not load. */

@@ -1,9 +1,9 @@
 import { WinnowError } from "../../errors.ts";
 import type { EnginePort } from "../protocol.ts";
 import type { EngineOptions, ExternalTokenizer } from "../types.ts";
-import type { Connection } from "./client.ts";
 import { connectLocal } from "./connect-local.ts";
 import { connectWorker } from "./connect-worker.ts";
+import type { Connection } from "./connection.ts";
 import { findWorker, loadEngineCode } from "./find-worker.ts";
 import { startWorker } from "./start-worker.ts";
 import { ENGINE_HERE } from "./worker-greeting.ts";
