@@ -1,6 +1,8 @@
 /** How many pairs each kv head may hold, from the settings alone. */
 import { type CacheShape, globalLayers, windowOf } from "../kernels/pages/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
+import type { HeadLoss } from "./filters-file.ts";
+import { headBudgets } from "./head-budgets.ts";
 import { policyOf } from "./policies/index.ts";
 
 /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
@@ -30,3 +32,19 @@ export const headCapacities = (
       (_, g) => fixed || (budgets?.[layer]?.[g] ?? capacityOf(settings)),
     );
   });
+
+/** Budgets of each head [L][G] by what it loses; undefined where nothing is ever dropped. */
+export function ownBudgets(
+  shape: CacheShape,
+  settings: CacheSettings,
+  loss: HeadLoss,
+): number[][] | undefined {
+  const { budget, window, sinks } = settings;
+  if (budget === "full") return undefined;
+  const compressed = compressedLayers(shape, settings);
+  return headBudgets(loss, shape.kvHeads, {
+    budget,
+    least: window + sinks + 1,
+    governed: Array.from({ length: shape.layers }, (_, layer) => compressed.includes(layer)),
+  });
+}

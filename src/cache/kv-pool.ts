@@ -11,7 +11,7 @@ import {
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE, LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
-import type { CacheSettings } from "./budget.ts";
+import type { HeadLoss } from "./filters-file.ts";
 
 const GROWTH_HINT = "Lower the cache budget, or start a new chat.";
 
@@ -33,6 +33,19 @@ export interface Tenant {
   writeAll(): void;
 }
 
+export interface KvPoolOptions {
+  /** Rows of the largest prompt block. */
+  readonly blockRows: number;
+  /** GPU bytes, everything included. */
+  readonly memoryLimit: number;
+  readonly headLoss?: HeadLoss | undefined;
+  /**
+   * Frees the pages and the lane of a sequence that nobody uses at the moment; false where there is none. Default: there
+   * never is.
+   */
+  readonly giveWay?: () => boolean;
+}
+
 /**
  * The GPU memory that all sequences share: one slab of pages per layer, the page tables and the lanes.
  * A slab grows by half when its pages run out and shrinks to what is used when a sequence gives pages
@@ -50,10 +63,8 @@ export class KvPool {
   tables: GPUBuffer;
   lanes: GPUBuffer;
   generation = 0;
-  /** Budgets of each head [L][G] under settings whose policy wants them; undefined where all are alike. */
-  headBudgets: ((settings: CacheSettings) => number[][] | undefined) | undefined;
-  /** Frees the pages and the lane of a sequence that nobody uses at the moment; false where there is none. */
-  giveWay: () => boolean = () => false;
+  /** What calibration measured heads to lose at smaller budgets, for policies that divide a budget by it. */
+  readonly headLoss: HeadLoss | undefined;
   /** Bytes of pages up to which such sequences are kept. */
   keptBytes = KEPT_BYTES;
   /** Pages that a page-table row has room for. */
@@ -61,14 +72,20 @@ export class KvPool {
 
   private readonly chunkPages: number;
   private readonly memoryLimit: number;
+  private readonly giveWay: () => boolean;
   private readonly sequences: (Tenant | undefined)[] = [];
 
-  /** `blockRows`: rows of the largest prompt block; `memoryLimit`: GPU bytes, everything included. */
-  constructor(gpu: GpuContext, shape: CacheShape, blockRows: number, memoryLimit: number) {
+  constructor(
+    gpu: GpuContext,
+    shape: CacheShape,
+    { blockRows, memoryLimit, headLoss, giveWay = () => false }: KvPoolOptions,
+  ) {
     this.gpu = gpu;
     this.shape = shape;
     this.chunkPages = pagesFor(blockRows);
     this.memoryLimit = memoryLimit;
+    this.headLoss = headLoss;
+    this.giveWay = giveWay;
     this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
       gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE.words)),
     );

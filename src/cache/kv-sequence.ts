@@ -2,7 +2,7 @@ import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/pages/c
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { LANE } from "../kernels/records.ts";
 import { type CacheSettings, UNLIMITED } from "./budget.ts";
-import { compressedLayers, headCapacities, headsDiffer } from "./head-capacities.ts";
+import { compressedLayers, headCapacities, headsDiffer, ownBudgets } from "./head-capacities.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
 import { policyOf } from "./policies/index.ts";
 import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
@@ -383,9 +383,13 @@ export class KvSequence implements Tenant {
 
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
-    const { shape, headBudgets } = this.pool;
-    const own = headsDiffer(shape, settings, tokens) ? headBudgets?.(settings) : undefined;
-    return headCapacities(shape, settings, own);
+    const { shape, headLoss } = this.pool;
+    const differ = headLoss !== undefined && headsDiffer(shape, settings, tokens);
+    return headCapacities(
+      shape,
+      settings,
+      differ ? ownBudgets(shape, settings, headLoss) : undefined,
+    );
   }
 
   private setCapacities(capacities: readonly (readonly number[])[]): void {

@@ -6,7 +6,6 @@ import {
 } from "../cache/budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import type { KvSequence } from "../cache/kv-sequence.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
@@ -17,6 +16,7 @@ import type { KvStorage } from "../kernels/pages/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
+import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import { blockBytes, cacheBytes } from "./memory/footprint.ts";
 import type { Speculation } from "./speculation/speculation.ts";
@@ -36,20 +36,6 @@ const NEED_NAMES: Readonly<Record<Need, string>> = {
   scoreFit: "the fitted score",
 };
 
-/** A chat's part of the cache, as others see it: they may share its pages, or need them. */
-export interface CacheHolder {
-  /** The sequence, if it is in the cache. */
-  readonly alive: KvSequence | undefined;
-  /** Ids of the tokens that the sequence has seen. */
-  readonly seen: readonly number[];
-  /** Whether it may give way to others. */
-  readonly idle: boolean;
-  /** Frees the pages for those who need them at once. */
-  giveWay(): void;
-  /** Does at once what may need room, which this one must not give. */
-  using<T>(work: () => T): T;
-}
-
 /**
  * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
  * when the device is lost.
@@ -60,10 +46,8 @@ export class EngineCore {
   /** Things the user should know. */
   readonly notices: string[] = [];
   state: DeviceState;
-  /** Places of chats that are in the cache; a new chat that begins like one of them may share its pages. */
-  readonly holders = new Set<CacheHolder>();
-  /** Places whose cache gave way to others' since this was last read. */
-  readonly gaveWay = new Set<CacheHolder>();
+  /** Chats that are in the cache; a new one that begins like one of them may share its pages. */
+  readonly holders: CacheHolders;
   /** Once `prepareGuesses` has loaded it. */
   guessing:
     | (typeof import("./speculation/guessing.ts") & { readonly costs: StepCosts })
@@ -82,6 +66,7 @@ export class EngineCore {
     inputs: DeviceStateInputs,
     tokenizer: Tokenizer,
     state: DeviceState,
+    holders: CacheHolders,
     storageChosen: boolean,
   ) {
     this.gpu = gpu;
@@ -89,24 +74,8 @@ export class EngineCore {
     this.inputs = inputs;
     this.config = inputs.config;
     this.tokenizer = tokenizer;
-    this.state = this.adopt(state);
-  }
-
-  /** A device's state, whose pool may ask idle chats to give way. */
-  private adopt(state: DeviceState): DeviceState {
-    state.pool.giveWay = () => this.giveWay();
-    return state;
-  }
-
-  /** Frees the cache of the chat that was used longest ago, of those that answer nothing; false where there is none. */
-  private giveWay(): boolean {
-    for (const place of this.holders) {
-      if (!place.idle) continue;
-      place.giveWay();
-      this.gaveWay.add(place);
-      return true;
-    }
-    return false;
+    this.state = state;
+    this.holders = holders;
   }
 
   /** Default for requests that do not set `speculative`. */
@@ -311,9 +280,10 @@ export class EngineCore {
       this.state.gpu.destroy();
       const gpu = await openGpu(this.gpu);
       try {
-        const state = await createDeviceState(gpu, this.inputs);
+        const { giveWay } = this.holders;
+        const state = await createDeviceState(gpu, this.inputs, { giveWay });
         this.checkOpen();
-        this.state = this.adopt(state);
+        this.state = state;
       } catch (error) {
         gpu.destroy();
         throw error;

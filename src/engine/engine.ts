@@ -13,12 +13,12 @@ import { compileSample } from "../kernels/sampling/sample.ts";
 import { isOdd } from "../model/architectures.ts";
 import { readConfig } from "../model/config.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
-import type { UploadHooks } from "../model/weights.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
 import { readVocabulary } from "../text/gguf/gguf-vocabulary.ts";
 import { createChatTemplate } from "../text/template/chat-template.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
+import { CacheHolders } from "./cache-holders.ts";
 import { Conversation } from "./chat/conversation.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import { EngineCore } from "./core.ts";
@@ -164,11 +164,13 @@ export class InferenceEngine {
       ...(tuning && { tuning, tuningStore: options.tuningStore }),
     };
     context.device.pushErrorScope("out-of-memory");
-    const hooks: UploadHooks = {
+    const holders = new CacheHolders();
+    const state = await createDeviceState(context, inputs, {
       onProgress: (loaded, total) => onProgress?.({ stage: "upload", loaded, total }),
       ...(signal ? { signal } : {}),
-    };
-    const state = await createDeviceState(context, inputs, hooks, first);
+      first,
+      giveWay: holders.giveWay,
+    });
     const failure = await context.device.popErrorScope();
     if (failure) {
       throw new WinnowError(
@@ -185,7 +187,7 @@ export class InferenceEngine {
     let parameters = 0;
     for (const { shape } of gguf.tensors.values())
       parameters += shape.reduce((product, n) => product * n, 1);
-    const core = new EngineCore(gpu, inputs, tokenizer, state, cache.kv !== undefined);
+    const core = new EngineCore(gpu, inputs, tokenizer, state, holders, cache.kv !== undefined);
     core.notices.push(...(options.notices ?? []), ...gguf.notices, ...(tokenizer.notices ?? []));
     core.withPolicy(cache);
     const engine = new InferenceEngine(core, options, parameters, () =>
@@ -283,10 +285,8 @@ export class InferenceEngine {
 
   /** Names of the conversations whose cache gave way to others' since the last call. */
   takeGaveWay(): string[] {
-    const { gaveWay } = this.core;
-    if (gaveWay.size === 0) return [];
-    const named = [...this.conversations].filter(([, { place }]) => gaveWay.has(place));
-    gaveWay.clear();
+    const gone = this.core.holders.takeGone();
+    const named = [...this.conversations].filter(([, { place }]) => gone.has(place));
     return named.map(([name]) => name);
   }
 

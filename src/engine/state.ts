@@ -1,6 +1,5 @@
 import { Compressor } from "../cache/compressor.ts";
 import type { Calibration } from "../cache/filters-file.ts";
-import { headBudgets } from "../cache/head-budgets.ts";
 import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
@@ -11,12 +10,13 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
-import { productPlan, setProductPlan } from "../kernels/products/product-plan.ts";
+import { usualPlan } from "../kernels/products/product-plan.ts";
 import { createSample, type Sample } from "../kernels/sampling/sample.ts";
 import { blockRows } from "../model/buffers.ts";
 import { type CacheKernels, compileCacheKernels } from "../model/cache-kernels.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
 import { Transformer } from "../model/transformer.ts";
+import { createParts } from "../model/transformer-parts.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./chat/generate-options.ts";
@@ -75,17 +75,28 @@ export function compileFirst(
   return { cacheKernels, sampling, loaded };
 }
 
+export interface StateOptions extends UploadHooks {
+  /** Kernels that are being compiled already. */
+  readonly first?: FirstKernels;
+  /** Frees the cache of a chat that does nothing: see `KvPoolOptions`. */
+  readonly giveWay?: () => boolean;
+}
+
 /** Uploads the weights and builds pool, kernels and schedule on a device. */
 export async function createDeviceState(
   gpu: GpuContext,
   inputs: DeviceStateInputs,
-  hooks: UploadHooks = {},
-  first: FirstKernels = compileFirst(gpu, inputs),
+  { first = compileFirst(gpu, inputs), giveWay, ...hooks }: StateOptions = {},
 ): Promise<DeviceState> {
   const { source, gguf, config, calibration, memoryLimit, storage, early = false } = inputs;
   const { tuning: mode = "off", tuningStore } = inputs;
   const { layers, kvHeads, headDim } = config;
-  const pool = new KvPool(gpu, cacheShapeOf(config, storage), blockRows(config), memoryLimit);
+  const pool = new KvPool(gpu, cacheShapeOf(config, storage), {
+    blockRows: blockRows(config),
+    memoryLimit,
+    headLoss: calibration?.statistics.headLoss,
+    ...(giveWay && { giveWay }),
+  });
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
   const { cacheKernels, sampling } = first;
@@ -101,7 +112,7 @@ export async function createDeviceState(
   let tuning: TuningReport = {
     mode: "off",
     source: "adapter",
-    plan: productPlan(gpu),
+    plan: usualPlan(gpu),
     timings: [],
     seconds: 0,
   };
@@ -111,17 +122,11 @@ export async function createDeviceState(
     await filled;
     tuning = await tuneProducts(gpu, config, weights, mode, tuningStore);
   }
-  setProductPlan(gpu, tuning.plan);
-  const building = Transformer.create(
-    gpu,
-    config,
-    weights,
-    pool,
-    compressing,
-    cacheKernels,
-    filterBuffer,
+  const building = createParts(
+    { gpu, config, weights, plan: tuning.plan, pool, filters: filterBuffer },
+    { compressor: compressing, kernels: cacheKernels },
   );
-  const [transformer, compressor, sample] = await Promise.all([
+  const [parts, compressor, sample] = await Promise.all([
     building,
     compressing,
     sampling,
@@ -130,16 +135,7 @@ export async function createDeviceState(
     stopping.abort();
     throw error;
   });
-  const loss = calibration?.statistics.headLoss;
-  if (loss)
-    pool.headBudgets = ({ budget, window, sinks, wholeLayers }) =>
-      budget === "full"
-        ? undefined
-        : headBudgets(loss, kvHeads, {
-            budget,
-            least: window + sinks + 1,
-            governed: config.windows.map((span, layer) => span === 0 && layer >= wholeLayers),
-          });
+  const transformer = new Transformer(parts);
   const scorer = new Scorer(pool, policies, {
     eviction: compressor.eviction,
     block: compressor.chunk,

@@ -1,5 +1,3 @@
-import type { KvPool } from "../cache/kv-pool.ts";
-import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Kernel } from "../gpu/kernel.ts";
 import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import {
@@ -11,25 +9,10 @@ import {
 } from "../kernels/pages/kv-undo.ts";
 import { type BoundLinear, createLinear } from "../kernels/products/linear.ts";
 import { ROW } from "../kernels/records.ts";
-import type { StepBuffers } from "./buffers.ts";
-import type { CacheKernels } from "./cache-kernels.ts";
-import type { ModelConfig } from "./config.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "./draft-rows.ts";
 import { createLayerLinears, headConfig, type LayerLinears } from "./layer-linears.ts";
-import { type LayerParts, layerPlan } from "./layer-plan.ts";
-import type { ModelWeights } from "./weights.ts";
-
-export interface DraftParts {
-  readonly gpu: GpuContext;
-  readonly config: ModelConfig;
-  readonly weights: ModelWeights;
-  readonly pool: KvPool;
-  readonly filters: GPUBuffer;
-  readonly buffers: StepBuffers;
-  readonly kernels: CacheKernels;
-  readonly parts: readonly LayerParts[];
-  readonly embedding: { dispatches(rows: number): Dispatch[] };
-}
+import { layerPlan } from "./layer-plan.ts";
+import type { TransformerParts } from "./transformer-parts.ts";
 
 /**
  * Steps of several tokens of one sequence that give, for each token, the very bits that decoding it alone
@@ -41,7 +24,9 @@ export class DraftSteps {
   readonly kept: GPUBuffer;
   /** One struct Row each `ROW_ALIGNMENT` bytes. */
   readonly rows: GPUBuffer;
-  private readonly parts: DraftParts;
+  /** Whose step was noted last: the log and the rows serve no other. While it is in flight nothing may be noted. */
+  owner: { readonly inFlight: boolean } | undefined;
+  private readonly parts: TransformerParts;
   private readonly saves: ReadonlyMap<number, Kernel>;
   private readonly restore: (buffers: KvRestoreBuffers) => Dispatch;
   private readonly linears: readonly LayerLinears[];
@@ -53,8 +38,8 @@ export class DraftSteps {
   private restores: Dispatch[] = [];
   private generation = -1;
 
-  static async create(parts: DraftParts): Promise<DraftSteps> {
-    const { gpu, config, weights, pool, buffers } = parts;
+  static async create(parts: TransformerParts): Promise<DraftSteps> {
+    const { gpu, config, pool, buffers } = parts;
     const [saves, restore, linears, head] = await Promise.all([
       Promise.all(
         [...new Set(config.windows)].map(async (window) => {
@@ -63,8 +48,8 @@ export class DraftSteps {
         }),
       ),
       createKvRestore(gpu, pool.shape),
-      createLayerLinears(gpu, config, weights, true),
-      createLinear(gpu, { ...headConfig(config, weights), asAlone: true }),
+      createLayerLinears(parts, true),
+      createLinear(gpu, { ...headConfig(parts), asAlone: true }),
     ]);
     const { headBatch, hidden, logits, normed } = buffers;
     const bound = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
@@ -72,7 +57,7 @@ export class DraftSteps {
   }
 
   private constructor(
-    parts: DraftParts,
+    parts: TransformerParts,
     saves: ReadonlyMap<number, Kernel>,
     restore: (buffers: KvRestoreBuffers) => Dispatch,
     linears: readonly LayerLinears[],
@@ -126,7 +111,7 @@ export class DraftSteps {
   }
 
   private plan(rows: number, splits: number): Dispatch[] {
-    const { config, pool, buffers, kernels, parts, embedding, filters } = this.parts;
+    const { config, pool, buffers, kernels, layers, embedding, filters } = this.parts;
     const { heads, kvHeads, headDim } = config;
     const rowOf = (buffer: GPUBuffer, r: number, bytes: number): GPUBufferBinding => ({
       buffer,
@@ -143,7 +128,7 @@ export class DraftSteps {
     const one = (layer: number, r: number): Dispatch[] => {
       const shape = pool.layerShapes[layer]!;
       const pages = pool.slabs[layer]!;
-      const { rope, qkNorm, kernels: own } = parts[layer]!;
+      const { rope, qkNorm, kernels: own } = layers[layer]!;
       const save = this.saves.get(config.windows[layer]!)!;
       const given = {
         shape,

@@ -2,7 +2,7 @@
 import type { GpuContext } from "../gpu/context.ts";
 import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/products/linear.ts";
-import { productPlan } from "../kernels/products/product-plan.ts";
+import type { ProductPlan } from "../kernels/products/product-plan.ts";
 import { createRmsNorm } from "../kernels/products/rms-norm.ts";
 import type { StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
@@ -22,28 +22,36 @@ export interface LayerLinears {
 /** Gives the products of every layer the buffers of a step. */
 export type BindLayers = (buffers: StepBuffers) => LayerLinears[];
 
+/** What products are made of. */
+export interface ProductParts {
+  readonly gpu: GpuContext;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+  /** Which kernels compute them. */
+  readonly plan: ProductPlan;
+}
+
 /** The head's product. */
-export const headConfig = (config: ModelConfig, weights: ModelWeights): LinearConfig => ({
+export const headConfig = ({ config, weights, plan }: ProductParts): LinearConfig => ({
   matrix: weights.head,
+  shape: plan,
   epilogue: "store",
   norm: { gain: weights.finalNorm, epsilon: config.normEpsilon },
 });
 
 /** Compiles the products of all layers; `asAlone` as in LinearConfig. */
 export async function createLayerLinears(
-  gpu: GpuContext,
-  config: ModelConfig,
-  weights: ModelWeights,
+  { gpu, config, weights, plan }: ProductParts,
   asAlone = false,
 ): Promise<BindLayers> {
   const { heads, headDim } = config;
   // On software adapters attention leaves more parts than splits, which only its own combine knows.
   const tiles = gpu.kind === "gpu";
-  const joined = !asAlone && tiles && productPlan(gpu).row === "split-k";
+  const joined = !asAlone && tiles && plan.row === "split-k";
   const joins = { heads, headDim, maxSplits: MAX_SPLITS };
   const epsilon = config.normEpsilon;
   // Prompts take the kernel for many rows.
-  const few = { asAlone, ...(asAlone ? {} : { fewRows: "answer" as const }) };
+  const few = { asAlone, shape: plan, ...(asAlone ? {} : { fewRows: "answer" as const }) };
   const { activation, postNorms } = config.architecture;
   const toResidual = postNorms ? "store" : "add";
   const [residualNorm, ...linears] = await Promise.all([

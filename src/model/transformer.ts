@@ -1,28 +1,14 @@
-import type { Compressor } from "../cache/compressor.ts";
-import type { KvPool } from "../cache/kv-pool.ts";
 import { loadLater } from "../errors.ts";
-import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import { OnDemand } from "../gpu/on-demand.ts";
 import { prefillWorkgroups } from "../kernels/attention/attention.ts";
 import { LANE_SPLITS, type PrefillOver } from "../kernels/attention/attention-tiling.ts";
-import { createEmbed, type Embed } from "../kernels/products/embed.ts";
-import { type BoundLinear, createLinear, type Linear } from "../kernels/products/linear.ts";
-import { productPlan } from "../kernels/products/product-plan.ts";
-import type { WeightMatrix } from "../kernels/products/weights.ts";
-import { createStepBuffers, partialsBytes, type StepBuffers } from "./buffers.ts";
-import type { CacheKernels } from "./cache-kernels.ts";
+import type { BoundLinear } from "../kernels/products/linear.ts";
+import { partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
-import {
-  type BindLayers,
-  createLayerLinears,
-  headConfig,
-  type LayerLinears,
-} from "./layer-linears.ts";
-import { type LayerParts, type LayerPlan, layerPlan } from "./layer-plan.ts";
-import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
-import type { ModelWeights } from "./weights.ts";
+import { type LayerPlan, layerPlan } from "./layer-plan.ts";
+import type { TransformerParts } from "./transformer-parts.ts";
 
 /** Most splits of attention that the output product joins by itself. */
 const JOINED_SPLITS = 8;
@@ -55,26 +41,11 @@ export interface ChunkPlan {
  *   logits = norm(hidden) Whead                                         [n, V]
  */
 export class Transformer {
-  readonly config: ModelConfig;
-  readonly buffers: StepBuffers;
-  /** Kernel name -> variant, for engine.info(). */
-  readonly variants: Readonly<Record<string, string>>;
-  /** [L][D/2]: radians a position that each layer's rotary pairs turn by. */
-  readonly frequencies: readonly Float64Array[];
-  private readonly gpu: GpuContext;
-  private readonly weights: ModelWeights;
-  private readonly pool: KvPool;
-  private readonly block: GPUBuffer;
-  private readonly filters: GPUBuffer;
-  private readonly parts: readonly LayerParts[];
-  private readonly kernels: CacheKernels;
-  private readonly linears: readonly LayerLinears[];
-  private readonly embedding: { dispatches(rows: number): Dispatch[] };
-  private readonly headLinear: BoundLinear;
   /** The head for more than one row: answering never needs it. */
   readonly heads: OnDemand<BoundLinear>;
   /** Steps of several tokens. */
-  readonly drafts = new OnDemand("a step of several tokens", () => this.createDrafts());
+  readonly drafts: OnDemand<DraftSteps>;
+  private readonly parts: TransformerParts;
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
@@ -82,102 +53,37 @@ export class Transformer {
   private readonly headPlans = new Map<number, Dispatch[]>();
   private partials: GPUBuffer;
 
-  static async create(
-    gpu: GpuContext,
-    config: ModelConfig,
-    weights: ModelWeights,
-    pool: KvPool,
-    compressing: Promise<Compressor>,
-    cacheKernels: Promise<CacheKernels>,
-    filters: GPUBuffer,
-  ): Promise<Transformer> {
-    const { scaledEmbedding } = config.architecture;
-    const makeHead = (rows?: readonly number[]): Promise<Linear> =>
-      createLinear(gpu, { ...headConfig(config, weights), ...(rows && { rows }) });
-    const [compressor, kernels, head, embed, linears] = await Promise.all([
-      compressing,
-      cacheKernels,
-      makeHead([1]),
-      createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
-      createLayerLinears(gpu, config, weights),
-    ]);
-    const factors = await weights.ropeFactors;
-    const tables = new Map(
-      [...ropeTables(config, factors)].map(([kind, table]) => {
-        const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
-        gpu.write(buffer, table);
-        return [kind, buffer];
-      }),
-    );
-    const kinds = ropeKinds(config);
-    const parts = config.windows.map((window, layer) => ({
-      rope: tables.get(kinds[layer]!)!,
-      qkNorm: weights.layers[layer]!.qkNorm,
-      kernels: kernels.byWindow.get(window)!,
-    }));
-    const { row, tile } = productPlan(gpu);
-    const [first] = weights.layers;
-    const variants = Object.fromEntries(
-      Object.entries({ ...first, head: weights.head })
-        .filter(
-          (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
-        )
-        .map(([name, matrix]) => [name, `${matrix.parts[0]!.layout.name} ${row}, ${tile}`]),
-    );
-    return new Transformer(
-      gpu,
-      config,
-      pool,
-      compressor,
-      filters,
-      parts,
-      kernels,
-      embed,
-      linears,
-      head,
-      makeHead,
-      variants,
-      weights,
-      layerFrequencies(config, factors),
-    );
+  constructor(parts: TransformerParts) {
+    this.parts = parts;
+    this.partials = parts.buffers.partials;
+    this.heads = new OnDemand("the head for several rows", parts.makeHeads);
+    this.drafts = new OnDemand("a step of several tokens", async () => {
+      const { DraftSteps } = await loadLater("speculation", () => import("./draft-steps.ts"));
+      return DraftSteps.create(parts);
+    });
   }
 
-  private constructor(
-    gpu: GpuContext,
-    config: ModelConfig,
-    pool: KvPool,
-    compressor: Compressor,
-    filters: GPUBuffer,
-    parts: readonly LayerParts[],
-    kernels: CacheKernels,
-    embed: Embed,
-    linears: BindLayers,
-    head: Linear,
-    makeHead: () => Promise<Linear>,
-    variants: Readonly<Record<string, string>>,
-    weights: ModelWeights,
-    frequencies: readonly Float64Array[],
-  ) {
-    this.gpu = gpu;
-    this.weights = weights;
-    this.config = config;
-    this.frequencies = frequencies;
-    this.pool = pool;
-    this.block = compressor.chunk;
-    this.filters = filters;
-    this.parts = parts;
-    this.kernels = kernels;
-    this.buffers = createStepBuffers(gpu, config);
-    const { rows, batch, headBatch, hidden, normed, logits } = this.buffers;
-    this.partials = this.buffers.partials;
-    this.embedding = embed.bind({ batch, rows, y: hidden });
-    this.linears = linears(this.buffers);
-    const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
-    this.headLinear = head.bind(headBuffers);
-    this.heads = new OnDemand("the head for several rows", async () =>
-      (await makeHead()).bind(headBuffers),
-    );
-    this.variants = variants;
+  get config(): ModelConfig {
+    return this.parts.config;
+  }
+
+  get buffers(): StepBuffers {
+    return this.parts.buffers;
+  }
+
+  /** Kernel name -> variant, for engine.info(). */
+  get variants(): TransformerParts["variants"] {
+    return this.parts.variants;
+  }
+
+  /** [L][D/2]: radians a position that each layer's rotary pairs turn by. */
+  get frequencies(): readonly Float64Array[] {
+    return this.parts.frequencies;
+  }
+
+  /** [L]: each layer's RoPE table. */
+  get ropes(): GPUBuffer[] {
+    return this.parts.layers.map(({ rope }) => rope);
   }
 
   /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
@@ -185,7 +91,7 @@ export class Transformer {
     layer: number,
     read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
   ): Promise<Float32Array | undefined> {
-    const gains = this.parts[layer]?.qkNorm;
+    const gains = this.parts.layers[layer]?.qkNorm;
     return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
   }
 
@@ -209,7 +115,7 @@ export class Transformer {
   makeRoom(rows: number): void {
     const bytes = partialsBytes(this.config, rows);
     if (this.partials.size >= bytes) return;
-    const { ledger } = this.gpu;
+    const { ledger } = this.parts.gpu;
     ledger.destroy(this.partials);
     this.partials = ledger.storage("activations", "partials", bytes);
     this.generation = -1;
@@ -237,13 +143,13 @@ export class Transformer {
 
   /** Dispatches that run a prompt chunk of `rows` tokens of one lane. */
   chunk(rows: number, over: PrefillOver = "any"): ChunkPlan {
-    const layers = this.linears.map((_, layer) => this.chunkLayer(rows, layer, over));
+    const layers = this.parts.linears.map((_, layer) => this.chunkLayer(rows, layer, over));
     return { embed: this.embed(rows), layers };
   }
 
   /** Dispatches that make the residual stream of `rows` tokens. */
   embed(rows: number): Dispatch[] {
-    return this.embedding.dispatches(rows);
+    return this.parts.embedding.dispatches(rows);
   }
 
   /** Dispatches of one layer of a prompt chunk. */
@@ -251,8 +157,8 @@ export class Transformer {
     this.refresh();
     const { heads, kvHeads } = this.config;
     const cache = this.cacheDispatches[layer]!;
-    const workgroups = prefillWorkgroups(this.gpu, this.pool.shape, rows);
-    return layerPlan(this.linears[layer]!, rows, {
+    const workgroups = prefillWorkgroups(this.parts.gpu, this.parts.pool.shape, rows);
+    return layerPlan(this.parts.linears[layer]!, rows, {
       write: [{ ...cache.writeChunk, workgroups: [heads + kvHeads, rows] }],
       attend: [{ ...cache.attendPrefill[over], workgroups }],
     });
@@ -265,26 +171,11 @@ export class Transformer {
   head(rows: number): Dispatch[] {
     let plan = this.headPlans.get(rows);
     if (!plan) {
-      const linear = rows === 1 ? this.headLinear : this.heads.value;
+      const linear = rows === 1 ? this.parts.head : this.heads.value;
       plan = linear.dispatches(rows);
       this.headPlans.set(rows, plan);
     }
     return plan;
-  }
-
-  private async createDrafts(): Promise<DraftSteps> {
-    const { DraftSteps } = await loadLater("speculation", () => import("./draft-steps.ts"));
-    return DraftSteps.create({
-      gpu: this.gpu,
-      config: this.config,
-      weights: this.weights,
-      pool: this.pool,
-      filters: this.filters,
-      buffers: this.buffers,
-      kernels: this.kernels,
-      parts: this.parts,
-      embedding: this.embedding,
-    });
   }
 
   private decodePlan(
@@ -296,14 +187,14 @@ export class Transformer {
     const { heads, kvHeads } = this.config;
     // Every workgroup of the output product joins all splits: with many of them a dispatch of its own is less work.
     const joined = rows === 1 && splits <= JOINED_SPLITS && !observe && !alike;
-    const combine = this.kernels.combine.dispatch(
+    const combine = this.parts.kernels.combine.dispatch(
       { batch: this.buffers.batch, partials: this.partials, out: this.buffers.attended },
       [heads, rows],
     );
     return [
-      ...this.embedding.dispatches(rows),
+      ...this.parts.embedding.dispatches(rows),
       ...this.cacheDispatches.flatMap((cache, layer) => {
-        const linear = this.linears[layer]!;
+        const linear = this.parts.linears[layer]!;
         const joins = joined && linear.outputJoined !== undefined;
         const attend: Dispatch = { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] };
         const { project, attend: rest } = layerPlan(
@@ -320,36 +211,31 @@ export class Transformer {
     ];
   }
 
-  /** [L]: each layer's RoPE table. */
-  get ropes(): GPUBuffer[] {
-    return this.parts.map(({ rope }) => rope);
-  }
-
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
   private refresh(): void {
-    if (this.generation === this.pool.generation) return;
-    this.generation = this.pool.generation;
+    const { pool, kernels, filters, block: chunk } = this.parts;
+    if (this.generation === pool.generation) return;
+    this.generation = pool.generation;
     this.decodePlans.clear();
     this.lanePlans.clear();
-    const { filters, partials } = this;
+    const { partials } = this;
     const { rows, batch, qkv, attended, lse } = this.buffers;
-    const { tables, lanes } = this.pool;
-    const chunk = this.block;
-    this.cacheDispatches = this.pool.slabs.map((pages, layer) => {
-      const shape = this.pool.layerShapes[layer]!;
-      const { rope, qkNorm, kernels } = this.parts[layer]!;
+    const { tables, lanes } = pool;
+    this.cacheDispatches = pool.slabs.map((pages, layer) => {
+      const shape = pool.layerShapes[layer]!;
+      const { rope, qkNorm, kernels: own } = this.parts.layers[layer]!;
       const written = { shape, rows, qkv, tables, lanes, filters, rope_table: rope, gains: qkNorm };
       const seen = { shape, batch, rows, qkv, pages, chunk, tables, out: attended, lse };
       return {
-        append: kernels.append.dispatch({ ...written, pages }, [1]),
-        attendDecode: this.kernels.attendDecode.dispatch(
+        append: own.append.dispatch({ ...written, pages }, [1]),
+        attendDecode: kernels.attendDecode.dispatch(
           { shape, rows, qkv, pages, tables, partials },
           [1],
         ),
-        writeChunk: this.kernels.writeChunk.dispatch({ ...written, pages: chunk }, [1]),
+        writeChunk: kernels.writeChunk.dispatch({ ...written, pages: chunk }, [1]),
         attendPrefill: {
-          empty: kernels.attendPrefill.empty.dispatch(seen, [1]),
-          any: kernels.attendPrefill.any.dispatch(seen, [1]),
+          empty: own.attendPrefill.empty.dispatch(seen, [1]),
+          any: own.attendPrefill.any.dispatch(seen, [1]),
         },
       };
     });

@@ -5,10 +5,10 @@ import { onGpus, onProcessors } from "../kernels/by-adapter.ts";
 import { createLinear, type LinearConfig } from "../kernels/products/linear.ts";
 import {
   type ProductPlan,
-  productPlan,
   type RowVariant,
   TILES,
   type TileVariant,
+  usualPlan,
 } from "../kernels/products/product-plan.ts";
 import { BATCH } from "../kernels/records.ts";
 import { seedOf } from "../random.ts";
@@ -58,7 +58,7 @@ export async function tuneProducts(
 ): Promise<TuningReport> {
   const start = performance.now();
   const seconds = (): number => (performance.now() - start) / 1000;
-  const base = { mode, plan: productPlan(gpu), timings: [] };
+  const base = { mode, plan: usualPlan(gpu), timings: [] };
   const key = await tuningKey(gpu, weights, mode);
   const plan = parsePlan(await soon(store?.read(key)));
   if (plan) return { ...base, plan, source: "remembered", seconds: seconds() };

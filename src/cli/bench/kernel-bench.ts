@@ -121,13 +121,14 @@ async function benchPlan(
 ): Promise<Pick<PlanReport, "steps" | "layouts">> {
   const { config } = core;
   const { gpu } = state;
+  const bench = { gpu, config, plan: state.tuning.plan };
   const widest = Math.max(config.hidden, config.mlp, config.heads * config.headDim);
   const scratch = productScratch(gpu, widest, Math.max(3 * widest, config.vocabulary));
   const rows = [1, CHUNK_ROWS];
   const used = new Set(
     Object.values(state.runner.transformer.variants).map((variant) => variant.split(" ")[0]!),
   );
-  const products = await modelProducts(gpu, config, used, scratch, rows);
+  const products = await modelProducts(bench, used, scratch, rows);
   const steps: StepResult[] = [];
   for (const slots of histories) {
     const plans = await stepPlans(core, state, slots, (done, total) =>
@@ -151,7 +152,7 @@ async function benchPlan(
     plans.free();
   }
   const layouts: PlanReport["layouts"] = [];
-  const cases = wanted ? await layoutCases(gpu, config, scratch, rows) : [];
+  const cases = wanted ? await layoutCases(bench, scratch, rows) : [];
   for (const one of cases) {
     report("layouts", layouts.length, cases.length);
     gpu.write(scratch.batch, BATCH.pack({ rows: one.rows, first: 0, splits: 0 }));

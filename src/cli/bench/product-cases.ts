@@ -5,7 +5,7 @@ import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
 import { MAX_SPLITS } from "../../kernels/attention/attention-tiling.ts";
 import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/products/linear.ts";
 import type { Joins } from "../../kernels/products/matvec.ts";
-import { productPlan } from "../../kernels/products/product-plan.ts";
+import type { ProductPlan } from "../../kernels/products/product-plan.ts";
 import { layoutOfType } from "../../kernels/products/weight-layouts.ts";
 import { type TensorSource, uploadMatrix } from "../../kernels/products/weights.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -87,9 +87,15 @@ export interface ProductScratch {
   normed: GPUBuffer;
 }
 
+/** The model and device whose products are timed, and the kernels that compute them. */
+export interface ProductBench {
+  readonly gpu: GpuContext;
+  readonly config: ModelConfig;
+  readonly plan: ProductPlan;
+}
+
 async function productCases(
-  gpu: GpuContext,
-  epsilon: number,
+  { gpu, config: { normEpsilon: epsilon }, plan }: ProductBench,
   role: ProductRole,
   type: GgmlType,
   scratch: ProductScratch,
@@ -106,6 +112,7 @@ async function productCases(
   const linear = await createLinear(gpu, {
     matrix,
     epilogue,
+    shape: plan,
     ...(norm ? { norm: { gain, epsilon } } : {}),
   });
   const caseOf = (name: string, from: Linear, rows: number): ProductCase => {
@@ -124,9 +131,9 @@ async function productCases(
     };
   };
   const cases = rowCounts.map((rows) => caseOf(role.name, linear, rows));
-  if (!joins || productPlan(gpu).row !== "split-k") return cases;
+  if (!joins || plan.row !== "split-k") return cases;
   // Its input is splits of attention, more bytes than counted, which every workgroup reads from a cache.
-  const joined = await createLinear(gpu, { matrix, epilogue, joins, rows: [1] });
+  const joined = await createLinear(gpu, { matrix, epilogue, shape: plan, joins, rows: [1] });
   return [...cases, caseOf(`${role.name}, joining splits`, joined, 1)];
 }
 
@@ -138,12 +145,12 @@ const isNorm = ({ label }: Kernel): boolean => label.startsWith("rms_norm");
  * workgroups are.
  */
 export async function modelProducts(
-  gpu: GpuContext,
-  config: ModelConfig,
+  bench: ProductBench,
   layouts: ReadonlySet<string>,
   scratch: ProductScratch,
   rowCounts: readonly number[],
 ): Promise<ProductCase[]> {
+  const { gpu, config } = bench;
   const { hidden, vocabulary } = config;
   const head: ProductRole = {
     name: "head",
@@ -157,22 +164,21 @@ export async function modelProducts(
   for (const type of TYPES) {
     if (!layouts.has(layoutOfType(type, wideScales).name)) continue;
     for (const role of roles(config))
-      cases.push(...(await productCases(gpu, config.normEpsilon, role, type, scratch, rowCounts)));
-    cases.push(...(await productCases(gpu, config.normEpsilon, head, type, scratch, [1])));
+      cases.push(...(await productCases(bench, role, type, scratch, rowCounts)));
+    cases.push(...(await productCases(bench, head, type, scratch, [1])));
   }
   return cases;
 }
 
 /** The gate-and-up product, the largest of a layer, in every layout. */
 export async function layoutCases(
-  gpu: GpuContext,
-  config: ModelConfig,
+  bench: ProductBench,
   scratch: ProductScratch,
   rowCounts: readonly number[],
 ): Promise<ProductCase[]> {
-  const role = roles(config)[2]!;
+  const role = roles(bench.config)[2]!;
   const cases: ProductCase[] = [];
   for (const type of TYPES)
-    cases.push(...(await productCases(gpu, config.normEpsilon, role, type, scratch, rowCounts)));
+    cases.push(...(await productCases(bench, role, type, scratch, rowCounts)));
   return cases;
 }

@@ -2,7 +2,8 @@ import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
 import { WinnowError } from "../../errors.ts";
 import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
-import type { CacheHolder, EngineCore } from "../core.ts";
+import type { CacheHolder } from "../cache-holders.ts";
+import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import { needsOf } from "../steps/step-needs.ts";
 import { commonPrefix, matchPrefix } from "./prefix.ts";
@@ -48,17 +49,12 @@ export class Place {
   /** From here to `leave` it does not give way to others. */
   use(): void {
     this.uses += 1;
-    this.touch();
+    this.core.holders.touch(this);
   }
 
   leave(): void {
     this.uses -= 1;
-    this.touch();
-  }
-
-  /** Holders are in the order of their last use. */
-  private touch(): void {
-    if (this.core.holders.delete(this)) this.core.holders.add(this);
+    this.core.holders.touch(this);
   }
 
   /** Does at once what may need room, which this one must not give. */

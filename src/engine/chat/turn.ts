@@ -254,7 +254,7 @@ export class Turn {
     const { runner } = state;
     if (runner.compiled({ drafts: true }) || !guessing) return undefined;
     const steps = runner.transformer.drafts.value;
-    if (!guessing.Drafter.free(steps)) return undefined;
+    if (steps.owner?.inFlight) return undefined;
     if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
     this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
     return this.drafter.submit(sampler, this.place.live, token, guesses);

@@ -15,9 +15,6 @@ interface Draft {
   kept: number;
 }
 
-/** The drafter whose step `DraftSteps` noted last: its log and rows serve no other. */
-const owners = new WeakMap<DraftSteps, Drafter>();
-
 /** Runs guessed tokens of one request, and takes those back that were guessed wrong or are not wanted. */
 export class Drafter {
   private readonly runner: Runner;
@@ -30,11 +27,6 @@ export class Drafter {
     this.runner = runner;
     this.steps = steps;
     this.costs = costs;
-  }
-
-  /** Whether nobody's step is in flight, whose notes another one would overwrite. */
-  static free(steps: DraftSteps): boolean {
-    return owners.get(steps)?.inFlight !== true;
   }
 
   /** Whether a step was submitted whose tokens are not read yet. */
@@ -60,7 +52,7 @@ export class Drafter {
     this.runner.submitDraft(this.steps, sequence, tokens, sampler.draft(rows), (encoder) =>
       sampler.copyDraft(encoder, rows),
     );
-    owners.set(this.steps, this);
+    this.steps.owner = this;
     this.draft = { sequence, before, tokens, kept: rows };
     const submitted = performance.now();
     const reading = sampler.draftTokens(rows, tokens.slice(1)).then((drawn) => {
@@ -89,7 +81,7 @@ export class Drafter {
    */
   keep(count: number): boolean {
     const { draft, steps, runner } = this;
-    if (!draft || owners.get(steps) !== this) return false;
+    if (!draft || steps.owner !== this) return false;
     if (count >= draft.kept) return true;
     const { sequence, before } = draft;
     runner.gpu.run(steps.takeBack(sequence.lane, count, draft.kept));
@@ -101,7 +93,7 @@ export class Drafter {
   /** Copies the residual stream after the last token that was kept. */
   copyRow(to: GPUBuffer): boolean {
     const { draft, steps, runner } = this;
-    if (!draft || owners.get(steps) !== this) return false;
+    if (!draft || steps.owner !== this) return false;
     runner.gpu.copy(steps.kept, to, (draft.kept - 1) * to.size);
     return true;
   }

@@ -95,7 +95,6 @@ export class Prompts {
     const { runner } = this;
     const rows = tokens.length;
     const onLayer = (layer: number, layers: number): void => {
-      runner.forgetBatch();
       if (layer === layers - 1) {
         const last = start + rows === total;
         const row = Math.min(rows, CHUNK_ROWS) - 1;

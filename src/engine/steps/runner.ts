@@ -46,9 +46,6 @@ export class Runner {
   readonly transformer: Transformer;
   readonly compressor: Compressor;
   readonly scorer: Scorer;
-  /** The words that the batch's uniform holds now. */
-  private batchKey = "";
-
   constructor(gpu: GpuContext, transformer: Transformer, compressor: Compressor, scorer: Scorer) {
     this.gpu = gpu;
     this.transformer = transformer;
@@ -100,7 +97,7 @@ export class Runner {
     this.gpu.write(this.buffers.rows, words);
     const longest = parts.map(({ sequence, tokens }) => sequence.longestAfter(tokens.length));
     const splits = fixed ?? decodeSplits(Math.max(...longest));
-    this.writeBatch(rows.length, splits);
+    this.gpu.write(this.buffers.batch, BATCH.pack({ rows: rows.length, first: 0, splits }));
     const encoder = this.gpu.device.createCommandEncoder();
     encode({ encoder, rows: rows.length, words, splits, scoring });
     this.gpu.device.queue.submit([encoder.finish()]);
@@ -283,18 +280,6 @@ export class Runner {
     encodePass(encoder, dispatches);
     copy?.(encoder);
     this.gpu.device.queue.submit([encoder.finish()]);
-  }
-
-  /** To be called by who writes the batch's uniform otherwise than through this. */
-  forgetBatch(): void {
-    this.batchKey = "";
-  }
-
-  private writeBatch(rows: number, splits: number): void {
-    const key = `${rows} ${splits}`;
-    if (key === this.batchKey) return;
-    this.batchKey = key;
-    this.gpu.write(this.transformer.buffers.batch, BATCH.pack({ rows, first: 0, splits }));
   }
 
   private writeHead(rows: number, first: number): void {

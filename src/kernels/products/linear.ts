@@ -14,8 +14,8 @@ import {
   PLANS,
   type ProductPlan,
   type ProductShapeName,
-  productPlan,
   TILES,
+  usualPlan,
 } from "./product-plan.ts";
 import { createRmsNorm } from "./rms-norm.ts";
 import type { WeightMatrix, WeightPart } from "./weights.ts";
@@ -36,7 +36,7 @@ export interface LinearConfig {
   readonly norm?: { readonly gain: GPUBuffer; readonly epsilon: number };
   /** f32 [N], in the matrix's row order (gate and up in turns only if matrix.interleaved). */
   readonly bias?: GPUBuffer;
-  /** Default: the device's plan. */
+  /** Default: the plan for the device's kind. */
   readonly shape?: ProductShapeName | ProductPlan;
   /** The only M that will be asked for, so that no other kernel is compiled. Default: any. */
   readonly rows?: readonly number[];
@@ -91,7 +91,7 @@ interface Variant {
 export async function createLinear(gpu: GpuContext, config: LinearConfig): Promise<Linear> {
   const { matrix, norm, bias } = config;
   const plan =
-    typeof config.shape === "string" ? PLANS[config.shape] : (config.shape ?? productPlan(gpu));
+    typeof config.shape === "string" ? PLANS[config.shape] : (config.shape ?? usualPlan(gpu));
   const yStride = isGated(config.epilogue) ? matrix.rows / 2 : matrix.rows;
   const parts = await Promise.all(
     matrix.parts.map(async (part) => {

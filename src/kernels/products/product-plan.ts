@@ -39,18 +39,11 @@ export const PLANS = {
   "split-k": { row: "split-k", tile: "staged 16x32/256" },
 } as const satisfies Record<string, ProductPlan>;
 
-/** How products are computed where nothing was measured: by `GpuContext.kind`. */
+/** Plans by the kind of adapter that they are for. */
 export type ProductShapeName = keyof typeof PLANS;
 
 export const productShapeFor = ({ kind }: GpuContext): ProductShapeName =>
   kind === "cpu" ? "row-tiles" : "split-k";
 
-const measured = new WeakMap<GpuContext, ProductPlan>();
-
-/** Products that are made from here on follow `plan`. */
-export const setProductPlan = (gpu: GpuContext, plan: ProductPlan): void => {
-  measured.set(gpu, plan);
-};
-
-export const productPlan = (gpu: GpuContext): ProductPlan =>
-  measured.get(gpu) ?? PLANS[productShapeFor(gpu)];
+/** How products are computed where nothing was measured. */
+export const usualPlan = (gpu: GpuContext): ProductPlan => PLANS[productShapeFor(gpu)];

@@ -74,7 +74,7 @@ class Simulation {
   private mark = 0;
 
   constructor(memoryLimit = Number.POSITIVE_INFINITY) {
-    this.pool = new KvPool(fakeGpu(), SHAPE, 128, memoryLimit);
+    this.pool = new KvPool(fakeGpu(), SHAPE, { blockRows: 128, memoryLimit });
   }
 
   open(budget: number | "full"): Chat {

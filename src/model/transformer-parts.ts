@@ -1,0 +1,103 @@
+/** Everything that the schedule is made of, compiled and bound as far as it does not depend on the cache's buffers. */
+import type { Compressor } from "../cache/compressor.ts";
+import type { KvPool } from "../cache/kv-pool.ts";
+import type { Dispatch } from "../gpu/kernel.ts";
+import { createEmbed } from "../kernels/products/embed.ts";
+import { type BoundLinear, createLinear, type Linear } from "../kernels/products/linear.ts";
+import type { WeightMatrix } from "../kernels/products/weights.ts";
+import { createStepBuffers, type StepBuffers } from "./buffers.ts";
+import type { CacheKernels } from "./cache-kernels.ts";
+import {
+  createLayerLinears,
+  headConfig,
+  type LayerLinears,
+  type ProductParts,
+} from "./layer-linears.ts";
+import type { LayerParts } from "./layer-plan.ts";
+import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
+
+export interface TransformerParts extends ProductParts {
+  readonly pool: KvPool;
+  /** A prompt block's keys and values. */
+  readonly block: GPUBuffer;
+  /** f32 [L, G, D]: the filters of calibration. */
+  readonly filters: GPUBuffer;
+  readonly kernels: CacheKernels;
+  readonly buffers: StepBuffers;
+  /** [L] */
+  readonly layers: readonly LayerParts[];
+  /** [L] */
+  readonly linears: readonly LayerLinears[];
+  readonly embedding: { dispatches(rows: number): Dispatch[] };
+  /** The head for one row, and what makes it for more. */
+  readonly head: BoundLinear;
+  readonly makeHeads: () => Promise<BoundLinear>;
+  /** Kernel name -> variant, for engine.info(). */
+  readonly variants: Readonly<Record<string, string>>;
+  /** [L][D/2]: radians a position that each layer's rotary pairs turn by. */
+  readonly frequencies: readonly Float64Array[];
+}
+
+/** What is still being made when the parts are asked for. */
+export interface PendingParts {
+  readonly compressor: Promise<Compressor>;
+  readonly kernels: Promise<CacheKernels>;
+}
+
+export async function createParts(
+  given: ProductParts & Pick<TransformerParts, "pool" | "filters">,
+  pending: PendingParts,
+): Promise<TransformerParts> {
+  const { gpu, config, weights } = given;
+  const { scaledEmbedding } = config.architecture;
+  const makeHead = (rows?: readonly number[]): Promise<Linear> =>
+    createLinear(gpu, { ...headConfig(given), ...(rows && { rows }) });
+  const [compressor, kernels, head, embed, linears] = await Promise.all([
+    pending.compressor,
+    pending.kernels,
+    makeHead([1]),
+    createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
+    createLayerLinears(given),
+  ]);
+  const factors = await weights.ropeFactors;
+  const tables = new Map(
+    [...ropeTables(config, factors)].map(([kind, table]) => {
+      const buffer = gpu.ledger.storage("weights", `rope table ${kind}`, table.byteLength);
+      gpu.write(buffer, table);
+      return [kind, buffer];
+    }),
+  );
+  const kinds = ropeKinds(config);
+  const buffers = createStepBuffers(gpu, config);
+  const { rows, batch, headBatch, hidden, normed, logits } = buffers;
+  const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
+  return {
+    ...given,
+    block: compressor.chunk,
+    kernels,
+    buffers,
+    layers: config.windows.map((window, layer) => ({
+      rope: tables.get(kinds[layer]!)!,
+      qkNorm: weights.layers[layer]!.qkNorm,
+      kernels: kernels.byWindow.get(window)!,
+    })),
+    linears: linears(buffers),
+    embedding: embed.bind({ batch, rows, y: hidden }),
+    head: head.bind(headBuffers),
+    makeHeads: async () => (await makeHead()).bind(headBuffers),
+    variants: variantsOf(given),
+    frequencies: layerFrequencies(config, factors),
+  };
+}
+
+/** Layout of the weights and kernels of each product. */
+function variantsOf({ weights, plan: { row, tile } }: ProductParts): Record<string, string> {
+  const [first] = weights.layers;
+  return Object.fromEntries(
+    Object.entries({ ...first, head: weights.head })
+      .filter(
+        (entry): entry is [string, WeightMatrix] => entry[1] !== undefined && "parts" in entry[1],
+      )
+      .map(([name, matrix]) => [name, `${matrix.parts[0]!.layout.name} ${row}, ${tile}`]),
+  );
+}
