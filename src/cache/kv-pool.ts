@@ -6,12 +6,11 @@ import {
   layerShapeWords,
   pagesFor,
   pageWords,
-  rowWords,
 } from "../kernels/pages/cache-shape.ts";
-import { remainderBytes } from "../kernels/pages/page-format.ts";
-import { LANE, LAYER_SHAPE } from "../kernels/records.ts";
+import { LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { HeadLoss } from "./filters-file.ts";
+import { PageTables } from "./page-tables.ts";
 
 const GROWTH_HINT = "Lower the cache budget, or start a new chat.";
 
@@ -60,20 +59,16 @@ export class KvPool {
   /** Pages of each layer. */
   readonly slabs: GPUBuffer[] = [];
   readonly allocators: BlockAllocator[] = [];
-  tables: GPUBuffer;
-  lanes: GPUBuffer;
+  readonly pageTables: PageTables;
   generation = 0;
   /** What calibration measured heads to lose at smaller budgets, for policies that divide a budget by it. */
   readonly headLoss: HeadLoss | undefined;
   /** Bytes of pages up to which such sequences are kept. */
   keptBytes = KEPT_BYTES;
-  /** Pages that a page-table row has room for. */
-  maxPages = 0;
-
   private readonly chunkPages: number;
   private readonly memoryLimit: number;
   private readonly giveWay: () => boolean;
-  private readonly sequences: (Tenant | undefined)[] = [];
+  private readonly sequences: (Tenant | undefined)[] = [undefined];
 
   constructor(
     gpu: GpuContext,
@@ -93,9 +88,21 @@ export class KvPool {
       this.allocators.push(new BlockAllocator(0));
       this.slabs.push(gpu.ledger.storage("kv", `kv ${layer}`, this.pageBytes));
     }
-    this.tables = gpu.ledger.storage("kv", "page tables", 4);
-    this.lanes = gpu.ledger.storage("kv", "lanes", 4);
-    this.reshapeTables(1, FIRST_PAGES);
+    this.pageTables = new PageTables(gpu, shape, 1, FIRST_PAGES);
+    this.writeShapes();
+  }
+
+  get tables(): GPUBuffer {
+    return this.pageTables.rows;
+  }
+
+  get lanes(): GPUBuffer {
+    return this.pageTables.lanes;
+  }
+
+  /** Pages that a page-table row has room for. */
+  get maxPages(): number {
+    return this.pageTables.maxPages;
   }
 
   get pageBytes(): number {
@@ -117,7 +124,7 @@ export class KvPool {
     }
     const lane = this.sequences.indexOf(undefined);
     this.sequences[lane] = sequence;
-    this.forget(lane);
+    this.pageTables.forget(lane);
     return lane;
   }
 
@@ -127,25 +134,7 @@ export class KvPool {
 
   /** First word of the page-table row of (lane, layer, kv head). */
   rowWord(lane: number, layer: number, kvHead: number): number {
-    const { layers, kvHeads } = this.shape;
-    return ((lane * layers + layer) * kvHeads + kvHead) * this.rowWords;
-  }
-
-  writeLane(lane: number, words: Uint32Array): void {
-    this.gpu.write(this.lanes, words, lane * LANE.words * 4);
-  }
-
-  /** Copies the remainders of one lane's heads to another's. */
-  copyRemainders(from: number, to: number): void {
-    const { device, ledger } = this.gpu;
-    // A buffer cannot be copied onto itself.
-    const { size } = this.tables;
-    const kept = ledger.storage("staging", "remainders", size);
-    const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.tables, 0, kept, 0, size);
-    device.queue.submit([encoder.finish()]);
-    this.moveRemainders(kept, this.maxPages, [[from, to]]);
-    ledger.destroy(kept);
+    return this.pageTables.rowWord(lane, layer, kvHead);
   }
 
   /** Makes page-table rows at least `pages` long. Throws out_of_memory with nothing changed. */
@@ -187,17 +176,7 @@ export class KvPool {
     // Room to grow into is a convenience: without the memory for it, just what is needed will do.
     if (this.slabProblem(capacity, allocator.capacity)) capacity = needed;
     const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, capacity * this.pageBytes);
-    if (allocator.capacity > 0) {
-      const encoder = this.gpu.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(
-        this.slabs[layer]!,
-        0,
-        slab,
-        0,
-        allocator.capacity * this.pageBytes,
-      );
-      this.gpu.device.queue.submit([encoder.finish()]);
-    }
+    if (allocator.capacity > 0) this.gpu.copy(this.slabs[layer]!, slab);
     this.replaceSlab(layer, slab);
     allocator.grow(capacity);
   }
@@ -241,28 +220,6 @@ export class KvPool {
     this.trimTables();
   }
 
-  /** Copies pages within a slab (through a staging buffer: a buffer cannot be copied onto itself). */
-  copyPages(layer: number, pairs: readonly { from: number; to: number }[]): void {
-    if (pairs.length === 0) return;
-    const size = this.pageBytes;
-    const { COPY_SRC, COPY_DST } = GPUBufferUsage;
-    const staging = this.gpu.ledger.create(
-      "staging",
-      "page copy",
-      pairs.length * size,
-      COPY_SRC | COPY_DST,
-    );
-    const encoder = this.gpu.device.createCommandEncoder();
-    pairs.forEach(({ from }, i) => {
-      encoder.copyBufferToBuffer(this.slabs[layer]!, from * size, staging, i * size, size);
-    });
-    pairs.forEach(({ to }, i) => {
-      encoder.copyBufferToBuffer(staging, i * size, this.slabs[layer]!, to * size, size);
-    });
-    this.gpu.device.queue.submit([encoder.finish()]);
-    this.gpu.ledger.destroy(staging);
-  }
-
   /** Throws `internal` unless every page is free or owned exactly as often as it is referenced. */
   checkIntegrity(): void {
     this.allocators.forEach((allocator, layer) => {
@@ -270,44 +227,6 @@ export class KvPool {
         this.sequences.flatMap((sequence) => sequence?.pagesOf(layer) ?? []),
       );
     });
-  }
-
-  /** Words of a page-table row, in the tables as they are. */
-  private get rowWords(): number {
-    return rowWords(this.shape, this.maxPages);
-  }
-
-  /** Empties the remainders of a lane's heads. */
-  private forget(lane: number): void {
-    for (const [layer, kvHead] of this.heads()) {
-      const word = this.rowWord(lane, layer, kvHead) + 2 + this.maxPages;
-      this.gpu.write(this.tables, new Uint32Array(remainderBytes(this.shape) / 4), word * 4);
-    }
-  }
-
-  /** Copies remainders from lanes of other tables, whose rows have room for `pages` pages. */
-  private moveRemainders(
-    from: GPUBuffer,
-    pages: number,
-    lanes: readonly (readonly [from: number, to: number])[],
-  ): void {
-    const bytes = remainderBytes(this.shape);
-    const { layers, kvHeads } = this.shape;
-    const { device } = this.gpu;
-    const encoder = device.createCommandEncoder();
-    for (const [source, target] of lanes)
-      for (const [layer, kvHead] of this.heads()) {
-        const head = (source * layers + layer) * kvHeads + kvHead;
-        const at = head * rowWords(this.shape, pages) + 2 + pages;
-        const to = this.rowWord(target, layer, kvHead) + 2 + this.maxPages;
-        encoder.copyBufferToBuffer(from, at * 4, this.tables, to * 4, bytes);
-      }
-    device.queue.submit([encoder.finish()]);
-  }
-
-  private *heads(): Iterable<[layer: number, kvHead: number]> {
-    for (let layer = 0; layer < this.shape.layers; layer += 1)
-      for (let kvHead = 0; kvHead < this.shape.kvHeads; kvHead += 1) yield [layer, kvHead];
   }
 
   private replaceSlab(layer: number, slab: GPUBuffer): void {
@@ -324,8 +243,7 @@ export class KvPool {
 
   /** The same of page tables for so many lanes, with rows of so many pages. */
   private tablesProblem(lanes: number, pages: number): WinnowError | undefined {
-    const { layers, kvHeads } = this.shape;
-    const bytes = lanes * layers * kvHeads * rowWords(this.shape, pages) * 4;
+    const bytes = this.pageTables.bytes(lanes, pages);
     return this.problem("the page tables", bytes, this.tables.size);
   }
 
@@ -359,27 +277,18 @@ export class KvPool {
 
   /** New tables and lanes, refilled from the sequences' own books. */
   private reshapeTables(lanes: number, maxPages: number): void {
-    const { layers, kvHeads } = this.shape;
-    const [old, oldPages] = [this.tables, this.maxPages];
-    const known = this.sequences.flatMap((sequence, lane) =>
-      sequence ? [[lane, lane] as const] : [],
-    );
-    this.gpu.ledger.destroy(this.lanes);
-    this.maxPages = maxPages;
+    const used = this.sequences.flatMap((sequence, lane) => (sequence ? [lane] : []));
     this.sequences.length = Math.min(this.sequences.length, lanes);
     while (this.sequences.length < lanes) this.sequences.push(undefined);
-    this.tables = this.gpu.ledger.storage(
-      "kv",
-      "page tables",
-      lanes * layers * kvHeads * this.rowWords * 4,
-    );
-    this.moveRemainders(old, oldPages, known);
-    this.gpu.ledger.destroy(old);
-    this.lanes = this.gpu.ledger.storage("kv", "lanes", lanes * LANE.words * 4);
-    this.layerShapes.forEach((buffer, layer) => {
-      this.gpu.write(buffer, layerShapeWords(this.shape, layer, maxPages, this.chunkPages));
-    });
+    this.pageTables.reshape(lanes, maxPages, used);
+    this.writeShapes();
     for (const sequence of this.sequences) sequence?.writeAll();
     this.generation += 1;
+  }
+
+  private writeShapes(): void {
+    this.layerShapes.forEach((buffer, layer) => {
+      this.gpu.write(buffer, layerShapeWords(this.shape, layer, this.maxPages, this.chunkPages));
+    });
   }
 }

@@ -1,27 +1,10 @@
-import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
-import { remainderBytes } from "../kernels/pages/page-format.ts";
-import { LANE } from "../kernels/records.ts";
-import { type CacheSettings, UNLIMITED } from "./budget.ts";
+import { globalLayers, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
+import type { CacheSettings } from "./budget.ts";
 import { compressedLayers, headCapacities, headsDiffer, ownBudgets } from "./head-capacities.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
+import { laneWords } from "./lane-words.ts";
 import { policyOf } from "./policies/index.ts";
-import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
-
-/** Seed of the `random` policy: fixed, so that a run can be repeated. */
-const RANDOM_SEED = 1;
-
-/** One kv head's part of a sequence: the host's copy of its page-table row. */
-interface Head {
-  count: number;
-  capacity: number;
-  pages: number[];
-}
-
-/** The index-th page of a head, which a fork has too. */
-interface SharedPage {
-  head: Head;
-  index: number;
-}
+import { type Head, SequencePages } from "./sequence-pages.ts";
 
 /** Pairs and pages of a sequence, and the pairs that it has dropped. */
 export interface SequenceUsage {
@@ -50,8 +33,7 @@ export interface SequenceMark {
 export class KvSequence implements Tenant {
   readonly lane: number;
   private readonly pool: KvPool;
-  /** [L][G] */
-  private readonly heads: Head[][];
+  private readonly pages: SequencePages;
   private current: CacheSettings;
   /** Whether heads have budgets of their own by now: as long as all fits, each keeps everything. */
   private divided = false;
@@ -62,10 +44,8 @@ export class KvSequence implements Tenant {
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
     this.current = settings;
-    this.heads = headCapacities(pool.shape, settings).map((heads) =>
-      heads.map((capacity) => ({ count: 0, capacity, pages: [] })),
-    );
     this.lane = pool.attach(this);
+    this.pages = new SequencePages(pool, this.lane, headCapacities(pool.shape, settings));
     this.writeAll();
   }
 
@@ -77,21 +57,9 @@ export class KvSequence implements Tenant {
     return this.seen;
   }
 
-  /** Most slots that a head holds: what sizes the decode attention. */
-  get longest(): number {
-    return this.longestAfter(0);
-  }
-
-  /** The same once `tokens` more have been run. */
+  /** Most slots that a head holds once `tokens` more have been run: what sizes the decode attention. */
   longestAfter(tokens: number): number {
-    let longest = 0;
-    for (const layer of this.heads)
-      for (const head of layer)
-        longest = Math.max(
-          longest,
-          tokens > 0 ? Math.min(head.capacity, head.count + tokens) : head.count,
-        );
-    return longest;
+    return this.pages.longestAfter(tokens);
   }
 
   /** The layers that the budget governs: neither with a window nor kept whole. */
@@ -102,8 +70,8 @@ export class KvSequence implements Tenant {
   /** Whether some head holds more than it may under other settings. */
   exceeds(settings: CacheSettings): boolean {
     const capacities = this.capacities(settings, this.seen);
-    return this.heads.some((heads, layer) =>
-      heads.some(({ count }, g) => count > capacities[layer]![g]!),
+    return this.pages.counts.some((heads, layer) =>
+      heads.some((count, g) => count > capacities[layer]![g]!),
     );
   }
 
@@ -113,8 +81,8 @@ export class KvSequence implements Tenant {
    */
   reserve(tokens: number): void {
     this.pool.ensureRowLength(pagesFor(this.longestAfter(tokens)));
-    this.heads.forEach((heads, layer) => {
-      this.reserveLayer(layer, heads, tokens);
+    this.heads.forEach((_, layer) => {
+      this.pages.reserve(layer, tokens, this.current);
     });
   }
 
@@ -124,30 +92,12 @@ export class KvSequence implements Tenant {
    * with nothing lost.
    */
   own(settings?: CacheSettings): void {
-    this.ownPages(settings && this.capacities(settings, this.seen));
+    this.pages.own(settings && this.capacities(settings, this.seen));
   }
 
   /** The same of the pages within each head's capacity. */
   ownKept(): void {
-    this.ownPages(this.heads.map((heads) => heads.map(({ capacity }) => capacity)));
-  }
-
-  private ownPages(capacities: readonly (readonly number[])[] | undefined): void {
-    for (const layer of this.global) {
-      const heads = this.heads[layer]!;
-      const allocator = this.pool.allocators[layer]!;
-      const shared = heads.flatMap((head, g) =>
-        head.pages
-          .slice(0, capacities && pagesFor(capacities[layer]![g]!))
-          .flatMap((page, index) => (allocator.referencesOf(page) > 1 ? [{ head, index }] : [])),
-      );
-      if (shared.length === 0) continue;
-      this.pool.ensureFree(layer, shared.length);
-      this.copyShared(layer, shared);
-      heads.forEach((_, g) => {
-        this.writeRow(layer, g);
-      });
-    }
+    this.pages.own(this.pages.capacities);
   }
 
   /** Accounts for `tokens` that were run. */
@@ -192,8 +142,7 @@ export class KvSequence implements Tenant {
 
   /** A point that `rewind` can go back to, as long as nothing but appends comes in between. */
   mark(): SequenceMark {
-    const counts = this.heads.map((layer) => layer.map(({ count }) => count));
-    return { seen: this.seen, evicted: this.evicted, counts };
+    return { seen: this.seen, evicted: this.evicted, counts: this.pages.counts };
   }
 
   /**
@@ -201,20 +150,16 @@ export class KvSequence implements Tenant {
    * by the caller. Pages that only the others needed become free.
    */
   rewind({ seen, evicted, counts }: SequenceMark, tokens: number): void {
-    const before = this.heads.map((layer) => layer.map(({ count }) => count));
+    const before = this.pages.counts;
     this.seen = seen;
     this.evicted = evicted;
-    this.heads.forEach((heads, layer) => {
-      for (const [g, head] of heads.entries()) head.count = counts[layer]![g]!;
-    });
+    for (const { head, layer, g } of this.pages) head.count = counts[layer]![g]!;
     this.advance(tokens);
-    this.heads.forEach((heads, layer) => {
-      for (const [g, head] of heads.entries()) {
-        if (head.count === before[layer]![g]) continue;
-        this.releaseBeyond(layer, head, head.count);
-        this.writeRow(layer, g);
-      }
-    });
+    for (const { head, layer, g } of this.pages) {
+      if (head.count === before[layer]![g]) continue;
+      this.pages.releaseBeyond(layer, head, head.count);
+      this.pages.writeRow(layer, g);
+    }
   }
 
   /** Takes new settings; the caller evicts down to the new capacity on the GPU, then calls `shrink`. */
@@ -237,33 +182,28 @@ export class KvSequence implements Tenant {
 
   /** Whether some head holds more than its capacity. */
   get overCapacity(): boolean {
-    return this.heads.some((layer) => layer.some((head) => head.count > head.capacity));
+    return this.excess > 0;
   }
 
   /** Slots beyond capacity, at most: what an eviction may have to move. */
   get excess(): number {
-    return this.heads.reduce(
-      (most, layer) => layer.reduce((m, head) => Math.max(m, head.count - head.capacity), most),
-      0,
-    );
+    return this.pages.excess;
   }
 
   /** Books an eviction down to capacity and frees the pages beyond it. */
   shrink(): void {
-    this.heads.forEach((heads, layer) => {
-      for (const head of heads) {
-        const count = Math.min(head.count, head.capacity);
-        this.evicted += head.count - count;
-        head.count = count;
-        this.releaseBeyond(layer, head, count);
-      }
-    });
+    for (const { head, layer } of this.pages) {
+      const count = Math.min(head.count, head.capacity);
+      this.evicted += head.count - count;
+      head.count = count;
+      this.pages.releaseBeyond(layer, head, count);
+    }
     this.writeAll();
   }
 
   /** Whether `truncate` can be used: every token seen is still in every head, slot i holding position i. */
   get whole(): boolean {
-    return this.heads.every((layer) => layer.every(({ count }) => count === this.seen));
+    return this.pages.counts.every((heads) => heads.every((count) => count === this.seen));
   }
 
   /**
@@ -272,12 +212,10 @@ export class KvSequence implements Tenant {
    */
   truncate(tokens: number): void {
     this.seen = tokens;
-    this.heads.forEach((heads, layer) => {
-      for (const head of heads) {
-        head.count = tokens;
-        this.releaseBeyond(layer, head, tokens);
-      }
-    });
+    for (const { head, layer } of this.pages) {
+      head.count = tokens;
+      this.pages.releaseBeyond(layer, head, tokens);
+    }
     this.writeAll();
   }
 
@@ -287,13 +225,8 @@ export class KvSequence implements Tenant {
     copy.divided = this.divided;
     copy.seen = this.seen;
     copy.evicted = this.evicted;
-    this.pool.copyRemainders(this.lane, copy.lane);
-    this.heads.forEach((heads, layer) => {
-      heads.forEach((head, g) => {
-        for (const page of head.pages) this.pool.allocators[layer]!.retain(page);
-        copy.heads[layer]![g] = { ...head, pages: [...head.pages] };
-      });
-    });
+    this.pool.pageTables.copyRemainders(this.lane, copy.lane);
+    copy.pages.shareOf(this.pages);
     copy.writeAll();
     return copy;
   }
@@ -306,68 +239,43 @@ export class KvSequence implements Tenant {
 
   /** The same for who takes them at once: they stay in the slabs and tables. */
   giveWay(): void {
-    this.heads.forEach((heads, layer) => {
-      for (const head of heads) this.releaseBeyond(layer, head, 0);
-    });
+    for (const { head, layer } of this.pages) this.pages.releaseBeyond(layer, head, 0);
     this.pool.detach(this.lane);
   }
 
   usage(): SequenceUsage {
-    let pairsKept = 0;
-    let bytes = 0;
-    const { remembers } = policyOf(this.current.policy);
-    this.heads.forEach((heads, layer) => {
-      const ring = windowOf(this.pool.shape, layer) > 0;
-      for (const head of heads) {
-        if (!ring) pairsKept += head.count;
-        bytes += head.pages.length * this.pool.pageBytes + (head.pages.length + 2) * 4;
-        if (remembers && !ring && head.capacity !== UNLIMITED)
-          bytes += remainderBytes(this.pool.shape);
-      }
-    });
-    return { tokensSeen: this.seen, pairsKept, pairsEvicted: this.evicted, bytes };
+    const kept = this.global.flatMap((layer) => this.heads[layer]!.map(({ count }) => count));
+    const { remembers = false } = policyOf(this.current.policy);
+    return {
+      tokensSeen: this.seen,
+      pairsKept: kept.reduce((sum, count) => sum + count, 0),
+      pairsEvicted: this.evicted,
+      bytes: this.pages.bytes(remembers),
+    };
   }
 
   // For the pool.
 
   pagesOf(layer: number): number[] {
-    return this.heads[layer]!.flatMap((head) => head.pages);
+    return this.pages.of(layer);
   }
 
-  /** Pages this sequence may come to hold in a layer: bounds the growth of the slab. */
   pagesWanted(layer: number): number {
-    return this.heads[layer]!.reduce(
-      (sum, head) =>
-        sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
-      0,
-    );
+    return this.pages.wanted(layer);
   }
 
   relocate(layer: number, move: (page: number) => number): void {
-    for (const head of this.heads[layer]!) head.pages = head.pages.map(move);
-    this.heads[layer]!.forEach((_, g) => {
-      this.writeRow(layer, g);
-    });
+    this.pages.relocate(layer, move);
   }
 
   writeAll(): void {
-    const { policy, window, sinks } = this.current;
-    const { score, remembers = false } = policyOf(policy);
-    const lane = LANE.pack({
-      ...score,
-      window,
-      sinks,
-      seed: RANDOM_SEED,
-      scoring: scoringId(policy),
-      ...scoringTurn(this.current),
-      remembers: Number(remembers),
-    });
-    this.pool.writeLane(this.lane, lane);
-    this.heads.forEach((heads, layer) => {
-      heads.forEach((_, g) => {
-        this.writeRow(layer, g);
-      });
-    });
+    this.pool.pageTables.writeLane(this.lane, laneWords(this.current));
+    this.pages.writeAll();
+  }
+
+  /** [L][G] */
+  private get heads(): readonly Head[][] {
+    return this.pages.heads;
   }
 
   /** The layers without a sliding window. */
@@ -375,79 +283,16 @@ export class KvSequence implements Tenant {
     return globalLayers(this.pool.shape);
   }
 
-  /** Frees the pages of a head beyond its first `slots` slots. */
-  private releaseBeyond(layer: number, head: Head, slots: number): void {
-    for (const page of head.pages.splice(pagesFor(slots)))
-      this.pool.allocators[layer]!.release(page);
-  }
-
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
     const { shape, headLoss } = this.pool;
-    const differ = headLoss !== undefined && headsDiffer(shape, settings, tokens);
-    return headCapacities(
-      shape,
-      settings,
-      differ ? ownBudgets(shape, settings, headLoss) : undefined,
-    );
+    const differ = headsDiffer(shape, settings, tokens);
+    const own = differ && headLoss ? ownBudgets(shape, settings, headLoss) : undefined;
+    return headCapacities(shape, settings, own);
   }
 
   private setCapacities(capacities: readonly (readonly number[])[]): void {
-    this.heads.forEach((heads, layer) => {
-      heads.forEach((head, g) => {
-        head.capacity = capacities[layer]![g]!;
-      });
-    });
+    for (const { head, layer, g } of this.pages) head.capacity = capacities[layer]![g]!;
     this.writeAll();
-  }
-
-  /** Tokens that come before the next scoring: what will not fit then is scored now, which writes to every slot. */
-  private get ahead(): number {
-    return scoringId(this.current.policy) > 0 ? scoringTurn(this.current).every : 0;
-  }
-
-  private reserveLayer(layer: number, heads: readonly Head[], tokens: number): void {
-    const ring = windowOf(this.pool.shape, layer) > 0;
-    // Attention that is observed becomes the score of every slot, also while nothing has to go.
-    const { observation } = policyOf(this.current.policy);
-    const observes = !ring && observation !== undefined && !observation.apart;
-    const allocator = this.pool.allocators[layer]!;
-    const shared: SharedPage[] = [];
-    const missing = heads.map((head) => {
-      const full = observes || head.count + tokens + this.ahead > head.capacity;
-      const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
-      for (let index = firstWritten; index < head.pages.length; index += 1)
-        if (allocator.referencesOf(head.pages[index]!) > 1) shared.push({ head, index });
-      return pagesFor(Math.min(head.capacity, head.count + tokens)) - head.pages.length;
-    });
-    const extra = shared.length + missing.reduce((sum, n) => sum + Math.max(0, n), 0);
-    if (extra === 0) return;
-    this.pool.ensureFree(layer, extra);
-    this.copyShared(layer, shared);
-    // Another one than before, where making room has moved pages.
-    const enlarged = this.pool.allocators[layer]!;
-    heads.forEach((head, g) => {
-      for (let n = missing[g]!; n > 0; n -= 1) head.pages.push(enlarged.allocate());
-      this.writeRow(layer, g);
-    });
-  }
-
-  /** Gives each shared page a copy of this sequence's own; free pages must be there. */
-  private copyShared(layer: number, shared: readonly SharedPage[]): void {
-    const allocator = this.pool.allocators[layer]!;
-    const pairs = shared.map(({ head, index }) => {
-      const from = head.pages[index]!;
-      const to = allocator.allocate();
-      allocator.release(from);
-      head.pages[index] = to;
-      return { from, to };
-    });
-    this.pool.copyPages(layer, pairs);
-  }
-
-  private writeRow(layer: number, kvHead: number): void {
-    const { count, capacity, pages } = this.heads[layer]![kvHead]!;
-    const words = new Uint32Array([count, capacity, ...pages]);
-    this.pool.gpu.write(this.pool.tables, words, this.pool.rowWord(this.lane, layer, kvHead) * 4);
   }
 }

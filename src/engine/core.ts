@@ -8,8 +8,7 @@ import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
-import { asWinnowError, closedError, invalidArgument, loadLater, WinnowError } from "../errors.ts";
-import { openGpu } from "../gpu/context.ts";
+import { invalidArgument, loadLater, type WinnowError } from "../errors.ts";
 import { type Footprint, misfit } from "../gpu/memory.ts";
 import { globalLayers } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
@@ -18,13 +17,11 @@ import { draftsPossible } from "../model/draft-rows.ts";
 import type { Tokenizer } from "../text/types.ts";
 import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
+import type { DeviceHost } from "./device-host.ts";
 import { blockBytes, cacheBytes } from "./memory/footprint.ts";
 import type { Speculation } from "./speculation/speculation.ts";
 import type { StepCosts } from "./speculation/step-costs.ts";
-import { createDeviceState, type DeviceState, type DeviceStateInputs } from "./state.ts";
-
-/** Longest wait for a device to say that it is lost, after something failed on it. */
-const LOST_WAIT_MS = 500;
+import type { DeviceState, DeviceStateInputs } from "./state.ts";
 
 /** Words for the calibration that a policy may need. */
 const NEED_NAMES: Readonly<Record<Need, string>> = {
@@ -36,51 +33,50 @@ const NEED_NAMES: Readonly<Record<Need, string>> = {
   scoreFit: "the fitted score",
 };
 
-/**
- * What conversations share: the model, the tokenizer and the device's state, which is replaced as a whole
- * when the device is lost.
- */
+/** What conversations share: the model, the tokenizer, the device and what there is to say. */
 export class EngineCore {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   /** Things the user should know. */
   readonly notices: string[] = [];
-  state: DeviceState;
+  readonly host: DeviceHost;
   /** Chats that are in the cache; a new one that begins like one of them may share its pages. */
   readonly holders: CacheHolders;
   /** Once `prepareGuesses` has loaded it. */
   guessing:
     | (typeof import("./speculation/guessing.ts") & { readonly costs: StepCosts })
     | undefined;
-  closed = false;
   /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
-  private readonly gpu: GPU | undefined;
-  private inputs: DeviceStateInputs;
   /** The notices that a calibration may make untrue. */
   private readonly lackNotices = new Set<string>();
-  private rebuilding: Promise<void> | undefined;
 
   constructor(
-    gpu: GPU | undefined,
-    inputs: DeviceStateInputs,
-    tokenizer: Tokenizer,
-    state: DeviceState,
+    host: DeviceHost,
     holders: CacheHolders,
+    tokenizer: Tokenizer,
     storageChosen: boolean,
   ) {
-    this.gpu = gpu;
-    this.storageChosen = storageChosen;
-    this.inputs = inputs;
-    this.config = inputs.config;
-    this.tokenizer = tokenizer;
-    this.state = state;
+    this.host = host;
     this.holders = holders;
+    this.config = host.inputs.config;
+    this.tokenizer = tokenizer;
+    this.storageChosen = storageChosen;
+  }
+
+  /** Everything that lives on the device. */
+  get state(): DeviceState {
+    return this.host.state;
+  }
+
+  /** Throws closed once the engine is closed. */
+  checkOpen(): void {
+    this.host.checkOpen();
   }
 
   /** Default for requests that do not set `speculative`. */
   get speculative(): Speculative {
-    return draftsPossible(this.config) ? (this.inputs.speculative ?? "lookup") : "off";
+    return draftsPossible(this.config) ? (this.model.speculative ?? "lookup") : "off";
   }
 
   /** Guesses how an answer goes on after `tokens`; undefined if nothing shall or can be guessed yet. */
@@ -101,12 +97,12 @@ export class EngineCore {
 
   /** The model's file, what its header says, and what the device's state was made from. */
   get model(): DeviceStateInputs {
-    return this.inputs;
+    return this.host.inputs;
   }
 
   /** How pages hold keys and values. */
   get storage(): KvStorage {
-    return this.inputs.storage;
+    return this.model.storage;
   }
 
   /** Throws invalid_argument for another storage than the engine's: pages are of one kind. */
@@ -139,7 +135,7 @@ export class EngineCore {
     const { caution } = this.config.architecture;
     const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
     if (caution && evicts) this.notice(caution);
-    const chosen = possiblePolicy(policy, this.inputs.calibration);
+    const chosen = possiblePolicy(policy, this.model.calibration);
     if (chosen === policy) return request;
     const missing = this.lacks(policy).join(", ");
     const text = `The policy ${policy} needs this model's calibration (missing: ${missing}), so ${chosen} is used: calibrate the model to have ${policy}.`;
@@ -150,7 +146,7 @@ export class EngineCore {
 
   /** Words for the calibration that a policy needs and the model lacks. */
   lacks(policy: PolicyName): string[] {
-    return missingNeeds(policy, this.inputs.calibration).map((need) => NEED_NAMES[need]);
+    return missingNeeds(policy, this.model.calibration).map((need) => NEED_NAMES[need]);
   }
 
   /** What is allocated beside the cache, and the cache once it is full. */
@@ -172,7 +168,7 @@ export class EngineCore {
     return misfit(
       `cache.budget: the engine with ${budget} pairs per head${whole}`,
       this.footprint(storage, settings),
-      this.inputs.memoryLimit,
+      this.model.memoryLimit,
       `Lower the cache budget${whole && ", or keep fewer layers whole"}.`,
     );
   }
@@ -195,35 +191,17 @@ export class EngineCore {
    */
   async widen(state: DeviceState, cut: number, settings: CacheSettings): Promise<boolean> {
     if (cut === 0) return false;
-    if (this.state === state && !this.rebuilding) {
+    if (this.host.stays(state)) {
       const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
       if (this.storageChosen || this.excess("f32", settings)) {
         this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
         return false;
       }
       this.notice(`${cuts}: they are stored as f32, in twice the memory; cache.kv "q8" takes less`);
-      this.inputs = { ...this.inputs, storage: "f32" };
+      this.host.inputs = { ...this.model, storage: "f32" };
     }
-    if (this.state === state) await this.replaceState();
+    await this.host.replace(state);
     return true;
-  }
-
-  /** Throws closed once the engine is closed. */
-  checkOpen(): void {
-    if (this.closed) throw closedError();
-  }
-
-  /**
-   * To be called with the error of a step on `state`: returns where its device was lost, after it has been
-   * replaced by a new one with the weights on it; conversations find their caches gone. Rethrows the error
-   * where the device is alive, or `again` is false. Throws closed, device_lost.
-   */
-  async recover(state: DeviceState, error: unknown, again = true): Promise<void> {
-    this.checkOpen();
-    if (error instanceof WinnowError || !again) throw asWinnowError(error);
-    if (this.state === state && !(await this.isLost(state))) throw asWinnowError(error);
-    this.checkOpen();
-    if (this.state === state) await this.replaceState();
   }
 
   /**
@@ -231,73 +209,8 @@ export class EngineCore {
    * gone, as after the loss of a device, and read what they have seen again on their next turn.
    */
   async install(calibration: Calibration, asked: PolicyName): Promise<void> {
-    await this.rebuilding;
-    this.checkOpen();
-    const policy = possiblePolicy(asked, calibration);
-    this.inputs = { ...this.inputs, calibration, policy };
+    await this.host.remake({ calibration, policy: possiblePolicy(asked, calibration) });
     for (const text of this.lackNotices) this.notices.splice(this.notices.indexOf(text), 1);
     this.lackNotices.clear();
-    await this.replaceState();
-  }
-
-  /** Runs `work`, and once more where the device is lost meanwhile. */
-  async survive<T>(work: (state: DeviceState) => Promise<T>): Promise<T> {
-    const state = this.state;
-    try {
-      return await work(state);
-    } catch (error) {
-      await this.recover(state, error);
-      return work(this.state);
-    }
-  }
-
-  close(): void {
-    this.closed = true;
-    this.state.gpu.destroy();
-  }
-
-  /** Makes the state anew on a new device. Concurrent callers share one rebuild. */
-  private replaceState(): Promise<void> {
-    this.rebuilding ??= this.openAnew().finally(() => {
-      this.rebuilding = undefined;
-    });
-    return this.rebuilding;
-  }
-
-  /** Waits a little, since work fails before the loss is announced. */
-  private async isLost({ gpu }: DeviceState): Promise<boolean> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const pause = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), LOST_WAIT_MS);
-    });
-    const lost = await Promise.race([gpu.device.lost.then(() => true), pause]);
-    clearTimeout(timer);
-    return lost;
-  }
-
-  private async openAnew(): Promise<void> {
-    try {
-      this.state.gpu.destroy();
-      const gpu = await openGpu(this.gpu);
-      try {
-        const { giveWay } = this.holders;
-        const state = await createDeviceState(gpu, this.inputs, { giveWay });
-        this.checkOpen();
-        this.state = state;
-      } catch (error) {
-        gpu.destroy();
-        throw error;
-      }
-    } catch (cause) {
-      this.checkOpen();
-      throw new WinnowError(
-        "device_lost",
-        "the GPU device was lost and could not be opened again",
-        {
-          hint: "Reload the page; the conversation's text is kept.",
-          cause,
-        },
-      );
-    }
   }
 }

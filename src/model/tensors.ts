@@ -2,7 +2,7 @@ import { WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { dequantize } from "../formats/ggml/dequantize.ts";
 import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf/gguf.ts";
-import type { TensorSource } from "../kernels/products/weights.ts";
+import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Half-split row i of each head is interleaved row 2i (first half) or 2(i - D/2) + 1. */

@@ -2,7 +2,8 @@ import { throwIfAborted } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { GpuContext } from "../gpu/context.ts";
-import { placeMatrix, type TensorSource, type WeightMatrix } from "../kernels/products/weights.ts";
+import type { TensorSource } from "../kernels/products/weight-sections.ts";
+import { placeMatrix, type WeightMatrix } from "../kernels/products/weights.ts";
 import type { ModelConfig } from "./config.ts";
 import { findTensors, halfSplitRow, type LayerTensors, type Vector } from "./tensors.ts";
 

@@ -178,7 +178,7 @@ async function decodeCost(
   evictAnything(state, sequence);
   const row = (lane: number): void =>
     gpu.write(transformer.buffers.rows, ROW.pack(...consecutiveRows([0], at, lane)));
-  const splits = decodeSplits(sequence.longest);
+  const splits = decodeSplits(sequence.longestAfter(0));
   const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, [0], [], vocabulary);
   const step = transformer.decode(1, splits);
   const appends = step.filter(({ kernel }) => kernel.label.startsWith("kv_write"));

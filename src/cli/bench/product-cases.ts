@@ -7,7 +7,8 @@ import { createLinear, type Linear, type LinearEpilogue } from "../../kernels/pr
 import type { Joins } from "../../kernels/products/matvec.ts";
 import type { ProductPlan } from "../../kernels/products/product-plan.ts";
 import { layoutOfType } from "../../kernels/products/weight-layouts.ts";
-import { type TensorSource, uploadMatrix } from "../../kernels/products/weights.ts";
+import type { TensorSource } from "../../kernels/products/weight-sections.ts";
+import { uploadMatrix } from "../../kernels/products/weights.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { productWork, type Work } from "./work.ts";
 

@@ -83,7 +83,7 @@ export async function stepPlans(
     get decode() {
       runner.submitToken(sequence, tokens[0]!);
       evictAnything({ gpu, pool }, sequence);
-      const splits = decodeSplits(sequence.longest);
+      const splits = decodeSplits(sequence.longestAfter(0));
       const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, tokens, [], vocabulary);
       return {
         name: `decode, C ${budget}`,

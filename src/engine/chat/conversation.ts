@@ -87,7 +87,7 @@ export class Conversation {
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);
-    await this.core.survive(async ({ runner }) => {
+    await this.core.host.survive(async ({ runner }) => {
       const wait = (): Promise<unknown> | undefined => {
         const { alive } = this.place;
         const changes = alive?.settings.policy !== settings.policy;
@@ -139,7 +139,7 @@ export class Conversation {
     this.core.checkOpen();
     await this.settled();
     const heads = this.core.globalLayers.length * this.core.config.kvHeads;
-    const { ids, kept } = await this.core.survive(async ({ runner }) => {
+    const { ids, kept } = await this.core.host.survive(async ({ runner }) => {
       await runner.compiled({ retention: true });
       const { seen, alive } = this.place;
       const ids = [...seen];
@@ -275,7 +275,7 @@ export class Conversation {
     this.place.use();
     try {
       for (;;) {
-        const { result, state, cut } = await this.core.survive(async (state) => {
+        const { result, state, cut } = await this.core.host.survive(async (state) => {
           const settings = this.core.settingsOf(this.request);
           await state.runner.compiled(everyStep(settings.policy));
           this.place.open(settings);

@@ -88,7 +88,7 @@ export class Turn {
         } catch (error) {
           this.startOver();
           losses += 1;
-          await core.recover(state, error, losses < MAX_LOSSES);
+          await core.host.recover(state, error, losses < MAX_LOSSES);
           continue;
         }
         next = undefined;

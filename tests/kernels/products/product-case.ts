@@ -2,11 +2,8 @@ import { expect } from "vitest";
 import type { GpuContext } from "../../../src/gpu/context.ts";
 import { createLinear, type LinearEpilogue } from "../../../src/kernels/products/linear.ts";
 import type { ProductPlan, ProductShapeName } from "../../../src/kernels/products/product-plan.ts";
-import {
-  type TensorSource,
-  type UploadOptions,
-  uploadMatrix,
-} from "../../../src/kernels/products/weights.ts";
+import type { TensorSource } from "../../../src/kernels/products/weight-sections.ts";
+import { type UploadOptions, uploadMatrix } from "../../../src/kernels/products/weights.ts";
 import { swiglu } from "../../reference/twins/products/matmul.ts";
 import { matvec } from "../../reference/twins/products/matvec.ts";
 import { readF32, upload } from "../gpu.ts";

@@ -6,7 +6,7 @@ import {
   tensorByteLength,
 } from "../../../src/formats/ggml/ggml-types.ts";
 import { layoutOfType } from "../../../src/kernels/products/weight-layouts.ts";
-import type { TensorSource } from "../../../src/kernels/products/weights.ts";
+import type { TensorSource } from "../../../src/kernels/products/weight-sections.ts";
 import { seededRandom } from "../../../src/random.ts";
 
 export const ALL_TYPES = Object.keys(GGML_TYPES) as GgmlType[];

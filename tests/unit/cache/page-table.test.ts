@@ -53,7 +53,9 @@ function fakeGpu(): GpuContext {
     },
   };
   const ledger = new MemoryLedger(device as unknown as GPUDevice);
-  return { device, ledger, write } as unknown as GpuContext;
+  const copyWhole = (from: FakeBuffer, to: FakeBuffer): void =>
+    copy(from, 0, to, 0, Math.min(from.size, to.size));
+  return { device, ledger, write, copy: copyWhole } as unknown as GpuContext;
 }
 
 const wordsOf = (buffer: GPUBuffer): Uint32Array => (buffer as unknown as FakeBuffer).words;

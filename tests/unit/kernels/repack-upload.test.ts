@@ -1,11 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { WinnowError } from "../../../src/errors.ts";
 import type { GpuContext } from "../../../src/gpu/context.ts";
-import {
-  type TensorSource,
-  type UploadOptions,
-  uploadMatrix,
-} from "../../../src/kernels/products/weights.ts";
+import type { TensorSource } from "../../../src/kernels/products/weight-sections.ts";
+import { type UploadOptions, uploadMatrix } from "../../../src/kernels/products/weights.ts";
 import { unroll } from "../../../src/kernels/unroll.ts";
 
 interface FakeBuffer {
