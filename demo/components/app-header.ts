@@ -3,7 +3,7 @@ import { customElement, property } from "lit/decorators.js";
 import { emit } from "../events.ts";
 import { formatBytes } from "../format.ts";
 import { controls } from "../styles/controls.ts";
-import { gaugeIcon, logo, plusIcon } from "./icons.ts";
+import { gaugeIcon, logo, menuIcon, plusIcon } from "./icons.ts";
 
 /** Name, model, status, and the few things one does with a whole chat. */
 @customElement("app-header")
@@ -76,8 +76,19 @@ export class AppHeader extends LitElement {
       .new {
         font-size: 0.875rem;
       }
-      .panel {
+      .panel,
+      .menu {
         display: none;
+      }
+      .menu {
+        flex: none;
+        width: 36px;
+        padding: 0;
+      }
+      @media (max-width: 1150px) {
+        .menu {
+          display: inline-flex;
+        }
       }
       @media (max-width: 1000px) {
         .panel {
@@ -112,10 +123,25 @@ export class AppHeader extends LitElement {
   /** KV bytes, on the button that opens the panel on narrow screens. */
   @property({ type: Number }) bytes = 0;
   @property({ type: Boolean }) loaded = false;
-  @property({ type: Boolean }) panelOpen = false;
+  /** Whether there is a list of chats to open. */
+  @property({ type: Boolean }) chats = false;
+  @property() drawer: string | null = null;
 
   protected override render(): TemplateResult {
     return html`<header>
+      ${
+        this.chats
+          ? html`<button
+              class="quiet menu"
+              data-testid="open-chats"
+              aria-label="Chats"
+              aria-expanded=${this.drawer === "chats" ? "true" : "false"}
+              @click=${() => emit(this, "open-chats")}
+            >
+              ${menuIcon}
+            </button>`
+          : nothing
+      }
       ${logo}
       <h1>Winnow</h1>
       ${
@@ -131,13 +157,17 @@ export class AppHeader extends LitElement {
           ? html`<button
               class="panel num"
               data-testid="open-panel"
-              aria-expanded=${this.panelOpen ? "true" : "false"}
+              aria-expanded=${this.drawer === "panel" ? "true" : "false"}
               aria-label="Cache settings and figures, ${formatBytes(this.bytes)} held"
               @click=${() => emit(this, "open-panel")}
             >
               ${gaugeIcon} ${formatBytes(this.bytes)}
-            </button>
-            <button class="new" data-testid="new-chat" aria-label="New chat" @click=${() => emit(this, "new-chat")}>
+            </button>`
+          : nothing
+      }
+      ${
+        this.chats
+          ? html`<button class="new" data-testid="new-chat" aria-label="New chat" @click=${() => emit(this, "new-chat")}>
               ${plusIcon} <span>New chat</span>
             </button>`
           : nothing

@@ -1,42 +1,56 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
+import { keyed } from "lit/directives/keyed.js";
 import type { CacheOptions, Engine, Usage } from "../../src/api/types.ts";
 import { detailOf } from "../events.ts";
 import { Announcer } from "../state/announcer.ts";
 import { CacheStore } from "../state/cache-store.ts";
 import { CalibrationStore } from "../state/calibration-store.ts";
-import { type AnswerSettings, ChatStore } from "../state/chat-store.ts";
+import { ChatStore } from "../state/chat-store.ts";
+import type { AnswerSettings, ChatRecord } from "../state/chats/chat-types.ts";
+import { ChatsController } from "../state/chats/chats-controller.ts";
 import { EngineStore } from "../state/engine-store.ts";
 import type { ModelChoice } from "../state/models.ts";
+import { NoticeStore } from "../state/notices.ts";
 import { layout } from "../styles/layout.ts";
 import type { AppHeader } from "./app-header.ts";
 import type { ChatComposer } from "./chat/chat-composer.ts";
+import type { Renaming } from "./chats/chat-row.ts";
 import { closeIcon } from "./icons.ts";
 import "./app-header.ts";
 import "./cache/cache-panel.ts";
 import "./chat/chat-composer.ts";
 import "./load/load-card.ts";
 import "./chat/message-list.ts";
+import "./chats/chat-elsewhere.ts";
+import "./chats/chat-list.ts";
+import "./page-notices.ts";
 import "./cache/retention-strip.ts";
 
-/** Joins the three stores to the page: state flows down as properties, what the user does comes up as events. */
+/** What lies over the chat on a narrow screen. */
+type Drawer = "panel" | "chats";
+
+/** Joins the stores to the page: state flows down as properties, what the user does comes up as events. */
 @customElement("chat-app")
 export class ChatApp extends LitElement {
   static override styles = layout;
 
-  @state() private panelOpen = false;
+  @state() private drawer: Drawer | null = null;
   @state() private spoken = "";
   @query("chat-composer") private composer!: ChatComposer | null;
   readonly #engine = new EngineStore();
   readonly #chat = new ChatStore();
   readonly #cache = new CacheStore();
   readonly #calibration = new CalibrationStore();
+  readonly #notices = new NoticeStore();
+  readonly #chats = new ChatsController(this.#chat, this.#cache, this.#notices);
   readonly #announcer = new Announcer();
   #attached: Engine | null = null;
   #wasAnswering = false;
   #unsubscribe: (() => void)[] = [];
-  /** Wide enough for the panel to stand beside the chat. */
-  readonly #wide = matchMedia("(min-width: 1001px)");
+  #connected = new AbortController();
+  /** Widths from which the panel, and the list of chats, stand beside the chat. */
+  readonly #wide = ["(min-width: 1001px)", "(min-width: 1151px)"].map((query) => matchMedia(query));
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -46,16 +60,21 @@ export class ChatApp extends LitElement {
       this.#chat.subscribe(() => this.#onChat()),
       this.#cache.subscribe(update),
       this.#calibration.subscribe(() => this.#onCalibration()),
+      this.#notices.subscribe(update),
+      this.#chats.store.subscribe(update),
     ];
-    document.addEventListener("keydown", this.#onKey);
-    this.#wide.addEventListener("change", this.#onWide);
+    this.#connected = new AbortController();
+    const { signal } = this.#connected;
+    document.addEventListener("keydown", this.#onKey, { signal });
+    for (const wide of this.#wide)
+      wide.addEventListener("change", () => this.#show(null), { signal });
+    void this.#chats.start(signal);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     for (const end of this.#unsubscribe) end();
-    document.removeEventListener("keydown", this.#onKey);
-    this.#wide.removeEventListener("change", this.#onWide);
+    this.#connected.abort();
   }
 
   protected override render(): TemplateResult {
@@ -66,7 +85,15 @@ export class ChatApp extends LitElement {
       @cancel-load=${() => this.#engine.cancel()}
       @change-model=${this.#onChangeModel}
       @new-chat=${this.#onNewChat}
-      @open-panel=${() => this.#showPanel(true)}
+      @open-panel=${() => this.#show("panel")}
+      @open-chats=${() => this.#show("chats")}
+      @open-chat=${(event: Event) => this.#onOpenChat(detailOf<ChatRecord>(event))}
+      @rename-chat=${this.#onRename}
+      @delete-chat=${(event: Event) => void this.#chats.remove(detailOf<ChatRecord>(event))}
+      @export-chats=${(event: Event) => void this.#chats.export(detailOf<ChatRecord[]>(event))}
+      @import-chats=${(event: Event) => void this.#chats.import(detailOf<File>(event))}
+      @take-over=${() => void this.#chats.store.takeOver()}
+      @end-notice=${(event: Event) => this.#notices.end(detailOf<string>(event))}
       @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event))}
       @suggest=${(event: Event) => this.#chat.send(detailOf<string>(event))}
       @stop-answer=${() => this.#chat.stop()}
@@ -77,7 +104,10 @@ export class ChatApp extends LitElement {
       @cancel-calibration=${() => void this.#calibration.stop()}
       @answer-settings=${(event: Event) => this.#chat.configure(detailOf<Partial<AnswerSettings>>(event))}
     >
-      ${this.#header(ready)} ${ready ? this.#conversation() : this.#loading()}
+      ${this.#header(ready)} ${this.#list(ready)}
+      ${ready ? this.#conversation() : this.#loading()}
+      ${this.drawer === null ? nothing : html`<div class="scrim" @click=${() => this.#show(null)}></div>`}
+      <page-notices class="notices" .notices=${this.#notices.notices}></page-notices>
       <div class="hidden-text" aria-live="polite" data-testid="announcer">${this.spoken}</div>
     </div>`;
   }
@@ -85,35 +115,62 @@ export class ChatApp extends LitElement {
   #header(ready: boolean): TemplateResult {
     const [state, status] = this.#status();
     return html`<app-header
-      ?inert=${this.panelOpen}
+      ?inert=${this.drawer !== null}
       .status=${status}
       .state=${state}
       .loaded=${ready}
       .model=${this.#engine.choice?.label ?? ""}
       .bytes=${this.#cache.usage?.bytes ?? 0}
-      .panelOpen=${this.panelOpen}
+      .drawer=${this.drawer}
+      .chats=${this.#hasChats(ready)}
     ></app-header>`;
   }
 
+  /** A first visitor sees no empty list. */
+  #hasChats(ready: boolean): boolean {
+    return ready || this.#chats.store.list.length > 0;
+  }
+
+  #list(ready: boolean): TemplateResult | typeof nothing {
+    if (!this.#hasChats(ready)) return nothing;
+    const { list, opened } = this.#chats.store;
+    return html`<nav class="chats ${this.drawer === "chats" ? "open" : ""}" aria-label="Chats" data-testid="chat-nav" ?inert=${this.drawer === "panel"}>
+      ${this.#grip("Chats", "close-chats")}
+      <chat-list .chats=${list} .current=${opened.id} .search=${this.#search}></chat-list>
+    </nav>`;
+  }
+
   #loading(): TemplateResult {
-    return html`<main class="welcome">
-      <load-card .phase=${this.#engine.phase} .choice=${this.#engine.choice}></load-card>
-    </main>`;
+    const chat = this.#chat.entries.length > 0;
+    const card = html`<load-card .phase=${this.#engine.phase} .choice=${this.#engine.choice} ?compact=${chat}></load-card>`;
+    return chat
+      ? html`<main class="resume" ?inert=${this.drawer !== null}>${this.#messages(true)} <div class="load">${card}</div></main>`
+      : html`<main class="welcome" ?inert=${this.drawer !== null}>${card}</main>`;
+  }
+
+  /** A message list of its own for each chat: where the reader has scrolled to belongs to it. */
+  #messages(locked: boolean): TemplateResult {
+    return html`${keyed(
+      this.#chat.id,
+      html`<message-list .entries=${this.#chat.entries} .locked=${locked}></message-list>`,
+    )}`;
   }
 
   #conversation(): TemplateResult {
     const cache = this.#cache;
-    return html`<main ?inert=${this.panelOpen}>
+    const { access } = this.#chats.store;
+    const mine = access === "mine";
+    return html`<main ?inert=${this.drawer !== null}>
         <retention-strip .retention=${cache.retention}></retention-strip>
-        <message-list .entries=${this.#chat.entries} .answering=${this.#chat.answering}></message-list>
-        <div class="write"><chat-composer .answering=${this.#chat.answering}></chat-composer></div>
+        ${this.#messages(this.#chat.answering || !mine)}
+        <div class="write">${
+          mine
+            ? html`<chat-composer .answering=${this.#chat.answering}></chat-composer>`
+            : html`<chat-elsewhere .access=${access}></chat-elsewhere>`
+        }</div>
       </main>
-      ${this.panelOpen ? html`<div class="scrim" @click=${() => this.#showPanel(false)}></div>` : nothing}
-      <aside class=${this.panelOpen ? "open" : ""} aria-label="Cache" data-testid="panel">
-        <div class="grip">
-          <strong>Cache</strong>
-          <button class="quiet" data-testid="close-panel" aria-label="Close" @click=${() => this.#showPanel(false)}>${closeIcon}</button>
-        </div>
+      <aside class=${this.drawer === "panel" ? "open" : ""} aria-label="Cache" data-testid="panel" ?inert=${this.drawer === "chats"}>
+        ${this.#grip("Cache", "close-panel")}
         <cache-panel
           .settings=${cache.shown}
           .usage=${cache.usage}
@@ -128,6 +185,13 @@ export class ChatApp extends LitElement {
           .calibration=${this.#calibration.phase}
         ></cache-panel>
       </aside>`;
+  }
+
+  #grip(title: string, testId: string): TemplateResult {
+    return html`<div class="grip">
+      <strong>${title}</strong>
+      <button class="quiet" data-testid=${testId} aria-label="Close" @click=${() => this.#show(null)}>${closeIcon}</button>
+    </div>`;
   }
 
   #status(): [AppHeader["state"], string] {
@@ -195,29 +259,42 @@ export class ChatApp extends LitElement {
   };
 
   readonly #onChangeModel = async (): Promise<void> => {
-    await this.#chat.clear();
+    await this.#chat.quiet();
     await this.#engine.unload();
   };
 
   readonly #onNewChat = async (): Promise<void> => {
-    await this.#chat.clear();
+    this.drawer = null;
+    await this.#chats.store.create();
+    await this.updateComplete;
     this.composer?.focusField();
   };
 
-  #showPanel(open: boolean): void {
-    this.panelOpen = open;
+  async #onOpenChat(record: ChatRecord): Promise<void> {
+    this.#show(null);
+    if (record.id !== this.#chats.store.opened.id) await this.#chats.store.open(record);
+  }
+
+  readonly #onRename = (event: Event): void => {
+    const { record, title } = detailOf<Renaming>(event);
+    void this.#chats.rename(record, title);
+  };
+
+  readonly #search = (query: string) => this.#chats.search(query);
+
+  #show(drawer: Drawer | null): void {
+    const before = this.drawer;
+    if (drawer === before) return;
+    this.drawer = drawer;
+    const grip = drawer === "panel" ? "aside .grip button" : "nav .grip button";
     void this.updateComplete.then(() =>
-      this.renderRoot.querySelector<HTMLElement>(open ? ".grip button" : "app-header")?.focus(),
+      this.renderRoot.querySelector<HTMLElement>(drawer === null ? "app-header" : grip)?.focus(),
     );
   }
 
-  readonly #onWide = (): void => {
-    this.panelOpen = false;
-  };
-
   readonly #onKey = (event: KeyboardEvent): void => {
     if (event.key !== "Escape") return;
-    if (this.panelOpen) this.#showPanel(false);
+    if (this.drawer !== null) this.#show(null);
     else this.#chat.stop();
   };
 }

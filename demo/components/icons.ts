@@ -18,6 +18,9 @@ export const closeIcon = icon(svg`<path d="M6 6l12 12M18 6L6 18" />`);
 export const downIcon = icon(svg`<path d="M12 5v14M6 13l6 6 6-6" />`);
 export const checkIcon = icon(svg`<path d="M5 12.5l4.5 4.5L19 7.5" />`);
 export const warnIcon = icon(svg`<path d="M12 4l9 16H3zM12 10v4M12 17v.01" />`);
+export const binIcon = icon(svg`<path d="M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5" />`);
+export const saveIcon = icon(svg`<path d="M12 4v11M7 10l5 5 5-5M5 20h14" />`);
+export const menuIcon = icon(svg`<path d="M4 7h16M4 12h16M4 17h10" />`);
 export const gaugeIcon = icon(svg`<path d="M4 18a9 9 0 1 1 16 0M12 15l4-5" />`);
 
 /** An ear of wheat: four grains kept, one let go. */

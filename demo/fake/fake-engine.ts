@@ -5,6 +5,7 @@ import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
+  ConversationOptions,
   Engine,
   EngineInfo,
   EngineOptions,
@@ -70,26 +71,34 @@ async function fakeLoad({ onProgress, signal }: EngineOptions, stored: boolean):
   onProgress?.({ stage: "ready", loaded: 1, total: 1 });
 }
 
+interface FakeConversation {
+  cache: FakeCache;
+  /** What it has seen. */
+  last: string[];
+}
+
 class FakeEngine implements Engine {
-  readonly #cache: FakeCache;
-  #last: string[] = [];
+  readonly #conversations = new Map<string, FakeConversation>();
+  readonly #options: EngineOptions;
   #requests = 0;
   #calibrated = false;
   readonly cache: Engine["cache"];
   readonly chat: Engine["chat"];
 
   constructor(options: EngineOptions) {
-    this.#cache = new FakeCache(options.cache);
+    this.#options = options;
+    const cacheOf = ({ conversation }: ConversationOptions = {}) => this.#of(conversation).cache;
     this.cache = {
-      usage: () => this.#cache.usage(),
-      configure: async (change) => {
+      usage: (which) => cacheOf(which).usage(),
+      configure: async (change, which) => {
         await pause(60);
-        return this.#cache.configure(change);
+        return cacheOf(which).configure(change);
       },
-      retention: async () => this.#cache.retention(),
-      reset: async () => {
-        this.#last = [];
-        this.#cache.reset();
+      retention: async (which) => cacheOf(which).retention(),
+      reset: async ({ conversation } = {}) => {
+        const reset = this.#of(conversation);
+        reset.last = [];
+        reset.cache.reset();
       },
       fork: async () => undefined,
     };
@@ -126,10 +135,13 @@ class FakeEngine implements Engine {
   async stopCalibration(): Promise<void> {}
 
   memory(): MemoryReport {
-    const { bytes } = this.#cache.usage();
+    const caches = [...this.#conversations.values()].map(({ cache }) => cache.usage().bytes);
     const parts = {
       weights: 101_204_992,
-      kv: Math.max(bytes, 6_082_560),
+      kv: Math.max(
+        caches.reduce((sum, bytes) => sum + bytes, 0),
+        6_082_560,
+      ),
       activations: 9_437_184,
       staging: 1_048_576,
     };
@@ -173,7 +185,14 @@ class FakeEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    this.#cache.reset();
+    this.#conversations.clear();
+  }
+
+  #of(conversation = "default"): FakeConversation {
+    const known = this.#conversations.get(conversation);
+    const found = known ?? { cache: new FakeCache(this.#options.cache), last: [] };
+    this.#conversations.set(conversation, found);
+    return found;
   }
 
   async #collect(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
@@ -202,21 +221,23 @@ class FakeEngine implements Engine {
 
   async *#stream(
     request: ChatCompletionRequest,
-    { signal }: RequestOptions,
+    { signal, conversation }: RequestOptions,
   ): AsyncGenerator<ChatCompletionChunk> {
     const begin = performance.now();
+    const place = this.#of(conversation ?? undefined);
+    const { cache } = place;
     const messages = checkMessages(request.messages);
     const words = messages.flatMap(({ role, content }) => [`${role}\n`, ...split(content), "\n"]);
-    const shared = commonPrefix(this.#last, words);
-    if (shared < this.#last.length) this.#cache.reset();
-    const fresh = shared < this.#last.length ? words : words.slice(shared);
+    const shared = commonPrefix(place.last, words);
+    if (shared < place.last.length) cache.reset();
+    const fresh = shared < place.last.length ? words : words.slice(shared);
     await pause(250 + 2 * fresh.length);
     throwIfAborted(signal);
-    for (const token of fresh) this.#cache.append(token);
+    for (const token of fresh) cache.append(token);
     const first = performance.now();
     const answer = split(answerFor(messages.at(-1)!.content, this.#requests++));
     const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
-    this.#last = [...words, "assistant\n"];
+    place.last = [...words, "assistant\n"];
     for (let i = 0; i < limit; i++) {
       await pause(1000 / RATE);
       throwIfAborted(signal);
@@ -224,11 +245,11 @@ class FakeEngine implements Engine {
         throw new WinnowError("device_lost", "the GPU device was lost and could not be rebuilt", {
           hint: "Close other tabs that use the GPU, then press Retry.",
         });
-      this.#cache.append(answer[i]!);
-      this.#last.push(answer[i]!);
+      cache.append(answer[i]!);
+      place.last.push(answer[i]!);
       yield chunk(answer[i]!, null);
     }
-    this.#last.push("\n");
+    place.last.push("\n");
     const seconds = Math.max(0.001, (performance.now() - first) / 1000);
     yield {
       ...chunk("", limit < answer.length ? "length" : "stop"),

@@ -10,6 +10,7 @@ const PAGES = [
   "policies",
   "models",
   "persistence",
+  "chats",
   "deploy",
   "troubleshooting",
 ].map((page) => `demo/guide/${page}.md`);

@@ -41,6 +41,8 @@ export class CacheStore extends Store {
   /** What the user chose for this engine. What nobody chose is not sent: it stays the policy's own. */
   #chosen: CacheOptions = {};
   #engine: Engine | null = null;
+  /** The chat that is shown, by its name in the engine. */
+  #conversation = "";
   #wanted: CacheOptions | null = null;
   #inFlight: CacheOptions | null = null;
   #debounce: ReturnType<typeof setTimeout> | undefined;
@@ -58,17 +60,34 @@ export class CacheStore extends Store {
     return { ...this.#settings, ...this.#inFlight, ...this.#wanted };
   }
 
+  /** What the user chose for this chat. */
+  get chosen(): CacheOptions {
+    return this.#chosen;
+  }
+
   attach(engine: Engine | null): void {
     this.#engine = engine;
+    this.open(this.#conversation, this.#chosen);
+  }
+
+  /** Shows another chat, whose settings are put in force. */
+  open(conversation: string, chosen: CacheOptions): void {
+    clearTimeout(this.#debounce);
+    this.#conversation = conversation;
     this.#wanted = this.#inFlight = null;
-    this.#chosen = {};
+    this.#chosen = chosen;
     this.#budget = DEFAULTS.budget;
-    this.#policy = DEFAULTS.policy;
+    this.#policy = evicting(chosen.policy) ?? DEFAULTS.policy;
     this.retention = this.usage = this.memory = this.info = null;
     this.history = [];
     this.refusal = null;
     this.watch(false);
-    if (engine !== null) this.refresh();
+    if (this.#engine !== null && Object.keys(chosen).length > 0) {
+      this.#wanted = chosen;
+      void this.#apply();
+    }
+    this.refresh();
+    this.changed();
   }
 
   /** Asks for settings soon: a slider may ask many times a second. "full" is one thing in budget and policy. */
@@ -103,7 +122,7 @@ export class CacheStore extends Store {
   /** Reads the figures, and the retention where a second has passed or none is being answered. */
   refresh(answering = false): void {
     if (this.#engine === null) return;
-    this.usage = this.#engine.cache.usage();
+    this.usage = this.#engine.cache.usage({ conversation: this.#conversation });
     this.memory = this.#engine.memory();
     this.#sync(this.usage);
     this.history = thin(this.history, this.usage);
@@ -120,12 +139,15 @@ export class CacheStore extends Store {
   async #apply(): Promise<void> {
     if (this.#inFlight !== null || this.#wanted === null || this.#engine === null) return;
     const engine = this.#engine;
+    const conversation = this.#conversation;
     const asked = this.#wanted;
     this.#inFlight = asked;
     this.#wanted = null;
-    const error = await engine.cache.configure(asked).then(() => null, asWinnowError);
-    // Another engine has its own settings.
-    if (this.#engine !== engine) return;
+    const error = await engine.cache
+      .configure(asked, { conversation })
+      .then(() => null, asWinnowError);
+    // Another engine and another chat have their own settings.
+    if (this.#engine !== engine || this.#conversation !== conversation) return;
     this.#inFlight = null;
     if (error === null) this.#chose(asked);
     else this.refusal = { asked, error, remedy: remedyFor({ ...this.#chosen, ...asked }) };
@@ -135,7 +157,7 @@ export class CacheStore extends Store {
 
   #chose(asked: CacheOptions): void {
     this.#chosen = { ...this.#chosen, ...asked };
-    if (asked.policy !== undefined && asked.policy !== "full") this.#policy = asked.policy;
+    this.#policy = evicting(asked.policy) ?? this.#policy;
   }
 
   #sync({ budget, policy, window, sinks, wholeLayers }: CacheUsage): void {
@@ -145,21 +167,28 @@ export class CacheStore extends Store {
 
   async #readRetention(): Promise<void> {
     const engine = this.#engine;
+    const conversation = this.#conversation;
     if (this.#readingRetention || engine === null) return;
     this.#readingRetention = true;
     const begin = performance.now();
     try {
-      const retention = await engine.cache.retention();
-      if (this.#engine === engine) this.retention = retention;
+      const retention = await engine.cache.retention({ conversation });
+      if (this.#engine === engine && this.#conversation === conversation)
+        this.retention = retention;
     } catch {
       // The strip is an extra: the next reading may succeed, and the answer goes on.
     }
     const end = performance.now();
     this.#retentionDue = end + Math.max(RETENTION_EVERY_MS, 8 * (end - begin));
     this.#readingRetention = false;
+    // Another chat may have been opened meanwhile.
+    if (this.#conversation !== conversation) return this.#readRetention();
     this.changed();
   }
 }
+
+const evicting = (policy: PolicyName | undefined): PolicyName | undefined =>
+  policy === "full" ? undefined : policy;
 
 /** Where protected tokens fill the budget, a smaller window works: half of what the first tokens leave. */
 function remedyFor(asked: CacheOptions): CacheOptions | null {

@@ -1,26 +1,8 @@
-import type { Engine, FinishReason, Usage } from "../../src/api/types.ts";
-import { asWinnowError, type WinnowError } from "../../src/errors.ts";
+import type { Engine } from "../../src/api/types.ts";
+import { asWinnowError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
+import { type AnswerSettings, type ChatEntry, DEFAULT_ANSWERS } from "./chats/chat-types.ts";
 import { Store } from "./store.ts";
-
-export interface ChatEntry {
-  readonly id: number;
-  readonly role: "user" | "assistant";
-  readonly text: string;
-  /** waiting: the question is being read, no token yet. */
-  readonly status: "done" | "waiting" | "streaming" | "stopped" | "failed";
-  readonly finish?: FinishReason;
-  readonly usage?: Usage;
-  /** Measured here, since the engine's own figure comes with the end of the answer. */
-  readonly firstTokenS?: number;
-  readonly error?: WinnowError;
-}
-
-export interface AnswerSettings {
-  system: string;
-  temperature: number;
-  maxTokens: number;
-}
 
 /** Runs `flush` once a frame at most; in a hidden tab, where frames stop, once in a while. */
 const nextFrame = (flush: () => void): void => {
@@ -30,8 +12,10 @@ const nextFrame = (flush: () => void): void => {
 
 /** The conversation on the page: entries are never changed in place, so a view can compare by identity. */
 export class ChatStore extends Store {
+  /** The conversation's name, in the engine too. */
+  id = "";
   entries: readonly ChatEntry[] = [];
-  settings: AnswerSettings = { system: "", temperature: 0.7, maxTokens: 512 };
+  settings: AnswerSettings = DEFAULT_ANSWERS;
   #engine: Engine | null = null;
   #abort: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -79,13 +63,23 @@ export class ChatStore extends Store {
     return text;
   }
 
-  /** An empty conversation; the engine forgets the old one. */
-  async clear(): Promise<void> {
+  /** Ends the answer under way, and resolves once nothing of it comes any more. */
+  async quiet(): Promise<void> {
     this.stop();
-    this.entries = [];
-    this.changed();
     await this.#running;
-    await this.#engine?.cache.reset();
+  }
+
+  /** The engine forgets a conversation and frees its pages. */
+  async forget(id: string): Promise<void> {
+    await this.#engine?.cache.reset({ conversation: id }).catch(() => undefined);
+  }
+
+  /** Shows another conversation. An answer under way must have ended. */
+  open(id: string, entries: readonly ChatEntry[], settings: AnswerSettings): void {
+    this.id = id;
+    this.entries = entries;
+    this.settings = settings;
+    this.#nextId = 1 + Math.max(0, ...entries.map((entry) => entry.id));
     this.changed();
   }
 
@@ -111,7 +105,7 @@ export class ChatStore extends Store {
       const { temperature, maxTokens } = this.settings;
       const stream = await this.#engine!.chat.completions.create(
         { messages, stream: true, temperature, max_tokens: maxTokens },
-        { signal: abort.signal },
+        { signal: abort.signal, conversation: this.id },
       );
       for await (const chunk of stream) {
         const choice = chunk.choices[0];
@@ -125,9 +119,9 @@ export class ChatStore extends Store {
       }
       if (abort.signal.aborted) end = { ...end, status: "stopped" };
     } catch (thrown) {
-      const error = asWinnowError(thrown);
-      const stopped = abort.signal.aborted || error.code === "aborted";
-      end = stopped ? { status: "stopped" } : { status: "failed", error };
+      const { code, message, hint } = asWinnowError(thrown);
+      const stopped = abort.signal.aborted || code === "aborted";
+      end = stopped ? { status: "stopped" } : { status: "failed", error: { code, message, hint } };
     }
     open = false;
     this.#abort = null;

@@ -207,7 +207,7 @@ describe("cache settings", () => {
     expect(asked.at(-1)).toEqual({ budget: 256, policy: "winnow" });
   });
 
-  it("does not carry what was chosen for one engine over to the next", async () => {
+  it("puts a chat's settings in force in the next engine, and those of another chat are its own", async () => {
     const { store } = attached();
     await request(store, { window: 40, budget: 128 });
     const fresh = new FakeCache();
@@ -217,9 +217,13 @@ describe("cache settings", () => {
         async (options) => fresh.configure(options),
       ),
     );
-    expect(store.shown).toMatchObject({ budget: 512, window: 24 });
-    await request(store, { policy: "lag-kv" });
-    expect(store.shown).toMatchObject({ window: 128 });
+    await vi.runAllTimersAsync();
+    expect(fresh.usage()).toMatchObject({ budget: 128, window: 40 });
+    expect(store.chosen).toEqual({ window: 40, budget: 128 });
+    store.open("another chat", {});
+    expect(store.chosen).toEqual({});
+    await request(store, { budget: 256 });
+    expect(store.chosen).toEqual({ budget: 256 });
   });
 });
 

@@ -5,7 +5,7 @@ import { REQUEST_LIMITS } from "../../../src/api/checks/validate-request.ts";
 import type { CacheOptions } from "../../../src/api/types.ts";
 import { type CacheSettings, LEAST, MOST } from "../../../src/cache/budget.ts";
 import { detailOf, emit } from "../../events.ts";
-import type { AnswerSettings } from "../../state/chat-store.ts";
+import type { AnswerSettings } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import "../number-field.ts";
 

@@ -4,7 +4,7 @@ import type { CacheUsage, EngineInfo, MemoryReport, Usage } from "../../../src/a
 import type { CacheSettings } from "../../../src/cache/budget.ts";
 import type { Refusal } from "../../state/cache-store.ts";
 import type { CalibrationPhase } from "../../state/calibration-store.ts";
-import type { AnswerSettings } from "../../state/chat-store.ts";
+import type { AnswerSettings } from "../../state/chats/chat-types.ts";
 import type { KvSample } from "../../state/kv-history.ts";
 import { controls } from "../../styles/controls.ts";
 import { warnIcon } from "../icons.ts";

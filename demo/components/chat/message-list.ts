@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues, type TemplateResul
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { emit } from "../../events.ts";
-import type { ChatEntry } from "../../state/chat-store.ts";
+import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { downIcon } from "../icons.ts";
 import "./message-view.ts";
@@ -86,7 +86,8 @@ export class MessageList extends LitElement {
   ];
 
   @property({ attribute: false }) entries: readonly ChatEntry[] = [];
-  @property({ type: Boolean }) answering = false;
+  /** No message can be taken back or answered again now. */
+  @property({ type: Boolean }) locked = false;
   @state() private atEnd = true;
   @query(".scroll") private scroller!: HTMLElement;
   #scrollTop = 0;
@@ -114,7 +115,7 @@ export class MessageList extends LitElement {
             (entry, index) => html`<message-view
               .entry=${entry}
               .last=${index === this.entries.length - 1 || index === lastQuestion}
-              .locked=${this.answering}
+              .locked=${this.locked}
             ></message-view>`,
           )}
         </div>

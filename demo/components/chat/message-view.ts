@@ -3,7 +3,7 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { emit } from "../../events.ts";
 import { formatCount, formatRate, formatSeconds } from "../../format.ts";
 import { StreamingMarkdown } from "../../markdown.ts";
-import type { ChatEntry } from "../../state/chat-store.ts";
+import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { prose } from "../../styles/prose.ts";
 import { checkIcon, copyIcon, editIcon, retryIcon } from "../icons.ts";

@@ -89,11 +89,42 @@ export class LoadCard extends LitElement {
       .error {
         margin: 1.1rem 0;
       }
+      /* Under a chat that is to go on. */
+      :host([compact]) {
+        display: block;
+        min-height: 0;
+        padding: 0;
+      }
+      :host([compact]) .card {
+        width: auto;
+        max-width: 46rem;
+        margin: 0 auto;
+        padding: 1rem 1.25rem;
+        border-radius: var(--radius);
+      }
+      :host([compact]) .facts {
+        margin: 0.5rem 0 0.7rem;
+        padding: 0;
+        background: none;
+      }
+      :host([compact]) .fine {
+        display: none;
+      }
+      :host([compact]) .more {
+        gap: 0.4rem;
+        margin-top: 0.7rem;
+        padding-top: 0.6rem;
+      }
+      :host([compact]) load-progress {
+        margin: 0.6rem 0;
+      }
     `,
   ];
 
   @property({ attribute: false }) phase: EnginePhase = { kind: "idle" };
   @property({ attribute: false }) choice: ModelChoice | null = null;
+  /** Whether it stands under a chat that is to go on, without a word of welcome. */
+  @property({ type: Boolean, reflect: true }) compact = false;
   @state() private models: ModelChoice[] = [];
   /** The model of the list that the user picked. Until then it is the one that was used last. */
   @state() private picked: number | null = null;
@@ -119,9 +150,8 @@ export class LoadCard extends LitElement {
 
   protected override render(): TemplateResult {
     const { phase } = this;
-    return html`<section class="card" aria-labelledby="title">
-      ${logo}
-      <h2 id="title">A language model, right here in this tab</h2>
+    return html`<section class="card" aria-label="Model">
+      ${this.compact ? nothing : html`${logo}<h2>A language model, right here in this tab</h2>`}
       ${
         phase.kind === "loading"
           ? html`<p class="lead">Loading ${this.choice?.label ?? "the model"}</p>
@@ -139,8 +169,11 @@ export class LoadCard extends LitElement {
     const failed = this.phase.kind === "failed" ? this.phase.error : null;
     const model = this.#model;
     return html`<p class="lead">
-        No server, no account: what you write stays on this device. Its memory stays within a budget
-        that you can move while it talks.
+        ${
+          this.compact
+            ? "Load a model to go on with this chat."
+            : "No server, no account: what you write stays on this device. Its memory stays within a budget that you can move while it talks."
+        }
       </p>
       ${
         failed === null
@@ -152,7 +185,7 @@ export class LoadCard extends LitElement {
       }
       <div class="facts" data-testid="load-facts">
         ${this.#modelLine(model)}
-        <div class=${GPU_SIGNS[this.gpu.state].tone} data-testid="gpu" data-state=${this.gpu.state}>
+        <div class=${GPU_SIGNS[this.gpu.state].tone || "fine"} data-testid="gpu" data-state=${this.gpu.state}>
           ${GPU_SIGNS[this.gpu.state].icon}<span>${this.gpu.text}</span>
         </div>
       </div>
@@ -214,7 +247,7 @@ export class LoadCard extends LitElement {
     if (needs === undefined || available === undefined) return html`${terms}`;
     const excess = needs - available;
     const assumed = `Needs ${formatBytes(needs)} with its cache; assumed are ${formatBytes(available)} for a page, as WebGPU does not tell`;
-    return html`<br /><span class="small" title=${assumed} data-testid="model-fit" data-fits=${excess <= 0 ? "true" : "false"}>${
+    return html`<br class=${excess <= 0 ? "fine" : ""} /><span class="small ${excess <= 0 ? "fine" : ""}" title=${assumed} data-testid="model-fit" data-fits=${excess <= 0 ? "true" : "false"}>${
       excess <= 0
         ? html`Fits: needs ${formatBytes(needs)}`
         : html`<strong>Too big by ${formatBytes(excess)}</strong>`

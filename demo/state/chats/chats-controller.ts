@@ -1,0 +1,138 @@
+import { asWinnowError, loadLater } from "../../../src/errors.ts";
+import type { CacheStore } from "../cache-store.ts";
+import type { ChatStore } from "../chat-store.ts";
+import type { NoticeStore } from "../notices.ts";
+import { ChatArchive } from "./chat-archive.ts";
+import { BrowserDatabase } from "./chat-database.ts";
+import { ChatLock } from "./chat-lock.ts";
+import type { Found } from "./chat-search.ts";
+import type { Chat, ChatRecord } from "./chat-types.ts";
+import { ChatsStore } from "./chats-store.ts";
+import { OtherTabs } from "./other-tabs.ts";
+import { remembered } from "./remembered.ts";
+
+/** Chats as this page keeps them, and what it says about them. */
+export class ChatsController {
+  readonly archive = new ChatArchive(new BrowserDatabase());
+  readonly store: ChatsStore;
+  readonly #notices: NoticeStore;
+
+  constructor(chat: ChatStore, cache: CacheStore, notices: NoticeStore) {
+    const { archive } = this;
+    const parts = { lock: new ChatLock(), tabs: new OtherTabs(), remembered };
+    this.store = new ChatsStore({ chat, cache, archive, ...parts });
+    this.#notices = notices;
+    archive.subscribe(() => this.#onArchive());
+  }
+
+  /** Watches the page's end, for as long as the signal allows. */
+  async start(signal: AbortSignal): Promise<void> {
+    const flush = (): void => void this.archive.flush();
+    addEventListener("pagehide", flush, { signal });
+    document.addEventListener("visibilitychange", flush, { signal });
+    addEventListener("beforeunload", (event) => this.#beforeUnload(event), { signal });
+    await this.store.start();
+  }
+
+  search(query: string): Promise<Found[]> {
+    return loadLater("searching", () => import("./chat-search.ts")).then(({ searchChats }) =>
+      searchChats(this.archive, this.store.list, query),
+    );
+  }
+
+  async rename(record: ChatRecord, title: string): Promise<void> {
+    await this.store.rename(record, title);
+    this.#sayRefused();
+  }
+
+  async remove(record: ChatRecord): Promise<void> {
+    await this.store.remove(record);
+    if (this.#sayRefused()) return;
+    const undo = (): void => {
+      this.#notices.end("deleted");
+      void this.store.restore();
+    };
+    const text = `Deleted “${record.title}”.`;
+    const action = { label: "Undo", run: undo };
+    this.#notices.say({ name: "deleted", text, tone: "quiet", action }, { passing: true });
+  }
+
+  /** Saves chats as one file. */
+  async export(records: readonly ChatRecord[]): Promise<void> {
+    await this.#trying("export", async () => {
+      const { writeChatFile } = await loadLater("exports", () => import("./file/chat-file.ts"));
+      const chats: Chat[] = [];
+      for (const record of records)
+        chats.push({ record, entries: await this.archive.entries(record.id) });
+      download(writeChatFile(chats), fileName(records));
+    });
+  }
+
+  /** Adds the chats of a file, and opens the one that was used last. */
+  async import(file: File): Promise<void> {
+    await this.#trying("import", async () => {
+      const { readChatFile } = await loadLater("imports", () => import("./file/chat-file.ts"));
+      const chats = await readChatFile(file);
+      this.store.add(chats);
+      await this.archive.flush();
+      const count = chats.length === 1 ? "1 chat" : `${chats.length} chats`;
+      const text = `Imported ${count} from ${file.name}.`;
+      this.#notices.say({ name: "import", text, tone: "quiet" }, { passing: true });
+      const [last] = chats.toSorted((a, b) => b.record.updated - a.record.updated);
+      if (last !== undefined) await this.store.open(last.record);
+    });
+  }
+
+  /** What went wrong is said. */
+  async #trying(name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      const { message, hint } = asWinnowError(thrown);
+      this.#notices.say({ name, text: `${message} ${hint}`.trim(), tone: "error" });
+    }
+  }
+
+  #sayRefused(): boolean {
+    const { refused } = this.store;
+    if (refused === null) return false;
+    const text = `“${refused.title}” is open in another tab. Change it there, or close that tab first.`;
+    this.#notices.say({ name: "refused", text, tone: "error" }, { passing: true });
+    return true;
+  }
+
+  #onArchive(): void {
+    const { trouble } = this.archive;
+    if (trouble === null) {
+      this.#notices.end("storage");
+      return;
+    }
+    const retry = { label: "Try again", run: () => void this.archive.flush() };
+    const text =
+      trouble.kind === "full"
+        ? "The browser's storage is full: the latest messages are in this tab alone. Free space or export the chat, then try again."
+        : "This browser keeps no chats here, in a private window for example: they last until the tab is closed. Export what you want to keep.";
+    this.#notices.say({ name: "storage", text, tone: "error", action: retry });
+  }
+
+  /** Asks before messages are lost that could not be stored. */
+  #beforeUnload(event: BeforeUnloadEvent): void {
+    if (this.archive.trouble?.kind === "full" && this.archive.unsaved) event.preventDefault();
+  }
+}
+
+function fileName(records: readonly ChatRecord[]): string {
+  const [only] = records;
+  const day = new Date().toISOString().slice(0, 10);
+  if (records.length !== 1 || only === undefined) return `winnow-chats-${day}.json`;
+  const words = only.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
+  return `${words.slice(0, 40) || "chat"}-${day}.json`;
+}
+
+function download(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

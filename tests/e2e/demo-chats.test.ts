@@ -1,0 +1,261 @@
+import { readFileSync } from "node:fs";
+import type { Browser, BrowserContext } from "playwright";
+import type { ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
+
+/** How the page keeps chats, against the stand-in engine: no GPU, no weights. */
+describe("chats of the page", () => {
+  let server: ViteDevServer;
+  let url: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let demo: DemoPage;
+
+  beforeAll(async () => {
+    ({ server, url } = await servePage());
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  beforeEach(async () => {
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    demo = new DemoPage(await context.newPage());
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(demo.problems).toEqual([]);
+  });
+
+  const open = async (query = "rate=300"): Promise<void> => {
+    await demo.page.goto(`${url}?engine=fake&${query}`);
+  };
+  const titles = async (of = demo): Promise<string[]> =>
+    of.at("open-chat").locator(".title").allTextContents();
+  const questions = async (of = demo): Promise<string[]> =>
+    (await of.at("message-user").locator(".question").allTextContents()).map((text) => text.trim());
+  /** Until the archive has what is on the page. */
+  const stored = (): Promise<void> => demo.page.waitForTimeout(800);
+  const rowOf = (title: string) => demo.at("chat").filter({ hasText: title });
+
+  it("goes on after a reload in mid-answer: the half answer stays, stopped, with the chat's settings", async () => {
+    await open("rate=40");
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("system").fill("Speak like a miller.");
+    await demo.at("system").blur();
+    await demo.at("temperature").fill("0.2");
+    await demo.at("temperature").blur();
+    await demo.budgetStep(4);
+    await demo.send("a long story about wheat");
+    await demo.streamed(80);
+    await stored();
+    const before = (await demo.text(demo.answer.locator(".prose"))).length;
+    await demo.page.reload();
+    await demo.at("message-assistant").waitFor();
+    expect(await questions()).toEqual(["a long story about wheat"]);
+    expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
+    expect((await demo.text(demo.answer.locator(".prose"))).length).toBeGreaterThanOrEqual(before);
+    expect(await titles()).toEqual(["a long story about wheat"]);
+    // Readable before the model is loaded again, and not to be changed yet.
+    expect(await demo.at("edit").isVisible()).toBe(false);
+    await demo.load();
+    await demo.at("advanced").locator("summary").click();
+    expect(await demo.at("system").inputValue()).toBe("Speak like a miller.");
+    expect(await demo.at("temperature").inputValue()).toBe("0.2");
+    await expect.poll(() => demo.text(demo.at("budget-value"))).toBe("256 pairs per head");
+    await demo.ask("and then?");
+    expect(await questions()).toEqual(["a long story about wheat", "and then?"]);
+  });
+
+  it("lists, opens, renames, searches and deletes chats; a deletion can be undone", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of oats");
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    await demo.ask("Tell me of rye");
+    expect(await titles()).toEqual(["Tell me of rye", "Tell me of oats"]);
+    const rye = await demo.count("tokens-seen");
+    await demo.at("open-chat").nth(1).click();
+    await expect.poll(() => questions()).toEqual(["Tell me of oats"]);
+    await rowOf("oats").getByTestId("rename-chat").click();
+    await demo.at("chat-title").fill("Porridge");
+    await demo.at("chat-title").press("Enter");
+    await expect.poll(() => titles()).toEqual(["Tell me of rye", "Porridge"]);
+    // The engine still has what each chat has read.
+    await demo.at("open-chat").first().click();
+    await expect.poll(() => demo.count("tokens-seen")).toBe(rye);
+    await demo.at("search-chats").fill("OATS of");
+    await expect.poll(() => titles()).toEqual(["Porridge"]);
+    await demo.at("search-chats").fill("barley");
+    await demo.page.getByText("No chat has these words.").waitFor();
+    await demo.at("search-chats").fill("");
+    await expect.poll(() => titles()).toHaveLength(2);
+    await rowOf("rye").getByTestId("delete-chat").click();
+    await expect.poll(() => titles()).toEqual(["Porridge"]);
+    await demo.at("suggestion").first().waitFor();
+    await demo.at("notice-action").click();
+    await expect.poll(() => questions()).toEqual(["Tell me of rye"]);
+    await rowOf("rye").getByTestId("delete-chat").click();
+    await expect.poll(() => titles()).toEqual(["Porridge"]);
+    await stored();
+    await demo.page.reload();
+    await expect.poll(() => titles()).toEqual(["Porridge"]);
+    await demo.at("open-chat").click();
+    await expect.poll(() => questions()).toEqual(["Tell me of oats"]);
+  });
+
+  it("keeps an edited question and a retried answer as they are on the page", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("one");
+    await demo.ask("two");
+    await demo.at("edit").click();
+    await demo.at("composer").fill("");
+    await demo.ask("three");
+    await demo.at("retry").click();
+    await demo.settled();
+    const said = await demo.text(demo.answer.locator(".prose"));
+    await stored();
+    await demo.page.reload();
+    await expect.poll(() => questions()).toEqual(["one", "three"]);
+    expect(await demo.at("message-assistant").count()).toBe(2);
+    expect(await demo.text(demo.answer.locator(".prose"))).toBe(said);
+  });
+
+  it("exports a chat to a file, and imports it as a second one; a bad file is refused with its place", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of spelt");
+    const said = await demo.text(demo.answer.locator(".prose"));
+    const [download] = await Promise.all([
+      demo.page.waitForEvent("download"),
+      rowOf("spelt").getByTestId("export-chat").click(),
+    ]);
+    expect(download.suggestedFilename()).toMatch(/^Tell-me-of-spelt-[\d-]+\.json$/);
+    const file = readFileSync(await download.path());
+    const choose = (buffer: Buffer): Promise<void> =>
+      demo
+        .at("chat-file")
+        .setInputFiles({ name: "mine.json", mimeType: "application/json", buffer });
+    await choose(file);
+    await demo.page.getByText("Imported 1 chat from mine.json.").waitFor();
+    await expect.poll(() => titles()).toEqual(["Tell me of spelt", "Tell me of spelt"]);
+    await demo.page.reload();
+    await expect.poll(() => titles()).toHaveLength(2);
+    expect(await demo.text(demo.answer.locator(".prose"))).toBe(said);
+    await demo.load();
+    await demo.ask("And einkorn?");
+    await demo.at("open-chat").nth(1).click();
+    await expect.poll(() => questions()).toEqual(["Tell me of spelt"]);
+    const broken = JSON.parse(file.toString());
+    broken.chats[0].messages[1].role = "wizard";
+    await choose(Buffer.from(JSON.stringify(broken)));
+    await demo.page
+      .getByText('chats[0].messages[1].role: must be one of "user", "assistant", not "wizard"')
+      .waitFor();
+    expect(await titles()).toHaveLength(2);
+  });
+
+  it("says that the storage is full, loses nothing on the screen, and stores it once there is room", async () => {
+    await context.addInitScript(() => {
+      const { put } = IDBObjectStore.prototype;
+      IDBObjectStore.prototype.put = function (...args) {
+        if (Reflect.get(window, "full")) throw new DOMException("no room", "QuotaExceededError");
+        return put.apply(this, args);
+      };
+    });
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("before");
+    await stored();
+    await demo.page.evaluate(() => Object.assign(window, { full: true }));
+    await demo.ask("while it is full");
+    await demo.page.getByText("The browser's storage is full").waitFor();
+    // Another chat and back: what could not be stored is still here.
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    await demo.at("open-chat").first().click();
+    await expect.poll(() => questions()).toEqual(["before", "while it is full"]);
+    await demo.page.evaluate(() => Object.assign(window, { full: false }));
+    await demo.at("notice-action").click();
+    await demo.at("notice").waitFor({ state: "detached" });
+    await demo.page.reload();
+    await expect.poll(() => questions()).toEqual(["before", "while it is full"]);
+  });
+
+  it("keeps chats in the tab where the browser refuses a database, and says so", async () => {
+    await context.addInitScript(() => {
+      IDBFactory.prototype.open = () => {
+        throw new DOMException("not here", "SecurityError");
+      };
+    });
+    await open("rate=1000");
+    await demo.page.getByText("This browser keeps no chats here").waitFor();
+    await demo.load();
+    await demo.ask("one");
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    await demo.ask("two");
+    await demo.at("open-chat").nth(1).click();
+    await expect.poll(() => questions()).toEqual(["one"]);
+  });
+
+  it("lets one tab write a chat: another reads it, follows it, and goes on once the first lets go", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of barley");
+    await stored();
+    const second = new DemoPage(await context.newPage());
+    await second.page.goto(`${url}?engine=fake&rate=1000`);
+    await second.load();
+    await second.at("open-chat").click();
+    await second.at("elsewhere").waitFor();
+    expect(await questions(second)).toEqual(["Tell me of barley"]);
+    expect(await second.at("composer").count()).toBe(0);
+    expect(await second.at("retry").count()).toBe(0);
+    expect(await second.at("take-over").isDisabled()).toBe(true);
+    // It may not delete or rename what the first has open.
+    await second.at("delete-chat").click();
+    await second.page.getByText("is open in another tab. Change it there").waitFor();
+    expect(await titles(second)).toHaveLength(1);
+    await demo.ask("And malt?");
+    await expect.poll(() => questions(second)).toEqual(["Tell me of barley", "And malt?"]);
+    await demo.at("new-chat").click();
+    await second.page.getByText("The other tab has closed this chat.").waitFor();
+    await second.at("take-over").click();
+    await second.ask("And beer?");
+    // Now the first may only read it.
+    await expect.poll(() => titles()).toHaveLength(1);
+    await demo.at("open-chat").click();
+    await demo.at("elsewhere").waitFor();
+    await expect.poll(() => questions()).toEqual(["Tell me of barley", "And malt?", "And beer?"]);
+    expect(second.problems).toEqual([]);
+    // A reload does not lose a chat to the tab that waits for it.
+    await second.page.reload();
+    await second.load();
+    await second.at("composer").waitFor();
+    expect(await demo.at("elsewhere").count()).toBe(1);
+  });
+
+  it("shows the list as a drawer on a phone", async () => {
+    await demo.page.setViewportSize({ width: 360, height: 640 });
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of millet");
+    expect(await demo.at("search-chats").isVisible()).toBe(false);
+    await demo.at("open-chats").click();
+    await demo.at("search-chats").waitFor();
+    await demo.page.keyboard.press("Escape");
+    await demo.at("search-chats").waitFor({ state: "hidden" });
+    await demo.at("open-chats").click();
+    await demo.at("open-chat").click();
+    await demo.at("search-chats").waitFor({ state: "hidden" });
+    expect(
+      await demo.page.evaluate(() => document.documentElement.scrollWidth),
+    ).toBeLessThanOrEqual(360);
+  });
+});
