@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext } from "playwright";
 import type { ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { DemoPage, launchBrowser, servePage } from "./demo-harness.ts";
+import { launchChromium } from "../chromium.ts";
+import { DemoPage, servePage } from "./demo-harness.ts";
 
 /** How the page keeps chats, against the stand-in engine: no GPU, no weights. */
 describe("chats of the page", () => {
@@ -14,7 +15,7 @@ describe("chats of the page", () => {
 
   beforeAll(async () => {
     ({ server, url } = await servePage());
-    browser = await launchBrowser();
+    browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();
