@@ -14,7 +14,7 @@ struct LayerShape {
   heads: u32,      // H
   chunk_pages: u32, // pages a kv head has in the chunk scratch
   row_words: u32,   // of a page-table row
-  pad: u32,
+  stride: u32,      // positions that a fold takes away: S of rope_position
 }
 
 // How a lane scores a key: score = dot * (key . filter) + norm * |key| + position * pos + random * hash(pos).
@@ -30,7 +30,7 @@ struct Lane {
   every: u32,   // tokens from one scoring to the next while decoding: before positions that are
   phase: u32,   // this, modulo `every`
   remembers: u32, // 1: what it drops is added to the head's remainder
-  pad: u32,
+  folds: u32,   // how often its positions have been folded: rope_position
 }
 
 fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {

@@ -3,6 +3,16 @@
 // precision. Angles add: position = 256 * high + low, so [256 low rows | high rows] of D/2 pairs serve
 // any context length from a few hundred kilobytes.
 
+// Where a token stands for RoPE. Positions that a model was not trained for are never used: each time a chat reaches its
+// trained length, its positions are folded. A fold halves positions below 2 S and takes S from the others, so that what
+// is recent keeps its distances, and what is old draws near, in order: p -> p / 2 for p < 2 S, else p - S. In closed form for
+// the token at `position` of the text, after so many folds:
+fn rope_position(position: u32, folds: u32, stride: u32) -> u32 {
+  if (folds == 0u) { return position; }
+  let shifts = min(folds, max(position / stride, 1u) - 1u);
+  return (position - shifts * stride) >> min(folds - shifts, 31u);
+}
+
 fn rope_angle(position: u32, pair: u32) -> vec2<f32> {
   let low = rope_table[(position & 255u) * HALF_DIM + pair];
   let high = rope_table[(256u + (position >> 8u)) * HALF_DIM + pair];

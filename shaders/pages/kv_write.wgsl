@@ -31,6 +31,7 @@ var<workgroup> sh_key: array<f32, HEAD_DIM>;
 var<workgroup> sh_a: array<f32, SUMMED>; // partial sums
 var<workgroup> sh_b: array<f32, SUMMED>;
 var<workgroup> sh_most: array<vec2<f32>, SUMMED>; // largest |key| and |value|, where PAGES_SCALED
+var<workgroup> sh_keep: f32;
 var<workgroup> sh_count: u32;
 var<workgroup> sh_slot: u32;
 var<workgroup> sh_capacity: u32;
@@ -74,13 +75,15 @@ fn value_octet(i: u32) -> Octet {
 fn remember(t: u32, table: u32, slot: u32) {
   let page = tables[page_entry(table, slot)];
   let at = remainder_of(shape, table);
+  if (t == 0u) { sh_keep = remainder_fading(remainder_count(at), 1.0); }
+  let keep = workgroupUniformLoad(&sh_keep);
   let scales = pages_scales(pages_scale_word(page, slot));
   for (var o = t; o < OCTETS_A_VECTOR; o += WORKGROUP) {
     let unit = o * PAGES_OCTET_UNITS;
-    remainder_add_octet(at + 1u + 8u * o, pages_octet(pages_key(page, slot) + unit), scales.x);
-    remainder_add_octet(at + 1u + HEAD_DIM + 8u * o, pages_octet(pages_value(page, slot) + unit), scales.y);
+    remainder_add_octet(at + 1u + 8u * o, keep, pages_octet(pages_key(page, slot) + unit), scales.x);
+    remainder_add_octet(at + 1u + HEAD_DIM + 8u * o, keep, pages_octet(pages_value(page, slot) + unit), scales.y);
   }
-  if (t == 0u) { remainder_add(at, 1.0); }
+  if (t == 0u) { remainder_add(at, keep, 1.0); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -89,12 +92,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let row = rows[r];
   let width = (shape.heads + 2u * shape.kv_heads) * HEAD_DIM;
   let base = r * width + group.x * HEAD_DIM;
+  let lane = lanes[row.lane];
+  let standing = rope_position(row.position, lane.folds, shape.stride);
 
   var scale = 1.0;
   if (QK_NORM) { scale = norm_scale(t, base); }
   if (group.x < shape.heads) {
     for (var i = t; i < HALF_DIM; i += WORKGROUP) {
-      let turned = turned_pair(base, i, scale, 0u, row.position);
+      let turned = turned_pair(base, i, scale, 0u, standing);
       qkv[base + i] = turned.x;
       qkv[base + i + HALF_DIM] = turned.y;
     }
@@ -102,14 +107,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   let kv_head = group.x - shape.heads;
-  let lane = lanes[row.lane];
   let filter_base = (shape.layer * shape.kv_heads + kv_head) * HEAD_DIM;
   var dot_sum = 0.0;
   var square_sum = 0.0;
   let value_base = base + shape.kv_heads * HEAD_DIM;
   var most = vec2<f32>();
   for (var i = t; i < HALF_DIM; i += WORKGROUP) {
-    let turned = turned_pair(base, i, scale, HEAD_DIM, row.position);
+    let turned = turned_pair(base, i, scale, HEAD_DIM, standing);
     sh_key[i] = turned.x;
     sh_key[i + HALF_DIM] = turned.y;
     dot_sum += turned.x * filters[filter_base + i] + turned.y * filters[filter_base + i + HALF_DIM];

@@ -46,8 +46,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   if (t > 0u || lanes[work.lane].remembers == 0u) { return; }
-  let sign = select(1.0, -1.0, AFTER);
   let remainder = remainder_of(shape, row);
-  remainder_add_octet(remainder + 1u + 8u * group.x, Octet(sh_low[0], sh_high[0]), sign);
-  if (group.x == 0u) { remainder_add(remainder, sign * f32(total)); }
+  let sums = remainder + 1u + 8u * group.x;
+  let all = remainder + 1u + 2u * HEAD_DIM;
+  if (AFTER) {
+    remainder_add_octet(sums, 1.0, Octet(sh_low[0], sh_high[0]), -1.0);
+    if (group.x > 0u) { return; }
+    let dropped = bitcast<f32>(tables[all]) - f32(count);
+    remainder_add(remainder, remainder_fading(remainder_count(remainder), dropped), dropped);
+    return;
+  }
+  // Every workgroup reads n, so it changes afterwards.
+  let capacity = tables[row + 1u];
+  let dropped = f32(total - min(total, capacity));
+  let keep = remainder_fading(remainder_count(remainder), dropped);
+  remainder_add_octet(sums, keep, Octet(sh_low[0], sh_high[0]), 1.0);
+  if (group.x == 0u) { tables[all] = bitcast<u32>(f32(total)); }
 }

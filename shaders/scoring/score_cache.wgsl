@@ -18,7 +18,7 @@
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let h = head_of(group.z, group.y);
   if (h.total == 0u) { return; }
-  if (MOVING) { turn_expected_queries(t, h.base, h.last); }
+  if (MOVING) { turn_expected_queries(t, h); }
   if (NOVELTY) { find_anchors(t, h); }
   workgroupBarrier();
   for (var i = t; i < h.total; i += WORKGROUP) {

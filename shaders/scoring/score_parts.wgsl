@@ -22,7 +22,7 @@ fn main(
   if (h.total == 0u) { return; }
   let at = joined_at(h.kv_head);
   for (var i = t; i < CONTEXT_QUADS; i += WORKGROUP) { sh_vectors[i] = joined[at + i]; }
-  if (MOVING) { turn_expected_queries(t, h.base, h.last); }
+  if (MOVING) { turn_expected_queries(t, h); }
   workgroupBarrier();
   for (var i = group.x * WORKGROUP + t; i < h.total; i += groups.x * WORKGROUP) {
     joined[at + CONTEXT_QUADS + i] = parts_of(candidate_at(i, h.count, h.row, h.kv_head), h);

@@ -105,3 +105,7 @@ export function resolveCacheSettings(
 /** Slots a kv head of a compressed layer may hold. */
 export const capacityOf = (settings: CacheSettings): number =>
   settings.budget === "full" ? UNLIMITED : settings.budget;
+
+/** Whether a chat goes on past the trained length: where something has no budget, every token keeps a position of its own. */
+export const endless = ({ budget, wholeLayers }: CacheSettings): boolean =>
+  budget !== "full" && wholeLayers === 0;

@@ -5,6 +5,7 @@ import { OnDemand } from "../gpu/on-demand.ts";
 import { globalLayers, windowOf } from "../kernels/pages/cache-shape.ts";
 import { createClamped } from "../kernels/pages/clamped.ts";
 import { movesBytes, type Select } from "../kernels/pages/eviction.ts";
+import type { KvFold } from "../kernels/pages/kv-fold.ts";
 import { createKvMove, type KvMove } from "../kernels/pages/kv-move.ts";
 import type { KvRing } from "../kernels/pages/kv-ring.ts";
 import { scratchBytes } from "../kernels/pages/page-format.ts";
@@ -45,6 +46,8 @@ export class Compressor {
   readonly policies: PolicyKernels;
   /** The kernel of `retention`. */
   readonly counting: OnDemand<Retention>;
+  /** The kernel of `fold`. */
+  readonly folding: OnDemand<KvFold>;
   private readonly moves: GPUBuffer;
   /** Uniform of lib/eviction: see `target`. */
   readonly eviction: GPUBuffer;
@@ -76,6 +79,13 @@ export class Compressor {
     this.counting = new OnDemand("what counts who keeps what", async () => {
       const load = () => import("../kernels/pages/retention.ts");
       return (await loadLater("retention", load)).createRetention(pool.gpu, pool.shape);
+    });
+    this.folding = new OnDemand("what folds positions", async () => {
+      const load = () => import("../kernels/pages/kv-fold.ts");
+      return (await loadLater("chats past the trained length", load)).createKvFold(
+        pool.gpu,
+        pool.shape,
+      );
     });
     const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
@@ -151,6 +161,24 @@ export class Compressor {
     sequence.own();
     this.target(sequence, 0, sequence.tokensSeen - 1, { all: true, anew });
     this.gpu.run(scoring());
+  }
+
+  /**
+   * Folds the positions of a sequence and turns its keys to where they then stand. `ropes` [L]: each layer's RoPE table,
+   * undefined where it has none. Needs `folding`.
+   */
+  fold(sequence: KvSequence, ropes: readonly (GPUBuffer | undefined)[]): void {
+    const { pool, eviction: lane } = this;
+    sequence.fold();
+    this.target(sequence, 0, sequence.tokensSeen - 1);
+    const { lanes, tables, slabs, layerShapes, shape } = pool;
+    this.gpu.run(
+      ropes.flatMap((rope_table, layer) => {
+        if (!rope_table) return [];
+        const buffers = { shape: layerShapes[layer]!, lane, lanes, tables, pages: slabs[layer]! };
+        return [this.folding.value.dispatch({ ...buffers, rope_table }, shape.kvHeads)];
+      }),
+    );
   }
 
   /** How many of the cached keys and values were cut to what f16 holds; 0 of other storages. */

@@ -1,5 +1,6 @@
 import { globalLayers, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
-import type { CacheSettings } from "./budget.ts";
+import { foldStride, ropePosition } from "../kernels/pages/fold.ts";
+import { type CacheSettings, endless } from "./budget.ts";
 import { compressedLayers, headCapacities, headsDiffer, ownBudgets } from "./head-capacities.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
 import { laneWords } from "./lane-words.ts";
@@ -40,6 +41,8 @@ export class KvSequence implements Tenant {
   private seen = 0;
   private evicted = 0;
   private inBlock = false;
+  /** How often positions have been folded. */
+  private folds = 0;
 
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
@@ -55,6 +58,35 @@ export class KvSequence implements Tenant {
 
   get tokensSeen(): number {
     return this.seen;
+  }
+
+  /** Whether `tokens` more would stand beyond the trained length: positions must be folded first. */
+  foldsWith(tokens: number): boolean {
+    const { trained } = this.pool.shape;
+    return trained !== undefined && endless(this.current) && this.standing + tokens > trained;
+  }
+
+  /** Most tokens that one step may take: once positions are folded, where that can be, all stand within the trained length. */
+  get longestStep(): number {
+    const { trained } = this.pool.shape;
+    if (trained === undefined || !endless(this.current)) return Number.POSITIVE_INFINITY;
+    const stride = foldStride(trained);
+    return trained - this.standing + (this.standing >= 2 * stride ? stride : 0);
+  }
+
+  /**
+   * Folds positions (kernels/pages/fold.ts); the caller then turns keys on the GPU. All pages become this sequence's own.
+   * Throws out_of_memory with nothing lost.
+   */
+  fold(): void {
+    this.pages.own({ layers: this.heads.keys() });
+    this.folds += 1;
+    this.writeAll();
+  }
+
+  /** Where the next token stands for RoPE. */
+  private get standing(): number {
+    return ropePosition(this.seen, this.folds, foldStride(this.pool.shape.trained ?? 0));
   }
 
   /** Most slots that a head holds once `tokens` more have been run: what sizes the decode attention. */
@@ -92,12 +124,12 @@ export class KvSequence implements Tenant {
    * with nothing lost.
    */
   own(settings?: CacheSettings): void {
-    this.pages.own(settings && this.capacities(settings, this.seen));
+    this.pages.own({ capacities: settings && this.capacities(settings, this.seen) });
   }
 
   /** The same of the pages within each head's capacity. */
   ownKept(): void {
-    this.pages.own(this.pages.capacities);
+    this.pages.own({ capacities: this.pages.capacities });
   }
 
   /** Accounts for `tokens` that were run. */
@@ -201,8 +233,9 @@ export class KvSequence implements Tenant {
     this.writeAll();
   }
 
-  /** Whether `truncate` can be used: every token seen is still in every head, slot i holding position i. */
+  /** Whether `truncate` can be used: every token seen is still in every head where it was, slot i holding position i. */
   get whole(): boolean {
+    if (this.folds > 0) return false;
     return this.pages.counts.every((heads) => heads.every((count) => count === this.seen));
   }
 
@@ -225,6 +258,7 @@ export class KvSequence implements Tenant {
     copy.divided = this.divided;
     copy.seen = this.seen;
     copy.evicted = this.evicted;
+    copy.folds = this.folds;
     this.pool.pageTables.copyRemainders(this.lane, copy.lane);
     copy.pages.shareOf(this.pages);
     copy.writeAll();
@@ -269,7 +303,7 @@ export class KvSequence implements Tenant {
   }
 
   writeAll(): void {
-    this.pool.pageTables.writeLane(this.lane, laneWords(this.current));
+    this.pool.pageTables.writeLane(this.lane, laneWords(this.current, this.folds));
     this.pages.writeAll();
   }
 

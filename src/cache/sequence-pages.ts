@@ -68,11 +68,18 @@ export class SequencePages {
   }
 
   /**
-   * Makes the pages of every global head this sequence's own, or with `capacities` [L][G] those within them, before
-   * something writes to them in place: a fork must not see it. Throws out_of_memory with nothing lost.
+   * Makes the pages of some layers' heads (default: of the global layers) this sequence's own, or with `capacities`
+   * [L][G] those within them, before something writes to them in place: a fork must not see it. Throws out_of_memory with
+   * nothing lost.
    */
-  own(capacities?: readonly (readonly number[])[]): void {
-    for (const layer of globalLayers(this.pool.shape)) {
+  own({
+    capacities,
+    layers = globalLayers(this.pool.shape),
+  }: {
+    capacities?: readonly (readonly number[])[] | undefined;
+    layers?: Iterable<number>;
+  } = {}): void {
+    for (const layer of layers) {
       const allocator = this.pool.allocators[layer]!;
       const shared = this.heads[layer]!.flatMap((head, g) =>
         head.pages

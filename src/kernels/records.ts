@@ -12,7 +12,7 @@ export const BATCH = shaderStruct<"rows" | "first" | "splits">(batch, "Batch");
 
 /** The uniform that tells a kernel which layer it works on, and the shape of its cache. */
 export const LAYER_SHAPE = shaderStruct<
-  "layer" | "layers" | "kv_heads" | "max_pages" | "heads" | "chunk_pages" | "row_words"
+  "layer" | "layers" | "kv_heads" | "max_pages" | "heads" | "chunk_pages" | "row_words" | "stride"
 >(paging, "LayerShape");
 
 /** How a lane scores and protects its pairs. */
@@ -28,6 +28,7 @@ export const LANE = shaderStruct<
   | "every"
   | "phase"
   | "remembers"
+  | "folds"
 >(paging, "Lane");
 
 /** The uniform of one eviction: a prompt block, or a whole cache. */

@@ -212,8 +212,8 @@ function slidingPattern(
 
 /** The shape for which the cache and its kernels are specialised. */
 export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
-  const { layers, heads, kvHeads, headDim, windows } = config;
-  return { layers, heads, kvHeads, headDim, windows, storage };
+  const { layers, heads, kvHeads, headDim, windows, contextLength } = config;
+  return { layers, heads, kvHeads, headDim, windows, storage, trained: contextLength };
 };
 
 /** Bytes of the keys and values of `tokens` tokens, uncompressed in f16: windows hold their last tokens only. */

@@ -86,6 +86,13 @@ export class Transformer {
     return this.parts.layers.map(({ rope }) => rope);
   }
 
+  /** [L]: the same of layers that have RoPE. */
+  get turning(): (GPUBuffer | undefined)[] {
+    return this.ropes.map((rope, layer) =>
+      this.frequencies[layer]!.some((angle) => angle !== 0) ? rope : undefined,
+    );
+  }
+
   /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
   async keyGains(
     layer: number,

@@ -12,6 +12,7 @@ import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts
 import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
 import { createClamped } from "../../src/kernels/pages/clamped.ts";
 import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
+import { createKvFold } from "../../src/kernels/pages/kv-fold.ts";
 import { createKvMove } from "../../src/kernels/pages/kv-move.ts";
 import { createKvRing } from "../../src/kernels/pages/kv-ring.ts";
 import { createKvRestore, createKvSave } from "../../src/kernels/pages/kv-undo.ts";
@@ -188,6 +189,7 @@ async function cache(list: VariantList, shape: CacheShape): Promise<void> {
       await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });
       await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
     }
+  await createKvFold(gpu, shape);
   await createKvRing(gpu, shape);
   for (const ring of [false, true]) await createKvSave(gpu, shape, { ring });
   await createKvRestore(gpu, shape);

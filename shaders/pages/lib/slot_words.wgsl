@@ -7,4 +7,4 @@ fn slot_word(page: u32, slot: u32, i: u32) -> u32 {
   return select(pages_scale_word(page, slot), pages_position_word(page, slot), i == PAGES_SLOT_WORDS - 2u);
 }
 
-const REMAINDER_WORDS = 1u + 2u * HEAD_DIM; // lib/remainder.wgsl
+const REMAINDER_WORDS = 2u + 2u * HEAD_DIM; // lib/remainder.wgsl

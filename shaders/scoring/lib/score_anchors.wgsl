@@ -16,7 +16,7 @@ fn find_anchors(t: u32, h: Head) {
   var distances: Pairs;
   var squares: Pairs;
   var origin: Pairs;
-  if (JOINED) { origin = plain_key_pairs(candidate_at(h.total / 2u, h.count, h.row, h.kv_head), o); }
+  if (JOINED) { origin = plain_key_pairs(candidate_at(h.total / 2u, h.count, h.row, h.kv_head), h.lane, o); }
   for (var start = 0u; start < h.total; start += WORKGROUP) {
     if (start + t < h.total) {
       let c = candidate_at(start + t, h.count, h.row, h.kv_head);
@@ -31,7 +31,7 @@ fn find_anchors(t: u32, h: Head) {
       let k = key_pairs(c, o);
       if (NOVELTY) { sum = add_scaled(sum, k, sh_inverse[i]); }
       if (JOINED) {
-        let before = turned_back(k, candidate_position(c), o);
+        let before = turned_back(k, standing(h.lane, candidate_position(c)), o);
         plain = add_scaled(plain, before, sh_inverse[i]);
         let x = add_scaled(scaled(before, candidate_scales(c).x), origin, -1.0);
         distances = add_scaled(distances, x, 1.0);

@@ -32,6 +32,11 @@ fn square_of(k: Pairs) -> f32 {
     + dot(k.high.low, k.high.low) + dot(k.high.high, k.high.high);
 }
 
+// Where a token of the lane stands for RoPE.
+fn standing(lane: u32, position: u32) -> u32 {
+  return rope_position(position, lanes[lane].folds, shape.stride);
+}
+
 // cos and sin of pairs i to i + 3 at a position, as (cosines, sines).
 fn angles(position: u32, i: u32) -> array<vec4<f32>, 2> {
   let a = rope_angle(position, i);
@@ -41,7 +46,7 @@ fn angles(position: u32, i: u32) -> array<vec4<f32>, 2> {
   return array<vec4<f32>, 2>(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y));
 }
 
-// Turned back by `position`: at its own position a key is then what it was before RoPE.
+// Turned back by `position`: where it stands, a key is then what it was before RoPE.
 fn turned_back(k: Pairs, position: u32, o: u32) -> Pairs {
   let a = angles(position, 8u * o);
   let b = angles(position, 8u * o + 4u);
@@ -81,8 +86,8 @@ fn multiplied(a: Pairs, b: Pairs) -> Pairs {
 }
 
 // Dimensions of a key as before RoPE, or of a value, as they are.
-fn plain_key_pairs(c: Candidate, o: u32) -> Pairs {
-  return scaled(turned_back(key_pairs(c, o), candidate_position(c), o), candidate_scales(c).x);
+fn plain_key_pairs(c: Candidate, lane: u32, o: u32) -> Pairs {
+  return scaled(turned_back(key_pairs(c, o), standing(lane, candidate_position(c)), o), candidate_scales(c).x);
 }
 fn value_pairs(c: Candidate, o: u32) -> Pairs {
   return scaled(Pairs(candidate_value(c, o), candidate_value(c, o + HALF_OCTETS)), candidate_scales(c).y);

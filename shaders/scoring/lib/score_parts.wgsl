@@ -10,12 +10,13 @@ const EXPECTED_QUERY = FILTER + QUADS;    // [QUERIES, D], before RoPE
 const PAIR_WEIGHTS = EXPECTED_QUERY + QUERIES * QUADS; // [D/2]
 const COVARIANCE = PAIR_WEIGHTS + QUADS / 2u;          // [D, D], before RoPE, where QUADRATIC
 
-// The expected queries as they will be at position `last`.
-fn turn_expected_queries(t: u32, base: u32, last: u32) {
+// The expected queries as they will be where the newest token stands.
+fn turn_expected_queries(t: u32, h: Head) {
+  let last = standing(h.lane, h.last);
   for (var i = t; i < QUERIES * QUADS / 2u; i += WORKGROUP) {
     let query = i / (QUADS / 2u);
     let q = i % (QUADS / 2u);
-    let first = base + EXPECTED_QUERY + query * QUADS + q;
+    let first = h.base + EXPECTED_QUERY + query * QUADS + q;
     let low = head_data[first];
     let high = head_data[first + QUADS / 2u];
     let a = angles(last, 4u * q);
@@ -77,7 +78,7 @@ fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
     }
     if (NOVELTY) { anchored.x += dot_pairs(k, vector_pairs(ANCHOR, o)); }
     if (JOINED) {
-      let plain = turned_back(k, position, o);
+      let plain = turned_back(k, standing(h.lane, position), o);
       anchored.y += dot_pairs(plain, vector_pairs(PLAIN_ANCHOR, o));
       spread.x += strayed(scaled(plain, scales.x), 0u, o);
     }
@@ -110,7 +111,7 @@ fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
     importance += first.w * position_hash(position, head, lanes[h.lane].seed);
   }
   if (QUADRATIC) {
-    let form = quadratic_form(c, h.last, h.base + COVARIANCE);
+    let form = quadratic_form(c, standing(h.lane, h.last), h.base + COVARIANCE);
     importance += second.z * scales.x * scales.x * form;
   }
   if (VALUE) { importance += second.w * log(max(sqrt(value_square), 1e-6)); }

@@ -9,7 +9,7 @@ import type { FinishReason, Usage } from "../types.ts";
 
 /** The part of an InferenceEngine that answers a chat request. */
 export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "contextLength"> & {
-  conversation(id: string): Pick<Conversation, "generate">;
+  conversation(id: string): Pick<Conversation, "generate" | "endless">;
 };
 
 export interface CompletionResult {
@@ -49,16 +49,19 @@ export async function runPrompt(
   signal: AbortSignal,
 ): Promise<CompletionResult> {
   throwIfAborted(signal);
-  const room = model.contextLength - prompt.length;
-  if (room < 1) throw overflow(prompt.length, model.contextLength);
+  const { contextLength } = model;
+  const chat = model.conversation(conversation);
+  // Where a chat has no end, an answer has one all the same.
+  const room = chat.endless ? Number.POSITIVE_INFINITY : contextLength - prompt.length;
+  if (room < 1) throw overflow(prompt.length, contextLength);
   const output = new OutputText(model.tokenizer, request.stop);
   const tokens: number[] = [];
   const clock = new Clock();
   let cachedTokens = 0;
   let finish: FinishReason = "stop";
-  const ids = model.conversation(conversation).generate(prompt, {
+  const ids = chat.generate(prompt, {
     sampling: request.sampling,
-    maxTokens: Math.min(request.maxTokens ?? room, room),
+    maxTokens: Math.min(request.maxTokens ?? contextLength, room),
     signal,
     ahead: request.stop.length === 0,
     ...(request.speculative && { speculative: request.speculative }),
@@ -157,5 +160,8 @@ const overflow = (prompt: number, contextLength: number): WinnowError =>
   new WinnowError(
     "context_overflow",
     `the prompt's ${prompt} tokens leave no room for an answer in the model's ${contextLength} positions`,
-    { hint: "Drop or shorten old messages.", details: { prompt, contextLength } },
+    {
+      hint: "Give the cache a budget, under which a chat has no end, or drop old messages.",
+      details: { prompt, contextLength },
+    },
   );

@@ -36,10 +36,12 @@ export const ppl: Command<Input> = {
     text: await files.readText("text", required(flags, "text")),
   }),
   async run({ text, tokens, offset, chunk, bos }, { engine, report }) {
-    if (tokens + (bos ? 1 : 0) > engine.contextLength) {
+    const conversation = engine.conversation(CONVERSATION);
+    if (!conversation.endless && tokens + (bos ? 1 : 0) > engine.contextLength) {
       throw invalidArgument(
         "--tokens",
         `${tokens} are more than the model's ${engine.contextLength} positions`,
+        "Give --budget: under a budget a text may be longer.",
       );
     }
     const all = engine.tokenizer.encode(text);
@@ -49,7 +51,6 @@ export const ppl: Command<Input> = {
         `has ${all.length} tokens; offset ${offset} + tokens ${tokens} need ${offset + tokens}`,
       );
     }
-    const conversation = engine.conversation(CONVERSATION);
     const prefix = bos ? engine.tokenizer.prefix : [];
     const losses = await conversation.nll([...prefix, ...all.slice(offset, offset + tokens)], {
       chunk,

@@ -1,4 +1,10 @@
-import { type CacheRequest, type CacheSettings, capacityOf, DEFAULTS } from "../../cache/budget.ts";
+import {
+  type CacheRequest,
+  type CacheSettings,
+  capacityOf,
+  DEFAULTS,
+  endless,
+} from "../../cache/budget.ts";
 import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { scoresAlike } from "../../cache/policies/scoring-id.ts";
@@ -59,6 +65,11 @@ export class Conversation {
 
   get settings(): CacheSettings {
     return this.place.alive?.settings ?? this.core.settingsOf(this.request);
+  }
+
+  /** Whether it goes on past the trained length. */
+  get endless(): boolean {
+    return endless(this.core.settingsOf(this.request));
   }
 
   usage(): ConversationUsage {
@@ -252,12 +263,12 @@ export class Conversation {
         "invalid_argument",
         `tokens[${wrong}]: ${tokens[wrong]} is not a token id below ${vocabulary}`,
       );
-    if (tokens.length > contextLength) {
+    if (tokens.length > contextLength && !this.endless) {
       throw new WinnowError(
         "context_overflow",
         `the prompt has ${tokens.length} tokens, the model was trained for ${contextLength} positions`,
         {
-          hint: "Shorten the prompt or start a new chat.",
+          hint: "Give the cache a budget, under which a chat has no end, or shorten the prompt.",
           details: { tokens: tokens.length, contextLength },
         },
       );
@@ -277,7 +288,8 @@ export class Conversation {
       for (;;) {
         const { result, state, cut } = await this.core.host.survive(async (state) => {
           const settings = this.core.settingsOf(this.request);
-          await state.runner.compiled(everyStep(settings.policy));
+          const folds = tokens.length > this.core.config.contextLength;
+          await state.runner.compiled({ ...everyStep(settings.policy), folds });
           this.place.open(settings);
           const onRun = (run: readonly number[]) => this.place.seen.push(...run);
           const sequence = this.place.live;

@@ -1,4 +1,4 @@
-import type { CacheSettings } from "../../cache/budget.ts";
+import { type CacheSettings, endless } from "../../cache/budget.ts";
 import { throwIfAborted } from "../../errors.ts";
 import { DRAFT_ROWS } from "../../model/draft-rows.ts";
 import type { EngineCore } from "../core.ts";
@@ -108,7 +108,7 @@ export class Turn {
         core.checkOpen();
         wanted.push(token);
         answer.push(token);
-        if (answer.length === options.maxTokens || wanted.length > core.config.contextLength)
+        if (answer.length === options.maxTokens || wanted.length > this.end)
           return { finish: "length", ...result };
         if (answer.length === LONG_ANSWER) long();
         guesser?.push(token);
@@ -124,6 +124,11 @@ export class Turn {
       // A token that ran ahead and could not be read, or a prompt block cut short.
       place.forgetTorn();
     }
+  }
+
+  /** How many tokens the chat can hold: a budget has no end. */
+  private get end(): number {
+    return endless(this.asked()) ? Number.POSITIVE_INFINITY : this.core.config.contextLength;
   }
 
   /** Has tokens in `drawn`, at least one; `next`: runs it first. */
@@ -214,7 +219,7 @@ export class Turn {
     const { core, place, answer } = this;
     const { maxTokens, ahead = true } = this.options;
     if (!ahead || answer.length + 1 >= maxTokens) return false;
-    if (place.seen.length + 1 > core.config.contextLength) return false;
+    if (place.seen.length + 1 > this.end) return false;
     if (core.state.runner.compiled(needsOf(place.live, 1, "answer"))) return false;
     this.step(sampler, sampler.lastDrawn);
     return true;
@@ -229,9 +234,9 @@ export class Turn {
     token: number,
     guesser: Speculation | undefined,
   ): Promise<number[]> | undefined {
-    const { core, place, options, answer } = this;
+    const { place, options, answer } = this;
     const left = options.maxTokens - answer.length;
-    const room = Math.min(left, core.config.contextLength - place.seen.length);
+    const room = Math.min(left, this.end - place.seen.length);
     const guesses = guesser?.guess(room - 1) ?? [];
     const draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
     if (!draft) {

@@ -139,6 +139,7 @@ export class Lanes {
     if (inputs.length === 0 || inputs.length > this.most)
       throw new WinnowError("internal", `${inputs.length} lanes in a step of up to ${this.most}`);
     const { gpu, runner } = this.state;
+    await runner.compiled({ folds: inputs.some(({ lane }) => lane.sequence.foldsWith(1)) });
     const measured = want.mass ? this.measuredFor(inputs) : undefined;
     runner.submitLanes(
       inputs.map(({ lane, token }) => ({ sequence: lane.sequence, token })),

@@ -64,16 +64,17 @@ export class Prompts {
     if (tokens.length > CHUNK_ROWS) runner.compiled({ stages: ["turn"] });
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
-      const block = tokens.slice(start, start + largest);
-      if (readsWhole(sequence, block.length)) {
-        await this.readBlock(sequence, block, start, tokens.length, onStep, signal);
-        start += block.length;
-        continue;
-      }
-      const chunk = block.slice(0, CHUNK_ROWS);
+      const block = tokens.slice(start, start + Math.min(largest, sequence.longestStep));
+      const whole = readsWhole(sequence, block.length);
+      const chunk = whole ? block : block.slice(0, CHUNK_ROWS);
       const compiling = start > 0 && runner.compiled(needsOf(sequence, chunk.length, "prompt"));
       if (compiling) {
         await compiling;
+        continue;
+      }
+      if (whole) {
+        await this.readBlock(sequence, block, start, tokens.length, onStep, signal);
+        start += block.length;
         continue;
       }
       runner.submitChunk(sequence, chunk);
@@ -107,7 +108,7 @@ export class Prompts {
     const run = this.blocks.then(async () => {
       const { runPromptBlock } = await loadLater("long prompts", () => import("./prompt-block.ts"));
       throwIfAborted(signal);
-      runner.divide(sequence, rows);
+      runner.adapt(sequence, rows);
       const { gpu, transformer, compressor, scorer } = runner;
       const block = { gpu, transformer, compressor, scorer, sequence, tokens };
       return runPromptBlock(block, onLayer, signal);

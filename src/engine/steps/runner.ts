@@ -64,6 +64,7 @@ export class Runner {
     heads,
     drafts,
     retention,
+    folds,
   }: Needs): Promise<unknown> | undefined {
     const { gpu, transformer, compressor } = this;
     return allOf([
@@ -72,11 +73,12 @@ export class Runner {
       heads ? transformer.heads.made() : undefined,
       drafts ? transformer.drafts.made() : undefined,
       retention ? compressor.counting.made() : undefined,
+      folds ? compressor.folding.made() : undefined,
     ]);
   }
 
   /**
-   * The recipe of every step: heads get budgets of their own where they must, room is reserved, caches that are due are
+   * The recipe of every step: positions are folded and heads get budgets of their own where they must, room is reserved, caches that are due are
    * scored, rows are written, the step is encoded and submitted, and the host's books go on. Nothing in it is awaited.
    * `decodes`: rows are appended one by one, to caches that may have to be scored first.
    */
@@ -85,7 +87,7 @@ export class Runner {
     encode: (step: EncodedStep) => void,
     { splits: fixed, decodes = true }: { splits?: number; decodes?: boolean } = {},
   ): void {
-    for (const { sequence, tokens } of parts) this.divide(sequence, tokens.length);
+    for (const { sequence, tokens } of parts) this.adapt(sequence, tokens.length);
     const due = decodes ? dueScoring(parts) : [];
     for (const { sequence, tokens } of parts) sequence.reserve(tokens.length);
     // Bound after that: a slab that grows is another buffer.
@@ -232,8 +234,12 @@ export class Runner {
     this.compressor.rescore(sequence, anew, () => this.scorer.whole(sequence.settings));
   }
 
-  /** Gives heads budgets of their own once `tokens` more would not fit otherwise. */
-  divide(sequence: KvSequence, tokens: number): void {
+  /**
+   * What must change before `tokens` more are run: positions are folded where they would leave the trained length, and
+   * heads get budgets of their own where all would not fit otherwise.
+   */
+  adapt(sequence: KvSequence, tokens: number): void {
+    if (sequence.foldsWith(tokens)) this.compressor.fold(sequence, this.transformer.turning);
     if (!sequence.dividesWith(tokens)) return;
     // What may fail comes first: copies of pages that are shared with a fork.
     sequence.own();

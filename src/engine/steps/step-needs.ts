@@ -25,6 +25,8 @@ export interface Needs {
   readonly drafts?: boolean;
   /** Who keeps what is counted. */
   readonly retention?: boolean;
+  /** Positions are folded. */
+  readonly folds?: boolean;
 }
 
 /** Every step under a policy. */
@@ -36,12 +38,13 @@ export const everyStep = (policy: PolicyName, whole = false): Needs => ({
 
 /** What the next tokens of a sequence need; of a prompt that is read chunk by chunk, what its first chunk needs. */
 export function needsOf(sequence: KvSequence, tokens: number, of: "prompt" | "answer"): Needs {
+  const folds = sequence.foldsWith(tokens);
   if (scoresChunk(sequence, tokens) || sequence.dividesWith(tokens))
-    return everyStep(sequence.settings.policy);
-  if (of === "answer") return { stages: ["answer"] };
+    return { ...everyStep(sequence.settings.policy), folds };
+  if (of === "answer") return { stages: ["answer"], folds };
   const few = tokens <= FEW_ROWS ? (["answer"] as const) : [];
   const behind = sequence.tokensSeen > 0 ? (["turn"] as const) : [];
-  return { stages: [...few, ...behind] };
+  return { stages: [...few, ...behind], folds };
 }
 
 /** Whether a chunk is to be scored. Skipped until eviction is near, unless the policy must observe. */
@@ -53,11 +56,12 @@ export function scoresChunk(sequence: KvSequence, tokens: number): boolean {
 
 /**
  * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
- * cache be scored between them, nor observed, nor heads get budgets of their own.
+ * cache be scored between them, nor observed, nor heads get budgets of their own, nor positions be folded.
  */
 export function draftRows(sequence: KvSequence, wanted: number): number {
   const { observation } = policyOf(sequence.settings.policy);
-  if (observation?.accumulate || sequence.dividesWith(wanted)) return 1;
+  if (observation?.accumulate || sequence.dividesWith(wanted) || sequence.foldsWith(wanted))
+    return 1;
   const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
   let rows = 1;
   while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;

@@ -1,4 +1,5 @@
 import { LAYER_SHAPE } from "../records.ts";
+import { foldStride } from "./fold.ts";
 import { type KvStorage, remainderBytes } from "./page-format.ts";
 
 export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
@@ -17,6 +18,8 @@ export interface CacheShape {
   readonly windows?: readonly number[];
   /** How pages hold keys and values. Default f16. */
   readonly storage?: KvStorage;
+  /** L, the positions that the model was trained for: a chat that gets there folds its positions. Default: it never does. */
+  readonly trained?: number;
 }
 
 /** The window of a layer, 0 where it is global: only global layers are compressed. */
@@ -47,4 +50,5 @@ export const layerShapeWords = (
     heads: shape.heads,
     chunk_pages: chunkPages,
     row_words: rowWords(shape, maxPages),
+    stride: foldStride(shape.trained ?? 0),
   });

@@ -35,9 +35,9 @@ export function slotBytes({ headDim, storage = "f16" }: PageFormat): number {
   return 2 * headDim * value + scales + 8;
 }
 
-/** Bytes of what a kv head has dropped, in sum: how many pairs, their keys' and their values' sums, f32. */
+/** Bytes of what a kv head has dropped, f32: how many pairs, their keys' and their values' sums, and a word of the kernels. */
 export const remainderBytes = ({ headDim }: Pick<PageFormat, "headDim">): number =>
-  (1 + 2 * headDim) * 4;
+  (2 + 2 * headDim) * 4;
 
 /** u32 words of a page. */
 export const pageWords = (format: PageFormat): number =>

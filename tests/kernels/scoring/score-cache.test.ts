@@ -3,6 +3,7 @@ import { UNLIMITED } from "../../../src/cache/budget.ts";
 import type { GpuContext } from "../../../src/gpu/context.ts";
 import type { Kernel } from "../../../src/gpu/kernel.ts";
 import type { CacheShape } from "../../../src/kernels/pages/cache-shape.ts";
+import { foldStride, ropePosition } from "../../../src/kernels/pages/fold.ts";
 import type { KvStorage } from "../../../src/kernels/pages/page-format.ts";
 import { inverseFrequencies, ropeTable } from "../../../src/kernels/rope-table.ts";
 import {
@@ -166,6 +167,8 @@ async function expectTwin(
         index: LAYER * G + g,
         seed: scene.lanes[lane]!.seed,
         last,
+        standing: (position) =>
+          ropePosition(position, scene.lanes[lane]!.folds ?? 0, foldStride(shape.trained ?? 0)),
         count: scene.cache.count(lane, g),
         observed: observed.subarray(g * ROOM),
         inverseFrequencies: inverseFrequencies(shape.headDim, 10000),
@@ -177,10 +180,10 @@ async function expectTwin(
 }
 
 /** A block of `rows` on lane 1 of 2, whose heads hold `count` and a bit more. */
-const blockScene = (shape: CacheShape, count: number, rows: number): Scene =>
+const blockScene = (shape: CacheShape, count: number, rows: number, folds = 0): Scene =>
   makeScene({
     shape,
-    lanes: [LANE, LANE],
+    lanes: [LANE, { ...LANE, folds }],
     fill: (_, g) => ({ count: count + g }),
     rows,
     seed: count + rows + 1,
@@ -266,6 +269,23 @@ describe("score_cache: all features at once", () => {
         1e-4,
       );
   });
+});
+
+test.each([
+  ["score_cache", undefined],
+  ["scores joined from parts", 2],
+])("%s of a chat whose positions were folded", async (_, pool) => {
+  const shape = { ...shapeOf(64, "f16"), trained: 64 };
+  const heads = [1, 2].map((seed) => randomHead(64, seed));
+  const scored = await prepare(shape, ALL, BLOCK, heads, pool === undefined ? {} : { pool });
+  for (const folds of [1, 4])
+    await expectTwin(
+      scored,
+      blockScene(shape, 40, 70, folds),
+      { lane: 1, last: 140, all: true },
+      () => true,
+      1e-4,
+    );
 });
 
 describe("scores joined from parts: each part alone against its twin", () => {

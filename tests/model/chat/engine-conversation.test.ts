@@ -358,10 +358,10 @@ describe("a conversation", () => {
   });
 });
 
-describe("a conversation at the end of the model's positions", () => {
+describe("a conversation without a budget, at the end of the model's positions", () => {
   let engine: InferenceEngine;
   beforeAll(async () => {
-    engine = await loadTinyEngine({ budget: 64, policy: "k-norm" });
+    engine = await loadTinyEngine({ budget: "full" });
     Object.assign(engine.internals.config, { contextLength: 60 });
   });
   afterAll(() => engine?.close());

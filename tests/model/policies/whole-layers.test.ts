@@ -7,7 +7,6 @@ import { headBudgets } from "../../../src/cache/head-budgets.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { cacheBytes } from "../../../src/engine/memory/footprint.ts";
-import type { DeviceStateInputs } from "../../../src/engine/state.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { remainderBytes } from "../../../src/kernels/pages/page-format.ts";
 import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
@@ -169,10 +168,11 @@ test("a limit counts whole layers to the model's last position", async () => {
   const bytesOf = (wholeLayers: number): number =>
     cacheBytes(config, { budget: BUDGET, wholeLayers }, storage);
   const chat = await fresh(cacheOf(0));
-  const { inputs } = engine.internals as unknown as { inputs: DeviceStateInputs };
+  const { host } = engine.internals;
+  const { inputs } = host;
   const { kv, total } = engine.memory();
   const limited = (memoryLimit: number) =>
-    Object.assign(engine.internals, { inputs: { ...inputs, memoryLimit } });
+    Object.assign(host, { inputs: { ...inputs, memoryLimit } });
   try {
     limited(total - kv + bytesOf(1) - 1);
     await expect(chat.configure({ wholeLayers: 1 })).rejects.toMatchObject({
@@ -183,7 +183,7 @@ test("a limit counts whole layers to the model's last position", async () => {
     limited(total - kv + bytesOf(1));
     expect((await chat.configure({ wholeLayers: 1 })).wholeLayers).toBe(1);
   } finally {
-    Object.assign(engine.internals, { inputs });
+    Object.assign(host, { inputs });
   }
 });
 

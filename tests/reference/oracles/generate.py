@@ -2,7 +2,7 @@
 
     python tests/reference/oracles/generate.py WHAT --model .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, heads, policies, whole, mass, or all. `tiny`,
+WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, endless, heads, policies, whole, mass, or all. `tiny`, `endless`,
 `heads`, `policies`, `whole`, `mass`, `calibrate` and `statistics` need no model.
 Made with torch 2.13, transformers 5.24, gguf 0.19, safetensors 0.8 (pip install "torch==2.13.*"
 "transformers==5.24.*" "gguf==0.19.*" accelerate safetensors); one thread, so that sums run in one
@@ -43,7 +43,7 @@ def provenance():
 
 def main():
     parser = argparse.ArgumentParser()
-    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "heads"]
+    whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "endless", "heads"]
     whats += ["policies", "whole", "mass", "all"]
     parser.add_argument("what", choices=whats)
     gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -64,6 +64,10 @@ def main():
         from oracle_tiny import tiny_fixtures
 
         tiny_fixtures(ROOT, write)
+    if wanted("endless"):
+        from oracle_endless import endless_fixtures
+
+        endless_fixtures(ROOT, write)
     if wanted("heads"):
         from oracle_heads import heads_fixture
 

@@ -253,11 +253,11 @@ function tokenizerMetadata(): Metadata {
   };
 }
 
-function shapeMetadata(name: string, shape: TinyShape): Metadata {
+function shapeMetadata(name: string, shape: TinyShape, contextLength: number): Metadata {
   const family = shape.family ?? "llama";
   const numbers: Metadata = {
     block_count: shape.layers,
-    context_length: 131072,
+    context_length: contextLength,
     embedding_length: shape.hidden,
     feed_forward_length: shape.mlp,
     "attention.head_count": shape.heads,
@@ -365,15 +365,19 @@ function frequencyFactors(shape: TinyShape): Float32Array<ArrayBuffer> {
 }
 
 /** The GGUF file of one tiny model; the same bytes every time. */
-export function tinyModel(name: TinyName): Uint8Array<ArrayBuffer> {
-  return tinyGguf(name, TINY_MODELS[name]);
+export function tinyModel(name: TinyName, contextLength?: number): Uint8Array<ArrayBuffer> {
+  return tinyGguf(name, TINY_MODELS[name], contextLength);
 }
 
 /** A model of any shape, whose seed is its name. */
-export function tinyGguf(name: string, shape: TinyShape): Uint8Array<ArrayBuffer> {
+export function tinyGguf(
+  name: string,
+  shape: TinyShape,
+  contextLength = 131072,
+): Uint8Array<ArrayBuffer> {
   const draw = seededRandom(name.length * 1000 + name.charCodeAt(0));
   return writeGguf({
-    metadata: { ...shapeMetadata(name, shape), ...tokenizerMetadata() },
+    metadata: { ...shapeMetadata(name, shape, contextLength), ...tokenizerMetadata() },
     tensors: tensors(shape, draw),
   });
 }

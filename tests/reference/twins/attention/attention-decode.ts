@@ -1,7 +1,8 @@
 import type { Pair } from "../pages/paged-cache.ts";
 
-/** REMAINDER_BIAS of shaders/lib/remainder.wgsl. */
+/** REMAINDER_BIAS and REMAINDER_MOST of shaders/lib/remainder.wgsl. */
 const REMAINDER_BIAS = 0.6;
+export const REMAINDER_MOST = 512;
 
 /** ln of the sum of exp(logit) of what a query attends to. */
 export function attentionLse(
@@ -30,7 +31,8 @@ function logitsOf(
     for (let d = 0; d < dim; d += 1) sum += query[d]! * key[d]!;
     return sum / Math.sqrt(dim);
   });
-  if (dropped > 0) logits[kept.length]! += Math.log(dropped) + REMAINDER_BIAS;
+  if (dropped > 0)
+    logits[kept.length]! += Math.log(Math.min(dropped, REMAINDER_MOST)) + REMAINDER_BIAS;
   return { pairs, logits };
 }
 

@@ -7,6 +7,7 @@ import {
 import { remainderBytes } from "../../../../src/kernels/pages/page-format.ts";
 import { LANE, ROW } from "../../../../src/kernels/records.ts";
 import { seededRandom } from "../../../../src/random.ts";
+import { REMAINDER_MOST } from "../attention/attention-decode.ts";
 import {
   copyPair,
   type Pair,
@@ -34,6 +35,8 @@ export interface Lane {
   phase?: number;
   /** 1: what it drops is added to the head's remainder. */
   remembers?: number;
+  /** How often its positions have been folded. */
+  folds?: number;
 }
 
 export const PLAIN_LANE: Lane = {
@@ -48,7 +51,7 @@ export const PLAIN_LANE: Lane = {
 
 export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   return LANE.pack(
-    ...lanes.map((lane) => ({ scoring: 0, every: 0, phase: 0, remembers: 0, ...lane })),
+    ...lanes.map((lane) => ({ scoring: 0, every: 0, phase: 0, remembers: 0, folds: 0, ...lane })),
   );
 }
 
@@ -113,19 +116,19 @@ export class PagedCache {
     return tableRowWords(this.shape, this.maxPages);
   }
 
-  /** What a head has dropped, in sum: f32 [n, keys [D], values [D]], which may be written to. */
+  /** What a head has dropped, in sum: f32 [n, keys [D], values [D], total], which may be written to. */
   remainder(lane: number, kvHead: number): Float32Array {
     const word = this.row(lane, kvHead) + 2 + this.maxPages;
     return new Float32Array(this.tables.buffer, word * 4, remainderBytes(this.shape) / 4);
   }
 
-  /** Adds pairs to what a head has dropped. */
+  /** Adds pairs to what a head has dropped, one by one: what is older than the latest REMAINDER_MOST fades. */
   drop(lane: number, kvHead: number, pairs: readonly Pick<Pair, "key" | "value">[]): void {
     const sums = this.remainder(lane, kvHead);
     for (const { key, value } of pairs) {
-      sums[0]! += 1;
-      [...key, ...value].forEach((x, i) => {
-        sums[1 + i]! += x;
+      const keep = Math.min(1, (REMAINDER_MOST - 1) / Math.max(1, sums[0]!));
+      [1, ...key, ...value].forEach((x, i) => {
+        sums[i] = keep * sums[i]! + x;
       });
     }
   }

@@ -14,6 +14,8 @@ export interface ScoreCase {
   seed: number;
   /** Position of the newest token. */
   last: number;
+  /** Where a position stands for RoPE, if positions were folded. Default: where it is. */
+  standing?: (position: number) => number;
   /** [D/2]. */
   inverseFrequencies: ArrayLike<number>;
   /** Candidates that are cached: the others are rows of a block, which alone are pooled. */
@@ -32,14 +34,18 @@ const length = (a: Vector): number => Math.sqrt(dot(a, a));
 
 /** Twin of shaders/scoring/score_cache.wgsl, and of those that join scores, in f64: the scores of one kv head's candidates. */
 export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] {
-  const { features, head, inverseFrequencies: frequencies } = c;
+  const { features, head, inverseFrequencies: frequencies, standing = (x) => x } = c;
   const turnedBack = (key: Vector, position: number) => rotate(key, -position, frequencies);
   const anchor = anchorOf(candidates.map(({ key }) => key));
-  const plain = candidates.map(({ key, position }) => turnedBack(key, position));
+  const plain = candidates.map(({ key, position }) => turnedBack(key, standing(position)));
   const plainAnchor = anchorOf(plain);
   const D = 2 * frequencies.length;
   const queries = Array.from({ length: (head.expectedQuery?.length ?? 0) / D }, (_, q) =>
-    rotate(Array.from(head.expectedQuery!).slice(q * D, (q + 1) * D), c.last, frequencies),
+    rotate(
+      Array.from(head.expectedQuery!).slice(q * D, (q + 1) * D),
+      standing(c.last),
+      frequencies,
+    ),
   );
   const keySpread = spreadOf(plain);
   const valueSpread = spreadOf(candidates.map(({ value }) => value));
@@ -58,7 +64,8 @@ export function scoreCache(candidates: readonly Pair[], c: ScoreCase): number[] 
         importance += head.pairNorm! * head.pairWeights![j]! * pair;
       }
     if (features.quadratic)
-      importance += head.quadratic! * quadraticForm(turnedBack(key, c.last), head.covariance!);
+      importance +=
+        head.quadratic! * quadraticForm(turnedBack(key, standing(c.last)), head.covariance!);
     if (features.value) importance += head.logValue! * Math.log(Math.max(1e-6, length(value)));
     if (features.novelty) importance -= (head.novelty! * dot(key, anchor)) / norm;
     return [importance, -dot(plain[i]!, plainAnchor) / norm, keySpread[i]!, valueSpread[i]!];

@@ -1,0 +1,186 @@
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { CacheRequest } from "../../../src/cache/budget.ts";
+import { writeFilters } from "../../../src/cache/write-filters.ts";
+import { InferenceEngine } from "../../../src/engine/engine.ts";
+import type { EngineLoadOptions } from "../../../src/engine/load.ts";
+import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { TINY_MODELS, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
+import { sharedGpu } from "../../shared-gpu.ts";
+import { ask, GREEDY, someTokens } from "../chat.ts";
+import { checkCache, freshChat } from "../tiny-engine.ts";
+
+const TRAINED = 512;
+
+/** All 4,000 tokens, if everything is to be run; else enough for six folds. */
+const TOKENS = process.env.WINNOW_FULL ? 4000 : 1600;
+
+interface Fixture {
+  tokens: number[];
+  /** Tokens over which a loss is a mean. */
+  mean: number;
+  /** [L, G, D] */
+  filters: number[];
+  runs: (Required<Pick<CacheRequest, "policy" | "budget" | "window" | "sinks">> & {
+    means: number[];
+  })[];
+}
+
+const load = (
+  name: keyof typeof TINY_MODELS,
+  options: Partial<EngineLoadOptions> = {},
+): Promise<InferenceEngine> =>
+  InferenceEngine.load(sharedGpu, {
+    source: new MemorySource(tinyModel(name, TRAINED), "tiny.gguf"),
+    name,
+    ...options,
+  });
+
+describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)(
+  "tiny %s, trained for 512 positions, against PyTorch",
+  (name) => {
+    const { tokens, mean, filters, runs }: Fixture = JSON.parse(
+      readFileSync(new URL(`../fixtures/endless-${name}.json`, import.meta.url), "utf8"),
+    );
+    let engine: InferenceEngine;
+    beforeAll(async () => {
+      const { layers, kvHeads, headDim } = TINY_MODELS[name];
+      const values = Float32Array.from(filters);
+      const file = writeFilters({ values, layers, kvHeads, headDim });
+      // Rounding to f16 turns which of two near-equal keys goes.
+      engine = await load(name, { cache: { kv: "f32" }, filters: file });
+    });
+    afterAll(() => engine?.close());
+
+    test.each(runs)("$policy, token by token, folds and all", async ({ means, ...cache }) => {
+      const chat = await freshChat(engine, cache);
+      const nll = await chat.nll(tokens.slice(0, TOKENS + 1), { chunk: 1 });
+      const found = Array.from({ length: TOKENS / mean }, (_, i) => {
+        const part = nll.subarray(i * mean, (i + 1) * mean);
+        return part.reduce((sum, x) => sum + x, 0) / mean;
+      });
+      const worst = Math.max(...found.map((x, i) => Math.abs(x - means[i]!)));
+      expect(worst).toBeLessThan(0.01);
+      checkCache(engine);
+    });
+  },
+);
+
+describe("a chat past the trained length", () => {
+  let engine: InferenceEngine;
+  const budget = { budget: 64, policy: "k-norm" } as const;
+  beforeAll(async () => {
+    engine = await load("f32", { cache: budget });
+    Object.assign(engine.tokenizer, { endTokens: new Set() });
+  });
+  afterAll(() => engine?.close());
+  afterEach(() => checkCache(engine));
+
+  test("answers on, at constant memory; usage tells the tokens seen", async () => {
+    const chat = await freshChat(engine, budget);
+    const kv: number[] = [];
+    const { answer, result } = await ask(chat, someTokens(30), {
+      maxTokens: 1400,
+      onToken: (_, count) => {
+        if (count % 100 === 0) kv.push(engine.memory().kv);
+        return undefined;
+      },
+    });
+    expect(answer).toHaveLength(1400);
+    expect(result?.finish).toBe("length");
+    expect(chat.usage().tokensSeen).toBe(1429);
+    expect(new Set(kv.slice(1)).size).toBe(1);
+    // Who keeps what is still told by token.
+    const { kept, tokens } = await chat.retention();
+    expect(tokens).toHaveLength(1429);
+    expect(kept.slice(0, 4)).toEqual([4, 4, 4, 4]);
+    expect(kept.at(-1)).toBe(4);
+    expect(kept.reduce((sum, n) => sum + n, 0)).toBe(4 * 64);
+  });
+
+  test("a prompt longer than the trained length is read, with progress, and is answered", async () => {
+    const chat = await freshChat(engine, budget);
+    const prompt = someTokens(1700, 5);
+    const told: number[] = [];
+    const { answer } = await ask(chat, prompt, {
+      maxTokens: 8,
+      onPrefill: (done, total) => {
+        expect(total).toBe(1700);
+        told.push(done);
+      },
+    });
+    expect(answer).toHaveLength(8);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    expect(told.at(-1)).toBe(1700);
+    // The next turn reads nothing of it again.
+    const { result } = await ask(chat, [...prompt, ...answer, 7], { maxTokens: 1 });
+    expect(result?.cachedTokens).toBe(1708 - 1);
+  });
+
+  test("reading it can be aborted, and the chat goes on", async () => {
+    const chat = await freshChat(engine, budget);
+    const prompt = someTokens(1700, 6);
+    const abort = new AbortController();
+    const reading = ask(chat, prompt, {
+      signal: abort.signal,
+      onPrefill: (done) => {
+        if (done > 700) abort.abort();
+      },
+    });
+    await expect(reading).rejects.toMatchObject({ code: "aborted" });
+    expect((await ask(chat, prompt, { maxTokens: 4 })).answer).toHaveLength(4);
+  });
+
+  test("guesses change no token of it", async () => {
+    const answers: number[][] = [];
+    for (const speculative of ["off", "lookup"] as const) {
+      const chat = await freshChat(engine, budget);
+      const steps = chat.generate(someTokens(40, 2), {
+        sampling: GREEDY,
+        maxTokens: 900,
+        speculative,
+      });
+      const answer: number[] = [];
+      for await (const token of steps) answer.push(token);
+      answers.push(answer);
+    }
+    expect(answers[1]).toEqual(answers[0]);
+  });
+
+  test("a fork goes its own way and leaves the other as it was", async () => {
+    const chat = await freshChat(engine, budget);
+    const prompt = someTokens(500, 3);
+    await ask(chat, prompt, { maxTokens: 1 });
+    const fork = chat.fork();
+    const longer = [...prompt, ...someTokens(30, 4)];
+    const { answer } = await ask(fork, longer, { maxTokens: 60 });
+    expect((await ask(chat, longer, { maxTokens: 60 })).answer).toEqual(answer);
+    await fork.reset();
+  });
+
+  test.each([
+    ["the budget is full", { budget: "full" }],
+    ["a layer is whole", { budget: 64, wholeLayers: 1 }],
+  ] as const)("it ends where %s, and says what to do", async (_, cache) => {
+    const chat = await freshChat(engine, cache);
+    const { answer, result } = await ask(chat, someTokens(480), { maxTokens: 100 });
+    expect(answer).toHaveLength(33);
+    expect(result?.finish).toBe("length");
+    await expect(ask(chat, someTokens(513))).rejects.toMatchObject({
+      code: "context_overflow",
+      hint: expect.stringContaining("Give the cache a budget"),
+    });
+  });
+
+  test("with the budget taken away in mid-answer, it ends", async () => {
+    const chat = await freshChat(engine, budget);
+    const { answer } = await ask(chat, someTokens(500), {
+      maxTokens: 300,
+      onToken: async (_, count) => {
+        if (count === 100) await chat.configure({ budget: "full" });
+        return undefined;
+      },
+    });
+    expect(answer).toHaveLength(100);
+  });
+});

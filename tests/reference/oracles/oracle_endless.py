@@ -1,0 +1,138 @@
+"""endless-*.json: losses of a chat that goes on past the trained length, on the tiny models, by transformers' own models.
+
+Token by token. A token's key is turned by transformers to where it stands; what is cached is turned again whenever positions
+are folded, which happens as soon as the next token would stand at TRAINED: positions below 2 S are halved, S is taken from
+the others, S = 3 TRAINED / 8. Every kv head keeps the first `sinks` tokens, the last `window`, and what scores highest.
+Layers with a sliding window hold their last tokens, which are turned too.
+"""
+
+import os
+import subprocess
+import tempfile
+
+import torch
+from transformers import AttentionInterface
+
+from oracle_families import load_family
+from oracle_model import load
+from oracle_tiny import FAMILIES
+
+TRAINED, TOKENS, MEAN = 512, 4000, 16
+STRIDE = 3 * TRAINED // 8
+NAMES = ("f32", *FAMILIES)
+RUNS = [
+    {"policy": "q-filters", "budget": 48, "window": 8, "sinks": 2},
+    {"policy": "streaming-llm", "budget": 48, "window": 8, "sinks": 2},
+]
+
+
+def sequence(vocab, count):
+    """Token ids without a period, so that what is kept differs from head to head."""
+    generator = torch.Generator().manual_seed(11)
+    return torch.randint(3, vocab, (count,), generator=generator).tolist()
+
+
+class Layer:
+    def __init__(self):
+        self.k = self.v = self.index = self.scores = None
+
+
+class Endless:
+    """An attention function for transformers that keeps its own cache."""
+
+    def __init__(self, model, run, filters):
+        self.model, self.run, self.filters = model, run, filters
+        self.layers = [Layer() for _ in range(model.config.num_hidden_layers)]
+        self.t = 0
+
+    def __call__(self, module, query, key, value, attention_mask, scaling, **_):
+        layer = self.layers[module.layer_idx]
+        k, v = key[0], value[0]  # [G, 1, D]
+        at = torch.full((k.shape[0], 1), self.t)
+        # Fixed when the pair is written, where it then stands.
+        scores = -torch.einsum("gnd,gd->gn", k, self.filters[module.layer_idx])
+        if layer.k is not None:
+            k, v = torch.cat([layer.k, k], 1), torch.cat([layer.v, v], 1)
+            at = torch.cat([layer.index, at], 1)
+            scores = torch.cat([layer.scores, scores], 1)
+        sliding = getattr(module, "is_sliding", False)
+        most = module.sliding_window if sliding else self.run["budget"]
+        if k.shape[1] > most:
+            ranks = scores if self.run["policy"] == "q-filters" and not sliding else at.float()
+            free = (at >= (0 if sliding else self.run["sinks"])) & (at <= self.t - (1 if sliding else self.run["window"]))
+            gone = ranks.masked_fill(~free, float("inf")).argmin(1)
+            stays = torch.ones_like(at, dtype=torch.bool)
+            stays[torch.arange(len(gone)), gone] = False
+            G, D = k.shape[0], k.shape[2]
+            k, v = k[stays].view(G, most, D), v[stays].view(G, most, D)
+            at, scores = at[stays].view(G, most), scores[stays].view(G, most)
+        layer.k, layer.v, layer.index, layer.scores = k, v, at, scores
+        group = query.shape[1] // k.shape[0]
+        logits = query[0] @ k.repeat_interleave(group, 0).transpose(1, 2) * scaling
+        return (logits.softmax(-1) @ v.repeat_interleave(group, 0)).transpose(0, 1)[None].contiguous(), None
+
+    def fold(self, standing):
+        """Turns what is cached; standing [T]: where each token of the text stands. Returns where it then does."""
+        folded = torch.where(standing < 2 * STRIDE, standing // 2, standing - STRIDE)
+        for index, layer in enumerate(self.layers):
+            layer.k = turn(self.model, index, layer.k, (folded - standing)[layer.index])
+        return folded
+
+
+def turn(model, index, k, by):
+    """k [G, N, D] turned by `by` [G, N] positions, by the model's own rotary embedding."""
+    if getattr(model.config, "no_rope_layers", None) and not model.config.no_rope_layers[index]:
+        return k
+    rotary = model.model.rotary_emb
+    kinds = getattr(model.config, "layer_types", None)
+    args = (kinds[index],) if model.config.model_type.startswith("gemma3") else ()
+    cos, sin = rotary(k, by, *args)
+    half = k.shape[-1] // 2
+    return k * cos + torch.cat([-k[..., half:], k[..., :half]], -1) * sin
+
+
+@torch.no_grad()
+def losses(model, ids, run, filters):
+    endless = Endless(model, run, filters)
+    AttentionInterface.register("endless", endless)
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+    ALL_MASK_ATTENTION_FUNCTIONS.register("endless", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    model.set_attn_implementation("endless")
+    standing = torch.zeros(0, dtype=torch.long)
+    following, folds, nll = 0, 0, []
+    for t, token in enumerate(ids[:-1]):
+        if following == TRAINED:
+            standing = endless.fold(standing)
+            following, folds = following - STRIDE, folds + 1
+        endless.t = t
+        out = model(torch.tensor([[token]]), position_ids=torch.tensor([[following]]), use_cache=False)
+        nll.append(-out.logits[0, -1].double().log_softmax(-1)[ids[t + 1]].item())
+        standing = torch.cat([standing, torch.tensor([following])])
+        following += 1
+    return nll, folds
+
+
+def endless_fixture(path):
+    name = os.path.basename(path).removeprefix("tiny-").removesuffix(".gguf")
+    model = load_family(path, name) if name in FAMILIES else load(path)
+    ids = sequence(model.config.vocab_size, TOKENS + 1)
+    config = model.config
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    shape = (config.num_hidden_layers, config.num_key_value_heads, head_dim)
+    filters = (torch.randn(shape, generator=torch.Generator().manual_seed(7)) * 0.3 * 1e4).round() / 1e4
+    out = []
+    for run in RUNS:
+        nll, folds = losses(model, ids, run, filters)
+        means = torch.tensor(nll).view(-1, MEAN).mean(1)
+        print(name, run, "folds", folds, "mean loss", means.mean().item(), flush=True)
+        out.append({**run, "folds": folds, "means": [round(x, 5) for x in means.tolist()]})
+    return {"trained": TRAINED, "mean": MEAN, "filters": [round(x, 4) for x in filters.flatten().tolist()], "tokens": ids, "runs": out}
+
+
+def endless_fixtures(root, write):
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(root, "tests", "reference", "tiny-model", "write-tiny.mjs")
+        subprocess.run(["node", script, folder], check=True, cwd=root)
+        for name in NAMES:
+            write(f"endless-{name}.json", endless_fixture(os.path.join(folder, f"tiny-{name}.gguf")))
