@@ -7,7 +7,7 @@
 // quarter of a GPU's full occupancy, with 64 independent sums per invocation to hide latency.
 // In a quad a lane's sum of row R is that of row R ^ lane, in four rows: W is its own, so no sum changes its order.
 // The loop over four columns stays a loop: unrolled to 32 columns SwiftShader took minutes to
-// compile an 8x8 tile. Measured (tests/bench/matmul.mjs, 8x8, M 64 and 128, SwiftShader, two cores): 3.5 to 5 GFLOPS
+// compile an 8x8 tile. Measured (8x8, M 64 and 128, SwiftShader, two cores): 3.5 to 5 GFLOPS
 // alone, 5.5 to 8 in quads; of the time alone, loads of x were half.
 // K and the epilogue are read from the shape: a kernel serves all products of a layout, and a first token waits for one.
 // Needs: lib/quad, weights_<layout>; batch, shape, x (vec4<f32>), y, streams; const RAGGED (K is no multiple of 32), TILE_M, TILE_N, GROUP. Unroll: n < TILE_N, r < SHARE,

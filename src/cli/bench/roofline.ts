@@ -1,8 +1,8 @@
-import fma from "../../../shaders/bench/fma.wgsl";
-import read from "../../../shaders/bench/read.wgsl";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type Dispatch, type Wgsl, wgslConstants } from "../../gpu/kernel.ts";
+import fma from "./fma.wgsl";
 import type { GpuTimer } from "./gpu-timer.ts";
+import read from "./read.wgsl";
 import type { Work } from "./work.ts";
 
 /** What the adapter can do at most, as measured by micro-benchmarks. */

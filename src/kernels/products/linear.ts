@@ -151,7 +151,7 @@ function partEpilogue(
   throw new WinnowError("internal", `${matrix.label}: a part holds gate and up rows, stacked`);
 }
 
-// Measured by tests/bench/matmul.mjs on SwiftShader.
+// Measured on SwiftShader.
 const ROW: MatmulTile = { m: 1, n: 12, group: 8, loop: "blocks" };
 const TWO_ROWS: MatmulTile = { m: 2, n: 12, group: 8, loop: "blocks" };
 

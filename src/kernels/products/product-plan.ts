@@ -31,7 +31,7 @@ export interface ProductPlan {
 }
 
 /**
- * A software adapter's measured by tests/bench/matmul.mjs on SwiftShader; a GPU's by the counts in the shaders'
+ * A software adapter's plan was measured on SwiftShader; a GPU's is chosen by the counts in the shaders'
  * headers: 128 rows of a small model are few workgroups, so the smallest tile, which leaves no core idle.
  */
 export const PLANS = {

@@ -5,9 +5,9 @@ import { expect, it } from "vitest";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const exists = (path: string): boolean => existsSync(`${root}/${path}`);
 
-/** Kernels by room; snippets (lib, weights) are tested with the kernels that import them, benches not at all. */
+/** Kernels by room; snippets (lib, weights) are tested with the kernels that import them. */
 const kernels = readdirSync(`${root}/shaders`, { recursive: true, encoding: "utf8" }).filter(
-  (path) => path.endsWith(".wgsl") && !/^(bench|lib)\/|\/(lib|weights)\//.test(path),
+  (path) => path.endsWith(".wgsl") && !/^lib\/|\/(lib|weights)\//.test(path),
 );
 
 it.each(kernels)(
