@@ -8,7 +8,7 @@
 import { expect, test } from "vitest";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { NodeFileSource } from "../../../src/formats/node-source.ts";
-import type { ModelWeights } from "../../../src/model/weights.ts";
+import type { TransformerParts } from "../../../src/model/transformer-parts.ts";
 import { defaultLimitsGpu } from "../../shared-gpu.ts";
 import { describeParity, readLogits } from "./logits-parity.ts";
 
@@ -21,10 +21,10 @@ async function load(): Promise<InferenceEngine> {
       name: "Gemma 3 270M",
       cache: { budget: "full" },
     });
-    const { weights } = engine.internals.state.runner.transformer as unknown as {
-      weights: ModelWeights;
+    const { parts } = engine.internals.state.runner.transformer as unknown as {
+      parts: TransformerParts;
     };
-    expect(weights.head.parts.length).toBeGreaterThan(1);
+    expect(parts.weights.head.parts.length).toBeGreaterThan(1);
     return engine;
   } finally {
     await source.close();
