@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CacheRequest } from "../../../src/cache/budget.ts";
+import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import type { EngineLoadOptions } from "../../../src/engine/load.ts";
@@ -63,6 +64,24 @@ describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)
       expect(worst).toBeLessThan(0.01);
       checkCache(engine);
     });
+
+    test.runIf(process.env.WINNOW_FULL)(
+      "100,000 tokens: every loss a number, memory as after 4,000",
+      async () => {
+        const chat = await freshChat(engine, { budget: 48, policy: "q-filters", window: 8 });
+        const kv: number[] = [];
+        const nll = await chat.nll(someTokens(100_000, 3), {
+          chunk: 1,
+          onProgress: (done) => {
+            if (done % 4000 === 0) kv.push(engine.memory().kv);
+          },
+        });
+        expect(nll.every(Number.isFinite)).toBe(true);
+        expect(kv.length).toBeGreaterThan(20);
+        expect(new Set(kv).size).toBe(1);
+      },
+      1_800_000,
+    );
   },
 );
 
@@ -183,4 +202,61 @@ describe("a chat past the trained length", () => {
     });
     expect(answer).toHaveLength(100);
   });
+});
+
+describe.each(["f16", "q8"] as const)(
+  "every policy goes past the trained length, pages of %s",
+  (kv) => {
+    let engine: InferenceEngine;
+    beforeAll(async () => {
+      const filters = readFileSync(
+        new URL("../fixtures/policies-tiny.safetensors", import.meta.url),
+      );
+      engine = await load("f32", { cache: { kv }, filters: Uint8Array.from(filters) });
+      Object.assign(engine.tokenizer, { endTokens: new Set() });
+    });
+    afterAll(() => engine?.close());
+
+    test.each(POLICY_NAMES.filter((name) => name !== "full"))(
+      "%s: a prompt in blocks, an answer, and a second prompt",
+      async (policy) => {
+        const chat = await freshChat(engine, { budget: 96, window: 16, policy });
+        expect(chat.usage().policy).toBe(policy);
+        const prompt = someTokens(700, 8);
+        const { answer } = await ask(chat, prompt, { maxTokens: 420 });
+        expect(answer).toHaveLength(420);
+        const second = await ask(chat, [...prompt, ...answer, ...someTokens(300, 9)], {
+          maxTokens: 20,
+        });
+        expect(second.answer).toHaveLength(20);
+        expect(second.result?.cachedTokens).toBeGreaterThanOrEqual(1119);
+        const { pairsKept, pairsEvicted, tokensSeen } = chat.usage();
+        expect(pairsKept).toBe(4 * 96);
+        expect(pairsKept + pairsEvicted).toBe(4 * tokensSeen);
+        // No key, value or score is NaN.
+        const { kept } = await chat.retention();
+        expect(kept.reduce((sum, n) => sum + n, 0)).toBe(4 * 96);
+        const more = someTokens(40, 10);
+        const logits = await chat.nll([...prompt, ...more], { chunk: 64 });
+        expect(logits.every(Number.isFinite)).toBe(true);
+        checkCache(engine);
+      },
+    );
+  },
+);
+
+test("a chat whose device is lost past the trained length is read again and goes on", async () => {
+  const engine = await load("f32", { cache: { budget: 64, policy: "k-norm" } });
+  Object.assign(engine.tokenizer, { endTokens: new Set() });
+  try {
+    const chat = engine.conversation("a");
+    const prompt = someTokens(600, 12);
+    const { answer } = await ask(chat, prompt, { maxTokens: 100 });
+    engine.internals.state.gpu.device.destroy();
+    const { answer: more } = await ask(chat, [...prompt, ...answer, 5], { maxTokens: 10 });
+    expect(more).toHaveLength(10);
+    expect(chat.usage().tokensSeen).toBeGreaterThan(700);
+  } finally {
+    engine.close();
+  }
 });
