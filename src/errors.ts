@@ -10,6 +10,8 @@ export const ERROR_CODES = [
   "unsupported_model",
   /** Calibrated filters are damaged or belong to another model. */
   "bad_filters",
+  /** A saved chat is damaged, or was made by another model, calibration, kind of cache or version. */
+  "bad_cache_file",
   /** A download failed; what arrived is kept and resumes. */
   "network",
   /** The browser or Node has no WebGPU. */

@@ -48,3 +48,14 @@ export function ownBudgets(
     governed: Array.from({ length: shape.layers }, (_, layer) => compressed.includes(layer)),
   });
 }
+
+/** [L][G] once `tokens` have been seen. `headLoss`: what each head loses, where calibration measured it. */
+export function capacitiesAfter(
+  { shape, headLoss }: { readonly shape: CacheShape; readonly headLoss?: HeadLoss | undefined },
+  settings: CacheSettings,
+  tokens: number,
+): number[][] {
+  const differ = headsDiffer(shape, settings, tokens);
+  const own = differ && headLoss ? ownBudgets(shape, settings, headLoss) : undefined;
+  return headCapacities(shape, settings, own);
+}

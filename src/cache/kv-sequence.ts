@@ -1,7 +1,12 @@
 import { globalLayers, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
 import { foldStride, ropePosition } from "../kernels/pages/fold.ts";
 import { type CacheSettings, endless } from "./budget.ts";
-import { compressedLayers, headCapacities, headsDiffer, ownBudgets } from "./head-capacities.ts";
+import {
+  capacitiesAfter,
+  compressedLayers,
+  headCapacities,
+  headsDiffer,
+} from "./head-capacities.ts";
 import type { KvPool, Tenant } from "./kv-pool.ts";
 import { laneWords } from "./lane-words.ts";
 import { policyOf } from "./policies/index.ts";
@@ -23,6 +28,15 @@ export interface SequenceMark {
   readonly evicted: number;
   /** [L][G] */
   readonly counts: readonly (readonly number[])[];
+}
+
+/** All that the host knows of a sequence: with its pages and remainders, another pool can go on with it. */
+export interface SequenceBooks extends SequenceMark {
+  readonly settings: CacheSettings;
+  /** Whether heads have budgets of their own by now. */
+  readonly divided: boolean;
+  /** How often positions have been folded. */
+  readonly folds: number;
 }
 
 /**
@@ -50,6 +64,34 @@ export class KvSequence implements Tenant {
     this.lane = pool.attach(this);
     this.pages = new SequencePages(pool, this.lane, headCapacities(pool.shape, settings));
     this.writeAll();
+  }
+
+  /**
+   * A sequence with these books, whose pages and remainders are there and still to be written. Throws out_of_memory with
+   * nothing lost.
+   */
+  static restore(
+    pool: KvPool,
+    { settings, divided, folds, seen, evicted, counts }: SequenceBooks,
+  ): KvSequence {
+    const sequence = new KvSequence(pool, settings);
+    try {
+      [sequence.divided, sequence.folds] = [divided, folds];
+      [sequence.seen, sequence.evicted] = [seen, evicted];
+      sequence.setCapacities(sequence.capacities(settings, seen));
+      sequence.pages.setCounts(counts);
+      sequence.reserve(0);
+      sequence.writeAll();
+      return sequence;
+    } catch (error) {
+      sequence.free();
+      throw error;
+    }
+  }
+
+  get books(): SequenceBooks {
+    const { current: settings, divided, folds } = this;
+    return { ...this.mark(), settings, divided, folds };
   }
 
   get settings(): CacheSettings {
@@ -185,7 +227,7 @@ export class KvSequence implements Tenant {
     const before = this.pages.counts;
     this.seen = seen;
     this.evicted = evicted;
-    for (const { head, layer, g } of this.pages) head.count = counts[layer]![g]!;
+    this.pages.setCounts(counts);
     this.advance(tokens);
     for (const { head, layer, g } of this.pages) {
       if (head.count === before[layer]![g]) continue;
@@ -294,6 +336,11 @@ export class KvSequence implements Tenant {
     return this.pages.of(layer);
   }
 
+  /** The pages of a layer that hold pairs, kv head by kv head. */
+  storedPages(layer: number): number[] {
+    return this.pages.stored(layer);
+  }
+
   pagesWanted(layer: number): number {
     return this.pages.wanted(layer);
   }
@@ -319,10 +366,7 @@ export class KvSequence implements Tenant {
 
   /** [L][G] once `tokens` have been seen. */
   private capacities(settings: CacheSettings, tokens: number): number[][] {
-    const { shape, headLoss } = this.pool;
-    const differ = headsDiffer(shape, settings, tokens);
-    const own = differ && headLoss ? ownBudgets(shape, settings, headLoss) : undefined;
-    return headCapacities(shape, settings, own);
+    return capacitiesAfter(this.pool, settings, tokens);
   }
 
   private setCapacities(capacities: readonly (readonly number[])[]): void {

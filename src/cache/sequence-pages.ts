@@ -103,6 +103,10 @@ export class SequencePages {
     return this.heads.map((heads) => heads.map(({ count }) => count));
   }
 
+  setCounts(counts: readonly (readonly number[])[]): void {
+    for (const { head, layer, g } of this) head.count = counts[layer]![g]!;
+  }
+
   /** [L][G]: pairs that each head may hold. */
   get capacities(): number[][] {
     return this.heads.map((heads) => heads.map(({ capacity }) => capacity));
@@ -154,6 +158,11 @@ export class SequencePages {
 
   of(layer: number): number[] {
     return this.heads[layer]!.flatMap((head) => head.pages);
+  }
+
+  /** Those of a layer that hold pairs. */
+  stored(layer: number): number[] {
+    return this.heads[layer]!.flatMap(({ count, pages }) => pages.slice(0, pagesFor(count)));
   }
 
   /** Pages that the sequence may come to hold in a layer. */

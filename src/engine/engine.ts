@@ -2,6 +2,7 @@ import { resolveCacheSettings } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { assume, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import type { TuningReport } from "../model/tuning.ts";
@@ -52,6 +53,8 @@ export class InferenceEngine {
   private cachedTemplate: ChatTemplate | undefined;
   /** The filters' file that was installed since loading. */
   private installed: Uint8Array | undefined;
+  /** Hash of the model's bytes, once it is known. */
+  private sha256: string;
   /** Hash of the model file that the filters in use were made from, if they name it. */
   private calibratedFor: string | undefined;
 
@@ -71,6 +74,7 @@ export class InferenceEngine {
     this.parameters = loaded.parameters;
     this.makeTemplate = loaded.makeTemplate;
     this.calibratedFor = loaded.calibratedFor;
+    this.sha256 = options.sha256 ?? "";
   }
 
   /** The model's chat template; throws unsupported_model for a model without one. */
@@ -123,7 +127,7 @@ export class InferenceEngine {
         parameters: this.parameters,
         contextLength: config.contextLength,
         bytes: this.options.source.size,
-        sha256: this.options.sha256 ?? "",
+        sha256: this.sha256,
       },
       adapter: {
         vendor,
@@ -190,8 +194,9 @@ export class InferenceEngine {
     for (const conversation of this.conversations.values()) conversation.askAgain();
   }
 
-  /** Throws bad_filters where the filters in use name another model than this one, known by now. */
-  checkModel(sha256: string): void {
+  /** Takes the hash of the model, known by now. Throws bad_filters where the filters in use name another model. */
+  identify(sha256: string): void {
+    this.sha256 = sha256;
     const found = this.calibratedFor;
     if (!found || found === sha256) return;
     throw new WinnowError(
@@ -231,6 +236,16 @@ export class InferenceEngine {
         lanes.close();
       }
     });
+  }
+
+  /** What a conversation has read, as a file: see `Conversation.save`. */
+  save(id: string, signal?: AbortSignal): Promise<Blob> {
+    return this.conversation(id).save(this.info().model, signal);
+  }
+
+  /** Makes a conversation go on from such a file: see `Conversation.load`. */
+  load(id: string, source: ByteSource, signal?: AbortSignal): Promise<void> {
+    return this.conversation(id).load(source, this.info().model, signal);
   }
 
   /** Makes `to` a copy of `from` that shares its pages until either writes to them. */

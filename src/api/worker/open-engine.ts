@@ -72,7 +72,7 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
     const loaded = await loadKept(inputs, hash);
     engine = loaded.engine;
     const { sha256 } = await verified;
-    engine.checkModel(sha256);
+    engine.identify(sha256);
     await model.settle?.();
     const keepCalibration = async (file: Uint8Array): Promise<boolean> => {
       try {

@@ -9,13 +9,16 @@ import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { scoresAlike } from "../../cache/policies/scoring-id.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
+import type { ByteSource } from "../../formats/byte-source.ts";
 import { uncompressedBytes } from "../../model/config.ts";
+import type { ChatMessage } from "../../text/types.ts";
 import type { EngineCore } from "../core.ts";
 import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
 import { noNumbers } from "../no-numbers.ts";
 import { everyStep } from "../steps/step-needs.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
+import type { ModelIdentity } from "./saved/chat-record.ts";
 import { Turn } from "./turn.ts";
 
 /** Answers never need it. */
@@ -46,6 +49,8 @@ export class Conversation {
   private request: CacheRequest;
   /** Its place in the cache. */
   readonly place: Place;
+  /** What the cache has read, in the words of the chat; undefined where nobody said. For `save` alone. */
+  messages: readonly ChatMessage[] | undefined;
   private running = false;
   /** The answer that is being generated. */
   private turn: Turn | undefined;
@@ -163,10 +168,66 @@ export class Conversation {
     return { heads, tokens, kept };
   }
 
+  /**
+   * All that goes into the next token, as a file for `load`; `messages` is kept in it. Throws busy while an answer is
+   * being generated, invalid_argument where nothing is in the cache, aborted.
+   */
+  async save(model: ModelIdentity, signal?: AbortSignal): Promise<Blob> {
+    const { saveChat } = await loadLater("saved chats", () => import("./saved/save-chat.ts"));
+    this.checkFree();
+    // A fork stays as it is while this chat goes on.
+    const place = this.place.fork();
+    place.use();
+    try {
+      return await this.core.host.survive(async () => {
+        throwIfAborted(signal);
+        if (place.alive)
+          return saveChat(
+            this.core,
+            place,
+            { model, asked: this.asked, messages: this.messages },
+            signal,
+          );
+        throw invalidArgument(
+          "conversation",
+          "nothing of it is in the cache",
+          "Ask something in it first: what gave way to other chats, or was lost with the device, is read again then.",
+        );
+      });
+    } finally {
+      place.leave();
+      place.giveWay();
+    }
+  }
+
+  /**
+   * Goes on from a file that `save` made, in place of what the cache has seen. Throws bad_cache_file, busy,
+   * out_of_memory, aborted, and what the source throws; nothing is changed then.
+   */
+  async load(source: ByteSource, model: ModelIdentity, signal?: AbortSignal): Promise<void> {
+    const { loadChat } = await loadLater("saved chats", () => import("./saved/load-chat.ts"));
+    this.checkFree();
+    this.running = true;
+    this.place.use();
+    try {
+      await this.core.host.survive(async () => {
+        const chat = await loadChat(this.core, source, model, signal);
+        this.place.take(chat.sequence, chat.tokens, chat.lastRow);
+        this.asked = chat.asked;
+        this.request = this.core.withPolicy(chat.asked);
+        this.messages = chat.messages;
+      });
+    } finally {
+      this.running = false;
+      this.place.leave();
+    }
+  }
+
   /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */
   async reset(): Promise<void> {
     this.checkFree();
     this.place.forget();
+    this.messages = undefined;
   }
 
   /**
@@ -175,7 +236,9 @@ export class Conversation {
    */
   fork(): Conversation {
     this.checkFree();
-    return new Conversation(this.core, this.asked, this.place.fork());
+    const copy = new Conversation(this.core, this.asked, this.place.fork());
+    copy.messages = this.messages;
+    return copy;
   }
 
   /**

@@ -114,6 +114,22 @@ export class Place {
     return copy;
   }
 
+  /** Goes on from a sequence of the present device, and frees what it had. `row`: f32 [E] after the last token, as words. */
+  take(sequence: KvSequence, tokens: number[], row: Uint32Array | undefined): void {
+    this.forget();
+    this.settle(sequence);
+    this.seen = tokens;
+    if (!row || !this.lastRow) return;
+    this.core.state.gpu.write(this.lastRow, row);
+    this.lastRowAt = tokens.length;
+  }
+
+  /** The residual stream after the token seen last, f32 [E] as words, where it was kept. */
+  async readRow(): Promise<Uint32Array<ArrayBuffer> | undefined> {
+    if (!this.lastRow || !this.rowIsLast) return undefined;
+    return new Uint32Array(await this.core.state.gpu.read(this.lastRow));
+  }
+
   /** Makes the cache fit a prompt: returns how many of its tokens it holds already. `settings`: of a new sequence. */
   reuse(prompt: readonly number[], settings: CacheSettings): number {
     const { alive } = this;

@@ -29,9 +29,6 @@ export interface ReadSafetensorsOptions {
 /** Bytes of a value. */
 export const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 
-const isDtype = (dtype: unknown): dtype is SafetensorsDtype =>
-  typeof dtype === "string" && Object.hasOwn(BYTES, dtype);
-
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -51,20 +48,9 @@ export function readSafetensors(
     });
   };
 
-  const { header, dataStart } = readHeader(bytes, fail);
-  const metadata = new Map<string, string>();
-  const entries: Entry[] = [];
-  for (const [key, value] of Object.entries(header)) {
-    if (!isObject(value)) return fail(key, 8, "is not an object");
-    if (key !== "__metadata__") entries.push(readEntry(key, value, fail));
-    else
-      for (const [k, v] of Object.entries(value))
-        metadata.set(
-          k,
-          typeof v === "string" ? v : fail(`__metadata__.${k}`, 8, "is not a string"),
-        );
-  }
-  checkSpans(entries, dataStart, bytes.length, fail);
+  const dataStart = 8 + headerLength(bytes.subarray(0, 8), bytes.length, fail);
+  const header = bytes.subarray(8, dataStart);
+  const { metadata, entries } = parseHeader(header, bytes.length - dataStart, BYTES, fail);
   const tensors = new Map<string, SafetensorsTensor>();
   for (const { key, dtype, shape, begin, end } of entries) {
     const data = bytes.subarray(dataStart + begin, dataStart + end);
@@ -73,38 +59,73 @@ export function readSafetensors(
   return { metadata, tensors };
 }
 
-interface Entry {
+/** A tensor as the header describes it. */
+export interface SafetensorsEntry<Dtype extends string> {
   readonly key: string;
-  readonly dtype: SafetensorsDtype;
-  readonly shape: number[];
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
   /** Data bytes [begin, end), from the start of the data section. */
   readonly begin: number;
   readonly end: number;
 }
 
-type Fail = (field: string, offset: number, problem: string) => never;
+/** Throws what is wrong with a field, at a byte of the file. */
+export type Fail = (field: string, offset: number, problem: string) => never;
 
-function readHeader(bytes: Uint8Array, fail: Fail) {
-  if (bytes.length < 8) return fail("header length", 0, `the file has only ${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getBigUint64(0, true);
-  if (length > BigInt(bytes.length - 8))
-    return fail("header length", 0, `${length} bytes, but the file has ${bytes.length}`);
-  const dataStart = 8 + Number(length);
+/** Bytes of the header, from a file's first 8 bytes; `size`: the whole file's. */
+export function headerLength(start: Uint8Array, size: number, fail: Fail): number {
+  if (start.length < 8) return fail("header length", 0, `the file has only ${size} bytes`);
+  const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
+  if (length > BigInt(size - 8))
+    return fail("header length", 0, `${length} bytes, but the file has ${size}`);
+  return Number(length);
+}
+
+/**
+ * Metadata and tensors of a header, in the order of their data, which must be `dataBytes` long. `sizes`: bytes of a value
+ * of each type that is taken.
+ */
+export function parseHeader<Dtype extends string>(
+  bytes: Uint8Array,
+  dataBytes: number,
+  sizes: Readonly<Record<Dtype, number>>,
+  fail: Fail,
+): { metadata: Map<string, string>; entries: SafetensorsEntry<Dtype>[] } {
   let header: unknown;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, dataStart));
-    header = JSON.parse(text);
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     return fail("header", 8, `is not JSON (${(error as Error).message})`);
   }
   if (!isObject(header)) return fail("header", 8, "is not a JSON object");
-  return { header, dataStart };
+  const metadata = new Map<string, string>();
+  const entries: SafetensorsEntry<Dtype>[] = [];
+  for (const [key, value] of Object.entries(header)) {
+    if (!isObject(value)) return fail(key, 8, "is not an object");
+    if (key !== "__metadata__") entries.push(readEntry(key, value, sizes, fail));
+    else
+      for (const [k, v] of Object.entries(value))
+        metadata.set(
+          k,
+          typeof v === "string" ? v : fail(`__metadata__.${k}`, 8, "is not a string"),
+        );
+  }
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  checkSpans(entries, 8 + bytes.length, dataBytes, fail);
+  return { metadata, entries };
 }
 
-function readEntry(key: string, entry: Record<string, unknown>, fail: Fail): Entry {
+function readEntry<Dtype extends string>(
+  key: string,
+  entry: Record<string, unknown>,
+  sizes: Readonly<Record<Dtype, number>>,
+  fail: Fail,
+): SafetensorsEntry<Dtype> {
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isDtype(dtype)) return fail(`${key}.dtype`, 8, `${String(dtype)} is not F32, F16 or BF16`);
+  const isTaken = (type: unknown): type is Dtype =>
+    typeof type === "string" && Object.hasOwn(sizes, type);
+  if (!isTaken(dtype))
+    return fail(`${key}.dtype`, 8, `${String(dtype)} is not ${inWords(Object.keys(sizes))}`);
   if (!Array.isArray(shape) || shape.length > 8 || !shape.every(isSize))
     return fail(`${key}.shape`, 8, "is not a list of sizes");
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
@@ -112,7 +133,7 @@ function readEntry(key: string, entry: Record<string, unknown>, fail: Fail): Ent
   const [begin, end] = offsets as [number, number];
   const size = shape.reduce(
     (product: number, dimension: number) => product * dimension,
-    BYTES[dtype],
+    sizes[dtype],
   );
   if (end - begin !== size)
     return fail(
@@ -123,18 +144,24 @@ function readEntry(key: string, entry: Record<string, unknown>, fail: Fail): Ent
   return { key, dtype, shape: shape as number[], begin, end };
 }
 
+const inWords = (names: readonly string[]): string =>
+  `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+
 /** The format allows neither overlaps nor holes. Checked before anything is decoded. */
-function checkSpans(entries: readonly Entry[], dataStart: number, size: number, fail: Fail): void {
+function checkSpans(
+  entries: readonly SafetensorsEntry<string>[],
+  dataStart: number,
+  dataBytes: number,
+  fail: Fail,
+): void {
   let expected = 0;
-  for (const { key, begin, end } of entries.toSorted(
-    (a, b) => a.begin - b.begin || a.end - b.end,
-  )) {
+  for (const { key, begin, end } of entries) {
     if (begin !== expected) fail(key, dataStart + begin, `should begin at data byte ${expected}`);
-    if (dataStart + end > size) fail(key, dataStart + begin, `ends after the file's ${size} bytes`);
+    if (end > dataBytes)
+      fail(key, dataStart + begin, `ends after the file's ${dataStart + dataBytes} bytes`);
     expected = end;
   }
-  if (dataStart + expected !== size)
-    fail("data", dataStart + expected, "bytes that belong to no tensor");
+  if (expected !== dataBytes) fail("data", dataStart + expected, "bytes that belong to no tensor");
 }
 
 function decode(dtype: SafetensorsDtype, data: Uint8Array): Float32Array {

@@ -21,15 +21,10 @@ export function writeSafetensors(file: {
   metadata?: Named<string>;
   tensors: Named<SafetensorsTensor>;
 }): Uint8Array<ArrayBuffer> {
-  const metadata = entriesOf(file.metadata ?? {});
   // Wide types first, as the reference writer does, so that every tensor is aligned.
   const tensors = entriesOf(file.tensors).sort(
     ([nameA, a], [nameB, b]) => BYTES[b.dtype] - BYTES[a.dtype] || (nameA < nameB ? -1 : 1),
   );
-  const header: [string, unknown][] = [];
-  if (metadata.length > 0) header.push(["__metadata__", Object.fromEntries(metadata)]);
-  const chunks: Uint8Array[] = [];
-  let end = 0;
   for (const [name, tensor] of tensors) {
     const count = tensor.shape.reduce((product, dimension) => product * dimension, 1);
     if (count !== tensor.values.length)
@@ -37,21 +32,43 @@ export function writeSafetensors(file: {
         name,
         `shape [${tensor.shape}] does not hold ${tensor.values.length} values`,
       );
-    const chunk = encode(tensor);
-    const begin = end;
-    end += chunk.length;
-    chunks.push(chunk);
-    header.push([name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [begin, end] }]);
+  }
+  const chunks = tensors.map(([, tensor]) => encode(tensor));
+  const described = tensors.map(
+    ([name, { dtype, shape }], i) => [name, { dtype, shape, bytes: chunks[i]!.length }] as const,
+  );
+  return joined([writeHeader(entriesOf(file.metadata ?? {}), described), ...chunks]);
+}
+
+/** What a file begins with, up to its data: of each tensor, in the order of the data, its type, shape and bytes. */
+export function writeHeader(
+  metadata: readonly (readonly [string, string])[],
+  tensors: readonly (readonly [
+    string,
+    { readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number },
+  ])[],
+): Uint8Array<ArrayBuffer> {
+  const header: [string, unknown][] = [];
+  if (metadata.length > 0) header.push(["__metadata__", Object.fromEntries(metadata)]);
+  let end = 0;
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    header.push([name, { dtype, shape, data_offsets: [end, end + bytes] }]);
+    end += bytes;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  const headerLength = Math.ceil(json.length / 8) * 8;
-  const out = new Uint8Array(8 + headerLength + end).fill(0x20, 8, 8 + headerLength);
-  new DataView(out.buffer).setBigUint64(0, BigInt(headerLength), true);
+  const length = Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(8 + length).fill(0x20, 8);
+  new DataView(out.buffer).setBigUint64(0, BigInt(length), true);
   out.set(json, 8);
-  let at = 8 + headerLength;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.length;
+  return out;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
   }
   return out;
 }

@@ -35,6 +35,25 @@ export function slotBytes({ headDim, storage = "f16" }: PageFormat): number {
   return 2 * headDim * value + scales + 8;
 }
 
+/** Where the parts of a page lie, in u32 words: keys and values come first, `vectorWords` per slot each. */
+export function pageParts(format: PageFormat): {
+  vectorWords: number;
+  /** First word of the slots' scales; undefined where there are none. */
+  scales: number | undefined;
+  positions: number;
+  scores: number;
+} {
+  const { headDim, pageSlots = PAGE_SLOTS, storage = "f16" } = format;
+  const vectorWords = (headDim * BYTES[storage].value) / 4;
+  const scores = pageWords(format) - pageSlots;
+  return {
+    vectorWords,
+    scales: BYTES[storage].scales > 0 ? 2 * vectorWords * pageSlots : undefined,
+    positions: scores - pageSlots,
+    scores,
+  };
+}
+
 /** Bytes of what a kv head has dropped, f32: how many pairs, their keys' and their values' sums, and a word of the kernels. */
 export const remainderBytes = ({ headDim }: Pick<PageFormat, "headDim">): number =>
   (2 + 2 * headDim) * 4;

@@ -76,13 +76,13 @@ describe("a tiny model without filters", () => {
     });
     await engine.conversation("a").nll([1, 2, 3], { chunk: 1 });
     await engine.install(wrong(2, "ab"));
-    expect(() => engine.checkModel("ef")).toThrow(
+    expect(() => engine.identify("ef")).toThrow(
       expect.objectContaining({
         code: "bad_filters",
         details: expect.objectContaining({ found: "ab" }),
       }),
     );
-    engine.checkModel("ab");
+    engine.identify("ab");
     await engine.close();
   });
 });

@@ -1,0 +1,106 @@
+import { WinnowError } from "../../../errors.ts";
+import type { ByteSource } from "../../../formats/byte-source.ts";
+import {
+  type Fail,
+  headerLength,
+  parseHeader,
+  type SafetensorsEntry,
+} from "../../../formats/checkpoint/safetensors.ts";
+import type { TensorShape } from "./chat-record.ts";
+
+/** Most bytes of a header: its longest part is what was said. */
+const MAX_HEADER = 64 * 2 ** 20;
+const SIZES = { U32: 4, F32: 4 } as const;
+
+const DAMAGED = "The file is damaged or cut short: fetch it again, or save the chat again.";
+
+/** Throws bad_cache_file: what a field has, and what is wrong with it. */
+export type FailField = (field: string, problem: string, hint?: string) => never;
+
+/** A saved chat whose header is read, and whose tensors are read when they are asked for. */
+export class ChatFile {
+  readonly metadata: ReadonlyMap<string, string>;
+  private readonly source: ByteSource;
+  private readonly dataStart: number;
+  private readonly entries: ReadonlyMap<string, SafetensorsEntry<keyof typeof SIZES>>;
+
+  /** Throws bad_cache_file, and what the source throws. */
+  static async open(source: ByteSource, signal?: AbortSignal): Promise<ChatFile> {
+    const fail: Fail = (field, offset, problem) => {
+      throw badFile(source.name, field, `at byte ${offset}: ${problem}`, DAMAGED);
+    };
+    const start = await source.read(0, Math.min(8, source.size), signal);
+    const length = headerLength(start, source.size, fail);
+    if (length > MAX_HEADER) fail("header length", 0, `${length} bytes, at most ${MAX_HEADER}`);
+    const bytes = await source.read(8, length, signal);
+    const dataStart = 8 + length;
+    const { metadata, entries } = parseHeader(bytes, source.size - dataStart, SIZES, fail);
+    return new ChatFile(source, dataStart, metadata, entries);
+  }
+
+  private constructor(
+    source: ByteSource,
+    dataStart: number,
+    metadata: ReadonlyMap<string, string>,
+    entries: readonly SafetensorsEntry<keyof typeof SIZES>[],
+  ) {
+    this.source = source;
+    this.dataStart = dataStart;
+    this.metadata = metadata;
+    this.entries = new Map(entries.map((entry) => [entry.key, entry]));
+  }
+
+  readonly fail: FailField = (field, problem, hint = DAMAGED) => {
+    throw badFile(this.source.name, field, problem, hint);
+  };
+
+  /** A text of the metadata. */
+  text(name: string): string {
+    return this.metadata.get(name) ?? this.fail(name, "is missing");
+  }
+
+  /** JSON of the metadata. */
+  json(name: string): unknown {
+    try {
+      return JSON.parse(this.text(name));
+    } catch (error) {
+      if (error instanceof WinnowError) throw error;
+      return this.fail(name, "is not JSON");
+    }
+  }
+
+  has(name: string): boolean {
+    return this.entries.has(name);
+  }
+
+  /** Throws unless a tensor is there, of this type and shape. */
+  check({ name, dtype, shape }: TensorShape): void {
+    const found = this.entries.get(name) ?? this.fail(name, "the tensor is missing");
+    if (found.dtype !== dtype || String(found.shape) !== String(shape))
+      this.fail(
+        name,
+        `${found.dtype} [${found.shape.join(", ")}] where ${dtype} [${shape.join(", ")}] belongs`,
+      );
+  }
+
+  /** Throws unless all these tensors are there, and no others. */
+  checkAll(tensors: readonly TensorShape[]): void {
+    for (const tensor of tensors) this.check(tensor);
+    const known = new Set(tensors.map(({ name }) => name));
+    for (const name of this.entries.keys())
+      if (!known.has(name)) this.fail(name, "is no tensor of a saved chat");
+  }
+
+  /** The words of a tensor that must be there. */
+  async words(tensor: TensorShape, signal?: AbortSignal): Promise<Uint32Array> {
+    this.check(tensor);
+    const { begin, end } = this.entries.get(tensor.name)!;
+    const bytes = await this.source.read(this.dataStart + begin, end - begin, signal);
+    // A copy where the view does not begin at a word.
+    const own = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    return new Uint32Array(own.buffer, own.byteOffset, own.byteLength / 4);
+  }
+}
+
+const badFile = (file: string, field: string, problem: string, hint: string): WinnowError =>
+  new WinnowError("bad_cache_file", `${file}: ${field}: ${problem}`, { hint, details: { field } });

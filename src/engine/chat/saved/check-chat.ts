@@ -1,0 +1,209 @@
+/** What a saved chat says, checked against the engine that shall go on with it. */
+import {
+  type CacheRequest,
+  type CacheSettings,
+  resolveCacheSettings,
+} from "../../../cache/budget.ts";
+import { calibrationHash } from "../../../cache/calibration-hash.ts";
+import { capacitiesAfter, headsDiffer } from "../../../cache/head-capacities.ts";
+import type { SequenceBooks } from "../../../cache/kv-sequence.ts";
+import { asWinnowError } from "../../../errors.ts";
+import { windowOf } from "../../../kernels/pages/cache-shape.ts";
+import type { ChatMessage } from "../../../text/types.ts";
+import type { EngineCore } from "../../core.ts";
+import type { ChatFile } from "./chat-file.ts";
+import { FORMAT, type ModelIdentity, shapeOf, VERSION } from "./chat-record.ts";
+
+const OTHER_MODEL = "Load it into an engine with the model that it was saved with.";
+
+/** Throws bad_cache_file unless the file is of this format, and of this model. */
+export function checkModel(core: EngineCore, file: ChatFile, model: ModelIdentity): void {
+  if (file.metadata.get("format") !== FORMAT)
+    file.fail("format", "is no saved chat", "Choose a file that was made by cache.save.");
+  const version = file.text("version");
+  if (version !== VERSION)
+    file.fail(
+      "version",
+      `found ${version}, this version of Winnow reads ${VERSION}`,
+      "Save the chat again with this version, or load it with the one that made it.",
+    );
+  const sha256 = file.text("model_sha256");
+  if (sha256 !== model.sha256)
+    file.fail(
+      "model_sha256",
+      `the chat is of ${file.text("model_name")}, ${sha256 || "unknown"}, the engine has ${model.name}, ${model.sha256 || "unknown"}`,
+      OTHER_MODEL,
+    );
+  const shape = fieldsOf(file, "shape");
+  for (const [name, expected] of Object.entries(shapeOf(core)))
+    if (JSON.stringify(shape[name]) !== JSON.stringify(expected))
+      file.fail(
+        `shape.${name}`,
+        `found ${JSON.stringify(shape[name])}, the model has ${JSON.stringify(expected)}`,
+        OTHER_MODEL,
+      );
+  const storage = file.text("storage");
+  if (storage !== core.storage)
+    file.fail(
+      "storage",
+      `its pages are ${storage}, the engine's ${core.storage}`,
+      `Make the engine with cache.kv: "${storage}".`,
+    );
+}
+
+/** The books, without the counts, and the settings that were asked for. Throws bad_cache_file, out_of_memory. */
+export async function checkBooks(
+  core: EngineCore,
+  file: ChatFile,
+): Promise<{ books: Omit<SequenceBooks, "counts">; asked: CacheRequest }> {
+  const given = fieldsOf(file, "sequence");
+  const settings = settingsOf(core, file, given.settings);
+  await checkCalibration(core, file, settings);
+  core.checkBudget(settings);
+  const { contextLength } = core.config;
+  const seen = given.seen as number;
+  if (!Number.isSafeInteger(seen) || seen < 1 || seen > contextLength)
+    file.fail("sequence.seen", `${String(seen)} tokens; the model has ${contextLength} positions`);
+  const divided = headsDiffer(core.state.pool.shape, settings, seen);
+  if (given.divided !== divided)
+    file.fail("sequence.divided", `found ${String(given.divided)} where ${divided} belongs`);
+  // Checked with the counts.
+  const evicted = given.evicted as number;
+  return { books: { settings, divided, seen, evicted }, asked: askedOf(core, file, settings) };
+}
+
+/** Counts [L][G] of a file. Throws bad_cache_file where a head cannot hold so many, or they do not agree with the books. */
+export function checkCounts(
+  core: EngineCore,
+  file: ChatFile,
+  books: Omit<SequenceBooks, "counts">,
+  words: Uint32Array,
+): SequenceBooks {
+  const { pool } = core.state;
+  const { kvHeads } = pool.shape;
+  const { settings, seen } = books;
+  let evicted = 0;
+  const counts = capacitiesAfter(pool, settings, seen).map((capacities, layer) => {
+    const ring = windowOf(pool.shape, layer) > 0;
+    return capacities.map((capacity, g) => {
+      const count = words[layer * kvHeads + g]!;
+      const most = Math.min(capacity, seen);
+      if (count > most || count < (ring ? most : 1))
+        file.fail(
+          "counts",
+          `layer ${layer}, kv head ${g}: ${count} pairs where ${ring ? "" : "1 to "}${most} belong`,
+        );
+      if (!ring) evicted += seen - count;
+      return count;
+    });
+  });
+  if (books.evicted !== evicted)
+    file.fail("sequence.evicted", `found ${String(books.evicted)}, the counts tell ${evicted}`);
+  return { ...books, counts };
+}
+
+/** Throws bad_cache_file where a token is none of the model's. */
+export function checkTokens(core: EngineCore, file: ChatFile, tokens: Uint32Array): number[] {
+  const { vocabulary } = core.config;
+  const wrong = tokens.findIndex((token) => token >= vocabulary);
+  if (wrong >= 0) file.fail("tokens", `[${wrong}] is ${tokens[wrong]}, of ${vocabulary} tokens`);
+  return Array.from(tokens);
+}
+
+/** Throws bad_cache_file where a sum is no number, or is of more pairs than were seen. */
+export function checkRemainders(
+  file: ChatFile,
+  words: Uint32Array,
+  each: number,
+  seen: number,
+): void {
+  const sums = checkNumbers(file, "remainders", words);
+  for (let at = 0; at < sums.length; at += each)
+    if (!(sums[at]! >= 0 && sums[at]! <= seen))
+      file.fail("remainders", `[${at}]: ${sums[at]} pairs dropped of ${seen} tokens seen`);
+}
+
+/** The words as f32. Throws bad_cache_file where one is no number. */
+export function checkNumbers(file: ChatFile, field: string, words: Uint32Array): Float32Array {
+  const values = new Float32Array(words.buffer, words.byteOffset, words.length);
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) file.fail(field, `[${wrong}] is ${values[wrong]}`);
+  return values;
+}
+
+/** What was said, if the file tells. Throws bad_cache_file. */
+export function checkMessages(file: ChatFile): ChatMessage[] | undefined {
+  if (!file.metadata.has("messages")) return undefined;
+  const messages = file.json("messages");
+  if (!Array.isArray(messages)) return file.fail("messages", "is no list");
+  return messages.map((message: unknown, i) => {
+    const { role, content } = (message ?? {}) as Partial<ChatMessage>;
+    if (!isRole(role) || typeof content !== "string")
+      return file.fail(`messages[${i}]`, "is no message with a role and a content");
+    return { role, content };
+  });
+}
+
+const ROLES: readonly unknown[] = ["system", "user", "assistant", "tool"];
+const isRole = (role: unknown): role is ChatMessage["role"] => ROLES.includes(role);
+
+function fieldsOf(file: ChatFile, name: string): Record<string, unknown> {
+  const value = file.json(name);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return file.fail(name, "is no object");
+  return value as Record<string, unknown>;
+}
+
+/** The settings in force, each of them said. */
+function settingsOf(core: EngineCore, file: ChatFile, given: unknown): CacheSettings {
+  const settings = resolved(core, file, "sequence.settings", given);
+  if (same(settings, given)) return settings;
+  return file.fail("sequence.settings", `found ${JSON.stringify(given)?.slice(0, 200)}`);
+}
+
+/** What was asked for, where it still means these settings; else the settings. */
+function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): CacheRequest {
+  const given = fieldsOf(file, "asked");
+  const named = SETTINGS.filter((name) => given[name] !== undefined);
+  // Another policy may have stepped in for the one that was asked for.
+  const { policy } = settings;
+  const asked = { ...Object.fromEntries(named.map((name) => [name, given[name]])), policy };
+  return same(resolved(core, file, "asked", asked), settings) ? asked : settings;
+}
+
+const SETTINGS = ["budget", "window", "sinks", "wholeLayers"] as const;
+
+function resolved(core: EngineCore, file: ChatFile, field: string, given: unknown): CacheSettings {
+  try {
+    return resolveCacheSettings({ ...(given as CacheRequest) }, core.config.layers);
+  } catch (error) {
+    return file.fail(field, asWinnowError(error).message);
+  }
+}
+
+const same = (settings: CacheSettings, given: unknown): boolean =>
+  Object.entries(settings).every(
+    ([name, value]) => (given as Record<string, unknown> | null)?.[name] === value,
+  );
+
+async function checkCalibration(
+  core: EngineCore,
+  file: ChatFile,
+  { policy }: CacheSettings,
+): Promise<void> {
+  const missing = core.lacks(policy);
+  if (missing.length > 0)
+    file.fail(
+      "sequence.settings.policy",
+      `${policy} needs the model's calibration, which the engine lacks (${missing.join(", ")})`,
+      "Load it with the filters that it was saved with: createEngine({ filters }).",
+    );
+  const found = file.text("calibration_sha256");
+  const expected = await calibrationHash(policy, core.model.calibration);
+  if (found !== expected)
+    file.fail(
+      "calibration_sha256",
+      `${policy} was calibrated otherwise: found ${found || "none"}, the engine has ${expected || "none"}`,
+      "Load it with the filters that it was saved with: createEngine({ filters }).",
+    );
+}
