@@ -101,6 +101,11 @@ class FakeEngine implements Engine {
         reset.cache.reset();
       },
       fork: async () => undefined,
+      save: async () => new Blob([JSON.stringify(this.#last)]),
+      load: async (source) => {
+        this.#last = JSON.parse(await new Response(source as Blob).text());
+        return { messages: [], usage: this.#cache.usage() };
+      },
     };
     const create = (
       request: ChatCompletionRequest,

@@ -1,5 +1,6 @@
 import type { PolicyName } from "../cache/policies/index.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
+import type { ChatMessage } from "./chat-types.ts";
 
 export type { KvStorage, PolicyName };
 
@@ -32,6 +33,26 @@ export interface CacheOptions {
 export interface ConversationOptions {
   /** The name that requests give it. Default: the conversation last used. */
   conversation?: string;
+}
+
+/** Which conversation is saved or loaded. */
+export interface SavedChatOptions extends ConversationOptions {
+  /** Stops it; the conversation then stays as it is. */
+  signal?: AbortSignal;
+}
+
+/** A chat that was saved: its file, its address, or its bytes. */
+export type SavedChat = Blob | string | ArrayBufferLike | ArrayBufferView;
+
+/** A chat that is in the cache again. */
+export interface LoadedChat {
+  /**
+   * What the cache has read: send these, and the next message behind them, and nothing of them is read again. Empty
+   * where nothing was said.
+   */
+  messages: ChatMessage[];
+  /** What the conversation holds now. */
+  usage: CacheUsage;
 }
 
 /** What a conversation holds and has dropped, and its settings with every default decided. */

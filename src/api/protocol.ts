@@ -8,6 +8,7 @@ import type {
   DownloadOptions,
   EngineInfo,
   FinishReason,
+  LoadedChat,
   LoadProgress,
   MemoryReport,
   ModelSource,
@@ -75,6 +76,12 @@ export interface Calibrated extends Loaded {
   result: CalibrationResult;
 }
 
+/** A chat that is in the cache again, what it has said, and the settings that its owner named. */
+export interface Restored extends Loaded {
+  messages: LoadedChat["messages"];
+  asked: CacheOptions;
+}
+
 /**
  * The worker's side as the page calls it. `call` is an id the page chose; `abort(call)` stops it
  * within one token, and the call then rejects with `aborted`. Whatever a call throws arrives as a WinnowError.
@@ -104,6 +111,8 @@ export interface EnginePort {
     options: WireCalibrateOptions,
     onProgress: OnCalibrateProgress,
   ): Promise<Calibrated>;
+  saveChat(call: number, conversation: string): Promise<{ file: Blob; figures: Figures }>;
+  loadChat(call: number, conversation: string, source: Blob | string): Promise<Restored>;
   stopCalibration(): Promise<void>;
   close(): Promise<void>;
 }

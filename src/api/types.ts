@@ -1,6 +1,14 @@
 import type { StoredModel } from "../fetch/stored-models.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
-import type { CacheOptions, CacheUsage, ConversationOptions, Retention } from "./cache-types.ts";
+import type {
+  CacheOptions,
+  CacheUsage,
+  ConversationOptions,
+  LoadedChat,
+  Retention,
+  SavedChat,
+  SavedChatOptions,
+} from "./cache-types.ts";
 import type { CalibrateOptions, CalibrationResult, SelfCalibration } from "./calibration-types.ts";
 import type {
   ChatCompletion,
@@ -233,6 +241,18 @@ export interface Engine {
     retention(options?: ConversationOptions): Promise<Retention>;
     /** Forgets the conversation and frees its pages. */
     reset(options?: ConversationOptions): Promise<void>;
+    /**
+     * What a conversation has read, as one safetensors file with the messages in it: about as large as `usage().bytes`.
+     * Waits for an answer that is being generated. Throws invalid_argument where nothing of it is in the cache, aborted.
+     */
+    save(options?: SavedChatOptions): Promise<Blob>;
+    /**
+     * Makes a conversation go on from a file that `save` or `winnow read` made, with the settings of that file: the next
+     * tokens are those that would have come there, and nothing is read again. Throws bad_cache_file where the file is
+     * damaged or belongs to another model, calibration, `kv` or version, network, out_of_memory, aborted; the
+     * conversation then stays as it is.
+     */
+    load(source: SavedChat, options?: SavedChatOptions): Promise<LoadedChat>;
     /** Conversation `to` starts as a copy of `from`; they share pages until they differ. */
     fork(from: string, to: string): Promise<void>;
   };

@@ -39,7 +39,7 @@ export function writePages(
     );
 }
 
-/** What the heads have dropped, in sum: f32 [L, G, 1 + 2 D], as words. */
+/** What the heads have dropped, in sum: f32 [L, G, 2 + 2 D], as words. */
 export function readRemainders(
   pool: KvPool,
   { lane }: KvSequence,

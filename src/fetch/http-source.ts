@@ -2,7 +2,16 @@ import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { fileNameOf } from "./addresses.ts";
-import { giveUp, type HttpOptions, networkError, readBody, request, withRetries } from "./http.ts";
+import {
+  bodyOf,
+  giveUp,
+  type HttpOptions,
+  joined,
+  networkError,
+  readBody,
+  request,
+  withRetries,
+} from "./http.ts";
 import { ifRangeHeader, rangeOf } from "./validators.ts";
 
 /** No browser buffer is larger; a server without ranges cannot serve more in one response. */
@@ -54,14 +63,23 @@ export class HttpSource implements ByteSource {
       }
       if (response.status === 416) return new HttpSource(url, 0, etag, options);
       const length = Number(response.headers.get("content-length") ?? 0);
+      const noRanges = new WinnowError("network", `${url}: the server does not serve byte ranges`, {
+        hint: "Serve the file from a server that supports Range requests.",
+        details: { url, final: true },
+      });
       if (length > MAX_WHOLE_BYTES) {
         giveUp(response);
-        throw new WinnowError("network", `${url}: the server does not serve byte ranges`, {
-          hint: "Serve the file from a server that supports Range requests.",
-          details: { url, final: true },
-        });
+        throw noRanges;
       }
-      const whole = await readBody(url, response, options, signal);
+      const pieces: Uint8Array[] = [];
+      let arrived = 0;
+      for await (const piece of bodyOf(url, response.body, options, signal)) {
+        pieces.push(piece);
+        arrived += piece.length;
+        // Not every server tells a length, and not every one keeps to it.
+        if (arrived > MAX_WHOLE_BYTES) throw noRanges;
+      }
+      const whole = joined(pieces);
       return new HttpSource(url, whole.length, etag, options, whole);
     });
   }

@@ -229,6 +229,11 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of bodyOf(url, response.body, options, signal)) pieces.push(piece);
+  return joined(pieces);
+}
+
+/** Pieces one behind the other. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -1,10 +1,13 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { checkMemory } from "../api/checks/check-memory.ts";
 import type { ExternalTokenizer } from "../api/types.ts";
+import { fetchFile } from "../api/worker/fetch-file.ts";
 import { giveUpModel, httpOptions, openEngine } from "../api/worker/open-engine.ts";
 import type { OpenEngine } from "../api/worker/opened-engine.ts";
 import { findModel, MODELS } from "../fetch/resolve/model-registry.ts";
 import { type CalibrationStore, calibrationStore } from "../fetch/store/calibration-store.ts";
+import { NodeFileSource } from "../formats/node-source.ts";
 import { openGpu } from "../gpu/context.ts";
 import { modelCacheFolder } from "./cache-folder.ts";
 import { nodeGpu, requireAdapter } from "./dawn.ts";
@@ -49,6 +52,10 @@ export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngi
       ...(kept ? { calibrations: nodeCalibrations() } : {}),
       ownFilters: () => readOwnFilters(resolved.entry),
       tuningStore: tuningFile(modelCacheFolder()),
+      openFile: async (address, stop) =>
+        URL.canParse(address) && !address.startsWith("file:")
+          ? fetchFile(address, undefined, httpOptions(options.download), stop)
+          : NodeFileSource.open(address.startsWith("file:") ? fileURLToPath(address) : address),
       onProgress,
       signal,
     });

@@ -1,9 +1,19 @@
 import { LEAST, MOST, resolveCacheSettings } from "../../cache/budget.ts";
 import { POLICY_NAMES } from "../../cache/policies/index.ts";
 import { invalidArgument } from "../../errors.ts";
+import { isBlob } from "../../formats/blob-source.ts";
 import { KV_STORAGES } from "../../kernels/pages/page-format.ts";
-import type { CacheOptions, ConversationOptions } from "../types.ts";
-import { checkNumber, checkOneOf, checkString, describe, isGiven, readFields } from "./check.ts";
+import type { CacheOptions, ConversationOptions, SavedChatOptions } from "../types.ts";
+import {
+  checkNumber,
+  checkOneOf,
+  checkSignal,
+  checkString,
+  copyBytes,
+  describe,
+  isGiven,
+  readFields,
+} from "./check.ts";
 
 const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"];
 
@@ -31,6 +41,28 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   resolveCacheSettings({ ...current, ...options });
   return options;
+}
+
+export function checkSavedChatOptions(value: unknown): SavedChatOptions {
+  if (!isGiven(value)) return {};
+  const { signal, ...given } = readFields("options", value, ["conversation", "signal"]);
+  const options = checkConversationOptions(given);
+  return signal === undefined
+    ? options
+    : { ...options, signal: checkSignal("options.signal", signal) };
+}
+
+/** A saved chat: bytes become a Blob, which crosses to the worker. */
+export function checkSavedChat(value: unknown): Blob | string {
+  if (isBlob(value)) return value;
+  const bytes = copyBytes(value);
+  if (bytes) return new Blob([bytes]);
+  if (typeof value === "string" && value !== "") return value;
+  throw invalidArgument(
+    "source",
+    `must be a Blob, a URL or bytes, not ${describe(value)}`,
+    "Pass what cache.save gave, or the address of such a file.",
+  );
 }
 
 export function checkConversationOptions(value: unknown): ConversationOptions {

@@ -1,6 +1,11 @@
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import { checkString } from "../checks/check.ts";
-import { checkCacheOptions, checkConversationOptions } from "../checks/validate-cache.ts";
+import {
+  checkCacheOptions,
+  checkConversationOptions,
+  checkSavedChat,
+  checkSavedChatOptions,
+} from "../checks/validate-cache.ts";
 import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
 import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
 import { type CheckedRequest, DEFAULT_CONVERSATION } from "../checks/validate-request.ts";
@@ -24,8 +29,11 @@ import type {
   ConversationOptions,
   Engine,
   EngineInfo,
+  LoadedChat,
   MemoryReport,
   Retention,
+  SavedChat,
+  SavedChatOptions,
 } from "../types.ts";
 import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
 import { Calls, type Connection } from "./connection.ts";
@@ -69,6 +77,8 @@ export class EngineClient implements Engine, CompletionPort {
       retention: (options) => this.retention(options),
       reset: (options) => this.reset(options),
       fork: (from, to) => this.fork(from, to),
+      save: (options) => this.saveChat(options),
+      load: (source, options) => this.loadChat(source, options),
     };
   }
 
@@ -144,45 +154,28 @@ export class EngineClient implements Engine, CompletionPort {
     onBatch: OnBatch,
   ): Promise<Completion> {
     const { conversation, signal } = options;
-    if (signal.aborted) throw new WinnowError("aborted", "the request was aborted before it began");
-    const call = this.nextCall++;
-    const abort = (): void => void this.connection.port.abort(call);
-    signal.addEventListener("abort", abort, { once: true });
     this.lastUsed = conversation;
     const receive = this.connection.proxy<OnBatch>((batch) => {
       this.keep(batch.figures);
       // After an abort too: what was made before it took effect is in the cache, and belongs to the text.
       onBatch(batch);
     });
-    try {
-      const completion = await this.call((port) =>
-        port.complete(call, conversation, request, receive),
-      );
-      this.keep(completion.figures);
-      this.lastInfo = completion.info;
-      return completion;
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    const completion = await this.abortable("the request", signal, (port, call) =>
+      port.complete(call, conversation, request, receive),
+    );
+    this.keep(completion.figures);
+    this.lastInfo = completion.info;
+    return completion;
   }
 
   async calibrate(options: CalibrateOptions = {}): Promise<CalibrationResult> {
     const { onProgress, signal, ...wire } = checkCalibrateOptions(options);
-    if (signal?.aborted)
-      throw new WinnowError("aborted", "the calibration was aborted before it began");
-    const call = this.nextCall++;
-    const abort = (): void => void this.connection.port.abort(call);
-    signal?.addEventListener("abort", abort, { once: true });
     const progress = this.connection.proxy<OnCalibrateProgress>((value) => tell(onProgress, value));
-    try {
-      const { result, ...loaded } = await this.call((port) =>
-        port.calibrate(call, this.lastUsed, wire, progress),
-      );
-      this.take(loaded);
-      return result;
-    } finally {
-      signal?.removeEventListener("abort", abort);
-    }
+    const { result, ...loaded } = await this.abortable("the calibration", signal, (port, call) =>
+      port.calibrate(call, this.lastUsed, wire, progress),
+    );
+    this.take(loaded);
+    return result;
   }
 
   async stopCalibration(): Promise<void> {
@@ -248,6 +241,26 @@ export class EngineClient implements Engine, CompletionPort {
     this.configured.set(to, this.cacheOf(from));
   }
 
+  private async saveChat(options?: SavedChatOptions): Promise<Blob> {
+    const { conversation = this.lastUsed, signal } = checkSavedChatOptions(options);
+    const { file, figures } = await this.abortable("saving", signal, (port, call) =>
+      port.saveChat(call, conversation),
+    );
+    this.keep(figures);
+    return file;
+  }
+
+  private async loadChat(source: SavedChat, options?: SavedChatOptions): Promise<LoadedChat> {
+    const { conversation = this.lastUsed, signal } = checkSavedChatOptions(options);
+    const checked = checkSavedChat(source);
+    const { messages, asked, ...loaded } = await this.abortable("loading", signal, (port, call) =>
+      port.loadChat(call, conversation, checked),
+    );
+    this.configured.set(conversation, asked);
+    this.take(loaded);
+    return { messages, usage: { ...loaded.figures.usage } };
+  }
+
   private cacheOf(conversation: string): CacheOptions {
     return this.configured.get(conversation) ?? this.cacheOptions;
   }
@@ -267,6 +280,23 @@ export class EngineClient implements Engine, CompletionPort {
   checkOpen(): void {
     if (this.closing) throw closedError();
     this.calls.checkOpen();
+  }
+
+  /** A call that `signal` stops; `what` is for the message where it has fired already. */
+  private async abortable<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    send: (port: EnginePort, call: number) => Promise<T>,
+  ): Promise<T> {
+    if (signal?.aborted) throw new WinnowError("aborted", `${what} was aborted before it began`);
+    const call = this.nextCall++;
+    const abort = (): void => void this.connection.port.abort(call);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.call((port) => send(port, call));
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   private async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {

@@ -9,7 +9,7 @@ import type { FinishReason, Usage } from "../types.ts";
 
 /** The part of an InferenceEngine that answers a chat request. */
 export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "contextLength"> & {
-  conversation(id: string): Pick<Conversation, "generate" | "endless">;
+  conversation(id: string): Pick<Conversation, "endless" | "generate" | "messages">;
 };
 
 export interface CompletionResult {
@@ -23,18 +23,27 @@ export interface CompletionResult {
  * Answers one chat request. `onText` gets each piece of text as soon as it is certain: never half a
  * character, never the beginning of a stop string. Throws aborted, context_overflow, device_lost.
  */
-export function runChat(
+export async function runChat(
   model: CompletionModel,
   conversation: string,
   request: CheckedRequest,
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<CompletionResult> {
-  const prompt = model.template.encode(request.messages, model.tokenizer, {
-    addGenerationPrompt: true,
-  });
+  const { messages } = request;
+  const prompt = model.template.encode(messages, model.tokenizer, { addGenerationPrompt: true });
   const stop = [...request.stop, ...model.template.stop];
-  return runPrompt(model, conversation, prompt, { ...request, stop }, onText, signal);
+  const chat = model.conversation(conversation);
+  let text = "";
+  const note = (piece: string): void => {
+    text += piece;
+    // An abort may leave it at this.
+    chat.messages = [...messages, { role: "assistant", content: text }];
+    onText(piece);
+  };
+  const result = await runPrompt(model, conversation, prompt, { ...request, stop }, note, signal);
+  if (text === "") chat.messages = messages;
+  return result;
 }
 
 /** The same for a prompt given as ids. */

@@ -52,6 +52,7 @@ export interface OpenInputs {
   ownFilters?: () => Promise<Uint8Array | undefined>;
   /** Where measured plans are kept. */
   tuningStore?: TuningStore;
+  openFile: OpenedEngine["openFile"];
   onProgress: OnLoadProgress;
   signal: AbortSignal;
 }
@@ -95,6 +96,7 @@ export async function openEngine(inputs: OpenInputs): Promise<OpenedEngine> {
       sha256,
       keepCalibration,
       ...(free ? { refuseCalibration: refuse } : {}),
+      openFile: inputs.openFile,
       close,
     };
   } catch (error) {

@@ -49,6 +49,10 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),
       ownFilters: () => readOwnFilters(entry, ownFilters, signal),
       tuningStore: browserTuningStore,
+      openFile: async (address, stop) => {
+        const { fetchFile } = await loadLater("files by address", () => import("./fetch-file.ts"));
+        return fetchFile(address, baseUrl, httpOptions(options.download), stop);
+      },
       onProgress,
       signal,
     });

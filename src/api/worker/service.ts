@@ -14,6 +14,7 @@ import type {
   OnCalibration,
   OnLoadProgress,
   OwnFilters,
+  Restored,
   WireCalibrateOptions,
   WireEngineOptions,
 } from "../protocol.ts";
@@ -133,6 +134,33 @@ export class EngineService implements EnginePort {
     // Always the same order of the two queues: two opposite forks must not wait for each other.
     const [first, second] = from < to ? [from, to] : [to, from];
     return this.queue.run(first, () => this.queue.run(second, job));
+  }
+
+  async saveChat(call: number, conversation: string): Promise<{ file: Blob; figures: Figures }> {
+    const signal = this.begin(call);
+    const job = async () => {
+      const file = await this.engine.save(conversation, signal);
+      return { file, figures: figuresOf(this.engine, conversation) };
+    };
+    try {
+      return await this.queue.run(conversation, job, signal);
+    } finally {
+      this.calls.delete(call);
+    }
+  }
+
+  async loadChat(call: number, conversation: string, source: Blob | string): Promise<Restored> {
+    const signal = this.begin(call);
+    const job = async (): Promise<Restored> => {
+      const code = await loadLater("saved chats", () => import("./load-chat.ts"));
+      const chat = await code.loadChat(this.opened, conversation, source, signal);
+      return { ...chat, ...this.loaded(conversation) };
+    };
+    try {
+      return await this.queue.run(conversation, job, signal);
+    } finally {
+      this.calls.delete(call);
+    }
   }
 
   async calibrate(

@@ -27,6 +27,7 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     options: { cache, tuning: "off" },
     filters: job.filters === undefined ? undefined : fromBase64(job.filters),
     tokenizer: undefined,
+    openFile: (address) => HttpSource.open(address),
     onProgress: ({ stage, loaded, total }) => void winnowReport(stage, loaded, total),
     signal: abortion.signal,
   });

@@ -44,7 +44,7 @@ export interface ConversationUsage {
 export class Conversation {
   private readonly core: EngineCore;
   /** The settings that were asked for. */
-  private asked: CacheRequest;
+  asked: CacheRequest;
   /** The settings in force: another policy steps in if the model lacks the calibration of the asked one. */
   private request: CacheRequest;
   /** Its place in the cache. */

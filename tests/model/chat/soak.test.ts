@@ -48,6 +48,7 @@ const publicEngine = (engine: InferenceEngine): Promise<EngineClient> =>
         engine,
         sha256: "",
         keepCalibration: async () => false,
+        openFile: () => Promise.reject(new Error("no file is opened here")),
         close: () => engine.close(),
       })),
     ),

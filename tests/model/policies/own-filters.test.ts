@@ -14,6 +14,7 @@ const open = (given: Uint8Array | undefined, own: Uint8Array | undefined) =>
     options: { cache: { policy: "q-filters" } },
     filters: given,
     tokenizer: undefined,
+    openFile: async () => source,
     ownFilters: async () => own,
     onProgress: () => {},
     signal: new AbortController().signal,

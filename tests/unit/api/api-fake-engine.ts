@@ -6,6 +6,7 @@ import type { OpenEngine } from "../../../src/api/worker/opened-engine.ts";
 import { EngineService } from "../../../src/api/worker/service.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../../src/errors.ts";
+import { MemorySource } from "../../../src/formats/blob-source.ts";
 import type { ChatTemplate, Tokenizer } from "../../../src/text/types.ts";
 
 const END = 256;
@@ -226,6 +227,7 @@ const opening =
       refuseCalibration: async () => {
         fake.refused = true;
       },
+      openFile: async (address) => new MemorySource(new TextEncoder().encode(address), address),
       close: () => fake.close(),
     };
   };

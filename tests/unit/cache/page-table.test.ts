@@ -3,62 +3,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { KvPool } from "../../../src/cache/kv-pool.ts";
 import { KvSequence } from "../../../src/cache/kv-sequence.ts";
-import type { GpuContext } from "../../../src/gpu/context.ts";
-import { MemoryLedger } from "../../../src/gpu/memory.ts";
+import { fakeGpu, setGpuGlobals, wordsOf } from "./fake-gpu.ts";
 
 const SHAPE = { layers: 2, heads: 2, kvHeads: 2, headDim: 8 };
 const P = 32;
 const PAGE_WORDS = P * (SHAPE.headDim + 2);
-
-interface FakeBuffer {
-  size: number;
-  words: Uint32Array;
-  destroyed: boolean;
-  destroy(): void;
-}
-
-/** WebGPU's buffers and copies in plain memory: the cache's bookkeeping needs no more. */
-function fakeGpu(): GpuContext {
-  const createBuffer = ({ size }: { size: number }): FakeBuffer => ({
-    size,
-    words: new Uint32Array(size / 4),
-    destroyed: false,
-    destroy() {
-      this.destroyed = true;
-    },
-  });
-  const write = (buffer: FakeBuffer, data: Uint32Array, byteOffset = 0): void => {
-    if (buffer.destroyed) throw new Error("written after it was destroyed");
-    buffer.words.set(data, byteOffset / 4);
-  };
-  const copy = (from: FakeBuffer, at: number, to: FakeBuffer, toAt: number, size: number): void => {
-    if (from === to) throw new Error("a buffer cannot be copied onto itself");
-    if (from.destroyed || to.destroyed) throw new Error("copied after it was destroyed");
-    if (at + size > from.size || toAt + size > to.size) throw new Error("copied out of range");
-    to.words.set(from.words.subarray(at / 4, (at + size) / 4), toAt / 4);
-  };
-  const device = {
-    limits: { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 },
-    createBuffer,
-    createCommandEncoder: () => ({ copyBufferToBuffer: copy, finish: () => undefined }),
-    queue: {
-      submit: () => undefined,
-      writeBuffer: (
-        buffer: FakeBuffer,
-        at: number,
-        data: ArrayBuffer,
-        from: number,
-        size: number,
-      ) => write(buffer, new Uint32Array(data, from, size / 4), at),
-    },
-  };
-  const ledger = new MemoryLedger(device as unknown as GPUDevice);
-  const copyWhole = (from: FakeBuffer, to: FakeBuffer): void =>
-    copy(from, 0, to, 0, Math.min(from.size, to.size));
-  return { device, ledger, write, copy: copyWhole } as unknown as GpuContext;
-}
-
-const wordsOf = (buffer: GPUBuffer): Uint32Array => (buffer as unknown as FakeBuffer).words;
 
 /** A chat as it ought to be: for each layer and kv head, what each slot holds. */
 interface Chat {
@@ -194,11 +143,7 @@ const wordOf = (row: Uint32Array, slot: number): number =>
   row[2 + Math.floor(slot / P)]! * PAGE_WORDS + (slot % P) * 4;
 
 describe("page tables", () => {
-  beforeAll(() => {
-    Object.assign(globalThis, {
-      GPUBufferUsage: { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 },
-    });
-  });
+  beforeAll(setGpuGlobals);
 
   it("hold what each chat wrote, whatever the others do: appends, forks, budgets, ends", () => {
     const budget = fc.oneof(fc.integer({ min: 2, max: 150 }), fc.constant("full" as const));

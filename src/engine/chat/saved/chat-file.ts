@@ -29,13 +29,29 @@ export class ChatFile {
     const fail: Fail = (field, offset, problem) => {
       throw badFile(source.name, field, `at byte ${offset}: ${problem}`, DAMAGED);
     };
-    const start = await source.read(0, Math.min(8, source.size), signal);
+    const start = await ChatFile.read(source, 0, Math.min(8, source.size), signal);
     const length = headerLength(start, source.size, fail);
     if (length > MAX_HEADER) fail("header length", 0, `${length} bytes, at most ${MAX_HEADER}`);
-    const bytes = await source.read(8, length, signal);
+    const bytes = await ChatFile.read(source, 8, length, signal);
     const dataStart = 8 + length;
     const { metadata, entries } = parseHeader(bytes, source.size - dataStart, SIZES, fail);
     return new ChatFile(source, dataStart, metadata, entries);
+  }
+
+  /** Bytes of the file, or bad_cache_file where it has changed or gone. */
+  private static async read(
+    source: ByteSource,
+    offset: number,
+    length: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    try {
+      return await source.read(offset, length, signal);
+    } catch (error) {
+      if (!(error instanceof WinnowError) || error.code !== "bad_model_file") throw error;
+      const { message, hint, details } = error;
+      throw new WinnowError("bad_cache_file", message, { hint, details, cause: error });
+    }
   }
 
   private constructor(
@@ -95,7 +111,7 @@ export class ChatFile {
   async words(tensor: TensorShape, signal?: AbortSignal): Promise<Uint32Array> {
     this.check(tensor);
     const { begin, end } = this.entries.get(tensor.name)!;
-    const bytes = await this.source.read(this.dataStart + begin, end - begin, signal);
+    const bytes = await ChatFile.read(this.source, this.dataStart + begin, end - begin, signal);
     // A copy where the view does not begin at a word.
     const own = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
     return new Uint32Array(own.buffer, own.byteOffset, own.byteLength / 4);

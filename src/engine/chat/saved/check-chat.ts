@@ -9,11 +9,14 @@ import { capacitiesAfter, headsDiffer } from "../../../cache/head-capacities.ts"
 import type { SequenceBooks } from "../../../cache/kv-sequence.ts";
 import { asWinnowError } from "../../../errors.ts";
 import { windowOf } from "../../../kernels/pages/cache-shape.ts";
+import { foldStride, ropePosition } from "../../../kernels/pages/fold.ts";
 import type { ChatMessage } from "../../../text/types.ts";
 import type { EngineCore } from "../../core.ts";
 import type { ChatFile } from "./chat-file.ts";
 import { FORMAT, type ModelIdentity, shapeOf, VERSION } from "./chat-record.ts";
 
+/** Positions are u32. */
+const MOST_TOKENS = 2 ** 31;
 const OTHER_MODEL = "Load it into an engine with the model that it was saved with.";
 
 /** Throws bad_cache_file unless the file is of this format, and of this model. */
@@ -61,15 +64,22 @@ export async function checkBooks(
   await checkCalibration(core, file, settings);
   core.checkBudget(settings);
   const { contextLength } = core.config;
-  const seen = given.seen as number;
-  if (!Number.isSafeInteger(seen) || seen < 1 || seen > contextLength)
-    file.fail("sequence.seen", `${String(seen)} tokens; the model has ${contextLength} positions`);
+  const [seen, folds] = [given.seen as number, given.folds as number];
+  if (!Number.isSafeInteger(seen) || seen < 1 || seen > MOST_TOKENS)
+    file.fail("sequence.seen", `found ${String(seen)} tokens`);
+  const stride = foldStride(contextLength);
+  const isCount = Number.isSafeInteger(folds) && folds >= 0 && folds <= Math.ceil(seen / stride);
+  if (!isCount || ropePosition(seen, folds, stride) > contextLength)
+    file.fail(
+      "sequence.folds",
+      `positions folded ${String(folds)} times, for ${seen} tokens and ${contextLength} positions`,
+    );
   const divided = headsDiffer(core.state.pool.shape, settings, seen);
   if (given.divided !== divided)
     file.fail("sequence.divided", `found ${String(given.divided)} where ${divided} belongs`);
   // Checked with the counts.
   const evicted = given.evicted as number;
-  return { books: { settings, divided, seen, evicted }, asked: askedOf(core, file, settings) };
+  return { books: { settings, divided, folds, seen, evicted }, asked: askedOf(core, file, settings) };
 }
 
 /** Counts [L][G] of a file. Throws bad_cache_file where a head cannot hold so many, or they do not agree with the books. */
