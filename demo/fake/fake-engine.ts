@@ -101,10 +101,12 @@ class FakeEngine implements Engine {
         reset.cache.reset();
       },
       fork: async () => undefined,
-      save: async () => new Blob([JSON.stringify(this.#last)]),
-      load: async (source) => {
-        this.#last = JSON.parse(await new Response(source as Blob).text());
-        return { messages: [], usage: this.#cache.usage() };
+      save: async ({ conversation } = {}) =>
+        new Blob([JSON.stringify(this.#of(conversation).last)]),
+      load: async (source, { conversation } = {}) => {
+        const loaded = this.#of(conversation);
+        loaded.last = JSON.parse(await new Response(source as Blob).text());
+        return { messages: [], usage: loaded.cache.usage() };
       },
     };
     const create = (

@@ -173,21 +173,16 @@ export class Conversation {
    * being generated, invalid_argument where nothing is in the cache, aborted.
    */
   async save(model: ModelIdentity, signal?: AbortSignal): Promise<Blob> {
-    const { saveChat } = await loadLater("saved chats", () => import("./saved/save-chat.ts"));
     this.checkFree();
     // A fork stays as it is while this chat goes on.
     const place = this.place.fork();
+    const { asked, messages } = this;
     place.use();
     try {
+      const { saveChat } = await loadLater("saved chats", () => import("./saved/save-chat.ts"));
       return await this.core.host.survive(async () => {
         throwIfAborted(signal);
-        if (place.alive)
-          return saveChat(
-            this.core,
-            place,
-            { model, asked: this.asked, messages: this.messages },
-            signal,
-          );
+        if (place.alive) return saveChat(this.core, place, { model, asked, messages }, signal);
         throw invalidArgument(
           "conversation",
           "nothing of it is in the cache",

@@ -34,10 +34,14 @@ const filters = (seed: number): Calibration => {
 function fakeCore(changes: { storage?: KvStorage; calibration?: Calibration | undefined } = {}) {
   const { storage = "f16" } = changes;
   const calibration = "calibration" in changes ? changes.calibration : filters(1);
-  const pool = new KvPool(fakeGpu(), { ...MODEL, storage }, {
-    blockRows: 128,
-    memoryLimit: Number.POSITIVE_INFINITY,
-  });
+  const pool = new KvPool(
+    fakeGpu(),
+    { ...MODEL, storage },
+    {
+      blockRows: 128,
+      memoryLimit: Number.POSITIVE_INFINITY,
+    },
+  );
   const core = {
     state: { pool },
     config: { ...MODEL, hidden: 16, vocabulary: VOCABULARY, contextLength: 4096 },
@@ -166,15 +170,19 @@ const WRONG: [string, (file: Uint8Array) => Uint8Array, RegExp][] = [
   ["no shape", (file) => metadata(file, "shape", "[1"), /shape: is not JSON/],
   ["another storage", (file) => metadata(file, "storage", "q8"), /storage.*q8.*f16/],
   ["another calibration", (f) => metadata(f, "calibration_sha256", "12"), /calibrated otherwise/],
-  ["no tokens", (file) => sequence(file, { seen: 0 }), /sequence.seen: 0/],
-  ["half a token", (file) => sequence(file, { seen: 1.5 }), /sequence.seen: 1.5/],
+  ["no tokens", (file) => sequence(file, { seen: 0 }), /sequence.seen: found 0/],
+  ["half a token", (file) => sequence(file, { seen: 1.5 }), /sequence.seen: found 1.5/],
   ["too many tokens", (file) => sequence(file, { seen: 1e9 }), /folds.*1000000000 tokens.*4096/],
   ["folds without need", (file) => sequence(file, { folds: 9 }), /positions folded 9 times/],
   ["fewer tokens than counts", (file) => sequence(file, { seen: 20 }), /counts.*40 pairs/],
   ["other tokens than the tensor", (file) => sequence(file, { seen: 101, evicted: 230 }), /tokens/],
   ["other evictions", (file) => sequence(file, { evicted: 0 }), /evicted: found 0.*tell 226/],
   ["heads divided", (file) => sequence(file, { divided: true }), /divided: found true/],
-  ["unknown settings", (file) => sequence(file, { settings: { policy: "best" } }), /policy is best/],
+  [
+    "unknown settings",
+    (file) => sequence(file, { settings: { policy: "best" } }),
+    /policy is best/,
+  ],
   ["no settings", (file) => sequence(file, { settings: null }), /sequence.settings/],
   [
     "a smaller budget than the counts",

@@ -79,7 +79,10 @@ export async function checkBooks(
     file.fail("sequence.divided", `found ${String(given.divided)} where ${divided} belongs`);
   // Checked with the counts.
   const evicted = given.evicted as number;
-  return { books: { settings, divided, folds, seen, evicted }, asked: askedOf(core, file, settings) };
+  return {
+    books: { settings, divided, folds, seen, evicted },
+    asked: askedOf(core, file, settings),
+  };
 }
 
 /** Counts [L][G] of a file. Throws bad_cache_file where a head cannot hold so many, or they do not agree with the books. */
