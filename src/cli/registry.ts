@@ -7,6 +7,7 @@ import { logits } from "./commands/logits.ts";
 import { models } from "./commands/models.ts";
 import { needle } from "./commands/needle.ts";
 import { ppl } from "./commands/ppl.ts";
+import { read } from "./commands/read.ts";
 import { tokenize } from "./commands/tokenize.ts";
 
 /** Flags of every command, and of those that load a model. */
@@ -30,6 +31,7 @@ const erase = <Input>(command: Command<Input>): Command<unknown> => ({
 
 const ENGINE_COMMANDS: readonly Command<unknown>[] = [
   erase(generate),
+  erase(read),
   erase(logits),
   erase(ppl),
   erase(needle),

@@ -9,26 +9,29 @@ export class ProgressBar {
   private label = "";
   private drawn = 0;
   private percent = -1;
+  private began = 0;
 
   update(label: string, loaded: number, total: number): void {
     if (label !== this.label) {
       this.end();
       this.label = label;
+      this.began = Date.now();
     }
+    const figures = amount(loaded, total) + timeLeft(Date.now() - this.began, loaded, total);
     const percent = total > 0 ? Math.min(100, Math.floor((100 * loaded) / total)) : 0;
     if (process.stderr.isTTY) {
       if (Date.now() - this.drawn < REDRAW_MS && percent < 100) return;
       this.drawn = Date.now();
       const full = Math.round((WIDTH * percent) / 100);
       const bar = "#".repeat(full) + "-".repeat(WIDTH - full);
-      process.stderr.write(`\r${label} [${bar}] ${percent}% ${amount(loaded, total)}\x1b[K`);
+      process.stderr.write(`\r${label} [${bar}] ${percent}% ${figures}\x1b[K`);
     } else {
       const begins = this.percent < 0;
       const due = percent >= this.percent + STEP_PERCENT || Date.now() - this.drawn >= STEP_MS;
       const ends = percent === 100 && this.percent < 100;
       if (!begins && !ends && !due) return;
       this.drawn = Date.now();
-      process.stderr.write(`${label} ${percent}% ${amount(loaded, total)}\n`);
+      process.stderr.write(`${label} ${percent}% ${figures}\n`);
     }
     this.percent = percent;
   }
@@ -45,4 +48,11 @@ export class ProgressBar {
 function amount(loaded: number, total: number): string {
   if (total < 1e6) return `${loaded} / ${total}`;
   return `${(loaded / 1e6).toFixed(1)} / ${(total / 1e6).toFixed(1)} MB`;
+}
+
+/** An estimate for what takes long, once there is something to go by. */
+function timeLeft(elapsedMs: number, loaded: number, total: number): string {
+  const left = loaded > 0 ? (elapsedMs * (total - loaded)) / loaded / 1000 : 0;
+  if (elapsedMs < 2000 || left < 1) return "";
+  return left < 90 ? `, ${Math.round(left)} s left` : `, ${Math.round(left / 60)} min left`;
 }

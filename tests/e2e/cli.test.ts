@@ -55,6 +55,37 @@ describe("dist/cli.js", () => {
     expect(chromium.adapter).toHaveProperty("vendor");
   });
 
+  it.each([
+    ["chromium", "node"],
+    ["node", "chromium"],
+  ])("goes on in another host from what one has saved: %s, then %s", async (saver, loader) => {
+    const file = join(folder, `${saver}.winnow`);
+    const args = ["generate", "--policy", "k-norm", "--budget", "24"];
+    const prompt = ["--prompt", "a fox that ".repeat(20)];
+    const whole = await json(...args, ...prompt, "--max-tokens", "16");
+    const half = ["--max-tokens", "8"];
+    const first = await json(...args, ...prompt, ...half, "--save", file, "--host", saver);
+    const second = await json(...args, ...half, "--load", file, "--host", loader);
+    expect([...(first.tokens as number[]), ...(second.tokens as number[])]).toEqual(whole.tokens);
+    expect(second.usage).toMatchObject({
+      prompt_tokens_details: { cached_tokens: second.prompt_tokens },
+    });
+    const damaged = await winnow([...args, "--load", text, "--model", model]);
+    expect(damaged).toMatchObject({ status: 1, stdout: "" });
+    expect(damaged.stderr).toMatch(/^winnow: .*text.txt: header length.* \(The file is damaged/m);
+  });
+
+  it("reads a document once, and answers questions about it from the file", async () => {
+    const file = join(folder, "text.winnow");
+    const args = ["--budget", "48", "--policy", "k-norm"];
+    const made = await json("read", "--text", text, "--out", file, ...args);
+    for (const question of ["What jumps?", "\n\nand 7?"]) {
+      const chat = ["--chat", "--prompt", question, "--max-tokens", "4"];
+      const { usage } = await json("generate", "--load", file, ...chat);
+      expect(usage).toMatchObject({ prompt_tokens_details: { cached_tokens: made.tokens } });
+    }
+  });
+
   it("scores a text by the decode path and in chunks alike, under no budget", async () => {
     const args = ["ppl", "--text", text, "--tokens", "40", "--offset", "3", "--budget", "full"];
     const one = await json(...args);

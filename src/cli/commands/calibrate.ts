@@ -7,6 +7,7 @@ import {
 } from "../../api/calibration/calibrate-engine.ts";
 import { type Calibration, readCalibration } from "../../cache/filters-file.ts";
 import { invalidArgument } from "../../errors.ts";
+import { fromBase64, toBase64 } from "../base64.ts";
 import type { Command } from "../command.ts";
 import { isSet, list, optional, required, wholeNumber } from "../flags.ts";
 
@@ -121,8 +122,7 @@ function readOther(
   { name, base64 }: NonNullable<Input["compare"]>,
   { layers, kvHeads, headDim }: { layers: number; kvHeads: number; headDim: number },
 ): { name: string; calibration: Calibration } {
-  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const calibration = readCalibration(bytes, name);
+  const calibration = readCalibration(fromBase64(base64), name);
   const { filters } = calibration;
   if (filters.layers !== layers || filters.kvHeads !== kvHeads || filters.headDim !== headDim)
     throw invalidArgument(
@@ -131,6 +131,3 @@ function readOther(
     );
   return { name, calibration };
 }
-
-const toBase64 = (bytes: Uint8Array): string =>
-  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

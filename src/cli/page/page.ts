@@ -1,6 +1,7 @@
 import { openEngine } from "../../api/worker/open-engine.ts";
 import { asWinnowError } from "../../errors.ts";
 import { HttpSource } from "../../fetch/http-source.ts";
+import { fromBase64, toBase64 } from "../base64.ts";
 import { inFlags } from "../flags.ts";
 import { findEngineCommand } from "../registry.ts";
 import type { PageJob, PageOutcome } from "./page-protocol.ts";
@@ -54,9 +55,3 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
     await close();
   }
 }
-
-const fromBase64 = (text: string): Uint8Array =>
-  Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-
-const toBase64 = (bytes: Uint8Array): string =>
-  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

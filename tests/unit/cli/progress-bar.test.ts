@@ -24,6 +24,7 @@ describe("progress in a log", () => {
     bar.end();
     expect(lines[0]).toBe("ppl 0% 16 / 6144");
     expect(lines.at(-1)).toBe("ppl 100% 6144 / 6144");
+    expect(lines[20]).toMatch(/^ppl \d+% \d+ \/ 6144, \d+ min left$/);
     // 1,920 s.
     expect(lines.length).toBeGreaterThanOrEqual(60);
     expect(lines.length).toBeLessThanOrEqual(80);
