@@ -1,4 +1,6 @@
-import { chmodSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   defineConfig,
@@ -73,6 +75,41 @@ function precacheList(): Plugin {
     },
   };
 }
+
+/** What a service worker need not keep from the start: what few visitors use. */
+const KEPT_WHEN_USED = /\.bcmap$|(^|\/)(pdf|docx)[-.]/;
+
+/** sw.js of the chat page: demo/offline/service-worker.js with the list of the files that it keeps. */
+function offlinePage(): Plugin {
+  return {
+    name: "winnow:offline-page",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      handler(_options, bundle) {
+        const built = Object.keys(bundle).filter((name) => !KEPT_WHEN_USED.test(name));
+        const files = ["./", ...built.filter((name) => name !== "index.html"), ...publicFiles()];
+        const hash = createHash("sha256");
+        for (const name of Object.keys(bundle).sort()) {
+          const file = bundle[name]!;
+          hash.update(name).update(file.type === "chunk" ? file.code : file.source);
+        }
+        const script = readFileSync(at("demo/offline/service-worker.js"), "utf8")
+          .replace("VERSION", hash.digest("hex").slice(0, 16))
+          .replace('["FILES"]', JSON.stringify(files));
+        this.emitFile({ type: "asset", fileName: "sw.js", source: script });
+      },
+    },
+  };
+}
+
+/** Names of the files in public/. */
+const publicFiles = (): string[] =>
+  readdirSync(at("public"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) =>
+      relative(at("public"), join(entry.parentPath, entry.name)).replaceAll("\\", "/"),
+    );
 
 interface ModuleGraph {
   getModuleInfo(id: string): { readonly importedIds: readonly string[] } | null;
@@ -196,7 +233,9 @@ const demoSite: ViteUserConfig = {
   root: at("demo"),
   base: "./",
   publicDir: at("public"),
-  plugins: [wgslModules()],
+  plugins: [wgslModules(), offlinePage()],
+  // CommonJS, which the development server bundles before it serves it.
+  optimizeDeps: { include: ["mammoth"] },
   worker: { format: "es", plugins: () => [wgslModules()], rolldownOptions: { checks } },
   build: {
     outDir: at("dist/demo"),

@@ -15,6 +15,16 @@ export function formatBytes(bytes: number): string {
 /** Grouped by thousands in the reader's own way. */
 export const formatCount = (count: number): string => Math.round(count).toLocaleString();
 
+/** About how many tokens a text has: four characters each is usual for English. */
+export const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
+
+/** "about 12,000 tokens". */
+export function formatTokens(text: string): string {
+  const tokens = estimateTokens(text);
+  const digits = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, tokens))) - 1);
+  return `about ${formatCount(Math.ceil(tokens / digits) * digits)} tokens`;
+}
+
 /** "about 40 s", "about 3 min": nobody needs the seconds of a long wait. */
 export function formatWait(seconds: number): string {
   if (seconds < 1.5) return "about a second";

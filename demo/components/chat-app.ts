@@ -1,9 +1,11 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
-import type { CacheOptions, Engine, Usage } from "../../src/api/types.ts";
+import type { CacheOptions, Engine } from "../../src/api/types.ts";
 import { detailOf } from "../events.ts";
+import { keepOffline } from "../offline/register.ts";
 import { Announcer } from "../state/announcer.ts";
+import { AttachmentStore } from "../state/attachments.ts";
 import { CacheStore } from "../state/cache-store.ts";
 import { CalibrationStore } from "../state/calibration-store.ts";
 import { ChatStore } from "../state/chat-store.ts";
@@ -12,10 +14,10 @@ import { ChatsController } from "../state/chats/chats-controller.ts";
 import { EngineStore } from "../state/engine-store.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { NoticeStore } from "../state/notices.ts";
+import { firstTokenOf, lastUsageOf, statusOf } from "../state/status.ts";
+import { keepStorage } from "../state/storage-store.ts";
 import { layout } from "../styles/layout.ts";
-import type { AppHeader } from "./app-header.ts";
 import type { ChatComposer } from "./chat/chat-composer.ts";
-import type { Renaming } from "./chats/chat-row.ts";
 import { closeIcon } from "./icons.ts";
 import "./app-header.ts";
 import "./cache/cache-panel.ts";
@@ -23,7 +25,7 @@ import "./chat/chat-composer.ts";
 import "./load/load-card.ts";
 import "./chat/message-list.ts";
 import "./chats/chat-elsewhere.ts";
-import "./chats/chat-list.ts";
+import "./chats/chats-panel.ts";
 import "./page-notices.ts";
 import "./cache/retention-strip.ts";
 
@@ -42,6 +44,7 @@ export class ChatApp extends LitElement {
   readonly #chat = new ChatStore();
   readonly #cache = new CacheStore();
   readonly #calibration = new CalibrationStore();
+  readonly #attachments = new AttachmentStore();
   readonly #notices = new NoticeStore();
   readonly #chats = new ChatsController(this.#chat, this.#cache, this.#notices);
   readonly #announcer = new Announcer();
@@ -60,6 +63,7 @@ export class ChatApp extends LitElement {
       this.#chat.subscribe(() => this.#onChat()),
       this.#cache.subscribe(update),
       this.#calibration.subscribe(() => this.#onCalibration()),
+      this.#attachments.subscribe(update),
       this.#notices.subscribe(update),
       this.#chats.store.subscribe(update),
     ];
@@ -69,6 +73,7 @@ export class ChatApp extends LitElement {
     for (const wide of this.#wide)
       wide.addEventListener("change", () => this.#show(null), { signal });
     void this.#chats.start(signal);
+    void keepOffline((reload) => this.#sayUpdate(reload));
   }
 
   override disconnectedCallback(): void {
@@ -88,17 +93,16 @@ export class ChatApp extends LitElement {
       @open-panel=${() => this.#show("panel")}
       @open-chats=${() => this.#show("chats")}
       @open-chat=${(event: Event) => this.#onOpenChat(detailOf<ChatRecord>(event))}
-      @rename-chat=${this.#onRename}
-      @delete-chat=${(event: Event) => void this.#chats.remove(detailOf<ChatRecord>(event))}
-      @export-chats=${(event: Event) => void this.#chats.export(detailOf<ChatRecord[]>(event))}
-      @import-chats=${(event: Event) => void this.#chats.import(detailOf<File>(event))}
       @take-over=${() => void this.#chats.store.takeOver()}
       @end-notice=${(event: Event) => this.#notices.end(detailOf<string>(event))}
-      @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event))}
+      @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event), this.#attachments.take())}
+      @attach-files=${(event: Event) => void this.#attachments.addFiles(detailOf<File[]>(event))}
+      @attach-text=${(event: Event) => this.#attachments.addText(detailOf<string>(event))}
+      @remove-attachment=${(event: Event) => this.#attachments.remove(detailOf<number>(event))}
       @suggest=${(event: Event) => this.#chat.send(detailOf<string>(event))}
       @stop-answer=${() => this.#chat.stop()}
       @retry-answer=${() => this.#chat.retry()}
-      @edit-question=${() => this.composer?.write(this.#chat.takeBackQuestion())}
+      @edit-question=${this.#onEdit}
       @cache-request=${(event: Event) => this.#cache.request(detailOf<CacheOptions>(event))}
       @calibrate=${(event: Event) => void this.#calibration.start(detailOf<string[] | null>(event) ?? undefined)}
       @cancel-calibration=${() => void this.#calibration.stop()}
@@ -113,7 +117,7 @@ export class ChatApp extends LitElement {
   }
 
   #header(ready: boolean): TemplateResult {
-    const [state, status] = this.#status();
+    const [state, status] = statusOf(this.#engine.phase.kind, this.#chat);
     return html`<app-header
       ?inert=${this.drawer !== null}
       .status=${status}
@@ -133,10 +137,9 @@ export class ChatApp extends LitElement {
 
   #list(ready: boolean): TemplateResult | typeof nothing {
     if (!this.#hasChats(ready)) return nothing;
-    const { list, opened } = this.#chats.store;
     return html`<nav class="chats ${this.drawer === "chats" ? "open" : ""}" aria-label="Chats" data-testid="chat-nav" ?inert=${this.drawer === "panel"}>
       ${this.#grip("Chats", "close-chats")}
-      <chat-list .chats=${list} .current=${opened.id} .search=${this.#search}></chat-list>
+      <chats-panel .chats=${this.#chats}></chats-panel>
     </nav>`;
   }
 
@@ -165,7 +168,7 @@ export class ChatApp extends LitElement {
         ${this.#messages(this.#chat.answering || !mine)}
         <div class="write">${
           mine
-            ? html`<chat-composer .answering=${this.#chat.answering}></chat-composer>`
+            ? html`<chat-composer .answering=${this.#chat.answering} .attachments=${this.#attachments.items}></chat-composer>`
             : html`<chat-elsewhere .access=${access}></chat-elsewhere>`
         }</div>
       </main>
@@ -179,8 +182,8 @@ export class ChatApp extends LitElement {
           .refusal=${cache.refusal}
           .liveRate=${cache.liveRate}
           .info=${cache.info}
-          .firstTokenS=${this.#firstTokenS()}
-          .lastAnswer=${this.#lastUsage()}
+          .firstTokenS=${firstTokenOf(this.#chat.entries)}
+          .lastAnswer=${lastUsageOf(this.#chat.entries)}
           .answerSettings=${this.#chat.settings}
           .calibration=${this.#calibration.phase}
         ></cache-panel>
@@ -194,27 +197,6 @@ export class ChatApp extends LitElement {
     </div>`;
   }
 
-  #status(): [AppHeader["state"], string] {
-    const { kind } = this.#engine.phase;
-    const last = this.#chat.entries.at(-1);
-    if (kind === "loading") return ["loading", "Loading"];
-    if (kind === "failed") return ["error", "Could not load"];
-    if (kind === "idle") return ["idle", "No model yet"];
-    if (last?.status === "waiting") return ["answering", "Reading"];
-    if (this.#chat.answering) return ["answering", "Answering"];
-    return last?.status === "failed" ? ["error", "Answer failed"] : ["ready", "Ready"];
-  }
-
-  /** Seconds to the first token, until the engine's own figure comes with the end of the answer. */
-  #firstTokenS(): number | null {
-    const last = this.#chat.entries.at(-1);
-    return last?.usage ? null : (last?.firstTokenS ?? null);
-  }
-
-  #lastUsage(): Usage | null {
-    return this.#chat.entries.findLast(({ usage }) => usage !== undefined)?.usage ?? null;
-  }
-
   #onEngine(): void {
     const { engine } = this.#engine;
     if (engine !== this.#attached) {
@@ -222,6 +204,10 @@ export class ChatApp extends LitElement {
       this.#chat.attach(engine);
       this.#cache.attach(engine);
       this.#calibration.attach(engine);
+      // What was stored is to stay. A file of the user's own is read where it is.
+      const source = this.#engine.choice?.source;
+      if (engine !== null && (typeof source === "string" || (source && "repo" in source)))
+        void keepStorage();
       if (engine !== null) void this.updateComplete.then(() => this.composer?.focusField());
     }
     this.requestUpdate();
@@ -270,17 +256,23 @@ export class ChatApp extends LitElement {
     this.composer?.focusField();
   };
 
+  #sayUpdate(reload: () => void): void {
+    const text = "A newer version of this page is here. It comes with the next visit.";
+    const action = { label: "Reload now", run: reload };
+    this.#notices.say({ name: "update", text, tone: "quiet", action });
+  }
+
+  readonly #onEdit = (): void => {
+    const question = this.#chat.takeBackQuestion();
+    if (question === null) return;
+    this.#attachments.put(question.attachments ?? []);
+    void this.composer?.write(question.text);
+  };
+
   async #onOpenChat(record: ChatRecord): Promise<void> {
     this.#show(null);
     if (record.id !== this.#chats.store.opened.id) await this.#chats.store.open(record);
   }
-
-  readonly #onRename = (event: Event): void => {
-    const { record, title } = detailOf<Renaming>(event);
-    void this.#chats.rename(record, title);
-  };
-
-  readonly #search = (query: string) => this.#chats.search(query);
 
   #show(drawer: Drawer | null): void {
     const before = this.drawer;

@@ -21,6 +21,10 @@ export const warnIcon = icon(svg`<path d="M12 4l9 16H3zM12 10v4M12 17v.01" />`);
 export const binIcon = icon(svg`<path d="M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5" />`);
 export const saveIcon = icon(svg`<path d="M12 4v11M7 10l5 5 5-5M5 20h14" />`);
 export const menuIcon = icon(svg`<path d="M4 7h16M4 12h16M4 17h10" />`);
+export const pageIcon = icon(svg`<path d="M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6" />`);
+export const clipIcon = icon(
+  svg`<path d="M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.5 17a1.7 1.7 0 0 1-2.4-2.4L14.5 7" />`,
+);
 export const gaugeIcon = icon(svg`<path d="M4 18a9 9 0 1 1 16 0M12 15l4-5" />`);
 
 /** An ear of wheat: four grains kept, one let go. */

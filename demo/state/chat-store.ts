@@ -1,8 +1,21 @@
 import type { Engine } from "../../src/api/types.ts";
 import { asWinnowError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
-import { type AnswerSettings, type ChatEntry, DEFAULT_ANSWERS } from "./chats/chat-types.ts";
+import {
+  type AnswerSettings,
+  type Attachment,
+  type ChatEntry,
+  DEFAULT_ANSWERS,
+} from "./chats/chat-types.ts";
 import { Store } from "./store.ts";
+
+/** What the model reads of an entry: documents first, so that the question is told right before the answer. */
+function contentOf({ text, attachments = [] }: ChatEntry): string {
+  const documents = attachments.map(
+    ({ name, text }) => `Document "${name}":\n\n${text}\n\nEnd of "${name}".`,
+  );
+  return [...documents, text].filter((part) => part !== "").join("\n\n");
+}
 
 /** Runs `flush` once a frame at most; in a hidden tab, where frames stop, once in a while. */
 const nextFrame = (flush: () => void): void => {
@@ -34,10 +47,12 @@ export class ChatStore extends Store {
     this.changed();
   }
 
-  send(text: string): void {
+  send(text: string, attachments: readonly Attachment[] = []): void {
     const question = text.trim();
-    if (question === "" || this.answering || this.#engine === null) return;
-    this.#append({ role: "user", text: question, status: "done" });
+    const empty = question === "" && attachments.length === 0;
+    if (empty || this.answering || this.#engine === null) return;
+    const documents = attachments.length > 0 ? { attachments } : {};
+    this.#append({ role: "user", text: question, status: "done", ...documents });
     this.#start();
   }
 
@@ -53,14 +68,14 @@ export class ChatStore extends Store {
     if (this.entries.at(-1)?.role === "user") this.#start();
   }
 
-  /** Takes the last question and its answer back, and returns the question's text. */
-  takeBackQuestion(): string {
+  /** Takes the last question and its answer back, and returns the question. */
+  takeBackQuestion(): ChatEntry | null {
     const index = this.entries.findLastIndex((entry) => entry.role === "user");
-    if (index < 0 || this.answering) return "";
-    const text = this.entries[index]!.text;
+    if (index < 0 || this.answering) return null;
+    const question = this.entries[index]!;
     this.entries = this.entries.slice(0, index);
     this.changed();
-    return text;
+    return question;
   }
 
   /** Ends the answer under way, and resolves once nothing of it comes any more. */
@@ -132,11 +147,13 @@ export class ChatStore extends Store {
   #messages(): ChatMessage[] {
     const system = this.settings.system.trim();
     const messages: ChatMessage[] = system === "" ? [] : [{ role: "system", content: system }];
-    for (const { role, text } of this.entries) {
+    for (const entry of this.entries) {
+      const { role } = entry;
+      const content = contentOf(entry);
       const last = messages.at(-1);
-      if (text === "") continue;
-      if (last?.role === role) last.content += `\n\n${text}`;
-      else messages.push({ role, content: text });
+      if (content === "") continue;
+      if (last?.role === role) last.content += `\n\n${content}`;
+      else messages.push({ role, content });
     }
     return messages;
   }

@@ -12,6 +12,7 @@ const TYPES: Record<string, string> = {
   ".css": "text/css",
   ".json": "application/json",
   ".svg": "image/svg+xml",
+  ".webmanifest": "application/manifest+json",
 };
 
 /** A page without a bundler: the package as it is built, under `winnow` of its window. */

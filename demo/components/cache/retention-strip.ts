@@ -7,6 +7,12 @@ import { controls } from "../../styles/controls.ts";
 import { paintStrip, ROW_PX } from "./paint-strip.ts";
 import "./token-reader.ts";
 
+/** Tokens of the text that are shown on either side of those under the pointer. */
+const CONTEXT = 12;
+
+const visibleText = ({ tokens }: Retention, from: number, to: number): string =>
+  tokens.slice(Math.max(0, from), to).join("").replace(/\s+/g, " ");
+
 /** A bar for each token of the conversation: the taller and fuller, the more heads still keep it. */
 @customElement("retention-strip")
 export class RetentionStrip extends LitElement {
@@ -41,6 +47,10 @@ export class RetentionStrip extends LitElement {
         border-radius: 4px;
         background: var(--sunken);
         white-space: pre;
+      }
+      .here {
+        color: var(--ink);
+        font-weight: 600;
       }
       .legend {
         display: inline-flex;
@@ -124,9 +134,14 @@ export class RetentionStrip extends LitElement {
     return html`<section class="inner" aria-label="What the cache still holds" data-testid="retention">
       <div class="head small">
         <span class="words num" data-testid="retention-words">${this.#words(retention)}</span>
-        <span class="legend" role="img" aria-label="A short pale bar: dropped. A tall full bar: kept by every head.">
-          dropped<i></i><i></i><i></i>kept
-        </span>
+        ${
+          // The words under the pointer take its place.
+          this.at !== null
+            ? nothing
+            : html`<span class="legend" role="img" aria-label="A short pale bar: dropped. A tall full bar: kept by every head.">
+                dropped<i></i><i></i><i></i>kept
+              </span>`
+        }
         <button aria-expanded=${this.open ? "true" : "false"} data-testid="read-tokens" @click=${this.#toggle}>
           ${this.open ? "Hide tokens" : "Read tokens"}
         </button>
@@ -169,7 +184,10 @@ export class RetentionStrip extends LitElement {
         ? `token ${cell.from + 1}`
         : `tokens ${cell.from + 1} to ${cell.to}`;
     const heads = Math.round(cell.share * retention.heads);
-    return html`<b>${text.slice(0, 24)}</b> kept by ${heads} of ${retention.heads} heads · ${which}`;
+    const before = visibleText(retention, cell.from - CONTEXT, cell.from);
+    const after = visibleText(retention, cell.to, cell.to + CONTEXT);
+    return html`<b>${text.slice(0, 24)}</b> kept by ${heads} of ${retention.heads} heads · ${which}
+      <span class="muted wide" data-testid="retention-context">· ${before}<span class="here">${text}</span>${after}</span>`;
   }
 
   #spoken(retention: Retention): string {

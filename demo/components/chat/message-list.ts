@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues, type TemplateResul
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { emit } from "../../events.ts";
+import { formatTokens } from "../../format.ts";
 import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { downIcon } from "../icons.ts";
@@ -116,6 +117,7 @@ export class MessageList extends LitElement {
               .entry=${entry}
               .last=${index === this.entries.length - 1 || index === lastQuestion}
               .locked=${this.locked}
+              .reading=${entry.status === "waiting" ? this.#reading(index) : ""}
             ></message-view>`,
           )}
         </div>
@@ -125,6 +127,14 @@ export class MessageList extends LitElement {
           ? nothing
           : html`<button class="latest" @click=${this.#toEnd}>${downIcon} Latest</button>`
       }`;
+  }
+
+  /** A long question takes a while to read. */
+  #reading(answer: number): string {
+    const documents = this.entries[answer - 1]?.attachments ?? [];
+    if (documents.length === 0) return "";
+    const names = documents.map(({ name }) => name).join(", ");
+    return `Reading ${names}: ${formatTokens(documents.map(({ text }) => text).join(""))}`;
   }
 
   #welcome(): TemplateResult {

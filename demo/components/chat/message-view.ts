@@ -1,12 +1,15 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { emit } from "../../events.ts";
-import { formatCount, formatRate, formatSeconds } from "../../format.ts";
+import { formatCount, formatRate, formatSeconds, formatTokens } from "../../format.ts";
 import { StreamingMarkdown } from "../../markdown.ts";
 import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { prose } from "../../styles/prose.ts";
-import { checkIcon, copyIcon, editIcon, retryIcon } from "../icons.ts";
+import { checkIcon, copyIcon, editIcon, pageIcon, retryIcon } from "../icons.ts";
+
+/** How much of a document's text the page shows, in characters. */
+const SHOWN = 50_000;
 
 /** One question or answer. An answer's Markdown is grown in place, outside Lit's templates. */
 @customElement("message-view")
@@ -22,6 +25,34 @@ export class MessageView extends LitElement {
         padding: 0.6rem 0.95rem;
         border-radius: 18px 18px 5px 18px;
         background: var(--sunken);
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .document {
+        width: fit-content;
+        max-width: min(85%, 34rem);
+        margin: 0 0 0.4rem auto;
+        padding: 0.4rem 0.8rem;
+        border: 1px solid var(--line);
+        border-radius: var(--radius-s);
+        background: var(--surface);
+        font-size: 0.875rem;
+      }
+      .document summary {
+        display: flex;
+        gap: 0.5rem;
+        align-items: center;
+        overflow-wrap: anywhere;
+        cursor: pointer;
+      }
+      .document span {
+        min-width: 0;
+      }
+      .words {
+        max-height: 16rem;
+        margin-top: 0.5rem;
+        overflow-y: auto;
+        color: var(--muted);
         white-space: pre-wrap;
         overflow-wrap: anywhere;
       }
@@ -82,6 +113,8 @@ export class MessageView extends LitElement {
   @property({ attribute: false }) entry!: ChatEntry;
   /** Only the last turn can be answered again or taken back. */
   @property({ type: Boolean }) last = false;
+  /** How far the question has been read, in words; "" where that takes no time worth a word. */
+  @property() reading = "";
   /** While an answer is under way. */
   @property({ type: Boolean }) locked = false;
   @state() private copied = false;
@@ -102,7 +135,13 @@ export class MessageView extends LitElement {
   #question(): TemplateResult {
     return html`<div data-testid="message-user">
       <span class="hidden-text">You:</span>
-      <div class="question">${this.entry.text}</div>
+      ${this.entry.attachments?.map(
+        ({ name, kind, text }) => html`<details class="document" data-testid="document">
+          <summary>${pageIcon}<span><strong>${name}</strong> · ${kind} · ${formatTokens(text)}</span></summary>
+          <div class="words" tabindex="0" role="region" aria-label="Text of ${name}">${text.slice(0, SHOWN)}${text.length > SHOWN ? "…" : ""}</div>
+        </details>`,
+      )}
+      ${this.entry.text === "" ? nothing : html`<div class="question">${this.entry.text}</div>`}
       ${
         this.last
           ? html`<div class="bar end ${this.locked ? "locked" : ""}">
@@ -122,7 +161,8 @@ export class MessageView extends LitElement {
       <span class="hidden-text">Winnow:</span>
       ${
         status === "waiting"
-          ? html`<div class="waiting" role="img" aria-label="Reading your message"><i></i><i></i><i></i></div>`
+          ? html`<div class="waiting" role="img" aria-label="Reading your message"><i></i><i></i><i></i></div>
+            ${this.reading === "" ? nothing : html`<p class="small muted num" data-testid="reading">${this.reading}</p>`}`
           : nothing
       }
       <div class="prose ${status === "streaming" ? "growing" : ""}" @click=${this.#copyCode}></div>

@@ -48,12 +48,17 @@ export class ChatLock {
 
 /** The function that lets go, or null where another tab holds the chat. */
 async function grab(chat: string): Promise<(() => void) | null> {
-  const { locks } = navigator;
-  if (locks === undefined) return () => {};
-  return new Promise((resolve) => {
-    const held = locks.request(nameOf(chat), { signal: AbortSignal.timeout(PATIENCE_MS) }, () => {
+  if (navigator.locks === undefined) return () => {};
+  // However slow the browser is, it answers whether the lock is free; only who holds it may be about to let go.
+  const letGo = await request(chat, { ifAvailable: true });
+  return letGo ?? request(chat, { signal: AbortSignal.timeout(PATIENCE_MS) });
+}
+
+const request = (chat: string, options: LockOptions): Promise<(() => void) | null> =>
+  new Promise((resolve) => {
+    const held = navigator.locks.request(nameOf(chat), options, (lock) => {
+      if (lock === null) return resolve(null);
       return new Promise<void>((letGo) => resolve(letGo));
     });
     held.catch(() => resolve(null));
   });
-}

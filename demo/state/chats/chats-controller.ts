@@ -2,6 +2,7 @@ import { asWinnowError, loadLater } from "../../../src/errors.ts";
 import type { CacheStore } from "../cache-store.ts";
 import type { ChatStore } from "../chat-store.ts";
 import type { NoticeStore } from "../notices.ts";
+import { StorageStore } from "../storage-store.ts";
 import { ChatArchive } from "./chat-archive.ts";
 import { BrowserDatabase } from "./chat-database.ts";
 import { ChatLock } from "./chat-lock.ts";
@@ -15,6 +16,7 @@ import { remembered } from "./remembered.ts";
 export class ChatsController {
   readonly archive = new ChatArchive(new BrowserDatabase());
   readonly store: ChatsStore;
+  readonly storage = new StorageStore(this.archive);
   readonly #notices: NoticeStore;
 
   constructor(chat: ChatStore, cache: CacheStore, notices: NoticeStore) {
@@ -55,6 +57,14 @@ export class ChatsController {
     const text = `Deleted “${record.title}”.`;
     const action = { label: "Undo", run: undo };
     this.#notices.say({ name: "deleted", text, tone: "quiet", action }, { passing: true });
+  }
+
+  /** Deletes every chat that no other tab has open. */
+  async removeAll(): Promise<void> {
+    for (const record of this.store.list) await this.store.remove(record);
+    this.store.forgetDeleted();
+    this.#sayRefused();
+    await this.storage.refresh();
   }
 
   /** Saves chats as one file. */

@@ -141,11 +141,6 @@ export class ChatsStore extends Store {
     this.changed();
   }
 
-  forgetRefusal(): void {
-    this.refused = null;
-    this.changed();
-  }
-
   forgetDeleted(): void {
     this.deleted = null;
     this.changed();

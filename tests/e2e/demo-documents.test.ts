@@ -1,0 +1,148 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Browser, BrowserContext } from "playwright";
+import type { ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { launchChromium } from "../chromium.ts";
+import { DemoPage, servePage } from "./demo-harness.ts";
+import { makeDocx, makePdf, makeZip } from "./sample-documents.ts";
+
+const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));
+
+/** Documents on the page, against the stand-in engine: no GPU, no weights. */
+describe("documents of the page", () => {
+  let server: ViteDevServer;
+  let url: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let demo: DemoPage;
+
+  beforeAll(async () => {
+    mkdirSync(OUTPUT, { recursive: true });
+    ({ server, url } = await servePage());
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  beforeEach(async () => {
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    demo = new DemoPage(await context.newPage());
+    await demo.page.goto(`${url}?engine=fake&rate=1000`);
+    await demo.load();
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(demo.problems).toEqual([]);
+  });
+
+  const choose = (name: string, buffer: Buffer): Promise<void> =>
+    demo.at("documents").setInputFiles({ name, mimeType: "application/octet-stream", buffer });
+  const chips = () => demo.at("attachment");
+  const chip = async (state: "ready" | "failed"): Promise<string> => {
+    const found = demo.page.locator(`[data-testid=attachment][data-state=${state}]`);
+    await found.first().waitFor();
+    return demo.text(found.first());
+  };
+  /** What the model has read, as the strip knows it. */
+  const read = async (): Promise<string> => {
+    await demo.at("read-tokens").click();
+    return (await demo.at("token-reader").textContent()) ?? "";
+  };
+
+  it("reads a PDF of 30 pages with its question, keeps it with the chat, and shows what was kept of it", async () => {
+    const pages = Array.from({ length: 30 }, (_, i) => [
+      `Page ${i + 1} of the great book (with notes).`,
+      `Field ${i + 1} gave ${100 + 7 * i} sacks of wheat and ${50 + 3 * i} of rye.`,
+    ]);
+    await choose("harvest.pdf", makePdf(pages));
+    expect(await chip("ready")).toMatch(/^harvest\.pdf · PDF, 30 pages · about [\d,]+ tokens/);
+    await demo.page.screenshot({ path: `${OUTPUT}/documents-1-chip.png` });
+    await demo.send("Which field gave most?");
+    await demo.at("reading").waitFor();
+    expect(await demo.text(demo.at("reading"))).toMatch(
+      /Reading harvest\.pdf: about [\d,]+ tokens/,
+    );
+    await demo.settled();
+    expect(await chips().count()).toBe(0);
+    expect(await demo.count("tokens-seen")).toBeGreaterThan(900);
+    await demo.at("document").locator("summary").click();
+    expect(await demo.text(demo.at("document"))).toContain("Field 30 gave 303 sacks of wheat");
+    const tokens = await read();
+    expect(tokens).toContain("Page 1 of the great book (with notes).");
+    expect(tokens.indexOf("Field 30 gave")).toBeLessThan(tokens.indexOf("Which field gave most?"));
+    const strip = demo.page.getByRole("slider", { name: "Tokens of the conversation" });
+    await strip.focus();
+    for (let i = 0; i < 2; i++) await demo.page.keyboard.press("Home");
+    for (let i = 0; i < 8; i++) await demo.page.keyboard.press("ArrowRight");
+    expect(await demo.text(demo.at("retention-context"))).toContain("harvest.pdf");
+    await demo.page.screenshot({ path: `${OUTPUT}/documents-2-read.png` });
+    await demo.page.waitForTimeout(800);
+    await demo.page.reload();
+    expect(await demo.text(demo.at("document"))).toContain("harvest.pdf · PDF, 30 pages");
+    await demo.load();
+    await demo.at("edit").click();
+    await chip("ready");
+    expect(await demo.at("composer").inputValue()).toBe("Which field gave most?");
+  });
+
+  it("takes text, Markdown, HTML and Word, dropped or picked, and a long paste", async () => {
+    await choose("a.docx", makeDocx(["Spelt &amp; oats", "Second paragraph"]));
+    expect(await chip("ready")).toContain("a.docx · Word");
+    const html = `<!doctype html><title>no</title><style>p{}</style><script>document.title="run"</script><h1>Barley</h1><p>For <b>beer</b>.</p><table><tr><td>a</td><td>b</td></tr></table><img src="https://example.org/x.png">`;
+    await demo.page.evaluate(
+      ([html]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([html!], "b.html"));
+        dataTransfer.items.add(new File(["# Rye\n\nGr\u00fc\u00dfe"], "c.md"));
+        for (const type of ["dragover", "drop"])
+          document.body.dispatchEvent(
+            new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
+          );
+        const clipboardData = new DataTransfer();
+        clipboardData.setData("text/plain", "pasted words ".repeat(400));
+        const field = document
+          .querySelector("chat-app")
+          ?.shadowRoot?.querySelector("chat-composer")
+          ?.shadowRoot?.querySelector("textarea");
+        field?.dispatchEvent(new ClipboardEvent("paste", { clipboardData, cancelable: true }));
+      },
+      [html] as const,
+    );
+    await choose("old.txt", Buffer.from("na\xefve caf\xe9", "latin1"));
+    await expect
+      .poll(() => demo.page.locator("[data-testid=attachment][data-state=ready]").count())
+      .toBe(5);
+    await demo.at("send").click();
+    await demo.settled();
+    const tokens = await read();
+    expect(tokens).toContain("Spelt & oats\n\nSecond paragraph");
+    expect(tokens).toContain("Barley\n\nFor beer.\n\na | b");
+    expect(tokens).toContain("# Rye\n\nGr\u00fc\u00dfe");
+    expect(tokens).toContain("na\u00efve caf\u00e9");
+    expect(tokens).toContain("pasted words pasted words");
+    expect(tokens).not.toContain("document.title");
+    expect(await demo.page.title()).not.toBe("run");
+  });
+
+  it.each([
+    ["scan.pdf", makePdf([[], []]), "has no text: its 2 pages are pictures, as of a scan"],
+    ["locked.pdf", makePdf([["secret"]], { encrypted: true }), "is encrypted"],
+    ["cut.pdf", Buffer.from("%PDF-1.7\nand no more"), "is damaged, or no PDF"],
+    ["not.pdf", Buffer.from("just words"), "is no PDF"],
+    ["not.docx", Buffer.from("just words"), "is no Word document"],
+    ["other.docx", makeZip({ "a.txt": "words" }), "is no Word document (.docx), or it is damaged"],
+    ["bomb.docx", makeDocx(["boom"], 0xfffffff0), "unpacks to more than 300 MB"],
+    ["old.doc", Buffer.from("d0cf11e0a1b11ae1", "hex"), "an old Word file"],
+    ["picture.png", Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1"), "is a binary file"],
+    ["empty.txt", Buffer.from(" \n"), "holds no text"],
+    ["huge.txt", Buffer.alloc(5_000_000, "word "), "is too large"],
+  ])("says what is wrong with %s, and sends nothing of it", async (name, bytes, said) => {
+    await choose(name, bytes);
+    expect(await chip("failed")).toContain(`${name} ${said}`);
+    expect(await demo.at("send").isDisabled()).toBe(true);
+    await demo.at("remove-attachment").click();
+    await chips().waitFor({ state: "detached" });
+  });
+});
