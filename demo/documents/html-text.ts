@@ -1,13 +1,17 @@
-const SKIPPED = "script, style, noscript, template, head, svg, iframe, object";
+const SKIPPED = "script, style, title, noscript, template, svg, iframe, object";
 const BLOCKS =
   /^(address|article|aside|blockquote|body|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|summary|table|tr|ul)$/;
 
-/** The words of a page, a line per block, cells of a table side by side. Nothing of the page runs or is fetched. */
+/**
+ * The words of a page, a line per block, cells of a table side by side. What a template holds is inert: nothing of it
+ * runs, is fetched or is styled, and this page's content security policy has nothing to refuse.
+ */
 export function htmlText(html: string): string {
-  const { body } = new DOMParser().parseFromString(html, "text/html");
-  for (const element of body.querySelectorAll(SKIPPED)) element.remove();
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  for (const element of template.content.querySelectorAll(SKIPPED)) element.remove();
   const parts: string[] = [];
-  collect(body, parts, false);
+  collect(template.content, parts);
   return parts
     .join("")
     .replace(/[ \t\u00a0]+/g, " ")
@@ -17,10 +21,8 @@ export function htmlText(html: string): string {
 }
 
 /** Without recursion: a hostile page nests deeper than a stack. */
-function collect(root: Node, parts: string[], pre: boolean): void {
-  const stack: { node: Node; leaving: boolean; pre: boolean }[] = [
-    { node: root, leaving: false, pre },
-  ];
+function collect(root: Node, parts: string[]): void {
+  const stack = [{ node: root, leaving: false, pre: false }];
   for (let step = stack.pop(); step !== undefined; step = stack.pop()) {
     const { node, leaving, pre } = step;
     const name = node.nodeName.toLowerCase();

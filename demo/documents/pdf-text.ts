@@ -30,7 +30,10 @@ export async function pdfText(
 ): Promise<Omit<Attachment, "name">> {
   const thread = new PdfThread();
   // Its types know no port.
-  const worker = new PDFWorker({ port: thread as unknown as null });
+  const worker = new PDFWorker({
+    port: thread as unknown as null,
+    verbosity: VerbosityLevel.ERRORS,
+  });
   const loading = getDocument({
     data: bytes,
     worker,

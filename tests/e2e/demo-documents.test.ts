@@ -42,7 +42,8 @@ describe("documents of the page", () => {
   const chips = () => demo.at("attachment");
   const chip = async (state: "ready" | "failed"): Promise<string> => {
     const found = demo.page.locator(`[data-testid=attachment][data-state=${state}]`);
-    await found.first().waitFor();
+    // Unbundled, the code for PDF files takes a while.
+    await found.first().waitFor({ timeout: 120_000 });
     return demo.text(found.first());
   };
   /** What the model has read, as the strip knows it. */
@@ -66,7 +67,7 @@ describe("documents of the page", () => {
     );
     await demo.settled();
     expect(await chips().count()).toBe(0);
-    expect(await demo.count("tokens-seen")).toBeGreaterThan(900);
+    expect(await demo.count("tokens-seen")).toBeGreaterThan(800);
     await demo.at("document").locator("summary").click();
     expect(await demo.text(demo.at("document"))).toContain("Field 30 gave 303 sacks of wheat");
     const tokens = await read();
@@ -133,8 +134,8 @@ describe("documents of the page", () => {
     ["not.pdf", Buffer.from("just words"), "is no PDF"],
     ["not.docx", Buffer.from("just words"), "is no Word document"],
     ["other.docx", makeZip({ "a.txt": "words" }), "is no Word document (.docx), or it is damaged"],
-    ["bomb.docx", makeDocx(["boom"], 0xfffffff0), "unpacks to more than 300 MB"],
-    ["old.doc", Buffer.from("d0cf11e0a1b11ae1", "hex"), "an old Word file"],
+    ["bomb.docx", makeDocx(["boom"], 0xfffffff0), "is too large: it unpacks to more than 300 MB"],
+    ["old.doc", Buffer.from("d0cf11e0a1b11ae1", "hex"), "is encrypted, or an old Word file"],
     ["picture.png", Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1"), "is a binary file"],
     ["empty.txt", Buffer.from(" \n"), "holds no text"],
     ["huge.txt", Buffer.alloc(5_000_000, "word "), "is too large"],
