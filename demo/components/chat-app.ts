@@ -204,6 +204,7 @@ export class ChatApp extends LitElement {
       this.#chat.attach(engine);
       this.#cache.attach(engine);
       this.#calibration.attach(engine);
+      this.#chats.keeper.attach(engine);
       // What was stored is to stay. A file of the user's own is read where it is.
       const source = this.#engine.choice?.source;
       if (engine !== null && (typeof source === "string" || (source && "repo" in source)))

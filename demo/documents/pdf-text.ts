@@ -3,7 +3,7 @@ import PdfThread from "pdfjs-dist/legacy/build/pdf.worker.mjs?worker";
 import { throwIfAborted } from "../../src/errors.ts";
 import type { Attachment } from "../state/chats/chat-types.ts";
 import { documentError } from "./document-error.ts";
-import type { ReadingOptions } from "./read-document.ts";
+import type { ReadingOptions } from "./reading-options.ts";
 
 /** Tables by which fonts of Chinese, Japanese and Korean name their characters, each fetched when a file asks for it. */
 const MAPS = import.meta.glob<string>("../../node_modules/pdfjs-dist/cmaps/*.bcmap", {

@@ -3,15 +3,7 @@ import { formatBytes, formatCount } from "../format.ts";
 import type { Attachment } from "../state/chats/chat-types.ts";
 import { documentError } from "./document-error.ts";
 import { decodeText, isText } from "./plain-text.ts";
-
-export interface ReadingOptions {
-  signal?: AbortSignal;
-  /** Parts that are read, of all parts: pages of a PDF. */
-  onProgress?: (read: number, total: number) => void;
-}
-
-/** What `accept` of a file input lists. Other text files are read too. */
-export const ACCEPTED = ".txt,.md,.html,.htm,.pdf,.docx,.csv,.json,text/*";
+import type { ReadingOptions } from "./reading-options.ts";
 
 const LARGEST_FILE = 100e6;
 /** About a million tokens. */

@@ -100,14 +100,19 @@ class FakeEngine implements Engine {
         reset.last = [];
         reset.cache.reset();
       },
-      fork: async () => undefined,
-      save: async ({ conversation } = {}) =>
-        new Blob([JSON.stringify(this.#of(conversation).last)]),
-      load: async (source, { conversation } = {}) => {
-        const loaded = this.#of(conversation);
-        loaded.last = JSON.parse(await new Response(source as Blob).text());
-        return { messages: [], usage: loaded.cache.usage() };
+      save: async ({ conversation } = {}) => {
+        const { last, cache } = this.#of(conversation);
+        return new Blob([JSON.stringify({ last, tokens: cache.tokens })]);
       },
+      load: async (source, { conversation } = {}) => {
+        const { last, tokens } = JSON.parse(await (source as Blob).text());
+        const place = this.#of(conversation);
+        place.last = last;
+        place.cache.reset();
+        for (const token of tokens) place.cache.append(token);
+        return { messages: [], usage: place.cache.usage() };
+      },
+      fork: async () => undefined,
     };
     const create = (
       request: ChatCompletionRequest,

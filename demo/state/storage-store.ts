@@ -1,3 +1,4 @@
+import type { CacheFiles } from "./chats/cache-files.ts";
 import type { ChatArchive } from "./chats/chat-archive.ts";
 import { loadLibrary } from "./engine-source.ts";
 import { Store } from "./store.ts";
@@ -6,6 +7,8 @@ export interface StorageUse {
   /** Bytes that the page keeps of each kind. */
   models: number;
   chats: number;
+  /** What the engine has read of chats. */
+  caches: number;
   /** What the browser says: all that this page uses, and how much it may; null where it does not tell. */
   used: number | null;
   allowed: number | null;
@@ -17,27 +20,36 @@ export interface StorageUse {
 export class StorageStore extends Store {
   use: StorageUse | null = null;
   readonly #archive: ChatArchive;
+  readonly #files: CacheFiles;
 
-  constructor(archive: ChatArchive) {
+  constructor(archive: ChatArchive, files: CacheFiles) {
     super();
     this.#archive = archive;
+    this.#files = files;
   }
 
   async refresh(): Promise<void> {
-    const [models, chats, estimate, lasting] = await Promise.all([
+    const [models, chats, caches, estimate, lasting] = await Promise.all([
       bytesOfModels(),
       this.#bytesOfChats(),
+      this.#files.bytes().catch(() => 0),
       navigator.storage?.estimate?.().catch(() => ({})) ?? {},
       navigator.storage?.persisted?.().catch(() => false) ?? false,
     ]);
     const { usage, quota }: StorageEstimate = estimate;
-    this.use = { models, chats, used: usage ?? null, allowed: quota ?? null, lasting };
+    this.use = { models, chats, caches, used: usage ?? null, allowed: quota ?? null, lasting };
     this.changed();
   }
 
   /** Asks the browser not to clear what is stored. Some browsers ask the user. */
   async ask(): Promise<void> {
     await keepStorage();
+    await this.refresh();
+  }
+
+  /** Chats are read again then, when they go on. */
+  async freeCaches(): Promise<void> {
+    await this.#files.clear().catch(() => undefined);
     await this.refresh();
   }
 

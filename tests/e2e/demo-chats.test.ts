@@ -109,6 +109,31 @@ describe("chats of the page", () => {
     await expect.poll(() => questions()).toEqual(["Tell me of oats"]);
   });
 
+  it("gives the engine what it had read of a chat after a reload, and reads it again where that was freed", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of spelt");
+    const seen = await demo.count("tokens-seen");
+    await stored();
+    await demo.page.reload();
+    await demo.at("message-assistant").waitFor();
+    await demo.load();
+    await expect.poll(() => demo.count("tokens-seen")).toBe(seen);
+    await demo.ask("And einkorn?");
+    expect(await demo.count("tokens-reused")).toBeGreaterThanOrEqual(seen);
+    await demo.at("storage").locator("summary").click();
+    await expect.poll(() => demo.text(demo.at("storage-caches"))).toMatch(/^[\d.]+ [kM]?B$/);
+    await demo.at("free-caches").click();
+    await demo.at("free-caches").waitFor({ state: "detached" });
+    expect(await demo.text(demo.at("storage-caches"))).toBe("0 B");
+    await demo.page.reload();
+    await demo.load();
+    await demo.page.waitForTimeout(500);
+    expect(await demo.count("tokens-seen")).toBe(0);
+    await demo.ask("And oats?");
+    expect(await demo.at("message-user").count()).toBe(3);
+  });
+
   it("keeps an edited question and a retried answer as they are on the page", async () => {
     await open("rate=1000");
     await demo.load();

@@ -36,6 +36,7 @@ export class ChatsPanel extends LitElement {
       @export-chats=${(event: Event) => void this.chats.export(detailOf<ChatRecord[]>(event))}
       @import-chats=${(event: Event) => void this.chats.import(detailOf<File>(event))}
       @show-storage=${() => void storage.refresh()}
+      @free-caches=${() => void storage.freeCaches()}
       @keep-storage=${() => void storage.ask()}
     >
       <chat-list .chats=${store.list} .current=${store.opened.id} .search=${this.#search}></chat-list>

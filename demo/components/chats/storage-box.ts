@@ -62,12 +62,14 @@ export class StorageBox extends LitElement {
     </details>`;
   }
 
-  #figures({ models, chats, used, allowed, lasting }: StorageUse): TemplateResult {
+  #figures({ models, chats, caches, used, allowed, lasting }: StorageUse): TemplateResult {
     return html`<dl class="num">
         <dt>Models</dt>
         <dd data-testid="storage-models">${formatBytes(models)}</dd>
         <dt>Chats</dt>
         <dd data-testid="storage-chats">${formatBytes(chats)}</dd>
+        <dt>What the model has read of them</dt>
+        <dd data-testid="storage-caches">${formatBytes(caches)}</dd>
         ${
           used === null || allowed === null
             ? nothing
@@ -83,6 +85,7 @@ export class StorageBox extends LitElement {
       <div class="buttons">
         ${lasting ? nothing : html`<button data-testid="storage-ask" @click=${() => emit(this, "keep-storage")}>Ask to keep it</button>`}
         ${models === 0 ? nothing : html`<button data-testid="manage-models" @click=${() => emit(this, "change-model")}>Remove models</button>`}
+        ${caches === 0 ? nothing : html`<button data-testid="free-caches" title="Chats are then read again when they go on" @click=${() => emit(this, "free-caches")}>Free what was read</button>`}
         ${this.count === 0 ? nothing : this.#deletion()}
       </div>`;
   }

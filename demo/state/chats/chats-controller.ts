@@ -3,6 +3,8 @@ import type { CacheStore } from "../cache-store.ts";
 import type { ChatStore } from "../chat-store.ts";
 import type { NoticeStore } from "../notices.ts";
 import { StorageStore } from "../storage-store.ts";
+import { CacheFiles } from "./cache-files.ts";
+import { CacheKeeper } from "./cache-keeper.ts";
 import { ChatArchive } from "./chat-archive.ts";
 import { BrowserDatabase } from "./chat-database.ts";
 import { ChatLock } from "./chat-lock.ts";
@@ -16,7 +18,9 @@ import { remembered } from "./remembered.ts";
 export class ChatsController {
   readonly archive = new ChatArchive(new BrowserDatabase());
   readonly store: ChatsStore;
-  readonly storage = new StorageStore(this.archive);
+  readonly files = new CacheFiles();
+  readonly storage = new StorageStore(this.archive, this.files);
+  readonly keeper: CacheKeeper;
   readonly #notices: NoticeStore;
 
   constructor(chat: ChatStore, cache: CacheStore, notices: NoticeStore) {
@@ -24,6 +28,8 @@ export class ChatsController {
     const parts = { lock: new ChatLock(), tabs: new OtherTabs(), remembered };
     this.store = new ChatsStore({ chat, cache, archive, ...parts });
     this.#notices = notices;
+    const { files, store: chats } = this;
+    this.keeper = new CacheKeeper({ chat, chats, cache, files, notices });
     archive.subscribe(() => this.#onArchive());
   }
 
@@ -50,6 +56,7 @@ export class ChatsController {
   async remove(record: ChatRecord): Promise<void> {
     await this.store.remove(record);
     if (this.#sayRefused()) return;
+    await this.files.remove(record.id).catch(() => undefined);
     const undo = (): void => {
       this.#notices.end("deleted");
       void this.store.restore();
@@ -63,7 +70,7 @@ export class ChatsController {
   async removeAll(): Promise<void> {
     for (const record of this.store.list) await this.store.remove(record);
     this.store.forgetDeleted();
-    this.#sayRefused();
+    if (!this.#sayRefused()) await this.files.clear().catch(() => undefined);
     await this.storage.refresh();
   }
 

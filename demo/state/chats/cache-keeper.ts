@@ -1,0 +1,103 @@
+import type { Engine } from "../../../src/api/types.ts";
+import { asWinnowError } from "../../../src/errors.ts";
+import type { CacheStore } from "../cache-store.ts";
+import type { ChatStore } from "../chat-store.ts";
+import type { NoticeStore } from "../notices.ts";
+import type { CacheFiles } from "./cache-files.ts";
+import type { ChatsStore } from "./chats-store.ts";
+
+export interface KeeperParts {
+  chat: ChatStore;
+  chats: ChatsStore;
+  cache: CacheStore;
+  files: CacheFiles;
+  notices: NoticeStore;
+}
+
+/**
+ * Saves what the engine has read of a chat when an answer ends, and gives it back when the chat is opened, so that
+ * nothing is read again. A cache is an extra: where it is missing, or not of this model, the chat is read again with
+ * the next question.
+ */
+export class CacheKeeper {
+  readonly #parts: KeeperParts;
+  #engine: Engine | null = null;
+  /** The chat that the engine was last given the cache of. */
+  #resumed = "";
+  #wasAnswering = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+    parts.chat.subscribe(() => this.#onChat());
+    parts.chats.subscribe(() => this.#resume());
+  }
+
+  attach(engine: Engine | null): void {
+    this.#engine = engine;
+    this.#resumed = "";
+    this.#resume();
+  }
+
+  #onChat(): void {
+    const { answering, id, entries } = this.#parts.chat;
+    const ended = this.#wasAnswering && !answering;
+    this.#wasAnswering = answering;
+    const { status } = entries.at(-1) ?? {};
+    if (ended && (status === "done" || status === "stopped")) this.#then(() => this.#save(id));
+  }
+
+  async #save(chat: string): Promise<void> {
+    const engine = this.#engine;
+    if (engine === null) return;
+    try {
+      await this.#parts.files.write(chat, await engine.cache.save({ conversation: chat }));
+    } catch (thrown) {
+      // What is there is older than the chat. It may be of use, but not where there is no room.
+      await this.#parts.files.remove(chat).catch(() => undefined);
+      if ((thrown as Error).name === "QuotaExceededError")
+        this.#say(
+          "There is no room to keep what the model has read: this chat will be read again.",
+        );
+    }
+  }
+
+  /** Once per chat and engine, if the engine has nothing of the chat. */
+  #resume(): void {
+    const { chat, chats } = this.#parts;
+    const { id } = chats.opened;
+    if (this.#engine === null || chats.access !== "mine" || this.#resumed === id) return;
+    if (chat.id !== id) return;
+    this.#resumed = id;
+    if (chat.entries.length > 0) this.#then(() => this.#load(id));
+  }
+
+  async #load(chat: string): Promise<void> {
+    const engine = this.#engine;
+    const { files, cache, chats } = this.#parts;
+    if (engine === null || engine.cache.usage({ conversation: chat }).tokensSeen > 0) return;
+    const file = await files.read(chat).catch(() => null);
+    if (file === null) return;
+    try {
+      await engine.cache.load(file, { conversation: chat });
+      // The file has the settings of its time; the chat's own are those that count.
+      if (chats.opened.id === chat) cache.open(chat, chats.opened.cache);
+    } catch (thrown) {
+      const { code } = asWinnowError(thrown);
+      if (code !== "bad_cache_file") return;
+      await files.remove(chat).catch(() => undefined);
+      this.#say(
+        "What was kept of this chat is not of this model: it is read again with your next message.",
+      );
+    }
+  }
+
+  #say(text: string): void {
+    this.#parts.notices.say({ name: "cache", text, tone: "quiet" }, { passing: true });
+  }
+
+  /** One after another: a file is not read while it is written. */
+  #then(step: () => Promise<void>): void {
+    this.#running = this.#running.then(step, step);
+  }
+}
