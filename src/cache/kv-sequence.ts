@@ -214,6 +214,13 @@ export class KvSequence implements Tenant {
     );
   }
 
+  /** Whether `tokens` more would make some head lose what it holds: by eviction, or since its layer has a sliding window. */
+  losesWith(tokens: number): boolean {
+    return this.pages.counts.some((heads, layer) =>
+      heads.some((count, g) => count + tokens > this.heads[layer]![g]!.capacity),
+    );
+  }
+
   /** A point that `rewind` can go back to, as long as nothing but appends comes in between. */
   mark(): SequenceMark {
     return { seen: this.seen, evicted: this.evicted, counts: this.pages.counts };

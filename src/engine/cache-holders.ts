@@ -8,6 +8,8 @@ export interface CacheHolder {
   readonly seen: readonly number[];
   /** Whether it may give way to others. */
   readonly idle: boolean;
+  /** Whether it is a state of a chat to go back to: it gives way before any chat does. */
+  readonly spare: boolean;
   /** Frees the pages for those who need them at once. */
   giveWay(): void;
   /** Does at once what may need room, which this one must not give. */
@@ -23,15 +25,17 @@ export class CacheHolders extends Set<CacheHolder> {
     if (this.delete(holder)) this.add(holder);
   }
 
-  /** Frees the cache of the chat that was used longest ago, of those that answer nothing; false where there is none. */
+  /**
+   * Frees the cache of the chat that was used longest ago, of those that answer nothing, and before all of them the states
+   * that chats could go back to; false where there is none.
+   */
   readonly giveWay = (): boolean => {
-    for (const holder of this) {
-      if (!holder.idle) continue;
-      holder.giveWay();
-      this.gone.add(holder);
-      return true;
-    }
-    return false;
+    const idle = [...this].filter((holder) => holder.idle);
+    const holder = idle.find(({ spare }) => spare) ?? idle[0];
+    if (!holder) return false;
+    holder.giveWay();
+    if (!holder.spare) this.gone.add(holder);
+    return true;
   };
 
   /** Holders whose cache gave way to others' since the last call. */

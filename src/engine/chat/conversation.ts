@@ -113,6 +113,8 @@ export class Conversation {
       for (let waiting = wait(); waiting; waiting = wait()) await waiting;
       this.checkWhole();
       const sequence = this.place.alive;
+      // What could be gone back to is of other settings.
+      this.place.forgetMarks();
       if (sequence) this.place.using(() => this.change(sequence, settings));
     });
     this.asked = asked;

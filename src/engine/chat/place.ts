@@ -1,6 +1,6 @@
 import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/kv-sequence.ts";
-import { WinnowError } from "../../errors.ts";
+import { asWinnowError, WinnowError } from "../../errors.ts";
 import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
 import type { CacheHolder } from "../cache-holders.ts";
 import type { EngineCore } from "../core.ts";
@@ -25,6 +25,10 @@ export class Place {
   private lastRowAt = 0;
   /** What goes on with it at the moment. */
   private uses = 0;
+  /** Whether it is a state of another place to go back to. */
+  spare = false;
+  /** How the chat was before the last prompt, and when that was read: see `mark`. They may have given way. */
+  private marks: { before?: Place | undefined; asked?: Place | undefined } = {};
 
   constructor(core: EngineCore) {
     this.core = core;
@@ -81,17 +85,73 @@ export class Place {
 
   /** Frees the pages. */
   forget(): void {
+    this.forgetMarks();
     this.alive?.free();
     this.clear();
   }
 
   private clear(): void {
+    this.forgetMarks();
     this.core.holders.delete(this);
     if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
     this.lastRow = undefined;
     this.lastRowAt = 0;
     this.sequence = undefined;
     this.seen = [];
+  }
+
+  /**
+   * Keeps how things stand, as long as nobody needs the memory: an answer asked for anew, or a last message that is
+   * edited, then goes on from here, also where something was evicted meanwhile. `tokens`: what may come at most; where
+   * nothing is lost by them, the cache can be cut back without.
+   */
+  mark(when: "before" | "asked", tokens: number): void {
+    this.marks[when]?.giveWay();
+    // What was asked is of the turn before.
+    if (when === "before") this.marks.asked?.giveWay();
+    this.marks = when === "before" ? {} : { before: this.marks.before };
+    const { alive } = this;
+    if (!alive || (alive.whole && !alive.losesWith(tokens))) return;
+    try {
+      this.marks[when] = this.fork();
+      this.marks[when].spare = true;
+    } catch (error) {
+      // Without room the chat is read again.
+      if (asWinnowError(error).code !== "out_of_memory") throw error;
+    }
+  }
+
+  /** Frees what could be gone back to: it is of other settings, or of no use any more. */
+  forgetMarks(): void {
+    for (const mark of [this.marks.before, this.marks.asked]) mark?.giveWay();
+    this.marks = {};
+  }
+
+  /** Goes on from a mark, in place of what was seen since. */
+  private goBack(mark: Place): void {
+    const { sequence, seen, lastRow, lastRowAt, home } = mark;
+    const { before, asked } = this.marks;
+    // What came after it is of no use; its own parts go on here.
+    if (mark !== asked) asked?.giveWay();
+    [mark.sequence, mark.lastRow] = [undefined, undefined];
+    this.core.holders.delete(mark);
+    this.marks = {};
+    this.giveWay();
+    [this.sequence, this.seen, this.lastRow, this.lastRowAt] = [sequence, seen, lastRow, lastRowAt];
+    this.home = home;
+    this.core.holders.add(this);
+    if (before !== mark) this.marks = { before };
+  }
+
+  /** The mark that a prompt goes on from with most tokens, and how many these are. */
+  private markFor(prompt: readonly number[]): { mark: Place; cached: number } | undefined {
+    const found = [this.marks.before, this.marks.asked].flatMap((mark) => {
+      if (!mark?.alive) return [];
+      const { all } = matchPrefix(this.core.tokenizer, mark.seen, prompt);
+      const fits = all > 0 && (all < prompt.length || mark.rowIsLast);
+      return fits ? [{ mark, cached: all }] : [];
+    });
+    return found.sort((a, b) => b.cached - a.cached)[0];
   }
 
   /** Forgets where steps that were cut short have left a cache that nobody knows. */
@@ -137,7 +197,12 @@ export class Place {
       const match = matchPrefix(this.core.tokenizer, this.seen, prompt, prompt.length - 1);
       const { all, allButHalf } = match;
       if (all >= 0 && (all < prompt.length || this.rowIsLast)) return all;
-      // A question asked anew or an answer taken back: what comes before it stays, where nothing was evicted.
+      // A question asked anew or an answer taken back: what comes before it stays.
+      const back = this.markFor(prompt);
+      if (back && !(alive.whole && match.prompt > back.cached)) {
+        this.goBack(back.mark);
+        return back.cached;
+      }
       if (match.seen > 0 && alive.whole) {
         alive.truncate(match.seen);
         this.seen.length = match.seen;

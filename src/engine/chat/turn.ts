@@ -74,6 +74,8 @@ export class Turn {
     const long = core.state.gpu.kernels.busy("answer");
     try {
       const cachedTokens = place.reuse(prompt, this.asked());
+      const unread = prompt.length - cachedTokens;
+      if (unread > 0) place.mark("before", unread + options.maxTokens);
       const result = { cachedTokens, promptTokens: prompt.length };
       this.wanted = [...place.seen, ...prompt.slice(cachedTokens)];
       const { wanted } = this;
@@ -179,7 +181,7 @@ export class Turn {
    */
   private async start(state: DeviceState): Promise<Sampler> {
     const { place, wanted, prompt, answer, core } = this;
-    const { sampling, signal, onPrefill } = this.options;
+    const { sampling, maxTokens, signal, onPrefill } = this.options;
     const { gpu, sample, runner, prompts } = state;
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");
@@ -204,6 +206,7 @@ export class Turn {
         },
         signal,
       );
+      if (answer.length === 0) place.mark("asked", maxTokens);
       return sampler;
     } catch (error) {
       sampler.dispose();

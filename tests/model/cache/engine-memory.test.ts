@@ -36,6 +36,11 @@ test("memory() is what is alive on the device, from loading to closing", async (
     onPrefill: check,
   });
   check();
+  // States to go back to are kept as long as there is room, and are no part of the plan.
+  expect(engine.memory().kv).toBeGreaterThan(idle.kv);
+  chat.place.forgetMarks();
+  engine.internals.state.pool.trim();
+  check();
   // What a request needs is freed with it; a conversation keeps one row of the residual stream.
   expect(inside).toBeGreaterThan(idle.activations);
   const row = 4 * engine.internals.config.hidden;

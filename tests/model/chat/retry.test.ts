@@ -1,0 +1,73 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { InferenceEngine } from "../../../src/engine/engine.ts";
+import { ask, someTokens } from "../chat.ts";
+import { checkCache, freshChat, loadTinyEngine } from "../tiny-engine.ts";
+
+const CACHE = { budget: 48, policy: "q-filters" } as const;
+
+describe("a chat that has evicted", () => {
+  let engine: InferenceEngine;
+  beforeAll(async () => {
+    engine = await loadTinyEngine(CACHE);
+    Object.assign(engine.tokenizer, { endTokens: new Set() });
+  });
+  afterAll(() => engine?.close());
+  afterEach(() => checkCache(engine));
+  const first = someTokens(150, 1);
+
+  test("answers anew with nothing read again, as if it had never answered", async () => {
+    const chat = freshChat(engine);
+    const seeded = { sampling: { temperature: 2, seed: 3 }, maxTokens: 40 };
+    await ask(chat, first, { maxTokens: 60 });
+    for (let times = 0; times < 2; times += 1) {
+      const retried = await ask(chat, first, seeded);
+      expect(retried.result?.cachedTokens).toBe(150);
+      expect(retried.answer).toEqual((await ask(freshChat(engine), first, seeded)).answer);
+    }
+  });
+
+  test("reads of an edited last message only what is new, as if the other had never been sent", async () => {
+    const chat = freshChat(engine);
+    const twin = freshChat(engine);
+    const { answer } = await ask(chat, first, { maxTokens: 40 });
+    await ask(twin, first, { maxTokens: 40 });
+    const told = [...first, ...answer];
+    await ask(chat, [...told, ...someTokens(30, 2)], { maxTokens: 40 });
+    for (const seed of [3, 4]) {
+      const edited = [...told, ...someTokens(25, seed)];
+      const again = await ask(chat, edited, { maxTokens: 30 });
+      expect(again.result?.cachedTokens).toBe(told.length - 1);
+      if (seed === 3)
+        expect(again.answer).toEqual((await ask(twin, edited, { maxTokens: 30 })).answer);
+      const retried = await ask(chat, edited, { maxTokens: 30 });
+      expect(retried.result?.cachedTokens).toBe(edited.length);
+      expect(retried.answer).toEqual(again.answer);
+    }
+  });
+
+  test("goes on from the question where a template strips what was thought", async () => {
+    const chat = freshChat(engine);
+    await ask(chat, first, { maxTokens: 60 });
+    const stripped = [...first, ...someTokens(20, 5)];
+    const { result } = await ask(chat, stripped, { maxTokens: 5 });
+    expect(result?.cachedTokens).toBe(150);
+  });
+
+  test("gives up what it could go back to before any chat gives way, and with the chat", async () => {
+    const chat = freshChat(engine);
+    const { pool } = engine.internals.state;
+    const used = () => pool.allocators.reduce((sum, { used: pages }) => sum + pages, 0);
+    const before = used();
+    await ask(chat, first, { maxTokens: 60 });
+    const { bytes } = chat.usage();
+    const pages = used();
+    expect(engine.internals.holders.giveWay()).toBe(true);
+    // Every page was evicted from, so each state had all of its own: 2 pages in each of 4 heads.
+    expect(pages - used()).toBe(8);
+    expect(chat.usage()).toMatchObject({ bytes, tokensSeen: 209 });
+    expect(engine.takeGaveWay()).toEqual([]);
+    expect((await ask(chat, first, { maxTokens: 20 })).result?.cachedTokens).toBe(0);
+    await chat.reset();
+    expect(used()).toBe(before);
+  });
+});
