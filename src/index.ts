@@ -29,6 +29,7 @@ export type {
   MemoryReport,
   ModelSource,
   PolicyName,
+  ReadProgress,
   RequestOptions,
   Retention,
   SavedChat,

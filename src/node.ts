@@ -70,6 +70,7 @@ export type {
   MemoryReport,
   ModelSource,
   PolicyName,
+  ReadProgress,
   RequestOptions,
   Retention,
   SavedChat,

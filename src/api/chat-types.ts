@@ -233,10 +233,26 @@ export interface ChatCompletion {
   usage: Usage;
 }
 
+/** How far a prompt has been read. */
+export interface ReadProgress {
+  /** Tokens that have been read. */
+  readonly read: number;
+  /** Tokens of the prompt that the cache had not seen: all that are to be read. */
+  readonly total: number;
+  /** Estimate of the seconds that the rest takes, from the pace so far; undefined until there is one. */
+  readonly secondsLeft: number | undefined;
+}
+
 /** What a request takes beside OpenAI's fields. */
 export interface RequestOptions {
   /**
-   * Stops the answer within one token. Text that was made before still comes, then the error `aborted`. The
+   * Gets how far the prompt has been read: when reading begins, then at most some ten times a second, and once it is
+   * read (`read` equals `total`), before the answer ends. What it throws stops nothing.
+   */
+  onProgress?: ((progress: ReadProgress) => void) | null | undefined;
+  /**
+   * Stops the answer within one token, and the reading of a prompt within 128 tokens, or two layers where it is read
+   * layer by layer. Text that was made before still comes, then the error `aborted`. The
    * conversation stays usable.
    */
   signal?: AbortSignal | null | undefined;

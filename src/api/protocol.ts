@@ -12,6 +12,7 @@ import type {
   LoadProgress,
   MemoryReport,
   ModelSource,
+  ReadProgress,
   Retention,
   SelfCalibration,
   Usage,
@@ -61,6 +62,7 @@ export interface Loaded {
 
 export type OnBatch = (batch: TokenBatch) => void;
 export type OnLoadProgress = (progress: LoadProgress) => void;
+export type OnReadProgress = (progress: ReadProgress) => void;
 export type OnCalibrateProgress = (progress: CalibrateProgress) => void;
 
 /** A calibration that began by itself: what it is at, and the figures where it changed them. */
@@ -99,6 +101,7 @@ export interface EnginePort {
     conversation: string,
     request: CheckedRequest,
     onBatch: OnBatch,
+    onProgress?: OnReadProgress,
   ): Promise<Completion>;
   abort(call: number): Promise<void> | void;
   configure(conversation: string, cache: CacheOptions): Promise<Loaded>;

@@ -125,17 +125,20 @@ export function checkFunction(field: string, value: unknown): void {
   if (typeof value !== "function") throw wrong(field, value, "a function");
 }
 
-/** `onProgress` and `signal`, where given. */
-export function checkHooks<P>(given: Record<string, unknown>): {
+/** `onProgress` and `signal`, where given; `path` stands before their names in messages. */
+export function checkHooks<P>(
+  given: Record<string, unknown>,
+  path = "",
+): {
   onProgress?: P;
   signal?: AbortSignal;
 } {
   const hooks: { onProgress?: P; signal?: AbortSignal } = {};
   if (given.onProgress !== undefined) {
-    checkFunction("onProgress", given.onProgress);
+    checkFunction(`${path}onProgress`, given.onProgress);
     hooks.onProgress = given.onProgress as P;
   }
-  if (given.signal !== undefined) hooks.signal = checkSignal("signal", given.signal);
+  if (given.signal !== undefined) hooks.signal = checkSignal(`${path}signal`, given.signal);
   return hooks;
 }
 

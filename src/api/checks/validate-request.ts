@@ -1,12 +1,13 @@
 import type { SamplingOptions, Speculative } from "../../engine/chat/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage } from "../../text/types.ts";
+import type { RequestOptions } from "../types.ts";
 import {
   checkBoolean,
+  checkHooks,
   checkNumber,
   checkOneOf,
   checkSeed,
-  checkSignal,
   checkString,
   describe,
   isGiven,
@@ -56,6 +57,7 @@ const REQUEST_FIELDS = [
 const REASONS: Record<string, string> = {
   signal: "belongs in the second argument: create(request, { signal })",
   conversation: "belongs in the second argument: create(request, { conversation })",
+  onProgress: "belongs in the second argument: create(request, { onProgress })",
 };
 
 /** Ranges of numbers in a request that a page offers too. */
@@ -148,19 +150,21 @@ export const DEFAULT_CONVERSATION = "default";
 /** Options of requests to a server that ask for nothing here: an engine on this machine has nothing to send again. */
 const LABELS = ["maxRetries", "idempotencyKey"];
 
-/** The second argument of create(): where to answer and how to stop. */
+/** The second argument of create(): where to answer, how to stop, and who is told how far reading has come. */
 export function checkRequestOptions(value: unknown): {
   signal?: AbortSignal;
   conversation: string;
+  onProgress?: NonNullable<RequestOptions["onProgress"]>;
 } {
-  const known = ["signal", "conversation", ...LABELS];
+  const known = ["signal", "conversation", "onProgress", ...LABELS];
   const reasons = { timeout: "is not supported; use signal: AbortSignal.timeout(milliseconds)" };
   const given = isGiven(value) ? readFields("options", value, known, { reasons }) : {};
   const conversation =
     given.conversation === undefined
       ? DEFAULT_CONVERSATION
       : checkString("options.conversation", given.conversation);
-  return given.signal === undefined
-    ? { conversation }
-    : { signal: checkSignal("options.signal", given.signal), conversation };
+  return {
+    conversation,
+    ...checkHooks<NonNullable<RequestOptions["onProgress"]>>(given, "options."),
+  };
 }

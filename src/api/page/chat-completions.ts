@@ -9,10 +9,18 @@ import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
   FinishReason,
+  ReadProgress,
   RequestOptions,
   Usage,
 } from "../types.ts";
 import { DeltaQueue } from "./delta-queue.ts";
+
+/** Where a request is answered, how it is stopped, and who is told how far reading has come. */
+export interface CompleteOptions {
+  conversation: string;
+  signal: AbortSignal;
+  onProgress?: ((progress: ReadProgress) => void) | undefined;
+}
 
 /** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
 export interface CompletionPort {
@@ -21,7 +29,7 @@ export interface CompletionPort {
   checkOpen(): void;
   complete(
     request: CheckedRequest,
-    options: { conversation: string; signal: AbortSignal },
+    options: CompleteOptions,
     onBatch: OnBatch,
   ): Promise<Completion>;
 }
@@ -51,7 +59,7 @@ export class ChatCompletions {
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
     const checked = checkRequest(request);
-    const { signal, conversation } = checkRequestOptions(options);
+    const { signal, conversation, onProgress } = checkRequestOptions(options);
     this.port.checkOpen();
     const stop = linkedAbort(signal);
     const header = {
@@ -61,7 +69,7 @@ export class ChatCompletions {
     };
     const run = (onBatch: OnBatch): Promise<Completion> =>
       this.port
-        .complete(checked, { conversation, signal: stop.signal }, onBatch)
+        .complete(checked, { conversation, signal: stop.signal, onProgress }, onBatch)
         .finally(stop.unlink);
     if (checked.stream) return stream(header, checked.includeUsage, run, stop.abort);
     let content = "";

@@ -18,6 +18,7 @@ import type {
   OnCalibrateProgress,
   OnCalibration,
   OnLoadProgress,
+  OnReadProgress,
   OwnFilters,
   WireEngineOptions,
 } from "../protocol.ts";
@@ -35,7 +36,7 @@ import type {
   SavedChat,
   SavedChatOptions,
 } from "../types.ts";
-import { ChatCompletions, type CompletionPort } from "./chat-completions.ts";
+import { ChatCompletions, type CompleteOptions, type CompletionPort } from "./chat-completions.ts";
 import { Calls, type Connection } from "./connection.ts";
 
 /** The public Engine, the same over a worker and in one thread: it holds figures, never a GPU. */
@@ -150,18 +151,19 @@ export class EngineClient implements Engine, CompletionPort {
 
   async complete(
     request: CheckedRequest,
-    options: { conversation: string; signal: AbortSignal },
+    { conversation, signal, onProgress }: CompleteOptions,
     onBatch: OnBatch,
   ): Promise<Completion> {
-    const { conversation, signal } = options;
     this.lastUsed = conversation;
     const receive = this.connection.proxy<OnBatch>((batch) => {
       this.keep(batch.figures);
       // After an abort too: what was made before it took effect is in the cache, and belongs to the text.
       onBatch(batch);
     });
+    const progress =
+      onProgress && this.connection.proxy<OnReadProgress>((value) => tell(onProgress, value));
     const completion = await this.abortable("the request", signal, (port, call) =>
-      port.complete(call, conversation, request, receive),
+      port.complete(call, conversation, request, receive, progress),
     );
     this.keep(completion.figures);
     this.lastInfo = completion.info;

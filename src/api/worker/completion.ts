@@ -5,7 +5,8 @@ import { StopMatcher, type StopResult } from "../../text/stop-matcher.ts";
 import { StreamingDecoder } from "../../text/streaming-decoder.ts";
 import type { Tokenizer } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
-import type { FinishReason, Usage } from "../types.ts";
+import type { FinishReason, ReadProgress, Usage } from "../types.ts";
+import { Reading } from "./reading.ts";
 
 /** The part of an InferenceEngine that answers a chat request. */
 export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "contextLength"> & {
@@ -19,29 +20,34 @@ export interface CompletionResult {
   usage: Usage;
 }
 
-/**
- * Answers one chat request. `onText` gets each piece of text as soon as it is certain: never half a
- * character, never the beginning of a stop string. Throws aborted, context_overflow, device_lost.
- */
+interface ChatHooks {
+  /** Gets each piece of text as soon as it is certain: never half a character, never the beginning of a stop string. */
+  readonly onText: (text: string) => void;
+  /** Gets how far the prompt has been read, some ten times a second, and once it is read. */
+  readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Answers one chat request. Throws aborted, context_overflow, device_lost. */
 export async function runChat(
   model: CompletionModel,
   conversation: string,
   request: CheckedRequest,
-  onText: (text: string) => void,
-  signal: AbortSignal,
+  hooks: ChatHooks,
 ): Promise<CompletionResult> {
   const { messages } = request;
   const prompt = model.template.encode(messages, model.tokenizer, { addGenerationPrompt: true });
   const stop = [...request.stop, ...model.template.stop];
   const chat = model.conversation(conversation);
   let text = "";
-  const note = (piece: string): void => {
+  const onText = (piece: string): void => {
     text += piece;
     // An abort may leave it at this.
     chat.messages = [...messages, { role: "assistant", content: text }];
-    onText(piece);
+    hooks.onText(piece);
   };
-  const result = await runPrompt(model, conversation, prompt, { ...request, stop }, note, signal);
+  const noted = { ...hooks, onText };
+  const result = await runPrompt(model, conversation, prompt, { ...request, stop }, noted);
   if (text === "") chat.messages = messages;
   return result;
 }
@@ -54,8 +60,7 @@ export async function runPrompt(
   request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
     readonly stop: readonly string[];
   } & Partial<Pick<CheckedRequest, "speculative">>,
-  onText: (text: string) => void,
-  signal: AbortSignal,
+  { onText, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
   throwIfAborted(signal);
   const { contextLength } = model;
@@ -67,6 +72,7 @@ export async function runPrompt(
   const tokens: number[] = [];
   const clock = new Clock();
   let cachedTokens = 0;
+  const reading = onProgress && new Reading(onProgress);
   let finish: FinishReason = "stop";
   const ids = chat.generate(prompt, {
     sampling: request.sampling,
@@ -75,13 +81,15 @@ export async function runPrompt(
     ahead: request.stop.length === 0,
     ...(request.speculative && { speculative: request.speculative }),
     // Known early, for an answer that a stop string ends before the generator does.
-    onPrefill: (_done, total) => {
+    onPrefill: (done, total) => {
       cachedTokens = prompt.length - total;
+      reading?.update(done, total);
     },
   });
   try {
     for (;;) {
       const step = await ids.next();
+      if (tokens.length === 0) reading?.end();
       if (step.done) {
         ({ finish, cachedTokens } = step.value);
         break;

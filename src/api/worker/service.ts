@@ -13,6 +13,7 @@ import type {
   OnCalibrateProgress,
   OnCalibration,
   OnLoadProgress,
+  OnReadProgress,
   OwnFilters,
   Restored,
   WireCalibrateOptions,
@@ -75,6 +76,7 @@ export class EngineService implements EnginePort {
     conversation: string,
     request: CheckedRequest,
     onBatch: OnBatch,
+    onProgress?: OnReadProgress,
   ): Promise<Completion> {
     const signal = this.begin(call);
     this.lastUsed = conversation;
@@ -82,16 +84,20 @@ export class EngineService implements EnginePort {
     const job = async (): Promise<Completion> => {
       const { engine } = this;
       const batches = new Delivery(onBatch);
+      const progress = onProgress && new Delivery(onProgress);
       const batcher = new TokenBatcher((text) =>
         batches.send({ text, figures: figuresOf(engine, conversation) }),
       );
       try {
-        const onText = (text: string): void => batcher.push(text);
-        const { finish, usage } = await runChat(engine, conversation, request, onText, signal);
+        const { finish, usage } = await runChat(engine, conversation, request, {
+          onText: (text) => batcher.push(text),
+          onProgress: progress && ((value) => progress.send(value)),
+          signal,
+        });
         return { finish, usage, ...this.loaded(conversation) };
       } finally {
         batcher.flush();
-        await batches.received();
+        await Promise.all([batches.received(), progress?.received()]);
       }
     };
     try {

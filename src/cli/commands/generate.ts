@@ -2,6 +2,7 @@ import { runPrompt } from "../../api/worker/completion.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
 import { MemorySource } from "../../formats/blob-source.ts";
+import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import { fromBase64, toBase64 } from "../base64.ts";
 import type { Command } from "../command.ts";
@@ -86,12 +87,17 @@ export const generate: Command<Input> = {
         stop: chat ? template.stop : [],
         sampling: { ...GREEDY, temperature, seed },
       },
-      (piece) => {
-        done += 1;
-        if (done <= maxTokens) text += piece;
-        report("generate", Math.min(done, maxTokens), maxTokens);
+      {
+        onText: (piece) => {
+          done += 1;
+          if (done <= maxTokens) text += piece;
+          report("generate", Math.min(done, maxTokens), maxTokens);
+        },
+        onProgress: ({ read, total }) => {
+          if (total > CHUNK_ROWS) report("reading the prompt", read, total);
+        },
+        signal: new AbortController().signal,
       },
-      new AbortController().signal,
     );
     const tokens = all.slice(0, maxTokens);
     conversation.messages = chat ? [...messages, { role: "assistant", content: text }] : undefined;

@@ -1,5 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
+import { EngineClient } from "../../../src/api/page/client.ts";
+import { connectLocal } from "../../../src/api/page/connect-local.ts";
+import type { ReadProgress } from "../../../src/api/types.ts";
+import { EngineService } from "../../../src/api/worker/service.ts";
 import type { CacheRequest } from "../../../src/cache/budget.ts";
 import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
@@ -85,6 +90,13 @@ describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)
   },
 );
 
+/** The public API over an engine, in this thread. */
+const clientOf = (engine: InferenceEngine): Promise<EngineClient> => {
+  const opened = { engine, sha256: "", keepCalibration: async () => false, close: async () => {} };
+  const connection = connectLocal(new EngineService(async () => opened));
+  return EngineClient.open(connection, checkEngineOptions({ model: "tiny" }), {});
+};
+
 describe("a chat past the trained length", () => {
   let engine: InferenceEngine;
   const budget = { budget: 64, policy: "k-norm" } as const;
@@ -134,6 +146,42 @@ describe("a chat past the trained length", () => {
     // The next turn reads nothing of it again.
     const { result } = await ask(chat, [...prompt, ...answer, 7], { maxTokens: 1 });
     expect(result?.cachedTokens).toBe(1708 - 1);
+  });
+
+  test("a request over the API tells how far it is read, streamed or whole, and can be aborted meanwhile", async () => {
+    const client = await clientOf(engine);
+    // The tiny models have a token a byte.
+    const request = (text: string) => ({
+      messages: [{ role: "user" as const, content: text.repeat(1700) }],
+      max_tokens: 2,
+    });
+    for (const [text, stream] of [
+      ["a", false],
+      ["b", true],
+    ] as const) {
+      const told: ReadProgress[] = [];
+      const answer = await client.chat.completions.create(
+        { ...request(text), stream },
+        { onProgress: (progress) => void told.push(progress) },
+      );
+      if (Symbol.asyncIterator in answer) for await (const _ of answer);
+      const { total } = told.at(-1)!;
+      expect(total).toBeGreaterThan(1000);
+      expect(told[0]).toEqual({ read: 0, total, secondsLeft: undefined });
+      expect(told.at(-1)).toEqual({ read: total, total, secondsLeft: 0 });
+      const reads = told.map(({ read }) => read);
+      expect(reads).toEqual(reads.toSorted((a, b) => a - b));
+    }
+    const abort = new AbortController();
+    const reading = client.chat.completions.create(request("c"), {
+      signal: abort.signal,
+      onProgress: () => abort.abort(),
+    });
+    await expect(reading).rejects.toMatchObject({ code: "aborted" });
+    expect(engine.conversation("default").usage().tokensSeen).toBeLessThan(1000);
+    const after = await client.chat.completions.create(request("c"));
+    expect(after.usage.completion_tokens).toBe(2);
+    await client.cache.reset();
   });
 
   test("reading it can be aborted, and the chat goes on", async () => {

@@ -36,6 +36,8 @@ export class FakeEngine {
   contextLength = 1000;
   /** What it answers, then the end token. */
   answer = "hello";
+  /** Prompt tokens that it reads at once, and how long that takes. */
+  chunk = { tokens: 128, milliseconds: 0 };
   /** Calls as they happened: "start a", "end a", "left a", "configure a 64"... */
   readonly log: string[] = [];
   /** Thrown in place of the next answer's third token. */
@@ -189,7 +191,13 @@ class FakeConversation {
     const common = this.tokens.length > 0 && this.tokens.every((token, i) => token === prompt[i]);
     const cachedTokens = common ? Math.min(this.tokens.length, prompt.length - 1) : 0;
     const result = { cachedTokens, promptTokens: prompt.length };
-    options.onPrefill?.(prompt.length - cachedTokens, prompt.length - cachedTokens);
+    const total = prompt.length - cachedTokens;
+    for (let read = 0; read < total; ) {
+      throwIfAborted(options.signal);
+      read = Math.min(total, read + engine.chunk.tokens);
+      options.onPrefill?.(read, total);
+      await new Promise((resolve) => setTimeout(resolve, engine.chunk.milliseconds));
+    }
     this.tokens = [...prompt];
     let ended = false;
     try {
