@@ -31,6 +31,8 @@ export const EVAL_FLAGS = {
   text: "string",
   tokens: "string",
   passages: "string",
+  bin: "string",
+  join: "boolean",
   trials: "string",
   seed: "string",
   window: "string",
@@ -46,9 +48,9 @@ export const EVAL_FLAGS = {
 } as const;
 
 export const EVAL_USAGE =
-  "[--preset quick|policies|full] [--text FILE...] [--tasks ppl,agreement,mass,needle,ruler|all]" +
+  "[--preset quick|policies|stream|full] [--text FILE...] [--join] [--tasks ppl,stream,agreement,mass,needle,ruler|all]" +
   " [--policies a,b@W|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
-  " [--ask in|after|both] [--tokens N] [--passages N] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
+  " [--ask in|after|both] [--tokens N] [--passages N] [--bin 1024] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
   " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
 
@@ -63,7 +65,10 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
   const name = oneOf(flags, "preset", Object.keys(PRESETS) as PresetName[], "quick");
   const { policies, ...preset }: EvalOptions = PRESETS[name];
   const named = optional(flags, "policies");
-  const whole = (flag: "tokens" | "passages" | "trials" | "seed" | "lanes", min: number): number =>
+  const whole = (
+    flag: "tokens" | "passages" | "bin" | "trials" | "seed" | "lanes",
+    min: number,
+  ): number =>
     wholeNumber(flags, flag, {
       min,
       max: flag === "lanes" ? 128 : 1 << 24,
@@ -83,6 +88,7 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     asks: readAsks(flags, preset.asks),
     tokens,
     passages: whole("passages", 1),
+    bin: whole("bin", 1),
     trials: whole("trials", 1),
     seed: whole("seed", 0),
     ...part("window", 1),
@@ -111,7 +117,7 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     );
   if (named === "all") return { options, policies: undefined };
   if (named !== undefined) return { options, policies: checkPolicies(words(named)) };
-  return { options, policies: name === "quick" ? [...policies] : undefined };
+  return { options, policies: policies === POLICY_NAMES ? undefined : [...policies] };
 }
 
 const MAKE_ONE = "Make one with `npx winnow-llm calibrate` and name it by --filters";

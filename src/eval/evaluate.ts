@@ -1,4 +1,4 @@
-import { throwIfAborted, WinnowError } from "../errors.ts";
+import { throwIfAborted } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";
 import { type Batch, batchesOf, needsReference } from "./batches.ts";
 import { probeSpeed, type Speed, secondsOf, tokensOf, totalText } from "./cost.ts";
@@ -60,8 +60,10 @@ export async function evaluate(
       tokens: model.tokenizer.encode(text.text),
     }),
   );
-  const cells = planCells(options, tokenised, hay.id, model.tokenizer.prefix.length > 0);
-  checkLengths(model, cells);
+  const cells = planCells(options, tokenised, hay.id, {
+    bos: model.tokenizer.prefix.length > 0,
+    trained: model.contextLength,
+  });
   const keyed = await Promise.all(
     cells.map(async (cell) => ({ cell, key: await cellKey(cell, provenance) })),
   );
@@ -194,18 +196,6 @@ async function runPrompts(
       pairs,
     };
   });
-}
-
-function checkLengths({ contextLength }: EvalModel, cells: readonly Cell[]): void {
-  for (const cell of cells) {
-    const tokens = cell.kind === "prompt" ? cell.length : cell.tokens;
-    if (tokens <= contextLength) continue;
-    const flag = cell.kind === "prompt" ? "--lengths" : "--tokens";
-    throw new WinnowError(
-      "invalid_argument",
-      `${flag}: ${tokens} are more than the model's ${contextLength} positions`,
-    );
-  }
 }
 
 const joined = (texts: readonly EvalText[]): string => texts.map(({ text }) => text).join("\n\n");

@@ -5,7 +5,10 @@ import { COLORS } from "../report/style.ts";
 import { totalText } from "./cost.ts";
 import type { EvalReport } from "./report.ts";
 import type { Metric, Row } from "./results.ts";
-import { armText, conditionText, figure, HEAD, ratioText, rowCells, sections } from "./table.ts";
+import { streamHead, streamRows, streamTitle } from "./stream-table.ts";
+import type { StreamSet } from "./streams.ts";
+import { conditionText, figure, HEAD, ratioText, rowCells, sections } from "./table.ts";
+import { armText } from "./types.ts";
 
 const unique = <T>(list: readonly T[]): T[] => [...new Set(list)];
 
@@ -38,7 +41,7 @@ function goodness(rows: readonly Row[]): (row: Row) => number {
 const heatCell = (row: Row, good: number): HeatCell => ({
   good,
   text: figure(row.metric, row.value),
-  hint: `${armText(row.arm)}, ${conditionText(row.condition)}: ${figure(row.metric, row.value)}, uncompressed ${figure(row.metric, row.ceiling)}, ${Math.round(row.bytes)} bytes`,
+  hint: `${armText(row.arm)}, ${conditionText(row.condition)}: ${figure(row.metric, row.value)}, ${row.ceiling === undefined ? "" : `uncompressed ${figure(row.metric, row.ceiling)}, `}${Math.round(row.bytes)} bytes`,
 });
 
 /** A metric over budgets, a line a policy. */
@@ -62,7 +65,7 @@ function budgetChart(title: string, rows: readonly Row[], palette: Palette): str
     yLabel: rows[0]!.metric,
     lines: lines.filter(({ points }) => points.every(({ x }) => Number.isFinite(x))),
     logX: true,
-    ceiling: rows[0]!.ceiling,
+    ...(rows[0]!.ceiling !== undefined && { ceiling: rows[0]!.ceiling }),
   });
 }
 
@@ -160,6 +163,26 @@ function curveCharts({ curves }: EvalReport, palette: Palette): string {
     .join("");
 }
 
+/** Perplexity by position, over the uncompressed run's where there is one, and the table. */
+function streamPart(set: StreamSet, palette: Palette): string {
+  const { arms, full, ranges } = set;
+  const chart = lineChart({
+    title: streamTitle(set),
+    xLabel: "position",
+    yLabel: full ? "perplexity over uncompressed" : "perplexity",
+    lines: arms.map(({ arm, bins }) => ({
+      name: nameOf(arm),
+      color: palette.of(nameOf(arm)),
+      points: bins.map((loss, i) => ({
+        x: (ranges[i]![0] + ranges[i]![1]) / 2,
+        y: Math.exp(loss - (full?.bins[i] ?? 0)),
+      })),
+    })),
+    ...(full && { ceiling: 1 }),
+  });
+  return `<div class="charts">${chart}</div>${table(streamHead(set), streamRows(set))}`;
+}
+
 const TEXT_METRICS: readonly Metric[] = [
   "perplexity ratio",
   "top-1 agreement",
@@ -169,7 +192,7 @@ const TEXT_METRICS: readonly Metric[] = [
 
 /** One self-contained page: no script, nothing fetched. */
 export function htmlReport(report: EvalReport): string {
-  const { rows, model, adapter, provenance, texts, options, notices } = report;
+  const { rows, streams = [], model, adapter, provenance, texts, options, notices } = report;
   const palette = new Palette(rows);
   const of = (metric: Metric): Row[] => rows.filter((row) => row.metric === metric);
   const overText = TEXT_METRICS.filter((metric) => of(metric).length > 0);
@@ -189,6 +212,7 @@ export function htmlReport(report: EvalReport): string {
           overText.map((metric) => budgetHeat(`${metric}: policy by budget`, of(metric))).join(""),
       ),
     ),
+    section("Streams", streams.map((set) => streamPart(set, palette)).join("")),
     section("Over position", charts(curveCharts(report, palette))),
     section("Needle: length by depth", charts(needles.length > 0 ? needleHeat(needles) : "")),
     section("Tasks", charts(tasks.length > 0 ? taskHeat(tasks) : "")),

@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../cache/budget.ts";
+import { type CacheRequest, endless } from "../cache/budget.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { Lane, Lanes } from "../engine/measuring/lanes.ts";
 import { WinnowError } from "../errors.ts";
@@ -153,7 +153,9 @@ async function answer(
     let logits: Float32Array | undefined;
     for (const part of parts) logits = await lanes.prefill(lane, part, signal, onRun);
     const prompt = parts.reduce((sum, part) => sum + part.length, 0);
-    const most = Math.min(answerTokens, contextLength - prompt);
+    const most = endless(lane.sequence.settings)
+      ? answerTokens
+      : Math.min(answerTokens, contextLength - prompt);
     writing.push({ lane, ids: [], most, next: highest(logits!) });
   }
   for (;;) {

@@ -26,8 +26,22 @@ export const isPromptTask = (task: string): task is PromptTask =>
 /** The uncompressed run that every score is compared with. */
 const ceiling = ({ kv }: EvalOptions): Arm => ({ policy: "full", budget: "full", kv });
 
-/** The ceiling, then every policy under every budget. Throws invalid_argument for a window that does not fit. */
-export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] {
+/** Something that is run: its length in tokens, the flag that says it, and the positions that the model was trained for. */
+interface Extent {
+  readonly tokens: number;
+  readonly flag: "--tokens" | "--lengths";
+  readonly trained: number;
+}
+
+/**
+ * The ceiling, then every policy under every budget; past the trained length there is no ceiling. Throws
+ * invalid_argument for a window that does not fit, and where nothing that is asked for goes on past the trained length.
+ */
+function armsOf(
+  options: EvalOptions,
+  budgets: readonly number[],
+  { tokens, flag, trained }: Extent,
+): Arm[] {
   const { policies, sinks, wholeLayers, kv } = options;
   const arms = policies
     .map(parseArm)
@@ -48,7 +62,13 @@ export function armsOf(options: EvalOptions, budgets: readonly number[]): Arm[] 
           return asked;
         }),
     );
-  return [ceiling(options), ...arms];
+  if (tokens <= trained) return [ceiling(options), ...arms];
+  if (arms.length > 0 && !wholeLayers) return arms;
+  throw invalidArgument(
+    flag,
+    `${tokens} are more than the model's ${trained} positions, where what keeps everything ends`,
+    wholeLayers ? "Leave --whole-layers out." : "Name --policies that have a budget.",
+  );
 }
 
 interface Passage {
@@ -91,20 +111,26 @@ export function passagesOf(
 
 /**
  * Every cell that the options ask for, those that run together beside each other. `bos`: passages begin with the
- * model's first token.
+ * model's first token. `trained`: the model's positions. Throws invalid_argument.
  */
 export function planCells(
   options: EvalOptions,
   texts: readonly Tokenised[],
   hay: string,
-  bos = false,
+  { bos = false, trained = Number.POSITIVE_INFINITY }: { bos?: boolean; trained?: number } = {},
 ): Cell[] {
-  const { tasks, budgets } = options;
+  const { tasks, budgets, tokens } = options;
   const agreement = tasks.includes("agreement");
   const mass = tasks.includes("mass");
-  const wantsText = agreement || mass || tasks.includes("ppl");
+  if ((agreement || mass) && tokens > trained)
+    throw invalidArgument(
+      "--tokens",
+      `${tokens} are more than the model's ${trained} positions, where the uncompressed run ends that agreement and mass compare with`,
+      "Leave them out of --tasks: ppl and stream go on under a budget.",
+    );
+  const wantsText = tasks.some((task) => !isPromptTask(task));
   const passages = wantsText ? passagesOf(options, texts) : [];
-  const arms = wantsText ? armsOf(options, budgets) : [];
+  const arms = wantsText ? armsOf(options, budgets, { tokens, flag: "--tokens", trained }) : [];
   return [
     ...passages.flatMap((passage) =>
       arms.map(
@@ -118,17 +144,22 @@ export function planCells(
         }),
       ),
     ),
-    ...tasks.filter(isPromptTask).flatMap((task) => promptCells(options, task, hay)),
+    ...tasks.filter(isPromptTask).flatMap((task) => promptCells(options, task, hay, trained)),
   ];
 }
 
-function promptCells(options: EvalOptions, task: PromptTask, hay: string): PromptCell[] {
+function promptCells(
+  options: EvalOptions,
+  task: PromptTask,
+  hay: string,
+  trained: number,
+): PromptCell[] {
   const { lengths, ratios, depths, asks, trials, seed } = options;
   const cells: PromptCell[] = [];
   const places: readonly (number | undefined)[] = task === "needle" ? depths : [undefined];
   const each = (length: number, ask: Ask, depth: number | undefined, trial: number): void => {
     const budgets = [...new Set(ratios.map((ratio) => Math.round(length / ratio)))];
-    for (const arm of armsOf(options, budgets))
+    for (const arm of armsOf(options, budgets, { tokens: length, flag: "--lengths", trained }))
       cells.push({
         kind: "prompt",
         task,

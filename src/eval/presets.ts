@@ -7,6 +7,7 @@ const common = {
   asks: ["in", "after"],
   tokens: 1280,
   passages: 4,
+  bin: 1024,
   trials: 10,
   seed: 1,
   kv: "f16",
@@ -38,6 +39,16 @@ export const PRESETS = {
     budgets: [64, 128, 256, 512],
     ratios: [4],
     trials: 4,
+  },
+  /** Perplexity by position of long texts. */
+  stream: {
+    ...common,
+    tasks: ["stream"],
+    policies: ["full", "winnow", "q-filters", "streaming-llm"],
+    budgets: [128, 256, 512],
+    ratios: [4],
+    tokens: 6144,
+    passages: 3,
   },
   /** Everything, as in the papers. */
   full: {

@@ -1,5 +1,6 @@
 import type { Provenance } from "./kept.ts";
 import type { Curve, Row } from "./results.ts";
+import type { StreamSet } from "./streams.ts";
 import type { EvalOptions } from "./types.ts";
 
 /** Changes when a field changes its meaning: src/eval/README.md describes them. */
@@ -27,5 +28,7 @@ export interface EvalReport {
   readonly seconds: number;
   readonly rows: readonly Row[];
   readonly curves: readonly Curve[];
+  /** Where `stream` was among the tasks. */
+  readonly streams?: readonly StreamSet[];
   readonly notices: readonly string[];
 }

@@ -28,11 +28,11 @@ export interface Row extends Estimate {
   readonly arm: Arm;
   /** Passages or trials. */
   readonly n: number;
-  /** The uncompressed run's value. */
-  readonly ceiling: number;
-  /** Mean bytes of the cache at the end, and of the uncompressed one. */
+  /** The uncompressed run's value; missing past the trained length, where there is no such run. */
+  readonly ceiling?: number;
+  /** Mean bytes of the cache at the end, and of the uncompressed one where there is one. */
   readonly bytes: number;
-  readonly bytesFull: number;
+  readonly bytesFull?: number;
   /** Mean pairs per kv head at the end. */
   readonly pairs: number;
 }
@@ -64,7 +64,8 @@ const BIN = 32;
 
 interface Group {
   readonly cells: readonly KeptCell[];
-  readonly full: readonly KeptCell[];
+  /** The uncompressed cells of the same problems, where there are. */
+  readonly full: readonly KeptCell[] | undefined;
   readonly condition: Condition;
   readonly arm: Arm;
 }
@@ -97,9 +98,10 @@ function groupsOf(cells: readonly KeptCell[]): Map<string, Group[]> {
   for (const { task, cells } of groups.values()) {
     const list = byTask.get(task) ?? [];
     const { cell } = cells[0]!;
+    const free = cells.flatMap((one) => full.get(problemOf(one.cell)) ?? []);
     list.push({
       cells,
-      full: cells.map((one) => full.get(problemOf(one.cell))!),
+      full: free.length === cells.length ? free : undefined,
       condition: conditionOf(cell),
       arm: cell.arm,
     });
@@ -113,7 +115,7 @@ function row(
   metric: Metric,
   { cells, full, condition, arm }: Group,
   estimate: Estimate,
-  ceiling: number,
+  ceiling: number | undefined,
 ): Row {
   return {
     task,
@@ -123,9 +125,9 @@ function row(
     arm,
     n: cells.length,
     ...estimate,
-    ceiling,
+    ...(ceiling !== undefined && { ceiling }),
     bytes: mean(cells.map(({ score }) => score.bytes)),
-    bytesFull: mean(full.map(({ score }) => score.bytes)),
+    ...(full && { bytesFull: mean(full.map(({ score }) => score.bytes)) }),
     pairs: mean(cells.map(({ score }) => score.pairs)),
   };
 }
@@ -160,6 +162,7 @@ function textRows(group: Group, from: number): Row[] {
 function lossRows(group: Group, from: number): Row[] {
   const { cells, full } = group;
   const losses = cells.map((one) => lossFrom(one, from));
+  if (!full) return [row("ppl", "perplexity", group, exp(student(losses)), undefined)];
   const ceilings = full.map((one) => lossFrom(one, from));
   const extra = student(losses.map((loss, i) => loss - ceilings[i]!));
   const ceiling = Math.exp(mean(ceilings));
@@ -195,7 +198,7 @@ function massRows(group: Group, from: number): Row[] {
   return [row("mass", "retained attention mass", group, estimate, 1)];
 }
 
-function curveOf({ cells, full, arm }: Group): Curve {
+function curveOf({ cells, arm }: Group, full: readonly KeptCell[]): Curve {
   const { tokens } = cells[0]!.cell as TextCell;
   const points: { position: number; nats: number }[] = [];
   for (let start = 0; start < tokens - 1; start += BIN) {
@@ -219,11 +222,11 @@ export function resultsOf(cells: readonly KeptCell[], from: number): Results {
       const [{ cell }] = group.cells as readonly [KeptCell];
       if (cell.kind === "text") {
         rows.push(...textRows(group, from));
-        if (cell.arm.policy !== "full") curves.push(curveOf(group));
+        if (cell.arm.policy !== "full" && group.full) curves.push(curveOf(group, group.full));
       } else {
         const values = group.cells.map(({ score }) => (score as PromptScore).score);
-        const free = group.full.map(({ score }) => (score as PromptScore).score);
-        rows.push(row(task, "score", group, scores(values), mean(free)));
+        const free = group.full?.map(({ score }) => (score as PromptScore).score);
+        rows.push(row(task, "score", group, scores(values), free && mean(free)));
       }
     }
   }

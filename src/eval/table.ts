@@ -1,15 +1,7 @@
 import type { EvalReport } from "./report.ts";
 import type { Condition, Metric, Row } from "./results.ts";
-import type { Arm } from "./types.ts";
-
-export const armText = ({ policy, budget, window, wholeLayers = 0, kv }: Arm): string =>
-  [
-    policy,
-    budget === "full" ? "" : ` ${budget}`,
-    window === undefined ? "" : `, window ${window}`,
-    wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",
-    kv === "f16" ? "" : ` ${kv}`,
-  ].join("");
+import { streamHead, streamRows, streamTitle } from "./stream-table.ts";
+import { armText } from "./types.ts";
 
 export function figure(metric: Metric, value: number): string {
   if (metric === "score" || metric === "top-1 agreement") return `${(100 * value).toFixed(1)} %`;
@@ -86,17 +78,20 @@ export const rowCells = (row: Row): string[] => [
   row.pairs.toFixed(0),
   figure(row.metric, row.value),
   interval(row),
-  figure(row.metric, row.ceiling),
+  row.ceiling === undefined ? "-" : figure(row.metric, row.ceiling),
   String(row.n),
   bytesText(row.bytes),
-  bytesText(row.bytesFull),
+  row.bytesFull === undefined ? "-" : bytesText(row.bytesFull),
 ];
 
 /** The report's figures as Markdown tables, for src/eval/RESULTS.md. */
-export function markdownTables({ rows, command, model }: EvalReport): string {
+export function markdownTables({ rows, streams, command, model, notices }: EvalReport): string {
   const tables = sections(rows).map(
     ({ task, metric, rows }) =>
       `### ${task}: ${metric}\n\n${markdown([HEAD, ...rows.map(rowCells)])}`,
   );
-  return [`${model.name}: \`${command}\``, ...tables].join("\n\n");
+  const byPosition = (streams ?? []).map(
+    (set) => `### ${streamTitle(set)}\n\n${markdown([streamHead(set), ...streamRows(set)])}`,
+  );
+  return [`${model.name}: \`${command}\``, ...notices, ...byPosition, ...tables].join("\n\n");
 }

@@ -3,7 +3,7 @@ import type { PolicyName } from "../cache/policies/index.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 
 /** Tasks over running text: a passage, token by token. */
-export const TEXT_TASKS = ["ppl", "agreement", "mass"] as const;
+export const TEXT_TASKS = ["ppl", "stream", "agreement", "mass"] as const;
 /** Retained attention is measured at every so many positions: prime, so that no phase of a policy's scorings is met more often. */
 export const MASS_EVERY = 31;
 /** Tasks as RULER defines them (arXiv 2404.06654). */
@@ -51,6 +51,16 @@ export const cacheOf = ({ policy, budget, window, sinks, wholeLayers }: Arm): Ca
   ...(sinks === undefined ? {} : { sinks }),
   ...(wholeLayers === undefined ? {} : { wholeLayers }),
 });
+
+/** An arm in words. */
+export const armText = ({ policy, budget, window, wholeLayers = 0, kv }: Arm): string =>
+  [
+    policy,
+    budget === "full" ? "" : ` ${budget}`,
+    window === undefined ? "" : `, window ${window}`,
+    wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",
+    kv === "f16" ? "" : ` ${kv}`,
+  ].join("");
 
 /** The smallest thing that is run and kept: one passage under one arm. */
 export interface TextCell {
@@ -143,6 +153,8 @@ export interface EvalOptions {
   /** Tokens of a passage. */
   readonly tokens: number;
   readonly passages: number;
+  /** Positions of a bin of `stream`. */
+  readonly bin: number;
   readonly trials: number;
   readonly seed: number;
   readonly window?: number;

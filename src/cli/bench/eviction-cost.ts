@@ -71,7 +71,7 @@ async function measure(
     const request = core.withPolicy({ budget, policy: asked });
     const settings = resolveCacheSettings(request);
     const { policy } = settings;
-    await state.runner.compiled(everyStep(policy));
+    await state.runner.compiled({ ...everyStep(policy), folds: true });
     const prefill: PrefillCost[] = [];
     let decode: DecodeCost | undefined;
     for (const prompt of ordered) {

@@ -45,6 +45,7 @@ export async function stepPlans(
   const settings = resolveCacheSettings(core.withPolicy({ budget }));
   const sequence = new KvSequence(pool, settings);
   const tokens = someTokens(budget, vocabulary);
+  await runner.compiled({ folds: true });
   let done = 0;
   await prompts.read(sequence, tokens, ({ taken: chunk }) => {
     done += chunk.length;

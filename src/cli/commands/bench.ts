@@ -69,16 +69,6 @@ export const bench: Command<Input> = {
     };
   },
   async run(input, { engine, report }) {
-    for (const [flag, lengths] of [
-      ["histories", input.kernels ? input.histories : []],
-      ["prompts", input.eviction ? input.prompts : []],
-      ["budget", input.eviction ? [input.budget] : []],
-    ] as const)
-      if (Math.max(...lengths) >= engine.contextLength)
-        throw invalidArgument(
-          `--${flag}`,
-          `must stay below the model's ${engine.contextLength} positions`,
-        );
     const { kind } = engine.internals.state.gpu;
     const options = { ...input, plans: input.plans ?? [kind], report };
     const kernels = input.kernels ? await benchKernels(engine, options) : undefined;

@@ -3,10 +3,12 @@ import { evaluate } from "../../eval/evaluate.ts";
 import { htmlReport } from "../../eval/html-report.ts";
 import { keepLines, readKept } from "../../eval/kept.ts";
 import { engineModel } from "../../eval/model.ts";
+import { isPromptTask } from "../../eval/plan.ts";
 import { type EvalReport, SCHEMA } from "../../eval/report.ts";
 import { resultsOf } from "../../eval/results.ts";
+import { streamsOf } from "../../eval/streams.ts";
 import { markdownTables } from "../../eval/table.ts";
-import type { EvalText } from "../../eval/types.ts";
+import type { EvalOptions, EvalText } from "../../eval/types.ts";
 import { sha256Of } from "../../fetch/sha256.ts";
 import type { Command, CommandFiles, CommandResult, FlagValues } from "../command.ts";
 import {
@@ -16,7 +18,7 @@ import {
   policiesFor,
   readEvalFlags,
 } from "../eval-flags.ts";
-import { optional } from "../flags.ts";
+import { isSet, optional } from "../flags.ts";
 
 interface Input extends EvalFlags {
   texts: EvalText[];
@@ -32,7 +34,7 @@ interface Input extends EvalFlags {
 export const evalCommand: Command<Input> = {
   name: "eval",
   summary:
-    "evaluate eviction policies: perplexity, agreement, retained attention, needles, RULER-like tasks",
+    "evaluate eviction policies: perplexity, long streams, agreement, retained attention, needles, RULER-like tasks",
   usage: EVAL_USAGE,
   flags: EVAL_FLAGS,
   listFlag: "text",
@@ -94,7 +96,8 @@ export const evalCommand: Command<Input> = {
       cells: done.cells.length,
       seconds: done.cells.reduce((sum, { seconds }) => sum + seconds, 0),
       ...resultsOf(done.cells, from),
-      notices,
+      ...(options.tasks.includes("stream") && { streams: streamsOf(done.cells, options.bin) }),
+      notices: [...notices, ...lengthNotices(options, engine.contextLength)],
     };
     const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
     return {
@@ -109,12 +112,18 @@ export const evalCommand: Command<Input> = {
 };
 
 async function readTexts(flags: FlagValues, files: CommandFiles): Promise<EvalText[]> {
-  const texts: EvalText[] = [];
-  for (const path of (flags.text ?? []) as string[]) {
-    const text = await files.readText("text", path);
-    texts.push({ name: path.split("/").at(-1)!, sha256: await sha256Of(text), text });
-  }
-  return texts;
+  const paths = (flags.text ?? []) as string[];
+  const names = paths.map((path) => path.split("/").at(-1)!);
+  const texts: string[] = [];
+  for (const path of paths) texts.push(await files.readText("text", path));
+  const named = async (name: string, text: string): Promise<EvalText> => ({
+    name,
+    sha256: await sha256Of(text),
+    text,
+  });
+  if (isSet(flags, "join") && texts.length > 1)
+    return [await named(`${names[0]} to ${names.at(-1)}`, texts.join("\n\n"))];
+  return Promise.all(texts.map((text, i) => named(names[i]!, text)));
 }
 
 function parseReport(path: string, text: string): EvalReport {
@@ -125,6 +134,18 @@ function parseReport(path: string, text: string): EvalReport {
     // Said below.
   }
   throw invalidArgument("--table", `${path} is no report of this version of winnow eval`);
+}
+
+/** What is left out where something is longer than the model's positions. */
+function lengthNotices({ tasks, tokens, lengths }: EvalOptions, trained: number): string[] {
+  const asked = [
+    ...(tasks.every(isPromptTask) ? [] : [tokens]),
+    ...(tasks.some(isPromptTask) ? lengths : []),
+  ];
+  if (asked.every((length) => length <= trained)) return [];
+  return [
+    `What is longer than the model's ${trained} positions has no uncompressed run beside it: such a run ends there.`,
+  ];
 }
 
 /** An abort, in words of what was kept. */

@@ -27,13 +27,15 @@ export const logits: Command<Input> = {
         `${unknown} is no token of this model, which has ${vocabSize}`,
       );
     }
-    if (tokens.length > engine.contextLength) {
+    const conversation = engine.conversation(CONVERSATION);
+    if (!conversation.endless && tokens.length > engine.contextLength) {
       throw invalidArgument(
         "--tokens",
         `${tokens.length} are more than the model's ${engine.contextLength} positions`,
+        "Give --budget, and no --whole-layers: there may be more under a budget.",
       );
     }
-    const last = await engine.conversation(CONVERSATION).logits(tokens, {
+    const last = await conversation.logits(tokens, {
       onProgress: (done) => report("logits", done, tokens.length),
     });
     const best = highest(last, top);

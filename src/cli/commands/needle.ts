@@ -60,10 +60,11 @@ export const needle: Command<Input> = {
       );
     }
     const room = engine.contextLength - 128;
-    if (input.context > room) {
+    if (!engine.conversation(CONVERSATION).endless && input.context > room) {
       throw invalidArgument(
         "--context",
         `${input.context} leave no room in the model's ${engine.contextLength} positions`,
+        "Give --budget, and no --whole-layers: under a budget a text may be longer.",
       );
     }
     const random = seededRandom(input.seed);

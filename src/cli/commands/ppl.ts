@@ -41,7 +41,7 @@ export const ppl: Command<Input> = {
       throw invalidArgument(
         "--tokens",
         `${tokens} are more than the model's ${engine.contextLength} positions`,
-        "Give --budget: under a budget a text may be longer.",
+        "Give --budget, and no --whole-layers: under a budget a text may be longer.",
       );
     }
     const all = engine.tokenizer.encode(text);

@@ -100,6 +100,7 @@ export class Lanes {
   ): Promise<Float32Array> {
     if (tokens.length === 0) throw new WinnowError("internal", "a lane's prompt has no tokens");
     const { gpu, runner, prompts } = this.state;
+    await runner.compiled({ folds: lane.sequence.foldsWith(tokens.length) });
     let bytes: Promise<ArrayBuffer> | undefined;
     await prompts.read(
       lane.sequence,

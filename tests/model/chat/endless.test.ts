@@ -92,7 +92,13 @@ describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)
 
 /** The public API over an engine, in this thread. */
 const clientOf = (engine: InferenceEngine): Promise<EngineClient> => {
-  const opened = { engine, sha256: "", keepCalibration: async () => false, close: async () => {} };
+  const opened = {
+    engine,
+    sha256: "",
+    keepCalibration: async () => false,
+    openFile: () => Promise.reject(new Error("no file is opened here")),
+    close: async () => {},
+  };
   const connection = connectLocal(new EngineService(async () => opened));
   return EngineClient.open(connection, checkEngineOptions({ model: "tiny" }), {});
 };

@@ -34,6 +34,8 @@ export class FakeEngine {
   readonly tokenizer = byteTokenizer;
   readonly template = template;
   contextLength = 1000;
+  /** Whether chats go on past that. */
+  endless = false;
   /** What it answers, then the end token. */
   answer = "hello";
   /** Prompt tokens that it reads at once, and how long that takes. */
@@ -151,6 +153,10 @@ class FakeConversation {
     this.id = id;
   }
 
+  get endless(): boolean {
+    return this.engine.endless;
+  }
+
   get wantsCalibration(): boolean {
     return this.engine.wantsCalibration && this.engine.installed.length === 0;
   }
@@ -192,11 +198,13 @@ class FakeConversation {
     const cachedTokens = common ? Math.min(this.tokens.length, prompt.length - 1) : 0;
     const result = { cachedTokens, promptTokens: prompt.length };
     const total = prompt.length - cachedTokens;
+    const { tokens, milliseconds } = engine.chunk;
     for (let read = 0; read < total; ) {
-      throwIfAborted(options.signal);
-      read = Math.min(total, read + engine.chunk.tokens);
+      read = Math.min(total, read + tokens);
       options.onPrefill?.(read, total);
-      await new Promise((resolve) => setTimeout(resolve, engine.chunk.milliseconds));
+      if (milliseconds === 0) continue;
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      throwIfAborted(options.signal);
     }
     this.tokens = [...prompt];
     let ended = false;

@@ -7,6 +7,7 @@ import { generate } from "../../../src/cli/commands/generate.ts";
 import { logits } from "../../../src/cli/commands/logits.ts";
 import { needle } from "../../../src/cli/commands/needle.ts";
 import { ppl } from "../../../src/cli/commands/ppl.ts";
+import { CONVERSATION } from "../../../src/cli/defaults.ts";
 import { byteTokenizer, FakeEngine } from "../api/api-fake-engine.ts";
 
 const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
@@ -20,10 +21,10 @@ const files: CommandFiles = {
   removeModel: async () => false,
 };
 
-const context = (engine: object): CommandContext => ({
+const context = (engine: object, report: CommandContext["report"] = () => {}): CommandContext => ({
   engine: engine as CommandContext["engine"],
   modelSha256: "abc",
-  report: () => {},
+  report,
   append: async () => {},
   signal: new AbortController().signal,
 });
@@ -38,9 +39,10 @@ async function run<Input>(
   },
   flags: Record<string, string | boolean>,
   engine: object,
+  report?: CommandContext["report"],
 ) {
   const values = Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, [value]]));
-  return command.run(await command.read(values, files), context(engine));
+  return command.run(await command.read(values, files), context(engine, report));
 }
 
 /** A fake whose conversation also scores texts: -ln p = position / 10. */
@@ -177,6 +179,49 @@ describe("winnow needle", () => {
     expect(engine.prompts).toHaveLength(2);
     expect(engine.prompts[0]).not.toMatch(/What is/);
     expect(engine.prompts[1]?.startsWith(engine.prompts[0] ?? "?")).toBe(true);
+  });
+});
+
+describe("past the trained length", () => {
+  it("a needle is hidden and found under a budget, and refused without", async () => {
+    const engine = new ReadingEngine(true);
+    engine.contextLength = 300;
+    const flags = { text: "f", context: "600", trials: "2" };
+    await expect(run(needle, flags, engine)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining("--context"),
+      hint: expect.stringContaining("--budget"),
+    });
+    engine.endless = true;
+    const { json } = await run(needle, flags, engine);
+    expect(json.accuracy).toBe(1);
+    expect(engine.prompts[0]!.length).toBeGreaterThan(600);
+  });
+
+  it("logits of more tokens are given under a budget, and refused without", async () => {
+    const engine = Object.assign(new FakeEngine(), { contextLength: 3 });
+    const chat = Object.assign(engine.conversation(CONVERSATION), {
+      logits: async () => Float32Array.of(0, 2, 1),
+    });
+    expect(engine.conversation(CONVERSATION)).toBe(chat);
+    const flags = { tokens: "1,2,3,4", top: "1" };
+    await expect(run(logits, flags, engine)).rejects.toMatchObject({
+      code: "invalid_argument",
+      hint: expect.stringContaining("--budget"),
+    });
+    engine.endless = true;
+    expect((await run(logits, flags, engine)).json.top).toEqual([[1, 2]]);
+  });
+
+  it("generate tells how far a long prompt is read, and nothing of a short one", async () => {
+    const engine = Object.assign(new FakeEngine(), { contextLength: 4000 });
+    const told: unknown[][] = [];
+    const report = (...progress: unknown[]): void => void told.push(progress);
+    await run(generate, { prompt: "a".repeat(100) }, engine, report);
+    expect(told.every(([label]) => label === "generate")).toBe(true);
+    await run(generate, { prompt: "b".repeat(500) }, engine, report);
+    expect(told).toContainEqual(["reading the prompt", 0, 500]);
+    expect(told).toContainEqual(["reading the prompt", 500, 500]);
   });
 });
 

@@ -89,6 +89,7 @@ export const OPTIONS: EvalOptions = {
   asks: ["in", "after"],
   tokens: 120,
   passages: 3,
+  bin: 40,
   trials: 2,
   seed: 1,
   kv: "f16",

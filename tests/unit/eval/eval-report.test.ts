@@ -8,7 +8,8 @@ import { evaluate } from "../../../src/eval/evaluate.ts";
 import { htmlReport } from "../../../src/eval/html-report.ts";
 import { type EvalReport, SCHEMA } from "../../../src/eval/report.ts";
 import { resultsOf } from "../../../src/eval/results.ts";
-import { armText, markdownTables, rowCells } from "../../../src/eval/table.ts";
+import { markdownTables, rowCells } from "../../../src/eval/table.ts";
+import { armText } from "../../../src/eval/types.ts";
 import { ticks } from "../../../src/report/charts.ts";
 import { winnow } from "../cli/cli-harness.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
@@ -123,7 +124,7 @@ describe("flags of winnow eval", () => {
     );
     expect(await refused("--tasks", "ppl,poetry")).toMatch(/--tasks: unknown task "poetry"/);
     expect(await refused("--preset", "slow")).toMatch(
-      /--preset: must be one of quick, policies, full/,
+      /--preset: must be one of quick, policies, stream, full/,
     );
     expect(await refused("--budgets", "64,x")).toMatch(/--budgets: must be whole numbers/);
     expect(await refused("--budgets", "64.5")).toMatch(/--budgets: must be whole numbers/);

@@ -6,8 +6,7 @@ import { type Evaluated, evaluate } from "../../../src/eval/evaluate.ts";
 import { cellKey, keepLines, readKept } from "../../../src/eval/kept.ts";
 import { passagesOf, planCells, type Tokenised } from "../../../src/eval/plan.ts";
 import { resultsOf } from "../../../src/eval/results.ts";
-import { armText } from "../../../src/eval/table.ts";
-import { cacheOf, type EvalOptions, type TextCell } from "../../../src/eval/types.ts";
+import { armText, cacheOf, type EvalOptions, type TextCell } from "../../../src/eval/types.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 
 const TEXTS = [
@@ -222,8 +221,9 @@ describe("running", () => {
 
   test("asks what cannot be before anything runs", async () => {
     const model = new FakeModel();
-    model.contextLength = 500;
+    model.contextLength = 100;
     expect((await run(model)).outcome).toMatchObject({ code: "invalid_argument" });
+    model.contextLength = 500;
     const short = await run(model, { options: { ...OPTIONS, lengths: [100] } });
     expect(short.outcome).toMatchObject({ message: expect.stringContaining("too few") });
     expect(model.log).toEqual([]);
