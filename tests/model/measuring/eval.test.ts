@@ -8,6 +8,7 @@ import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { evaluate } from "../../../src/eval/evaluate.ts";
 import { type EvalModel, engineModel, type TextRun } from "../../../src/eval/model.ts";
 import { resultsOf } from "../../../src/eval/results.ts";
+import { streamsOf } from "../../../src/eval/streams.ts";
 import {
   type EvalOptions,
   MASS_EVERY,
@@ -18,7 +19,7 @@ import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { TINY_MODELS, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 import { ask, someTokens } from "../chat.ts";
-import { checkCache, loadTinyEngine } from "../tiny-engine.ts";
+import { checkCache, freshChat, loadTinyEngine } from "../tiny-engine.ts";
 
 interface Run {
   policy: PolicyName;
@@ -278,4 +279,49 @@ describe("the evaluation of a tiny model", () => {
       if (arm.budget === 40) expect(bytes).toBeLessThan(bytesFull!);
     checkCache(engine);
   });
+});
+
+test("past the trained length streams and prompts run under budgets, as a chat does", async () => {
+  const engine = await InferenceEngine.load(sharedGpu, {
+    source: new MemorySource(tinyModel("f32", 512), "tiny.gguf"),
+    name: "tiny",
+  });
+  try {
+    const options: EvalOptions = {
+      tasks: ["stream", "niah-single"],
+      policies: ["streaming-llm"],
+      budgets: [128],
+      ratios: [4],
+      // The first part of what is asked afterwards ends before the trained length, the question behind it.
+      lengths: [540, 700],
+      depths: [0.5],
+      asks: ["in", "after"],
+      tokens: 700,
+      passages: 1,
+      bin: 256,
+      trials: 1,
+      seed: 1,
+      kv: "f16",
+      lanes: 4,
+    };
+    const text = "It was a bright cold day in April, and the clocks were striking. ".repeat(14);
+    const { cells } = await evaluate(
+      engineModel(engine),
+      options,
+      [{ name: "t", sha256: "t", text }],
+      { version: "1", modelSha256: "tiny", filtersSha256: "" },
+      { kept: new Map(), keep: async () => {}, note: () => {}, report: () => {} },
+    );
+    expect(cells.map(({ cell }) => cell.kind)).toEqual(["text", ...Array(4).fill("prompt")]);
+    const [set] = streamsOf(cells, options.bin);
+    expect(set!.ranges.at(-1)).toEqual([512, 699]);
+    const chat = await freshChat(engine, { policy: "streaming-llm", budget: 128 });
+    const tokens = engine.tokenizer.encode(text).slice(0, 700);
+    const nll = await chat.nll(tokens, { chunk: 1 });
+    const found = (cells[0]!.score as TextScore).nll;
+    expect(Math.max(...found.map((loss, i) => Math.abs(loss - nll[i]!)))).toBeLessThan(1e-3);
+    checkCache(engine);
+  } finally {
+    await engine.close();
+  }
 });
