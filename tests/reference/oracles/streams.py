@@ -6,6 +6,7 @@ Several runs go side by side over one text, POLICY:BUDGET:MAP each: chapters of 
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
 is shorter than a chunk, so the victims of a chunk are known when it begins. `winnow ppl` has the same losses but for f16
 pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm.
+With --uncompressed nothing is dropped, and the runs are left out.
 
 Maps of age:
   true   keys stand where they were written
@@ -286,10 +287,31 @@ class Stream:
         return logits
 
 
+@torch.no_grad()
+def uncompressed(model, ids, rows=512):
+    """Losses [T] with every key and value."""
+    past, nll = {}, []
+    for start in range(0, len(ids) - 1, rows):
+        part, targets = ids[start : start + rows], ids[start + 1 : start + 1 + rows]
+        at = torch.arange(start, start + len(part))
+
+        def attend(l, q, k, v):
+            k = model.turn(k, at.expand(1, model.G, -1))
+            past[l] = [torch.cat([*old, new], 2) for old, new in zip(([x] for x in past[l]), (k, v))] if l in past else [k, v]
+            k, v = (x.repeat_interleave(model.H // model.G, 1) for x in past[l])
+            mask = torch.arange(k.shape[2]) <= at[:, None]
+            return F.scaled_dot_product_attention(model.turn(q, at.expand(1, model.H, -1)), k, v, attn_mask=mask)
+
+        logp = model.logits(part[None], attend)[0].log_softmax(-1)
+        nll.append(-logp[torch.arange(len(targets)), targets])
+    return torch.cat(nll)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
-    parser.add_argument("runs", nargs="+", help="POLICY:BUDGET:MAP")
+    parser.add_argument("runs", nargs="*", help="POLICY:BUDGET:MAP")
+    parser.add_argument("--uncompressed", action="store_true")
     parser.add_argument("--model", default=os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf"))
     parser.add_argument("--filters", default=os.path.join(ROOT, "public", "filters", "smollm2-135m-instruct.safetensors"))
     parser.add_argument("--tokens", type=int, default=6144)
@@ -300,6 +322,12 @@ def main():
     args = parser.parse_args()
     runs = [(policy, int(budget), map_) for policy, budget, map_ in (run.split(":") for run in args.runs)]
     ids = torch.tensor(text_of(load_tokenizer(args.model), args.tokens + 1, args.chapter))
+    if args.uncompressed:
+        bins = [round(x.mean().exp().item(), 3) for x in uncompressed(Model(args.model), ids).split(args.bin)]
+        print(*bins)
+        with open(args.out, "w", encoding="utf-8") as f:
+            json.dump({"bin": args.bin, "runs": ["uncompressed"], "perplexity": [bins]}, f)
+        return
     stream = Stream(Model(args.model), Calibration(args.filters), runs, args.trained, args.fade)
     nll, started = [], time.time()
     for i in range(0, len(ids) - 1, CHUNK):
