@@ -404,7 +404,11 @@ describe("bad command lines: status 1, one line on stderr, nothing on stdout", (
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.each<[string, () => string[], RegExp]>([
-    ["an unknown command", () => ["dance"], /dance: is no command; there are generate, read, logits/],
+    [
+      "an unknown command",
+      () => ["dance"],
+      /dance: is no command; there are generate, read, logits/,
+    ],
     [
       "an unknown flag",
       () => ["generate", "--model", model, "--prompt", "a", "--sed", "1"],
