@@ -151,24 +151,25 @@ export class KvPool {
   }
 
   /**
-   * Makes `extra` pages of a layer free for the taking. Sequences that nobody uses give way first, where all together
+   * Makes `extra()` pages of a layer free for the taking. Sequences that nobody uses give way first, where all together
    * hold more than `keptBytes`, or the limit or the adapter does not allow more; throws out_of_memory, with nothing
-   * else changed, where that is not enough. Pages may have other ids afterwards.
+   * else changed, where that is not enough. Fewer may be needed once one has given way, since pages that were shared with it
+   * need no copy. Pages may have other ids afterwards.
    */
-  ensureFree(layer: number, extra: number): void {
-    const free = (): boolean => this.allocators[layer]!.free >= extra;
+  ensureFree(layer: number, extra: () => number): void {
+    const free = (): boolean => this.allocators[layer]!.free >= extra();
     const problem = (): WinnowError | undefined => {
       const { used, capacity } = this.allocators[layer]!;
-      return this.slabProblem(used + extra, capacity);
+      return this.slabProblem(used + extra(), capacity);
     };
-    while (!free() && (this.isCrowded(extra) || problem())) if (!this.giveWay()) break;
+    while (!free() && (this.isCrowded(extra()) || problem())) if (!this.giveWay()) break;
     if (free()) return;
     // Other layers may have more to give back than this one needs.
     if (problem()) this.trim();
     const refused = problem();
     if (refused) throw refused;
     const allocator = this.allocators[layer]!;
-    const needed = allocator.used + extra;
+    const needed = allocator.used + extra();
     const grown = Math.ceil(allocator.capacity * 1.5);
     let wanted = 0;
     for (const sequence of this.sequences) wanted += sequence?.pagesWanted(layer) ?? 0;

@@ -46,18 +46,25 @@ export class SequencePages {
     const observes = !ring && observation !== undefined && !observation.apart;
     // What will not fit when scores are next made anew is scored now, which writes to every slot.
     const ahead = scoringId(policy) > 0 ? scoringTurn({ policy, ...settings }).every : 0;
-    const allocator = this.pool.allocators[layer]!;
-    const shared: SharedPage[] = [];
-    const missing = heads.map((head) => {
-      const full = observes || head.count + tokens + ahead > head.capacity;
-      const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
-      for (let index = firstWritten; index < head.pages.length; index += 1)
-        if (allocator.referencesOf(head.pages[index]!) > 1) shared.push({ head, index });
-      return pagesFor(Math.min(head.capacity, head.count + tokens)) - head.pages.length;
-    });
-    const extra = shared.length + missing.reduce((sum, n) => sum + Math.max(0, n), 0);
-    if (extra === 0) return;
-    this.pool.ensureFree(layer, extra);
+    /** Changes while others give way: what was shared with them is then this sequence's own. */
+    const needs = () => {
+      const allocator = this.pool.allocators[layer]!;
+      const shared: SharedPage[] = [];
+      const missing = heads.map((head) => {
+        const full = observes || head.count + tokens + ahead > head.capacity;
+        const firstWritten = full ? 0 : Math.floor(head.count / PAGE_SLOTS);
+        for (let index = firstWritten; index < head.pages.length; index += 1)
+          if (allocator.referencesOf(head.pages[index]!) > 1) shared.push({ head, index });
+        return Math.max(
+          0,
+          pagesFor(Math.min(head.capacity, head.count + tokens)) - head.pages.length,
+        );
+      });
+      return { shared, missing, extra: missing.reduce((sum, n) => sum + n, shared.length) };
+    };
+    if (needs().extra === 0) return;
+    this.pool.ensureFree(layer, () => needs().extra);
+    const { shared, missing } = needs();
     this.copyShared(layer, shared);
     // Another one than before, where making room has moved pages.
     const enlarged = this.pool.allocators[layer]!;
@@ -80,15 +87,17 @@ export class SequencePages {
     layers?: Iterable<number>;
   } = {}): void {
     for (const layer of layers) {
-      const allocator = this.pool.allocators[layer]!;
-      const shared = this.heads[layer]!.flatMap((head, g) =>
-        head.pages
-          .slice(0, capacities && pagesFor(capacities[layer]![g]!))
-          .flatMap((page, index) => (allocator.referencesOf(page) > 1 ? [{ head, index }] : [])),
-      );
-      if (shared.length === 0) continue;
-      this.pool.ensureFree(layer, shared.length);
-      this.copyShared(layer, shared);
+      const shared = (): SharedPage[] =>
+        this.heads[layer]!.flatMap((head, g) =>
+          head.pages
+            .slice(0, capacities && pagesFor(capacities[layer]![g]!))
+            .flatMap((page, index) =>
+              this.pool.allocators[layer]!.referencesOf(page) > 1 ? [{ head, index }] : [],
+            ),
+        );
+      if (shared().length === 0) continue;
+      this.pool.ensureFree(layer, () => shared().length);
+      this.copyShared(layer, shared());
       this.writeLayer(layer);
     }
   }

@@ -71,3 +71,26 @@ describe("a chat that has evicted", () => {
     expect(used()).toBe(before);
   });
 });
+
+test("where there is no room for what it could go back to, a chat goes on without", async () => {
+  const turns = async (engine: InferenceEngine): Promise<number[]> => {
+    Object.assign(engine.tokenizer, { endTokens: new Set() });
+    const chat = freshChat(engine);
+    const asked = someTokens(150, 1);
+    const { answer } = await ask(chat, asked, { maxTokens: 40 });
+    const more = [...asked, ...answer, ...someTokens(20, 2)];
+    return (await ask(chat, more, { maxTokens: 40 })).answer;
+  };
+  const roomy = await loadTinyEngine(CACHE);
+  const expected = await turns(roomy);
+  const { holders, state } = roomy.internals;
+  while ([...holders].some(({ spare }) => spare)) holders.giveWay();
+  state.pool.trim();
+  // What the chat holds alone and what passing buffers take, but no copy of a layer's four pages.
+  const memoryLimit = roomy.memory().total + 5 * state.pool.pageBytes;
+  roomy.close();
+  const tight = await loadTinyEngine(CACHE, { memoryLimit });
+  expect(await turns(tight)).toEqual(expected);
+  checkCache(tight);
+  tight.close();
+});
