@@ -23,6 +23,8 @@ export interface CompletionResult {
 interface ChatHooks {
   /** Gets each piece of text as soon as it is certain: never half a character, never the beginning of a stop string. */
   readonly onText: (text: string) => void;
+  /** Is called when some of the prompt has been read: the cache is then of this request. */
+  readonly onRead?: () => void;
   /** Gets how far the prompt has been read, some ten times a second, and once it is read. */
   readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
   readonly signal: AbortSignal;
@@ -46,7 +48,10 @@ export async function runChat(
     chat.messages = [...messages, { role: "assistant", content: text }];
     hooks.onText(piece);
   };
-  const noted = { ...hooks, onText };
+  const onRead = (): void => {
+    chat.messages = messages;
+  };
+  const noted = { ...hooks, onText, onRead };
   const result = await runPrompt(model, conversation, prompt, { ...request, stop }, noted);
   if (text === "") chat.messages = messages;
   return result;
@@ -60,7 +65,7 @@ export async function runPrompt(
   request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
     readonly stop: readonly string[];
   } & Partial<Pick<CheckedRequest, "speculative">>,
-  { onText, onProgress, signal }: ChatHooks,
+  { onText, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
   throwIfAborted(signal);
   const { contextLength } = model;
@@ -83,6 +88,7 @@ export async function runPrompt(
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (done, total) => {
       cachedTokens = prompt.length - total;
+      onRead?.();
       reading?.update(done, total);
     },
   });

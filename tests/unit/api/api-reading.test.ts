@@ -1,6 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import type { ReadProgress } from "../../../src/api/types.ts";
+import { type CompletionModel, runChat } from "../../../src/api/worker/completion.ts";
 import { Reading } from "../../../src/api/worker/reading.ts";
+import type { GenerateOptions } from "../../../src/engine/chat/generate-options.ts";
+import { WinnowError } from "../../../src/errors.ts";
 import { openFake } from "./api-fake-engine.ts";
 
 const messages = [{ role: "user" as const, content: "x".repeat(1000) }];
@@ -159,5 +162,29 @@ describe("onProgress of a request", () => {
     } finally {
       vi.restoreAllMocks();
     }
+  });
+});
+
+describe("what a chat is said to have read", () => {
+  it("is the request whose prompt the cache has begun to read, also where it ends before any text", async () => {
+    const chat = {
+      endless: true,
+      messages: [{ role: "user" as const, content: "an earlier one" }],
+      // biome-ignore lint/correctness/useYield: it ends before a token.
+      async *generate(_: readonly number[], { onPrefill }: GenerateOptions) {
+        onPrefill?.(128, 1000);
+        throw new WinnowError("aborted", "left");
+      },
+    };
+    const model = {
+      contextLength: 100,
+      tokenizer: {},
+      template: { encode: () => [1, 2, 3], stop: [] },
+      conversation: () => chat,
+    } as unknown as CompletionModel;
+    const request = { messages, stop: [], sampling: {}, maxTokens: 1 } as never;
+    const hooks = { onText: () => {}, signal: new AbortController().signal };
+    await expect(runChat(model, "a", request, hooks)).rejects.toMatchObject({ code: "aborted" });
+    expect(chat.messages).toEqual(messages);
   });
 });
