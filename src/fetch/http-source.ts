@@ -1,12 +1,12 @@
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import { joined } from "../formats/joined.ts";
 import { fileNameOf } from "./addresses.ts";
 import {
   bodyOf,
   giveUp,
   type HttpOptions,
-  joined,
   networkError,
   readBody,
   request,

@@ -1,5 +1,6 @@
 /** Shared by all that fetches: requests with retries, and bodies as they come. */
 import { throwIfAborted, WinnowError } from "../errors.ts";
+import { joined } from "../formats/joined.ts";
 import { delay } from "./delay.ts";
 
 const DEFAULT_RETRIES = 4;
@@ -230,15 +231,4 @@ export async function readBody(
   const pieces: Uint8Array[] = [];
   for await (const piece of bodyOf(url, response.body, options, signal)) pieces.push(piece);
   return joined(pieces);
-}
-
-/** Pieces one behind the other. */
-export function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

@@ -53,7 +53,8 @@ export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngi
       ownFilters: () => readOwnFilters(resolved.entry),
       tuningStore: tuningFile(modelCacheFolder()),
       openFile: async (address, stop) =>
-        URL.canParse(address) && !address.startsWith("file:")
+        // A path of Windows begins like an address.
+        /^https?:/i.test(address)
           ? fetchFile(address, undefined, httpOptions(options.download), stop)
           : NodeFileSource.open(address.startsWith("file:") ? fileURLToPath(address) : address),
       onProgress,

@@ -68,8 +68,13 @@ export async function decodeCost(
   const rows = [sequence.lane, plain.lane].map((lane) =>
     gpu.ledger.storage("staging", `bench row ${lane}`, 16),
   );
-  for (const [i, lane] of [sequence.lane, plain.lane].entries())
-    gpu.write(rows[i]!, ROW.pack(...consecutiveRows([0], at, lane)));
+  // The plain lane never folds, and where its token stands changes no time.
+  const last = Math.min(at, core.config.contextLength - 1);
+  for (const [i, [lane, position]] of [
+    [sequence.lane, at] as const,
+    [plain.lane, last] as const,
+  ].entries())
+    gpu.write(rows[i]!, ROW.pack(...consecutiveRows([0], position, lane)));
   const [append, plainAppend] = await timer.timeInTurns(
     rows.map((from) => ({
       dispatches: appends,

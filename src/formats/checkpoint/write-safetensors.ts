@@ -1,5 +1,6 @@
 import { invalidArgument } from "../../errors.ts";
 import { f32ToBf16Array, f32ToF16Array } from "../ggml/float16.ts";
+import { joined } from "../joined.ts";
 import { BYTES, type SafetensorsTensor } from "./safetensors.ts";
 
 function encode({ dtype, values }: SafetensorsTensor): Uint8Array {
@@ -60,15 +61,5 @@ export function writeHeader(
   const out = new Uint8Array(8 + length).fill(0x20, 8);
   new DataView(out.buffer).setBigUint64(0, BigInt(length), true);
   out.set(json, 8);
-  return out;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
   return out;
 }
