@@ -7,6 +7,7 @@
 //: import lib/paging
 //: import lib/rope
 //: import pages/lib/remember
+//: import pages/lib/shared_key
 
 const HALF_DIM = HEAD_DIM / 2u;
 
@@ -19,7 +20,6 @@ const HALF_DIM = HEAD_DIM / 2u;
 
 var<workgroup> sh_count: u32;
 var<workgroup> sh_by: u32; // positions by which a slot's key is turned back
-var<workgroup> sh_key: array<f32, HEAD_DIM>;
 var<workgroup> sh_most: array<f32, SUMMED>; // largest |key|, where PAGES_SCALED
 
 fn put_octet(i: u32, x: Octet, scale: f32) {
@@ -27,12 +27,6 @@ fn put_octet(i: u32, x: Octet, scale: f32) {
     sh_key[i + d] = scale * x.low[d];
     sh_key[i + 4u + d] = scale * x.high[d];
   }
-}
-fn key_octet(i: u32) -> Octet {
-  return Octet(
-    vec4<f32>(sh_key[i], sh_key[i + 1u], sh_key[i + 2u], sh_key[i + 3u]),
-    vec4<f32>(sh_key[i + 4u], sh_key[i + 5u], sh_key[i + 6u], sh_key[i + 7u]),
-  );
 }
 
 // (x[i], x[i + D/2]) turned back by so many positions.

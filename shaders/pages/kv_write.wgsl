@@ -13,6 +13,7 @@
 // scores a kv head.
 //: import lib/paging
 //: import pages/lib/remember
+//: import pages/lib/shared_key
 //: import lib/rope
 //: import lib/score
 
@@ -27,7 +28,6 @@ const HALF_DIM = HEAD_DIM / 2u;
 @group(0) @binding(6) var<storage, read> filters: array<f32>; // [L, G, D]
 @group(0) @binding(7) var<storage, read> rope_table: array<vec2<f32>>;
 
-var<workgroup> sh_key: array<f32, HEAD_DIM>;
 var<workgroup> sh_a: array<f32, SUMMED>; // partial sums
 var<workgroup> sh_b: array<f32, SUMMED>;
 var<workgroup> sh_most: array<vec2<f32>, SUMMED>; // largest |key| and |value|, where PAGES_SCALED
@@ -58,12 +58,6 @@ fn turned_pair(base: u32, i: u32, scale: f32, gain: u32, position: u32) -> vec2<
   return rope_turn(pair, rope_angle(position, i));
 }
 
-fn key_octet(i: u32) -> Octet {
-  return Octet(
-    vec4<f32>(sh_key[i], sh_key[i + 1u], sh_key[i + 2u], sh_key[i + 3u]),
-    vec4<f32>(sh_key[i + 4u], sh_key[i + 5u], sh_key[i + 6u], sh_key[i + 7u]),
-  );
-}
 fn value_octet(i: u32) -> Octet {
   return Octet(
     vec4<f32>(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]),
