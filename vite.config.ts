@@ -94,6 +94,8 @@ function offlinePage(): Plugin {
           const file = bundle[name]!;
           hash.update(name).update(file.type === "chunk" ? file.code : file.source);
         }
+        for (const name of publicFiles())
+          hash.update(name).update(readFileSync(at(`public/${name}`)));
         const script = readFileSync(at("demo/offline/service-worker.js"), "utf8")
           .replace("VERSION", hash.digest("hex").slice(0, 16))
           .replace('["FILES"]', JSON.stringify(files));

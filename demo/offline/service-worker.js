@@ -87,9 +87,14 @@ async function kept(href) {
 
 /** Null where the network fails or is silent. @param {Request} request @returns {Promise<Response | null>} */
 async function soon(request) {
+  // What has begun to come is waited for.
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), PATIENCE_MS);
   try {
-    return await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return await fetch(request, { signal: silence.signal });
   } catch {
     return null;
+  } finally {
+    clearTimeout(timer);
   }
 }

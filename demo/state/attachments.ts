@@ -15,11 +15,6 @@ export class AttachmentStore extends Store {
   readonly #reading = new Map<number, AbortController>();
   #nextId = 1;
 
-  /** Whether a document is still being read. */
-  get reading(): boolean {
-    return this.items.some(({ state }) => state === "reading");
-  }
-
   /** Never throws: why a file cannot be read stands beside its name. */
   async addFiles(files: readonly File[]): Promise<void> {
     await Promise.all(files.map((file) => this.#addFile(file)));
@@ -55,12 +50,6 @@ export class AttachmentStore extends Store {
     this.items = this.items.filter(({ state }) => state === "reading");
     this.changed();
     return ready;
-  }
-
-  clear(): void {
-    for (const { id } of this.items) this.#reading.get(id)?.abort();
-    this.items = [];
-    this.changed();
   }
 
   async #addFile(file: File): Promise<void> {

@@ -52,8 +52,8 @@ describe("chats of the page", () => {
     await demo.budgetStep(4);
     await demo.send("a long story about wheat");
     await demo.streamed(80);
-    await stored();
     const before = (await demo.text(demo.answer.locator(".prose"))).length;
+    await stored();
     await demo.page.reload();
     await demo.at("message-assistant").waitFor();
     expect(await questions()).toEqual(["a long story about wheat"]);
@@ -218,6 +218,15 @@ describe("chats of the page", () => {
       IDBFactory.prototype.open = () => {
         throw new DOMException("not here", "SecurityError");
       };
+      LockManager.prototype.request = () =>
+        Promise.reject(new DOMException("not here", "SecurityError"));
+      Object.assign(window, {
+        BroadcastChannel: class {
+          constructor() {
+            throw new DOMException("not here", "SecurityError");
+          }
+        },
+      });
     });
     await open("rate=1000");
     await demo.page.getByText("This browser keeps no chats here").waitFor();

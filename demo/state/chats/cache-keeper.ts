@@ -39,6 +39,17 @@ export class CacheKeeper {
     this.#resume();
   }
 
+  /** Deletes what is kept of a chat, once nothing is written of it any more. */
+  forget(chat: string): void {
+    this.#then(() => this.#parts.files.remove(chat).catch(() => undefined));
+  }
+
+  /** The same of all chats. */
+  async forgetAll(): Promise<void> {
+    this.#then(() => this.#parts.files.clear().catch(() => undefined));
+    await this.#running;
+  }
+
   #onChat(): void {
     const { answering, id, entries } = this.#parts.chat;
     const ended = this.#wasAnswering && !answering;
@@ -54,11 +65,9 @@ export class CacheKeeper {
       await this.#parts.files.write(chat, await engine.cache.save({ conversation: chat }));
     } catch (thrown) {
       // What is there is older than the chat. It may be of use, but not where there is no room.
+      if ((thrown as Error).name !== "QuotaExceededError") return;
       await this.#parts.files.remove(chat).catch(() => undefined);
-      if ((thrown as Error).name === "QuotaExceededError")
-        this.#say(
-          "There is no room to keep what the model has read: this chat will be read again.",
-        );
+      this.#say("There is no room to keep what the model has read: this chat will be read again.");
     }
   }
 
@@ -74,14 +83,17 @@ export class CacheKeeper {
 
   async #load(chat: string): Promise<void> {
     const engine = this.#engine;
-    const { files, cache, chats } = this.#parts;
+    const { files, cache, chats, chat: page } = this.#parts;
     if (engine === null || engine.cache.usage({ conversation: chat }).tokensSeen > 0) return;
     const file = await files.read(chat).catch(() => null);
     if (file === null) return;
     try {
       await engine.cache.load(file, { conversation: chat });
       // The file has the settings of its time; the chat's own are those that count.
-      if (chats.opened.id === chat) cache.open(chat, chats.opened.cache);
+      if (chats.opened.id !== chat) return;
+      cache.open(chat, chats.opened.cache);
+      // A question may have been sent meanwhile.
+      if (page.answering) cache.watch(true);
     } catch (thrown) {
       const { code } = asWinnowError(thrown);
       if (code !== "bad_cache_file") return;

@@ -60,5 +60,6 @@ const request = (chat: string, options: LockOptions): Promise<(() => void) | nul
       if (lock === null) return resolve(null);
       return new Promise<void>((letGo) => resolve(letGo));
     });
-    held.catch(() => resolve(null));
+    // Where the browser refuses locks as it refuses storage, there is no other tab to lock out.
+    held.catch(({ name }: Error) => resolve(name === "SecurityError" ? () => {} : null));
   });

@@ -56,7 +56,7 @@ export class ChatsController {
   async remove(record: ChatRecord): Promise<void> {
     await this.store.remove(record);
     if (this.#sayRefused()) return;
-    await this.files.remove(record.id).catch(() => undefined);
+    this.keeper.forget(record.id);
     const undo = (): void => {
       this.#notices.end("deleted");
       void this.store.restore();
@@ -68,9 +68,14 @@ export class ChatsController {
 
   /** Deletes every chat that no other tab has open. */
   async removeAll(): Promise<void> {
-    for (const record of this.store.list) await this.store.remove(record);
+    let refused = false;
+    for (const record of this.store.list) {
+      await this.store.remove(record);
+      if (this.#sayRefused()) refused = true;
+    }
     this.store.forgetDeleted();
-    if (!this.#sayRefused()) await this.files.clear().catch(() => undefined);
+    // What another tab has open is kept, and so is what was read of it.
+    if (!refused) await this.keeper.forgetAll();
     await this.storage.refresh();
   }
 

@@ -69,14 +69,17 @@ export class ChatsStore extends Store {
       const { chat, cache, archive, lock, remembered } = this.#parts;
       await chat.quiet();
       this.#sync();
-      this.#switching = true;
       this.#waiting.abort();
-      this.access = (await lock.take(record.id)) ? "mine" : "elsewhere";
+      const mine = await lock.take(record.id);
       const entries = await archive.entries(record.id);
       const current = (await archive.chats()).find(({ id }) => id === record.id) ?? record;
+      // What was asked meanwhile belongs to the chat that is left; from here on nothing is awaited.
+      await chat.quiet();
+      this.#sync();
+      this.#switching = true;
+      this.access = mine ? "mine" : "elsewhere";
       this.opened = current;
       this.#saved = entries;
-      const mine = this.access === "mine";
       chat.open(current.id, mine ? entries.map(asStored) : entries, current.answers);
       cache.open(current.id, current.cache);
       remembered.set(current.id);

@@ -1,4 +1,7 @@
-import { SAMPLING_OFF, type SamplingParameters } from "../../kernels/sampling/sample.ts";
+import {
+  SAMPLING_OFF,
+  type SamplingParameters,
+} from "../../kernels/sampling/sampling-parameters.ts";
 
 /** How tokens are drawn: every parameter of the kernel that a request decides. */
 export type SamplingOptions = Required<Omit<SamplingParameters, "logitsRow" | "row">>;

@@ -8,10 +8,10 @@ import {
   SAMPLED_HEADER_WORDS,
   SAMPLED_RING,
   type Sample,
-  type SamplingParameters,
   SEEN,
   samplingWords,
 } from "../../kernels/sampling/sample.ts";
+import type { SamplingParameters } from "../../kernels/sampling/sampling-parameters.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import { DRAFT_ROWS } from "../../model/draft-rows.ts";
 import { noNumbers } from "../no-numbers.ts";

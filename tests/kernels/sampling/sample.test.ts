@@ -8,10 +8,10 @@ import {
   promptCounts,
   SAMPLED_BYTES,
   SAMPLED_RING,
-  type SamplingParameters,
   SEEN,
   samplingWords,
 } from "../../../src/kernels/sampling/sample.ts";
+import type { SamplingParameters } from "../../../src/kernels/sampling/sampling-parameters.ts";
 import { seededRandom } from "../../../src/random.ts";
 import fixtures from "../../reference/fixtures/sampling.json" with { type: "json" };
 import { argmax, distribution, penalise, sample } from "../../reference/twins/sampling/sample.ts";

@@ -1,4 +1,4 @@
-import type { SamplingParameters } from "../../../../src/kernels/sampling/sample.ts";
+import type { SamplingParameters } from "../../../../src/kernels/sampling/sampling-parameters.ts";
 
 /** pcg3d, first word: twin of shaders/sampling/lib/random.wgsl. */
 export function randomBits(seed: number, step: number): number {
