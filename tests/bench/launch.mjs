@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
+import { wgslModules } from "../../shaders/build/vite-plugin.mjs";
 
 /**
  * Runs `main(args)` of a TypeScript module and returns what it returns. Vite stays open meanwhile, for modules
@@ -13,6 +14,7 @@ export async function launch(path) {
     configFile: false,
     appType: "custom",
     logLevel: "error",
+    plugins: [wgslModules()],
     optimizeDeps: { noDiscovery: true },
     server: { middlewareMode: true, hmr: false, watch: null },
   });
