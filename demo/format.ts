@@ -1,3 +1,5 @@
+import type { ReadProgress } from "../src/api/types.ts";
+
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** Decimal units, three significant digits: 98.4 MB. */
@@ -31,6 +33,12 @@ export function formatWait(seconds: number): string {
   if (seconds < 90) return `about ${Math.round(seconds)} s`;
   if (seconds < 5400) return `about ${Math.round(seconds / 60)} min`;
   return `about ${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** "1,024 of 12,000 tokens read, about 40 s left". */
+export function formatReading({ read, total, secondsLeft }: ReadProgress): string {
+  const done = `${formatCount(read)} of ${formatCount(total)} tokens read`;
+  return secondsLeft === undefined ? done : `${done}, ${formatWait(secondsLeft)} left`;
 }
 
 /** "today", "yesterday", or the date in the reader's own way. */

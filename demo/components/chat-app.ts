@@ -155,7 +155,11 @@ export class ChatApp extends LitElement {
   #messages(locked: boolean): TemplateResult {
     return html`${keyed(
       this.#chat.id,
-      html`<message-list .entries=${this.#chat.entries} .locked=${locked}></message-list>`,
+      html`<message-list
+        .entries=${this.#chat.entries}
+        .progress=${this.#chat.reading}
+        .locked=${locked}
+      ></message-list>`,
     )}`;
   }
 
@@ -221,7 +225,7 @@ export class ChatApp extends LitElement {
   }
 
   #onChat(): void {
-    const { answering, entries } = this.#chat;
+    const { answering, entries, reading } = this.#chat;
     const last = entries.at(-1);
     if (answering && last?.text === "") this.#cache.startRate();
     if (answering !== this.#wasAnswering) {
@@ -233,7 +237,10 @@ export class ChatApp extends LitElement {
         if (last?.role === "assistant") this.spoken = this.#announcer.rest(last.text);
       }
     } else if (answering && last !== undefined) {
-      const sentences = this.#announcer.next(last.text, performance.now());
+      const now = performance.now();
+      const sentences = reading
+        ? this.#announcer.reading(reading, now)
+        : this.#announcer.next(last.text, now);
       if (sentences !== "") this.spoken = sentences;
     } else this.#cache.refresh();
     this.requestUpdate();

@@ -17,58 +17,22 @@ import type {
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 import { answerFor } from "./answers.ts";
 import { FakeCache } from "./fake-cache.ts";
+import { fakeLoad, pause, WEIGHT_BYTES } from "./fake-load.ts";
 
 /**
  * Stands in for the engine while the page is worked on: no GPU, no weights, the same behaviour seen
- * from outside. Query parameters: `load=slow`, `waits`, `fail=load|answer`, `adapter=software`, `rate=N`.
+ * from outside. Query parameters beside those of loading: `fail=answer`, `adapter=software`, `notice`, `rate=N` tokens of an
+ * answer per second, `read=N` tokens of a prompt per second.
  */
 const query = new URLSearchParams(location.search);
 const RATE = Number(query.get("rate") ?? 24);
-export const WEIGHT_BYTES = 98_362_432;
-/** Under `fail=load` the connection breaks once. */
-let breaks = query.get("fail") === "load";
-
+const READING_RATE = Number(query.get("read") ?? 500);
+/** Tokens of a prompt that are read at once. */
+const CHUNK = 128;
 /** `stored`: the model is here, and nothing is downloaded. */
 export async function createFakeEngine(options: EngineOptions, stored: boolean): Promise<Engine> {
   await fakeLoad(options, stored);
   return new FakeEngine(options);
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function fakeLoad({ onProgress, signal }: EngineOptions, stored: boolean): Promise<void> {
-  const steps = query.get("load") === "slow" ? 400 : 25;
-  onProgress?.({ stage: "resolve", loaded: 0, total: 0 });
-  await pause(150);
-  for (let i = 0; i <= steps && !stored; i++) {
-    throwIfAborted(signal);
-    if (query.has("waits") && i === 5) {
-      const loaded = (WEIGHT_BYTES * i) / steps;
-      const waiting = { for: "server", seconds: 3 } as const;
-      onProgress?.({ stage: "download", loaded, total: WEIGHT_BYTES, waiting });
-      await pause(3000);
-    }
-    onProgress?.({ stage: "download", loaded: (WEIGHT_BYTES * i) / steps, total: WEIGHT_BYTES });
-    if (breaks && i > steps / 3) {
-      breaks = false;
-      throw new WinnowError(
-        "network",
-        "model.gguf: the connection broke after 33.1 MB of 98.4 MB",
-        {
-          hint: "Check the connection and try again: what arrived is kept and the download resumes.",
-        },
-      );
-    }
-    await pause(40);
-  }
-  for (const stage of ["verify", "upload", "compile"] as const)
-    for (let i = 1; i <= 5; i++) {
-      throwIfAborted(signal);
-      const total = stage === "compile" ? 14 : WEIGHT_BYTES;
-      onProgress?.({ stage, loaded: Math.round((total * i) / 5), total });
-      await pause(30);
-    }
-  onProgress?.({ stage: "ready", loaded: 1, total: 1 });
 }
 
 interface FakeConversation {
@@ -233,7 +197,7 @@ class FakeEngine implements Engine {
 
   async *#stream(
     request: ChatCompletionRequest,
-    { signal, conversation }: RequestOptions,
+    { signal, conversation, onProgress }: RequestOptions,
   ): AsyncGenerator<ChatCompletionChunk> {
     const begin = performance.now();
     const place = this.#of(conversation ?? undefined);
@@ -241,15 +205,31 @@ class FakeEngine implements Engine {
     const messages = checkMessages(request.messages);
     const words = messages.flatMap(({ role, content }) => [`${role}\n`, ...split(content), "\n"]);
     const shared = commonPrefix(place.last, words);
-    if (shared < place.last.length) cache.reset();
-    const fresh = shared < place.last.length ? words : words.slice(shared);
-    await pause(250 + 2 * fresh.length);
+    if (shared < place.last.length) {
+      cache.reset();
+      place.last = [];
+    }
+    const fresh = words.slice(place.last.length);
+    await pause(250);
+    const total = fresh.length;
+    for (let read = 0; read < total; read += CHUNK) {
+      onProgress?.({
+        read,
+        total,
+        secondsLeft: read > 0 ? (total - read) / READING_RATE : undefined,
+      });
+      const piece = fresh.slice(read, read + CHUNK);
+      await pause((1000 * piece.length) / READING_RATE);
+      throwIfAborted(signal);
+      for (const token of piece) cache.append(token);
+      place.last.push(...piece);
+    }
     throwIfAborted(signal);
-    for (const token of fresh) cache.append(token);
+    onProgress?.({ read: total, total, secondsLeft: 0 });
     const first = performance.now();
     const answer = split(answerFor(messages.at(-1)!.content, this.#requests++));
     const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
-    place.last = [...words, "assistant\n"];
+    place.last.push("assistant\n");
     for (let i = 0; i < limit; i++) {
       await pause(1000 / RATE);
       throwIfAborted(signal);

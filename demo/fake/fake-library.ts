@@ -1,5 +1,6 @@
 import type { Engine, EngineOptions, StoredModel } from "../../src/index.ts";
-import { createFakeEngine, WEIGHT_BYTES } from "./fake-engine.ts";
+import { createFakeEngine } from "./fake-engine.ts";
+import { WEIGHT_BYTES } from "./fake-load.ts";
 
 /** What has been loaded from a name or an address, kept for as long as the tab is open. */
 const KEY = "fake-stored";

@@ -1,3 +1,8 @@
+import type { ReadProgress } from "../../src/api/types.ts";
+import { formatReading } from "../format.ts";
+
+const READING_EVERY_MS = 20_000;
+
 /** Without the signs of Markdown, which are noise when read aloud. */
 const plain = (markdown: string): string =>
   markdown
@@ -21,6 +26,15 @@ export class Announcer {
   begin(): void {
     this.#spoken = 0;
     this.#last = 0;
+  }
+
+  /** How far a long question has been read: once reading takes a while, then every 20 s; "" in between. `now` in ms. */
+  reading(progress: ReadProgress, now: number): string {
+    const { secondsLeft = 0 } = progress;
+    const due = this.#last === 0 ? secondsLeft > 4 : now - this.#last > READING_EVERY_MS;
+    if (!due) return "";
+    this.#last = now;
+    return formatReading(progress);
   }
 
   /** The sentences that are new and complete, or "" where it is too early to speak. `now` in ms. */

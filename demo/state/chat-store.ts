@@ -1,4 +1,4 @@
-import type { Engine } from "../../src/api/types.ts";
+import type { Engine, ReadProgress } from "../../src/api/types.ts";
 import { asWinnowError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 import {
@@ -29,6 +29,8 @@ export class ChatStore extends Store {
   id = "";
   entries: readonly ChatEntry[] = [];
   settings: AnswerSettings = DEFAULT_ANSWERS;
+  /** How far the question under way has been read; null before reading begins and once it is over. */
+  reading: ReadProgress | null = null;
   #engine: Engine | null = null;
   #abort: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -112,6 +114,11 @@ export class ChatStore extends Store {
     let queued = false;
     let open = true;
     let end: Partial<ChatEntry> = { status: "done" };
+    const onProgress = (progress: ReadProgress): void => {
+      if (!open) return;
+      this.reading = progress.read < progress.total ? progress : null;
+      this.changed();
+    };
     const flush = (): void => {
       queued = false;
       if (open) this.#update(id, { text, status: text === "" ? "waiting" : "streaming" });
@@ -120,7 +127,7 @@ export class ChatStore extends Store {
       const { temperature, maxTokens } = this.settings;
       const stream = await this.#engine!.chat.completions.create(
         { messages, stream: true, temperature, max_tokens: maxTokens },
-        { signal: abort.signal, conversation: this.id },
+        { signal: abort.signal, conversation: this.id, onProgress },
       );
       for await (const chunk of stream) {
         const choice = chunk.choices[0];
@@ -139,6 +146,7 @@ export class ChatStore extends Store {
       end = stopped ? { status: "stopped" } : { status: "failed", error: { code, message, hint } };
     }
     open = false;
+    this.reading = null;
     this.#abort = null;
     this.#update(id, { text, ...end });
   }

@@ -62,9 +62,10 @@ describe("documents of the page", () => {
     await demo.page.screenshot({ path: `${OUTPUT}/documents-1-chip.png` });
     await demo.send("Which field gave most?");
     await demo.at("reading").waitFor();
-    expect(await demo.text(demo.at("reading"))).toMatch(
-      /Reading harvest\.pdf: about [\d,]+ tokens/,
-    );
+    await expect
+      .poll(() => demo.text(demo.at("reading")), { interval: 20 })
+      .toMatch(/^Reading harvest\.pdf: [\d,]+ of [\d,]+ tokens read, about (a second|\d+ s) left$/);
+    await demo.page.screenshot({ path: `${OUTPUT}/documents-2-reading.png` });
     await demo.settled();
     expect(await chips().count()).toBe(0);
     expect(await demo.count("tokens-seen")).toBeGreaterThan(800);
@@ -78,7 +79,7 @@ describe("documents of the page", () => {
     for (let i = 0; i < 2; i++) await demo.page.keyboard.press("Home");
     for (let i = 0; i < 8; i++) await demo.page.keyboard.press("ArrowRight");
     expect(await demo.text(demo.at("retention-context"))).toContain("harvest.pdf");
-    await demo.page.screenshot({ path: `${OUTPUT}/documents-2-read.png` });
+    await demo.page.screenshot({ path: `${OUTPUT}/documents-3-read.png` });
     await demo.page.waitForTimeout(800);
     await demo.page.reload();
     expect(await demo.text(demo.at("document"))).toContain("harvest.pdf · PDF, 30 pages");
@@ -86,6 +87,35 @@ describe("documents of the page", () => {
     await demo.at("edit").click();
     await chip("ready");
     expect(await demo.at("composer").inputValue()).toBe("Which field gave most?");
+  });
+
+  it("says how far a long paste is read, aloud too, and stops within a chunk of it", async () => {
+    const text = Array.from({ length: 700 }, (_, i) => `sack ${i}`).join(", ");
+    await demo.page.goto(`${url}?engine=fake&rate=1000&read=300`);
+    await demo.load();
+    await choose("sacks.txt", Buffer.from(text));
+    await chip("ready");
+    await demo.send("Which sack is last?");
+    const bar = demo.page.getByRole("progressbar", { name: "Reading your message" });
+    await expect.poll(async () => Number(await bar.getAttribute("value"))).toBeGreaterThan(0);
+    const part = Number(await bar.getAttribute("value"));
+    await expect.poll(async () => Number(await bar.getAttribute("value"))).toBeGreaterThan(part);
+    expect(await demo.text(demo.at("reading"))).toMatch(/tokens read, about \d+ s left$/);
+    // Once, and not at every step.
+    const said = await demo.text(demo.at("announcer"));
+    expect(said).toMatch(/^[\d,]+ of [\d,]+ tokens read, about \d+ s left$/);
+    await demo.page.waitForTimeout(1500);
+    expect(await demo.text(demo.at("announcer"))).toBe(said);
+    const [, total] = /of ([\d,]+) tokens/.exec(said)!;
+    await demo.at("stop").click();
+    await demo.settled(1500);
+    expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
+    expect(await demo.count("tokens-seen")).toBeLessThan(Number(total!.replaceAll(",", "")) / 2);
+    // Retry goes on with what was read.
+    const seen = await demo.count("tokens-seen");
+    await demo.at("retry").click();
+    await demo.settled(60_000);
+    expect(await demo.count("tokens-reused")).toBe(seen);
   });
 
   it("takes text, Markdown, HTML and Word, dropped or picked, and a long paste", async () => {

@@ -1,8 +1,9 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
+import type { ReadProgress } from "../../../src/api/types.ts";
 import { emit } from "../../events.ts";
-import { formatTokens } from "../../format.ts";
+import { formatReading, formatTokens } from "../../format.ts";
 import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { downIcon } from "../icons.ts";
@@ -87,6 +88,8 @@ export class MessageList extends LitElement {
   ];
 
   @property({ attribute: false }) entries: readonly ChatEntry[] = [];
+  /** How far the last question has been read. */
+  @property({ attribute: false }) progress: ReadProgress | null = null;
   /** No message can be taken back or answered again now. */
   @property({ type: Boolean }) locked = false;
   @state() private atEnd = true;
@@ -118,6 +121,7 @@ export class MessageList extends LitElement {
               .last=${index === this.entries.length - 1 || index === lastQuestion}
               .locked=${this.locked}
               .reading=${entry.status === "waiting" ? this.#reading(index) : ""}
+              .read=${entry.status === "waiting" ? partOf(this.progress) : null}
             ></message-view>`,
           )}
         </div>
@@ -129,12 +133,13 @@ export class MessageList extends LitElement {
       }`;
   }
 
-  /** A long question takes a while to read. */
+  /** A long question takes a while to read: how far that is, or how long the documents are until it begins. */
   #reading(answer: number): string {
     const documents = this.entries[answer - 1]?.attachments ?? [];
-    if (documents.length === 0) return "";
     const names = documents.map(({ name }) => name).join(", ");
-    return `Reading ${names}: ${formatTokens(documents.map(({ text }) => text).join(""))}`;
+    const what = names === "" ? "" : `Reading ${names}: `;
+    if (isLong(this.progress)) return what + formatReading(this.progress);
+    return what && what + formatTokens(documents.map(({ text }) => text).join(""));
   }
 
   #welcome(): TemplateResult {
@@ -174,3 +179,11 @@ export class MessageList extends LitElement {
     this.scroller.focus();
   };
 }
+
+/** Whether reading takes long enough to be told about: more than a chunk of the prompt. */
+const isLong = (progress: ReadProgress | null): progress is ReadProgress =>
+  progress !== null && progress.total > 128;
+
+/** From 0 to 1; null where there is nothing to tell. */
+const partOf = (progress: ReadProgress | null): number | null =>
+  isLong(progress) ? progress.read / progress.total : null;

@@ -98,6 +98,13 @@ export class MessageView extends LitElement {
       .waiting i:nth-child(3) {
         animation-delay: 0.3s;
       }
+      progress {
+        display: block;
+        width: min(100%, 20rem);
+        height: 6px;
+        margin-top: 0.4rem;
+        accent-color: var(--wheat);
+      }
       @keyframes sway {
         50% {
           transform: translateY(-4px) rotate(12deg);
@@ -115,6 +122,8 @@ export class MessageView extends LitElement {
   @property({ type: Boolean }) last = false;
   /** How far the question has been read, in words; "" where that takes no time worth a word. */
   @property() reading = "";
+  /** The part of the question that has been read, from 0 to 1, or null where that is not known. */
+  @property({ attribute: false }) read: number | null = null;
   /** While an answer is under way. */
   @property({ type: Boolean }) locked = false;
   @state() private copied = false;
@@ -162,7 +171,8 @@ export class MessageView extends LitElement {
       ${
         status === "waiting"
           ? html`<div class="waiting" role="img" aria-label="Reading your message"><i></i><i></i><i></i></div>
-            ${this.reading === "" ? nothing : html`<p class="small muted num" data-testid="reading">${this.reading}</p>`}`
+            ${this.reading === "" ? nothing : html`<p class="small muted num" data-testid="reading">${this.reading}</p>`}
+            ${this.read === null ? nothing : html`<progress max="1" .value=${this.read} aria-label="Reading your message"></progress>`}`
           : nothing
       }
       <div class="prose ${status === "streaming" ? "growing" : ""}" @click=${this.#copyCode}></div>
