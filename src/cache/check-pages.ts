@@ -7,7 +7,7 @@ import {
   windowOf,
 } from "../kernels/pages/cache-shape.ts";
 import { pageParts } from "../kernels/pages/page-format.ts";
-import type { SequenceBooks } from "./kv-sequence.ts";
+import type { SequenceBooks } from "./sequence/sequence-books.ts";
 
 /** Throws what is wrong with a part of a file. */
 export type FailAt = (place: string, problem: string) => never;

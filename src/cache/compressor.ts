@@ -13,9 +13,9 @@ import type { Retention } from "../kernels/pages/retention.ts";
 import { createSelectAll } from "../kernels/pages/select-all.ts";
 import { EVICTION } from "../kernels/records.ts";
 import type { KvPool } from "./kv-pool.ts";
-import type { KvSequence } from "./kv-sequence.ts";
 import { type PolicyName, policyOf } from "./policies/index.ts";
 import type { PolicyKernels } from "./policy-kernels.ts";
+import type { KvSequence } from "./sequence/kv-sequence.ts";
 
 /** How a prompt block is taken into a cache. */
 export interface Absorption {
@@ -133,17 +133,13 @@ export class Compressor {
    * grow and be another buffer.
    */
   shrink(sequence: KvSequence, scoring: (() => readonly Dispatch[]) | undefined): void {
-    if (sequence.overCapacity) {
+    const { pages } = sequence;
+    if (pages.excess > 0) {
       // Survivors move down into slots that a fork may still use.
-      if (scoring) sequence.own();
-      else sequence.ownKept();
+      pages.own(scoring ? {} : { capacities: pages.capacities });
       this.target(sequence, 0, sequence.tokensSeen - 1, { all: true });
       const { kvHeads } = this.pool.shape;
-      const moves = this.gpu.ledger.storage(
-        "staging",
-        "moves",
-        movesBytes(kvHeads, sequence.excess),
-      );
+      const moves = this.gpu.ledger.storage("staging", "moves", movesBytes(kvHeads, pages.excess));
       const how = { evicts: true, policy: sequence.settings.policy };
       const evicting = sequence.compressed.flatMap((layer) => this.take(layer, moves, how));
       this.gpu.run([...(scoring?.() ?? []), ...evicting]);
@@ -158,7 +154,7 @@ export class Compressor {
    * it has are another policy's.
    */
   rescore(sequence: KvSequence, anew: boolean, scoring: () => readonly Dispatch[]): void {
-    sequence.own();
+    sequence.pages.own();
     this.target(sequence, 0, sequence.tokensSeen - 1, { all: true, anew });
     this.gpu.run(scoring());
   }

@@ -3,7 +3,7 @@ import { type CacheShape, pageWords } from "../kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import { clearUnused } from "./check-pages.ts";
 import type { KvPool } from "./kv-pool.ts";
-import type { KvSequence } from "./kv-sequence.ts";
+import type { KvSequence } from "./sequence/kv-sequence.ts";
 
 /**
  * The pages of a layer that hold pairs, kv head by kv head: u32 [pages, words]. Slots that hold none are zero, whatever
@@ -16,7 +16,7 @@ export async function readPages(
 ): Promise<Uint32Array<ArrayBuffer>> {
   const { pageBytes, shape } = pool;
   const counts = sequence.books.counts[layer]!;
-  const pages = sequence.storedPages(layer);
+  const pages = sequence.pages.stored(layer);
   const parts = pages.map((page, i) => ({ at: page * pageBytes, to: i * pageBytes }));
   const words = await readParts(pool, pool.slabs[layer]!, parts, pageBytes);
   clearUnused(shape, counts, words);
@@ -31,7 +31,7 @@ export function writePages(
   words: Uint32Array,
 ): void {
   const each = pageWords(pool.shape);
-  for (const [i, page] of sequence.storedPages(layer).entries())
+  for (const [i, page] of sequence.pages.stored(layer).entries())
     pool.gpu.write(
       pool.slabs[layer]!,
       words.subarray(i * each, (i + 1) * each),

@@ -1,4 +1,4 @@
-import type { KvSequence } from "../cache/kv-sequence.ts";
+import type { KvSequence } from "../cache/sequence/kv-sequence.ts";
 
 /** A chat's part of the cache, as others see it: they may share its pages, or need them. */
 export interface CacheHolder {

@@ -1,4 +1,4 @@
-import type { KvSequence } from "../../src/cache/kv-sequence.ts";
+import type { KvSequence } from "../../src/cache/sequence/kv-sequence.ts";
 import type { DeviceState } from "../../src/engine/state.ts";
 import { PAGE_SLOTS } from "../../src/kernels/pages/page-format.ts";
 import { positionWord } from "../reference/twins/pages/paged-slab.ts";

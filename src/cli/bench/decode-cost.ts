@@ -1,7 +1,7 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
-import { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { scoringTurn } from "../../cache/policies/scoring-id.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import type { DeviceState } from "../../engine/state.ts";
@@ -52,7 +52,7 @@ export async function decodeCost(
   evictAnything(state, sequence);
   const row = (lane: number): void =>
     gpu.write(transformer.buffers.rows, ROW.pack(...consecutiveRows([0], at, lane)));
-  const splits = decodeSplits(sequence.longestAfter(0));
+  const splits = decodeSplits(sequence.pages.longestAfter(0));
   const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, [0], [], vocabulary);
   const step = transformer.decode(1, splits);
   const appends = step.filter(({ kernel }) => kernel.label.startsWith("kv_write"));

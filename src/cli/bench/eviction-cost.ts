@@ -1,6 +1,6 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
-import { KvSequence } from "../../cache/kv-sequence.ts";
 import type { PolicyName } from "../../cache/policies/index.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import type { DeviceState } from "../../engine/state.ts";

@@ -1,4 +1,4 @@
-import type { KvSequence } from "../../cache/kv-sequence.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import { globalLayers } from "../../kernels/pages/cache-shape.ts";
 import type { Reset } from "./gpu-timer.ts";

@@ -1,5 +1,5 @@
-import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { scoringTurn } from "../../cache/policies/scoring-id.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import type { DeviceState } from "../../engine/state.ts";
 import type { Dispatch } from "../../gpu/kernel.ts";

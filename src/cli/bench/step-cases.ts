@@ -1,5 +1,5 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
-import { KvSequence } from "../../cache/kv-sequence.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import type { DeviceState } from "../../engine/state.ts";
@@ -84,7 +84,7 @@ export async function stepPlans(
     get decode() {
       runner.submitToken(sequence, tokens[0]!);
       evictAnything({ gpu, pool }, sequence);
-      const splits = decodeSplits(sequence.longestAfter(0));
+      const splits = decodeSplits(sequence.pages.longestAfter(0));
       const sampler = new Sampler(gpu, sample, transformer.buffers, GREEDY, tokens, [], vocabulary);
       return {
         name: `decode, C ${budget}`,

@@ -5,9 +5,9 @@ import {
   DEFAULTS,
   endless,
 } from "../../cache/budget.ts";
-import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { scoresAlike } from "../../cache/policies/scoring-id.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
 import { uncompressedBytes } from "../../model/config.ts";
@@ -132,7 +132,10 @@ export class Conversation {
     // Scores that change may be old, or missing, as long as nothing had to go.
     const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
     // What may fail comes first: copies of pages that are shared with a fork.
-    if (rescored || shrinks) sequence.own(rescored || changing ? undefined : settings);
+    if (rescored || shrinks)
+      sequence.pages.own(
+        rescored || changing ? {} : { capacities: sequence.capacitiesUnder(settings) },
+      );
     sequence.setSettings(settings);
     if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
     runner.shrink(sequence);

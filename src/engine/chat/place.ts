@@ -1,5 +1,5 @@
 import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
-import { KvSequence } from "../../cache/kv-sequence.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { asWinnowError, WinnowError } from "../../errors.ts";
 import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
 import type { CacheHolder } from "../cache-holders.ts";

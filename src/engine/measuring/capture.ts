@@ -1,5 +1,5 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
-import { KvSequence } from "../../cache/kv-sequence.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { throwIfAborted } from "../../errors.ts";
 import { globalLayers } from "../../kernels/pages/cache-shape.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";

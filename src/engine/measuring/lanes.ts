@@ -1,5 +1,6 @@
 import type { CacheRequest } from "../../cache/budget.ts";
-import { KvSequence, type SequenceUsage } from "../../cache/kv-sequence.ts";
+import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
+import type { SequenceUsage } from "../../cache/sequence/sequence-books.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import type { Dispatch, Kernel } from "../../gpu/kernel.ts";
 import { createNll, NLL } from "../../kernels/sampling/nll.ts";

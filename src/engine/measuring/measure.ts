@@ -1,4 +1,4 @@
-import type { KvSequence } from "../../cache/kv-sequence.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { throwIfAborted } from "../../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
 import type { DeviceState } from "../state.ts";

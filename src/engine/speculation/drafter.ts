@@ -1,4 +1,5 @@
-import type { KvSequence, SequenceMark } from "../../cache/kv-sequence.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
+import type { SequenceMark } from "../../cache/sequence/sequence-books.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Runner } from "../steps/runner.ts";
 import type { Sampler } from "../steps/sampler.ts";

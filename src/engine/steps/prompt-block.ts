@@ -1,6 +1,6 @@
 import type { Compressor } from "../../cache/compressor.ts";
-import type { KvSequence } from "../../cache/kv-sequence.ts";
 import type { Scorer } from "../../cache/scorer.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { throwIfAborted } from "../../errors.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { encodePass } from "../../gpu/kernel.ts";

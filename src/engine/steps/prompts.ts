@@ -1,5 +1,5 @@
-import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { loadLater, throwIfAborted } from "../../errors.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";
 import type { Runner } from "./runner.ts";

@@ -1,7 +1,7 @@
 import type { Compressor } from "../../cache/compressor.ts";
-import type { KvSequence } from "../../cache/kv-sequence.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import type { Scorer } from "../../cache/scorer.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type Dispatch, encodePass } from "../../gpu/kernel.ts";
 import { allOf } from "../../gpu/on-demand.ts";
@@ -97,7 +97,7 @@ export class Runner {
     );
     const words = ROW.pack(...rows);
     this.gpu.write(this.buffers.rows, words);
-    const longest = parts.map(({ sequence, tokens }) => sequence.longestAfter(tokens.length));
+    const longest = parts.map(({ sequence, tokens }) => sequence.pages.longestAfter(tokens.length));
     const splits = fixed ?? decodeSplits(Math.max(...longest));
     this.gpu.write(this.buffers.batch, BATCH.pack({ rows: rows.length, first: 0, splits }));
     const encoder = this.gpu.device.createCommandEncoder();
@@ -242,7 +242,7 @@ export class Runner {
     if (sequence.foldsWith(tokens)) this.compressor.fold(sequence, this.transformer.turning);
     if (!sequence.dividesWith(tokens)) return;
     // What may fail comes first: copies of pages that are shared with a fork.
-    sequence.own();
+    sequence.pages.own();
     sequence.divide();
     this.shrink(sequence);
   }

@@ -1,7 +1,8 @@
 /** What the next tokens of a sequence need, from its books alone. */
-import type { KvSequence } from "../../cache/kv-sequence.ts";
+
 import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { LaterStage } from "../../gpu/compile-queue.ts";
 import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
 import { FEW_ROWS } from "../../kernels/products/linear.ts";
@@ -62,7 +63,7 @@ export function draftRows(sequence: KvSequence, wanted: number): number {
   const { observation } = policyOf(sequence.settings.policy);
   if (observation?.accumulate || sequence.dividesWith(wanted) || sequence.foldsWith(wanted))
     return 1;
-  const splits = (row: number): number => decodeSplits(sequence.longestAfter(row + 1));
+  const splits = (row: number): number => decodeSplits(sequence.pages.longestAfter(row + 1));
   let rows = 1;
   while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
   return rows;

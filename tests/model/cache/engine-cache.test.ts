@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type CacheRequest, resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { KvSequence } from "../../../src/cache/kv-sequence.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { everyStep } from "../../../src/engine/steps/step-needs.ts";
@@ -149,7 +149,7 @@ describe("the cache of a conversation", () => {
     for (let layer = 0; layer < 2; layer += 1) {
       const words = new Uint32Array(await gpu.read(pool.slabs[layer]!));
       const floats = new Float32Array(words.buffer);
-      const pages = sequence.pagesOf(layer);
+      const pages = sequence.pages.pagesOf(layer);
       const perHead = Math.ceil(count / 32);
       for (let g = 0; g < 2; g += 1) {
         all.push(

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { KvSequence } from "../../../src/cache/kv-sequence.ts";
 import type { PolicyName } from "../../../src/cache/policies/index.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { everyStep } from "../../../src/engine/steps/step-needs.ts";
 import { ask, someTokens } from "../chat.ts";
@@ -53,7 +53,9 @@ const wordsOf = async (sequence: KvSequence): Promise<Uint32Array[]> => {
   const layers = await Promise.all(
     pool.slabs.map(async (slab, layer) => {
       const words = new Uint32Array(await gpu.read(slab));
-      return sequence.pagesOf(layer).map((page) => words.slice(page * size, (page + 1) * size));
+      return sequence.pages
+        .pagesOf(layer)
+        .map((page) => words.slice(page * size, (page + 1) * size));
     }),
   );
   return layers.flat();

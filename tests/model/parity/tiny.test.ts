@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { KvSequence } from "../../../src/cache/kv-sequence.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";

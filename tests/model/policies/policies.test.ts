@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { KvSequence } from "../../../src/cache/kv-sequence.ts";
 import { POLICIES, type PolicyName } from "../../../src/cache/policies/index.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { LossReader } from "../../../src/engine/measuring/loss-reader.ts";
 import { everyStep } from "../../../src/engine/steps/step-needs.ts";

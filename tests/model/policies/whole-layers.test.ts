@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CacheRequest } from "../../../src/cache/budget.ts";
 import { readCalibration } from "../../../src/cache/filters-file.ts";
-import { headBudgets } from "../../../src/cache/head-budgets.ts";
+import { headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { cacheBytes } from "../../../src/engine/memory/footprint.ts";

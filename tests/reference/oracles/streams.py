@@ -43,7 +43,7 @@ def text_of(tokenizer, count, chapter):
 
 
 def head_budgets(losses, budgets, budget):
-    """[L, G], as src/cache/head-budgets.ts divides a mean budget; losses [L, G, n]"""
+    """[L, G], as src/cache/sequence/head-budgets.ts divides a mean budget; losses [L, G, n]"""
     L, G, _ = losses.shape
     floor = 32 * math.ceil(max(32, WINDOW + SINKS + 1) / 32)
     most = min(32 * (8 * budget // 32), budgets[-1])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type HeadBudgetRequest, headBudgets } from "../../../src/cache/head-budgets.ts";
 import { headKnowledge } from "../../../src/cache/head-knowledge.ts";
+import { type HeadBudgetRequest, headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
 
 const BUDGETS = [32, 64, 96, 128, 192, 256, 512, 1024];
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { resolveCacheSettings, UNLIMITED } from "../../../src/cache/budget.ts";
-import { headCapacities, headsDiffer } from "../../../src/cache/head-capacities.ts";
+import { headCapacities, headsDiffer } from "../../../src/cache/sequence/head-capacities.ts";
 
 /** Four layers of two kv heads; layer 1 has a sliding window of 16 tokens. */
 const shape = { layers: 4, heads: 4, kvHeads: 2, headDim: 16, windows: [0, 16, 0, 0] };

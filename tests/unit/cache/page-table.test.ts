@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { KvPool } from "../../../src/cache/kv-pool.ts";
-import { KvSequence } from "../../../src/cache/kv-sequence.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { fakeGpu, setGpuGlobals, wordsOf } from "./fake-gpu.ts";
 
 const SHAPE = { layers: 2, heads: 2, kvHeads: 2, headDim: 8 };
@@ -60,8 +60,9 @@ class Simulation {
     const wanted = settings(budget, wholeLayers);
     const exceeds = sequence.exceeds(wanted);
     sequence.setSettings(wanted);
-    expect(sequence.overCapacity).toBe(exceeds);
-    if (sequence.overCapacity) sequence.ownKept(); // as Compressor.shrink does
+    const { pages } = sequence;
+    expect(pages.excess > 0).toBe(exceeds);
+    if (exceeds) pages.own({ capacities: pages.capacities }); // as Compressor.shrink does
     this.each(chat, (slots, row, slab) => {
       const capacity = row[1]!;
       // The newest stay, in the slots that there are: any choice would do.

@@ -3,8 +3,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { type Calibration, readCalibration } from "../../../src/cache/filters-file.ts";
 import { KvPool } from "../../../src/cache/kv-pool.ts";
-import { KvSequence, type SequenceBooks } from "../../../src/cache/kv-sequence.ts";
 import { readPages, writePages, writeRemainders } from "../../../src/cache/saved-pages.ts";
+import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
+import type { SequenceBooks } from "../../../src/cache/sequence/sequence-books.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import type { Place } from "../../../src/engine/chat/place.ts";
 import { loadChat } from "../../../src/engine/chat/saved/load-chat.ts";
@@ -358,7 +359,7 @@ describe("a saved chat", () => {
           const { counts, seen } = sequence.books;
           expect(tokens).toHaveLength(seen);
           expect(Math.max(...tokens)).toBeLessThan(VOCABULARY);
-          expect(sequence.overCapacity).toBe(false);
+          expect(sequence.pages.excess).toBe(0);
           expect(Math.min(...counts.flat())).toBeGreaterThan(0);
         } catch (error) {
           expect(error).toMatchObject({ code: "bad_cache_file", hint: expect.stringMatching(/./) });

@@ -1,6 +1,6 @@
 import type { CacheRequest } from "../../../cache/budget.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
-import type { SequenceBooks } from "../../../cache/kv-sequence.ts";
+import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
 import {
   type CacheShape,
   PAGE_SLOTS,
@@ -33,7 +33,7 @@ export interface ChatRecord {
   /** See `calibrationHash`. */
   readonly calibration: string;
   /** The counts are a tensor. */
-  readonly books: Omit<SequenceBooks, "counts">;
+  readonly books: SequenceState;
   /** The settings that the chat's owner named; the others are defaults. */
   readonly asked: CacheRequest;
   /** What the cache has read, for the app to go on from; undefined where it was no chat. */

@@ -5,8 +5,8 @@ import {
   resolveCacheSettings,
 } from "../../../cache/budget.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
-import { capacitiesAfter, headsDiffer } from "../../../cache/head-capacities.ts";
-import type { SequenceBooks } from "../../../cache/kv-sequence.ts";
+import { capacitiesAfter, headsDiffer } from "../../../cache/sequence/head-capacities.ts";
+import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
 import { asWinnowError } from "../../../errors.ts";
 import { windowOf } from "../../../kernels/pages/cache-shape.ts";
 import { foldStride, ropePosition } from "../../../kernels/pages/fold.ts";
@@ -58,7 +58,7 @@ export function checkModel(core: EngineCore, file: ChatFile, model: ModelIdentit
 export async function checkBooks(
   core: EngineCore,
   file: ChatFile,
-): Promise<{ books: Omit<SequenceBooks, "counts">; asked: CacheRequest }> {
+): Promise<{ books: SequenceState; asked: CacheRequest }> {
   const given = fieldsOf(file, "sequence");
   const settings = settingsOf(core, file, given.settings);
   await checkCalibration(core, file, settings);
@@ -89,7 +89,7 @@ export async function checkBooks(
 export function checkCounts(
   core: EngineCore,
   file: ChatFile,
-  books: Omit<SequenceBooks, "counts">,
+  books: SequenceState,
   words: Uint32Array,
 ): SequenceBooks {
   const { pool } = core.state;

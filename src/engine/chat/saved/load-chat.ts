@@ -1,7 +1,7 @@
 import type { CacheRequest } from "../../../cache/budget.ts";
 import { checkPages, clearUnused } from "../../../cache/check-pages.ts";
-import { KvSequence } from "../../../cache/kv-sequence.ts";
 import { writePages, writeRemainders } from "../../../cache/saved-pages.ts";
+import { KvSequence } from "../../../cache/sequence/kv-sequence.ts";
 import type { ByteSource } from "../../../formats/byte-source.ts";
 import type { ChatMessage } from "../../../text/types.ts";
 import type { EngineCore } from "../../core.ts";

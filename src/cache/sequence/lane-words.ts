@@ -1,7 +1,7 @@
-import { LANE } from "../kernels/records.ts";
-import type { CacheSettings } from "./budget.ts";
-import { policyOf } from "./policies/index.ts";
-import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
+import { LANE } from "../../kernels/records.ts";
+import type { CacheSettings } from "../budget.ts";
+import { policyOf } from "../policies/index.ts";
+import { scoringId, scoringTurn } from "../policies/scoring-id.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;

@@ -1,4 +1,4 @@
-import type { HeadLoss } from "./filters-file.ts";
+import type { HeadLoss } from "../filters-file.ts";
 
 /** Pairs by which budgets differ: a page. */
 const STEP = 32;

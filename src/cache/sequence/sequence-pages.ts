@@ -1,9 +1,9 @@
-import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../kernels/pages/cache-shape.ts";
-import { remainderBytes } from "../kernels/pages/page-format.ts";
-import { type CacheSettings, UNLIMITED } from "./budget.ts";
-import type { KvPool } from "./kv-pool.ts";
-import { policyOf } from "./policies/index.ts";
-import { scoringId, scoringTurn } from "./policies/scoring-id.ts";
+import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../../kernels/pages/cache-shape.ts";
+import { remainderBytes } from "../../kernels/pages/page-format.ts";
+import { type CacheSettings, UNLIMITED } from "../budget.ts";
+import type { KvPool, Tenant } from "../kv-pool.ts";
+import { policyOf } from "../policies/index.ts";
+import { scoringId, scoringTurn } from "../policies/scoring-id.ts";
 
 /** One kv head's part of a sequence: the host's copy of its page-table row. */
 export interface Head {
@@ -19,26 +19,38 @@ interface SharedPage {
 }
 
 /** The page-table rows of one sequence: which pages its heads have, and which of them a fork has too. */
-export class SequencePages {
+export class SequencePages implements Tenant {
+  /** The sequence's index in the pool. */
+  readonly lane: number;
   /** [L][G] */
   readonly heads: readonly Head[][];
+  /** What kernels read of the sequence, its record among the lanes: see laneWords. */
+  record: Uint32Array = new Uint32Array();
   private readonly pool: KvPool;
-  private readonly lane: number;
 
-  /** Empty, with `capacities` [L][G]. */
-  constructor(pool: KvPool, lane: number, capacities: readonly (readonly number[])[]) {
+  /** Empty, with `capacities` [L][G]. Throws out_of_memory with nothing changed. */
+  constructor(pool: KvPool, capacities: readonly (readonly number[])[]) {
     this.pool = pool;
-    this.lane = lane;
+    this.lane = pool.attach(this);
     this.heads = capacities.map((heads) =>
       heads.map((capacity) => ({ count: 0, capacity, pages: [] })),
     );
   }
 
   /**
-   * Makes pages that `tokens` more of a layer will be written to exist and be this sequence's own: pages shared with a
-   * fork are copied first. Throws out_of_memory with nothing lost.
+   * Makes pages that `tokens` more will be written to exist and be this sequence's own: pages shared with a fork are
+   * copied first. Throws out_of_memory with nothing lost.
    */
-  reserve(layer: number, tokens: number, { policy, ...settings }: CacheSettings): void {
+  reserve(tokens: number, settings: CacheSettings): void {
+    this.pool.ensureRowLength(pagesFor(this.longestAfter(tokens)));
+    for (const layer of this.heads.keys()) this.reserveLayer(layer, tokens, settings);
+  }
+
+  private reserveLayer(
+    layer: number,
+    tokens: number,
+    { policy, ...settings }: CacheSettings,
+  ): void {
     const heads = this.heads[layer]!;
     const ring = windowOf(this.pool.shape, layer) > 0;
     // Attention that is observed becomes the score of every slot, also while nothing has to go.
@@ -107,6 +119,12 @@ export class SequencePages {
       for (const [g, head] of heads.entries()) yield { head, layer, g };
   }
 
+  /** Whether some head is as `is` says. */
+  some(is: (entry: { head: Head; layer: number; g: number }) => boolean): boolean {
+    for (const entry of this) if (is(entry)) return true;
+    return false;
+  }
+
   /** [L][G]: pairs that each head holds. */
   get counts(): number[][] {
     return this.heads.map((heads) => heads.map(({ count }) => count));
@@ -121,7 +139,11 @@ export class SequencePages {
     return this.heads.map((heads) => heads.map(({ capacity }) => capacity));
   }
 
-  /** Most slots that a head holds once `tokens` more have been run. */
+  setCapacities(capacities: readonly (readonly number[])[]): void {
+    for (const { head, layer, g } of this) head.capacity = capacities[layer]![g]!;
+  }
+
+  /** Most slots that a head holds once `tokens` more have been run: what sizes the decode attention. */
   longestAfter(tokens: number): number {
     let longest = 0;
     for (const heads of this.heads)
@@ -132,7 +154,7 @@ export class SequencePages {
     return longest;
   }
 
-  /** Slots beyond capacity, at most. */
+  /** Slots beyond capacity, at most: what an eviction may have to move. */
   get excess(): number {
     let most = 0;
     for (const { head } of this) most = Math.max(most, head.count - head.capacity);
@@ -153,6 +175,12 @@ export class SequencePages {
       this.pool.allocators[layer]!.release(page);
   }
 
+  /** Frees every page and the lane; the pages stay in the slab, for who takes them at once. */
+  giveWay(): void {
+    for (const { head, layer } of this) this.releaseBeyond(layer, head, 0);
+    this.pool.detach(this.lane);
+  }
+
   /** Bytes of the pages, of the used part of the page tables, and with `remembers` of what heads drop, in sum. */
   bytes(remembers: boolean): number {
     const { shape, pageBytes } = this.pool;
@@ -165,17 +193,16 @@ export class SequencePages {
     return bytes;
   }
 
-  of(layer: number): number[] {
+  pagesOf(layer: number): number[] {
     return this.heads[layer]!.flatMap((head) => head.pages);
   }
 
-  /** Those of a layer that hold pairs. */
+  /** The pages of a layer that hold pairs, kv head by kv head. */
   stored(layer: number): number[] {
     return this.heads[layer]!.flatMap(({ count, pages }) => pages.slice(0, pagesFor(count)));
   }
 
-  /** Pages that the sequence may come to hold in a layer. */
-  wanted(layer: number): number {
+  pagesWanted(layer: number): number {
     return this.heads[layer]!.reduce(
       (sum, head) =>
         sum + (head.capacity === UNLIMITED ? head.pages.length * 2 + 4 : pagesFor(head.capacity)),
@@ -189,6 +216,7 @@ export class SequencePages {
   }
 
   writeAll(): void {
+    this.pool.pageTables.writeLane(this.lane, this.record);
     for (const { layer, g } of this) this.writeRow(layer, g);
   }
 

@@ -1,9 +1,9 @@
 /** How many pairs each kv head may hold, from the settings alone. */
-import { type CacheShape, globalLayers, windowOf } from "../kernels/pages/cache-shape.ts";
-import { type CacheSettings, capacityOf, UNLIMITED } from "./budget.ts";
-import type { HeadLoss } from "./filters-file.ts";
+import { type CacheShape, globalLayers, windowOf } from "../../kernels/pages/cache-shape.ts";
+import { type CacheSettings, capacityOf, UNLIMITED } from "../budget.ts";
+import type { HeadLoss } from "../filters-file.ts";
+import { policyOf } from "../policies/index.ts";
 import { headBudgets } from "./head-budgets.ts";
-import { policyOf } from "./policies/index.ts";
 
 /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
 const fixedCapacity = (shape: CacheShape, layer: number, { wholeLayers }: CacheSettings): number =>
