@@ -1,14 +1,17 @@
 import { checkCacheOptions } from "../../src/api/checks/validate-cache.ts";
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
-import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
+import { type CacheSettings, withChange } from "../../src/cache/budget.ts";
+import { decideSettings, headBytes, mostBytes } from "../../src/cache/byte-budget.ts";
+import { pagesFor, slotBytes } from "../../src/kernels/pages/page-format.ts";
 
-/** The default model's shape: 30 layers, 3 kv heads, 64 values per head, f16. */
-const HEADS = 90;
-const LAYER_HEADS = 3;
-const PAIR_BYTES = 2 * 64 * 2;
-const SLOT_BYTES = PAIR_BYTES + 8;
-const PAGE = 16;
-const LAYERS = HEADS / LAYER_HEADS;
+/** The default model's. */
+const SHAPE = { layers: 30, heads: 9, kvHeads: 3, headDim: 64 };
+const LAYER_HEADS = SHAPE.kvHeads;
+const HEADS = SHAPE.layers * LAYER_HEADS;
+const PAIR_BYTES = 2 * SHAPE.headDim * 2;
+
+/** What a budget costs. */
+export const COST = { heads: HEADS, pairBytes: slotBytes(SHAPE) };
 
 /** Budget, protection and eviction as the engine has them, on counts alone. */
 export class FakeCache {
@@ -20,7 +23,7 @@ export class FakeCache {
 
   constructor(options: CacheOptions = {}) {
     this.#asked = options;
-    this.#settings = resolveCacheSettings(options, LAYERS);
+    this.#settings = decideSettings({ shape: SHAPE }, options);
   }
 
   append(text: string): void {
@@ -30,8 +33,8 @@ export class FakeCache {
   }
 
   configure(options: CacheOptions): CacheUsage {
-    const asked = { ...this.#asked, ...checkCacheOptions(options, this.#asked) };
-    this.#settings = resolveCacheSettings(asked, LAYERS);
+    const asked = withChange(this.#asked, checkCacheOptions(options, this.#asked));
+    this.#settings = decideSettings({ shape: SHAPE }, asked);
     this.#asked = asked;
     this.#evict();
     return this.usage();
@@ -44,13 +47,13 @@ export class FakeCache {
 
   usage(): CacheUsage {
     const pairsKept = this.kept.reduce((sum, count) => sum + count, 0);
-    const pages = Math.ceil(pairsKept / HEADS / PAGE) * HEADS;
     return {
       ...this.#settings,
+      budgetBytes: mostBytes({ shape: SHAPE }, this.#settings),
       tokensSeen: this.tokens.length,
       pairsKept,
       pairsEvicted: this.#evicted,
-      bytes: pages * (PAGE * SLOT_BYTES + 4),
+      bytes: HEADS * headBytes(SHAPE, pagesFor(pairsKept / HEADS), false),
       bytesUncompressed: this.tokens.length * HEADS * PAIR_BYTES,
     };
   }

@@ -16,7 +16,7 @@ import type {
 } from "../../src/api/types.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 import { answerFor } from "./answers.ts";
-import { FakeCache } from "./fake-cache.ts";
+import { COST, FakeCache } from "./fake-cache.ts";
 import { fakeLoad, pause, WEIGHT_BYTES } from "./fake-load.ts";
 
 /**
@@ -153,6 +153,7 @@ class FakeEngine implements Engine {
       },
       speculative: "lookup",
       kv: "f16",
+      cache: COST,
       notices:
         query.has("notice") && !this.#calibrated
           ? ["No calibrated filters for this model: q-filters fell back to k-norm."]

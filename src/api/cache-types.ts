@@ -9,6 +9,11 @@ export interface CacheOptions {
   /** Key-value pairs that are kept per kv head, as a mean over heads, or "full". Default 512. */
   budget?: number | "full";
   /**
+   * Most bytes that the cache of one conversation takes on the GPU, in place of `budget`: the engine keeps as many pairs
+   * per kv head as fit, in whole pages of 32. Not together with `budget`, the policy "full" or `wholeLayers`.
+   */
+  bytes?: number;
+  /**
    * Default "winnow". If the model lacks the calibration that a policy needs, another policy steps in and
    * `info().notices` says so.
    */
@@ -59,6 +64,8 @@ export interface LoadedChat {
 export interface CacheUsage {
   /** Pairs kept per kv head, as a mean over heads. */
   budget: number | "full";
+  /** Most bytes that the conversation takes under these settings; "full" if it grows with the chat. */
+  budgetBytes: number | "full";
   /** The policy in use; another one than was asked for, if the model lacks its calibration. */
   policy: PolicyName;
   /** Most recent tokens that are never evicted: what was asked for, else the policy's own for this budget. */

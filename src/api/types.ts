@@ -198,6 +198,13 @@ export interface EngineInfo {
   speculative: "off" | "lookup";
   /** Storage of keys and values. */
   kv: KvStorage;
+  /** What a budget costs: `heads` times `pairBytes` for each of its pairs. */
+  cache: {
+    /** Heads that a budget governs: kv heads of layers without a sliding window. */
+    heads: number;
+    /** Bytes of a pair, with its position and score. */
+    pairBytes: number;
+  };
   /** What the user should know and is no error: that another policy stepped in, for example. */
   notices: string[];
 }

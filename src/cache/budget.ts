@@ -5,6 +5,8 @@ import { isPolicy, type PolicyName, policyOf } from "./policies/index.ts";
 /** The settings of a cache that a user may name; the others have defaults. */
 export interface CacheRequest {
   budget?: number | "full";
+  /** Most bytes of a chat's cache, in place of `budget`: see `decideSettings`. */
+  bytes?: number;
   policy?: PolicyName;
   window?: number;
   sinks?: number;
@@ -46,6 +48,16 @@ export const LEAST = { budget: 1, window: 1, sinks: 0, wholeLayers: 0 } as const
 /** The most that each may be: far above any model's positions, and every product of counts stays below 2^53. */
 export const MOST = 2 ** 24;
 
+/** Settings that were asked for, after a change: a bound in bytes and one in pairs take each other's place. */
+export function withChange(asked: CacheRequest, change: CacheRequest): CacheRequest {
+  const given = Object.fromEntries(
+    Object.entries(change).filter(([, value]) => value !== undefined),
+  ) as CacheRequest;
+  const { budget, bytes, ...rest } = asked;
+  if (given.budget !== undefined || given.bytes !== undefined) return { ...rest, ...given };
+  return { ...asked, ...given };
+}
+
 const count = (name: keyof typeof LEAST, value: number): number => {
   const holds = Number.isInteger(value) && value >= LEAST[name] && value <= MOST;
   assume(holds, () => `cache.${name} is ${String(value)}`);
@@ -63,6 +75,7 @@ export function resolveCacheSettings(
   layers = Number.POSITIVE_INFINITY,
 ): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
+  assume(request.bytes === undefined, () => "cache.bytes is not decided yet");
   assume(isPolicy(policy), () => `cache.policy is ${String(policy)}`);
   const {
     evicts = true,

@@ -1,6 +1,6 @@
 import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
-import { LEAST } from "../cache/budget.ts";
+import { LEAST, withChange } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
@@ -119,5 +119,5 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
     given.wholeLayers = wholeNumber(flags, "whole-layers", { min: LEAST.wholeLayers });
   const kv = optional(flags, "kv");
   if (kv !== undefined) given.kv = kv as KvStorage;
-  return { ...defaults, ...checkCacheOptions(given, defaults) };
+  return withChange(defaults, checkCacheOptions(given, defaults));
 }

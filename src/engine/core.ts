@@ -1,11 +1,8 @@
-import {
-  type CacheRequest,
-  type CacheSettings,
-  DEFAULTS,
-  resolveCacheSettings,
-} from "../cache/budget.ts";
+import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import { decideSettings, mostBytes } from "../cache/byte-budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
+import type { KvPool } from "../cache/kv-pool.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { invalidArgument, loadLater, type WinnowError } from "../errors.ts";
@@ -48,6 +45,9 @@ export class EngineCore {
     | undefined;
   /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
+  /** Settings of requests and their bytes, which are asked for at every token, as they are on one device. */
+  private readonly decided = new WeakMap<CacheRequest, { pool: KvPool; settings: CacheSettings }>();
+  private readonly bounds = new WeakMap<CacheSettings, { pool: KvPool; bytes: number | "full" }>();
   /** The notices that a calibration may make untrue. */
   private readonly lackNotices = new Set<string>();
 
@@ -117,7 +117,22 @@ export class EngineCore {
 
   /** A request with every part decided and checked for this model. Throws invalid_argument. */
   settingsOf(request: CacheRequest): CacheSettings {
-    return resolveCacheSettings(request, this.config.layers);
+    const { pool } = this.state;
+    const known = this.decided.get(request);
+    if (known?.pool === pool) return known.settings;
+    const settings = decideSettings(pool, request);
+    this.decided.set(request, { pool, settings });
+    return settings;
+  }
+
+  /** Most bytes of a conversation under these settings; "full" where it grows with the chat. */
+  mostBytes(settings: CacheSettings): number | "full" {
+    const { pool } = this.state;
+    const known = this.bounds.get(settings);
+    if (known?.pool === pool) return known.bytes;
+    const bytes = mostBytes(pool, settings);
+    this.bounds.set(settings, { pool, bytes });
+    return bytes;
   }
 
   /** The layers that a budget can govern: all but those with a sliding window. */

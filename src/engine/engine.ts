@@ -1,10 +1,10 @@
-import { resolveCacheSettings } from "../cache/budget.ts";
+import { DEFAULTS } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { assume, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
-import type { KvStorage } from "../kernels/pages/page-format.ts";
+import { type KvStorage, slotBytes } from "../kernels/pages/page-format.ts";
 import type { TuningReport } from "../model/tuning.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { Conversation } from "./chat/conversation.ts";
@@ -39,6 +39,8 @@ export interface InferenceEngineInfo {
   speculative: Speculative;
   /** How pages hold keys and values. */
   kv: KvStorage;
+  /** What a budget costs: heads that it governs, and bytes of a pair. */
+  cache: { heads: number; pairBytes: number };
   notices: string[];
 }
 
@@ -69,7 +71,7 @@ export class InferenceEngine {
 
   private constructor(loaded: Loaded, options: EngineLoadOptions) {
     this.core = loaded.core;
-    this.options = options;
+    this.options = { ...options, cache: loaded.cache };
     this.tokenizer = loaded.core.tokenizer;
     this.parameters = loaded.parameters;
     this.makeTemplate = loaded.makeTemplate;
@@ -141,6 +143,10 @@ export class InferenceEngine {
       tuning: state.tuning,
       speculative: this.core.speculative,
       kv: this.core.storage,
+      cache: {
+        heads: this.core.globalLayers.length * config.kvHeads,
+        pairBytes: slotBytes(state.pool.shape),
+      },
       notices: [...notices],
     };
   }
@@ -185,7 +191,7 @@ export class InferenceEngine {
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
     const calibration = loadCalibration(file, this.core.config, this.options.sha256);
-    const { policy } = resolveCacheSettings(this.options.cache ?? {});
+    const { policy = DEFAULTS.policy } = this.options.cache ?? {};
     await this.core.install(calibration, policy);
     this.installed = file;
     this.calibratedFor = calibration.filters.modelSha256;

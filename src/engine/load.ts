@@ -1,4 +1,5 @@
-import { type CacheRequest, resolveCacheSettings } from "../cache/budget.ts";
+import { type CacheRequest, DEFAULTS } from "../cache/budget.ts";
+import { decideSettings } from "../cache/byte-budget.ts";
 import { assume, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";
@@ -7,7 +8,7 @@ import { misfit } from "../gpu/memory.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";
 import { compileSample } from "../kernels/sampling/sample.ts";
 import { isOdd } from "../model/architectures.ts";
-import { readConfig } from "../model/config.ts";
+import { cacheShapeOf, readConfig } from "../model/config.ts";
 import type { TuningMode, TuningStore } from "../model/tuning.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
@@ -19,6 +20,7 @@ import type { Speculative } from "./chat/generate-options.ts";
 import { EngineCore } from "./core.ts";
 import { DeviceHost } from "./device-host.ts";
 import { loadCalibration } from "./load-filters.ts";
+import { withDefaultBudget } from "./memory/default-budget.ts";
 import { footprint } from "./memory/footprint.ts";
 import { compileFirst, createDeviceState, type DeviceStateInputs } from "./state.ts";
 
@@ -35,6 +37,8 @@ export interface EngineLoadOptions {
   /** What loading has to say about the model's file: the first of `info().notices`. */
   notices?: readonly string[];
   cache?: CacheRequest;
+  /** Pairs per head to begin with, where `cache` names no bound; fewer where memory has no room for them. Default 512. */
+  budget?: number;
   /** Bytes of a filters file (safetensors). */
   filters?: Uint8Array;
   /** GPU bytes that may be used. Default: no limit but the adapter's. */
@@ -57,6 +61,8 @@ export interface EngineLoadOptions {
 /** A model on a device. */
 export interface Loaded {
   readonly core: EngineCore;
+  /** The cache that conversations begin with. */
+  readonly cache: CacheRequest;
   /** Number of weights. */
   readonly parameters: number;
   /** Throws unsupported_model for a model without one. */
@@ -84,9 +90,8 @@ async function loadOn(
 ): Promise<Loaded> {
   const { source, signal, onProgress, memoryLimit = Number.POSITIVE_INFINITY } = options;
   assume(memoryLimit > 0, () => `memoryLimit is ${memoryLimit}`);
-  const { cache = {} } = options;
-  resolveCacheSettings(cache);
-  const { kv: storage = "f16" } = cache;
+  const { cache: asked = {}, budget = DEFAULTS.budget } = options;
+  const { kv: storage = "f16" } = asked;
   const templates = loadLater("chat templates", () => import("../text/jinja.ts"));
   templates.catch(() => {});
   // Begun now, since the compiler would wait for the header. Errors surface where the kernels are awaited.
@@ -95,7 +100,6 @@ async function loadOn(
   if (isOdd(gguf))
     (await loadLater("models of other kinds", () => import("../model/kinds.ts"))).checkKind(gguf);
   const config = readConfig(gguf);
-  const settings = resolveCacheSettings(cache, config.layers);
   const { early = false } = options;
   const first = compileFirst(context, { config, storage, early });
   const tokenizer = options.tokenizer
@@ -104,10 +108,19 @@ async function loadOn(
       ).createExternalTokenizer(options.tokenizer, gguf.metadata)
     : await createTokenizer(gguf.metadata);
   const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
-  const excess = misfit("the model", footprint(gguf, config, settings, storage), memoryLimit);
-  if (excess) throw excess;
+  const basis = {
+    shape: cacheShapeOf(config, storage),
+    headLoss: calibration?.statistics.headLoss,
+  };
+  const excess = (request: CacheRequest): WinnowError | undefined => {
+    const settings = decideSettings(basis, request);
+    return misfit("the model", footprint(gguf, config, settings, storage), memoryLimit);
+  };
+  const cache = withDefaultBudget(asked, budget, (request) => !excess(request));
+  const refused = excess(cache);
+  if (refused) throw refused;
 
-  const { policy } = settings;
+  const { policy = DEFAULTS.policy } = cache;
   // On software adapters compiling the variants would cost more than the best of them saves.
   const measurable = options.tuningStore && context.kind === "gpu";
   const tuning = options.tuning ?? (measurable ? "fast" : undefined);
@@ -151,8 +164,13 @@ async function loadOn(
   const core = new EngineCore(host, holders, tokenizer, cache.kv !== undefined);
   core.notices.push(...(options.notices ?? []), ...gguf.notices, ...(tokenizer.notices ?? []));
   core.withPolicy(cache);
+  if (cache !== asked && cache.budget !== budget)
+    core.notice(
+      `The cache keeps ${cache.budget} pairs per head, since the memory limit leaves no room for ${budget}.`,
+    );
   return {
     core,
+    cache,
     parameters,
     makeTemplate: () => createChatTemplate(gguf.metadata, readVocabulary(gguf.metadata), jinja),
     calibratedFor: calibration?.filters.modelSha256,

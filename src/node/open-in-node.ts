@@ -47,6 +47,7 @@ export function openInNode(tokenizer?: ExternalTokenizer, kept = true): OpenEngi
       gpu,
       model: resolved,
       options,
+      budget: resolved.entry?.budget,
       filters,
       tokenizer,
       ...(kept ? { calibrations: nodeCalibrations() } : {}),

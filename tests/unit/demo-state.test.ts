@@ -12,6 +12,7 @@ import type { CacheOptions, CacheUsage, Engine } from "../../src/api/types.ts";
 
 const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   budget: 512,
+  budgetBytes: 264 * 90 * 512,
   policy: "q-filters",
   window: 64,
   sinks: 4,

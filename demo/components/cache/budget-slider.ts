@@ -1,14 +1,14 @@
 import { css, html, LitElement, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
-import type { CacheOptions } from "../../../src/api/types.ts";
+import type { CacheOptions, CacheUsage, EngineInfo } from "../../../src/api/types.ts";
 import type { CacheSettings } from "../../../src/cache/budget.ts";
 import { BUDGETS, budgetStep } from "../../budgets.ts";
 import { emit } from "../../events.ts";
-import { formatCount } from "../../format.ts";
+import { formatBytes, formatCount } from "../../format.ts";
 import { controls } from "../../styles/controls.ts";
 
-/** Cache budget in pairs per head, on a log scale; it acts while the model talks. */
+/** Cache budget in pairs per head, and in bytes, on a log scale; it acts while the model talks. */
 @customElement("budget-slider")
 export class BudgetSlider extends LitElement {
   static override styles = [
@@ -78,11 +78,16 @@ export class BudgetSlider extends LitElement {
   ];
 
   @property({ attribute: false }) settings!: CacheSettings;
+  /** What is in force, with its bytes. */
+  @property({ attribute: false }) usage: CacheUsage | null = null;
+  /** What a pair costs; null until a model is loaded. */
+  @property({ attribute: false }) cost: EngineInfo["cache"] | null = null;
 
   protected override render(): TemplateResult {
     const { budget } = this.settings;
     const step = budgetStep(budget);
     const text = budget === "full" ? "no limit" : `${formatCount(budget)} pairs per head`;
+    const size = this.#size(budget);
     return html`<div class="head">
         <label for="budget">Cache budget</label>
         <output class="num" for="budget" aria-live="off" data-testid="budget-value">${text}</output>
@@ -96,12 +101,21 @@ export class BudgetSlider extends LitElement {
         step="1"
         .style=${`--part: ${step / (BUDGETS.length - 1)}`}
         .value=${live(String(step))}
-        aria-valuetext=${text}
+        aria-valuetext=${size === "" ? text : `${text}, ${size}`}
         aria-describedby="budget-help"
         @input=${this.#onInput}
       />
-      <div class="ends small muted num" aria-hidden="true"><span>64</span><span>full</span></div>
+      <div class="ends small muted num" aria-hidden="true"><span>64</span><span data-testid="budget-bytes">${size}</span><span>full</span></div>
       <span class="hidden-text" id="budget-help">Takes effect at once, also while an answer streams.</span>`;
+  }
+
+  /** What the chat takes at most: as the engine says, or about, as long as a budget is not in force. */
+  #size(budget: number | "full"): string {
+    const { usage, cost } = this;
+    if (budget === "full") return "grows with the chat";
+    if (usage?.budget === budget && usage.budgetBytes !== "full")
+      return `at most ${formatBytes(usage.budgetBytes)}`;
+    return cost === null ? "" : `about ${formatBytes(budget * cost.heads * cost.pairBytes)}`;
   }
 
   readonly #onInput = (event: Event): void => {

@@ -98,7 +98,11 @@ export class CachePanel extends LitElement {
         <kv-curve ?hidden=${this.history.length < 3} .history=${this.history}></kv-curve>
       </section>
       <section aria-label="Cache settings">
-        <budget-slider .settings=${this.settings}></budget-slider>
+        <budget-slider
+          .settings=${this.settings}
+          .usage=${this.usage}
+          .cost=${this.info?.cache ?? null}
+        ></budget-slider>
         <cache-refusal .refusal=${protection ? null : this.refusal}></cache-refusal>
         <policy-menu .policy=${this.settings.policy}></policy-menu>
       </section>

@@ -1,5 +1,7 @@
 import { resolveCacheSettings } from "../../cache/budget.ts";
+import { withDefaultBudget } from "../../engine/memory/default-budget.ts";
 import { catalogueFootprint } from "../../engine/memory/footprint.ts";
+import type { WinnowError } from "../../errors.ts";
 import type { ModelEntry } from "../../fetch/resolve/model-registry.ts";
 import { misfit } from "../../gpu/memory.ts";
 import type { CacheOptions } from "../types.ts";
@@ -13,7 +15,11 @@ export function checkMemory(
   cache: CacheOptions,
   memoryLimit = Number.POSITIVE_INFINITY,
 ): void {
-  const settings = resolveCacheSettings(cache, entry.cache.layers);
-  const error = misfit(entry.name, catalogueFootprint(entry, settings, cache.kv), memoryLimit);
+  const excess = ({ bytes, ...asked }: CacheOptions): WinnowError | undefined => {
+    const settings = resolveCacheSettings(asked, entry.cache.layers);
+    const { kv, ...rest } = catalogueFootprint(entry, settings, asked.kv);
+    return misfit(entry.name, { ...rest, kv: bytes ?? kv }, memoryLimit);
+  };
+  const error = excess(withDefaultBudget(cache, entry.budget, (asked) => !excess(asked)));
   if (error) throw error;
 }

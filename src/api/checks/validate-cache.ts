@@ -1,4 +1,4 @@
-import { LEAST, MOST, resolveCacheSettings } from "../../cache/budget.ts";
+import { LEAST, MOST, resolveCacheSettings, withChange } from "../../cache/budget.ts";
 import { POLICY_NAMES } from "../../cache/policies/index.ts";
 import { invalidArgument } from "../../errors.ts";
 import { isBlob } from "../../formats/blob-source.ts";
@@ -15,7 +15,7 @@ import {
   readFields,
 } from "./check.ts";
 
-const CACHE_FIELDS = ["budget", "policy", "window", "sinks", "wholeLayers", "kv"];
+const CACHE_FIELDS = ["budget", "bytes", "policy", "window", "sinks", "wholeLayers", "kv"];
 
 /**
  * Checks cache options, and what they make together with `current`. Returns what was given and
@@ -32,6 +32,16 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
     const problem = `must be an integer of at least 1 or "full", not ${describe(given.budget)}`;
     throw invalidArgument("cache.budget", problem);
   }
+  if (given.bytes !== undefined) {
+    if (given.budget !== undefined)
+      throw invalidArgument(
+        "cache.bytes",
+        "stands in place of cache.budget, and both were given",
+        "Name one of them.",
+      );
+    const range = { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true };
+    options.bytes = checkNumber("cache.bytes", given.bytes, range);
+  }
   if (given.policy !== undefined) {
     options.policy = checkOneOf("cache.policy", given.policy, POLICY_NAMES);
   }
@@ -39,8 +49,20 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   if (given.sinks !== undefined) options.sinks = count("sinks");
   if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers");
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
-  resolveCacheSettings({ ...current, ...options });
+  const { bytes, ...asked } = withChange(current, options);
+  if (bytes !== undefined) checkBounded(asked);
+  // How many pairs the bytes hold is known once the model is.
+  resolveCacheSettings(bytes === undefined ? asked : { ...asked, budget: MOST });
   return options;
+}
+
+/** Throws invalid_argument where a cache would grow past a bound in bytes. */
+function checkBounded({ policy, wholeLayers = 0 }: CacheOptions): void {
+  const hint = "Leave cache.bytes out, or name cache.budget in its place.";
+  if (policy === "full")
+    throw invalidArgument("cache.bytes", 'the policy "full" keeps every pair', hint);
+  if (wholeLayers > 0)
+    throw invalidArgument("cache.bytes", "layers that are kept whole grow with the chat", hint);
 }
 
 export function checkSavedChatOptions(value: unknown): SavedChatOptions {

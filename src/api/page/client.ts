@@ -1,3 +1,4 @@
+import { withChange } from "../../cache/budget.ts";
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import { checkString } from "../checks/check.ts";
 import {
@@ -219,7 +220,7 @@ export class EngineClient implements Engine, CompletionPort {
     const current = this.cacheOf(conversation);
     const checked = checkCacheOptions(cache, current);
     const loaded = await this.call((port) => port.configure(conversation, checked));
-    this.configured.set(conversation, { ...current, ...checked });
+    this.configured.set(conversation, withChange(current, checked));
     this.take(loaded);
     return { ...loaded.figures.usage };
   }

@@ -44,6 +44,8 @@ export interface OpenInputs {
   gpu: GPU | undefined;
   model: ReadableModel;
   options: Pick<WireEngineOptions, "cache" | "memoryLimit" | "speculative" | "tuning">;
+  /** The budget to begin with, of a model that is known by name. */
+  budget?: number | undefined;
   filters: Uint8Array | undefined;
   tokenizer: ExternalTokenizer | undefined;
   /** Where calibrations are kept; undefined: nowhere. One that is kept goes before `ownFilters`. */
@@ -141,11 +143,13 @@ async function loadKept(
 }
 
 function load(inputs: OpenInputs): Promise<InferenceEngine> {
-  const { gpu, model, options, filters, tokenizer, tuningStore, onProgress, signal } = inputs;
+  const { gpu, model, options, budget, filters, tokenizer, tuningStore, onProgress, signal } =
+    inputs;
   return InferenceEngine.load(gpu, {
     source: model.source,
     name: model.name,
     cache: options.cache,
+    ...(budget === undefined ? {} : { budget }),
     early: true,
     ...(options.tuning && { tuning: options.tuning }),
     ...(tuningStore && { tuningStore }),

@@ -44,6 +44,7 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       gpu,
       model: known,
       options,
+      budget: entry?.budget,
       filters,
       tokenizer,
       calibrations: calibrationStore(() => openOpfsFolder(CALIBRATIONS)),

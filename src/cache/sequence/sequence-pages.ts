@@ -1,6 +1,6 @@
 import { globalLayers, PAGE_SLOTS, pagesFor, windowOf } from "../../kernels/pages/cache-shape.ts";
-import { remainderBytes } from "../../kernels/pages/page-format.ts";
 import { type CacheSettings, UNLIMITED } from "../budget.ts";
+import { headBytes } from "../byte-budget.ts";
 import type { KvPool, Tenant } from "../kv-pool.ts";
 import { policyOf } from "../policies/index.ts";
 import { scoringId, scoringTurn } from "../policies/scoring-id.ts";
@@ -183,12 +183,11 @@ export class SequencePages implements Tenant {
 
   /** Bytes of the pages, of the used part of the page tables, and with `remembers` of what heads drop, in sum. */
   bytes(remembers: boolean): number {
-    const { shape, pageBytes } = this.pool;
+    const { shape } = this.pool;
     let bytes = 0;
     for (const { head, layer } of this) {
       const drops = remembers && windowOf(shape, layer) === 0 && head.capacity !== UNLIMITED;
-      bytes += head.pages.length * pageBytes + (head.pages.length + 2) * 4;
-      if (drops) bytes += remainderBytes(shape);
+      bytes += headBytes(shape, head.pages.length, drops);
     }
     return bytes;
   }

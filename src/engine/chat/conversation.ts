@@ -4,6 +4,7 @@ import {
   capacityOf,
   DEFAULTS,
   endless,
+  withChange,
 } from "../../cache/budget.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { scoresAlike } from "../../cache/policies/scoring-id.ts";
@@ -26,6 +27,7 @@ const measuring = () => loadLater("measurements", () => import("../measuring/mea
 
 export interface ConversationUsage {
   budget: number | "full";
+  budgetBytes: number | "full";
   policy: CacheSettings["policy"];
   window: number;
   sinks: number;
@@ -86,7 +88,7 @@ export class Conversation {
       bytes: 0,
     };
     const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
-    return { ...settings, ...used, bytesUncompressed };
+    return { ...settings, budgetBytes: this.core.mostBytes(settings), ...used, bytesUncompressed };
   }
 
   /**
@@ -98,8 +100,7 @@ export class Conversation {
     this.core.checkOpen();
     this.core.checkStorage(options.kv);
     await this.settled();
-    const said = Object.entries(options).filter(([, value]) => value !== undefined);
-    const asked = { ...this.asked, ...Object.fromEntries(said) };
+    const asked = withChange(this.asked, options);
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
     this.core.checkBudget(settings);

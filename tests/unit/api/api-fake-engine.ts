@@ -164,6 +164,7 @@ class FakeConversation {
   usage(): CacheUsage {
     return {
       budget: this.cache.budget ?? 512,
+      budgetBytes: 4096,
       policy: this.cache.policy ?? "q-filters",
       window: this.cache.window ?? 64,
       sinks: this.cache.sinks ?? 4,

@@ -1,9 +1,6 @@
 /** What a saved chat says, checked against the engine that shall go on with it. */
-import {
-  type CacheRequest,
-  type CacheSettings,
-  resolveCacheSettings,
-} from "../../../cache/budget.ts";
+import type { CacheRequest, CacheSettings } from "../../../cache/budget.ts";
+import { decideSettings } from "../../../cache/byte-budget.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import { capacitiesAfter, headsDiffer } from "../../../cache/sequence/head-capacities.ts";
 import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
@@ -184,11 +181,11 @@ function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): Cac
   return same(resolved(core, file, "asked", asked), settings) ? asked : settings;
 }
 
-const SETTINGS = ["budget", "window", "sinks", "wholeLayers"] as const;
+const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers"] as const;
 
 function resolved(core: EngineCore, file: ChatFile, field: string, given: unknown): CacheSettings {
   try {
-    return resolveCacheSettings({ ...(given as CacheRequest) }, core.config.layers);
+    return decideSettings(core.state.pool, { ...(given as CacheRequest) });
   } catch (error) {
     return file.fail(field, asWinnowError(error).message);
   }

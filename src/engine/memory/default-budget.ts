@@ -1,0 +1,35 @@
+import { type CacheRequest, resolveCacheSettings } from "../../cache/budget.ts";
+import { asWinnowError } from "../../errors.ts";
+
+/** Fewer pairs than this are kept only where they were asked for. */
+const LEAST_PAIRS = 64;
+
+/**
+ * The cache to begin with. A bound that the request names stays. Without one it is `budget` pairs per head, the model's
+ * own, or half as many, and so on, as long as `fits` refuses; where nothing fits, the request itself, for the caller
+ * to refuse.
+ */
+export function withDefaultBudget(
+  request: CacheRequest,
+  budget: number,
+  fits: (request: CacheRequest) => boolean,
+): CacheRequest {
+  const named = request.budget !== undefined || request.bytes !== undefined;
+  if (named || request.policy === "full") return request;
+  for (let pairs = budget; pairs >= LEAST_PAIRS; pairs = Math.floor(pairs / 2)) {
+    const smaller = { ...request, budget: pairs };
+    if (isPossible(smaller) && fits(smaller)) return smaller;
+  }
+  return { ...request, budget };
+}
+
+/** Whether the window and the sinks that were asked for leave room. */
+function isPossible(request: CacheRequest): boolean {
+  try {
+    resolveCacheSettings(request);
+    return true;
+  } catch (error) {
+    if (asWinnowError(error).code === "invalid_argument") return false;
+    throw error;
+  }
+}
