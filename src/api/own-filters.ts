@@ -1,3 +1,5 @@
+import { fromBase64 } from "../formats/base64.ts";
+
 /**
  * Filters that come with the package, by the model's name: bytes inside a module that is imported when its model is
  * loaded. Every bundler carries a module; a file beside it would need a rule of each.
@@ -11,6 +13,5 @@ const FILTERS: Readonly<Record<string, () => Promise<{ default: string }>>> = {
 export async function ownFilters(model: string): Promise<Uint8Array | undefined> {
   const file = Object.hasOwn(FILTERS, model) ? await FILTERS[model]?.() : undefined;
   if (file === undefined) return undefined;
-  const base64 = file.default.slice(file.default.indexOf(",") + 1);
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  return fromBase64(file.default.slice(file.default.indexOf(",") + 1));
 }

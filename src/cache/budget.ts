@@ -2,17 +2,33 @@ import { assume, invalidArgument } from "../errors.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { isPolicy, type PolicyName, policyOf } from "./policies/index.ts";
 
-/** The settings of a cache that a user may name; the others have defaults. */
-export interface CacheRequest {
+/** How much of a chat the cache keeps, and what decides it. */
+export interface CacheOptions {
+  /** Key-value pairs that are kept per kv head, as a mean over heads, or "full". Default 512. */
   budget?: number | "full";
-  /** Most bytes of a chat's cache, in place of `budget`: see `decideSettings`. */
+  /**
+   * Most bytes that the cache of one conversation takes on the GPU, in place of `budget`: the engine keeps as many pairs
+   * per kv head as fit, in whole pages of 32. Not together with `budget`, the policy "full" or `wholeLayers`.
+   */
   bytes?: number;
+  /**
+   * Default "winnow". If the model lacks the calibration that a policy needs, another policy steps in and
+   * `info().notices` says so.
+   */
   policy?: PolicyName;
+  /**
+   * Most recent tokens that are never evicted. Default 24 for "winnow", 128 for "lag-kv", 64 for the others; at most
+   * half of the budget, and a quarter for "lag-kv".
+   */
   window?: number;
+  /** First tokens that are never evicted. Default 4. */
   sinks?: number;
-  /** How many of the first layers are not compressed at all. */
+  /** How many of the first layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
   wholeLayers?: number;
-  /** How pages hold keys and values: of an engine, once and for all. */
+  /**
+   * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
+   * seen to make keys or values larger than f16 holds; `info().notices` says so.
+   */
   kv?: KvStorage;
 }
 
@@ -49,10 +65,10 @@ export const LEAST = { budget: 1, window: 1, sinks: 0, wholeLayers: 0 } as const
 export const MOST = 2 ** 24;
 
 /** Settings that were asked for, after a change: a bound in bytes and one in pairs take each other's place. */
-export function withChange(asked: CacheRequest, change: CacheRequest): CacheRequest {
+export function withChange(asked: CacheOptions, change: CacheOptions): CacheOptions {
   const given = Object.fromEntries(
     Object.entries(change).filter(([, value]) => value !== undefined),
-  ) as CacheRequest;
+  ) as CacheOptions;
   const { budget, bytes, ...rest } = asked;
   if (given.budget !== undefined || given.bytes !== undefined) return { ...rest, ...given };
   return { ...asked, ...given };
@@ -71,7 +87,7 @@ const count = (name: keyof typeof LEAST, value: number): number => {
  * is window + sinks >= budget.
  */
 export function resolveCacheSettings(
-  request: CacheRequest,
+  request: CacheOptions,
   layers = Number.POSITIVE_INFINITY,
 ): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;

@@ -3,7 +3,7 @@ import { assume, invalidArgument, WinnowError } from "../errors.ts";
 import { type CacheShape, pagesFor, pageWords, windowOf } from "../kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import {
-  type CacheRequest,
+  type CacheOptions,
   type CacheSettings,
   endless,
   LEAST,
@@ -45,7 +45,7 @@ export function mostBytes(basis: CacheBasis, settings: CacheSettings): number | 
  * The settings of a request, whose bound may be in bytes: then the most pairs per head with which the cache never takes
  * more. Throws invalid_argument where these bytes hold too few, and what `resolveCacheSettings` throws.
  */
-export function decideSettings(basis: CacheBasis, request: CacheRequest): CacheSettings {
+export function decideSettings(basis: CacheBasis, request: CacheOptions): CacheSettings {
   const { bytes, ...rest } = request;
   const { layers } = basis.shape;
   if (bytes === undefined) return resolveCacheSettings(rest, layers);

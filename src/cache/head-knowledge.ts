@@ -1,6 +1,6 @@
 import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { Calibration, HeadStatistics } from "./filters-file.ts";
-import { type PolicyName, policyOf } from "./policies/index.ts";
+import { nameOf, type PolicyName, policyOf } from "./policies/index.ts";
 import type { HeadKnowledge, Need } from "./policies/policy.ts";
 
 /** What a calibration says of each head, [L][G]. `frequencies` [L][D/2]: radians per token of each rotary pair. */
@@ -68,5 +68,5 @@ export const missingNeeds = (name: PolicyName, calibration: Calibration | undefi
 export function possiblePolicy(name: PolicyName, calibration: Calibration | undefined): PolicyName {
   const { fallback } = policyOf(name);
   if (fallback === undefined || missingNeeds(name, calibration).length === 0) return name;
-  return possiblePolicy(fallback, calibration);
+  return possiblePolicy(nameOf(fallback), calibration);
 }

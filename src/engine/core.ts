@@ -1,4 +1,4 @@
-import { type CacheRequest, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import { type CacheOptions, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
 import { decideSettings, mostBytes } from "../cache/byte-budget.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
@@ -46,7 +46,7 @@ export class EngineCore {
   /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
   /** Settings of requests and their bytes, which are asked for at every token, as they are on one device. */
-  private readonly decided = new WeakMap<CacheRequest, { pool: KvPool; settings: CacheSettings }>();
+  private readonly decided = new WeakMap<CacheOptions, { pool: KvPool; settings: CacheSettings }>();
   private readonly bounds = new WeakMap<CacheSettings, { pool: KvPool; bytes: number | "full" }>();
   /** The notices that a calibration may make untrue. */
   private readonly lackNotices = new Set<string>();
@@ -116,7 +116,7 @@ export class EngineCore {
   }
 
   /** A request with every part decided and checked for this model. Throws invalid_argument. */
-  settingsOf(request: CacheRequest): CacheSettings {
+  settingsOf(request: CacheOptions): CacheSettings {
     const { pool } = this.state;
     const known = this.decided.get(request);
     if (known?.pool === pool) return known.settings;
@@ -144,7 +144,7 @@ export class EngineCore {
    * Replaces a policy whose calibration the model lacks, and says so once in `notices`, as it says what the
    * family's keys do to a small budget.
    */
-  withPolicy(request: CacheRequest): CacheRequest {
+  withPolicy(request: CacheOptions): CacheOptions {
     const policy = request.policy ?? DEFAULTS.policy;
     if (!isPolicy(policy)) return request;
     const { caution } = this.config.architecture;

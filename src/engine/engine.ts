@@ -4,45 +4,15 @@ import { assume, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
-import { type KvStorage, slotBytes } from "../kernels/pages/page-format.ts";
-import type { TuningReport } from "../model/tuning.ts";
+import { slotBytes } from "../kernels/pages/page-format.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
 import { Conversation } from "./chat/conversation.ts";
-import type { Speculative } from "./chat/generate-options.ts";
 import type { EngineCore } from "./core.ts";
+import type { EngineInfo } from "./engine-info.ts";
 import { type EngineLoadOptions, type Loaded, loadModel } from "./load.ts";
 import { loadCalibration } from "./load-filters.ts";
 import type { CapturedHeads } from "./measuring/capture.ts";
 import type { Lanes } from "./measuring/lanes.ts";
-
-export interface InferenceEngineInfo {
-  model: {
-    name: string;
-    architecture: string;
-    parameters: number;
-    contextLength: number;
-    bytes: number;
-    sha256: string;
-  };
-  adapter: {
-    vendor: string;
-    architecture: string;
-    device: string;
-    description: string;
-    fallback: boolean;
-  };
-  features: string[];
-  kernels: Record<string, string>;
-  /** How the kernels of the weight products were chosen. */
-  tuning: TuningReport;
-  /** Default for requests that do not set `speculative`; "off" also if the model's shape rules guesses out. */
-  speculative: Speculative;
-  /** How pages hold keys and values. */
-  kv: KvStorage;
-  /** What a budget costs: heads that it governs, and bytes of a pair. */
-  cache: { heads: number; pairBytes: number };
-  notices: string[];
-}
 
 /** A model on a device, and its conversations. The same in a worker, in a page and in Node. */
 export class InferenceEngine {
@@ -118,7 +88,7 @@ export class InferenceEngine {
     return file && (await sha256Of(file));
   }
 
-  info(): InferenceEngineInfo {
+  info(): EngineInfo {
     const { config, state, notices } = this.core;
     const { adapter, device } = state.gpu;
     const { vendor, architecture, description } = adapter.info;

@@ -1,4 +1,4 @@
-import { type CacheRequest, DEFAULTS } from "../cache/budget.ts";
+import { type CacheOptions, DEFAULTS } from "../cache/budget.ts";
 import { decideSettings } from "../cache/byte-budget.ts";
 import { assume, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
@@ -36,7 +36,7 @@ export interface EngineLoadOptions {
   sha256?: string;
   /** What loading has to say about the model's file: the first of `info().notices`. */
   notices?: readonly string[];
-  cache?: CacheRequest;
+  cache?: CacheOptions;
   /** Pairs per head to begin with, where `cache` names no bound; fewer where memory has no room for them. Default 512. */
   budget?: number;
   /** Bytes of a filters file (safetensors). */
@@ -62,7 +62,7 @@ export interface EngineLoadOptions {
 export interface Loaded {
   readonly core: EngineCore;
   /** The cache that conversations begin with. */
-  readonly cache: CacheRequest;
+  readonly cache: CacheOptions;
   /** Number of weights. */
   readonly parameters: number;
   /** Throws unsupported_model for a model without one. */
@@ -112,7 +112,7 @@ async function loadOn(
     shape: cacheShapeOf(config, storage),
     headLoss: calibration?.statistics.headLoss,
   };
-  const excess = (request: CacheRequest): WinnowError | undefined => {
+  const excess = (request: CacheOptions): WinnowError | undefined => {
     const settings = decideSettings(basis, request);
     return misfit("the model", footprint(gguf, config, settings, storage), memoryLimit);
   };

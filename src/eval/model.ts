@@ -1,4 +1,4 @@
-import { type CacheRequest, endless } from "../cache/budget.ts";
+import { type CacheOptions, endless } from "../cache/budget.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { Lane, Lanes } from "../engine/measuring/lanes.ts";
 import { WinnowError } from "../errors.ts";
@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 export interface AnswerRun {
-  readonly cache: CacheRequest;
+  readonly cache: CacheOptions;
   readonly parts: readonly (readonly number[])[];
   readonly answerTokens: number;
 }
@@ -21,7 +21,7 @@ export interface AnswerRun {
 /** A passage under one cache. */
 export interface TextRun {
   readonly tokens: readonly number[];
-  readonly cache: CacheRequest;
+  readonly cache: CacheOptions;
 }
 
 export interface Answer extends CellMemory {

@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../cache/budget.ts";
+import type { CacheOptions } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 
@@ -44,7 +44,7 @@ export interface Arm {
   readonly kv: KvStorage;
 }
 
-export const cacheOf = ({ policy, budget, window, sinks, wholeLayers }: Arm): CacheRequest => ({
+export const cacheOf = ({ policy, budget, window, sinks, wholeLayers }: Arm): CacheOptions => ({
   policy,
   budget,
   ...(window === undefined ? {} : { window }),

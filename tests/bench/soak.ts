@@ -6,7 +6,7 @@
  * Budget 128. Prints one JSON object; exit code 1 where one of the three does not hold.
  */
 import { fileURLToPath } from "node:url";
-import type { CacheRequest } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/budget.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { GREEDY, someTokens } from "../model/chat.ts";
 import { loadRealModel } from "../model/real-model.ts";
@@ -18,7 +18,7 @@ const WARM_UP = 256;
 const FLAT = 0.05;
 
 interface Model {
-  load: (cache: CacheRequest) => Promise<InferenceEngine>;
+  load: (cache: CacheOptions) => Promise<InferenceEngine>;
   tokens: number;
 }
 const MODELS: Record<string, Model> = {

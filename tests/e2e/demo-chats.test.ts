@@ -1,33 +1,16 @@
 import { readFileSync } from "node:fs";
-import type { Browser, BrowserContext } from "playwright";
-import type { ViteDevServer } from "vite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { launchChromium } from "../chromium.ts";
-import { DemoPage, servePage } from "./demo-harness.ts";
+import type { BrowserContext } from "playwright";
+import { describe, expect, it } from "vitest";
+import { DemoPage, pagePerTest } from "./demo-harness.ts";
 
 /** How the page keeps chats, against the stand-in engine: no GPU, no weights. */
 describe("chats of the page", () => {
-  let server: ViteDevServer;
   let url: string;
-  let browser: Browser;
   let context: BrowserContext;
   let demo: DemoPage;
 
-  beforeAll(async () => {
-    ({ server, url } = await servePage());
-    browser = await launchChromium();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-  beforeEach(async () => {
-    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-    demo = new DemoPage(await context.newPage());
-  });
-  afterEach(async () => {
-    await context.close();
-    expect(demo.problems).toEqual([]);
+  pagePerTest((page) => {
+    ({ url, context, demo } = page);
   });
 
   const open = async (query = "rate=300"): Promise<void> => {

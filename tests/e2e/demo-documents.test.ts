@@ -1,40 +1,25 @@
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { Browser, BrowserContext } from "playwright";
-import type { ViteDevServer } from "vite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { launchChromium } from "../chromium.ts";
-import { DemoPage, servePage } from "./demo-harness.ts";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type DemoPage, pagePerTest } from "./demo-harness.ts";
 import { makeDocx, makePdf, makeZip } from "./sample-documents.ts";
 
 const OUTPUT = fileURLToPath(new URL("../output/demo", import.meta.url));
 
 /** Documents on the page, against the stand-in engine: no GPU, no weights. */
 describe("documents of the page", () => {
-  let server: ViteDevServer;
   let url: string;
-  let browser: Browser;
-  let context: BrowserContext;
   let demo: DemoPage;
 
-  beforeAll(async () => {
-    mkdirSync(OUTPUT, { recursive: true });
-    ({ server, url } = await servePage());
-    browser = await launchChromium();
+  pagePerTest((page) => {
+    ({ url, demo } = page);
   });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
+  beforeAll(() => {
+    mkdirSync(OUTPUT, { recursive: true });
   });
   beforeEach(async () => {
-    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-    demo = new DemoPage(await context.newPage());
     await demo.page.goto(`${url}?engine=fake&rate=1000`);
     await demo.load();
-  });
-  afterEach(async () => {
-    await context.close();
-    expect(demo.problems).toEqual([]);
   });
 
   const choose = (name: string, buffer: Buffer): Promise<void> =>

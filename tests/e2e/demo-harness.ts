@@ -1,7 +1,9 @@
 import { fileURLToPath } from "node:url";
-import type { Locator, Page } from "playwright";
+import type { Browser, BrowserContext, Locator, Page } from "playwright";
 import { build, createServer, type ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
+import { launchChromium } from "../chromium.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -30,7 +32,7 @@ export async function serveBuiltPage(): Promise<StaticServer> {
 }
 
 /** The page from source, with the stand-in engine at `?engine=fake`. */
-export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
+async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
   const server = await createServer({
     configFile: `${root}vite.config.ts`,
     mode: "development",
@@ -126,4 +128,41 @@ export class DemoPage {
   async count(testId: string, name = "count"): Promise<number> {
     return Number(await this.at(testId).getAttribute(`data-${name}`));
   }
+}
+
+/** A page of a test, and where it came from. */
+interface OpenPage {
+  readonly url: string;
+  readonly context: BrowserContext;
+  readonly demo: DemoPage;
+}
+
+/**
+ * For the suite around it: the page from source in one browser, and for each test a page of its own, which `take` is
+ * given. A test fails where its page wrote warnings or errors to the console.
+ */
+export function pagePerTest(take: (page: OpenPage) => void): void {
+  let server: ViteDevServer;
+  let url: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let demo: DemoPage;
+
+  beforeAll(async () => {
+    ({ server, url } = await servePage());
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  beforeEach(async () => {
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    demo = new DemoPage(await context.newPage());
+    take({ url, context, demo });
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(demo.problems).toEqual([]);
+  });
 }

@@ -1,34 +1,17 @@
-import type { Browser, BrowserContext } from "playwright";
-import type { ViteDevServer } from "vite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { BrowserContext } from "playwright";
+import { describe, expect, it } from "vitest";
 import { formatBytes } from "../../demo/format.ts";
 import { MODELS } from "../../src/fetch/resolve/model-registry.ts";
-import { launchChromium } from "../chromium.ts";
-import { DemoPage, servePage } from "./demo-harness.ts";
+import { type DemoPage, pagePerTest } from "./demo-harness.ts";
 
 /** How the page behaves, against the stand-in engine: no GPU, no weights. */
 describe("demo page", () => {
-  let server: ViteDevServer;
   let url: string;
-  let browser: Browser;
   let context: BrowserContext;
   let demo: DemoPage;
 
-  beforeAll(async () => {
-    ({ server, url } = await servePage());
-    browser = await launchChromium();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-  beforeEach(async () => {
-    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-    demo = new DemoPage(await context.newPage());
-  });
-  afterEach(async () => {
-    await context.close();
-    expect(demo.problems).toEqual([]);
+  pagePerTest((page) => {
+    ({ url, context, demo } = page);
   });
 
   const open = async (query = "rate=150"): Promise<void> => {

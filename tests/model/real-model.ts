@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/budget.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { sharedGpu } from "../shared-gpu.ts";
@@ -8,7 +8,7 @@ const PATH = ".cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /** The default model on the adapter at hand. */
 export async function loadRealModel(
-  cache: CacheRequest,
+  cache: CacheOptions,
   filters?: Uint8Array,
 ): Promise<InferenceEngine> {
   const source = await NodeFileSource.open(process.env.WINNOW_MODEL ?? PATH);

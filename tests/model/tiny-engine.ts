@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { CacheRequest } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/budget.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
@@ -17,7 +17,7 @@ export function tinyFilters(): Float32Array {
 
 /** The tiny f32 model with filters, on the adapter at hand or on `gpu`. */
 export async function loadTinyEngine(
-  cache: CacheRequest = {},
+  cache: CacheOptions = {},
   { gpu, ...options }: Partial<EngineLoadOptions> & { gpu?: GPU } = {},
 ): Promise<InferenceEngine> {
   const { layers, kvHeads, headDim } = TINY_MODELS.f32;
@@ -39,10 +39,10 @@ let chats = 0;
 
 /** A conversation that nobody has used and that shares nothing with others. */
 export function freshChat(engine: InferenceEngine): Conversation;
-export function freshChat(engine: InferenceEngine, cache: CacheRequest): Promise<Conversation>;
+export function freshChat(engine: InferenceEngine, cache: CacheOptions): Promise<Conversation>;
 export function freshChat(
   engine: InferenceEngine,
-  cache?: CacheRequest,
+  cache?: CacheOptions,
 ): Conversation | Promise<Conversation> {
   chats += 1;
   engine.internals.holders.clear();

@@ -1,5 +1,6 @@
 import { expectedCovariance, expectedQuery } from "./expected-query.ts";
 import { type Policy, UNSCORED } from "./policy.ts";
+import { qFilters } from "./q-filters.ts";
 
 /** The paper averages over the next 512 positions. */
 const OFFSETS = Array.from({ length: 512 }, (_, i) => i + 1);
@@ -13,7 +14,7 @@ export const expectedAttention: Policy = {
   label: "Expected attention",
   explanation: "Keeps the pairs of largest expected attention, from the queries' mean and spread.",
   needs: ["queryMean", "queryCovariance"],
-  fallback: "q-filters",
+  fallback: qFilters,
   score: UNSCORED,
   scoring: {
     every: 16,

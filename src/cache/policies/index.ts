@@ -42,5 +42,9 @@ export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 
 export const isPolicy = (name: string): name is PolicyName => Object.hasOwn(POLICIES, name);
 
+/** The name under which a policy stands in `POLICIES`. */
+export const nameOf = (policy: Policy): PolicyName =>
+  POLICY_NAMES.find((name) => policyOf(name) === policy)!;
+
 /** The policy of that name, as what all policies have in common. */
 export const policyOf = (name: PolicyName): Policy => POLICIES[name];

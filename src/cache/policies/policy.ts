@@ -88,7 +88,7 @@ export interface Policy {
   /** The parts of a calibration that it needs. */
   readonly needs: readonly Need[];
   /** The policy in its place where that is missing. */
-  readonly fallback?: "q-filters" | "k-norm" | "keydiff";
+  readonly fallback?: Policy;
   readonly score: InsertionScore;
   readonly scoring?: Scoring | LagScoring;
   readonly observation?: ObservationPlan;

@@ -1,4 +1,5 @@
 import { type Policy, UNSCORED } from "./policy.ts";
+import { qFilters } from "./q-filters.ts";
 
 /**
  * Q-Filters that know of age: attention received is fitted per kv head at calibration as
@@ -10,7 +11,7 @@ export const qFiltersAge: Policy = {
   explanation:
     "Q-Filters weighed against age, as each head does it, times the length of the value.",
   needs: ["filters", "ageFit"],
-  fallback: "q-filters",
+  fallback: qFilters,
   score: UNSCORED,
   scoring: {
     every: 16,

@@ -1,3 +1,4 @@
+import { kNorm } from "./k-norm.ts";
 import type { Policy } from "./policy.ts";
 
 /**
@@ -9,6 +10,6 @@ export const qFilters: Policy = {
   explanation:
     "Keeps the keys that future queries are likely to look at, judged by a direction calibrated for each head.",
   needs: ["filters"],
-  fallback: "k-norm",
+  fallback: kNorm,
   score: { dot: -1, norm: 0, position: 0, random: 0 },
 };

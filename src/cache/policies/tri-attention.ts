@@ -1,5 +1,6 @@
 import { expectedQuery } from "./expected-query.ts";
 import { type Policy, UNSCORED } from "./policy.ts";
+import { qFilters } from "./q-filters.ts";
 
 /** Tokens ahead, in a geometric row: near and far queries count alike. */
 export const OFFSETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -13,7 +14,7 @@ export const triAttention: Policy = {
   label: "TriAttention",
   explanation: "Keeps the keys that the average query of the next tokens will look for.",
   needs: ["queryMean", "queryAbs"],
-  fallback: "q-filters",
+  fallback: qFilters,
   score: UNSCORED,
   scoring: {
     every: 16,

@@ -1,5 +1,6 @@
 import { expectedQuery } from "./expected-query.ts";
 import { type Policy, UNSCORED } from "./policy.ts";
+import { qFilters } from "./q-filters.ts";
 import { OFFSETS } from "./tri-attention.ts";
 
 /**
@@ -21,7 +22,7 @@ export const winnow: Policy = {
   // With 4 sinks a head can do with a single page.
   window: 24,
   needs: ["filters", "queryMean", "queryAbs", "scoreFit"],
-  fallback: "q-filters",
+  fallback: qFilters,
   headBudgets: true,
   remembers: true,
   score: UNSCORED,

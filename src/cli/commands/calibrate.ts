@@ -7,7 +7,7 @@ import {
 } from "../../api/calibration/calibrate-engine.ts";
 import { type Calibration, readCalibration } from "../../cache/filters-file.ts";
 import { invalidArgument } from "../../errors.ts";
-import { fromBase64, toBase64 } from "../base64.ts";
+import { fromBase64, toBase64 } from "../../formats/base64.ts";
 import type { Command } from "../command.ts";
 import { isSet, list, optional, required, wholeNumber } from "../flags.ts";
 

@@ -1,10 +1,10 @@
 import { runPrompt } from "../../api/worker/completion.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
+import { fromBase64, toBase64 } from "../../formats/base64.ts";
 import { MemorySource } from "../../formats/blob-source.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ChatMessage } from "../../text/types.ts";
-import { fromBase64, toBase64 } from "../base64.ts";
 import type { Command } from "../command.ts";
 import { CONVERSATION } from "../defaults.ts";
 import {

@@ -1,5 +1,5 @@
 import {
-  type CacheRequest,
+  type CacheOptions,
   type CacheSettings,
   capacityOf,
   DEFAULTS,
@@ -17,6 +17,7 @@ import type { EngineCore } from "../core.ts";
 import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
 import { noNumbers } from "../no-numbers.ts";
 import { everyStep } from "../steps/step-needs.ts";
+import type { CacheUsage } from "./cache-usage.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
 import type { ModelIdentity } from "./saved/chat-record.ts";
@@ -25,20 +26,6 @@ import { Turn } from "./turn.ts";
 /** Answers never need it. */
 const measuring = () => loadLater("measurements", () => import("../measuring/measure.ts"));
 
-export interface ConversationUsage {
-  budget: number | "full";
-  budgetBytes: number | "full";
-  policy: CacheSettings["policy"];
-  window: number;
-  sinks: number;
-  wholeLayers: number;
-  tokensSeen: number;
-  pairsKept: number;
-  pairsEvicted: number;
-  bytes: number;
-  bytesUncompressed: number;
-}
-
 /**
  * One chat's tokens and its place in the cache. Steps of several conversations may interleave; within one,
  * a `generate` ends (or is returned from) before the next begins.
@@ -46,9 +33,9 @@ export interface ConversationUsage {
 export class Conversation {
   private readonly core: EngineCore;
   /** The settings that were asked for. */
-  asked: CacheRequest;
+  asked: CacheOptions;
   /** The settings in force: another policy steps in if the model lacks the calibration of the asked one. */
-  private request: CacheRequest;
+  private request: CacheOptions;
   /** Its place in the cache. */
   readonly place: Place;
   /** What the cache has read, in the words of the chat; undefined where nobody said. For `save` alone. */
@@ -57,7 +44,7 @@ export class Conversation {
   /** The answer that is being generated. */
   private turn: Turn | undefined;
 
-  constructor(core: EngineCore, request: CacheRequest, place = new Place(core)) {
+  constructor(core: EngineCore, request: CacheOptions, place = new Place(core)) {
     this.core = core;
     this.asked = request;
     this.request = core.withPolicy(request);
@@ -79,7 +66,7 @@ export class Conversation {
     return endless(this.core.settingsOf(this.request));
   }
 
-  usage(): ConversationUsage {
+  usage(): CacheUsage {
     const { settings } = this;
     const used = this.place.alive?.usage() ?? {
       tokensSeen: 0,
@@ -96,7 +83,7 @@ export class Conversation {
    * token. A smaller budget (or fewer whole layers) evicts at once and gives memory back; a larger one keeps
    * what there is.
    */
-  async configure(options: CacheRequest): Promise<ConversationUsage> {
+  async configure(options: CacheOptions): Promise<CacheUsage> {
     this.core.checkOpen();
     this.core.checkStorage(options.kv);
     await this.settled();

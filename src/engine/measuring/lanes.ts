@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../../cache/budget.ts";
+import type { CacheOptions } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { SequenceUsage } from "../../cache/sequence/sequence-books.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
@@ -71,7 +71,7 @@ export class Lanes {
   }
 
   /** A lane with an empty cache; another policy steps in where one lacks its calibration. Throws invalid_argument. */
-  async add(cache: CacheRequest): Promise<Lane> {
+  async add(cache: CacheOptions): Promise<Lane> {
     this.core.checkStorage(cache.kv);
     const settings = this.core.settingsOf(this.core.withPolicy(cache));
     await this.state.runner.compiled(everyStep(settings.policy));

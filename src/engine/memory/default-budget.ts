@@ -1,4 +1,4 @@
-import { type CacheRequest, resolveCacheSettings } from "../../cache/budget.ts";
+import { type CacheOptions, resolveCacheSettings } from "../../cache/budget.ts";
 import { asWinnowError } from "../../errors.ts";
 
 /** Fewer pairs than this are kept only where they were asked for. */
@@ -10,10 +10,10 @@ const LEAST_PAIRS = 64;
  * to refuse.
  */
 export function withDefaultBudget(
-  request: CacheRequest,
+  request: CacheOptions,
   budget: number,
-  fits: (request: CacheRequest) => boolean,
-): CacheRequest {
+  fits: (request: CacheOptions) => boolean,
+): CacheOptions {
   const named = request.budget !== undefined || request.bytes !== undefined;
   if (named || request.policy === "full") return request;
   for (let pairs = budget; pairs >= LEAST_PAIRS; pairs = Math.floor(pairs / 2)) {
@@ -24,7 +24,7 @@ export function withDefaultBudget(
 }
 
 /** Whether the window and the sinks that were asked for leave room. */
-function isPossible(request: CacheRequest): boolean {
+function isPossible(request: CacheOptions): boolean {
   try {
     resolveCacheSettings(request);
     return true;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type CacheRequest, resolveCacheSettings } from "../../../src/cache/budget.ts";
+import { type CacheOptions, resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
@@ -21,7 +21,7 @@ interface Slot {
 
 describe("the cache of a conversation", () => {
   let engine: InferenceEngine;
-  const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
+  const fresh = (cache: CacheOptions): Promise<Conversation> => freshChat(engine, cache);
   const used = (): number =>
     engine.internals.state.pool.allocators.reduce((sum, { used: pages }) => sum + pages, 0);
 
@@ -173,13 +173,13 @@ describe("the cache of a conversation", () => {
     const prompt = someTokens(150, 15);
     const { pool, runner, prompts } = engine.internals.state;
     const filters = tinyFilters();
-    const kNorm: CacheRequest = { policy: "k-norm", budget: 100, window: 10, sinks: 2 };
+    const kNorm: CacheOptions = { policy: "k-norm", budget: 100, window: 10, sinks: 2 };
     const sequence = new KvSequence(pool, resolveCacheSettings(kNorm));
     await prompts.read(sequence, prompt, () => {});
     const before = await readSlots(sequence, 100);
     for (const slots of before)
       for (const { key, score } of slots) expect(score).toBeCloseTo(-Math.hypot(...key), 2); // the key was rounded to f16 after scoring
-    const qFilters: CacheRequest = { ...kNorm, policy: "q-filters" };
+    const qFilters: CacheOptions = { ...kNorm, policy: "q-filters" };
     sequence.setSettings(resolveCacheSettings(qFilters));
     await runner.compiled(everyStep("q-filters", true));
     runner.rescore(sequence);
@@ -224,7 +224,7 @@ describe("the cache of a conversation", () => {
     await other.reset();
   });
 
-  const MANY: { cache: CacheRequest; prompt: number[] }[] = [
+  const MANY: { cache: CacheOptions; prompt: number[] }[] = [
     { cache: { budget: "full" }, prompt: someTokens(70, 21) },
     { cache: { budget: 40, policy: "q-filters" }, prompt: someTokens(150, 22) },
     { cache: { budget: 33, policy: "streaming-llm", sinks: 1 }, prompt: someTokens(10, 23) },
@@ -269,7 +269,7 @@ describe("the cache of a conversation", () => {
     expect(used()).toBe(0);
   });
 
-  test.each<[string, CacheRequest, number]>([
+  test.each<[string, CacheOptions, number]>([
     ["at capacity", { budget: 40, policy: "q-filters" }, 100],
     ["below capacity, in a shared last page", { budget: "full" }, 40],
     ["on a page boundary", { budget: "full" }, 64],
@@ -336,7 +336,7 @@ describe("the cache of a conversation", () => {
     "freeing the %s leaves the other intact",
     async (which) => {
       const prompt = someTokens(90, 42);
-      const cache: CacheRequest = { budget: 60, policy: "k-norm" };
+      const cache: CacheOptions = { budget: 60, policy: "k-norm" };
       const chats = { first: await fresh(cache), second: undefined as unknown as Conversation };
       const more = [...prompt, ...someTokens(5, 45)];
       // Without a fork; a token of a prompt evicts after it attends, so the turns must be the same.

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
 import { create } from "webgpu";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
@@ -22,7 +22,7 @@ afterEach(() => engine?.close());
  * smaller: products, and so the losses, stay what they were to the last bit.
  */
 async function load(
-  cache: CacheRequest,
+  cache: CacheOptions,
   memoryLimit?: number,
   gpu: GPU = sharedGpu,
 ): Promise<InferenceEngine> {

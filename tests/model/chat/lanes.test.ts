@@ -1,13 +1,13 @@
 /** Lanes: sequences that step together, each giving the same bits as alone. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import type { Lane, LaneInput } from "../../../src/engine/measuring/lanes.ts";
 import { someTokens } from "../chat.ts";
 import { checkCache, loadTinyEngine } from "../tiny-engine.ts";
 
 interface Run {
-  cache: CacheRequest;
+  cache: CacheOptions;
   tokens: number[];
 }
 
@@ -16,7 +16,7 @@ interface Result {
   logits: Float32Array;
 }
 
-const CACHES: CacheRequest[] = [
+const CACHES: CacheOptions[] = [
   { policy: "full" },
   { policy: "q-filters", budget: 40, window: 8 },
   { policy: "k-norm", budget: 33, window: 4, sinks: 2 },
@@ -99,7 +99,7 @@ describe("lanes", () => {
 
   test("a budget as long as the text loses just what the full cache loses", async () => {
     const tokens = someTokens(90, 3);
-    const caches: CacheRequest[] = [
+    const caches: CacheOptions[] = [
       { policy: "full" },
       { policy: "q-filters", budget: 90 },
       { policy: "random", budget: 1000 },
@@ -115,7 +115,7 @@ describe("lanes", () => {
 
   test("a prompt, then steps: the answer of a conversation", async () => {
     const prompt = someTokens(150, 9);
-    const cache: CacheRequest = { policy: "q-filters", budget: 48 };
+    const cache: CacheOptions = { policy: "q-filters", budget: 48 };
     const chat = engine.conversation("answer");
     await chat.configure(cache);
     const logits = await chat.logits(prompt);

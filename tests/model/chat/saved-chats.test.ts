@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { BlobSource, MemorySource } from "../../../src/formats/blob-source.ts";
@@ -23,7 +23,7 @@ async function goOn(chat: Conversation, from: readonly number[]) {
 
 const TINY = { name: "tiny", sha256: "" };
 
-const CACHES: [string, CacheRequest][] = [
+const CACHES: [string, CacheOptions][] = [
   ["full", { budget: "full" }],
   ["winnow: heads divided, what was dropped in sum", { budget: 64 }],
   ["q-filters", { budget: 48, policy: "q-filters" }],

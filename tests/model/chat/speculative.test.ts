@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { PAGE_SLOTS, pageWords } from "../../../src/kernels/pages/cache-shape.ts";
@@ -10,7 +10,7 @@ import { checkCache, freshChat, loadTinyEngine } from "../tiny-engine.ts";
 let engine: InferenceEngine;
 const prompt = someTokens(40, 1);
 
-const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
+const fresh = (cache: CacheOptions): Promise<Conversation> => freshChat(engine, cache);
 
 beforeAll(async () => {
   engine = await loadTinyEngine({ budget: "full" }, { speculative: "off" });
@@ -56,7 +56,7 @@ async function contents(chat: Conversation): Promise<Map<number, string>[]> {
 }
 
 /** All that an answer leaves: what it said, and every word of the cache. */
-async function outcome(cache: CacheRequest, options: AskOptions, turn = prompt) {
+async function outcome(cache: CacheOptions, options: AskOptions, turn = prompt) {
   const chat = await fresh(cache);
   const { answer } = await ask(chat, turn, options);
   return {
@@ -113,7 +113,7 @@ async function guessing<T>(
 const WRONG = [3, 0, 2, 1, 0, 3, 1];
 const HOT = { temperature: 2, seed: 5, repetitionPenalty: 1.3, frequencyPenalty: 0.2 };
 
-test.each<[string, CacheRequest, AskOptions]>([
+test.each<[string, CacheOptions, AskOptions]>([
   ["greedy, uncompressed, over the ends of pages", { budget: "full" }, {}],
   ["greedy, evicting", { budget: 48, policy: "k-norm" }, {}],
   [

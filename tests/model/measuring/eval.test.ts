@@ -1,7 +1,7 @@
 /** The evaluation on tiny models: against PyTorch, against the engine's other path, against theory. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import type { PolicyName } from "../../../src/cache/policies/index.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
@@ -78,7 +78,7 @@ describe.each(["f32", "gemma3"] as const)("losses of tiny %s in lanes", (name) =
 });
 
 /** One passage under several caches. */
-const under = (tokens: readonly number[], caches: readonly CacheRequest[]): TextRun[] =>
+const under = (tokens: readonly number[], caches: readonly CacheOptions[]): TextRun[] =>
   caches.map((cache) => ({ tokens, cache }));
 
 describe("the evaluation of a tiny model", () => {
@@ -92,7 +92,7 @@ describe("the evaluation of a tiny model", () => {
 
   test("a budget as long as the text scores just as the full cache", async () => {
     const tokens = someTokens(120, 4);
-    const caches: CacheRequest[] = [
+    const caches: CacheOptions[] = [
       { policy: "full" },
       { policy: "k-norm", budget: 120 },
       { policy: "random", budget: 500 },
@@ -119,7 +119,7 @@ describe("the evaluation of a tiny model", () => {
   });
 
   test("passages that step together score as each alone, also where they differ in length", async () => {
-    const cache: CacheRequest = { policy: "k-norm", budget: 60 };
+    const cache: CacheOptions = { policy: "k-norm", budget: 60 };
     const runs = [120, 70, 95].map((count, seed) => ({ tokens: someTokens(count, seed), cache }));
     const plain = { agreement: false, mass: false };
     const together = await model.losses(runs, plain);
@@ -129,7 +129,7 @@ describe("the evaluation of a tiny model", () => {
 
   test("the random policy retains the attention of what is protected and its share of the rest", async () => {
     const [count, budget, window, sinks] = [260, 100, 16, 4];
-    const caches: CacheRequest[] = [
+    const caches: CacheOptions[] = [
       { policy: "full" },
       { policy: "random", budget, window, sinks },
       // Just what the random policy may not drop.
@@ -158,7 +158,7 @@ describe("the evaluation of a tiny model", () => {
   });
 
   test("answers of lanes are those of a conversation, whatever stands beside them", async () => {
-    const caches: CacheRequest[] = [
+    const caches: CacheOptions[] = [
       { policy: "full", budget: "full" },
       { policy: "streaming-llm", budget: 40, window: 20, sinks: 4 },
       { policy: "random", budget: 64, window: 8, sinks: 4 },

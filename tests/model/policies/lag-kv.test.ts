@@ -1,6 +1,6 @@
 /** LagKV where chunks change in mid-chat, and where text is taken back: scores are those of the present chunks. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import { scoringTurn } from "../../../src/cache/policies/scoring-id.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
 
-const fresh = (cache: CacheRequest): Promise<Conversation> =>
+const fresh = (cache: CacheOptions): Promise<Conversation> =>
   freshChat(engine, { policy: "lag-kv", ...cache });
 
 const keptOf = async (chat: Conversation): Promise<number[]> => (await chat.retention()).kept;
@@ -94,7 +94,7 @@ test("a text that is taken back leaves no scores behind", async () => {
 test("whatever is changed in mid-chat, no pair is left without a score for longer than two chunks", async () => {
   const chat = await fresh({ budget: 64 });
   await ask(chat, TOKENS, { maxTokens: 50 });
-  const changes: CacheRequest[] = [
+  const changes: CacheOptions[] = [
     { budget: 96, window: 20 },
     { sinks: 2 },
     { policy: "keydiff" },

@@ -1,7 +1,7 @@
 /** Layers kept whole: what is held, what changes live, what it costs; all layers whole is the uncompressed cache. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheRequest } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/budget.ts";
 import { readCalibration } from "../../../src/cache/filters-file.ts";
 import { headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
@@ -17,7 +17,7 @@ import { checkCache, freshChat, loadTinyEngine, usedBytes } from "../tiny-engine
 
 const [WINDOW, SINKS, BUDGET] = [16, 4, 64];
 const bytes = readFileSync(new URL("../fixtures/policies-tiny.safetensors", import.meta.url));
-const cacheOf = (wholeLayers: number, more: CacheRequest = {}): CacheRequest => ({
+const cacheOf = (wholeLayers: number, more: CacheOptions = {}): CacheOptions => ({
   policy: "winnow",
   budget: BUDGET,
   window: WINDOW,
@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 afterEach(() => checkCache(engine));
 
-const fresh = (cache: CacheRequest): Promise<Conversation> => freshChat(engine, cache);
+const fresh = (cache: CacheOptions): Promise<Conversation> => freshChat(engine, cache);
 const countsOf = async (chat: Conversation): Promise<number[][]> => {
   const kept = await keptPositions(engine.internals.state, chat.place.live);
   return kept.map((heads) => heads.map((positions) => positions.length));
@@ -51,7 +51,7 @@ test.each(["winnow", "q-filters", "snapkv"] as const)(
   "%s with all layers whole is the uncompressed run",
   async (policy) => {
     const prompt = someTokens(150, 3);
-    const run = async (cache: CacheRequest) => {
+    const run = async (cache: CacheOptions) => {
       const chat = await fresh(cache);
       const { answer } = await ask(chat, prompt, { maxTokens: 30 });
       const { pairsKept, pairsEvicted, bytes } = chat.usage();

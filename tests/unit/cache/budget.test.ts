@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkCacheOptions } from "../../../src/api/checks/validate-cache.ts";
 import {
-  type CacheRequest,
+  type CacheOptions,
   capacityOf,
   resolveCacheSettings,
   UNLIMITED,
@@ -40,7 +40,7 @@ describe("resolveCacheSettings", () => {
     expect(() => resolveCacheSettings({ budget: 1, sinks: 0 })).toThrow(/window of 1 and 0 sinks/);
   });
 
-  it.each<CacheRequest>([
+  it.each<CacheOptions>([
     { budget: "full" },
     { budget: 64, policy: "full" },
     { budget: "full", policy: "k-norm" },
@@ -52,7 +52,7 @@ describe("resolveCacheSettings", () => {
   });
 
   it("takes a window and sinks that just fit", () => {
-    const request: CacheRequest = { budget: 96, window: 91, sinks: 4, policy: "streaming-llm" };
+    const request: CacheOptions = { budget: 96, window: 91, sinks: 4, policy: "streaming-llm" };
     expect(resolveCacheSettings(request)).toEqual({ ...request, wholeLayers: 0 });
   });
 
@@ -88,7 +88,7 @@ describe("resolveCacheSettings", () => {
     });
     expect(() => checkCacheOptions(request)).toThrow(explained);
     const broken = expect.objectContaining({ code: "internal" });
-    expect(() => resolveCacheSettings(request as CacheRequest)).toThrow(broken);
+    expect(() => resolveCacheSettings(request as CacheOptions)).toThrow(broken);
   });
 
   it.each<[string, unknown, RegExp]>([
@@ -97,7 +97,7 @@ describe("resolveCacheSettings", () => {
     ["sinks fill the budget", { budget: 8, sinks: 4 }, /window of 4 and 4 sinks/],
   ])("refuses %s", (_name, request, message) => {
     const invalid = expect.objectContaining({ code: "invalid_argument" });
-    expect(() => resolveCacheSettings(request as CacheRequest)).toThrow(invalid);
-    expect(() => resolveCacheSettings(request as CacheRequest)).toThrow(message);
+    expect(() => resolveCacheSettings(request as CacheOptions)).toThrow(invalid);
+    expect(() => resolveCacheSettings(request as CacheOptions)).toThrow(message);
   });
 });

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkCacheOptions } from "../../../src/api/checks/validate-cache.ts";
-import { type CacheRequest, resolveCacheSettings, withChange } from "../../../src/cache/budget.ts";
+import { type CacheOptions, resolveCacheSettings, withChange } from "../../../src/cache/budget.ts";
 import { decideSettings, mostBytes } from "../../../src/cache/byte-budget.ts";
 import { withDefaultBudget } from "../../../src/engine/memory/default-budget.ts";
 
 /** SmolLM2-135M. */
 const shape = { layers: 30, heads: 9, kvHeads: 3, headDim: 64 };
-const bytesOf = (request: CacheRequest, of = { shape }) =>
+const bytesOf = (request: CacheOptions, of = { shape }) =>
   mostBytes(of, decideSettings(of, request));
 
 const shapes = fc.record({
@@ -80,7 +80,7 @@ describe("a budget in bytes", () => {
     expect(bytesOf({ budget: 64, wholeLayers: 2 })).toBe("full");
   });
 
-  it.each<[string, unknown, CacheRequest, RegExp]>([
+  it.each<[string, unknown, CacheOptions, RegExp]>([
     ["both", { budget: 64, bytes: 1e6 }, {}, /^cache\.bytes: stands in place of cache\.budget/],
     ["full, and bytes", { budget: "full", bytes: 1e6 }, {}, /stands in place/],
     ["no number", { bytes: "12 MB" }, {}, /^cache\.bytes: must be/],
@@ -109,7 +109,7 @@ describe("a budget in bytes", () => {
 });
 
 describe("the budget where none is named", () => {
-  const begin = (request: CacheRequest, most: number, budget = 512) =>
+  const begin = (request: CacheOptions, most: number, budget = 512) =>
     withDefaultBudget(request, budget, ({ budget }) => (budget as number) <= most);
 
   it("is the model's own, and half as many as often as memory refuses", () => {

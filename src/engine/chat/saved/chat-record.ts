@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../../../cache/budget.ts";
+import type { CacheOptions } from "../../../cache/budget.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
 import {
@@ -35,7 +35,7 @@ export interface ChatRecord {
   /** The counts are a tensor. */
   readonly books: SequenceState;
   /** The settings that the chat's owner named; the others are defaults. */
-  readonly asked: CacheRequest;
+  readonly asked: CacheOptions;
   /** What the cache has read, for the app to go on from; undefined where it was no chat. */
   readonly messages: readonly ChatMessage[] | undefined;
 }

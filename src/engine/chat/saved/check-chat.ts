@@ -1,5 +1,5 @@
 /** What a saved chat says, checked against the engine that shall go on with it. */
-import type { CacheRequest, CacheSettings } from "../../../cache/budget.ts";
+import type { CacheOptions, CacheSettings } from "../../../cache/budget.ts";
 import { decideSettings } from "../../../cache/byte-budget.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import { capacitiesAfter, headsDiffer } from "../../../cache/sequence/head-capacities.ts";
@@ -55,7 +55,7 @@ export function checkModel(core: EngineCore, file: ChatFile, model: ModelIdentit
 export async function checkBooks(
   core: EngineCore,
   file: ChatFile,
-): Promise<{ books: SequenceState; asked: CacheRequest }> {
+): Promise<{ books: SequenceState; asked: CacheOptions }> {
   const given = fieldsOf(file, "sequence");
   const settings = settingsOf(core, file, given.settings);
   await checkCalibration(core, file, settings);
@@ -172,7 +172,7 @@ function settingsOf(core: EngineCore, file: ChatFile, given: unknown): CacheSett
 }
 
 /** What was asked for, where it still means these settings; else the settings. */
-function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): CacheRequest {
+function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): CacheOptions {
   const given = fieldsOf(file, "asked");
   const named = SETTINGS.filter((name) => given[name] !== undefined);
   // Another policy may have stepped in for the one that was asked for.
@@ -185,7 +185,7 @@ const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers"] as const;
 
 function resolved(core: EngineCore, file: ChatFile, field: string, given: unknown): CacheSettings {
   try {
-    return decideSettings(core.state.pool, { ...(given as CacheRequest) });
+    return decideSettings(core.state.pool, { ...(given as CacheOptions) });
   } catch (error) {
     return file.fail(field, asWinnowError(error).message);
   }

@@ -1,4 +1,4 @@
-import type { CacheRequest } from "../../../cache/budget.ts";
+import type { CacheOptions } from "../../../cache/budget.ts";
 import { checkPages, clearUnused } from "../../../cache/check-pages.ts";
 import { writePages, writeRemainders } from "../../../cache/saved-pages.ts";
 import { KvSequence } from "../../../cache/sequence/kv-sequence.ts";
@@ -23,7 +23,7 @@ export interface RestoredChat {
   readonly tokens: number[];
   /** f32 [E], as words. */
   readonly lastRow: Uint32Array | undefined;
-  readonly asked: CacheRequest;
+  readonly asked: CacheOptions;
   readonly messages: ChatMessage[] | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Bytes as text: a command's input and files cross to a page as plain data. */
+/** Bytes as text: where only plain data or a module can carry them. */
 const CHUNK = 0x8000;
 
 export function toBase64(bytes: Uint8Array): string {

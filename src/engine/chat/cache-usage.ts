@@ -1,0 +1,27 @@
+import type { PolicyName } from "../../cache/policies/index.ts";
+
+/** What a conversation holds and has dropped, and its settings with every default decided. */
+export interface CacheUsage {
+  /** Pairs kept per kv head, as a mean over heads. */
+  budget: number | "full";
+  /** Most bytes that the conversation takes under these settings; "full" if it grows with the chat. */
+  budgetBytes: number | "full";
+  /** The policy in use; another one than was asked for, if the model lacks its calibration. */
+  policy: PolicyName;
+  /** Most recent tokens that are never evicted: what was asked for, else the policy's own for this budget. */
+  window: number;
+  /** First tokens that are never evicted. */
+  sinks: number;
+  /** How many of the first layers keep every pair. */
+  wholeLayers: number;
+  /** Tokens that the conversation has put through the model. */
+  tokensSeen: number;
+  /** Pairs held now, summed over layers and kv heads. */
+  pairsKept: number;
+  /** Pairs dropped so far, summed over layers and kv heads. */
+  pairsEvicted: number;
+  /** Bytes of the pages in use: keys, values, positions, scores, and the page tables. */
+  bytes: number;
+  /** What an uncompressed f16 cache of `tokensSeen` tokens would hold. */
+  bytesUncompressed: number;
+}
