@@ -9,7 +9,15 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const DEFAULT_PORT = 4173;
 
 function readPort() {
-  const { values } = parseArgs({ options: { port: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { port: { type: "string" }, help: { type: "boolean" } },
+  });
+  if (values.help) {
+    console.log(
+      `usage: npm start -- [--port PORT]    (default ${DEFAULT_PORT}; 0: any that is free)`,
+    );
+    process.exit(0);
+  }
   const port = Number(values.port ?? DEFAULT_PORT);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new Error(

@@ -166,8 +166,14 @@ async function prepareSecondBrowser() {
 function readArguments() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { testNamePattern: { type: "string", short: "t" } },
+    options: { testNamePattern: { type: "string", short: "t" }, help: { type: "boolean" } },
   });
+  if (values.help) {
+    console.log(
+      `usage: npm test -- [STAGE [WORD...]]... [-t NAME]\nstages: ${Object.keys(stages).join(", ")}`,
+    );
+    process.exit(0);
+  }
   /** @type {Map<string, string[]>} */
   const wanted = new Map();
   let stage = "";

@@ -1,4 +1,4 @@
-// node demo/guide/pictures.mjs: writes the guide's pictures beside this file. Each is drawn on a light card of its own, so that
+// node demo/guide/pictures.mjs [FOLDER]: writes the guide's pictures, beside this file where no folder is named. Each is drawn on a light card of its own, so that
 // it can be read on any background.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -119,5 +119,5 @@ const pictures = {
   "head-budgets": headBudgets(),
   policies: policies(),
 };
-for (const [name, svg] of Object.entries(pictures))
-  writeFileSync(join(import.meta.dirname, `${name}.svg`), svg);
+const [folder = import.meta.dirname] = process.argv.slice(2);
+for (const [name, svg] of Object.entries(pictures)) writeFileSync(join(folder, `${name}.svg`), svg);

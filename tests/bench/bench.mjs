@@ -1,10 +1,11 @@
 // npm run bench -- --help
 // Compares Winnow with transformers.js and wllama in one Chromium (tests/bench/README.md).
-import { launch } from "./launch.mjs";
+import { loadTypeScript } from "../../demo/load-typescript.mjs";
 
 let code = 1;
 try {
-  code = Number(await launch("/tests/bench/main.ts"));
+  const { main } = await loadTypeScript("tests/bench/main.ts");
+  code = await main(process.argv.slice(2));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
 }

@@ -1,6 +1,6 @@
-// node tests/bench/lanes.mjs MODEL.gguf [LANES,LANES,...] [STEPS] [ROUNDS]
+// node tests/bench/lanes.mjs --help
 // Tokens per second of several sequences that step together (tests/bench/lanes.ts).
-import { launch } from "./launch.mjs";
+import { loadTypeScript } from "../../demo/load-typescript.mjs";
 
-await launch("/tests/bench/lanes.ts");
-process.exit(0);
+const { main } = await loadTypeScript("tests/bench/lanes.ts");
+process.exit(await main(process.argv.slice(2)));

@@ -5,9 +5,16 @@ import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 
 /** Prints tokens/s by lanes; rounds take turns, so that a busy machine slows all of them alike. */
-export async function main([path, counts = "1,4,8,16", steps = "4", rounds = "5"]: string[]) {
-  if (!path)
-    throw new Error("usage: node tests/bench/lanes.mjs MODEL.gguf [LANES,...] [STEPS] [ROUNDS]");
+export async function main([
+  path = "--help",
+  counts = "1,4,8,16",
+  steps = "4",
+  rounds = "5",
+]: readonly string[]): Promise<number> {
+  if (path === "--help") {
+    console.log("usage: node tests/bench/lanes.mjs MODEL.gguf [LANES,...] [STEPS] [ROUNDS]");
+    return 0;
+  }
   Object.assign(globalThis, globals);
   easeWaits(GPUQueue, GPUBuffer);
   const lanes = counts.split(",").map(Number);
@@ -31,6 +38,7 @@ export async function main([path, counts = "1,4,8,16", steps = "4", rounds = "5"
         `(${samples.map((rate) => rate.toFixed(2)).join(", ")})`,
     );
   await engine.close();
+  return 0;
 }
 
 const tokensPerSecond = (engine: InferenceEngine, count: number, steps: number): Promise<number> =>

@@ -35,7 +35,7 @@ export interface BenchOptions {
 export const runsTransformers = ({ engines, onnx }: BenchOptions): boolean =>
   engines.includes("transformers.js") && existsSync(`${onnx}/onnx/model_q4.onnx`);
 
-export const USAGE = `npm run bench -- [options]
+export const USAGE = `usage: npm run bench -- [options]
   --engines winnow,transformers.js,wllama
   --prefill 128,512          prompt lengths whose prefill is timed
   --histories 512            tokens of history at which decoding is timed

@@ -1,4 +1,6 @@
-// node tests/bench/soak.mjs [tiny|real] [tokens]: see tests/bench/soak.ts.
-import { launch } from "./launch.mjs";
+// node tests/bench/soak.mjs --help
+// Whether anything grows in a long chat (tests/bench/soak.ts).
+import { loadTypeScript } from "../../demo/load-typescript.mjs";
 
-process.exit(Number(await launch("/tests/bench/soak.ts")));
+const { main } = await loadTypeScript("tests/bench/soak.ts");
+process.exit(await main(process.argv.slice(2)));

@@ -1,7 +1,6 @@
 /**
  * Runs a chat far beyond its budget and checks that nothing grows: no GPU buffer is made after the first 256
  * tokens, memory stays constant, and the time per token stays flat (medians of thirds within 5 %).
- *   node tests/bench/soak.mjs [tiny|real] [tokens]
  * tiny: 50,000 tokens of the tiny f32 model; real: 2,000 of SmolLM2-135M (WINNOW_MODEL, else fetched as by npm start).
  * Budget 128. Prints one JSON object; exit code 1 where one of the three does not hold.
  */
@@ -78,6 +77,10 @@ async function soak(engine: InferenceEngine, tokens: number): Promise<Record<str
 
 /** `args`: the model's name and the number of tokens; returns the exit code. */
 export async function main([name = "tiny", count]: readonly string[]): Promise<number> {
+  if (name === "--help") {
+    console.log(`usage: node tests/bench/soak.mjs [${Object.keys(MODELS).join("|")}] [TOKENS]`);
+    return 0;
+  }
   const model = MODELS[name];
   if (!model) throw new Error(`unknown model ${name}: there are ${Object.keys(MODELS).join(", ")}`);
   if (name === "real") process.env.WINNOW_MODEL = await defaultModel(root);

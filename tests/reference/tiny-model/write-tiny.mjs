@@ -3,10 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runnerImport } from "vite";
 
-const folder = process.argv[2];
-if (!folder) throw new Error("usage: node tests/reference/tiny-model/write-tiny.mjs FOLDER");
+const [folder = "--help"] = process.argv.slice(2);
 const path = join(import.meta.dirname, "tiny-model.ts");
 const { module } = await runnerImport(path, { configFile: false, logLevel: "error" });
+if (folder === "--help") {
+  console.log("usage: node tests/reference/tiny-model/write-tiny.mjs FOLDER");
+  process.exit(0);
+}
 mkdirSync(folder, { recursive: true });
 for (const name of Object.keys(module.TINY_MODELS))
   writeFileSync(join(folder, `tiny-${name}.gguf`), module.tinyModel(name));
