@@ -160,8 +160,8 @@ export class CacheStore extends Store {
     this.#policy = evicting(asked.policy) ?? this.#policy;
   }
 
-  #sync({ budget, policy, window, sinks, wholeLayers }: CacheUsage): void {
-    this.#settings = { budget, policy, window, sinks, wholeLayers };
+  #sync({ budget, policy, window, sinks, wholeLayers, protect }: CacheUsage): void {
+    this.#settings = { budget, policy, window, sinks, wholeLayers, protect };
     if (budget !== "full") this.#budget = budget;
   }
 

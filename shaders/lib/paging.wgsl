@@ -31,6 +31,13 @@ struct Lane {
   phase: u32,   // this, modulo `every`
   remembers: u32, // 1: what it drops is added to the head's remainder
   folds: u32,   // how often its positions have been folded: rope_position
+  system: u32,  // first tokens that are the system prompt
+}
+
+// The first so many tokens are never evicted from a head: the sinks, and of the system prompt as much as fits into a
+// quarter of what the window leaves.
+fn first_kept(lane: Lane, capacity: u32) -> u32 {
+  return max(lane.sinks, min(lane.system, (capacity - min(capacity, lane.window)) / 4u));
 }
 
 fn table_row(shape: LayerShape, lane: u32, kv_head: u32) -> u32 {

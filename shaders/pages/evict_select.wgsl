@@ -27,7 +27,7 @@ const PROTECTED = 0xffffffffu;
 var<workgroup> bins: array<atomic<u32>, 256>;
 var<workgroup> sums: array<u32, 16>;
 var<workgroup> found: vec3<u32>;
-var<workgroup> head: vec2<u32>;
+var<workgroup> head: vec2<u32>; // count, capacity
 var<workgroup> scan: array<vec2<u32>, THREADS>;
 var<workgroup> scan_sums: array<vec2<u32>, 16>;
 
@@ -47,9 +47,10 @@ fn candidate(index: u32, count: u32, row: u32, kv_head: u32) -> Candidate {
     position = chunk[chunk_position_word(page, r)];
     score = chunk[chunk_score_word(page, r)];
   }
-  let recent = position > eviction.last || eviction.last - position < lanes[eviction.lane].window;
-  let sink = position < lanes[eviction.lane].sinks;
-  return Candidate(select(ordered_key(score), PROTECTED, recent || sink), position);
+  let lane = lanes[eviction.lane];
+  let recent = position > eviction.last || eviction.last - position < lane.window;
+  let first = position < first_kept(lane, head.y);
+  return Candidate(select(ordered_key(score), PROTECTED, recent || first), position);
 }
 
 // The wanted-th highest value, how many of those equal to it are wanted, and how many there are.

@@ -26,6 +26,11 @@ export interface CacheOptions {
   /** How many of the first layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
   wholeLayers?: number;
   /**
+   * Whether the system message is never evicted: as far as it fits into a quarter of what the window leaves of a head's
+   * budget. Default "system"; "none" treats its tokens as all others.
+   */
+  protect?: Protected;
+  /**
    * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
    * seen to make keys or values larger than f16 holds; `info().notices` says so.
    */
@@ -43,7 +48,13 @@ export interface CacheSettings {
   readonly sinks: number;
   /** The first so many layers keep every pair; the budget is that of the others. */
   readonly wholeLayers: number;
+  /** What stays beside the sinks and the window. */
+  readonly protect: Protected;
 }
+
+/** system: the system prompt, as far as it fits into a quarter of what the window leaves of a head's budget. */
+export const PROTECTED = ["system", "none"] as const;
+export type Protected = (typeof PROTECTED)[number];
 
 export const DEFAULTS = {
   budget: 512,
@@ -51,6 +62,7 @@ export const DEFAULTS = {
   window: 64,
   sinks: 4,
   wholeLayers: 0,
+  protect: "system",
 } as const;
 
 /** Slots a head may hold when nothing is ever evicted. */
@@ -105,6 +117,8 @@ export function resolveCacheSettings(
       "cache.wholeLayers",
       `must be at most ${layers}, the layers of the model, got ${wholeLayers}`,
     );
+  const protect = request.protect ?? DEFAULTS.protect;
+  assume(PROTECTED.includes(protect), () => `cache.protect is ${String(protect)}`);
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {
     if (asked !== "full") count("budget", asked);
@@ -114,6 +128,7 @@ export function resolveCacheSettings(
       window: count("window", request.window ?? usual),
       sinks,
       wholeLayers,
+      protect,
     };
   }
   const budget = count("budget", asked);
@@ -128,7 +143,7 @@ export function resolveCacheSettings(
       `Use a budget above ${window + sinks}, or a smaller window.`,
     );
   }
-  return { budget, policy, window, sinks, wholeLayers };
+  return { budget, policy, window, sinks, wholeLayers, protect };
 }
 
 /** Slots a kv head of a compressed layer may hold. */

@@ -1,3 +1,4 @@
+import { PROTECTED } from "../cache/budget.ts";
 import { POLICY_NAMES, type PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies, parseArm } from "../eval/plan.ts";
@@ -5,6 +6,7 @@ import { PRESETS, type PresetName } from "../eval/presets.ts";
 import {
   type ArmName,
   type Ask,
+  CHAT_TASKS,
   type EvalOptions,
   MASS_EVERY,
   massPosition,
@@ -38,6 +40,7 @@ export const EVAL_FLAGS = {
   window: "string",
   sinks: "string",
   "whole-layers": "string",
+  protect: "string",
   kv: "string",
   from: "string",
   lanes: "string",
@@ -48,10 +51,10 @@ export const EVAL_FLAGS = {
 } as const;
 
 export const EVAL_USAGE =
-  "[--preset quick|policies|stream|full] [--text FILE...] [--join] [--tasks ppl,stream,agreement,mass,needle,ruler|all]" +
+  "[--preset quick|policies|stream|full] [--text FILE...] [--join] [--tasks ppl,stream,agreement,mass,needle,ruler,chats|all]" +
   " [--policies a,b@W|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--bin 1024] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
-  " [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
+  " [--protect system|none] [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
 
 export interface EvalFlags {
@@ -95,6 +98,9 @@ export function readEvalFlags(flags: FlagValues): EvalFlags {
     ...part("sinks", 0),
     ...(isSet(flags, "whole-layers") && {
       wholeLayers: wholeNumber(flags, "whole-layers", { min: 0 }),
+    }),
+    ...(isSet(flags, "protect") && {
+      protect: oneOf(flags, "protect", PROTECTED, "system"),
     }),
     kv: oneOf(flags, "kv", KV_STORAGES, preset.kv),
     ...part("from", 0),
@@ -160,11 +166,12 @@ function readTasks(flags: FlagValues, fallback: readonly TaskName[]): TaskName[]
   if (text === "all") return [...TASKS];
   const named = words(text).flatMap((name): TaskName[] => {
     if (name === "ruler") return [...RULER_TASKS];
+    if (name === "chats") return [...CHAT_TASKS];
     if ((TASKS as readonly string[]).includes(name)) return [name as TaskName];
     throw invalidArgument(
       "--tasks",
       `unknown task "${name}"`,
-      `Use some of ${TASKS.join(", ")}, ruler, or all.`,
+      `Use some of ${TASKS.join(", ")}, ruler, chats, or all.`,
     );
   });
   return [...new Set(named)];

@@ -1,6 +1,6 @@
 import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
-import { LEAST, withChange } from "../cache/budget.ts";
+import { LEAST, PROTECTED, withChange } from "../cache/budget.ts";
 import { POLICY_NAMES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";
@@ -13,13 +13,14 @@ export const CACHE_FLAGS = {
   window: "string",
   sinks: "string",
   "whole-layers": "string",
+  protect: "string",
   filters: "string",
   kv: "string",
 } as const;
 
 export const CACHE_USAGE =
   `[--budget B|full] [--policy ${POLICY_NAMES.join("|")}] [--window W] [--sinks S] [--whole-layers N]` +
-  " [--filters F.safetensors] [--kv f16|q8|f32]";
+  " [--protect system|none] [--filters F.safetensors] [--kv f16|q8|f32]";
 
 export function optional(flags: FlagValues, name: string): string | undefined {
   const values = flags[name];
@@ -117,6 +118,7 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
   if (isSet(flags, "sinks")) given.sinks = wholeNumber(flags, "sinks", { min: LEAST.sinks });
   if (isSet(flags, "whole-layers"))
     given.wholeLayers = wholeNumber(flags, "whole-layers", { min: LEAST.wholeLayers });
+  if (isSet(flags, "protect")) given.protect = oneOf(flags, "protect", PROTECTED, "system");
   const kv = optional(flags, "kv");
   if (kv !== undefined) given.kv = kv as KvStorage;
   return withChange(defaults, checkCacheOptions(given, defaults));

@@ -182,6 +182,7 @@ async function runPrompts(
   const runs = cells.map(({ arm }, i) => ({
     cache: cacheOf(arm),
     parts: built[i]!.parts,
+    system: built[i]!.system,
     answerTokens: built[i]!.problem.answerTokens,
   }));
   const answers = await model.answers(runs, progress);

@@ -15,6 +15,8 @@ export interface Progress {
 export interface AnswerRun {
   readonly cache: CacheOptions;
   readonly parts: readonly (readonly number[])[];
+  /** How many of the first tokens are the system message. Default 0. */
+  readonly system?: number;
   readonly answerTokens: number;
 }
 
@@ -148,8 +150,9 @@ async function answer(
     onTokens?.(done);
   };
   const writing: Writing[] = [];
-  for (const { cache, parts, answerTokens } of runs) {
+  for (const { cache, parts, system = 0, answerTokens } of runs) {
     const lane = await lanes.add(cache);
+    lane.sequence.setSystem(system);
     let logits: Float32Array | undefined;
     for (const part of parts) logits = await lanes.prefill(lane, part, signal, onRun);
     const prompt = parts.reduce((sum, part) => sum + part.length, 0);

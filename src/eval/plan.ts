@@ -6,6 +6,7 @@ import {
   type ArmName,
   type Ask,
   type Cell,
+  CHAT_TASKS,
   cacheOf,
   type EvalOptions,
   type EvalText,
@@ -42,7 +43,7 @@ function armsOf(
   budgets: readonly number[],
   { tokens, flag, trained }: Extent,
 ): Arm[] {
-  const { policies, sinks, wholeLayers, kv } = options;
+  const { policies, sinks, wholeLayers, protect, kv } = options;
   const arms = policies
     .map(parseArm)
     .filter(({ policy }) => policyOf(policy).evicts !== false)
@@ -57,6 +58,7 @@ function armsOf(
             ...(window === undefined ? {} : { window }),
             ...(sinks === undefined ? {} : { sinks }),
             ...(wholeLayers ? { wholeLayers } : {}),
+            ...(protect === undefined ? {} : { protect }),
           };
           checkCacheOptions(cacheOf(asked));
           return asked;
@@ -172,8 +174,9 @@ function promptCells(
         arm,
       });
   };
+  const isChat = CHAT_TASKS.some((name) => name === task);
   for (const length of lengths)
-    for (const ask of asks)
+    for (const ask of isChat ? (["after"] as const) : asks)
       for (const depth of places)
         for (let trial = 0; trial < trials; trial += 1) each(length, ask, depth, trial);
   return cells;

@@ -1,7 +1,8 @@
 import { commonPrefix } from "../engine/chat/prefix.ts";
+import { systemTokens } from "../engine/chat/system-prompt.ts";
 import { invalidArgument } from "../errors.ts";
 import { seededRandom, seedOf } from "../random.ts";
-import type { ChatTemplate, Tokenizer } from "../text/types.ts";
+import type { ChatMessage, ChatTemplate, Tokenizer } from "../text/types.ts";
 import type { Haystack } from "./tasks/haystack.ts";
 import { generatorOf } from "./tasks/index.ts";
 import type { Problem } from "./tasks/problem.ts";
@@ -13,6 +14,8 @@ export interface Prompt {
   /** Parts that are run one after another, the cache being compressed after each. */
   readonly parts: readonly (readonly number[])[];
   readonly tokens: number;
+  /** How many of the first tokens are the system message. */
+  readonly system: number;
 }
 
 export interface PromptText {
@@ -26,13 +29,35 @@ export interface PromptText {
  * model's first token where it has one; a template brings its own.
  */
 export function promptTokens({ tokenizer, template }: PromptText, problem: Problem): number[] {
-  const { intro, context, question, prefix } = problem;
-  const content = `${intro}\n\n${context}\n\n${question}`;
-  if (!template) return [...tokenizer.prefix, ...tokenizer.encode(`${content}\n${prefix}`)];
-  const chat = template.encode([{ role: "user", content }], tokenizer, {
-    addGenerationPrompt: true,
-  });
+  const { prefix } = problem;
+  const messages = messagesOf(problem);
+  if (!template) {
+    const text = messages.map(({ content }) => content).join("\n");
+    return [...tokenizer.prefix, ...tokenizer.encode(`${text}\n${prefix}`)];
+  }
+  const chat = template.encode(messages, tokenizer, { addGenerationPrompt: true });
   return [...chat, ...tokenizer.encode(prefix)];
+}
+
+/** What was said before, and the question. */
+function messagesOf({ history = [], intro, context, question }: Problem): ChatMessage[] {
+  const content = [intro, context, question].filter((part) => part !== "").join("\n\n");
+  return [...history, { role: "user", content }];
+}
+
+/** Where the messages of a chat begin within its prompt: what came before is compressed by then. */
+function turnStarts(
+  { tokenizer, template }: PromptText,
+  history: readonly ChatMessage[],
+  prompt: readonly number[],
+): number[] {
+  if (!template) return [];
+  const ends = history.flatMap(({ role }, i) =>
+    role === "assistant"
+      ? [commonPrefix(prompt, template.encode(history.slice(0, i + 1), tokenizer))]
+      : [],
+  );
+  return ends.filter((end, i) => end > (ends[i - 1] ?? 0));
 }
 
 /** How much of the prompt comes before the question: what is compressed before it is known. */
@@ -79,7 +104,12 @@ export function buildPrompt(text: PromptText, cell: PromptCell, hay: Haystack): 
     else high = middle;
   }
   const { problem, tokens } = best;
-  const cut = ask === "after" ? contextTokens(text, problem, tokens) : 0;
-  const parts = cut > 0 ? [tokens.slice(0, cut), tokens.slice(cut)] : [tokens];
-  return { problem, parts, tokens: tokens.length };
+  const { history = [] } = problem;
+  const cuts = turnStarts(text, history, tokens);
+  if (history.length === 0 && ask === "after") cuts.push(contextTokens(text, problem, tokens));
+  const starts = [0, ...cuts.filter((cut) => cut > 0)];
+  const parts = starts.map((start, i) => tokens.slice(start, starts[i + 1]));
+  const { tokenizer, template } = text;
+  const system = template ? systemTokens({ tokenizer, template }, messagesOf(problem), tokens) : 0;
+  return { problem, parts, tokens: tokens.length, system };
 }

@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../cache/budget.ts";
+import type { CacheOptions, Protected } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 
@@ -17,8 +17,10 @@ export const RULER_TASKS = [
   "frequent-words",
   "qa",
 ] as const;
+/** Chats whose last question needs the system message, or what the user has said and corrected. */
+export const CHAT_TASKS = ["instructions", "corrections"] as const;
 /** Tasks with a prompt, a question and an answer. `needle` is the grid of length and depth. */
-export const PROMPT_TASKS = ["needle", ...RULER_TASKS] as const;
+export const PROMPT_TASKS = ["needle", ...RULER_TASKS, ...CHAT_TASKS] as const;
 
 export type TextTask = (typeof TEXT_TASKS)[number];
 export type PromptTask = (typeof PROMPT_TASKS)[number];
@@ -29,7 +31,10 @@ export type ArmName = PolicyName | `${PolicyName}@${number}`;
 
 export const TASKS: readonly TaskName[] = [...TEXT_TASKS, ...PROMPT_TASKS];
 
-/** `in`: the question is part of the prompt that is compressed; `after`: it comes once the cache is compressed. */
+/**
+ * `in`: the question is part of the prompt that is compressed; `after`: it comes once the cache is compressed. A chat is
+ * read message by message, so its question always comes after.
+ */
 export type Ask = "in" | "after";
 
 /** The cache a cell runs under. */
@@ -41,24 +46,35 @@ export interface Arm {
   readonly sinks?: number;
   /** First layers that are not compressed. */
   readonly wholeLayers?: number;
+  /** Left out: the system message. */
+  readonly protect?: Protected;
   readonly kv: KvStorage;
 }
 
-export const cacheOf = ({ policy, budget, window, sinks, wholeLayers }: Arm): CacheOptions => ({
+export const cacheOf = ({
+  policy,
+  budget,
+  window,
+  sinks,
+  wholeLayers,
+  protect,
+}: Arm): CacheOptions => ({
   policy,
   budget,
   ...(window === undefined ? {} : { window }),
   ...(sinks === undefined ? {} : { sinks }),
   ...(wholeLayers === undefined ? {} : { wholeLayers }),
+  ...(protect === undefined ? {} : { protect }),
 });
 
 /** An arm in words. */
-export const armText = ({ policy, budget, window, wholeLayers = 0, kv }: Arm): string =>
+export const armText = ({ policy, budget, window, wholeLayers = 0, protect, kv }: Arm): string =>
   [
     policy,
     budget === "full" ? "" : ` ${budget}`,
     window === undefined ? "" : `, window ${window}`,
     wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",
+    protect === "none" ? ", nothing protected" : "",
     kv === "f16" ? "" : ` ${kv}`,
   ].join("");
 
@@ -160,6 +176,7 @@ export interface EvalOptions {
   readonly window?: number;
   readonly sinks?: number;
   readonly wholeLayers?: number;
+  readonly protect?: Protected;
   readonly kv: KvStorage;
   /** Losses count from this position on; default: the smallest budget, where eviction begins. */
   readonly from?: number;

@@ -29,6 +29,7 @@ export const LANE = shaderStruct<
   | "phase"
   | "remembers"
   | "folds"
+  | "system"
 >(paging, "Lane");
 
 /** The uniform of one eviction: a prompt block, or a whole cache. */

@@ -10,6 +10,7 @@ export { GREEDY };
 export interface AskOptions {
   maxTokens?: number;
   ahead?: boolean;
+  system?: number;
   sampling?: Partial<SamplingOptions>;
   signal?: AbortSignal;
   onPrefill?: (done: number, total: number) => void;
@@ -21,12 +22,13 @@ export interface AskOptions {
 export async function ask(
   conversation: Conversation,
   prompt: readonly number[],
-  { maxTokens = 24, ahead, sampling, signal, onPrefill, onToken }: AskOptions = {},
+  { maxTokens = 24, ahead, system, sampling, signal, onPrefill, onToken }: AskOptions = {},
 ): Promise<{ answer: number[]; result: GenerateResult | undefined }> {
   const steps = conversation.generate(prompt, {
     sampling: { ...GREEDY, ...sampling },
     maxTokens,
     ...(ahead === undefined ? {} : { ahead }),
+    ...(system === undefined ? {} : { system }),
     ...(signal ? { signal } : {}),
     ...(onPrefill ? { onPrefill } : {}),
   });

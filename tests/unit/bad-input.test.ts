@@ -57,7 +57,7 @@ const OPTIONS: Case[] = [
     "an unknown cache option",
     { model: "m", cache: { size: 3 } },
     "invalid_argument",
-    /^cache.size: unknown option; allowed are budget, policy, window, sinks/,
+    /^cache.size: unknown option; allowed are budget, bytes, policy, window, sinks/,
   ],
   [
     "a budget in words",
@@ -284,8 +284,8 @@ describe("bad options of createEngine", () => {
   it("a model that will not fit is refused in bytes, before its download", async () => {
     const entry = findModel(DEFAULT_MODEL);
     const needed = entry.bytes + 30 * 3 * 512 * (2 * 64 * 2 + 8);
-    expect(() => checkMemory(entry, {}, needed)).not.toThrow();
-    const error = await failure(() => checkMemory(entry, {}, needed - 1));
+    expect(() => checkMemory(entry, { budget: 512 }, needed)).not.toThrow();
+    const error = await failure(() => checkMemory(entry, { budget: 512 }, needed - 1));
     expect(error.code).toBe("out_of_memory");
     expect(error.message).toContain(`needs ${needed} bytes`);
     expect(error.details).toMatchObject({ needed, memoryLimit: needed - 1 });
@@ -303,8 +303,10 @@ describe("bad options of createEngine", () => {
     const entry = findModel(DEFAULT_MODEL);
     const slot = 3 * (2 * 64 * 2 + 8);
     const needed = entry.bytes + (28 * 512 + 2 * entry.contextLength) * slot;
-    expect(() => checkMemory(entry, { wholeLayers: 2 }, needed)).not.toThrow();
-    const error = await failure(() => checkMemory(entry, { wholeLayers: 2 }, needed - 1));
+    expect(() => checkMemory(entry, { budget: 512, wholeLayers: 2 }, needed)).not.toThrow();
+    const error = await failure(() =>
+      checkMemory(entry, { budget: 512, wholeLayers: 2 }, needed - 1),
+    );
     expect(error.message).toContain(`needs ${needed} bytes`);
     const many = await failure(() => checkMemory(entry, { wholeLayers: 31 }, undefined));
     expect(many.message).toMatch(/cache.wholeLayers: must be at most 30/);

@@ -17,6 +17,7 @@ const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   window: 64,
   sinks: 4,
   wholeLayers: 0,
+  protect: "system",
   ...options,
   tokensSeen,
   pairsKept: 90 * tokensSeen,

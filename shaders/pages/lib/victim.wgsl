@@ -11,8 +11,9 @@ var<workgroup> victim_score: array<f32, WORKGROUP>;
 var<workgroup> victim_position: array<u32, WORKGROUP>;
 var<workgroup> victim_slot: array<u32, WORKGROUP>;
 
-// The slot with the lowest (score, position) outside sinks and window.
+// The slot with the lowest (score, position) outside window and first tokens, of a head whose `count` slots are all it may hold.
 fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32 {
+  let first_free = first_kept(lane, count);
   var best_score = 0.0;
   var best_position = NO_SLOT;
   var best_slot = NO_SLOT;
@@ -24,7 +25,7 @@ fn find_victim(t: u32, table: u32, count: u32, lane: Lane, position: u32) -> u32
     //: end
     //: for n
     let p$n = pages[pages_position_word(page$n, slot$n)];
-    let protected$n = p$n < lane.sinks || position - p$n < lane.window;
+    let protected$n = p$n < first_free || position - p$n < lane.window;
     //: end
     // Alone, a score that is not needed is not worth its load.
     if (SLOTS == 1u && protected0) { continue; }

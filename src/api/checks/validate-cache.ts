@@ -1,4 +1,4 @@
-import { LEAST, MOST, resolveCacheSettings, withChange } from "../../cache/budget.ts";
+import { LEAST, MOST, PROTECTED, resolveCacheSettings, withChange } from "../../cache/budget.ts";
 import { POLICY_NAMES } from "../../cache/policies/index.ts";
 import { invalidArgument } from "../../errors.ts";
 import { isBlob } from "../../formats/blob-source.ts";
@@ -15,7 +15,16 @@ import {
   readFields,
 } from "./check.ts";
 
-const CACHE_FIELDS = ["budget", "bytes", "policy", "window", "sinks", "wholeLayers", "kv"];
+const CACHE_FIELDS = [
+  "budget",
+  "bytes",
+  "policy",
+  "window",
+  "sinks",
+  "wholeLayers",
+  "protect",
+  "kv",
+];
 
 /**
  * Checks cache options, and what they make together with `current`. Returns what was given and
@@ -48,6 +57,8 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   if (given.window !== undefined) options.window = count("window");
   if (given.sinks !== undefined) options.sinks = count("sinks");
   if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers");
+  if (given.protect !== undefined)
+    options.protect = checkOneOf("cache.protect", given.protect, PROTECTED);
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   const { bytes, ...asked } = withChange(current, options);
   if (bytes !== undefined) checkBounded(asked);

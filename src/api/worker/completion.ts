@@ -1,4 +1,5 @@
 import type { Conversation } from "../../engine/chat/conversation.ts";
+import { systemTokens } from "../../engine/chat/system-prompt.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../errors.ts";
 import { StopMatcher, type StopResult } from "../../text/stop-matcher.ts";
@@ -52,7 +53,9 @@ export async function runChat(
     chat.messages = messages;
   };
   const noted = { ...hooks, onText, onRead };
-  const result = await runPrompt(model, conversation, prompt, { ...request, stop }, noted);
+  const system = systemTokens(model, messages, prompt);
+  const asked = { ...request, stop, system };
+  const result = await runPrompt(model, conversation, prompt, asked, noted);
   if (text === "") chat.messages = messages;
   return result;
 }
@@ -64,6 +67,8 @@ export async function runPrompt(
   prompt: readonly number[],
   request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
     readonly stop: readonly string[];
+    /** How many of the first tokens are the system message. */
+    readonly system?: number;
   } & Partial<Pick<CheckedRequest, "speculative">>,
   { onText, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
@@ -84,6 +89,7 @@ export async function runPrompt(
     maxTokens: Math.min(request.maxTokens ?? contextLength, room),
     signal,
     ahead: request.stop.length === 0,
+    system: request.system ?? 0,
     ...(request.speculative && { speculative: request.speculative }),
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (done, total) => {

@@ -33,7 +33,7 @@ export class KvSequence {
 
   constructor(pool: KvPool, settings: CacheSettings) {
     this.pool = pool;
-    this.state = { settings, divided: false, folds: 0, seen: 0, evicted: 0 };
+    this.state = { settings, divided: false, folds: 0, system: 0, seen: 0, evicted: 0 };
     this.pages = new SequencePages(pool, headCapacities(pool.shape, settings));
     this.writeAll();
   }
@@ -193,6 +193,13 @@ export class KvSequence {
     this.writeAll();
   }
 
+  /** Says how many of the first tokens are the system message. */
+  setSystem(tokens: number): void {
+    if (tokens === this.state.system) return;
+    this.set({ system: tokens });
+    this.writeAll();
+  }
+
   /** Whether heads must go from one budget for all to budgets of their own before `tokens` more come. */
   dividesWith(tokens: number): boolean {
     const { divided, settings, seen } = this.state;
@@ -281,7 +288,7 @@ export class KvSequence {
   }
 
   private writeAll(): void {
-    this.pages.record = laneWords(this.settings, this.state.folds);
+    this.pages.record = laneWords(this.state);
     this.pages.writeAll();
   }
 }

@@ -1,14 +1,14 @@
 import { LANE } from "../../kernels/records.ts";
-import type { CacheSettings } from "../budget.ts";
 import { policyOf } from "../policies/index.ts";
 import { scoringId, scoringTurn } from "../policies/scoring-id.ts";
+import type { SequenceState } from "./sequence-books.ts";
 
 /** Seed of the `random` policy: fixed, so that a run can be repeated. */
 const RANDOM_SEED = 1;
 
-/** What the kernels read of a sequence's settings, and how often its positions were folded: its record among the lanes. */
-export function laneWords(settings: CacheSettings, folds: number): Uint32Array {
-  const { policy, window, sinks } = settings;
+/** What the kernels read of a sequence: its record among the lanes. */
+export function laneWords({ settings, folds, system }: SequenceState): Uint32Array {
+  const { policy, window, sinks, protect } = settings;
   const { score, remembers = false } = policyOf(policy);
   return LANE.pack({
     ...score,
@@ -19,5 +19,6 @@ export function laneWords(settings: CacheSettings, folds: number): Uint32Array {
     ...scoringTurn(settings),
     remembers: Number(remembers),
     folds,
+    system: protect === "system" ? system : 0,
   });
 }

@@ -18,6 +18,8 @@ export interface SequenceState {
   readonly divided: boolean;
   /** How often positions have been folded. */
   readonly folds: number;
+  /** How many of the first tokens are the system message. */
+  readonly system: number;
   /** Tokens. */
   readonly seen: number;
   /** Pairs. */

@@ -1,3 +1,4 @@
+import type { Protected } from "../../cache/budget.ts";
 import type { PolicyName } from "../../cache/policies/index.ts";
 
 /** What a conversation holds and has dropped, and its settings with every default decided. */
@@ -14,6 +15,8 @@ export interface CacheUsage {
   sinks: number;
   /** How many of the first layers keep every pair. */
   wholeLayers: number;
+  /** Whether the system message is never evicted. */
+  protect: Protected;
   /** Tokens that the conversation has put through the model. */
   tokensSeen: number;
   /** Pairs held now, summed over layers and kv heads. */

@@ -19,6 +19,8 @@ export interface GenerateOptions {
   sampling: SamplingOptions;
   maxTokens: number;
   signal?: AbortSignal;
+  /** How many of the prompt's first tokens are the system prompt. Default 0. */
+  system?: number;
   /**
    * Whether a token is run before it is known here, while the one before it is read back; default true.
    * False where an answer may end inside its text (a stop string): the cache then never holds a token that

@@ -186,6 +186,7 @@ export class Turn {
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");
     if (!place.alive) place.open(this.asked());
+    place.live.setSystem(this.options.system ?? 0);
     const { vocabulary } = core.config;
     const { buffers } = runner.transformer;
     const sampler = new Sampler(gpu, sample, buffers, sampling, prompt, answer, vocabulary);

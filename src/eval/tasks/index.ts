@@ -1,4 +1,5 @@
 import type { PromptCell, PromptTask } from "../types.ts";
+import { corrections, instructions } from "./chats.ts";
 import type { Haystack } from "./haystack.ts";
 import { needle, needles } from "./needles.ts";
 import type { Generator } from "./problem.ts";
@@ -16,6 +17,8 @@ const GENERATORS: Record<PromptTask, (hay: Haystack, depth: number) => Generator
   "common-words": () => commonWords,
   "frequent-words": () => frequentWords,
   qa: () => questionAnswering,
+  instructions,
+  corrections,
 };
 
 export const generatorOf = ({ task, depth }: PromptCell, hay: Haystack): Generator =>

@@ -1,5 +1,9 @@
+import type { ChatMessage } from "../../text/types.ts";
+
 /** A prompt, what is asked about it, and what a right answer holds. */
 export interface Problem {
+  /** What was said in the chat before, read message by message; a problem with one has neither intro nor context. */
+  readonly history?: readonly ChatMessage[];
   /** Said before the context. */
   readonly intro: string;
   /** What the cache is asked to remember. */

@@ -134,6 +134,21 @@ describe("evict_select against its twin", () => {
     }
   });
 
+  test("of a system prompt as much stays as fits into a quarter of what the window leaves", async () => {
+    for (const system of [3, 40, 4000])
+      for (const window of [8, 60, 4000]) {
+        const heads = [1, 2, 3].map((seed) => pairs(200, 40, seed, continuous));
+        await compare({
+          ...small,
+          window,
+          sinks: 4,
+          system,
+          last: heads[0]!.last,
+          heads: heads.map((head, i) => ({ ...head, capacity: [33, 96, 150][i]! })),
+        });
+      }
+  });
+
   test("nothing protected; a window longer than the text; capacity 0", async () => {
     const head = pairs(100, 20, 8, continuous);
     for (const [window, sinks, capacity] of [

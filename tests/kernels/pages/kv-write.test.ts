@@ -306,6 +306,29 @@ describe.each([256, 64, 4])("kv_write append, workgroups of %i", (workgroup) => 
     expect((await at({ window: 36, sinks: 4 })).slots).toEqual([[4, 4, 4]]);
   });
 
+  test("a system prompt stays as far as a quarter of what the window leaves", async () => {
+    const shape = shapeOf(16);
+    const count = 40;
+    // The lowest score is the oldest token's.
+    const cache = filled(shape, 1, count, count, () =>
+      randomPairs(seededRandom(3), 16, count).map((pair, i) => ({
+        ...pair,
+        score: i,
+        position: i,
+      })),
+    );
+    const at = async (lane: Partial<Lane>) => {
+      const given = input(shape, [{ ...PLAIN_LANE, ...lane }], [{ position: count, lane: 0 }]);
+      return (await expectTwin(cache, given)).slots[0]![0];
+    };
+    expect(await at({ system: 3 })).toBe(3);
+    expect(await at({ system: 30 })).toBe(9);
+    expect(await at({ system: 30, window: 20 })).toBe(5);
+    expect(await at({ system: 30, window: 39 })).toBe(0);
+    expect(await at({ system: 2, sinks: 4 })).toBe(4);
+    expect(await at({ system: 30, sinks: 4, window: 36 })).toBe(4);
+  });
+
   test("nothing may go: nothing is written", async () => {
     const shape = shapeOf(16);
     const cache = filled(shape, 1, 8, 8, () => randomPairs(seededRandom(3), 16, 8));

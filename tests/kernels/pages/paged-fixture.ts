@@ -22,6 +22,7 @@ export interface CacheCase extends SlabFormat {
   lane: number;
   window: number;
   sinks: number;
+  system?: number;
   last: number;
   heads: readonly HeadCase[];
 }
@@ -73,6 +74,7 @@ export function cacheFixture(gpu: GpuContext, cache: CacheCase, seed = 1): Cache
   });
   const laneWords = Uint32Array.from({ length: lanes * LANE.words }, word);
   laneWords.set([cache.window, cache.sinks], lane * LANE.words + LANE.at("window"));
+  laneWords[lane * LANE.words + LANE.at("system")] = cache.system ?? 0;
   const rows = Math.max(0, ...heads.map((h) => h.rows.length));
   const { ledger } = gpu;
   const tableRow = (g: number) => held.row(lane, g);

@@ -169,6 +169,7 @@ class FakeConversation {
       window: this.cache.window ?? 64,
       sinks: this.cache.sinks ?? 4,
       wholeLayers: this.cache.wholeLayers ?? 0,
+      protect: this.cache.protect ?? "system",
       tokensSeen: this.tokens.length,
       pairsKept: this.tokens.length,
       pairsEvicted: 0,

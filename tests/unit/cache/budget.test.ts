@@ -9,8 +9,14 @@ import {
 
 describe("resolveCacheSettings", () => {
   it("has the documented defaults", () => {
-    const settings = { budget: 512, policy: "winnow", window: 24, sinks: 4, wholeLayers: 0 };
-    expect(resolveCacheSettings({})).toEqual(settings);
+    expect(resolveCacheSettings({})).toEqual({
+      budget: 512,
+      policy: "winnow",
+      window: 24,
+      sinks: 4,
+      wholeLayers: 0,
+      protect: "system",
+    });
     expect(capacityOf(resolveCacheSettings({}))).toBe(512);
   });
 
@@ -53,7 +59,11 @@ describe("resolveCacheSettings", () => {
 
   it("takes a window and sinks that just fit", () => {
     const request: CacheOptions = { budget: 96, window: 91, sinks: 4, policy: "streaming-llm" };
-    expect(resolveCacheSettings(request)).toEqual({ ...request, wholeLayers: 0 });
+    expect(resolveCacheSettings(request)).toEqual({
+      ...request,
+      wholeLayers: 0,
+      protect: "system",
+    });
   });
 
   it("takes as many whole layers as the model has, and says how many that are", () => {

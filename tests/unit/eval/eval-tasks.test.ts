@@ -3,8 +3,14 @@ import { describe, expect, test } from "vitest";
 import { buildPrompt, type PromptText } from "../../../src/eval/prompt.ts";
 import { hide, noise, textHaystack } from "../../../src/eval/tasks/haystack.ts";
 import { generatorOf } from "../../../src/eval/tasks/index.ts";
+import type { Problem } from "../../../src/eval/tasks/problem.ts";
 import { scoreOf } from "../../../src/eval/tasks/problem.ts";
-import { PROMPT_TASKS, type PromptCell, type PromptTask } from "../../../src/eval/types.ts";
+import {
+  CHAT_TASKS,
+  PROMPT_TASKS,
+  type PromptCell,
+  type PromptTask,
+} from "../../../src/eval/types.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { byteTokenizer, FakeEngine } from "../api/api-fake-engine.ts";
 
@@ -24,6 +30,11 @@ const decode = (parts: readonly (readonly number[])[]): string =>
   byteTokenizer.decode(parts.flat());
 const count = (hay: string, word: string): number => hay.split(word).length - 1;
 
+/** What is said before the question. */
+const said = ({ history = [], context }: Problem): string =>
+  [...history.map(({ content }) => content), context].join("\n");
+const isChat = (task: PromptTask): boolean => CHAT_TASKS.some((name) => name === task);
+
 describe.each(PROMPT_TASKS)("%s", (task) => {
   const cell = cellOf(task);
   const prompt = buildPrompt(text, cell, noise);
@@ -32,7 +43,7 @@ describe.each(PROMPT_TASKS)("%s", (task) => {
   test("holds its answers, and nothing of them in the question", () => {
     expect(problem.expected.length).toBeGreaterThan(0);
     for (const one of problem.expected) {
-      expect(problem.context).toContain(one);
+      expect(said(problem)).toContain(one);
       expect(problem.question).not.toContain(one);
       expect(problem.prefix).not.toContain(one);
     }
@@ -55,13 +66,14 @@ describe.each(PROMPT_TASKS)("%s", (task) => {
     expect(buildPrompt(text, { ...cell, seed: 2 }, noise)).not.toEqual(prompt);
   });
 
-  test("asked afterwards, its question is in the second part alone", () => {
+  test("asked afterwards, its question is in the last part alone", () => {
     const after = buildPrompt(text, { ...cell, ask: "after" }, noise);
-    expect(after.parts).toHaveLength(2);
+    expect(after.parts.length > 2).toBe(isChat(task));
     expect(after.parts.flat()).toEqual(prompt.parts.flat());
-    expect(byteTokenizer.decode(after.parts[0]!)).toContain(problem.context);
-    expect(byteTokenizer.decode(after.parts[0]!)).not.toContain(problem.question);
-    expect(byteTokenizer.decode(after.parts[1]!)).toContain(problem.question);
+    const before = decode(after.parts.slice(0, -1));
+    expect(before).toContain(problem.context);
+    expect(before).not.toContain(problem.question);
+    expect(decode(after.parts.slice(-1))).toContain(problem.question);
   });
 
   test("is refused where it does not fit", () => {
@@ -76,7 +88,7 @@ describe.each(PROMPT_TASKS)("%s", (task) => {
       const led = buildPrompt({ tokenizer, template: undefined }, { ...cell, ask }, noise);
       expect(led.parts[0]!.slice(0, 1)).toEqual([0]);
       expect(decode([led.parts.flat().slice(1)]).startsWith(led.problem.intro)).toBe(true);
-      expect(led.parts).toHaveLength(ask === "in" ? 1 : 2);
+      expect(led.parts).toHaveLength(ask === "in" || isChat(task) ? 1 : 2);
     }
   });
 });
@@ -121,6 +133,33 @@ describe("what tasks hide", () => {
     const sorted = [...times].sort((a, b) => b[1] - a[1]).map(([word]) => word);
     expect(sorted.slice(0, 4)).toEqual(["....", ...expected]);
     expect(times.get(sorted[1]!)! / times.get("....")!).toBeCloseTo(1 / 4, 1);
+  });
+
+  test("instructions: a system message, which the prompt knows, then nothing but small talk", () => {
+    const { problem, parts, system } = buildPrompt(text, cellOf("instructions"), noise);
+    const [first, ...talk] = problem.history!;
+    expect(first!.role).toBe("system");
+    const decoded = byteTokenizer.decode(parts.flat().slice(0, system));
+    expect(decoded).toContain(first!.content);
+    expect(decoded).not.toContain("Tell me something");
+    const answers = problem.expected.filter((one) => one.length > 1);
+    for (const { content } of talk.filter(({ role }) => role === "user"))
+      expect(content).toMatch(/^Tell me something about /);
+    for (const one of answers) expect(first!.content).toContain(one);
+  });
+
+  test("corrections: what is asked for was said last of its animal, in the first or the second half", () => {
+    for (let seed = 0; seed < 20; seed += 1) {
+      const { history, question, expected } = generatorOf(cellOf("corrections"), noise).make(
+        seededRandom(seed),
+        12,
+      );
+      const animal = /my (\w+) now/.exec(question)![1]!;
+      const told = history!.filter(({ content }) => content.includes(`your ${animal} is called`));
+      expect(told.at(-1)!.content).toContain(` ${expected[0]}.`);
+      expect(told.length).toBeLessThanOrEqual(2);
+      expect(history!.filter(({ content }) => content.startsWith("I was wrong"))).toHaveLength(2);
+    }
   });
 
   test("a needle at its depth", () => {

@@ -146,7 +146,14 @@ function readError(at: string, value: unknown): EntryError {
 /** Throws what the cache says of settings that it does not take, with their place in the file. */
 function readCache(at: string, value: unknown): Chat["record"]["cache"] {
   if (!isGiven(value)) return {};
-  const given = fieldsOf(at, value, ["budget", "policy", "window", "sinks", "wholeLayers"]);
+  const given = fieldsOf(at, value, [
+    "budget",
+    "policy",
+    "window",
+    "sinks",
+    "wholeLayers",
+    "protect",
+  ]);
   try {
     return checkCacheOptions(given);
   } catch (thrown) {

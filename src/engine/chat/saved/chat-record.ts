@@ -14,7 +14,7 @@ import type { EngineCore } from "../../core.ts";
 /** Names the format in the file's metadata. */
 export const FORMAT = "winnow-chat";
 /** Version of the format: one that reads a file reads no other. */
-export const VERSION = "1";
+export const VERSION = "2";
 
 /** A model, as files name it. */
 export interface ModelIdentity {

@@ -71,13 +71,16 @@ export async function checkBooks(
       "sequence.folds",
       `positions folded ${String(folds)} times, for ${seen} tokens and ${contextLength} positions`,
     );
+  const system = given.system as number;
+  if (!Number.isSafeInteger(system) || system < 0 || system > MOST_TOKENS)
+    file.fail("sequence.system", `found ${String(system)} tokens`);
   const divided = headsDiffer(core.state.pool.shape, settings, seen);
   if (given.divided !== divided)
     file.fail("sequence.divided", `found ${String(given.divided)} where ${divided} belongs`);
   // Checked with the counts.
   const evicted = given.evicted as number;
   return {
-    books: { settings, divided, folds, seen, evicted },
+    books: { settings, divided, folds, system, seen, evicted },
     asked: askedOf(core, file, settings),
   };
 }
@@ -181,7 +184,7 @@ function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): Cac
   return same(resolved(core, file, "asked", asked), settings) ? asked : settings;
 }
 
-const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers"] as const;
+const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers", "protect"] as const;
 
 function resolved(core: EngineCore, file: ChatFile, field: string, given: unknown): CacheSettings {
   try {

@@ -1,3 +1,5 @@
+import { firstKept } from "./paged-cache.ts";
+
 /** What evict_select looks at of a slot or a row of the chunk. */
 export interface Pair {
   position: number;
@@ -10,6 +12,8 @@ export interface EvictionCase {
   capacity: number;
   window: number;
   sinks: number;
+  /** First tokens that are the system prompt. Default 0. */
+  system?: number;
   /** Position of the newest token. */
   last: number;
 }
@@ -31,10 +35,12 @@ export function evictSelect({
   capacity,
   window,
   sinks,
+  system = 0,
   last,
 }: EvictionCase): Selection {
   const all = [...slots, ...rows];
-  const guarded = ({ position }: Pair) => position < sinks || position > last - window;
+  const first = firstKept({ sinks, system, window }, capacity);
+  const guarded = ({ position }: Pair) => position < first || position > last - window;
   const rank = ({ score }: Pair) => (Number.isNaN(score) ? -Infinity : score);
   const order = all.map((_, index) => index);
   order.sort((i, j) => {

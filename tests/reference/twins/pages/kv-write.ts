@@ -1,6 +1,6 @@
 import { PAGE_SLOTS } from "../../../../src/kernels/pages/cache-shape.ts";
 import { rotate } from "../attention/rope.ts";
-import type { Lane, PagedCache, Pair } from "./paged-cache.ts";
+import { firstKept, type Lane, type PagedCache, type Pair } from "./paged-cache.ts";
 
 /** The hash of the `random` policy, in [0, 1): equal to position_hash of lib/score.wgsl bit for bit. */
 export function positionHash(position: number, head: number, seed: number): number {
@@ -36,10 +36,11 @@ export function keyScore(
   );
 }
 
-/** Slot of the lowest (score, position) outside sinks and window; -1 where all are protected. */
+/** Slot of the lowest (score, position) outside window and first tokens, where `pairs` are all that fit; -1 where all are protected. */
 export function findVictim(pairs: readonly Pair[], lane: Lane, position: number): number {
+  const first = firstKept(lane, pairs.length);
   return pairs.reduce((best, pair, slot) => {
-    if (pair.position < lane.sinks || pair.position > position - lane.window) return best;
+    if (pair.position < first || pair.position > position - lane.window) return best;
     const lowest = pairs[best];
     if (lowest === undefined || pair.score < lowest.score) return slot;
     return pair.score === lowest.score && pair.position < lowest.position ? slot : best;

@@ -37,7 +37,15 @@ export interface Lane {
   remembers?: number;
   /** How often its positions have been folded. */
   folds?: number;
+  /** First tokens that are the system prompt. */
+  system?: number;
 }
+
+/** Twin of `first_kept` of shaders/lib/paging.wgsl. */
+export const firstKept = (
+  { sinks, system = 0, window }: Pick<Lane, "sinks" | "system" | "window">,
+  capacity: number,
+): number => Math.max(sinks, Math.min(system, Math.floor(Math.max(0, capacity - window) / 4)));
 
 export const PLAIN_LANE: Lane = {
   dot: 1,
@@ -51,7 +59,15 @@ export const PLAIN_LANE: Lane = {
 
 export function laneWords(lanes: readonly Lane[]): Uint32Array<ArrayBuffer> {
   return LANE.pack(
-    ...lanes.map((lane) => ({ scoring: 0, every: 0, phase: 0, remembers: 0, folds: 0, ...lane })),
+    ...lanes.map((lane) => ({
+      scoring: 0,
+      every: 0,
+      phase: 0,
+      remembers: 0,
+      folds: 0,
+      system: 0,
+      ...lane,
+    })),
   );
 }
 
