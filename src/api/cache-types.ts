@@ -1,10 +1,10 @@
-import type { CacheUsage } from "../engine/chat/cache-usage.ts";
+import type { CacheUsage, Retention } from "../engine/chat/cache-usage.ts";
 import type { ChatMessage } from "./chat-types.ts";
 
 export type { CacheOptions } from "../cache/budget.ts";
 export type { PolicyName } from "../cache/policies/index.ts";
 export type { KvStorage } from "../kernels/pages/page-format.ts";
-export type { CacheUsage };
+export type { CacheUsage, Retention };
 
 /** Which conversation a cache call means. */
 export interface ConversationOptions {
@@ -30,14 +30,4 @@ export interface LoadedChat {
   messages: ChatMessage[];
   /** What the conversation holds now. */
   usage: CacheUsage;
-}
-
-/** Which tokens of a conversation are still kept, and by how many heads. */
-export interface Retention {
-  /** How many heads there are: layers times kv heads. */
-  heads: number;
-  /** Text of each token seen, in order. */
-  tokens: string[];
-  /** kept[i], from 0 to `heads`: how many heads still keep token i. */
-  kept: number[];
 }

@@ -28,3 +28,13 @@ export interface CacheUsage {
   /** What an uncompressed f16 cache of `tokensSeen` tokens would hold. */
   bytesUncompressed: number;
 }
+
+/** Which tokens of a conversation are still kept, and by how many heads. */
+export interface Retention {
+  /** How many heads there are: layers times kv heads. */
+  heads: number;
+  /** Text of each token seen, in order. */
+  tokens: string[];
+  /** kept[i], from 0 to `heads`: how many heads still keep token i. */
+  kept: number[];
+}

@@ -1,14 +1,10 @@
 import {
   type CacheOptions,
   type CacheSettings,
-  capacityOf,
   DEFAULTS,
   endless,
   withChange,
 } from "../../cache/budget.ts";
-import { policyOf } from "../../cache/policies/index.ts";
-import { scoresAlike } from "../../cache/policies/scoring-id.ts";
-import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
 import { uncompressedBytes } from "../../model/config.ts";
@@ -17,9 +13,12 @@ import type { EngineCore } from "../core.ts";
 import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measure.ts";
 import { noNumbers } from "../no-numbers.ts";
 import { everyStep } from "../steps/step-needs.ts";
-import type { CacheUsage } from "./cache-usage.ts";
+import type { CacheUsage, Retention } from "./cache-usage.ts";
+import { changeSettings } from "./change-settings.ts";
+import { checkPrompt } from "./check-prompt.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
+import { retention } from "./retention.ts";
 import type { ModelIdentity } from "./saved/chat-record.ts";
 import { Turn } from "./turn.ts";
 
@@ -103,30 +102,13 @@ export class Conversation {
       const sequence = this.place.alive;
       // What could be gone back to is of other settings.
       this.place.forgetMarks();
-      if (sequence) this.place.using(() => this.change(sequence, settings));
+      if (!sequence) return;
+      this.turn?.seal();
+      this.place.using(() => changeSettings(runner, sequence, settings));
     });
     this.asked = asked;
     this.request = request;
     return this.usage();
-  }
-
-  private change(sequence: KvSequence, settings: CacheSettings): void {
-    this.turn?.seal();
-    const { runner } = this.core.state;
-    const shrinks = sequence.exceeds(settings);
-    const changing = policyOf(settings.policy).scoring !== undefined;
-    const before = sequence.settings;
-    const anew = before.policy !== settings.policy;
-    // Scores that change may be old, or missing, as long as nothing had to go.
-    const rescored = !scoresAlike(before, settings) || (changing && lowers(before, settings));
-    // What may fail comes first: copies of pages that are shared with a fork.
-    if (rescored || shrinks)
-      sequence.pages.own(
-        rescored || changing ? {} : { capacities: sequence.capacitiesUnder(settings) },
-      );
-    sequence.setSettings(settings);
-    if (rescored && sequence.tokensSeen > 0) runner.rescore(sequence, anew);
-    runner.shrink(sequence);
   }
 
   /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
@@ -144,21 +126,10 @@ export class Conversation {
    * How many (layer, kv head) pairs, of the layers without a window, still keep each token, with the tokens' text. After the
    * loss of the device nothing is kept until the next turn.
    */
-  async retention(): Promise<{ heads: number; tokens: string[]; kept: number[] }> {
+  async retention(): Promise<Retention> {
     this.core.checkOpen();
     await this.settled();
-    const heads = this.core.globalLayers.length * this.core.config.kvHeads;
-    const { ids, kept } = await this.core.host.survive(async ({ runner }) => {
-      await runner.compiled({ retention: true });
-      const { seen, alive } = this.place;
-      const ids = [...seen];
-      const kept = alive
-        ? Array.from(await runner.compressor.retention(alive)).slice(0, ids.length)
-        : new Array<number>(ids.length).fill(0);
-      return { ids, kept };
-    });
-    const tokens = ids.map((id) => this.core.tokenizer.decode([id], { special: true }));
-    return { heads, tokens, kept };
+    return retention(this.core, this.place);
   }
 
   /**
@@ -194,21 +165,15 @@ export class Conversation {
    */
   async load(source: ByteSource, model: ModelIdentity, signal?: AbortSignal): Promise<void> {
     const { loadChat } = await loadLater("saved chats", () => import("./saved/load-chat.ts"));
-    this.checkFree();
-    this.running = true;
-    this.place.use();
-    try {
-      await this.core.host.survive(async () => {
+    await this.exclusively(() =>
+      this.core.host.survive(async () => {
         const chat = await loadChat(this.core, source, model, signal);
         this.place.take(chat.sequence, chat.tokens, chat.lastRow);
         this.asked = chat.asked;
         this.request = this.core.withPolicy(chat.asked);
         this.messages = chat.messages;
-      });
-    } finally {
-      this.running = false;
-      this.place.leave();
-    }
+      }),
+    );
   }
 
   /** Forgets everything and frees the pages. Throws busy while an answer is being generated. */
@@ -243,7 +208,7 @@ export class Conversation {
     this.place.use();
     try {
       throwIfAborted(options.signal);
-      this.checkPrompt(prompt);
+      checkPrompt(prompt, this.core.config, this.endless);
       const asked = (): CacheSettings => this.core.settingsOf(this.request);
       this.turn = new Turn(this.core, this.place, asked, prompt, options);
       return yield* this.turn.run();
@@ -302,60 +267,29 @@ export class Conversation {
       hint: "Wait for the answer, abort it, or use another conversation.",
     });
   }
-
-  private checkPrompt(tokens: readonly number[]): void {
-    const { vocabulary, contextLength } = this.core.config;
-    if (tokens.length === 0) throw invalidArgument("prompt", "holds no tokens");
-    const wrong = tokens.findIndex(
-      (token) => !Number.isInteger(token) || token < 0 || token >= vocabulary,
-    );
-    if (wrong >= 0)
-      throw new WinnowError(
-        "invalid_argument",
-        `tokens[${wrong}]: ${tokens[wrong]} is not a token id below ${vocabulary}`,
-      );
-    if (tokens.length > contextLength && !this.endless) {
-      throw new WinnowError(
-        "context_overflow",
-        `the prompt has ${tokens.length} tokens, the model was trained for ${contextLength} positions`,
-        {
-          hint: "Give the cache a budget, under which a chat has no end, or shorten the prompt.",
-          details: { tokens: tokens.length, contextLength },
-        },
-      );
-    }
-  }
-
-  /** Runs `work` on an empty cache, and anew where the device is lost meanwhile. */
-  private async alone<T>(
+  /** What `work` makes of an empty cache that reads `tokens`. */
+  private alone<T>(
     tokens: readonly number[],
     work: (measured: Measured) => Promise<T>,
   ): Promise<T> {
     this.checkFree();
-    this.checkPrompt(tokens);
+    checkPrompt(tokens, this.core.config, this.endless);
+    return this.exclusively(async () => {
+      const settings = (): CacheSettings => this.core.settingsOf(this.request);
+      return (await measuring()).measureAlone(this.core, this.place, settings, tokens, work);
+    });
+  }
+
+  /** Runs `work` while nothing else may use the chat, and its cache gives way to no other. Throws busy. */
+  private async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    this.checkFree();
     this.running = true;
     this.place.use();
     try {
-      for (;;) {
-        const { result, state, cut } = await this.core.host.survive(async (state) => {
-          const settings = this.core.settingsOf(this.request);
-          const folds = tokens.length > this.core.config.contextLength;
-          await state.runner.compiled({ ...everyStep(settings.policy), folds });
-          this.place.open(settings);
-          const onRun = (run: readonly number[]) => this.place.seen.push(...run);
-          const sequence = this.place.live;
-          const result = await work({ state, sequence, onRun });
-          return { result, state, cut: await state.runner.compressor.clamped(sequence) };
-        });
-        if (!(await this.core.widen(state, cut, this.settings))) return result;
-      }
+      return await work();
     } finally {
       this.running = false;
       this.place.leave();
     }
   }
 }
-
-/** Whether heads of some layer may hold less than before. */
-const lowers = (before: CacheSettings, after: CacheSettings): boolean =>
-  capacityOf(after) < capacityOf(before) || after.wholeLayers < before.wholeLayers;

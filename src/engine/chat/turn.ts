@@ -2,12 +2,12 @@ import { type CacheSettings, endless } from "../../cache/budget.ts";
 import { throwIfAborted } from "../../errors.ts";
 import { DRAFT_ROWS } from "../../model/draft-rows.ts";
 import type { EngineCore } from "../core.ts";
-import type { Drafter } from "../speculation/drafter.ts";
 import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
-import { draftRows, needsOf } from "../steps/step-needs.ts";
+import { needsOf } from "../steps/step-needs.ts";
+import { Drafts } from "./drafts.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import type { Place } from "./place.ts";
 
@@ -41,8 +41,7 @@ export class Turn {
   private sampler: Sampler | undefined;
   /** Tokens drawn and not yielded: the cache has seen all of them but the last. */
   private drawn: number[] = [];
-  /** There once it has guessed. */
-  private drafter: Drafter | undefined;
+  private readonly drafts: Drafts;
 
   constructor(
     core: EngineCore,
@@ -56,16 +55,17 @@ export class Turn {
     this.asked = asked;
     this.prompt = prompt;
     this.options = options;
+    this.drafts = new Drafts(core, place);
   }
 
   /** Resolves once a step of several tokens is read; undefined if none is in flight. */
   get unsettled(): Promise<void> | undefined {
-    return this.drafter?.inFlight ? this.drafter.settled() : undefined;
+    return this.drafts.unsettled;
   }
 
   /** To be called before anything else changes the cache: what was run cannot be taken back then. */
   seal(): void {
-    this.drafter?.seal();
+    this.drafts.seal();
   }
 
   /** Yields one token after another; the one that ends the answer is not yielded. Throws as `Conversation.generate`. */
@@ -122,7 +122,7 @@ export class Turn {
     } finally {
       long();
       this.sampler?.dispose();
-      this.leaveDraft();
+      this.drafts.leave(this.drawn.length, options.ahead);
       // A token that ran ahead and could not be read, or a prompt block cut short.
       place.forgetTorn();
     }
@@ -151,7 +151,7 @@ export class Turn {
       const draft = place.alive && this.runNext(sampler, next, guesser);
       if (draft) {
         this.drawn = await draft;
-        this.seeDraft();
+        this.drafts.see();
       }
     }
     if (this.drawn.length > 0) return { ahead: false, cut: 0 };
@@ -172,7 +172,8 @@ export class Turn {
   /** The cache is gone: all is run again by the next `draw`. */
   private startOver(): void {
     this.sampler?.dispose();
-    [this.sampler, this.drawn, this.drafter] = [undefined, [], undefined];
+    this.drafts.forget();
+    [this.sampler, this.drawn] = [undefined, []];
   }
 
   /**
@@ -242,56 +243,12 @@ export class Turn {
     const left = options.maxTokens - answer.length;
     const room = Math.min(left, this.end - place.seen.length);
     const guesses = guesser?.guess(room - 1) ?? [];
-    const draft = guesses.length > 0 ? this.runDraft(sampler, token, guesses) : undefined;
+    const draft = guesses.length > 0 ? this.drafts.submit(sampler, token, guesses) : undefined;
     if (!draft) {
       this.step(sampler, token);
       place.seen.push(token);
     }
     return draft;
-  }
-
-  /**
-   * Submits a step of `token` and guesses, or undefined where the kernels for it are still being compiled, or
-   * another conversation's step is in flight.
-   */
-  private runDraft(
-    sampler: Sampler,
-    token: number,
-    guesses: readonly number[],
-  ): Promise<number[]> | undefined {
-    const { guessing, state } = this.core;
-    const { runner } = state;
-    if (runner.compiled({ drafts: true }) || !guessing) return undefined;
-    const steps = runner.transformer.drafts.value;
-    if (steps.owner?.inFlight) return undefined;
-    if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
-    this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
-    return this.drafter.submit(sampler, this.place.live, token, guesses);
-  }
-
-  /** Books what the cache holds of a step that was read. */
-  private seeDraft(): void {
-    const { drafter, place } = this;
-    if (!drafter || !place.alive) return;
-    place.seen.push(...drafter.held);
-    place.copyRow((to) => drafter.copyRow(to));
-  }
-
-  /**
-   * At the end of an answer: of the last step of several tokens the cache keeps what was yielded; where nothing shall
-   * run ahead not even the token yielded last.
-   */
-  private leaveDraft(): void {
-    const { drafter, place } = this;
-    const { ahead = true } = this.options;
-    this.drafter = undefined;
-    if (!drafter || !place.alive) return;
-    const held = drafter.held.length;
-    const taken = held - this.drawn.length;
-    const kept = Math.min(held, ahead ? taken + 1 : Math.max(taken, 1));
-    if (kept >= held || !drafter.keep(kept)) return;
-    place.seen.length -= held - kept;
-    place.copyRow((to) => drafter.copyRow(to));
   }
 
   /** Submits one token's step and the draw of the next. */

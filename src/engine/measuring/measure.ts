@@ -1,8 +1,12 @@
+import type { CacheSettings } from "../../cache/budget.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { throwIfAborted } from "../../errors.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
+import type { Place } from "../chat/place.ts";
+import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import type { PrefillStep } from "../steps/prompts.ts";
+import { everyStep } from "../steps/step-needs.ts";
 import { LossReader } from "./loss-reader.ts";
 
 export interface MeasureOptions {
@@ -22,6 +26,29 @@ export interface Measured {
   sequence: KvSequence;
   /** Called with the tokens of each chunk once it is submitted. */
   onRun: (tokens: readonly number[]) => void;
+}
+
+/** Runs `work` on an empty cache in `place`, and anew where the device is lost meanwhile, or pages must be f32. */
+export async function measureAlone<T>(
+  core: EngineCore,
+  place: Place,
+  settings: () => CacheSettings,
+  tokens: readonly number[],
+  work: (measured: Measured) => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    const { result, state, cut } = await core.host.survive(async (state) => {
+      const { runner } = state;
+      const folds = tokens.length > core.config.contextLength;
+      await runner.compiled({ ...everyStep(settings().policy), folds });
+      place.open(settings());
+      const onRun = (run: readonly number[]) => place.seen.push(...run);
+      const sequence = place.live;
+      const result = await work({ state, sequence, onRun });
+      return { result, state, cut: await runner.compressor.clamped(sequence) };
+    });
+    if (!(await core.widen(state, cut, place.alive?.settings ?? settings()))) return result;
+  }
 }
 
 /** Runs `count` of `tokens`; `after` is called when rows [start, start + rows) are the residual stream. */
