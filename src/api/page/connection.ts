@@ -1,4 +1,4 @@
-import { asWinnowError } from "../../errors.ts";
+import { asWinnowError, WinnowError } from "../../errors.ts";
 import type { EnginePort } from "../protocol.ts";
 
 /** A port and how to end what stands behind it; `failed` rejects when it dies by itself. */
@@ -17,10 +17,16 @@ export class Calls {
   private readonly waiting = new Set<(error: unknown) => void>();
   /** Why there are no more calls. */
   private ended: { error: unknown } | undefined;
+  private next = 1;
 
   constructor({ port, failed }: Connection) {
     this.port = port;
     failed.catch((error) => this.end(error));
+  }
+
+  /** There are no more calls; those that wait go on. */
+  refuse(error: unknown): void {
+    this.ended = { error };
   }
 
   /** No answer comes any more. */
@@ -29,13 +35,14 @@ export class Calls {
     for (const leave of this.waiting) leave(error);
   }
 
-  /** Throws what calls ended of. */
+  /** Throws closed, or what the worker died of, where there are no more calls. */
   checkOpen(): void {
     if (this.ended) throw this.ended.error;
   }
 
   /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
   async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
+    this.checkOpen();
     let leave: (error: unknown) => void = () => {};
     const ended = new Promise<never>((_resolve, reject) => {
       leave = reject;
@@ -47,6 +54,23 @@ export class Calls {
       throw asWinnowError(error);
     } finally {
       this.waiting.delete(leave);
+    }
+  }
+
+  /** A call that `signal` stops; `what` is for the message where it has fired already. */
+  async abortable<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    send: (port: EnginePort, call: number) => Promise<T>,
+  ): Promise<T> {
+    if (signal?.aborted) throw new WinnowError("aborted", `${what} was aborted before it began`);
+    const call = this.next++;
+    const abort = (): void => void this.port.abort(call);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.call((port) => send(port, call));
+    } finally {
+      signal?.removeEventListener("abort", abort);
     }
   }
 }
