@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { calibrationReport } from "../../calibrate/report.ts";
 import { barChart, heatMap, lineChart } from "../../src/report/charts.ts";
 import { htmlPage, table } from "../../src/report/html.ts";
-import { htmlReport } from "../bench/html.ts";
-import { type Report, Samples } from "../bench/report.ts";
+import { htmlReport } from "../bench/comparison/html.ts";
+import { type Report, Samples } from "../bench/comparison/report.ts";
 
 const ALONE = /<script|src=|href=|url\(|@import/;
 const NAME = `<b a="1">'&`;

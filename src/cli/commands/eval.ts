@@ -1,13 +1,13 @@
 import { invalidArgument, WinnowError } from "../../errors.ts";
 import { evaluate } from "../../eval/evaluate.ts";
-import { htmlReport } from "../../eval/html-report.ts";
 import { keepLines, readKept } from "../../eval/kept.ts";
 import { engineModel } from "../../eval/model.ts";
 import { isPromptTask } from "../../eval/plan.ts";
-import { type EvalReport, SCHEMA } from "../../eval/report.ts";
-import { resultsOf } from "../../eval/results.ts";
-import { streamsOf } from "../../eval/streams.ts";
-import { markdownTables } from "../../eval/table.ts";
+import { htmlReport } from "../../eval/report/html-report.ts";
+import { type EvalReport, SCHEMA } from "../../eval/report/report.ts";
+import { resultsOf } from "../../eval/report/results.ts";
+import { streamsOf } from "../../eval/report/streams.ts";
+import { markdownTables } from "../../eval/report/table.ts";
 import type { EvalOptions, EvalText } from "../../eval/types.ts";
 import { sha256Of } from "../../fetch/sha256.ts";
 import type { Command, CommandFiles, CommandResult, FlagValues } from "../command.ts";

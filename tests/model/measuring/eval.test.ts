@@ -7,8 +7,8 @@ import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { evaluate } from "../../../src/eval/evaluate.ts";
 import { type EvalModel, engineModel, type TextRun } from "../../../src/eval/model.ts";
-import { resultsOf } from "../../../src/eval/results.ts";
-import { streamsOf } from "../../../src/eval/streams.ts";
+import { resultsOf } from "../../../src/eval/report/results.ts";
+import { streamsOf } from "../../../src/eval/report/streams.ts";
 import {
   type EvalOptions,
   MASS_EVERY,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { median, summarize } from "../../../src/cli/bench/statistics.ts";
-import { compareReports } from "../../bench/compare.ts";
-import { parseOptions } from "../../bench/options.ts";
-import { makePlan } from "../../bench/plan.ts";
-import { Samples } from "../../bench/report.ts";
-import { targetsOf } from "../../bench/targets.ts";
+import { compareReports } from "../../bench/comparison/compare.ts";
+import { parseOptions } from "../../bench/comparison/options.ts";
+import { makePlan } from "../../bench/comparison/plan.ts";
+import { Samples } from "../../bench/comparison/report.ts";
+import { targetsOf } from "../../bench/comparison/targets.ts";
 
 const decode = (values: number[], engine: "winnow" | "transformers.js" = "winnow") => {
   const samples = new Samples();

@@ -5,7 +5,7 @@ import { secondsOf, tokensOf } from "../../../src/eval/cost.ts";
 import { type Evaluated, evaluate } from "../../../src/eval/evaluate.ts";
 import { cellKey, keepLines, readKept } from "../../../src/eval/kept.ts";
 import { passagesOf, planCells, type Tokenised } from "../../../src/eval/plan.ts";
-import { resultsOf } from "../../../src/eval/results.ts";
+import { resultsOf } from "../../../src/eval/report/results.ts";
 import { armText, cacheOf, type EvalOptions, type TextCell } from "../../../src/eval/types.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 

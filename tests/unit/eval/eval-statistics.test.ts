@@ -8,7 +8,7 @@ import {
   student,
   studentQuantile,
   wilson,
-} from "../../../src/eval/statistics.ts";
+} from "../../../src/eval/report/statistics.ts";
 
 const file = readFileSync(new URL("../fixtures/intervals.json", import.meta.url), "utf8");
 const fixture = JSON.parse(file) as {

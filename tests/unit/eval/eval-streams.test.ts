@@ -1,11 +1,11 @@
 /** Long texts: losses by position, and what is past the trained length. */
 import { describe, expect, test } from "vitest";
 import { evaluate } from "../../../src/eval/evaluate.ts";
-import { htmlReport } from "../../../src/eval/html-report.ts";
-import type { EvalReport } from "../../../src/eval/report.ts";
-import { resultsOf } from "../../../src/eval/results.ts";
-import { aheadIn, streamsOf } from "../../../src/eval/streams.ts";
-import { markdownTables } from "../../../src/eval/table.ts";
+import { htmlReport } from "../../../src/eval/report/html-report.ts";
+import type { EvalReport } from "../../../src/eval/report/report.ts";
+import { resultsOf } from "../../../src/eval/report/results.ts";
+import { aheadIn, streamsOf } from "../../../src/eval/report/streams.ts";
+import { markdownTables } from "../../../src/eval/report/table.ts";
 import type { Arm, EvalOptions, KeptCell } from "../../../src/eval/types.ts";
 import { FakeModel, OPTIONS, TEXT } from "./eval-fake-model.ts";
 

@@ -1,5 +1,5 @@
+import { armText } from "../types.ts";
 import { aheadIn, type StreamSet } from "./streams.ts";
-import { armText } from "./types.ts";
 
 const whole = (value: number): string => value.toLocaleString("en-US");
 

@@ -1,6 +1,6 @@
-import { canonical } from "./kept.ts";
+import { canonical } from "../kept.ts";
+import type { Arm, Cell, KeptCell, TextScore } from "../types.ts";
 import { mean } from "./statistics.ts";
-import type { Arm, Cell, KeptCell, TextScore } from "./types.ts";
 
 /** Mean losses in nats, over the streams. */
 export interface StreamLosses {

@@ -1,6 +1,6 @@
 """Long chats under eviction, in PyTorch: perplexity by position for policies, budgets and maps of age.
 
-    python tests/reference/oracles/streams.py OUT.json --tokens 82000 winnow:256:fold streaming-llm:256:rank
+    python tests/reference/measurements/streams.py OUT.json --tokens 82000 winnow:256:fold streaming-llm:256:rank
 
 Several runs go side by side over one text, POLICY:BUDGET:MAP each: chapters of Moby Dick in order, from --chapter on.
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
@@ -21,12 +21,14 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "oracles"))
 from oracle_model import load, load_tokenizer
 from oracle_policies import REMAINDER_BIAS
 

@@ -1,4 +1,4 @@
-import { seededRandom } from "../random.ts";
+import { seededRandom } from "../../random.ts";
 
 /** A value with its 95 % confidence interval; no interval where one sample says nothing about spread. */
 export interface Estimate {

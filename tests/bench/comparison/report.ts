@@ -1,6 +1,6 @@
-import type { EvictionReport } from "../../src/cli/bench/eviction-cost.ts";
-import type { KernelReport } from "../../src/cli/bench/kernel-bench.ts";
-import { type Summary, summarize } from "../../src/cli/bench/statistics.ts";
+import type { EvictionReport } from "../../../src/cli/bench/eviction-cost.ts";
+import type { KernelReport } from "../../../src/cli/bench/kernel-bench.ts";
+import { type Summary, summarize } from "../../../src/cli/bench/statistics.ts";
 import type { BenchOptions, Budget, EngineName } from "./options.ts";
 
 /** Changes when a field changes its meaning. */

@@ -1,7 +1,7 @@
-import type { Provenance } from "./kept.ts";
+import type { Provenance } from "../kept.ts";
+import type { EvalOptions } from "../types.ts";
 import type { Curve, Row } from "./results.ts";
 import type { StreamSet } from "./streams.ts";
-import type { EvalOptions } from "./types.ts";
 
 /** Changes when a field changes its meaning: src/eval/README.md describes them. */
 export const SCHEMA = 1;

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
-import { type Mounts, type StaticServer, serveStatic } from "../../src/node/static-server.ts";
+import { type Mounts, type StaticServer, serveStatic } from "../../../src/node/static-server.ts";
 import { fetchTransformers } from "./fetch-transformers.ts";
 import { type BenchOptions, runsTransformers } from "./options.ts";
 

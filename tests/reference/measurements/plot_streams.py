@@ -1,6 +1,6 @@
 """Draws what streams.py has measured: perplexity over the tokens of a chat.
 
-    python tests/reference/oracles/plot_streams.py src/eval/long-chat.svg OUT.json...
+    python tests/reference/measurements/plot_streams.py src/eval/long-chat.svg OUT.json...
 """
 
 import json

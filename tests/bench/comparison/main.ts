@@ -2,10 +2,10 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, platform, release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CHROMIUM_FLAGS } from "../../src/node/chromium.ts";
-import { launchChromium } from "../chromium.ts";
+import { CHROMIUM_FLAGS } from "../../../src/node/chromium.ts";
+import { launchChromium } from "../../chromium.ts";
+import { defaultModel } from "../default-model.ts";
 import { compareReports, describeComparison } from "./compare.ts";
-import { defaultModel } from "./default-model.ts";
 import { htmlReport } from "./html.ts";
 import { parseOptions, USAGE } from "./options.ts";
 import { describePlan, makePlan } from "./plan.ts";
@@ -15,7 +15,7 @@ import { Bench } from "./run-bench.ts";
 import { openSite } from "./site.ts";
 import { targetsOf } from "./targets.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Runs the bench of engines; returns the exit code: 1 where an engine failed or something got worse. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -1,6 +1,6 @@
 """Perplexity of Gemma 3 270M under each policy, in fp32 PyTorch: the budget on its global layers, token by token.
 
-    python tests/reference/oracles/measure_gemma_policies.py gemma-3-270m-q4_k_m.gguf [--tokens 1280] [--out FILTERS.safetensors]
+    python tests/reference/measurements/measure_gemma_policies.py gemma-3-270m-q4_k_m.gguf [--tokens 1280] [--out FILTERS.safetensors]
 
 Filters from State of the Union speeches, as `winnow calibrate` makes them; text: chapters of
 Moby Dick. Both begin with <bos>. `winnow ppl --bos` gives the same losses but for its f16 pages.
@@ -8,11 +8,13 @@ Moby Dick. Both begin with <bos>. `winnow ppl --bos` gives the same losses but f
 
 import argparse
 import os
+import sys
 
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "oracles"))
 from oracle_families import MASKED, use_masked
 from oracle_filters import SAMPLES, filters_of_layer
 

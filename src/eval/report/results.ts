@@ -1,6 +1,5 @@
-import { taskOf } from "./evaluate.ts";
-import { canonical } from "./kept.ts";
-import { type Estimate, mean, scores, student } from "./statistics.ts";
+import { taskOf } from "../evaluate.ts";
+import { canonical } from "../kept.ts";
 import {
   type Arm,
   type Cell,
@@ -9,7 +8,8 @@ import {
   type PromptScore,
   type TextCell,
   type TextScore,
-} from "./types.ts";
+} from "../types.ts";
+import { type Estimate, mean, scores, student } from "./statistics.ts";
 
 /** What was run under, besides the arm. */
 export interface Condition {

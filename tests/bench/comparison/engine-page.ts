@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "playwright";
+import type { GpuCounts, TurnRequest, TurnResult } from "../page/bench-engine.ts";
 import type { EngineName } from "./options.ts";
-import type { GpuCounts, TurnRequest, TurnResult } from "./page/bench-engine.ts";
 import type { Site } from "./site.ts";
 
 const FILTERS = "/winnow/public/filters/smollm2-135m-instruct.safetensors";

@@ -1,6 +1,6 @@
-import { barChart } from "../../src/report/charts.ts";
-import { escapeHtml } from "../../src/report/escape-html.ts";
-import { htmlPage, section, table } from "../../src/report/html.ts";
+import { barChart } from "../../../src/report/charts.ts";
+import { escapeHtml } from "../../../src/report/escape-html.ts";
+import { htmlPage, section, table } from "../../../src/report/html.ts";
 import type { Comparison } from "./compare.ts";
 import { keyText, type Report, type Result } from "./report.ts";
 

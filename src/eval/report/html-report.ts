@@ -1,14 +1,14 @@
-import { type HeatCell, heatMap, type Line, lineChart } from "../report/charts.ts";
-import { escapeHtml } from "../report/escape-html.ts";
-import { htmlPage, section, table } from "../report/html.ts";
-import { COLORS } from "../report/style.ts";
-import { totalText } from "./cost.ts";
+import { type HeatCell, heatMap, type Line, lineChart } from "../../report/charts.ts";
+import { escapeHtml } from "../../report/escape-html.ts";
+import { htmlPage, section, table } from "../../report/html.ts";
+import { COLORS } from "../../report/style.ts";
+import { totalText } from "../cost.ts";
+import { armText } from "../types.ts";
 import type { EvalReport } from "./report.ts";
 import type { Metric, Row } from "./results.ts";
 import { streamHead, streamRows, streamTitle } from "./stream-table.ts";
 import type { StreamSet } from "./streams.ts";
 import { conditionText, figure, HEAD, ratioText, rowCells, sections } from "./table.ts";
-import { armText } from "./types.ts";
 
 const unique = <T>(list: readonly T[]): T[] => [...new Set(list)];
 

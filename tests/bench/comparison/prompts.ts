@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { parseGguf } from "../../src/formats/gguf/gguf.ts";
-import { resolveNodeModel } from "../../src/node/model-files.ts";
-import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
-import { readVocabulary } from "../../src/text/gguf/gguf-vocabulary.ts";
-import * as jinja from "../../src/text/jinja.ts";
-import { createChatTemplate } from "../../src/text/template/chat-template.ts";
-import type { BenchMessage, TurnRequest } from "./page/bench-engine.ts";
+import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
+import { resolveNodeModel } from "../../../src/node/model-files.ts";
+import { createGgufTokenizer } from "../../../src/text/gguf/gguf-tokenizer.ts";
+import { readVocabulary } from "../../../src/text/gguf/gguf-vocabulary.ts";
+import * as jinja from "../../../src/text/jinja.ts";
+import { createChatTemplate } from "../../../src/text/template/chat-template.ts";
+import type { BenchMessage, TurnRequest } from "../page/bench-engine.ts";
 
 type Turn = Pick<TurnRequest, "messages" | "prompt" | "added">;
 

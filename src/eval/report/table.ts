@@ -1,7 +1,7 @@
+import { armText } from "../types.ts";
 import type { EvalReport } from "./report.ts";
 import type { Condition, Metric, Row } from "./results.ts";
 import { streamHead, streamRows, streamTitle } from "./stream-table.ts";
-import { armText } from "./types.ts";
 
 export function figure(metric: Metric, value: number): string {
   if (metric === "score" || metric === "top-1 agreement") return `${(100 * value).toFixed(1)} %`;
