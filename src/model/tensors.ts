@@ -1,6 +1,5 @@
-import { WinnowError } from "../errors.ts";
+import { loadLater, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import { dequantize } from "../formats/ggml/dequantize.ts";
 import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import type { ModelConfig } from "./config.ts";
@@ -80,8 +79,16 @@ class TensorReader {
   /** Looked up now, read when asked for. */
   vector(name: string, length: number): Vector {
     const { type, offset, byteLength } = this.tensor(name, length);
-    const read = async (): Promise<Float32Array> =>
-      dequantize(type, await this.source.read(offset, byteLength, this.signal), length);
+    const read = async (): Promise<Float32Array> => {
+      const bytes = await this.source.read(offset, byteLength, this.signal);
+      // Of nearly every model.
+      if (type === "F32") return new Float32Array(bytes.slice().buffer);
+      const { dequantize } = await loadLater(
+        "this model's weights",
+        () => import("../formats/ggml/dequantize.ts"),
+      );
+      return dequantize(type, bytes, length);
+    };
     return { length, read };
   }
 }

@@ -19,54 +19,20 @@
  * Nothing is allocated: the caller brings `out`, large enough for `blockCount` blocks.
  * Layouts: ggml-common.h (`block_q4_0` ...) and ggml-quants.c (`dequantize_row_*`) of ggml.
  */
-import { f16ToF32 } from "./float16.ts";
-import { GGML_TYPES, type GgmlType } from "./ggml-types.ts";
-
-export type QuantizedType = Exclude<GgmlType, "F32" | "F16" | "BF16">;
-
-export interface CodeFormat {
-  /** Weights that share a scale and a min. */
-  readonly groupSize: 16 | 32;
-  /** Bits of a code. */
-  readonly bits: 4 | 5 | 6 | 8;
-  readonly signed: boolean;
-  /** Symmetric types: the code that means zero, so mins = -zero * scales. Else undefined. */
-  readonly zero: number | undefined;
-  /** Scales and mins are halves in the file. */
-  readonly halfScales: boolean;
-}
-
-const format = (
-  groupSize: 16 | 32,
-  bits: 4 | 5 | 6 | 8,
-  zero: number | undefined,
-  halfScales: boolean,
-): CodeFormat => ({ groupSize, bits, signed: bits === 8, zero, halfScales });
-
-export const CODE_FORMATS: Readonly<Record<QuantizedType, CodeFormat>> = {
-  Q4_0: format(32, 4, 8, true),
-  Q4_1: format(32, 4, undefined, true),
-  Q5_0: format(32, 5, 16, true),
-  Q5_1: format(32, 5, undefined, true),
-  Q8_0: format(32, 8, 0, true),
-  Q4_K: format(32, 4, undefined, false),
-  Q5_K: format(32, 5, undefined, false),
-  Q6_K: format(16, 6, 32, false),
-};
-
-export interface DecodedScales {
-  /** One a group. */
-  readonly scales: Float32Array;
-  /** One a group. */
-  readonly mins: Float32Array;
-}
+import {
+  CODE_FORMATS,
+  type DecodedScales,
+  half,
+  PLAIN_FORMATS,
+  type PlainType,
+  type QuantizedType,
+} from "./code-formats.ts";
+import { GGML_TYPES } from "./ggml-types.ts";
 
 export interface DecodedBlocks extends DecodedScales {
   /** One byte per weight. */
   readonly codes: Uint8Array;
 }
-
-export const isQuantized = (type: GgmlType): type is QuantizedType => type in CODE_FORMATS;
 
 /** Room for `blockCount` blocks of `type`. */
 export function allocateDecodedBlocks(type: QuantizedType, blockCount: number): DecodedBlocks {
@@ -81,9 +47,6 @@ export function allocateDecodedBlocks(type: QuantizedType, blockCount: number): 
 
 /** Decodes the block at byte `at` into weights from `w` and groups from `g`. */
 type Decoder = (bytes: Uint8Array, at: number, out: DecodedBlocks, w: number, g: number) => void;
-
-const half = (bytes: Uint8Array, at: number): number =>
-  f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
 
 const int8 = (byte: number): number => (byte << 24) >> 24;
 
@@ -137,45 +100,6 @@ function nibblesK(
     }
   }
 }
-
-/** Types whose codes lie in a block of the file as they are, from byte `codesAt` on: they need not be taken apart. */
-export type PlainType = "Q4_0" | "Q4_1" | "Q8_0";
-
-interface PlainFormat {
-  readonly codesAt: number;
-  /** Decodes the scale and the min of the block at byte `at`. */
-  scale(bytes: Uint8Array, at: number, out: DecodedScales, g: number): void;
-}
-
-export const PLAIN_FORMATS: Readonly<Record<PlainType, PlainFormat>> = {
-  // d:f16, 16 nibble bytes; weight = d (q - 8)
-  Q4_0: {
-    codesAt: 2,
-    scale(bytes, at, { scales, mins }, g) {
-      const d = half(bytes, at);
-      scales[g] = d;
-      mins[g] = -8 * d;
-    },
-  },
-  // d:f16, m:f16, 16 nibble bytes; weight = d q + m
-  Q4_1: {
-    codesAt: 4,
-    scale(bytes, at, { scales, mins }, g) {
-      scales[g] = half(bytes, at);
-      mins[g] = half(bytes, at + 2);
-    },
-  },
-  // d:f16, 32 signed bytes; weight = d q
-  Q8_0: {
-    codesAt: 2,
-    scale(bytes, at, { scales, mins }, g) {
-      scales[g] = half(bytes, at);
-      mins[g] = 0;
-    },
-  },
-};
-
-export const isPlain = (type: GgmlType): type is PlainType => type in PLAIN_FORMATS;
 
 /** What a block of a plain type begins with, and where its codes do. */
 function decodePlain(

@@ -1,11 +1,6 @@
 import { invalidArgument } from "../../errors.ts";
-import {
-  allocateDecodedBlocks,
-  CODE_FORMATS,
-  decodeBlocks,
-  isQuantized,
-  type QuantizedType,
-} from "./decode-blocks.ts";
+import { CODE_FORMATS, isQuantized, type QuantizedType } from "./code-formats.ts";
+import { allocateDecodedBlocks, decodeBlocks } from "./decode-blocks.ts";
 import { bf16BytesToF32, f16BytesToF32 } from "./float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "./ggml-types.ts";
 

@@ -1,42 +1,31 @@
 /** Rows of a GGUF tensor -> words of a GPU layout (see weight-layouts.ts). Pure: no GPU. */
-import { WinnowError } from "../../errors.ts";
+import { loadLater } from "../../errors.ts";
 import {
-  allocateDecodedBlocks,
-  CODE_FORMATS,
-  type DecodedBlocks,
-  decodeBlocks,
   isPlain,
   isQuantized,
   PLAIN_FORMATS,
   type PlainType,
-  type QuantizedType,
-} from "../../formats/ggml/decode-blocks.ts";
-import { bf16BytesToF32, f16BytesToF32, f32ToF16 } from "../../formats/ggml/float16.ts";
+} from "../../formats/ggml/code-formats.ts";
+import { bf16BytesToF32, f16BytesToF32 } from "../../formats/ggml/float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../formats/ggml/ggml-types.ts";
+import { packBytes, type Repack, scalePacker } from "./packing.ts";
 import { BLOCK, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
 
-/**
- * Packs row `row` of `bytes` into row `to` of the streams `out` (words, in the layout's order).
- * Rows in `bytes` are whole and adjacent.
- */
-export type Repack = (
-  bytes: Uint8Array,
-  row: number,
-  out: readonly Uint32Array[],
-  to: number,
-) => void;
-
 /** A packer of rows of `cols` weights of `type` into `layout`, which must be able to hold them. */
-export function createRepacker(layout: WeightLayout, type: GgmlType, cols: number): Repack {
+export async function createRepacker(
+  layout: WeightLayout,
+  type: GgmlType,
+  cols: number,
+): Promise<Repack> {
   if (!isQuantized(type)) return floatRepacker(layout, type, cols);
   const straight = (layout.name === "q8") === (type === "Q8_0") && layout.streams.length === 2;
-  return isPlain(type) && straight
-    ? plainRepacker(layout, type, cols)
-    : quantizedRepacker(layout, type, cols);
+  if (isPlain(type) && straight) return plainRepacker(layout, type, cols);
+  const { decodedRepacker } = await loadLater(
+    "this model's weights",
+    () => import("./repack-decoded.ts"),
+  );
+  return decodedRepacker(layout, type, cols);
 }
-
-const floats = new Float32Array(1);
-const floatBits = new Uint32Array(floats.buffer);
 
 /** Rows of floats, padded with zeros to whole blocks. */
 function floatRepacker(layout: WeightLayout, type: GgmlType, cols: number): Repack {
@@ -55,30 +44,15 @@ function floatRepacker(layout: WeightLayout, type: GgmlType, cols: number): Repa
 const widen = (type: GgmlType, bytes: Uint8Array, count: number): Float32Array =>
   type === "F16" ? f16BytesToF32(bytes, count) : bf16BytesToF32(bytes, count);
 
-function quantizedRepacker(layout: WeightLayout, type: QuantizedType, cols: number): Repack {
-  const fileBlocks = cols / GGML_TYPES[type].blockSize;
-  const blocks = cols / BLOCK;
-  const decoded = allocateDecodedBlocks(type, fileBlocks);
-  const packers = layout.streams.map(({ name, words }) => ({
-    words,
-    pack: PACKERS[packerName(layout, name)],
-  }));
-  return (bytes, row, out, to) => {
-    decodeBlocks(type, bytes, row * fileBlocks, fileBlocks, decoded);
-    for (const [i, { words, pack }] of packers.entries())
-      pack(decoded, blocks, out[i]!, to * blocks * words, type);
-  };
-}
-
-/** Like quantizedRepacker, but codes go straight from the file to their words: a third of the time. */
+/** Codes go straight from the file to their words: a third of the time that taking them apart takes. */
 function plainRepacker(layout: WeightLayout, type: PlainType, cols: number): Repack {
   const blocks = cols / BLOCK;
   const { blockBytes } = GGML_TYPES[type];
   const { codesAt, scale } = PLAIN_FORMATS[type];
-  const decoded = { ...allocateDecodedBlocks(type, blocks), codes: new Uint8Array() };
+  const decoded = { scales: new Float32Array(blocks), mins: new Float32Array(blocks) };
   const [quants, scales] = layout.streams as readonly [WeightStream, WeightStream];
   const copy = quants.words === 8 ? copyBytes : copyNibbles;
-  const pack = PACKERS[packerName(layout, "scales")];
+  const pack = scalePacker(layout);
   return (bytes, row, out, to) => {
     const start = row * blocks * blockBytes;
     for (let block = 0; block < blocks; block++)
@@ -120,84 +94,3 @@ const copyBytes: Copy = (bytes, from, stride, blocks, out, at) => {
     for (let half = from + block * stride, end = half + BLOCK; half < end; half += 16)
       at = packBytes(bytes, half, out, at);
 };
-
-/** Four words of 16 bytes, byte j of word c from byte 4j + c; where the next go. */
-function packBytes(codes: Uint8Array, from: number, out: Uint32Array, at: number): number {
-  for (let c = from; c < from + 4; c++)
-    out[at++] = codes[c]! | (codes[c + 4]! << 8) | (codes[c + 8]! << 16) | (codes[c + 12]! << 24);
-  return at;
-}
-
-type Pack = (
-  decoded: DecodedBlocks,
-  blocks: number,
-  out: Uint32Array,
-  at: number,
-  type: QuantizedType,
-) => void;
-
-type PackerName = "nibbles" | "bytes" | "fifthBits" | "topBits" | "halfPairs" | "pairs" | "scales";
-
-function packerName({ name }: WeightLayout, stream: "quants" | "high" | "scales"): PackerName {
-  if (stream === "quants") return name === "q8" ? "bytes" : "nibbles";
-  if (stream === "high") return name === "q6" ? "topBits" : "fifthBits";
-  if (name === "q6" || name === "q8") return "scales";
-  return name.endsWith("_wide") ? "pairs" : "halfPairs";
-}
-
-const PACKERS: Readonly<Record<PackerName, Pack>> = {
-  // Nibble j of word c: low four bits of weight 4j + c.
-  nibbles({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += BLOCK)
-      for (let c = w; c < w + 4; c++) {
-        let word = 0;
-        for (let j = 0; j < 8; j++) word |= (codes[c + 4 * j]! & 15) << (4 * j);
-        out[at++] = word;
-      }
-  },
-  // Byte j of word c of vector v: weight 16v + 4j + c.
-  bytes({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += 16) at = packBytes(codes, w, out, at);
-  },
-  fifthBits({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += BLOCK) {
-      let word = 0;
-      for (let k = 0; k < BLOCK; k++) word |= ((codes[w + k]! >> 4) & 1) << k;
-      out[at++] = word;
-    }
-  },
-  topBits({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += 16) {
-      let word = 0;
-      for (let k = 0; k < 16; k++) word |= ((codes[w + k]! >> 4) & 3) << (2 * k);
-      out[at++] = word;
-    }
-  },
-  halfPairs({ scales, mins }, blocks, out, at, type) {
-    for (let block = 0; block < blocks; block++) {
-      const min = f32ToF16(mins[block]!);
-      if ((min & 0x7c00) === 0x7c00 && Number.isFinite(mins[block]!))
-        throw new WinnowError(
-          "unsupported_model",
-          `a ${type} scale of ${scales[block]} is too large for its minimum to fit f16`,
-        );
-      out[at++] = f32ToF16(scales[block]!) | (min << 16);
-    }
-  },
-  pairs({ scales, mins }, blocks, out, at) {
-    for (let block = 0; block < blocks; block++) {
-      out[at++] = bits(scales[block]!);
-      out[at++] = bits(mins[block]!);
-    }
-  },
-  // One f32 a group: q8 has a group a block, q6 two.
-  scales({ scales }, blocks, out, at, type) {
-    const groups = (blocks * BLOCK) / CODE_FORMATS[type].groupSize;
-    for (let group = 0; group < groups; group++) out[at++] = bits(scales[group]!);
-  },
-};
-
-function bits(value: number): number {
-  floats[0] = value;
-  return floatBits[0]!;
-}

@@ -99,7 +99,7 @@ export async function repackSectionRows(
     if (low < 0 || high >= height)
       throw invalidArgument("rowOrder", `${name} has no row ${low < 0 ? low : high}`);
     const bytes = await each.sources[i]!.read(low * rowBytes, (high + 1 - low) * rowBytes);
-    const repack = createRepacker(each.layout, type, cols);
+    const repack = await createRepacker(each.layout, type, cols);
     for (const { from, to } of list) repack(bytes, from - low, words, to);
     bytesUsed += list.length * rowBytes;
   }

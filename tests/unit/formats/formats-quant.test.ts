@@ -1,10 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  allocateDecodedBlocks,
-  CODE_FORMATS,
-  decodeBlocks,
-  isQuantized,
-} from "../../../src/formats/ggml/decode-blocks.ts";
+import { CODE_FORMATS, isQuantized } from "../../../src/formats/ggml/code-formats.ts";
+import { allocateDecodedBlocks, decodeBlocks } from "../../../src/formats/ggml/decode-blocks.ts";
 import { dequantize } from "../../../src/formats/ggml/dequantize.ts";
 import {
   bf16ToF32,

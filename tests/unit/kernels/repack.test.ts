@@ -13,12 +13,13 @@ import {
 const half = (value: number): number[] => [f32ToF16(value) & 255, f32ToF16(value) >> 8];
 
 /** One row of `cols` weights into row 1 of streams two rows long; row 0 must stay zero. */
-function repackOne(name: LayoutName, type: GgmlType, cols: number, bytes: readonly number[]) {
+async function repackOne(name: LayoutName, type: GgmlType, cols: number, bytes: readonly number[]) {
   const layout = LAYOUTS[name];
   const blocks = Math.ceil(cols / 32);
   const out = layout.streams.map(({ words }) => new Uint32Array(2 * blocks * words).fill(0));
   const padding = bytes.map(() => 0xee);
-  createRepacker(layout, type, cols)(Uint8Array.from([...padding, ...bytes]), 1, out, 1);
+  const repack = await createRepacker(layout, type, cols);
+  repack(Uint8Array.from([...padding, ...bytes]), 1, out, 1);
   return out.map((stream) => {
     expect(stream.subarray(0, stream.length / 2).every((word) => word === 0)).toBe(true);
     return [...stream.subarray(stream.length / 2)].map((word) =>
@@ -35,53 +36,59 @@ describe("createRepacker", () => {
   const nibbles = Array.from({ length: 16 }, (_, i) => i | ((15 - i) << 4));
   const packed = ["37bfc840", "26aed951", "159dea62", "048cfb73"];
 
-  it("orders Q4_1's nibbles by four and keeps its halves", () => {
-    const [quants, scales] = repackOne("q4", "Q4_1", 32, [...half(0.5), ...half(-2), ...nibbles]);
+  it("orders Q4_1's nibbles by four and keeps its halves", async () => {
+    const [quants, scales] = await repackOne("q4", "Q4_1", 32, [
+      ...half(0.5),
+      ...half(-2),
+      ...nibbles,
+    ]);
     expect(quants).toEqual(packed);
     expect(scales).toEqual(["c0003800"]);
   });
 
-  it("gives Q4_0 its minimum of -8 scales, as halves or as f32", () => {
+  it("gives Q4_0 its minimum of -8 scales, as halves or as f32", async () => {
     const bytes = [...half(0.25), ...nibbles];
-    expect(repackOne("q4", "Q4_0", 32, bytes)).toEqual([packed, ["c0003400"]]);
-    const [quants, scales] = repackOne("q4_wide", "Q4_0", 32, bytes);
+    expect(await repackOne("q4", "Q4_0", 32, bytes)).toEqual([packed, ["c0003400"]]);
+    const [quants, scales] = await repackOne("q4_wide", "Q4_0", 32, bytes);
     expect(quants).toEqual(packed);
     expect(scales!.map(f32)).toEqual([0.25, -2]);
   });
 
-  it("refuses a scale whose minimum overflows a half, but takes it in f32", () => {
+  it("refuses a scale whose minimum overflows a half, but takes it in f32", async () => {
     const bytes = [...half(10_000), ...nibbles];
-    expect(() => repackOne("q4", "Q4_0", 32, bytes)).toThrow(WinnowError);
-    expect(repackOne("q4_wide", "Q4_0", 32, bytes)[1]!.map(f32)).toEqual([10_000, -80_000]);
+    await expect(repackOne("q4", "Q4_0", 32, bytes)).rejects.toThrow(WinnowError);
+    expect((await repackOne("q4_wide", "Q4_0", 32, bytes))[1]!.map(f32)).toEqual([10_000, -80_000]);
   });
 
-  it("puts Q5_1's fifth bits in weight order", () => {
+  it("puts Q5_1's fifth bits in weight order", async () => {
     const bytes = [...half(1), ...half(0), 0x01, 0x80, 0x0f, 0xf0, ...nibbles];
-    const [quants, high] = repackOne("q5", "Q5_1", 32, bytes);
+    const [quants, high] = await repackOne("q5", "Q5_1", 32, bytes);
     expect(quants).toEqual(packed);
     expect(high).toEqual(["f00f8001"]);
   });
 
-  it("puts Q8_0's bytes in the order of masks and widens its scale", () => {
+  it("puts Q8_0's bytes in the order of masks and widens its scale", async () => {
     const codes = Array.from({ length: 32 }, (_, i) => (i % 2 ? 256 - i : i));
-    const [quants, scales] = repackOne("q8", "Q8_0", 32, [...half(0.125), ...codes]);
+    const [quants, scales] = await repackOne("q8", "Q8_0", 32, [...half(0.125), ...codes]);
     expect(quants!.slice(0, 4)).toEqual(["0c080400", "f3f7fbff", "0e0a0602", "f1f5f9fd"]);
     expect(scales!.map(f32)).toEqual([0.125]);
   });
 
-  it("pads float rows to whole blocks with zeros", () => {
+  it("pads float rows to whole blocks with zeros", async () => {
     const bytes = [...new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)];
-    const [words] = repackOne("f32", "F32", 4, bytes);
+    const [words] = await repackOne("f32", "F32", 4, bytes);
     expect(words!.slice(0, 4).map(f32)).toEqual([1, 2, 3, 4]);
     expect(new Set(words!.slice(4))).toEqual(new Set(["00000000"]));
   });
 
-  it("widens F16 and BF16 into f32", () => {
+  it("widens F16 and BF16 into f32", async () => {
     const halves = [...half(1.5), ...half(-0.25), ...half(6e-8), ...half(0)];
-    const wide = repackOne("f32", "F16", 4, halves)[0]!.slice(0, 4).map(f32);
+    const wide = (await repackOne("f32", "F16", 4, halves))[0]!.slice(0, 4).map(f32);
     expect(wide).toEqual([1.5, -0.25, 2 ** -24, 0]);
     expect(
-      repackOne("f32", "BF16", 4, [0x80, 0x3f, 0, 0xc0, 0, 0, 0, 0])[0]!.slice(0, 2).map(f32),
+      (await repackOne("f32", "BF16", 4, [0x80, 0x3f, 0, 0xc0, 0, 0, 0, 0]))[0]!
+        .slice(0, 2)
+        .map(f32),
     ).toEqual([1, -2]);
   });
 });
