@@ -254,6 +254,7 @@ export class ChatApp extends LitElement {
 
   readonly #onChangeModel = async (): Promise<void> => {
     await this.#chat.quiet();
+    await this.#chats.keeper.leave();
     await this.#engine.unload();
   };
 

@@ -1,4 +1,4 @@
-import { assume, invalidArgument } from "../errors.ts";
+import { assume, asWinnowError, invalidArgument } from "../errors.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { isPolicy, type PolicyName, policyOf } from "./policies/index.ts";
 
@@ -144,6 +144,19 @@ export function resolveCacheSettings(
     );
   }
   return { budget, policy, window, sinks, wholeLayers, protect };
+}
+
+/** The same, or undefined where window and sinks leave no room, or there are fewer layers than are to be kept whole. */
+export function possibleSettings(
+  request: CacheOptions,
+  layers?: number,
+): CacheSettings | undefined {
+  try {
+    return resolveCacheSettings(request, layers);
+  } catch (error) {
+    if (asWinnowError(error).code === "invalid_argument") return undefined;
+    throw error;
+  }
 }
 
 /** Slots a kv head of a compressed layer may hold. */

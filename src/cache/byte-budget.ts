@@ -1,5 +1,5 @@
 /** A cache bound in bytes: what settings take at most, and the settings that keep to so many bytes. */
-import { assume, invalidArgument, WinnowError } from "../errors.ts";
+import { assume, invalidArgument } from "../errors.ts";
 import { type CacheShape, pagesFor, pageWords, windowOf } from "../kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import {
@@ -8,6 +8,7 @@ import {
   endless,
   LEAST,
   MOST,
+  possibleSettings,
   resolveCacheSettings,
 } from "./budget.ts";
 import type { HeadLoss } from "./filters-file.ts";
@@ -52,14 +53,8 @@ export function decideSettings(basis: CacheBasis, request: CacheOptions): CacheS
   const bounded = rest.policy !== "full" && !rest.wholeLayers && Number.isSafeInteger(bytes);
   assume(bounded, () => `cache.bytes is ${String(bytes)} where nothing bounds the cache`);
   /** Undefined where so few pairs are no budget. */
-  const settingsOf = (budget: number): CacheSettings | undefined => {
-    try {
-      return resolveCacheSettings({ ...rest, budget }, layers);
-    } catch (error) {
-      if (error instanceof WinnowError && error.code === "invalid_argument") return undefined;
-      throw error;
-    }
-  };
+  const settingsOf = (budget: number): CacheSettings | undefined =>
+    possibleSettings({ ...rest, budget }, layers);
   const bytesOf = (settings: CacheSettings): number => mostBytes(basis, settings) as number;
   let [fits, above] = [LEAST.budget - 1, MOST + 1];
   while (above - fits > 1) {

@@ -15,22 +15,32 @@ export interface KeeperParts {
 }
 
 /**
- * Saves what the engine has read of a chat when an answer ends, and gives it back when the chat is opened, so that
- * nothing is read again. A cache is an extra: where it is missing, or not of this model, the chat is read again with
- * the next question.
+ * Saves what the engine has read of a chat when an answer ends and when the chat is left, and gives it back when the
+ * chat is opened, so that nothing is read again. A cache is an extra: where it is missing, or not of this model, the
+ * chat is read again with the next question.
  */
 export class CacheKeeper {
   readonly #parts: KeeperParts;
   #engine: Engine | null = null;
   /** The chat that the engine was last given the cache of. */
   #resumed = "";
+  /** The chat that is open, and the settings of its cache. */
+  #open = { id: "", settings: "" };
   #wasAnswering = false;
+  /** Chats whose cache has changed since it was saved. */
+  readonly #changed = new Set<string>();
+  /** The save of each chat that has not begun: the next one takes its place. */
+  readonly #waiting = new Map<string, symbol>();
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
     parts.chat.subscribe(() => this.#onChat());
-    parts.chats.subscribe(() => this.#resume());
+    parts.cache.subscribe(() => this.#watch());
+    parts.chats.subscribe(() => {
+      this.#watch();
+      this.#resume();
+    });
   }
 
   attach(engine: Engine | null): void {
@@ -39,23 +49,58 @@ export class CacheKeeper {
     this.#resume();
   }
 
+  /** To be called when the tab is hidden or closed, or before the engine goes: resolves once all is saved. */
+  async leave(): Promise<void> {
+    this.#saveSoon(this.#open.id);
+    await this.#running;
+  }
+
   /** Deletes what is kept of a chat, once nothing is written of it any more. */
   forget(chat: string): void {
+    this.#changed.delete(chat);
+    this.#waiting.delete(chat);
     this.#then(() => this.#parts.files.remove(chat).catch(() => undefined));
   }
 
   /** The same of all chats. */
   async forgetAll(): Promise<void> {
+    this.#changed.clear();
+    this.#waiting.clear();
     this.#then(() => this.#parts.files.clear().catch(() => undefined));
     await this.#running;
   }
 
   #onChat(): void {
-    const { answering, id, entries } = this.#parts.chat;
+    const { answering, id } = this.#parts.chat;
     const ended = this.#wasAnswering && !answering;
     this.#wasAnswering = answering;
-    const { status } = entries.at(-1) ?? {};
-    if (ended && (status === "done" || status === "stopped")) this.#then(() => this.#save(id));
+    if (answering) this.#changed.add(id);
+    if (ended) this.#saveSoon(id);
+  }
+
+  /** Sees that another chat is opened, or that the settings of this one's cache change: pairs may be gone then. */
+  #watch(): void {
+    const { chat, cache, chats } = this.#parts;
+    const { id } = chats.opened;
+    if (chat.id !== id) return;
+    const before = this.#open;
+    this.#open = { id, settings: JSON.stringify(cache.chosen) };
+    if (before.id !== id) this.#saveSoon(before.id);
+    else if (before.settings !== this.#open.settings) this.#changed.add(id);
+  }
+
+  /** Saves a chat whose cache has changed, unless it is being answered: that ends with a save of its own. */
+  #saveSoon(chat: string): void {
+    const { chat: page } = this.#parts;
+    if (!this.#changed.has(chat) || (page.id === chat && page.answering)) return;
+    const turn = Symbol();
+    this.#waiting.set(chat, turn);
+    this.#then(async () => {
+      if (this.#waiting.get(chat) !== turn) return;
+      this.#waiting.delete(chat);
+      this.#changed.delete(chat);
+      await this.#save(chat);
+    });
   }
 
   async #save(chat: string): Promise<void> {

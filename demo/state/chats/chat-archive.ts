@@ -50,6 +50,13 @@ export class ChatArchive extends Store {
     return [...found.values()].sort((a, b) => b.updated - a.updated);
   }
 
+  /** One of them; undefined where there is none. */
+  async chat(id: string): Promise<ChatRecord | undefined> {
+    const change = this.#waiting.get(id);
+    if (change?.kind === "chat") return change.value ?? undefined;
+    return this.#read(() => this.#database.chat(id), undefined);
+  }
+
   /** In order, as they were written: an answer may be under way in another tab, or cut short by a reload. */
   async entries(chat: string): Promise<ChatEntry[]> {
     const stored = await this.#read(() => this.#database.entries(chat), []);

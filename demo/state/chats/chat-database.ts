@@ -10,6 +10,8 @@ export type Change =
 /** Where chats lie. Every call may reject with the browser's own error. */
 export interface ChatDatabase {
   chats(): Promise<ChatRecord[]>;
+  /** One of them; undefined where there is none. */
+  chat(id: string): Promise<ChatRecord | undefined>;
   /** In order. */
   entries(chat: string): Promise<ChatEntry[]>;
   /** Every entry of every chat, one at a time. */
@@ -32,6 +34,10 @@ export class BrowserDatabase implements ChatDatabase {
 
   async chats(): Promise<ChatRecord[]> {
     return (await this.#database()).getAll("chats");
+  }
+
+  async chat(id: string): Promise<ChatRecord | undefined> {
+    return (await this.#database()).get("chats", id);
   }
 
   async entries(chat: string): Promise<ChatEntry[]> {

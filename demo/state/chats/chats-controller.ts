@@ -35,9 +35,13 @@ export class ChatsController {
 
   /** Watches the page's end, for as long as the signal allows. */
   async start(signal: AbortSignal): Promise<void> {
-    const flush = (): void => void this.archive.flush();
-    addEventListener("pagehide", flush, { signal });
-    document.addEventListener("visibilitychange", flush, { signal });
+    const leave = (): void => {
+      void this.archive.flush();
+      void this.keeper.leave();
+    };
+    const onVisibility = (): void => (document.hidden ? leave() : undefined);
+    addEventListener("pagehide", leave, { signal });
+    document.addEventListener("visibilitychange", onVisibility, { signal });
     addEventListener("beforeunload", (event) => this.#beforeUnload(event), { signal });
     await this.store.start();
   }

@@ -58,7 +58,8 @@ export class ChatsStore extends Store {
 
   /** Shows the list, and the chat that this tab had open before a reload. */
   async start(): Promise<void> {
-    await this.#reload();
+    this.list = await this.#parts.archive.chats();
+    this.changed();
     const last = this.#parts.remembered.get();
     await this.open(this.list.find(({ id }) => id === last) ?? this.opened);
   }
@@ -72,7 +73,7 @@ export class ChatsStore extends Store {
       this.#waiting.abort();
       const mine = await lock.take(record.id);
       const entries = await archive.entries(record.id);
-      const current = (await archive.chats()).find(({ id }) => id === record.id) ?? record;
+      const current = (await archive.chat(record.id)) ?? record;
       // What was asked meanwhile belongs to the chat that is left; from here on nothing is awaited.
       await chat.quiet();
       this.#sync();
@@ -183,8 +184,7 @@ export class ChatsStore extends Store {
   #put(record: ChatRecord): void {
     this.#parts.archive.putChat(record);
     if (record.id === this.opened.id) this.opened = record;
-    const others = this.list.filter(({ id }) => id !== record.id);
-    this.list = [record, ...others].sort((a, b) => b.updated - a.updated);
+    this.#show(record.id, record);
     this.changed();
   }
 
@@ -213,7 +213,7 @@ export class ChatsStore extends Store {
 
   /** Another tab has written these chats. */
   async #onNews(chats: ReadonlySet<string>): Promise<void> {
-    await this.#reload();
+    for (const id of chats) await this.#reread(id);
     const { id } = this.opened;
     if (this.#writable || !chats.has(id)) return;
     const record = this.list.find((other) => other.id === id);
@@ -226,9 +226,20 @@ export class ChatsStore extends Store {
     this.changed();
   }
 
-  async #reload(): Promise<void> {
-    this.list = await this.#parts.archive.chats();
+  /** Puts one record into the list as the archive has it. */
+  async #reread(id: string): Promise<void> {
+    const record = await this.#parts.archive.chat(id);
+    const shown = this.list.find((other) => other.id === id);
+    if (JSON.stringify(record) === JSON.stringify(shown)) return;
+    this.#show(id, record);
     this.changed();
+  }
+
+  /** Last used first. */
+  #show(id: string, record: ChatRecord | undefined): void {
+    const others = this.list.filter((other) => other.id !== id);
+    const list = record === undefined ? others : [record, ...others];
+    this.list = list.sort((a, b) => b.updated - a.updated);
   }
 
   /** One switch at a time. */

@@ -1,5 +1,4 @@
-import { type CacheOptions, resolveCacheSettings } from "../../cache/budget.ts";
-import { asWinnowError } from "../../errors.ts";
+import { type CacheOptions, possibleSettings } from "../../cache/budget.ts";
 
 /** Fewer pairs than this are kept only where they were asked for. */
 const LEAST_PAIRS = 64;
@@ -18,18 +17,7 @@ export function withDefaultBudget(
   if (named || request.policy === "full") return request;
   for (let pairs = budget; pairs >= LEAST_PAIRS; pairs = Math.floor(pairs / 2)) {
     const smaller = { ...request, budget: pairs };
-    if (isPossible(smaller) && fits(smaller)) return smaller;
+    if (possibleSettings(smaller) && fits(smaller)) return smaller;
   }
   return { ...request, budget };
-}
-
-/** Whether the window and the sinks that were asked for leave room. */
-function isPossible(request: CacheOptions): boolean {
-  try {
-    resolveCacheSettings(request);
-    return true;
-  } catch (error) {
-    if (asWinnowError(error).code === "invalid_argument") return false;
-    throw error;
-  }
 }

@@ -14,6 +14,11 @@ export class MemoryDatabase implements ChatDatabase {
     return [...this.records.values()];
   }
 
+  async chat(id: string): Promise<ChatRecord | undefined> {
+    this.#check();
+    return this.records.get(id);
+  }
+
   async entries(chat: string): Promise<ChatEntry[]> {
     this.#check();
     return this.#of(chat).map(([, entry]) => entry);
