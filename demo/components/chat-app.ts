@@ -11,6 +11,7 @@ import { CalibrationStore } from "../state/calibration-store.ts";
 import { ChatStore } from "../state/chat-store.ts";
 import type { AnswerSettings, ChatRecord } from "../state/chats/chat-types.ts";
 import { ChatsController } from "../state/chats/chats-controller.ts";
+import { keepDraft, takeDraft } from "../state/draft.ts";
 import { EngineStore } from "../state/engine-store.ts";
 import type { ModelChoice } from "../state/models.ts";
 import { NoticeStore } from "../state/notices.ts";
@@ -73,7 +74,8 @@ export class ChatApp extends LitElement {
     for (const wide of this.#wide)
       wide.addEventListener("change", () => this.#show(null), { signal });
     void this.#chats.start(signal);
-    void keepOffline((reload) => this.#sayUpdate(reload));
+    void keepOffline((reload) => this.#chats.sayUpdate(reload, this.#keepDraft));
+    addEventListener("pagehide", this.#keepDraft, { signal });
   }
 
   override disconnectedCallback(): void {
@@ -96,7 +98,8 @@ export class ChatApp extends LitElement {
       @take-over=${() => void this.#chats.store.takeOver()}
       @end-notice=${(event: Event) => this.#notices.end(detailOf<string>(event))}
       @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event), this.#attachments.take())}
-      @attach-files=${(event: Event) => void this.#attachments.addFiles(detailOf<File[]>(event))}
+      @attach-files=${(event: Event) => void this.#attachments.addFiles(this.#chats.takeContexts(detailOf<File[]>(event)))}
+      @save-context=${() => void this.#chats.saveContext()}
       @attach-text=${(event: Event) => this.#attachments.addText(detailOf<string>(event))}
       @remove-attachment=${(event: Event) => this.#attachments.remove(detailOf<number>(event))}
       @suggest=${(event: Event) => this.#chat.send(detailOf<string>(event))}
@@ -158,6 +161,7 @@ export class ChatApp extends LitElement {
       html`<message-list
         .entries=${this.#chat.entries}
         .progress=${this.#chat.reading}
+        .begun=${this.#chat.entries.length === 0 ? (this.#cache.usage?.tokensSeen ?? 0) : 0}
         .locked=${locked}
       ></message-list>`,
     )}`;
@@ -190,6 +194,7 @@ export class ChatApp extends LitElement {
           .lastAnswer=${lastUsageOf(this.#chat.entries)}
           .answerSettings=${this.#chat.settings}
           .calibration=${this.#calibration.phase}
+          ?busy=${this.#chat.answering}
         ></cache-panel>
       </aside>`;
   }
@@ -208,12 +213,12 @@ export class ChatApp extends LitElement {
       this.#chat.attach(engine);
       this.#cache.attach(engine);
       this.#calibration.attach(engine);
-      this.#chats.keeper.attach(engine);
+      this.#chats.attach(engine);
       // What was stored is to stay. A file of the user's own is read where it is.
       const source = this.#engine.choice?.source;
       if (engine !== null && (typeof source === "string" || (source && "repo" in source)))
         void keepStorage();
-      if (engine !== null) void this.updateComplete.then(() => this.composer?.focusField());
+      if (engine !== null) void this.updateComplete.then(() => this.#takeDraft());
     }
     this.requestUpdate();
   }
@@ -225,24 +230,12 @@ export class ChatApp extends LitElement {
   }
 
   #onChat(): void {
-    const { answering, entries, reading } = this.#chat;
-    const last = entries.at(-1);
-    if (answering && last?.text === "") this.#cache.startRate();
-    if (answering !== this.#wasAnswering) {
-      this.#wasAnswering = answering;
-      this.#cache.watch(answering);
-      if (answering) this.#announcer.begin();
-      else {
-        this.#cache.refresh();
-        if (last?.role === "assistant") this.spoken = this.#announcer.rest(last.text);
-      }
-    } else if (answering && last !== undefined) {
-      const now = performance.now();
-      const sentences = reading
-        ? this.#announcer.reading(reading, now)
-        : this.#announcer.next(last.text, now);
-      if (sentences !== "") this.spoken = sentences;
-    } else this.#cache.refresh();
+    const { answering, entries } = this.#chat;
+    if (answering && entries.at(-1)?.text === "") this.#cache.startRate();
+    if (answering !== this.#wasAnswering) this.#cache.watch(answering);
+    this.#wasAnswering = answering;
+    if (!answering) this.#cache.refresh();
+    this.spoken = this.#announcer.hear(this.#chat, performance.now()) || this.spoken;
     this.requestUpdate();
   }
 
@@ -265,10 +258,16 @@ export class ChatApp extends LitElement {
     this.composer?.focusField();
   };
 
-  #sayUpdate(reload: () => void): void {
-    const text = "A newer version of this page is here. It comes with the next visit.";
-    const action = { label: "Reload now", run: reload };
-    this.#notices.say({ name: "update", text, tone: "quiet", action });
+  readonly #keepDraft = (): boolean => {
+    const { composer } = this;
+    const { ready: attachments } = this.#attachments;
+    return composer === null || keepDraft({ text: composer.draft, attachments });
+  };
+
+  #takeDraft(): void {
+    const draft = this.composer && takeDraft();
+    if (draft) this.#attachments.put(draft.attachments);
+    void this.composer?.write(draft?.text ?? "");
   }
 
   readonly #onEdit = (): void => {

@@ -15,8 +15,10 @@ import type {
   Usage,
 } from "../../src/api/types.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
+import type { ChatMessage } from "../../src/text/types.ts";
 import { answerFor } from "./answers.ts";
 import { COST, FakeCache } from "./fake-cache.ts";
+import { readFakeChat, split, wordsOf, writeFakeChat } from "./fake-chat-file.ts";
 import { fakeLoad, pause, WEIGHT_BYTES } from "./fake-load.ts";
 
 /**
@@ -39,6 +41,7 @@ interface FakeConversation {
   cache: FakeCache;
   /** What it has seen. */
   last: string[];
+  messages: ChatMessage[];
 }
 
 class FakeEngine implements Engine {
@@ -65,16 +68,16 @@ class FakeEngine implements Engine {
         reset.cache.reset();
       },
       save: async ({ conversation } = {}) => {
-        const { last, cache } = this.#of(conversation);
-        return new Blob([JSON.stringify({ last, tokens: cache.tokens })]);
+        const { last, messages, cache } = this.#of(conversation);
+        return writeFakeChat({ last, messages, tokens: cache.tokens });
       },
       load: async (source, { conversation } = {}) => {
-        const { last, tokens } = JSON.parse(await (source as Blob).text());
+        const { messages, last = wordsOf(messages), tokens = last } = await readFakeChat(source);
         const place = this.#of(conversation);
-        place.last = last;
+        Object.assign(place, { last, messages });
         place.cache.reset();
         for (const token of tokens) place.cache.append(token);
-        return { messages: [], usage: place.cache.usage() };
+        return { messages, usage: place.cache.usage() };
       },
       fork: async () => undefined,
     };
@@ -167,7 +170,7 @@ class FakeEngine implements Engine {
 
   #of(conversation = "default"): FakeConversation {
     const known = this.#conversations.get(conversation);
-    const found = known ?? { cache: new FakeCache(this.#options.cache), last: [] };
+    const found = known ?? { cache: new FakeCache(this.#options.cache), last: [], messages: [] };
     this.#conversations.set(conversation, found);
     return found;
   }
@@ -204,7 +207,7 @@ class FakeEngine implements Engine {
     const place = this.#of(conversation ?? undefined);
     const { cache } = place;
     const messages = checkMessages(request.messages);
-    const words = messages.flatMap(({ role, content }) => [`${role}\n`, ...split(content), "\n"]);
+    const words = wordsOf(messages);
     const shared = commonPrefix(place.last, words);
     if (shared < place.last.length) {
       cache.reset();
@@ -231,6 +234,8 @@ class FakeEngine implements Engine {
     const answer = split(answerFor(messages.at(-1)!.content, this.#requests++));
     const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
     place.last.push("assistant\n");
+    const said: ChatMessage = { role: "assistant", content: "" };
+    place.messages = [...messages, said];
     for (let i = 0; i < limit; i++) {
       await pause(1000 / RATE);
       throwIfAborted(signal);
@@ -240,6 +245,7 @@ class FakeEngine implements Engine {
         });
       cache.append(answer[i]!);
       place.last.push(answer[i]!);
+      said.content += answer[i]!;
       yield chunk(answer[i]!, null);
     }
     place.last.push("\n");
@@ -260,9 +266,6 @@ class FakeEngine implements Engine {
     };
   }
 }
-
-const split = (text: string): string[] =>
-  text.match(/\s*[\p{L}\p{N}]{1,6}|\s*[^\p{L}\p{N}\s]|\s+/gu) ?? [];
 
 function commonPrefix(a: readonly string[], b: readonly string[]): number {
   let length = 0;

@@ -1,5 +1,9 @@
 import type { ReadProgress } from "../../src/api/types.ts";
 import { formatReading } from "../format.ts";
+import type { ChatStore } from "./chat-store.ts";
+
+/** The part of a chat that is said. */
+type Heard = Pick<ChatStore, "answering" | "entries" | "reading">;
 
 const READING_EVERY_MS = 20_000;
 
@@ -17,10 +21,24 @@ const plain = (markdown: string): string =>
 export class Announcer {
   #spoken = 0;
   #last = 0;
+  #answering = false;
   readonly #everyMs: number;
 
   constructor(everyMs = 3000) {
     this.#everyMs = everyMs;
+  }
+
+  /** What there is to say of a chat that has changed; "" where that is nothing. `now` in ms. */
+  hear(chat: Heard, now: number): string {
+    const { answering, entries, reading } = chat;
+    const last = entries.at(-1);
+    if (answering !== this.#answering) {
+      this.#answering = answering;
+      if (answering) this.begin();
+      else if (last?.role === "assistant") return this.rest(last.text);
+    }
+    if (!answering || last === undefined) return "";
+    return reading ? this.reading(reading, now) : this.next(last.text, now);
   }
 
   begin(): void {

@@ -44,9 +44,14 @@ export class AttachmentStore extends Store {
     this.changed();
   }
 
+  /** The documents that are ready. */
+  get ready(): Attachment[] {
+    return this.items.flatMap((item) => (item.state === "ready" ? [item.attachment] : []));
+  }
+
   /** The documents that are ready, which leave with the question; files that could not be read leave too. */
   take(): Attachment[] {
-    const ready = this.items.flatMap((item) => (item.state === "ready" ? [item.attachment] : []));
+    const { ready } = this;
     this.items = this.items.filter(({ state }) => state === "reading");
     this.changed();
     return ready;

@@ -7,15 +7,8 @@ import {
   type ChatEntry,
   DEFAULT_ANSWERS,
 } from "./chats/chat-types.ts";
+import { contentOf } from "./chats/entry-content.ts";
 import { Store } from "./store.ts";
-
-/** What the model reads of an entry: documents first, so that the question is told right before the answer. */
-function contentOf({ text, attachments = [] }: ChatEntry): string {
-  const documents = attachments.map(
-    ({ name, text }) => `Document "${name}":\n\n${text}\n\nEnd of "${name}".`,
-  );
-  return [...documents, text].filter((part) => part !== "").join("\n\n");
-}
 
 /** Runs `flush` once a frame at most; in a hidden tab, where frames stop, once in a while. */
 const nextFrame = (flush: () => void): void => {
@@ -86,6 +79,11 @@ export class ChatStore extends Store {
     await this.#running;
   }
 
+  /** Resolves once the answer under way is complete. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
   /** The engine forgets a conversation and frees its pages. */
   async forget(id: string): Promise<void> {
     await this.#engine?.cache.reset({ conversation: id }).catch(() => undefined);
@@ -153,8 +151,10 @@ export class ChatStore extends Store {
 
   /** What the model is given: failed answers left out, questions without an answer joined. */
   #messages(): ChatMessage[] {
-    const system = this.settings.system.trim();
-    const messages: ChatMessage[] = system === "" ? [] : [{ role: "system", content: system }];
+    // Word for word: it may be a document that was read before.
+    const { system } = this.settings;
+    const messages: ChatMessage[] =
+      system.trim() === "" ? [] : [{ role: "system", content: system }];
     for (const entry of this.entries) {
       const { role } = entry;
       const content = contentOf(entry);

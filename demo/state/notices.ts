@@ -1,3 +1,4 @@
+import { asWinnowError } from "../../src/errors.ts";
 import { Store } from "./store.ts";
 
 /** Something the page says beside what it shows. */
@@ -27,6 +28,16 @@ export class NoticeStore extends Store {
         setTimeout(() => this.end(notice.name), QUIET_MS),
       );
     this.changed();
+  }
+
+  /** Says what goes wrong with some work. */
+  async attempt(name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      const { message, hint } = asWinnowError(thrown);
+      this.say({ name, text: `${message} ${hint}`.trim(), tone: "error" });
+    }
   }
 
   end(name: string): void {

@@ -169,6 +169,112 @@ describe("chats of the page", () => {
     expect(await titles()).toHaveLength(2);
   });
 
+  const openFile = (testId: string, name: string, buffer: Buffer): Promise<void> =>
+    demo.at(testId).setInputFiles({ name, mimeType: "application/octet-stream", buffer });
+  const saving = async (press: () => Promise<void>): Promise<{ name: string; file: Buffer }> => {
+    const [download] = await Promise.all([demo.page.waitForEvent("download"), press()]);
+    return { name: download.suggestedFilename(), file: readFileSync(await download.path()) };
+  };
+
+  it("exports what the model has read too, and goes on from it after an import, unless it is of another model", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of spelt");
+    await demo.at("new-chat").click();
+    await demo.at("suggestion").first().waitFor();
+    await demo.ask("Tell me of rye");
+    const seen = await demo.count("tokens-seen");
+    await demo.at("export-read").check();
+    const { name, file } = await saving(() => demo.at("export-all").click());
+    expect(name).toMatch(/^winnow-chats-[\d-]+\.winnow$/);
+    const wipe = async (query: string): Promise<void> => {
+      await demo.page.evaluate(async () => {
+        const root = await navigator.storage.getDirectory();
+        await root.removeEntry("winnow-chat-caches", { recursive: true });
+      });
+      await open(query);
+      await demo.load();
+    };
+    await wipe("rate=1000");
+    await openFile("chat-file", "both.winnow", file);
+    await demo.page.getByText("Imported 2 chats from both.winnow.").waitFor();
+    await expect.poll(() => questions()).toEqual(["Tell me of rye"]);
+    await expect.poll(() => demo.count("tokens-seen")).toBe(seen);
+    await demo.ask("And bread?");
+    expect(await demo.count("tokens-reused")).toBeGreaterThanOrEqual(seen);
+    // What was cut off is said with its place, and nothing is added.
+    await openFile("chat-file", "cut.winnow", file.subarray(0, -10));
+    await demo.page.getByText(/chats\[1\]\.read: the file is cut short/).waitFor();
+    expect(await titles()).toHaveLength(4);
+    await wipe("rate=1000&model=Other");
+    await openFile("chat-file", "both.winnow", file);
+    await demo.page.getByText("What was kept of this chat is not of this model").waitFor();
+    await demo.ask("And beer?");
+    expect(await questions()).toEqual(["Tell me of rye", "And beer?"]);
+    expect(await demo.count("tokens-reused")).toBe(0);
+  });
+
+  it("begins a chat from a file of what was read, and saves one", async () => {
+    await open("rate=1000");
+    const manual = "  The mill turns at dawn. Rye is ground first.\n";
+    const context = (model: string): Buffer =>
+      Buffer.from(
+        `saved chat\n${JSON.stringify({ model, messages: [{ role: "system", content: manual }] })}`,
+      );
+    await demo.load();
+    await demo.ask("Tell me of spelt");
+    await openFile("documents", "other.winnow", context("Other"));
+    await demo.page.getByText(/the chat is of Other, the engine has SmolLM2/).waitFor();
+    await openFile("documents", "broken.winnow", Buffer.from([0, 1, 2]));
+    await demo.page.getByText("format: is no saved chat").waitFor();
+    expect(await questions()).toEqual(["Tell me of spelt"]);
+    expect(await titles()).toHaveLength(1);
+    await openFile("documents", "Manual of the mill.winnow", context("SmolLM2-135M-Instruct"));
+    await demo.at("begun").waitFor();
+    await expect.poll(() => titles()).toEqual(["Manual of the mill", "Tell me of spelt"]);
+    const read = await demo.count("tokens-seen");
+    expect(read).toBeGreaterThan(10);
+    // It is there after a reload, before anything was asked.
+    await stored();
+    await demo.page.reload();
+    await demo.load();
+    await expect.poll(() => demo.count("tokens-seen")).toBe(read);
+    await demo.ask("What is ground first?");
+    expect(await demo.count("tokens-reused")).toBe(read);
+    // Saved with a document, and opened as a chat of its own.
+    await openFile("documents", "sacks.txt", Buffer.from("Seven sacks of barley."));
+    await demo.page.locator("[data-testid=attachment][data-state=ready]").waitFor();
+    await demo.ask("How many?");
+    const seen = await demo.count("tokens-seen");
+    const { name, file } = await saving(() => demo.at("save-context").click());
+    expect(name).toBe("Manual-of-the-mill.winnow");
+    await openFile("chat-file", name, file);
+    await expect.poll(() => titles()).toHaveLength(3);
+    await expect.poll(() => questions()).toEqual(["What is ground first?", "How many?"]);
+    expect(await demo.text(demo.at("document"))).toContain("sacks.txt");
+    await demo.ask("And oats?");
+    expect(await demo.count("tokens-reused")).toBeGreaterThanOrEqual(seen);
+  });
+
+  it("keeps what is written and not sent over a reload", async () => {
+    await open("rate=1000");
+    await demo.load();
+    await demo.ask("Tell me of spelt");
+    await demo.at("composer").fill("half a quest");
+    await openFile("documents", "sacks.txt", Buffer.from("Seven sacks of barley."));
+    await demo.page.locator("[data-testid=attachment][data-state=ready]").waitFor();
+    await demo.page.reload();
+    await demo.load();
+    expect(await demo.at("composer").inputValue()).toBe("half a quest");
+    expect(await demo.text(demo.at("attachment"))).toContain("sacks.txt");
+    await demo.page.reload();
+    await demo.load();
+    await demo.ask("now");
+    await demo.page.reload();
+    await demo.load();
+    expect(await demo.at("composer").inputValue()).toBe("");
+  });
+
   it("says that the storage is full, loses nothing on the screen, and stores it once there is room", async () => {
     await context.addInitScript(() => {
       const { put } = IDBObjectStore.prototype;

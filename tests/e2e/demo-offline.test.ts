@@ -82,10 +82,25 @@ describe("the page without a network", () => {
     server = await serve(server.port);
     await demo.page.reload();
     expect(await demo.page.title()).toMatch(/^New /);
-    await demo.page.getByText("A newer version of this page is here").waitFor({ timeout: SLOW });
-    await Promise.all([demo.page.waitForEvent("load"), demo.at("notice-action").click()]);
+    await demo.page.getByText("There is a new version of this page.").waitFor({ timeout: SLOW });
+    await demo.at("stored-models").locator("summary").click();
+    await demo.at("load-stored").click();
+    await demo.at("composer").waitFor({ timeout: SLOW });
+    // It waits for the answer, and what is written meanwhile is there afterwards.
+    await demo.send("ghi");
+    await demo.at("composer").fill("not sent yet");
+    await Promise.all([
+      demo.page.waitForEvent("load", { timeout: SLOW }),
+      demo.at("notice-action").click(),
+    ]);
+    await demo.at("message-assistant").nth(2).waitFor();
+    expect(await demo.answer.getAttribute("data-status")).toBe("done");
     await demo.at("load").waitFor();
     expect(await demo.at("notice").count()).toBe(0);
-    expect(await demo.at("message-user").count()).toBe(2);
+    expect(await demo.at("message-user").count()).toBe(3);
+    await demo.at("stored-models").locator("summary").click();
+    await demo.at("load-stored").click();
+    await demo.at("composer").waitFor({ timeout: SLOW });
+    expect(await demo.at("composer").inputValue()).toBe("not sent yet");
   });
 });

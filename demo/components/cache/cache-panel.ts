@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { CacheUsage, EngineInfo, MemoryReport, Usage } from "../../../src/api/types.ts";
 import type { CacheSettings } from "../../../src/cache/budget.ts";
+import { emit } from "../../events.ts";
 import type { Refusal } from "../../state/cache-store.ts";
 import type { CalibrationPhase } from "../../state/calibration-store.ts";
 import type { AnswerSettings } from "../../state/chats/chat-types.ts";
@@ -67,6 +68,9 @@ export class CachePanel extends LitElement {
         display: block;
         margin-top: 1.1rem;
       }
+      .save {
+        margin-top: 0.7rem;
+      }
       li + li {
         margin-top: 0.5rem;
       }
@@ -86,6 +90,8 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) firstTokenS: number | null = null;
   @property({ attribute: false }) lastAnswer: Usage | null = null;
   @property({ attribute: false }) answerSettings!: AnswerSettings;
+  /** While an answer is under way. */
+  @property({ type: Boolean }) busy = false;
   @property({ attribute: false }) calibration!: CalibrationPhase;
 
   protected override render(): TemplateResult {
@@ -113,6 +119,11 @@ export class CachePanel extends LitElement {
           .firstTokenS=${this.firstTokenS}
           .answer=${this.lastAnswer}
         ></cache-figures>
+        ${
+          this.busy || !this.usage?.tokensSeen
+            ? nothing
+            : html`<button class="link save" data-testid="save-context" title="A .winnow file, which this page or an app opens in place of reading" @click=${() => emit(this, "save-context")}>Save what was read</button>`
+        }
       </section>
       <details data-testid="memory">
         <summary>GPU memory</summary>

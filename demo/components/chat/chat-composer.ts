@@ -91,7 +91,8 @@ export class ChatComposer extends LitElement {
 
   @property({ type: Boolean }) answering = false;
   @property({ attribute: false }) attachments: readonly Pending[] = [];
-  @state() private draft = "";
+  /** What is written and not sent. */
+  @state() draft = "";
   /** Whether a file is held over the page. */
   @state() private over = false;
   @query("textarea") private field!: HTMLTextAreaElement;
@@ -127,8 +128,8 @@ export class ChatComposer extends LitElement {
   protected override render(): TemplateResult {
     return html`<attachment-chips .items=${this.attachments}></attachment-chips>
       <form class=${this.over ? "over" : ""} @submit=${this.#submit}>
-        <button type="button" class="quiet" data-testid="attach" aria-label="Add documents" title="Add documents: text, Markdown, HTML, PDF, Word" @click=${() => this.file.click()}>${clipIcon}</button>
-        <input type="file" hidden multiple data-testid="documents" aria-label="Documents" accept=".txt,.md,.html,.htm,.pdf,.docx,.csv,.json,text/*" @change=${this.#onFiles} />
+        <button type="button" class="quiet" data-testid="attach" aria-label="Add documents" title="Add documents: text, Markdown, HTML, PDF, Word, or a .winnow file" @click=${() => this.file.click()}>${clipIcon}</button>
+        <input type="file" hidden multiple data-testid="documents" aria-label="Documents" accept=".txt,.md,.html,.htm,.pdf,.docx,.csv,.json,.winnow,text/*" @change=${this.#onFiles} />
         <textarea
           rows="1"
           data-testid="composer"

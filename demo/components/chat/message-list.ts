@@ -3,7 +3,7 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { ReadProgress } from "../../../src/api/types.ts";
 import { emit } from "../../events.ts";
-import { formatReading, formatTokens } from "../../format.ts";
+import { formatCount, formatReading, formatTokens } from "../../format.ts";
 import type { ChatEntry } from "../../state/chats/chat-types.ts";
 import { controls } from "../../styles/controls.ts";
 import { downIcon } from "../icons.ts";
@@ -90,6 +90,8 @@ export class MessageList extends LitElement {
   @property({ attribute: false }) entries: readonly ChatEntry[] = [];
   /** How far the last question has been read. */
   @property({ attribute: false }) progress: ReadProgress | null = null;
+  /** Tokens that were read before the first message, from a file. */
+  @property({ type: Number }) begun = 0;
   /** No message can be taken back or answered again now. */
   @property({ type: Boolean }) locked = false;
   @state() private atEnd = true;
@@ -143,6 +145,14 @@ export class MessageList extends LitElement {
   }
 
   #welcome(): TemplateResult {
+    if (this.begun > 0)
+      return html`<div class="welcome" data-testid="begun">
+        <h2>Ask about what was read</h2>
+        <p>
+          This chat begins with ${formatCount(this.begun)} tokens that the model has read already, so
+          an answer begins at once. The strip above shows what is kept of them.
+        </p>
+      </div>`;
     return html`<div class="welcome">
       <h2>What shall we talk about?</h2>
       <p>

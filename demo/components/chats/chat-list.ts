@@ -35,6 +35,16 @@ export class ChatList extends LitElement {
         gap: 0.3rem 1rem;
         padding: 0.2rem 1.2rem 1rem;
       }
+      .read {
+        display: flex;
+        align-items: center;
+        gap: 0.4rem;
+        color: var(--muted);
+      }
+      .read input {
+        width: auto;
+        min-height: 0;
+      }
     `,
   ];
 
@@ -73,7 +83,12 @@ export class ChatList extends LitElement {
       <div class="files small">
         <button class="link" data-testid="import-chats" @click=${() => this.file.click()}>Import chats</button>
         ${chats.length === 0 ? nothing : html`<button class="link" data-testid="export-all" @click=${() => emit(this, "export-chats", chats)}>Export all</button>`}
-        <input type="file" hidden data-testid="chat-file" accept=".json,application/json" aria-label="File of chats" @change=${this.#onFile} />
+        ${
+          chats.length === 0
+            ? nothing
+            : html`<label class="read"><input type="checkbox" data-testid="export-read" @change=${this.#onOption} /> Export what the model has read, too</label>`
+        }
+        <input type="file" hidden data-testid="chat-file" accept=".json,.winnow,application/json" aria-label="File of chats" @change=${this.#onFile} />
       </div>`;
   }
 
@@ -88,6 +103,9 @@ export class ChatList extends LitElement {
     const found = await this.search(query);
     if (this.field.value === query) this.found = found;
   }
+
+  readonly #onOption = (event: Event): void =>
+    emit<boolean>(this, "export-option", (event.target as HTMLInputElement).checked);
 
   readonly #onFile = (): void => {
     const [file] = this.file.files ?? [];

@@ -14,6 +14,8 @@ export class ChatsPanel extends LitElement {
   static override styles = controls;
 
   @property({ attribute: false }) chats!: ChatsController;
+  /** Whether exports include what the model has read. */
+  #withRead = false;
   #unsubscribe: (() => void)[] = [];
 
   override connectedCallback(): void {
@@ -33,7 +35,8 @@ export class ChatsPanel extends LitElement {
       @rename-chat=${this.#onRename}
       @delete-chat=${(event: Event) => void this.chats.remove(detailOf<ChatRecord>(event))}
       @delete-all-chats=${() => void this.chats.removeAll()}
-      @export-chats=${(event: Event) => void this.chats.export(detailOf<ChatRecord[]>(event))}
+      @export-chats=${(event: Event) => void this.chats.export(detailOf<ChatRecord[]>(event), this.#withRead)}
+      @export-option=${this.#onOption}
       @import-chats=${(event: Event) => void this.chats.import(detailOf<File>(event))}
       @show-storage=${() => void storage.refresh()}
       @free-caches=${() => void storage.freeCaches()}
@@ -43,6 +46,10 @@ export class ChatsPanel extends LitElement {
       <storage-box .use=${storage.use} .count=${store.list.length}></storage-box>
     </div>`;
   }
+
+  readonly #onOption = (event: Event): void => {
+    this.#withRead = detailOf<boolean>(event);
+  };
 
   readonly #search = (query: string) => this.chats.search(query);
 

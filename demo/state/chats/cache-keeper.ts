@@ -55,6 +55,19 @@ export class CacheKeeper {
     await this.#running;
   }
 
+  /** What is kept of a chat, as it is now; null where there is nothing. */
+  async fileOf(chat: string): Promise<Blob | null> {
+    this.#saveSoon(chat);
+    await this.#running;
+    return this.#parts.files.read(chat).catch(() => null);
+  }
+
+  /** Keeps a file of what was read for a chat that is new. */
+  async keep(chat: string, file: Blob): Promise<void> {
+    this.#then(() => this.#write(chat, async () => file));
+    await this.#running;
+  }
+
   /** Deletes what is kept of a chat, once nothing is written of it any more. */
   forget(chat: string): void {
     this.#changed.delete(chat);
@@ -106,8 +119,12 @@ export class CacheKeeper {
   async #save(chat: string): Promise<void> {
     const engine = this.#engine;
     if (engine === null) return;
+    await this.#write(chat, () => engine.cache.save({ conversation: chat }));
+  }
+
+  async #write(chat: string, file: () => Promise<Blob>): Promise<void> {
     try {
-      await this.#parts.files.write(chat, await engine.cache.save({ conversation: chat }));
+      await this.#parts.files.write(chat, await file());
     } catch (thrown) {
       // What is there is older than the chat. It may be of use, but not where there is no room.
       if ((thrown as Error).name !== "QuotaExceededError") return;
@@ -123,7 +140,7 @@ export class CacheKeeper {
     if (this.#engine === null || chats.access !== "mine" || this.#resumed === id) return;
     if (chat.id !== id) return;
     this.#resumed = id;
-    if (chat.entries.length > 0) this.#then(() => this.#load(id));
+    this.#then(() => this.#load(id));
   }
 
   async #load(chat: string): Promise<void> {
@@ -142,7 +159,7 @@ export class CacheKeeper {
     } catch (thrown) {
       const { code } = asWinnowError(thrown);
       if (code !== "bad_cache_file") return;
-      await files.remove(chat).catch(() => undefined);
+      // It stays until the next answer replaces it: the model that it is of may be loaded again before that.
       this.#say(
         "What was kept of this chat is not of this model: it is read again with your next message.",
       );

@@ -1,4 +1,5 @@
-import { asWinnowError, loadLater } from "../../../src/errors.ts";
+import type { Engine } from "../../../src/api/types.ts";
+import { loadLater } from "../../../src/errors.ts";
 import type { CacheStore } from "../cache-store.ts";
 import type { ChatStore } from "../chat-store.ts";
 import type { NoticeStore } from "../notices.ts";
@@ -9,8 +10,10 @@ import { ChatArchive } from "./chat-archive.ts";
 import { BrowserDatabase } from "./chat-database.ts";
 import { ChatLock } from "./chat-lock.ts";
 import type { Found } from "./chat-search.ts";
-import type { Chat, ChatRecord } from "./chat-types.ts";
+import type { ChatRecord } from "./chat-types.ts";
 import { ChatsStore } from "./chats-store.ts";
+import { ContextFiles } from "./context-files.ts";
+import type { FileChat } from "./file/read-chats.ts";
 import { OtherTabs } from "./other-tabs.ts";
 import { remembered } from "./remembered.ts";
 
@@ -21,16 +24,25 @@ export class ChatsController {
   readonly files = new CacheFiles();
   readonly storage = new StorageStore(this.archive, this.files);
   readonly keeper: CacheKeeper;
+  readonly contexts: ContextFiles;
   readonly #notices: NoticeStore;
+  readonly #chat: ChatStore;
 
   constructor(chat: ChatStore, cache: CacheStore, notices: NoticeStore) {
     const { archive } = this;
     const parts = { lock: new ChatLock(), tabs: new OtherTabs(), remembered };
     this.store = new ChatsStore({ chat, cache, archive, ...parts });
     this.#notices = notices;
+    this.#chat = chat;
     const { files, store: chats } = this;
     this.keeper = new CacheKeeper({ chat, chats, cache, files, notices });
+    this.contexts = new ContextFiles(chats, this.keeper, notices);
     archive.subscribe(() => this.#onArchive());
+  }
+
+  attach(engine: Engine | null): void {
+    this.keeper.attach(engine);
+    this.contexts.attach(engine);
   }
 
   /** Watches the page's end, for as long as the signal allows. */
@@ -83,40 +95,87 @@ export class ChatsController {
     await this.storage.refresh();
   }
 
-  /** Saves chats as one file. */
-  async export(records: readonly ChatRecord[]): Promise<void> {
-    await this.#trying("export", async () => {
+  /** Saves chats as one file, with what the model has read of them if that is wanted. */
+  async export(records: readonly ChatRecord[], withRead = false): Promise<void> {
+    await this.#notices.attempt("export", async () => {
       const { writeChatFile } = await loadLater("exports", () => import("./file/chat-file.ts"));
-      const chats: Chat[] = [];
-      for (const record of records)
-        chats.push({ record, entries: await this.archive.entries(record.id) });
-      download(writeChatFile(chats), fileName(records));
+      const chats: FileChat[] = [];
+      for (const record of records) {
+        const read = withRead ? await this.keeper.fileOf(record.id) : null;
+        const entries = await this.archive.entries(record.id);
+        chats.push({ record, entries, ...(read !== null && { read }) });
+      }
+      const hasRead = chats.some(({ read }) => read !== undefined);
+      download(writeChatFile(chats), fileName(records, hasRead ? "winnow" : "json"));
     });
   }
 
-  /** Adds the chats of a file, and opens the one that was used last. */
+  /** Adds the chats of a file and opens the one that was used last, or begins one that has read the file. */
   async import(file: File): Promise<void> {
-    await this.#trying("import", async () => {
-      const { readChatFile } = await loadLater("imports", () => import("./file/chat-file.ts"));
-      const chats = await readChatFile(file);
-      this.store.add(chats);
-      await this.archive.flush();
-      const count = chats.length === 1 ? "1 chat" : `${chats.length} chats`;
-      const text = `Imported ${count} from ${file.name}.`;
-      this.#notices.say({ name: "import", text, tone: "quiet" }, { passing: true });
-      const [last] = chats.toSorted((a, b) => b.record.updated - a.record.updated);
-      if (last !== undefined) await this.store.open(last.record);
+    await this.#notices.attempt("import", async () => {
+      const beginning = await file.slice(0, 64).text();
+      const isContext = /\.winnow$/i.test(file.name) && !/^\s*\{\s*"/.test(beginning);
+      await (isContext ? this.contexts.open(file) : this.#import(file));
     });
   }
 
-  /** What went wrong is said. */
-  async #trying(name: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (thrown) {
-      const { message, hint } = asWinnowError(thrown);
-      this.#notices.say({ name, text: `${message} ${hint}`.trim(), tone: "error" });
-    }
+  /** Opens files of what was read, each as a chat, and returns the others. */
+  takeContexts(files: readonly File[]): File[] {
+    const isContext = ({ name }: File): boolean => /\.winnow$/i.test(name);
+    void (async () => {
+      for (const file of files.filter(isContext)) await this.import(file);
+    })();
+    return files.filter((file) => !isContext(file));
+  }
+
+  /** Saves what was read of the chat that is open, for this page or an app to open. */
+  async saveContext(): Promise<void> {
+    await this.#notices.attempt("context", async () => {
+      const { file, name } = await this.contexts.save();
+      download(file, `${wordsOf(name)}.winnow`);
+    });
+  }
+
+  async #import(file: File): Promise<void> {
+    const { readChatFile } = await loadLater("imports", () => import("./file/chat-file.ts"));
+    const chats = await readChatFile(file);
+    this.store.add(chats);
+    await this.archive.flush();
+    for (const { record, read } of chats)
+      if (read !== undefined) await this.keeper.keep(record.id, read);
+    const count = chats.length === 1 ? "1 chat" : `${chats.length} chats`;
+    const text = `Imported ${count} from ${file.name}.`;
+    this.#notices.say({ name: "import", text, tone: "quiet" }, { passing: true });
+    const [last] = chats.toSorted((a, b) => b.record.updated - a.record.updated);
+    if (last !== undefined) await this.store.open(last.record);
+  }
+
+  /**
+   * A newer page is ready: `reload` shows it, once the answer under way is complete and all is stored. `keep` keeps what is
+   * not sent yet, and says whether it could.
+   */
+  sayUpdate(reload: () => void, keep: () => boolean): void {
+    const say = (text: string, run?: () => Promise<void>): void => {
+      const action = run && { label: "Reload now", run: () => void run() };
+      this.#notices.say({ name: "update", text, tone: "quiet", ...(action && { action }) });
+    };
+    const run = async (): Promise<void> => {
+      say("The page reloads as soon as the answer is complete and stored.");
+      await this.#chat.ended();
+      await Promise.all([this.archive.flush(), this.keeper.leave()]);
+      if (this.archive.unsaved)
+        say("The page was not reloaded: some messages could not be stored.", run);
+      else if (!keep())
+        say(
+          "The page was not reloaded: send or remove your documents first, they are too large to be kept.",
+          run,
+        );
+      else reload();
+    };
+    say(
+      "There is a new version of this page. Reloading loses nothing: chats, settings and what you have written stay.",
+      run,
+    );
   }
 
   #sayRefused(): boolean {
@@ -147,13 +206,19 @@ export class ChatsController {
   }
 }
 
-function fileName(records: readonly ChatRecord[]): string {
+function fileName(records: readonly ChatRecord[], ending: string): string {
   const [only] = records;
   const day = new Date().toISOString().slice(0, 10);
-  if (records.length !== 1 || only === undefined) return `winnow-chats-${day}.json`;
-  const words = only.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
-  return `${words.slice(0, 40) || "chat"}-${day}.json`;
+  const name = records.length === 1 && only !== undefined ? wordsOf(only.title) : "winnow-chats";
+  return `${name}-${day}.${ending}`;
 }
+
+/** A title as a file's name. */
+const wordsOf = (title: string): string =>
+  title
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 40) || "chat";
 
 function download(blob: Blob, name: string): void {
   const link = document.createElement("a");

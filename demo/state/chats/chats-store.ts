@@ -253,7 +253,8 @@ export class ChatsStore extends Store {
 const same = (a: CacheOptions, b: CacheOptions): boolean =>
   a === b || JSON.stringify(a) === JSON.stringify(b);
 
-function newRecord(): ChatRecord {
+/** An empty chat with settings that nobody has chosen. */
+export function newRecord(): ChatRecord {
   const now = Date.now();
   return {
     id: crypto.randomUUID(),

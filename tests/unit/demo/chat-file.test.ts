@@ -151,8 +151,9 @@ it.each([
   });
 });
 
-it("refuses a file that is larger than a text can be, before it reads it", async () => {
-  const huge = { size: 500e6, text: () => Promise.reject(new Error("read")) } as unknown as Blob;
+it("refuses a file that is larger than a text can be, before it takes it as one", async () => {
+  const piece = { arrayBuffer: async () => new Uint8Array(64).fill(32).buffer };
+  const huge = { size: 500e6, slice: () => piece } as unknown as Blob;
   await expect(readChatFile(huge)).rejects.toMatchObject({ code: "invalid_argument" });
 });
 
@@ -163,4 +164,22 @@ it("takes no object apart that would change others", async () => {
   );
   await readChatFile(fileOf(text));
   expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+});
+
+it("carries what was read of chats behind the JSON, each beside its own chat", async () => {
+  const read = (text: string): Blob => new Blob([new Uint8Array([0, 1, 0]), text]);
+  const file = writeChatFile([
+    { ...CHAT, read: read("one") },
+    CHAT,
+    { ...CHAT, read: read("three") },
+  ]);
+  const chats = await readChatFile(file);
+  const texts = await Promise.all(chats.map(({ read }) => read?.slice(3).text()));
+  expect(texts).toEqual(["one", undefined, "three"]);
+  expect(chats[1]).not.toHaveProperty("read");
+  expect(chats[0]).not.toHaveProperty("bytes");
+  const cut = readChatFile(file.slice(0, file.size - 1));
+  await expect(cut).rejects.toThrow("chats[2].read: the file is cut short: 8 bytes belong here");
+  const bytes = (await writeChatFile([CHAT]).text()).replace('"title"', '"read": -1, "title"');
+  await expect(readChatFile(fileOf(bytes))).rejects.toThrow(/chats\[0\]\.read: must be/);
 });

@@ -27,8 +27,16 @@ const LATEST_DATE = 8.64e15;
 
 type Fields = Record<string, unknown>;
 
-/** The chats of a file's JSON, each with a new id. What is not known is passed over. Throws invalid_argument. */
-export function readFileChats(value: unknown): Chat[] {
+/** A chat in a file, with what the model has read of it where that is there. */
+export interface FileChat extends Chat {
+  readonly read?: Blob;
+}
+
+/**
+ * The chats of a file's JSON, each with a new id; `caches` is what follows the JSON. What is not known is passed over.
+ * Throws invalid_argument.
+ */
+export function readFileChats(value: unknown, caches: Blob): FileChat[] {
   const file = fieldsOf("The file", value, ["format", "version", "chats"]);
   if (file.format !== FORMAT)
     throw invalidArgument(
@@ -41,11 +49,21 @@ export function readFileChats(value: unknown): Chat[] {
       "version",
       `the file has format version ${version}, and this page reads up to ${VERSION}; a newer page may read it`,
     );
-  return arrayOf("chats", file.chats).map((chat, i) => readChat(`chats[${i}]`, chat));
+  let offset = 0;
+  return arrayOf("chats", file.chats).map((chat, i) => {
+    const at = `chats[${i}]`;
+    const { bytes, ...found } = readChat(at, chat);
+    if (bytes === 0) return found;
+    const read = caches.slice(offset, offset + bytes);
+    offset += bytes;
+    if (read.size === bytes) return { ...found, read };
+    throw invalidArgument(`${at}.read`, `the file is cut short: ${bytes} bytes belong here`);
+  });
 }
 
-function readChat(at: string, value: unknown): Chat {
-  const known = "title named created updated system temperature maxTokens cache messages";
+/** `bytes`: how long what was read of it is. */
+function readChat(at: string, value: unknown): Chat & { bytes: number } {
+  const known = "title named created updated system temperature maxTokens cache read messages";
   const chat = fieldsOf(at, value, known.split(" "));
   const entries = arrayOf(`${at}.messages`, chat.messages).map((message, i) =>
     readMessage(`${at}.messages[${i}]`, i + 1, message),
@@ -70,6 +88,11 @@ function readChat(at: string, value: unknown): Chat {
       cache: readCache(`${at}.cache`, chat.cache),
     },
     entries,
+    bytes: checkNumber(`${at}.read`, chat.read ?? 0, {
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+      integer: true,
+    }),
   };
 }
 
