@@ -32,7 +32,7 @@ export async function serveBuiltPage(): Promise<StaticServer> {
 }
 
 /** The page from source, with the stand-in engine at `?engine=fake`. */
-async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
+export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
   const server = await createServer({
     configFile: `${root}vite.config.ts`,
     mode: "development",
