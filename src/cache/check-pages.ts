@@ -14,7 +14,7 @@ export type FailAt = (place: string, problem: string) => never;
 
 /**
  * Throws unless the pages of a layer, u32 [pages, words], kv head by kv head, are such as `books` tell: keys, values and
- * scores are numbers, and positions are those of tokens that were seen, each once per head.
+ * scores are numbers, and positions are those of tokens that were seen, each once per head and within a ring's window.
  */
 export function checkPages(
   shape: CacheShape,
@@ -35,6 +35,8 @@ export function checkPages(
     for (let slot = 0; slot < slots; slot += 1) {
       const position = own[parts.positions + slot]!;
       if (position >= seen) fail(place(slot), `position ${position} of ${seen} tokens seen`);
+      if (window > 0 && position < seen - window)
+        fail(place(slot), `position ${position} is outside of the window`);
       if (marked[position]) fail(place(slot), `position ${position} is there twice`);
       marked[position] = 1;
       const right = window > 0 ? position % window : position;

@@ -125,7 +125,11 @@ function readEntry<Dtype extends string>(
   const isTaken = (type: unknown): type is Dtype =>
     typeof type === "string" && Object.hasOwn(sizes, type);
   if (!isTaken(dtype))
-    return fail(`${key}.dtype`, 8, `${String(dtype)} is not ${inWords(Object.keys(sizes))}`);
+    return fail(
+      `${key}.dtype`,
+      8,
+      `${typeof dtype === "string" ? dtype : `a value of type ${typeof dtype}`} is not ${inWords(Object.keys(sizes))}`,
+    );
   if (!Array.isArray(shape) || shape.length > 8 || !shape.every(isSize))
     return fail(`${key}.shape`, 8, "is not a list of sizes");
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))

@@ -51,7 +51,9 @@ export function fakeGpu(): GpuContext {
   const copyWhole = (from: FakeBuffer, to: FakeBuffer): void =>
     copy(from, 0, to, 0, Math.min(from.size, to.size));
   const map = async (): Promise<void> => undefined;
-  return { device, ledger, write, copy: copyWhole, map } as unknown as GpuContext;
+  const read = async (buffer: FakeBuffer, offset = 0, size = buffer.size - offset) =>
+    buffer.words.slice(offset / 4, (offset + size) / 4).buffer;
+  return { device, ledger, write, copy: copyWhole, map, read } as unknown as GpuContext;
 }
 
 export const wordsOf = (buffer: GPUBuffer): Uint32Array => (buffer as unknown as FakeBuffer).words;

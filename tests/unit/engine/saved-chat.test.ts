@@ -1,168 +1,137 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { resolveCacheSettings } from "../../../src/cache/budget.ts";
-import { type Calibration, readCalibration } from "../../../src/cache/filters-file.ts";
-import { KvPool } from "../../../src/cache/kv-pool.ts";
-import { readPages, writePages, writeRemainders } from "../../../src/cache/saved-pages.ts";
-import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
-import type { SequenceBooks } from "../../../src/cache/sequence/sequence-books.ts";
+import { checkPages } from "../../../src/cache/check-pages.ts";
+import { readPages } from "../../../src/cache/saved-pages.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import type { Place } from "../../../src/engine/chat/place.ts";
 import { loadChat } from "../../../src/engine/chat/saved/load-chat.ts";
 import { saveChat } from "../../../src/engine/chat/saved/save-chat.ts";
-import type { EngineCore } from "../../../src/engine/core.ts";
 import { WinnowError } from "../../../src/errors.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
-import { pagesFor, pageWords } from "../../../src/kernels/pages/cache-shape.ts";
-import { KV_STORAGES, type KvStorage, pageParts } from "../../../src/kernels/pages/page-format.ts";
-import { seededRandom } from "../../../src/random.ts";
-import { fakeGpu, setGpuGlobals } from "../cache/fake-gpu.ts";
-
-/** A layer with a window of 40 tokens, and two that a budget governs. */
-const MODEL = { layers: 3, heads: 2, kvHeads: 2, headDim: 8, windows: [40, 0, 0] };
-const MODEL_NAME = { name: "tiny", sha256: "ab" };
-const SEEN = 100;
-const VOCABULARY = 50;
-const settings = resolveCacheSettings({ budget: 48, policy: "q-filters" });
-
-const filters = (seed: number): Calibration => {
-  const random = seededRandom(seed);
-  const values = Float32Array.from({ length: 3 * 2 * 8 }, () => random() - 0.5);
-  return readCalibration(writeFilters({ values, layers: 3, kvHeads: 2, headDim: 8 }));
-};
-
-/** As much of an engine as saving and loading look at. */
-function fakeCore(changes: { storage?: KvStorage; calibration?: Calibration | undefined } = {}) {
-  const { storage = "f16" } = changes;
-  const calibration = "calibration" in changes ? changes.calibration : filters(1);
-  const pool = new KvPool(
-    fakeGpu(),
-    { ...MODEL, storage },
-    {
-      blockRows: 128,
-      memoryLimit: Number.POSITIVE_INFINITY,
-    },
-  );
-  const core = {
-    state: { pool },
-    config: { ...MODEL, hidden: 16, vocabulary: VOCABULARY, contextLength: 4096 },
-    storage,
-    model: { calibration },
-    lacks: () => (calibration ? [] : ["filters"]),
-    checkBudget: () => undefined,
-  };
-  return { core: core as unknown as EngineCore, pool };
-}
-
-/** A chat of 100 tokens under a budget of 48, its pages full of random numbers that are such as kernels write. */
-async function fakeChat(storage: KvStorage = "f16", seed = 1) {
-  const random = seededRandom(seed);
-  const { core, pool } = fakeCore({ storage });
-  const counts = [
-    [40, 40],
-    [48, 48],
-    [48, 30],
-  ];
-  const books: SequenceBooks = {
-    settings,
-    divided: false,
-    folds: 0,
-    system: 0,
-    seen: SEEN,
-    evicted: 4 * SEEN - 48 * 3 - 30,
-    counts,
-  };
-  const sequence = KvSequence.restore(pool, books);
-  const parts = pageParts({ ...MODEL, storage });
-  for (const [layer, heads] of counts.entries()) {
-    const pages = heads.map((count) => {
-      const words = Uint32Array.from({ length: pagesFor(count) * pageWords(pool.shape) }, () =>
-        // Also in slots that hold no pair: what another chat has left there must not get out.
-        Math.floor(random() * 2 ** 32),
-      );
-      // Neither infinite nor NaN, in any storage.
-      words.forEach((word, i) => {
-        words[i] = word & 0x3bff3bff;
-      });
-      const positions = layer === 0 ? lastPositions(count) : somePositions(count, random);
-      for (const [slot, position] of positions.entries())
-        words[Math.floor(slot / 32) * pageWords(pool.shape) + parts.positions + (slot % 32)] =
-          position;
-      return [...words];
-    });
-    writePages(pool, sequence, layer, Uint32Array.from(pages.flat()));
-  }
-  const sums = new Float32Array(3 * 2 * 18).fill(0.5);
-  writeRemainders(pool, sequence, new Uint32Array(sums.buffer));
-  const row = new Uint32Array(new Float32Array(16).fill(0.25).buffer);
-  const seen = Array.from({ length: SEEN }, (_, i) => i % VOCABULARY);
-  const place = { live: sequence, seen, readRow: async () => row } as unknown as Place;
-  const asked = { budget: 48 };
-  const messages = [{ role: "user" as const, content: "hi" }];
-  const file = await saveChat(core, place, { model: MODEL_NAME, asked, messages });
-  return { file: new Uint8Array(await file.arrayBuffer()), pool, sequence, seen, row };
-}
-
-/** The positions of a ring of 40 slots, slot by slot. */
-const lastPositions = (count: number): number[] =>
-  Array.from({ length: count }, (_, slot) => {
-    const turn = SEEN - (SEEN % count);
-    return turn + slot < SEEN ? turn + slot : turn - count + slot;
-  });
-
-function somePositions(count: number, random: () => number): number[] {
-  const all = Array.from({ length: SEEN }, (_, i) => i);
-  return Array.from({ length: count }, () => all.splice(Math.floor(random() * all.length), 1)[0]!);
-}
-
-const load = (core: EngineCore, file: Uint8Array) =>
-  loadChat(core, new MemorySource(file, "chat.winnow"), MODEL_NAME);
-
-type Header = Record<string, { shape?: number[]; data_offsets?: number[] }> & {
-  __metadata__: Record<string, string>;
-};
-
-/** The file with another header. */
-function withHeader(file: Uint8Array, change: (header: Header) => void): Uint8Array {
-  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Header;
-  change(header);
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const out = new Uint8Array(8 + json.length + file.length - 8 - length);
-  new DataView(out.buffer).setBigUint64(0, BigInt(json.length), true);
-  out.set(json, 8);
-  out.set(file.subarray(8 + length), 8 + json.length);
-  return out;
-}
-
-/** The file with other words of a tensor. */
-function withWords(file: Uint8Array, name: string, change: (words: Uint32Array) => void) {
-  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Header;
-  const [begin, end] = header[name]!.data_offsets as [number, number];
-  const out = file.slice();
-  const words = new Uint32Array(out.slice(8 + length + begin, 8 + length + end).buffer);
-  change(words);
-  out.set(new Uint8Array(words.buffer), 8 + length + begin);
-  return out;
-}
-
-const metadata = (file: Uint8Array, name: string, value: unknown): Uint8Array =>
-  withHeader(file, ({ __metadata__ }) => {
-    __metadata__[name] = typeof value === "string" ? value : JSON.stringify(value);
-  });
-const sequence = (file: Uint8Array, change: object): Uint8Array =>
-  withHeader(file, ({ __metadata__ }) => {
-    __metadata__.sequence = JSON.stringify({ ...JSON.parse(__metadata__.sequence!), ...change });
-  });
+import { pageWords } from "../../../src/kernels/pages/cache-shape.ts";
+import { KV_STORAGES, pageParts } from "../../../src/kernels/pages/page-format.ts";
+import { setGpuGlobals } from "../cache/fake-gpu.ts";
+import {
+  fakeChat,
+  fakeCore,
+  filters,
+  load,
+  MODEL,
+  MODEL_NAME,
+  metadata,
+  SEEN,
+  sequence,
+  settings,
+  VOCABULARY,
+  withHeader,
+  withWords,
+} from "./fake-chat.ts";
 
 const F32 = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
 const { positions, scores } = pageParts(MODEL);
 
+/** The file with another length of its header. */
+const withLength = (file: Uint8Array, length: bigint): Uint8Array => {
+  const out = file.slice();
+  new DataView(out.buffer).setBigUint64(0, length, true);
+  return out;
+};
+
+const shape = (file: Uint8Array, change: object): Uint8Array =>
+  withHeader(file, ({ __metadata__ }) => {
+    __metadata__.shape = JSON.stringify({ ...JSON.parse(__metadata__.shape!), ...change });
+  });
+
+const nested = "[".repeat(1e5) + "]".repeat(1e5);
+const otherModel = (file: Uint8Array): Uint8Array => metadata(file, "model_sha256", "other");
+
 /** What may be wrong with a file, and what is said about it. */
 const WRONG: [string, (file: Uint8Array) => Uint8Array, RegExp][] = [
   ["nothing", () => new Uint8Array(0), /header length.*only 0 bytes/],
-  ["a web page", () => new TextEncoder().encode("<!doctype html><title>app</title>"), /header len/],
+  [
+    "a web page",
+    () => new TextEncoder().encode("<!doctype html><title>app</title>"),
+    /is a web page/,
+  ],
+  [
+    "a web page behind a byte order mark and spaces",
+    () => new TextEncoder().encode("\ufeff \r\n<html><title>app</title>"),
+    /is a web page/,
+  ],
+  [
+    "a text",
+    () => new TextEncoder().encode("version https://git-lfs.github.com/spec/v1"),
+    /header length/,
+  ],
+  [
+    "a header of 2^53 bytes",
+    (file) => withLength(file, 2n ** 53n),
+    /header length.*9007199254740992/,
+  ],
+  ["a header of 2^64 - 1 bytes", (file) => withLength(file, 2n ** 64n - 1n), /header length/],
+  [
+    "a tensor of more bytes than there are numbers",
+    (file) =>
+      withHeader(file, (header) => Object.assign(header.tokens!, { shape: [2 ** 52, 2 ** 52] })),
+    /tokens.data_offsets.*span/,
+  ],
+  [
+    "an offset that is no safe number",
+    (file) =>
+      withHeader(file, (header) => Object.assign(header.tokens!, { data_offsets: [0, 2 ** 60] })),
+    /tokens.data_offsets/,
+  ],
+  [
+    "a type that is no text",
+    (file) =>
+      withHeader(file, (header) => Object.assign(header.tokens!, { dtype: { toString: 1 } })),
+    /tokens.dtype/,
+  ],
+  [
+    "another head layout",
+    (file) => shape(file, { kv_heads: 1, head_dim: 16 }),
+    /shape.kv_heads.*2/,
+  ],
+  ["another window", (file) => shape(file, { windows: [32, 0, 0] }), /shape.windows/],
+  [
+    "pages of 8 bits that are called f16",
+    (file) =>
+      withHeader(file, (header) => Object.assign(header["pages.1"]!, { shape: [2, 2 * 384] })),
+    /pages.1/,
+  ],
+  ["a count of tokens that is no number", (f) => sequence(f, { seen: { toString: 1 } }), /seen/],
+  ["folds that are no number", (f) => sequence(f, { folds: { valueOf: 1 } }), /folds/],
+  ["evictions that are no number", (f) => sequence(f, { evicted: { toString: 1 } }), /evicted/],
+  ["heads divided by an object", (f) => sequence(f, { divided: { toString: 1 } }), /divided/],
+  [
+    "settings that are no numbers",
+    (file) => sequence(file, { settings: { ...settings, budget: { toString: 1 } } }),
+    /sequence.settings/,
+  ],
+  ["settings that are a list", (file) => sequence(file, { settings: [] }), /sequence.settings/],
+  ["settings that are a text", (file) => sequence(file, { settings: "x".repeat(1e6) }), /settings/],
+  [
+    "lists in lists without an end",
+    (file) => metadata(file, "shape", `{"layers":${nested}}`),
+    /shape.layers/,
+  ],
+  [
+    "settings in lists without an end",
+    (file) =>
+      metadata(file, "sequence", `{"seen":${nested},"settings":${JSON.stringify(settings)}}`),
+    /sequence.seen/,
+  ],
+  ["a version of a million letters", (f) => metadata(f, "version", "9".repeat(1e6)), /version/],
+  [
+    "a name of a million letters",
+    (f) => metadata(otherModel(f), "model_name", "x".repeat(1e6)),
+    /model_sha256/,
+  ],
+  [
+    "a ring's token from before its window",
+    (file) => withWords(file, "pages.0", (words) => words.set([5], positions + 5)),
+    /pages.0: .*slot 5: position 5 /,
+  ],
   ["a file cut short", (file) => file.slice(0, -1), /ends after the file's/],
   ["a file with more behind it", (file) => Uint8Array.of(...file, 0), /belong to no tensor/],
   ["filters", () => writeFilters(filters(1).filters), /format.*no saved chat/],
@@ -319,6 +288,7 @@ describe("a saved chat", () => {
         details: { field: expect.any(String) },
       });
       expect((error as WinnowError).message).toMatch(/^chat.winnow: /);
+      expect(JSON.stringify((error as WinnowError).toWire()).length).toBeLessThan(2000);
       pool.checkIntegrity();
       expect(pool.allocators.map(({ used }) => used)).toEqual([0, 0, 0]);
       expect(pool.gpu.ledger.report().total).toBeLessThanOrEqual(before.total);
@@ -371,6 +341,30 @@ describe("a saved chat", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it.each([{ bytes: 10 }, { budget: 3 }, { window: { toString: 1 } }, { budget: "all" }])(
+    "goes on by the settings in force where those asked for cannot be had: %j",
+    async (asked) => {
+      const { file } = await fakeChat();
+      const loaded = await load(fakeCore().core, metadata(file, "asked", asked));
+      expect(loaded.asked).toEqual(settings);
+    },
+  );
+
+  it("is refused where nothing was dropped and pairs are out of order", () => {
+    const books = { seen: 30, settings, divided: false };
+    const shape = { ...MODEL, kvHeads: 1, windows: [0, 0, 0] };
+    const words = new Uint32Array(pageWords(MODEL));
+    for (let slot = 0; slot < 30; slot += 1) words[positions + slot] = slot;
+    [words[positions + 7], words[positions + 8]] = [8, 7];
+    const check = (counts: number[][]) =>
+      checkPages(shape, { ...books, counts, folds: 0, evicted: 0 }, 2, words, (place, problem) => {
+        throw new Error(`${place}: ${problem}`);
+      });
+    expect(() => check([[30], [30], [30]])).toThrow(/slot 7: position 8 belongs to slot 8/);
+    // Once something was dropped, slots are in no order.
+    check([[20], [30], [30]]);
   });
 
   it("is read a layer at a time, each byte once", async () => {

@@ -12,7 +12,14 @@ import type { TensorShape } from "./chat-record.ts";
 const MAX_HEADER = 64 * 2 ** 20;
 const SIZES = { U32: 4, F32: 4 } as const;
 
-const DAMAGED = "The file is damaged or cut short: fetch it again, or save the chat again.";
+/** What sources throw of a file that has changed or gone. */
+const CHANGED: readonly string[] = ["bad_model_file", "model_not_found"];
+
+/** Most letters of a message: a hostile file may name its parts by a million. */
+const LONGEST = 500;
+
+const DAMAGED =
+  "The file is damaged, cut short, or no saved chat: fetch it again, or save the chat again.";
 
 /** Throws bad_cache_file: what a field has, and what is wrong with it. */
 export type FailField = (field: string, problem: string, hint?: string) => never;
@@ -30,7 +37,12 @@ export class ChatFile {
       throw badFile(source.name, field, `at byte ${offset}: ${problem}`, DAMAGED);
     };
     const start = await ChatFile.read(source, 0, Math.min(8, source.size), signal);
-    const length = headerLength(start, source.size, fail);
+    const failLength: Fail = looksLikePage(start)
+      ? () => {
+          throw badFile(source.name, "format", "is a web page", IS_PAGE);
+        }
+      : fail;
+    const length = headerLength(start, source.size, failLength);
     if (length > MAX_HEADER) fail("header length", 0, `${length} bytes, at most ${MAX_HEADER}`);
     const bytes = await ChatFile.read(source, 8, length, signal);
     const dataStart = 8 + length;
@@ -48,7 +60,7 @@ export class ChatFile {
     try {
       return await source.read(offset, length, signal);
     } catch (error) {
-      if (!(error instanceof WinnowError) || error.code !== "bad_model_file") throw error;
+      if (!(error instanceof WinnowError) || !CHANGED.includes(error.code)) throw error;
       const { message, hint, details } = error;
       throw new WinnowError("bad_cache_file", message, { hint, details, cause: error });
     }
@@ -118,5 +130,24 @@ export class ChatFile {
   }
 }
 
+const IS_PAGE =
+  "Check the address of the saved chat: many servers answer any path with the app's page.";
+
+/** Whether a file begins as HTML does. */
+const looksLikePage = (start: Uint8Array): boolean =>
+  /^\s*<[!?a-z]/i.test(new TextDecoder().decode(start));
+
+/** A value of the file in the words of a message: JSON has values that no text can be made of. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+const cut = (text: string): string =>
+  text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text;
+
 const badFile = (file: string, field: string, problem: string, hint: string): WinnowError =>
-  new WinnowError("bad_cache_file", `${file}: ${field}: ${problem}`, { hint, details: { field } });
+  new WinnowError("bad_cache_file", cut(`${file}: ${field}: ${problem}`), {
+    hint: cut(hint),
+    details: { field: cut(field) },
+  });

@@ -9,7 +9,7 @@ import { windowOf } from "../../../kernels/pages/cache-shape.ts";
 import { foldStride, ropePosition } from "../../../kernels/pages/fold.ts";
 import type { ChatMessage } from "../../../text/types.ts";
 import type { EngineCore } from "../../core.ts";
-import type { ChatFile } from "./chat-file.ts";
+import { type ChatFile, shown } from "./chat-file.ts";
 import { FORMAT, type ModelIdentity, shapeOf, VERSION } from "./chat-record.ts";
 
 /** Positions are u32. */
@@ -36,10 +36,10 @@ export function checkModel(core: EngineCore, file: ChatFile, model: ModelIdentit
     );
   const shape = fieldsOf(file, "shape");
   for (const [name, expected] of Object.entries(shapeOf(core)))
-    if (JSON.stringify(shape[name]) !== JSON.stringify(expected))
+    if (!isSame(shape[name], expected))
       file.fail(
         `shape.${name}`,
-        `found ${JSON.stringify(shape[name])}, the model has ${JSON.stringify(expected)}`,
+        `found ${shown(shape[name])}, the model has ${JSON.stringify(expected)}`,
         OTHER_MODEL,
       );
   const storage = file.text("storage");
@@ -50,6 +50,13 @@ export function checkModel(core: EngineCore, file: ChatFile, model: ModelIdentit
       `Make the engine with cache.kv: "${storage}".`,
     );
 }
+
+const isSame = (found: unknown, expected: number | readonly number[]): boolean =>
+  typeof expected === "number"
+    ? found === expected
+    : Array.isArray(found) &&
+      found.length === expected.length &&
+      expected.every((value, i) => found[i] === value);
 
 /** The books, without the counts, and the settings that were asked for. Throws bad_cache_file, out_of_memory. */
 export async function checkBooks(
@@ -63,20 +70,20 @@ export async function checkBooks(
   const { contextLength } = core.config;
   const [seen, folds] = [given.seen as number, given.folds as number];
   if (!Number.isSafeInteger(seen) || seen < 1 || seen > MOST_TOKENS)
-    file.fail("sequence.seen", `found ${String(seen)} tokens`);
+    file.fail("sequence.seen", `found ${shown(seen)} tokens`);
   const stride = foldStride(contextLength);
   const isCount = Number.isSafeInteger(folds) && folds >= 0 && folds <= Math.ceil(seen / stride);
   if (!isCount || ropePosition(seen, folds, stride) > contextLength)
     file.fail(
       "sequence.folds",
-      `positions folded ${String(folds)} times, for ${seen} tokens and ${contextLength} positions`,
+      `positions folded ${shown(folds)} times, for ${seen} tokens and ${contextLength} positions`,
     );
   const system = given.system as number;
   if (!Number.isSafeInteger(system) || system < 0 || system > MOST_TOKENS)
-    file.fail("sequence.system", `found ${String(system)} tokens`);
+    file.fail("sequence.system", `found ${shown(system)} tokens`);
   const divided = headsDiffer(core.state.pool.shape, settings, seen);
   if (given.divided !== divided)
-    file.fail("sequence.divided", `found ${String(given.divided)} where ${divided} belongs`);
+    file.fail("sequence.divided", `found ${shown(given.divided)} where ${divided} belongs`);
   // Checked with the counts.
   const evicted = given.evicted as number;
   return {
@@ -111,7 +118,7 @@ export function checkCounts(
     });
   });
   if (books.evicted !== evicted)
-    file.fail("sequence.evicted", `found ${String(books.evicted)}, the counts tell ${evicted}`);
+    file.fail("sequence.evicted", `found ${shown(books.evicted)}, the counts tell ${evicted}`);
   return { ...books, counts };
 }
 
@@ -169,30 +176,31 @@ function fieldsOf(file: ChatFile, name: string): Record<string, unknown> {
 
 /** The settings in force, each of them said. */
 function settingsOf(core: EngineCore, file: ChatFile, given: unknown): CacheSettings {
-  const settings = resolved(core, file, "sequence.settings", given);
+  let settings: CacheSettings;
+  try {
+    settings = decideSettings(core.state.pool, { ...(given as CacheOptions) });
+  } catch (error) {
+    return file.fail("sequence.settings", asWinnowError(error).message);
+  }
   if (same(settings, given)) return settings;
-  return file.fail("sequence.settings", `found ${JSON.stringify(given)?.slice(0, 200)}`);
+  return file.fail("sequence.settings", "are not those that the engine makes of them");
 }
 
-/** What was asked for, where it still means these settings; else the settings. */
+/** What was asked for, where it means these settings here too; else the settings. */
 function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): CacheOptions {
   const given = fieldsOf(file, "asked");
   const named = SETTINGS.filter((name) => given[name] !== undefined);
   // Another policy may have stepped in for the one that was asked for.
   const { policy } = settings;
   const asked = { ...Object.fromEntries(named.map((name) => [name, given[name]])), policy };
-  return same(resolved(core, file, "asked", asked), settings) ? asked : settings;
+  try {
+    return same(decideSettings(core.state.pool, asked), settings) ? asked : settings;
+  } catch {
+    return settings;
+  }
 }
 
 const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers", "protect"] as const;
-
-function resolved(core: EngineCore, file: ChatFile, field: string, given: unknown): CacheSettings {
-  try {
-    return decideSettings(core.state.pool, { ...(given as CacheOptions) });
-  } catch (error) {
-    return file.fail(field, asWinnowError(error).message);
-  }
-}
 
 const same = (settings: CacheSettings, given: unknown): boolean =>
   Object.entries(settings).every(
