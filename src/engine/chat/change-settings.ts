@@ -32,3 +32,6 @@ export function changeSettings(
 /** Whether heads of some layer may hold less than before. */
 const lowers = (before: CacheSettings, after: CacheSettings): boolean =>
   capacityOf(after) < capacityOf(before) || after.wholeLayers < before.wholeLayers;
+
+export const sameSettings = (a: CacheSettings, b: CacheSettings): boolean =>
+  (Object.keys(a) as (keyof CacheSettings)[]).every((name) => a[name] === b[name]);

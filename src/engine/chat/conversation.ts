@@ -14,7 +14,7 @@ import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measur
 import { noNumbers } from "../no-numbers.ts";
 import { everyStep } from "../steps/step-needs.ts";
 import type { CacheUsage, Retention } from "./cache-usage.ts";
-import { changeSettings } from "./change-settings.ts";
+import { changeSettings, sameSettings } from "./change-settings.ts";
 import { checkPrompt } from "./check-prompt.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
@@ -100,6 +100,7 @@ export class Conversation {
       for (let waiting = wait(); waiting; waiting = wait()) await waiting;
       this.checkWhole();
       const sequence = this.place.alive;
+      if (sequence && sameSettings(sequence.settings, settings)) return;
       // What could be gone back to is of other settings.
       this.place.forgetMarks();
       if (!sequence) return;
@@ -164,9 +165,9 @@ export class Conversation {
    * out_of_memory, aborted, and what the source throws; nothing is changed then.
    */
   async load(source: ByteSource, model: ModelIdentity, signal?: AbortSignal): Promise<void> {
-    const { loadChat } = await loadLater("saved chats", () => import("./saved/load-chat.ts"));
     await this.exclusively(() =>
       this.core.host.survive(async () => {
+        const { loadChat } = await loadLater("saved chats", () => import("./saved/load-chat.ts"));
         const chat = await loadChat(this.core, source, model, signal);
         this.place.take(chat.sequence, chat.tokens, chat.lastRow);
         this.asked = chat.asked;
@@ -189,7 +190,7 @@ export class Conversation {
    */
   fork(): Conversation {
     this.checkFree();
-    const copy = new Conversation(this.core, this.asked, this.place.fork());
+    const copy = new Conversation(this.core, this.asked, this.place.forkWithMarks());
     copy.messages = this.messages;
     return copy;
   }

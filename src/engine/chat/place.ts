@@ -112,12 +112,18 @@ export class Place {
     this.marks = when === "before" ? {} : { before: this.marks.before };
     const { alive } = this;
     if (!alive || (alive.whole && !alive.losesWith(tokens))) return;
+    this.marks[when] = this.spareFork();
+  }
+
+  /** A fork to go back to; undefined where there is no room: what it holds is then read again. */
+  private spareFork(): Place | undefined {
     try {
-      this.marks[when] = this.fork();
-      this.marks[when].spare = true;
+      const copy = this.fork();
+      copy.spare = true;
+      return copy;
     } catch (error) {
-      // Without room the chat is read again.
       if (asWinnowError(error).code !== "out_of_memory") throw error;
+      return undefined;
     }
   }
 
@@ -154,10 +160,12 @@ export class Place {
     return found.sort((a, b) => b.cached - a.cached)[0];
   }
 
-  /** Forgets where steps that were cut short have left a cache that nobody knows. */
-  forgetTorn(): void {
-    if (this.alive && (this.alive.torn || this.alive.tokensSeen !== this.seen.length))
-      this.forget();
+  /** Where steps that were cut short have left a cache that nobody knows, it is as it was before them, or forgotten. */
+  leaveTorn(): void {
+    if (!this.alive || !(this.alive.torn || this.alive.tokensSeen !== this.seen.length)) return;
+    const mark = [this.marks.asked, this.marks.before].find((mark) => mark?.alive);
+    if (mark) this.goBack(mark);
+    else this.forget();
   }
 
   /** One that has seen the same and shares the pages until either writes to them. */
@@ -171,6 +179,17 @@ export class Place {
       this.core.state.gpu.copy(this.lastRow, copy.lastRow);
       copy.lastRowAt = this.lastRowAt;
     }
+    return copy;
+  }
+
+  /** A fork that can go back to the same as this one. */
+  forkWithMarks(): Place {
+    const copy = this.fork();
+    const { before, asked } = this.marks;
+    copy.marks = {
+      before: before?.alive && before.spareFork(),
+      asked: asked?.alive && asked.spareFork(),
+    };
     return copy;
   }
 

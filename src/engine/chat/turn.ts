@@ -124,7 +124,7 @@ export class Turn {
       this.sampler?.dispose();
       this.drafts.leave(this.drawn.length, options.ahead);
       // A token that ran ahead and could not be read, or a prompt block cut short.
-      place.forgetTorn();
+      place.leaveTorn();
     }
   }
 

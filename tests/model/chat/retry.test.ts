@@ -53,6 +53,47 @@ describe("a chat that has evicted", () => {
     expect(result?.cachedTokens).toBe(150);
   });
 
+  test("answers anew in a fork with nothing read again, and in the chat itself after that", async () => {
+    const chat = freshChat(engine);
+    const seeded = { sampling: { temperature: 2, seed: 3 }, maxTokens: 40 };
+    await ask(chat, first, { maxTokens: 60 });
+    const fork = chat.fork();
+    const expected = (await ask(freshChat(engine), first, seeded)).answer;
+    for (const one of [fork, chat]) {
+      const { answer, result } = await ask(one, first, seeded);
+      expect(result?.cachedTokens).toBe(150);
+      expect(answer).toEqual(expected);
+    }
+    await fork.reset();
+  });
+
+  test("answers anew with nothing read again where settings were set to what they are", async () => {
+    const chat = freshChat(engine);
+    await ask(chat, first, { maxTokens: 60 });
+    await chat.configure(CACHE);
+    expect((await ask(chat, first, { maxTokens: 5 })).result?.cachedTokens).toBe(150);
+    await chat.configure({ budget: 40 });
+    expect((await ask(chat, first, { maxTokens: 5 })).result?.cachedTokens).toBe(0);
+  });
+
+  test("is as it was before where a long prompt is given up in the middle of a block", async () => {
+    const chat = freshChat(engine);
+    const twin = freshChat(engine);
+    const { answer } = await ask(chat, first, { maxTokens: 40 });
+    await ask(twin, first, { maxTokens: 40 });
+    const told = [...first, ...answer];
+    const abort = new AbortController();
+    const reading = ask(chat, [...told, ...someTokens(400, 9)], {
+      signal: abort.signal,
+      onPrefill: () => abort.abort(),
+    });
+    await expect(reading).rejects.toMatchObject({ code: "aborted" });
+    const next = [...told, ...someTokens(9, 5)];
+    const found = await ask(chat, next, { maxTokens: 20 });
+    expect(found.result?.cachedTokens).toBe(told.length - 1);
+    expect(found.answer).toEqual((await ask(twin, next, { maxTokens: 20 })).answer);
+  });
+
   test("gives up what it could go back to before any chat gives way, and with the chat", async () => {
     const chat = freshChat(engine);
     const { pool } = engine.internals.state;

@@ -70,6 +70,9 @@ export async function loadChat(
       checkState();
       writePages(pool, sequence, layer, words);
     }
+    // What a lost device is given is gone without a word; asked for a word, it tells, while the file is there to begin anew.
+    await pool.gpu.read(pool.tables, 0, 4);
+    checkState();
     return { sequence, tokens, lastRow, asked, messages };
   } catch (error) {
     if (core.state === state) sequence.free();
