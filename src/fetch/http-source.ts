@@ -18,8 +18,8 @@ import { ifRangeHeader, rangeOf } from "./validators.ts";
 const MAX_WHOLE_BYTES = 2 ** 31;
 
 /**
- * A URL read by byte ranges. A server that ignores Range is noticed on opening: its one full
- * answer is kept and serves every read.
+ * A URL read by byte ranges. A server that ignores Range is noticed on opening, and so is one of another origin that does
+ * not let the page read how large the file is: one full answer is kept and serves every read.
  */
 export class HttpSource implements ByteSource {
   readonly name: string;
@@ -52,14 +52,13 @@ export class HttpSource implements ByteSource {
     signal?: AbortSignal,
   ): Promise<HttpSource> {
     return withRetries(options, signal, async () => {
-      const response = await request(url, { Range: "bytes=0-0" }, options, signal);
+      let response = await request(url, { Range: "bytes=0-0" }, options, signal);
       const etag = response.headers.get("etag") ?? undefined;
       if (response.status === 206) {
         const total = rangeOf(url, response)?.total;
         giveUp(response);
-        if (total === undefined)
-          throw networkError(url, "the server does not tell the file's size");
-        return new HttpSource(url, total, etag, options);
+        if (total !== undefined) return new HttpSource(url, total, etag, options);
+        response = await request(url, {}, options, signal);
       }
       if (response.status === 416) return new HttpSource(url, 0, etag, options);
       const length = Number(response.headers.get("content-length") ?? 0);
@@ -101,7 +100,7 @@ export class HttpSource implements ByteSource {
       if (response.status !== 206 || !same) {
         giveUp(response);
         throw new WinnowError("network", `${this.url}: the file changed while it was read`, {
-          hint: "Load the model again.",
+          hint: "Load it again.",
           details: { url: this.url, final: true },
         });
       }

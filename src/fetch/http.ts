@@ -137,7 +137,7 @@ export async function request(
     throwIfAborted(signal);
     late.abort();
     if (cause instanceof WinnowError) throw cause;
-    throw networkError(url, (cause as Error).message, { cause });
+    throw networkError(url, (cause as Error).message, { cause, ...elsewhere(url) });
   }
   if (response.ok || response.status === 416) return response;
   giveUp(response);
@@ -158,6 +158,15 @@ export async function request(
     },
   });
 }
+
+/** What a page is not told of a file of another origin: whether the connection broke, or the server lacks CORS. */
+const elsewhere = (url: string): { hint?: string } => {
+  const { location } = globalThis;
+  if (location === undefined || new URL(url, location.href).origin === location.origin) return {};
+  return {
+    hint: "Check the connection, and that the server lets other origins read it (Access-Control-Allow-Origin); what has arrived is kept.",
+  };
+};
 
 /** Closes the connection of an answer that nobody reads. */
 export const giveUp = (response: Response): void => {

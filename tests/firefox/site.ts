@@ -19,8 +19,12 @@ const TYPES: Record<string, string> = {
 const PACKAGE_PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Winnow</title>
 <script type="module">import * as winnow from "./dist/index.js"; Object.assign(window, { winnow });</script>`;
 
+type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+
 export interface Site {
   readonly url: string;
+  /** Answers of a test's own, by path. */
+  readonly answers: Map<string, Answer>;
   /** Bytes of the model that were sent, by all requests. */
   readonly sent: number;
   close(): void;
@@ -43,15 +47,19 @@ export const serveFolder = (folder: string, model: Uint8Array): Promise<Site> =>
 
 async function serve(content: Content): Promise<Site> {
   let sent = 0;
+  const answers = new Map<string, Answer>();
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
-    if (pathname.startsWith("/models/")) sent += sendModel(content.model, request, response);
+    const answer = answers.get(pathname);
+    if (answer) answer(request, response);
+    else if (pathname.startsWith("/models/")) sent += sendRanges(content.model, request, response);
     else sendFile(content, pathname, response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}/`,
+    answers,
     get sent() {
       return sent;
     },
@@ -62,8 +70,12 @@ async function serve(content: Content): Promise<Site> {
   };
 }
 
-/** Answers ranges that begin anywhere and go to the end; the bytes that are sent. */
-function sendModel(model: Uint8Array, request: IncomingMessage, response: ServerResponse): number {
+/** Answers ranges; the bytes that are sent. */
+export function sendRanges(
+  model: Uint8Array,
+  request: IncomingMessage,
+  response: ServerResponse,
+): number {
   const { range, "if-none-match": known } = request.headers;
   const [, from, to] = /bytes=(\d+)-(\d*)/.exec(range ?? "") ?? [];
   const body = model.subarray(Number(from ?? 0), to ? Number(to) + 1 : model.length);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fileNameOf, hubUrl } from "../../../src/fetch/addresses.ts";
 import { HttpSource } from "../../../src/fetch/http-source.ts";
 import { findModel, MODELS, type ModelEntry } from "../../../src/fetch/resolve/model-registry.ts";
@@ -24,6 +24,12 @@ const BODY = writeGguf({
 });
 const HASH = createHash("sha256").update(BODY).digest("hex");
 const QUICK = { retries: 2, backoffMs: 1 };
+
+/** As pages see answers of another origin that exposes no headers. */
+const hidingRanges: typeof fetch = async (...given) => {
+  const { status, body } = await fetch(...given);
+  return new Response(body, { status });
+};
 
 let server: TestServer;
 let folder: string;
@@ -59,6 +65,10 @@ describe.each<[string, () => Promise<ByteSource>]>([
       server.ranges = false;
       return HttpSource.open(server.url, QUICK);
     },
+  ],
+  [
+    "HttpSource of a server that hides the size from other origins",
+    () => HttpSource.open(server.url, { ...QUICK, fetch: hidingRanges }),
   ],
 ])("%s", (_, open) => {
   it("gives exactly the bytes asked for, the caller's own", async () => {
@@ -122,6 +132,23 @@ describe("HttpSource", () => {
     });
     await server.close();
     await expect(HttpSource.open(server.url, QUICK)).rejects.toMatchObject({ code: "network" });
+  });
+
+  it("names CORS where a file of another origin cannot be fetched, and only there", async () => {
+    await server.close();
+    const hintFor = async (origin: string): Promise<string> => {
+      vi.stubGlobal("location", { origin, href: `${origin}/app/` });
+      try {
+        return await HttpSource.open(server.url, { retries: 0 }).then(
+          () => "",
+          (error: { hint: string }) => error.hint,
+        );
+      } finally {
+        vi.unstubAllGlobals();
+      }
+    };
+    expect(await hintFor("https://app.example")).toContain("Access-Control-Allow-Origin");
+    expect(await hintFor(new URL(server.url).origin)).not.toContain("Access-Control");
   });
 });
 
