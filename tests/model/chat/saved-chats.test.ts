@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CacheOptions } from "../../../src/cache/budget.ts";
+import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
+import type { EngineLoadOptions } from "../../../src/engine/load.ts";
 import { BlobSource, MemorySource } from "../../../src/formats/blob-source.ts";
-import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
+import { type TINY_MODELS, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 import { ask, someTokens } from "../chat.ts";
 import { checkCache, freshChat, loadTinyEngine } from "../tiny-engine.ts";
@@ -134,21 +136,73 @@ describe("a saved chat", () => {
   });
 });
 
-test("a chat of a model with sliding windows, and pages of q8, is saved and loaded", async () => {
-  const load = () =>
-    InferenceEngine.load(sharedGpu, {
-      source: new MemorySource(tinyModel("gemma3"), "gemma.gguf"),
-      name: "gemma",
-      cache: { budget: 48, policy: "k-norm", kv: "q8" },
+const TRAINED = 512;
+
+/** Two engines of a tiny model that was trained for 512 positions. */
+async function twoOf(
+  name: keyof typeof TINY_MODELS,
+  options: Partial<EngineLoadOptions>,
+): Promise<[InferenceEngine, InferenceEngine]> {
+  const load = async () => {
+    const engine = await InferenceEngine.load(sharedGpu, {
+      source: new MemorySource(tinyModel(name, TRAINED), "tiny.gguf"),
+      name,
+      ...options,
     });
-  const [engine, other] = [await load(), await load()];
-  const chat = engine.conversation("a");
-  const prompt = someTokens(200, 4);
-  const { answer } = await ask(chat, prompt, { maxTokens: 20 });
-  const loaded = other.conversation("b");
-  await loaded.load(source(await chat.save(TINY)), TINY);
+    Object.assign(engine.tokenizer, { endTokens: new Set() });
+    return engine;
+  };
+  return [await load(), await load()];
+}
+
+/** A chat that positions were folded for before it was saved, and again after it was loaded. */
+async function checkFolded(
+  [engine, other]: readonly [InferenceEngine, InferenceEngine],
+  cache: CacheOptions,
+): Promise<void> {
+  const chat = await freshChat(engine, cache);
+  const prompt = someTokens(820, 4);
+  const { answer } = await ask(chat, prompt, { maxTokens: 30 });
+  const file = await chat.save(TINY);
+  const loaded = freshChat(other);
+  await loaded.load(source(file), TINY);
+  const { folds } = loaded.place.live.books;
+  expect(folds).toBeGreaterThan(0);
+  expect(loaded.usage()).toEqual(chat.usage());
   const told = [...prompt, ...answer];
-  expect(await goOn(loaded, told)).toEqual(await goOn(chat, told));
-  await engine.close();
-  await other.close();
+  const expected = await goOn(chat, told);
+  expect(await goOn(loaded, told)).toEqual(expected);
+  expect(loaded.place.live.books.folds).toBeGreaterThan(folds);
+  expect(expected.greedy.result?.cachedTokens).toBe(told.length - 1);
+  for (const one of [engine, other]) checkCache(one);
+  for (const one of [chat, loaded]) await one.reset();
+}
+
+describe.each([
+  ["f16", POLICY_NAMES],
+  ["q8", ["winnow", "lag-kv"]],
+  ["f32", ["winnow"]],
+] as const)("a saved chat past the trained length, pages of %s", (kv, policies) => {
+  let engines: [InferenceEngine, InferenceEngine];
+  beforeAll(async () => {
+    const filters = readFileSync(new URL("../fixtures/policies-tiny.safetensors", import.meta.url));
+    engines = await twoOf("f32", { cache: { kv }, filters });
+  });
+  afterAll(async () => {
+    for (const engine of engines ?? []) await engine.close();
+  });
+
+  test.each(policies.filter((name) => name !== "full"))("goes on elsewhere: %s", (policy) =>
+    checkFolded(engines, { budget: 96, window: 16, policy }),
+  );
+});
+
+// Rings and two bases of RoPE, then layers without positions; of the others a file has nothing that these lack.
+test.each([
+  ["gemma3", "q8"],
+  ["smollm3", "f16"],
+] as const)("a saved chat of %s past the trained length goes on, pages of %s", async (name, kv) => {
+  const engines = await twoOf(name, { cache: { kv } });
+  await checkFolded(engines, { budget: 48, policy: "k-norm" });
+  for (const engine of engines) await engine.close();
 });
