@@ -359,9 +359,15 @@ describe("a saved chat", () => {
     for (let slot = 0; slot < 30; slot += 1) words[positions + slot] = slot;
     [words[positions + 7], words[positions + 8]] = [8, 7];
     const check = (counts: number[][]) =>
-      checkPages(shape, { ...books, counts, folds: 0, evicted: 0 }, 2, words, (place, problem) => {
-        throw new Error(`${place}: ${problem}`);
-      });
+      checkPages(
+        shape,
+        { ...books, counts, folds: 0, system: 0, evicted: 0 },
+        2,
+        words,
+        (place, problem) => {
+          throw new Error(`${place}: ${problem}`);
+        },
+      );
     expect(() => check([[30], [30], [30]])).toThrow(/slot 7: position 8 belongs to slot 8/);
     // Once something was dropped, slots are in no order.
     check([[20], [30], [30]]);
