@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { access, appendFile, constants, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asWinnowError, invalidArgument, WinnowError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../fetch/resolve/model-registry.ts";
@@ -56,6 +56,7 @@ async function runOne(
     readText,
     readBytes,
     readIfThere,
+    checkWritable,
     version,
     listModels: () => listStored(diskStore()),
     removeModel: (source) => removeStored(source, diskStore()),
@@ -131,6 +132,20 @@ async function append(path: string, text: string): Promise<void> {
   }
 }
 
+async function checkWritable(flag: string, path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory()) throw new Error("it is a folder");
+    await access(found ? path : dirname(path), constants.W_OK);
+  } catch (cause) {
+    throw invalidArgument(
+      `--${flag}`,
+      `${path} could not be written (${(cause as Error).message})`,
+    );
+  }
+}
+
 /** An argument as a shell takes it. */
 const quoted = (argument: string): string =>
   /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
@@ -139,7 +154,7 @@ async function writeOut(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await writeFile(path, bytes);
   } catch (cause) {
-    throw invalidArgument("--out", `${path} could not be written (${(cause as Error).message})`);
+    throw invalidArgument(path, `could not be written (${(cause as Error).message})`);
   }
 }
 

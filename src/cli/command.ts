@@ -17,6 +17,8 @@ export interface CommandFiles {
   readonly commandLine: string;
   /** Bytes of a file. Throws the same. */
   readBytes(flag: string, path: string): Promise<Uint8Array>;
+  /** Throws invalid_argument naming `flag` where no file can be written: before the work whose result it is for. */
+  checkWritable(flag: string, path: string): Promise<void>;
   /** What is stored on this disk. */
   listModels(): Promise<StoredModel[]>;
   removeModel(source: string): Promise<boolean>;

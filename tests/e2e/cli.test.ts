@@ -86,6 +86,18 @@ describe("dist/cli.js", () => {
     }
   });
 
+  it.each([
+    ["read", ["--text", text, "--out"]],
+    ["generate", ["--prompt", "abc", "--save"]],
+    ["calibrate", ["--text", text, "--out"]],
+  ])("%s says before it begins that its result cannot be written", async (command, args) => {
+    for (const path of [folder, join(text, "below.winnow")]) {
+      const run = await winnow([command, ...args, path, "--model", model]);
+      expect(run).toMatchObject({ status: 1, stdout: "" });
+      expect(run.stderr).toMatch(/^winnow: --(out|save): .* could not be written/);
+    }
+  });
+
   it("scores a text by the decode path and in chunks alike, under no budget", async () => {
     const args = ["ppl", "--text", text, "--tokens", "40", "--offset", "3", "--budget", "full"];
     const one = await json(...args);

@@ -46,6 +46,7 @@ export const calibrateCommand: Command<Input> = {
   cacheDefaults: { policy: "full" },
   read: async (flags, files) => {
     const out = required(flags, "out");
+    await files.checkWritable("out", out);
     const own = isSet(flags, "own-text");
     if (own && isSet(flags, "text"))
       throw invalidArgument("--own-text", "has no use beside --text");
@@ -59,6 +60,7 @@ export const calibrateCommand: Command<Input> = {
     const seed = wholeNumber(flags, "seed", { min: 0, fallback: 0 });
     const covariance = !isSet(flags, "no-covariance");
     const report = optional(flags, "report");
+    if (report !== undefined) await files.checkWritable("report", report);
     const compared = optional(flags, "compare");
     if (compared !== undefined && report === undefined)
       throw invalidArgument("--compare", "has no use without --report");

@@ -46,13 +46,15 @@ export const generate: Command<Input> = {
   cacheDefaults: {},
   read: async (flags, files) => {
     const load = optional(flags, "load");
+    const save = optional(flags, "save");
+    if (save !== undefined) await files.checkWritable("save", save);
     return {
       prompt: load === undefined ? required(flags, "prompt") : (optional(flags, "prompt") ?? ""),
       chat: isSet(flags, "chat"),
       maxTokens: wholeNumber(flags, "max-tokens", { min: 1, fallback: 128 }),
       temperature: decimal(flags, "temperature", 0, 5, 0),
       seed: wholeNumber(flags, "seed", { min: 0, fallback: 0 }),
-      save: optional(flags, "save"),
+      save,
       load:
         load === undefined
           ? undefined

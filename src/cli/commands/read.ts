@@ -24,6 +24,7 @@ export const read: Command<Input> = {
   abortable: true,
   read: async (flags, files) => {
     const out = required(flags, "out");
+    await files.checkWritable("out", out);
     const text = await files.readText("text", required(flags, "text"));
     if (text.trim() === "") throw invalidArgument("--text", "the file is empty");
     return { text, out };

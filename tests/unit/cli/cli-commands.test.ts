@@ -14,6 +14,7 @@ const TEXT = `${"Some sentence of hay. ".repeat(60)}The end.`;
 const files: CommandFiles = {
   readText: async (_flag, path) => (path === "empty" ? "" : TEXT),
   readIfThere: async () => "",
+  checkWritable: async () => {},
   version: async () => "0",
   commandLine: "winnow",
   readBytes: async () => new TextEncoder().encode(TEXT),
