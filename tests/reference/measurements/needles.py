@@ -1,6 +1,6 @@
 """Needles that have grown old, in PyTorch: a stream of Moby Dick with ten secret numbers in it, each asked for at some ages.
 
-    python tests/reference/oracles/needles.py OUT.json winnow:512:fold streaming-llm:512:rank
+    python tests/reference/measurements/needles.py OUT.json winnow:512:fold streaming-llm:512:rank
 
 Runs, texts and maps are those of streams.py. The text is a user's message, a name and its number come every --every tokens; where one is
 --ages tokens old, a copy of the caches is asked for it in the model's chat form, and the stream goes on as if it had not been. `found`: the
@@ -16,8 +16,7 @@ import time
 
 import torch
 
-from oracle_model import load_tokenizer
-from streams import CHUNK, ROOT, Calibration, Model, Stream, text_of
+from streams import CHUNK, ROOT, Calibration, Model, Stream, load_tokenizer, text_of
 
 NAMES = "Ada Boris Clara Dmitri Elena Farid Greta Hugo Ingrid Jonas".split()
 
