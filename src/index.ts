@@ -5,37 +5,5 @@
  */
 export { createEngine } from "./api/page/create-engine.ts";
 export { listModels, removeModel } from "./api/stored-models.ts";
-export type {
-  CacheOptions,
-  CacheUsage,
-  CalibrateOptions,
-  CalibrateProgress,
-  CalibrationResult,
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatCompletionRequest,
-  ChatMessage,
-  ContentPart,
-  ConversationOptions,
-  DownloadOptions,
-  Engine,
-  EngineInfo,
-  EngineOptions,
-  ExternalTokenizer,
-  FinishReason,
-  KvStorage,
-  LoadedChat,
-  LoadProgress,
-  MemoryReport,
-  ModelSource,
-  PolicyName,
-  ReadProgress,
-  RequestOptions,
-  Retention,
-  SavedChat,
-  SavedChatOptions,
-  SelfCalibration,
-  StoredModel,
-  Usage,
-} from "./api/types.ts";
+export type * from "./api/types.ts";
 export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";

@@ -46,37 +46,5 @@ export async function removeModel(source: ModelSource): Promise<boolean> {
   return removeStored(model, diskStore());
 }
 
-export type {
-  CacheOptions,
-  CacheUsage,
-  CalibrateOptions,
-  CalibrateProgress,
-  CalibrationResult,
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatCompletionRequest,
-  ChatMessage,
-  ContentPart,
-  ConversationOptions,
-  DownloadOptions,
-  Engine,
-  EngineInfo,
-  EngineOptions,
-  ExternalTokenizer,
-  FinishReason,
-  KvStorage,
-  LoadedChat,
-  LoadProgress,
-  MemoryReport,
-  ModelSource,
-  PolicyName,
-  ReadProgress,
-  RequestOptions,
-  Retention,
-  SavedChat,
-  SavedChatOptions,
-  SelfCalibration,
-  StoredModel,
-  Usage,
-} from "./api/types.ts";
+export type * from "./api/types.ts";
 export { ERROR_CODES, type ErrorCode, WinnowError } from "./errors.ts";

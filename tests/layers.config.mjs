@@ -3,7 +3,7 @@
  * layer above. The layers, lowest first.
  */
 const LAYERS = [
-  ["errors\\.ts", "random\\.ts"],
+  ["errors\\.ts", "defined\\.ts", "random\\.ts"],
   ["formats"],
   ["fetch"],
   ["text"],

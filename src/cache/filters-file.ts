@@ -1,3 +1,4 @@
+import { defined } from "../defined.ts";
 import { WinnowError } from "../errors.ts";
 import { readSafetensors } from "../formats/checkpoint/safetensors.ts";
 
@@ -169,8 +170,7 @@ function provenance(metadata: ReadonlyMap<string, string>): Provenance {
     ...(modelSha256 ? { modelSha256 } : {}),
     ...(modelName ? { modelName } : {}),
     ...(texts ? { textsSha256: texts.split(" ") } : {}),
-    ...(samples === undefined ? {} : { samples }),
-    ...(seed === undefined ? {} : { seed }),
+    ...defined({ samples, seed }),
   };
 }
 

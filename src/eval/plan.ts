@@ -1,5 +1,6 @@
 import { checkCacheOptions } from "../api/checks/validate-cache.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "../cache/policies/index.ts";
+import { defined } from "../defined.ts";
 import { invalidArgument } from "../errors.ts";
 import {
   type Arm,
@@ -55,10 +56,9 @@ function armsOf(
             policy,
             budget,
             kv,
-            ...(window === undefined ? {} : { window }),
-            ...(sinks === undefined ? {} : { sinks }),
+            ...defined({ window, sinks }),
             ...(wholeLayers ? { wholeLayers } : {}),
-            ...(protect === undefined ? {} : { protect }),
+            ...defined({ protect }),
           };
           checkCacheOptions(cacheOf(asked));
           return asked;
@@ -166,7 +166,7 @@ function promptCells(
         kind: "prompt",
         task,
         length,
-        ...(depth === undefined ? {} : { depth }),
+        ...defined({ depth }),
         ask,
         trial,
         seed,

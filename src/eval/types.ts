@@ -1,5 +1,6 @@
 import type { CacheOptions, Protected } from "../cache/budget.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
+import { defined } from "../defined.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 
 /** Tasks over running text: a passage, token by token. */
@@ -61,10 +62,7 @@ export const cacheOf = ({
 }: Arm): CacheOptions => ({
   policy,
   budget,
-  ...(window === undefined ? {} : { window }),
-  ...(sinks === undefined ? {} : { sinks }),
-  ...(wholeLayers === undefined ? {} : { wholeLayers }),
-  ...(protect === undefined ? {} : { protect }),
+  ...defined({ window, sinks, wholeLayers, protect }),
 });
 
 /** An arm in words. */

@@ -1,4 +1,5 @@
 /** A file that is not in the store, or of which the store does not know for good that it is the right one. */
+import { defined } from "../defined.ts";
 import { asWinnowError, throwIfAborted } from "../errors.ts";
 import { fileNameOf, hubFileOf, hubUrl } from "./addresses.ts";
 import { delay } from "./delay.ts";
@@ -73,7 +74,7 @@ interface Holding {
 
 const saidOf = ({ sha256, commit }: Expected) => ({
   checked: sha256 !== undefined || commit !== undefined,
-  ...(sha256 === undefined ? {} : { sha256 }),
+  ...defined({ sha256 }),
 });
 
 async function transfer(
@@ -147,8 +148,7 @@ async function expectedOf(
   const { sha256, bytes, signal, hub = askHub(options) } = options;
   const given = {
     url,
-    ...(sha256 === undefined ? {} : { sha256 }),
-    ...(bytes === undefined ? {} : { bytes }),
+    ...defined({ sha256, bytes }),
   };
   const file = sha256 === undefined ? hubFileOf(url) : undefined;
   if (file === undefined) return given;

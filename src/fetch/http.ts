@@ -1,4 +1,5 @@
 /** Shared by all that fetches: requests with retries, and bodies as they come. */
+import { defined } from "../defined.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { joined } from "../formats/joined.ts";
 import { delay } from "./delay.ts";
@@ -130,7 +131,7 @@ export async function request(
     const answer = send(url, {
       headers,
       signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
-      ...(cache === undefined ? {} : { cache }),
+      ...defined({ cache }),
     });
     response = await withinSilence(url, answer, options, signal);
   } catch (cause) {
@@ -154,7 +155,7 @@ export async function request(
       url,
       status: response.status,
       final: !isTransient(response.status),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...defined({ retryAfterMs }),
     },
   });
 }

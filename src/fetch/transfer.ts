@@ -1,4 +1,5 @@
 /** Bytes on their way into a store: fetched, hashed, stored and read at the same time. */
+import { defined } from "../defined.ts";
 import { throwIfAborted, WinnowError } from "../errors.ts";
 import { checkRange } from "../formats/blob-source.ts";
 import { fileNameOf } from "./addresses.ts";
@@ -75,11 +76,10 @@ export class Transfer {
       this.#size = size;
       this.#record = {
         url: this.#url,
-        ...(model === undefined ? {} : { model }),
+        ...defined({ model }),
         size: size ?? answer.start,
         ...answer.validators,
-        ...(sha256 === undefined ? {} : { sha256 }),
-        ...(commit === undefined ? {} : { commit }),
+        ...defined({ sha256, commit }),
         received: answer.start,
         verified: false,
       };

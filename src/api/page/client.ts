@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
 import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
@@ -84,13 +85,9 @@ export class EngineClient implements Engine, CompletionPort {
       const wire = {
         model,
         cache,
-        ...(filters === undefined ? {} : { filters }),
-        ...(memoryLimit === undefined ? {} : { memoryLimit }),
-        ...(download === undefined ? {} : { download }),
-        ...(speculative === undefined ? {} : { speculative }),
-        ...(tuning === undefined ? {} : { tuning }),
+        ...defined({ filters, memoryLimit, download, speculative, tuning }),
         ...surroundings,
-        ...(calibrate === undefined ? {} : { calibrate }),
+        ...defined({ calibrate }),
       };
       const progress = connection.proxy<OnLoadProgress>((value) => tell(onProgress, value));
       let client: EngineClient | undefined;

@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { checkEngineOptions } from "../checks/validate-engine.ts";
 import { ownFilters } from "../own-filters.ts";
 import type { Engine, EngineOptions } from "../types.ts";
@@ -19,6 +20,6 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     ownFilters,
     notices,
     calibrate: "auto",
-    ...(baseUrl === undefined ? {} : { baseUrl }),
+    ...defined({ baseUrl }),
   });
 }

@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { InferenceEngine } from "../../engine/engine.ts";
 import { asWinnowError, WinnowError } from "../../errors.ts";
 import type { HttpOptions } from "../../fetch/http.ts";
@@ -149,17 +150,15 @@ function load(inputs: OpenInputs): Promise<InferenceEngine> {
     source: model.source,
     name: model.name,
     cache: options.cache,
-    ...(budget === undefined ? {} : { budget }),
+    ...defined({ budget }),
     early: true,
     ...(options.tuning && { tuning: options.tuning }),
     ...(tuningStore && { tuningStore }),
-    ...(options.speculative === undefined ? {} : { speculative: options.speculative }),
+    ...defined({ speculative: options.speculative }),
     onProgress,
     signal,
-    ...(model.sha256 === undefined ? {} : { sha256: model.sha256 }),
+    ...defined({ sha256: model.sha256 }),
     ...(model.notices && { notices: model.notices }),
-    ...(filters === undefined ? {} : { filters }),
-    ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
-    ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...defined({ filters, memoryLimit: options.memoryLimit, tokenizer }),
   });
 }

@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { loadLater, type WinnowError } from "../../errors.ts";
 import { fetchHubFile } from "../../fetch/hub/hub-file.ts";
 import { findModel, MODELS, type ModelEntry } from "../../fetch/resolve/model-registry.ts";
@@ -25,7 +26,7 @@ export function openInBrowser(gpu: GPU | undefined, tokenizer?: ExternalTokenize
       checkMemory(findModel(model), cache, memoryLimit);
     }
     const resolved = await resolveModel(model, {
-      ...(baseUrl === undefined ? {} : { baseUrl }),
+      ...defined({ baseUrl }),
       ...httpOptions(options.download),
       onProgress: (stage, loaded, total, waiting) =>
         onProgress({ stage, loaded, total, ...(waiting && { waiting }) }),

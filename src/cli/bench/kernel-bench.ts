@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import type { EngineCore } from "../../engine/core.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import type { DeviceState } from "../../engine/state.ts";
@@ -200,7 +201,7 @@ async function timeCase(
   const ms = { ...all, median: per(all.median), min: per(all.min), max: per(all.max) };
   return {
     name,
-    ...(layout === undefined ? {} : { layout }),
+    ...defined({ layout }),
     count,
     ms,
     ...(work ? figures(work, ms.median, roofline) : {}),

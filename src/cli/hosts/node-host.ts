@@ -1,4 +1,5 @@
 import { giveUpModel } from "../../api/worker/open-engine.ts";
+import { defined } from "../../defined.ts";
 import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
@@ -19,7 +20,7 @@ export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResul
       cache: job.cache,
       // What is measured here must not depend on what the machine was doing at the time.
       tuning: "off",
-      ...(job.filters === undefined ? {} : { filters: job.filters }),
+      ...defined({ filters: job.filters }),
     },
     reportTo(hooks.report),
     hooks.signal,

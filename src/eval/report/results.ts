@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { taskOf } from "../evaluate.ts";
 import { canonical } from "../kept.ts";
 import {
@@ -74,7 +75,7 @@ const conditionOf = (cell: Cell): Condition =>
   cell.kind === "prompt"
     ? {
         length: cell.length,
-        ...(cell.depth === undefined ? {} : { depth: cell.depth }),
+        ...defined({ depth: cell.depth }),
         ask: cell.ask,
       }
     : { tokens: cell.tokens };

@@ -1,3 +1,4 @@
+import { defined } from "../../defined.ts";
 import { asWinnowError, invalidArgument, loadLater, WinnowError } from "../../errors.ts";
 import { BlobSource, isBlob } from "../../formats/blob-source.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
@@ -194,7 +195,7 @@ async function fromUrls(
     return {
       ...model,
       name,
-      ...(entry === undefined ? {} : { entry }),
+      ...defined({ entry }),
       ...(all.length === 0 ? {} : { notices: all }),
     };
   }
