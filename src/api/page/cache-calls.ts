@@ -23,7 +23,8 @@ export const cacheCalls = (calls: Calls, known: KnownFigures): Engine["cache"] =
     const current = known.settingsOf(conversation);
     const checked = checkCacheOptions(cache, current);
     known.take(await calls.call((port) => port.configure(conversation, checked)));
-    known.setSettings(conversation, withChange(current, checked));
+    // Another change may have been made meanwhile.
+    known.setSettings(conversation, withChange(known.settingsOf(conversation), checked));
     return known.usageOf(conversation);
   },
 

@@ -40,6 +40,8 @@ export class Conversation {
   /** What the cache has read, in the words of the chat; undefined where nobody said. For `save` alone. */
   messages: readonly ChatMessage[] | undefined;
   private running = false;
+  /** Ends with the change of settings that was asked for last. */
+  private changed: Promise<unknown> = Promise.resolve();
   /** The answer that is being generated. */
   private turn: Turn | undefined;
 
@@ -80,9 +82,15 @@ export class Conversation {
   /**
    * Changes budget, policy, window, sinks or whole layers; parts left out stay. Takes effect before the next
    * token. A smaller budget (or fewer whole layers) evicts at once and gives memory back; a larger one keeps
-   * what there is.
+   * what there is. One change is made after another.
    */
-  async configure(options: CacheOptions): Promise<CacheUsage> {
+  configure(options: CacheOptions): Promise<CacheUsage> {
+    const changed = this.changed.then(() => this.change(options));
+    this.changed = changed.catch(() => {});
+    return changed;
+  }
+
+  private async change(options: CacheOptions): Promise<CacheUsage> {
     this.core.checkOpen();
     this.core.checkStorage(options.kv);
     await this.settled();

@@ -131,6 +131,21 @@ describe("the cache of a conversation", () => {
     expect(chat.usage()).toMatchObject({ tokensSeen: 0, pairsKept: 0, pairsEvicted: 0, bytes: 0 });
   });
 
+  test("changes that are asked for at once are all made, and a refused one loses none", async () => {
+    const chat = await fresh({ budget: 64, policy: "k-norm" });
+    await ask(chat, someTokens(70, 13), { maxTokens: 1 });
+    const changes = [{ budget: 40 }, { window: 400 }, { window: 10 }, { sinks: 2 }];
+    const made = await Promise.allSettled(changes.map((change) => chat.configure(change)));
+    expect(made.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+      "fulfilled",
+    ]);
+    expect(chat.usage()).toMatchObject({ budget: 40, window: 10, sinks: 2, pairsKept: HEADS * 40 });
+    expect(chat.asked).toMatchObject({ budget: 40, window: 10, sinks: 2 });
+  });
+
   test("a refused configuration changes nothing", async () => {
     const chat = await fresh({ budget: 64 });
     await ask(chat, someTokens(70, 14), { maxTokens: 1 });

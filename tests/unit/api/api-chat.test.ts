@@ -280,6 +280,15 @@ describe("conversations", () => {
     await engine.cache.configure({ budget: 80 });
   });
 
+  it("checks a new budget against all that was asked for at once before", async () => {
+    const { engine } = await openFake({ cache: { budget: 200 } });
+    const { cache } = engine;
+    await Promise.all([cache.configure({ window: 90 }), cache.configure({ sinks: 2 })]);
+    await expect(cache.configure({ budget: 80 })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
+  });
+
   it("forks, reports and resets by name", async () => {
     const { engine, fake } = await openFake();
     await engine.chat.completions.create({ messages }, { conversation: "a" });
