@@ -7,6 +7,7 @@ const LAYERS = [
   ["formats"],
   ["fetch"],
   ["text"],
+  ["constraint"],
   ["gpu"],
   ["kernels"],
   ["cache"],

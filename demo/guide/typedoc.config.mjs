@@ -6,6 +6,7 @@ const root = join(import.meta.dirname, "../..");
 const PAGES = [
   "install",
   "embed",
+  "schemas",
   "budgets",
   "policies",
   "models",

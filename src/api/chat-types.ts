@@ -28,6 +28,48 @@ export interface ChatMessage {
 /** Every field may be left out; null says the same. */
 type OrNull<T> = { [K in keyof T]?: T[K] | null | undefined };
 
+/**
+ * What an answer's text must be. Every token is drawn from those alone that fit, so the answer does fit, unless it ends by
+ * `max_tokens` (finish_reason "length") or a stop string. What cannot be followed token by token is refused beforehand with the
+ * error `invalid_argument`, which names the place.
+ */
+export type ResponseFormat =
+  | {
+      /** Any text. */
+      type: "text";
+    }
+  | {
+      /** Some JSON object. */
+      type: "json_object";
+    }
+  | {
+      /** JSON that a schema (2020-12) takes. */
+      type: "json_schema";
+      /** The schema and its name. */
+      json_schema: {
+        /** Accepted, without effect. */
+        name: string;
+        /** Accepted, without effect: tell the model in a message what the parts mean. */
+        description?: string;
+        /** The JSON schema. */
+        schema?: { [key: string]: unknown };
+        /** Accepted, without effect: a schema is always followed. */
+        strict?: boolean | null;
+      };
+    }
+  | {
+      /** Text that a regular expression matches as a whole. Not in OpenAI's API. */
+      type: "regex";
+      /** A regular expression of JavaScript, without look-arounds, back references and word boundaries. */
+      pattern: string;
+    }
+  | {
+      /** Text of a grammar. Not in OpenAI's API. */
+      type: "grammar";
+      /** In llama.cpp's notation (GBNF); it begins with the rule `root`. */
+      grammar: string;
+    };
+
 interface RequestFields {
   /** Whether the answer comes in chunks. Default false. */
   stream: boolean;
@@ -56,6 +98,8 @@ interface RequestFields {
   seed: number;
   /** The answer ends before the first of these strings. */
   stop: string | string[];
+  /** What the answer's text is held to. Default: any text. */
+  response_format: ResponseFormat;
   /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
   speculative: "off" | "lookup";
   /** What a stream carries besides text. */
@@ -99,11 +143,6 @@ interface NeutralFields {
   functions: readonly unknown[];
   /** Accepted if it is "none" or "auto". */
   function_call: unknown;
-  /** Accepted if it is `{ type: "text" }`. */
-  response_format: {
-    /** Only "text". */
-    type: string;
-  };
   /** Accepted if it is false. */
   logprobs: boolean;
   /** Accepted if it is 0. */

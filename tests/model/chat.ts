@@ -1,8 +1,10 @@
+import type { Constraint } from "../../src/constraint/constraint.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import {
   type GenerateResult,
   GREEDY,
   type SamplingOptions,
+  type Speculative,
 } from "../../src/engine/chat/generate-options.ts";
 
 export { GREEDY };
@@ -13,6 +15,8 @@ export interface AskOptions {
   system?: number;
   sampling?: Partial<SamplingOptions>;
   signal?: AbortSignal;
+  constraint?: Constraint;
+  speculative?: Speculative;
   onPrefill?: (done: number, total: number) => void;
   /** Called with each token and how many there are; `true` breaks out of the loop. */
   onToken?: (token: number, count: number) => boolean | undefined | Promise<boolean | undefined>;
@@ -22,11 +26,12 @@ export interface AskOptions {
 export async function ask(
   conversation: Conversation,
   prompt: readonly number[],
-  { maxTokens = 24, ahead, system, sampling, signal, onPrefill, onToken }: AskOptions = {},
+  { maxTokens = 24, ahead, system, sampling, signal, onPrefill, onToken, ...more }: AskOptions = {},
 ): Promise<{ answer: number[]; result: GenerateResult | undefined }> {
   const steps = conversation.generate(prompt, {
     sampling: { ...GREEDY, ...sampling },
     maxTokens,
+    ...more,
     ...(ahead === undefined ? {} : { ahead }),
     ...(system === undefined ? {} : { system }),
     ...(signal ? { signal } : {}),

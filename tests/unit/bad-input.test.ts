@@ -182,9 +182,9 @@ const REQUESTS: Case[] = [
   ],
   [
     "a response format",
-    { messages, response_format: { type: "json_object" } },
+    { messages, response_format: { type: "json_schema" } },
     "invalid_argument",
-    /^response_format: constrained output/,
+    /^response_format.json_schema: must be an object/,
   ],
   ["two answers", { messages, n: 2 }, "invalid_argument", /^n: must be 1, not 2/],
   [

@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const WITH_HELP = [
   "demo/start.mjs",
   "tests/bench/bench.mjs",
+  "tests/bench/constraint.mjs",
   "tests/bench/lanes.mjs",
   "tests/bench/soak.mjs",
   "tests/reference/tiny-model/write-tiny.mjs",

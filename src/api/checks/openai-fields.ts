@@ -50,10 +50,6 @@ const FIELDS: Readonly<Record<string, Field>> = {
   tool_choice: refused(TOOLS, only("none", "auto")),
   functions: refused(FUNCTIONS, each(nothing)),
   function_call: refused(FUNCTIONS, only("none", "auto")),
-  response_format: refused(
-    "constrained output is not supported yet",
-    (value) => (value as { type?: unknown }).type === "text",
-  ),
   logprobs: refused(LOGPROBS, only(false), LOGITS),
   top_logprobs: refused(LOGPROBS, only(0), LOGITS),
   logit_bias: refused("logit_bias is not supported", each(only(0))),

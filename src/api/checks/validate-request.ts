@@ -1,3 +1,4 @@
+import type { Format } from "../../constraint/constrain.ts";
 import type { SamplingOptions, Speculative } from "../../engine/chat/generate-options.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage } from "../../text/types.ts";
@@ -17,6 +18,7 @@ import {
 } from "./check.ts";
 import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
 import { checkMessages } from "./validate-messages.ts";
+import { checkResponseFormat } from "./validate-response-format.ts";
 
 /** A chat request with every default filled in: what the engine side works from. */
 export interface CheckedRequest {
@@ -27,6 +29,8 @@ export interface CheckedRequest {
   maxTokens: number | undefined;
   sampling: SamplingOptions;
   stop: string[];
+  /** undefined: any text. */
+  format: Format | undefined;
   /** undefined: the engine's default. */
   speculative: Speculative | undefined;
   /** Echoed as `model`, if the caller named one. */
@@ -49,6 +53,7 @@ const REQUEST_FIELDS = [
   "stop",
   "stream_options",
   "speculative",
+  "response_format",
   "model",
   "n",
 ];
@@ -112,6 +117,7 @@ export function checkRequest(value: unknown): CheckedRequest {
       seed: given.seed === undefined ? randomSeed() : checkSeed("seed", given.seed),
     },
     stop: checkStop(given.stop),
+    format: checkResponseFormat(given.response_format),
     speculative:
       given.speculative === undefined
         ? undefined

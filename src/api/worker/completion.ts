@@ -1,7 +1,9 @@
+import type { Format } from "../../constraint/constrain.ts";
+import type { Constraint } from "../../constraint/constraint.ts";
 import type { Conversation } from "../../engine/chat/conversation.ts";
 import { systemTokens } from "../../engine/chat/system-prompt.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
-import { throwIfAborted, WinnowError } from "../../errors.ts";
+import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import { StopMatcher, type StopResult } from "../../text/stop-matcher.ts";
 import { StreamingDecoder } from "../../text/streaming-decoder.ts";
 import type { Tokenizer } from "../../text/types.ts";
@@ -69,9 +71,11 @@ export async function runPrompt(
     readonly stop: readonly string[];
     /** How many of the first tokens are the system message. */
     readonly system?: number;
-  } & Partial<Pick<CheckedRequest, "speculative">>,
+  } & Partial<Pick<CheckedRequest, "speculative" | "format">>,
   { onText, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
+  throwIfAborted(signal);
+  const constraint = request.format && (await constrained(model.tokenizer, request.format));
   throwIfAborted(signal);
   const { contextLength } = model;
   const chat = model.conversation(conversation);
@@ -90,6 +94,7 @@ export async function runPrompt(
     signal,
     ahead: request.stop.length === 0,
     system: request.system ?? 0,
+    constraint,
     ...(request.speculative && { speculative: request.speculative }),
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (done, total) => {
@@ -119,6 +124,12 @@ export async function runPrompt(
   if (!output.stopped) onText(output.end());
   if (output.stopped) finish = "stop";
   return { finish, tokens, usage: usageOf(prompt.length, cachedTokens, tokens.length, clock) };
+}
+
+/** What holds an answer to a format. Throws invalid_argument, naming the place, where it cannot be followed. */
+async function constrained(tokenizer: Tokenizer, format: Format): Promise<Constraint> {
+  const code = () => import("../../constraint/constrain.ts");
+  return (await loadLater("constrained output", code)).constrain(tokenizer, format);
 }
 
 /** Ids -> text that may be shown. */

@@ -1,3 +1,4 @@
+import type { Constraint } from "../../constraint/constraint.ts";
 import {
   SAMPLING_OFF,
   type SamplingParameters,
@@ -29,6 +30,8 @@ export interface GenerateOptions {
   ahead?: boolean;
   /** Default: the engine's. */
   speculative?: Speculative;
+  /** What the answer must be like; it takes the answer's tokens, so it is of one answer. */
+  constraint?: Constraint | undefined;
   /** Prompt tokens run so far, and to run. */
   onPrefill?: (done: number, total: number) => void;
 }

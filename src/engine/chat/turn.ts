@@ -1,9 +1,11 @@
 import { type CacheSettings, endless } from "../../cache/budget.ts";
-import { throwIfAborted } from "../../errors.ts";
-import { DRAFT_ROWS } from "../../model/draft-rows.ts";
+import type { Constraint } from "../../constraint/constraint.ts";
+import { loadLater, throwIfAborted } from "../../errors.ts";
+import { DRAFT_ROWS, draftsPossible } from "../../model/draft-rows.ts";
 import type { EngineCore } from "../core.ts";
 import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
+import type { AllowedTokens } from "../steps/allowed-tokens.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
 import { needsOf } from "../steps/step-needs.ts";
@@ -42,6 +44,10 @@ export class Turn {
   /** Tokens drawn and not yielded: the cache has seen all of them but the last. */
   private drawn: number[] = [];
   private readonly drafts: Drafts;
+  /** There where the answer is held to a form. */
+  private allowed: AllowedTokens | undefined;
+  /** The token drawn last runs, and the draw behind it waits for what that token allows. */
+  private undrawn = false;
 
   constructor(
     core: EngineCore,
@@ -110,6 +116,8 @@ export class Turn {
         core.checkOpen();
         wanted.push(token);
         answer.push(token);
+        this.allowed?.take(token);
+        if (this.allowed?.over) return { finish: "stop", ...result };
         if (answer.length === options.maxTokens || wanted.length > this.end)
           return { finish: "length", ...result };
         if (answer.length === LONG_ANSWER) long();
@@ -155,11 +163,13 @@ export class Turn {
       }
     }
     if (this.drawn.length > 0) return { ahead: false, cut: 0 };
+    if (this.undrawn) this.drawBehind(sampler);
     // Submitted behind the first draw, and read while the GPU runs ahead.
     const counting = started ? state.runner.compressor.clamped(place.live) : undefined;
     counting?.catch(() => {});
     // Guesses go with a token that is known.
-    const guessing = guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0;
+    const forced = this.allowed ? this.allowed.forced(2).length : 0;
+    const guessing = forced > 1 || (guesser !== undefined && guesser.guess(DRAFT_ROWS).length > 0);
     const ahead = !guessing && this.runAhead(sampler);
     // What counts is freed before an error is told.
     this.drawn = [await sampler.token().finally(() => counting?.catch(() => {}))];
@@ -173,7 +183,7 @@ export class Turn {
   private startOver(): void {
     this.sampler?.dispose();
     this.drafts.forget();
-    [this.sampler, this.drawn] = [undefined, []];
+    [this.sampler, this.drawn, this.undrawn] = [undefined, [], false];
   }
 
   /**
@@ -184,14 +194,19 @@ export class Turn {
     const { place, wanted, prompt, answer, core } = this;
     const { sampling, maxTokens, signal, onPrefill } = this.options;
     const { gpu, sample, runner, prompts } = state;
+    if (this.options.constraint) await this.hold(state, this.options.constraint);
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");
     if (!place.alive) place.open(this.asked());
     place.live.setSystem(this.options.system ?? 0);
     const { vocabulary } = core.config;
     const { buffers } = runner.transformer;
-    const sampler = new Sampler(gpu, sample, buffers, sampling, prompt, answer, vocabulary);
-    const draw = (row: number): void => runner.submitHead(1, row, sampler.dispatches, sampler.copy);
+    const masked = this.allowed !== undefined;
+    const sampler = new Sampler(gpu, sample, buffers, sampling, prompt, answer, vocabulary, masked);
+    const draw = (row: number): void => {
+      this.allowed?.write(sampler);
+      runner.submitHead(1, row, sampler.dispatches, sampler.copy);
+    };
     try {
       const tokens = wanted.slice(place.seen.length);
       if (tokens.length === 0 && place.restoreRow()) draw(0);
@@ -216,6 +231,13 @@ export class Turn {
     }
   }
 
+  /** Loads what holds the answer to its form. */
+  private async hold({ sample }: DeviceState, constraint: Constraint): Promise<void> {
+    const load = () => import("../steps/allowed-tokens.ts");
+    const [code] = await Promise.all([loadLater("constrained output", load), sample.masks.made()]);
+    this.allowed ??= new code.AllowedTokens(constraint, this.core.config.vocabulary);
+  }
+
   /**
    * Runs the token being drawn before it is read, so that the GPU never waits for the host; false where the
    * answer ends with it anyway, or the caller does not want it.
@@ -226,8 +248,18 @@ export class Turn {
     if (!ahead || answer.length + 1 >= maxTokens) return false;
     if (place.seen.length + 1 > this.end) return false;
     if (core.state.runner.compiled(needsOf(place.live, 1, "answer"))) return false;
-    this.step(sampler, sampler.lastDrawn);
+    // What may follow a token is known once it is: a mask comes between its step and the draw.
+    this.undrawn = this.allowed !== undefined;
+    this.step(sampler, sampler.lastDrawn, !this.undrawn);
     return true;
+  }
+
+  /** Submits the draw behind a step that ran ahead: others may have used the activations since. */
+  private drawBehind(sampler: Sampler): void {
+    this.undrawn = false;
+    this.allowed?.write(sampler);
+    this.place.restoreRow();
+    this.core.state.runner.submitHead(1, 0, sampler.dispatches, sampler.copy);
   }
 
   /**
@@ -242,7 +274,10 @@ export class Turn {
     const { place, options, answer } = this;
     const left = options.maxTokens - answer.length;
     const room = Math.min(left, this.end - place.seen.length);
-    const guesses = guesser?.guess(room - 1) ?? [];
+    const looked = guesser?.guess(room - 1) ?? [];
+    const most = draftsPossible(this.core.config) ? Math.min(room, DRAFT_ROWS) - 1 : 0;
+    const guesses = this.allowed ? this.allowed.guess(most, looked) : looked;
+    if (guesses.length > 0) this.allowed?.write(sampler, guesses);
     const draft = guesses.length > 0 ? this.drafts.submit(sampler, token, guesses) : undefined;
     if (!draft) {
       this.step(sampler, token);
@@ -251,13 +286,14 @@ export class Turn {
     return draft;
   }
 
-  /** Submits one token's step and the draw of the next. */
-  private step(sampler: Sampler, token: number | TokenSource): void {
+  /** Submits one token's step and, unless it is left to `drawBehind`, the draw of the next. */
+  private step(sampler: Sampler, token: number | TokenSource, draws = true): void {
     this.seal();
     const { runner } = this.core.state;
-    const after = [...runner.transformer.head(1), ...sampler.dispatches];
+    if (draws) this.allowed?.write(sampler);
+    const after = draws ? [...runner.transformer.head(1), ...sampler.dispatches] : [];
     runner.submitToken(this.place.live, token, after, (encoder) => {
-      sampler.copy(encoder);
+      if (draws) sampler.copy(encoder);
       this.place.encodeRow(encoder);
     });
   }

@@ -13,7 +13,7 @@ import {
 } from "../../kernels/sampling/sample.ts";
 import type { SamplingParameters } from "../../kernels/sampling/sampling-parameters.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
-import { DRAFT_ROWS } from "../../model/draft-rows.ts";
+import { DRAFT_ROWS, ROW_ALIGNMENT } from "../../model/draft-rows.ts";
 import { noNumbers } from "../no-numbers.ts";
 import type { TokenSource } from "./runner.ts";
 
@@ -37,6 +37,8 @@ export class Sampler {
   /** Dispatches that draw from logits row r. */
   private readonly drawFrom: (row: number) => readonly Dispatch[];
   private readonly draws: (readonly Dispatch[])[];
+  /** u32 [DRAFT_ROWS, stride]: tokens that may be drawn from each row of the logits; there once some may not. */
+  private readonly masks: { readonly buffer: GPUBuffer; readonly stride: number } | undefined;
   private draftReadback: GPUBuffer | undefined;
   /** Whether some logits were no numbers: their tokens are never drawn. */
   someAreNone = false;
@@ -53,6 +55,8 @@ export class Sampler {
     /** Tokens drawn before, on a device that was lost: counts and random numbers go on from there. */
     answer: readonly number[],
     vocabulary: number,
+    /** Only what `allow` says is drawn; the kernel for that must have been made. */
+    masked = false,
   ) {
     // Before anything is allocated, that nobody would free: throws where they are out of range.
     samplingWords(parameters);
@@ -78,14 +82,30 @@ export class Sampler {
       ),
     );
     this.buffers = [counts, scratch, this.sampled, ...this.readback];
-    const { sampled } = this;
+    const stride = ROW_ALIGNMENT * Math.ceil(vocabulary / 8 / ROW_ALIGNMENT);
+    if (masked) {
+      const buffer = ledger.storage("activations", "token masks", DRAFT_ROWS * stride);
+      this.masks = { buffer, stride };
+      this.buffers.push(buffer);
+    }
+    const { sampled, masks } = this;
     this.drawFrom = (logitsRow) => {
       const sampling = ledger.uniform("sampling", samplingWords({ ...parameters, logitsRow }));
       this.buffers.push(sampling);
-      return sample.dispatches({ sampling, logits, counts, rows, scratch, sampled });
+      const draw = sample.dispatches({ sampling, logits, counts, rows, scratch, sampled });
+      if (!masks) return draw;
+      const { buffer } = masks;
+      const mask = { buffer, offset: logitsRow * stride, size: 4 * Math.ceil(vocabulary / 32) };
+      return [sample.masks.value({ sampling, mask, logits }), ...draw];
     };
     this.dispatches = this.drawFrom(0);
     this.draws = [this.dispatches];
+  }
+
+  /** Says which tokens may be drawn from row `row` of the logits by what is submitted from here on: bits [ceil(V / 32)]. */
+  allow(row: number, mask: Uint32Array<ArrayBuffer>): void {
+    const { buffer, stride } = this.masks!;
+    this.gpu.write(buffer, mask, row * stride);
   }
 
   /** Dispatches that draw a token from each of the first `rows` rows of the logits, in turn. */

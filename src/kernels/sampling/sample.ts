@@ -1,10 +1,12 @@
 import code from "../../../shaders/sampling/sample.wgsl";
 import penalties from "../../../shaders/sampling/sample_penalties.wgsl";
-import { assume, invalidArgument } from "../../errors.ts";
+import { assume, invalidArgument, loadLater } from "../../errors.ts";
 import type { AdapterKind } from "../../gpu/adapter-kind.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type BufferBinding, type Dispatch, type Kernel, wgslConstants } from "../../gpu/kernel.ts";
+import { OnDemand } from "../../gpu/on-demand.ts";
 import { shaderStruct } from "../../gpu/shader-struct.ts";
+import type { MaskLogits } from "./mask-logits.ts";
 import { SAMPLING_OFF, type SamplingParameters } from "./sampling-parameters.ts";
 
 /** Further below the top logit than any token with a probability above 2^-44. */
@@ -66,6 +68,8 @@ export interface Sample {
   readonly scratchBytes: number;
   /** Two dispatches, to be run in order. */
   dispatches(buffers: SampleBuffers): Dispatch[];
+  /** Comes first where only some tokens may be drawn. */
+  readonly masks: OnDemand<MaskLogits>;
 }
 
 /** Contents of the `sampling` uniform. Values out of range are internal: `checkRequest` explains ranges to users. */
@@ -164,6 +168,11 @@ export async function createSample(
   const [first, second] = await compileSample(gpu, kind);
   return {
     scratchBytes: 4 * (vocabulary + 2 * 256 * blocks),
+    masks: new OnDemand("the mask of tokens", async () =>
+      (await loadLater("masks", () => import("./mask-logits.ts"))).createMaskLogits(gpu, {
+        vocabulary,
+      }),
+    ),
     dispatches: ({ sampling, logits, counts: countsBinding, rows, scratch, sampled }) => {
       const whole = "buffer" in countsBinding ? countsBinding : { buffer: countsBinding };
       const counts = { ...whole, size: 4 * vocabulary }; // the shaders take V from its size

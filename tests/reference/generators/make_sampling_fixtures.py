@@ -21,9 +21,12 @@ torch.set_num_threads(1)
 V = 211
 
 
-def case(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition=1.0, scale=3.0) -> dict:
+def case(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition=1.0, scale=3.0, allowed=0) -> dict:
     logits = torch.randn(1, V) * scale
     seen = torch.randint(0, V, (1, 40))
+    some = torch.randperm(V)[:allowed] if allowed else torch.arange(V)
+    mask = torch.full((1, V), -torch.inf)
+    mask[:, some] = 0
     steps = LogitsProcessorList()
     if repetition != 1.0:
         steps.append(RepetitionPenaltyLogitsProcessor(repetition))
@@ -35,7 +38,7 @@ def case(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition=1.0, scale=3
         steps.append(TopPLogitsWarper(top_p))
     if min_p:
         steps.append(MinPLogitsWarper(min_p))
-    probabilities = steps(seen, logits.clone()).double().softmax(-1)[0]
+    probabilities = steps(seen, logits + mask).double().softmax(-1)[0]
     kept = probabilities.nonzero()[:, 0]
     return {
         "temperature": temperature,
@@ -44,6 +47,7 @@ def case(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition=1.0, scale=3
         "minP": min_p,
         "repetitionPenalty": repetition,
         "seen": sorted(set(seen[0].tolist())),
+        **({"allowed": sorted(some.tolist())} if allowed else {}),
         "logits": logits[0].tolist(),
         "kept": kept.tolist(),
         "probabilities": [round(p, 9) for p in probabilities[kept].tolist()],
@@ -61,6 +65,11 @@ cases = [
     case(top_p=0.01, repetition=0.8),
     case(temperature=2.0, top_p=0.999, scale=8.0),
     case(min_p=1.0, repetition=1.1),
+    case(allowed=90),
+    case(allowed=3, temperature=1.2, top_k=20),
+    case(allowed=60, top_k=15, top_p=0.9, repetition=1.2),
+    case(allowed=40, top_p=0.7, min_p=0.02, temperature=0.8),
+    case(allowed=1),
 ]
 path = pathlib.Path(__file__).parents[1] / "fixtures" / "sampling.json"
 path.parent.mkdir(exist_ok=True)

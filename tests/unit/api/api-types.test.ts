@@ -6,6 +6,7 @@ import type {
   ChatCompletionRequest,
   ChatMessage,
   Engine,
+  ResponseFormat,
   Usage,
 } from "../../../src/api/types.ts";
 
@@ -56,7 +57,10 @@ async function calls(engine: Engine, history: OpenAI.ChatCompletionMessageParam[
     temperature: undefined,
     tools: [],
     logit_bias: {},
-    response_format: { type: "text" },
+    response_format: {
+      type: "json_schema",
+      json_schema: { name: "n", strict: true, schema: { type: "object" } },
+    },
     user: "u",
     store: false,
   });
@@ -78,6 +82,9 @@ describe("types", () => {
   it("requests typed by the openai package are ours", () => {
     expectTypeOf<OpenAI.ChatCompletionCreateParams>().toExtend<ChatCompletionRequest>();
     expectTypeOf<OpenAI.ChatCompletionMessageParam>().toExtend<ChatMessage>();
+    type Formats = NonNullable<OpenAI.ChatCompletionCreateParams["response_format"]>;
+    expectTypeOf<Formats>().toExtend<ResponseFormat>();
+    expectTypeOf<Exclude<ResponseFormat, { type: "regex" | "grammar" }>>().toExtend<Formats>();
     type Theirs = keyof OpenAI.ChatCompletionCreateParamsStreaming;
     expectTypeOf<Theirs>().toExtend<keyof ChatCompletionRequest>();
   });

@@ -1,0 +1,100 @@
+import { invalidArgument } from "../errors.ts";
+import type { Tokenizer } from "../text/types.ts";
+import type { Constraint } from "./constraint.ts";
+import { type Grammar, GrammarBuilder, GrammarError, type Rule } from "./grammar/grammar.ts";
+import { Matcher } from "./grammar/matcher.ts";
+import { writeAnyObject, writeSchema } from "./json/compile-schema.ts";
+import { type Compiled, TokenConstraint } from "./masks/token-constraint.ts";
+import { TokenMasks } from "./masks/token-masks.ts";
+import { type TokenTrie, tokenTrie } from "./masks/token-trie.ts";
+import { writeExpression } from "./syntax/expression.ts";
+import { writeGbnf } from "./syntax/gbnf.ts";
+import { wholeMatch } from "./syntax/regex.ts";
+
+/** What an answer's text must be. */
+export type Format =
+  | { readonly type: "json_object" }
+  | { readonly type: "json_schema"; readonly schema: unknown }
+  | { readonly type: "regex"; readonly pattern: string }
+  | { readonly type: "grammar"; readonly grammar: string };
+
+/** Where a format's parts stand in a request, for messages. */
+const FIELDS = {
+  json_object: "response_format",
+  json_schema: "response_format.json_schema.schema",
+  regex: "response_format.pattern",
+  grammar: "response_format.grammar",
+} as const;
+
+/** Formats that are kept compiled, the one used last kept longest. */
+const MOST_KEPT = 8;
+
+type SpacedTokenizer = Tokenizer & { readonly stripsLeadingSpace?: boolean };
+
+interface Kept {
+  readonly trie: TokenTrie;
+  readonly formats: Map<string, Compiled>;
+}
+
+const kept = new WeakMap<Tokenizer, Kept>();
+
+/**
+ * What holds an answer of a model with this tokenizer to a format. Throws invalid_argument, naming the place, for a format
+ * that cannot be followed. The first call takes in the vocabulary; formats that came before are at hand.
+ */
+export function constrain(tokenizer: Tokenizer, format: Format): Constraint {
+  let known = kept.get(tokenizer);
+  if (!known) {
+    known = { trie: tokenTrie(tokenizer), formats: new Map() };
+    kept.set(tokenizer, known);
+  }
+  const { trie, formats } = known;
+  const key = JSON.stringify(format);
+  let compiled = formats.get(key);
+  formats.delete(key);
+  if (!compiled) {
+    const matcher = new Matcher(grammarOf(tokenizer, format));
+    compiled = { matcher, masks: new TokenMasks(matcher, trie), tokenizer };
+    if (formats.size >= MOST_KEPT) formats.delete(formats.keys().next().value!);
+  }
+  formats.set(key, compiled);
+  return new TokenConstraint(compiled);
+}
+
+function grammarOf(tokenizer: SpacedTokenizer, format: Format): Grammar {
+  const builder = new GrammarBuilder();
+  try {
+    const root = ruleOf(builder, format);
+    const grammar = builder.finish(root);
+    if (!tokenizer.stripsLeadingSpace) return grammar;
+    // The first space of an answer is not a part of its text.
+    const matcher = new Matcher(grammar);
+    const spaced = matcher.step(matcher.start(), 0x20) !== null;
+    return builder.finish(
+      builder.own((from, to) => {
+        const behind = builder.state();
+        builder.bytes(from, 0x20, 0x20, behind);
+        builder.call(behind, root, to);
+        if (!spaced) builder.call(from, root, to);
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof GrammarError)) throw error;
+    throw invalidArgument(FIELDS[format.type], error.message);
+  }
+}
+
+function ruleOf(builder: GrammarBuilder, format: Format): Rule {
+  switch (format.type) {
+    case "json_object":
+      return writeAnyObject(builder);
+    case "json_schema":
+      return writeSchema(builder, format.schema, FIELDS.json_schema);
+    case "regex": {
+      const text = wholeMatch(format.pattern);
+      return builder.own((from, to) => writeExpression(builder, from, text, to));
+    }
+    case "grammar":
+      return writeGbnf(builder, format.grammar);
+  }
+}

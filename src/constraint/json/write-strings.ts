@@ -1,0 +1,110 @@
+import { ANY_CHAR } from "../grammar/char-set.ts";
+import { GrammarError } from "../grammar/grammar.ts";
+import {
+  automatonOf,
+  both,
+  type CharAutomaton,
+  lengths,
+  writeAutomaton,
+} from "../syntax/char-automaton.ts";
+import {
+  choice,
+  type Expression,
+  literal,
+  oneOf,
+  repeat,
+  sequence,
+  writeExpression,
+} from "../syntax/expression.ts";
+import { parseRegex, wholeMatch } from "../syntax/regex.ts";
+import { FORMATS, REFUSED_FORMATS } from "./formats.ts";
+import { freeString, type JsonRules, writeInString } from "./json-text.ts";
+import type { SchemaObject, SchemaRef, SchemaSource } from "./schema-source.ts";
+
+/** Most characters before what an open pattern looks for: it must come some time. */
+const BEFORE_MATCH = 32;
+
+/** What schemas ask of a string. */
+export interface StringWishes {
+  readonly min: number;
+  readonly max: number;
+  /** Each must hold. */
+  readonly forms: readonly Expression[];
+}
+
+export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]): StringWishes {
+  let [min, max] = [0, Number.POSITIVE_INFINITY];
+  const forms: Expression[] = [];
+  for (const ref of schemas) {
+    const { minLength, maxLength, pattern, format } = ref.schema as SchemaObject;
+    if (typeof minLength === "number") min = Math.max(min, minLength);
+    if (typeof maxLength === "number") max = Math.min(max, maxLength);
+    if (typeof pattern === "string")
+      forms.push(at(source, ref, "pattern", () => searched(pattern)));
+    if (typeof format !== "string") continue;
+    if (REFUSED_FORMATS.includes(format))
+      throw source.refuse(
+        source.child(ref, 0, "format").path,
+        `${JSON.stringify(format)} is not supported`,
+      );
+    const known = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+    if (known !== undefined) forms.push(wholeMatch(known));
+  }
+  return { min, max, forms };
+}
+
+/** A GrammarError of `make` becomes one that names its place. */
+export function at<T>(source: SchemaSource, ref: SchemaRef, keyword: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof GrammarError)) throw error;
+    throw source.refuse(
+      keyword === "" ? ref.path : source.child(ref, 0, keyword).path,
+      error.message,
+    );
+  }
+}
+
+/** Texts in which a regular expression of JavaScript finds something. */
+function searched(pattern: string): Expression {
+  const any = oneOf(ANY_CHAR);
+  return choice(
+    ...parseRegex(pattern).map(({ expression, fromStart, toEnd }) =>
+      sequence(
+        ...(fromStart ? [] : [repeat(any, 0, BEFORE_MATCH)]),
+        expression,
+        ...(toEnd ? [] : [repeat(any, 0, Number.POSITIVE_INFINITY)]),
+      ),
+    ),
+  );
+}
+
+/** The automaton of all that is wished; undefined: nothing is. */
+export function wishedText({ min, max, forms }: StringWishes): CharAutomaton | undefined {
+  const parts = forms.map(automatonOf);
+  if (min > 0 || max < Number.POSITIVE_INFINITY) parts.push(lengths(min, max));
+  return parts.length === 0 ? undefined : parts.reduce(both);
+}
+
+/** Writes a string in quotes. */
+export function writeString(
+  rules: JsonRules,
+  from: number,
+  wishes: StringWishes,
+  to: number,
+): void {
+  const { builder } = rules;
+  const { min, max, forms } = wishes;
+  if (forms.length === 0) {
+    if (min === 0 && max === Number.POSITIVE_INFINITY) builder.call(from, rules.string, to);
+    else if (min <= max) rules.put(from, freeString(min, max), to);
+    return;
+  }
+  const [opened, closing] = [builder.state(), builder.state()];
+  rules.put(from, literal('"'), opened);
+  if (forms.length === 1 && min === 0 && max === Number.POSITIVE_INFINITY)
+    writeExpression(builder, opened, forms[0]!, closing, writeInString);
+  else writeAutomaton(builder, opened, wishedText(wishes)!, closing, writeInString);
+  rules.put(closing, literal('"'), to);
+}

@@ -1,0 +1,132 @@
+import { assume, WinnowError } from "../../errors.ts";
+import type { Tokenizer } from "../../text/types.ts";
+import type { Constraint } from "../constraint.ts";
+import type { Matcher, Place } from "../grammar/matcher.ts";
+import type { TokenMasks } from "./token-masks.ts";
+
+/** Most bytes that are looked ahead for what is forced. */
+const FORCED_BYTES = 256;
+
+/** What all answers to one format share. */
+export interface Compiled {
+  readonly matcher: Matcher;
+  readonly masks: TokenMasks;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A grammar over the tokens of a vocabulary. */
+export class TokenConstraint implements Constraint {
+  private readonly compiled: Compiled;
+  private place: Place;
+  /** The next tokens, where the grammar leaves no choice. */
+  private queue: readonly number[];
+  private ended = false;
+
+  constructor(compiled: Compiled, place = compiled.matcher.start(), queue?: readonly number[]) {
+    this.compiled = compiled;
+    this.place = place;
+    this.queue = queue ?? this.lookAhead();
+  }
+
+  get mayEnd(): boolean {
+    return this.place.ends && this.queue.length === 0;
+  }
+
+  get over(): boolean {
+    return this.ended || this.place.frames.length === 0;
+  }
+
+  mask(into: Uint32Array): void {
+    const { masks, tokenizer } = this.compiled;
+    const [only] = this.queue;
+    if (only !== undefined) {
+      into.fill(0);
+      allow(only, into);
+      return;
+    }
+    if (this.over) into.fill(0);
+    else masks.fill(this.place, into);
+    if (this.place.ends) for (const token of tokenizer.endTokens) allow(token, into);
+    if (into.some((word) => word !== 0)) return;
+    throw new WinnowError("unsupported_model", "no token of the model writes what must come next", {
+      hint: "Its vocabulary lacks some bytes: ask for other characters, or use another model.",
+    });
+  }
+
+  allows(token: number): boolean {
+    const { tokenizer } = this.compiled;
+    const [only] = this.queue;
+    if (only !== undefined) return token === only;
+    if (tokenizer.endTokens.has(token)) return this.place.ends;
+    return !this.over && this.behind(token) !== null;
+  }
+
+  accept(token: number): void {
+    const { tokenizer } = this.compiled;
+    assume(this.allows(token), () => `token ${token} is not what the answer's format allows`);
+    if (tokenizer.endTokens.has(token)) {
+      this.ended = true;
+      return;
+    }
+    this.place = this.behind(token)!;
+    this.queue = this.queue.length > 0 ? this.queue.slice(1) : this.lookAhead();
+  }
+
+  forced(limit: number): readonly number[] {
+    return this.queue.slice(0, limit);
+  }
+
+  fork(): TokenConstraint {
+    const copy = new TokenConstraint(this.compiled, this.place, this.queue);
+    copy.ended = this.ended;
+    return copy;
+  }
+
+  /** Where the text is after a token; null if it cannot be there. */
+  private behind(token: number): Place | null {
+    const bytes = this.compiled.tokenizer.tokenBytes(token);
+    if (bytes.length === 0) return null;
+    let place: Place | null = this.place;
+    for (const byte of bytes) place = place && this.compiled.matcher.step(place, byte);
+    return place;
+  }
+
+  /**
+   * The tokens of the bytes that must come next, written as the tokenizer writes them. The last one is left to the
+   * model: what follows may belong to it.
+   */
+  private lookAhead(): readonly number[] {
+    const { matcher, tokenizer } = this.compiled;
+    const bytes: number[] = [];
+    for (let { place } = this; bytes.length < FORCED_BYTES; ) {
+      const only = onlyByte(place, matcher);
+      if (only === undefined) break;
+      bytes.push(only);
+      place = matcher.step(place, only)!;
+    }
+    if (bytes.length < 2) return [];
+    const text = new TextDecoder("utf-8").decode(Uint8Array.from(bytes));
+    const tokens = tokenizer.encode(text).slice(0, -1);
+    let written = 0;
+    for (const token of tokens)
+      for (const byte of tokenizer.tokenBytes(token)) if (byte !== bytes[written++]) return [];
+    const silent = tokens.some((token) => tokenizer.tokenBytes(token).length === 0);
+    return silent ? [] : tokens;
+  }
+}
+
+/** The byte that must come next; undefined where there is a choice. */
+function onlyByte({ frames, ends }: Place, matcher: Matcher): number | undefined {
+  if (ends) return undefined;
+  let only: number | undefined;
+  for (const { state } of frames)
+    for (const { first, last } of matcher.grammar.states[state]!.bytes) {
+      if (first !== last || (only !== undefined && only !== first)) return undefined;
+      only = first;
+    }
+  return only;
+}
+
+const allow = (token: number, mask: Uint32Array): void => {
+  mask[token >>> 5]! |= 1 << (token & 31);
+};

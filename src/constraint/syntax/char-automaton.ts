@@ -1,0 +1,157 @@
+import { ANY_CHAR, type CharSet, charSet, intersection, without } from "../grammar/char-set.ts";
+import { type GrammarBuilder, GrammarError } from "../grammar/grammar.ts";
+import type { Expression, WriteChars } from "./expression.ts";
+
+/** An automaton over characters, without empty edges; for what an expression cannot say: both of two, or none of some. */
+export interface CharAutomaton {
+  readonly start: number;
+  readonly edges: readonly (readonly CharEdge[])[];
+  readonly ends: readonly boolean[];
+}
+
+interface CharEdge {
+  readonly set: CharSet;
+  readonly to: number;
+}
+
+const MOST_STATES = 20_000;
+
+const tooLarge = (): GrammarError =>
+  new GrammarError("its pattern and bounds together are too large");
+
+/** The automaton of an expression, with counts written out. */
+export function automatonOf(expression: Expression): CharAutomaton {
+  const edges: CharEdge[][] = [];
+  const skips: number[][] = [];
+  const state = (): number => {
+    if (edges.length >= MOST_STATES) throw tooLarge();
+    skips.push([]);
+    return edges.push([]) - 1;
+  };
+  const put = (from: number, part: Expression, to: number): void => {
+    if (part.kind === "chars") edges[from]!.push({ set: part.set, to });
+    else if (part.kind === "choice") for (const one of part.parts) put(from, one, to);
+    else if (part.kind === "sequence") {
+      let at = from;
+      for (const one of part.parts) {
+        const next = state();
+        put(at, one, next);
+        at = next;
+      }
+      skips[at]!.push(to);
+    } else if (part.kind === "repeat") {
+      let at = from;
+      const last = part.max === Number.POSITIVE_INFINITY ? part.min : part.max;
+      for (let i = 0; i < last; i += 1) {
+        if (i >= part.min) skips[at]!.push(to);
+        const next = state();
+        put(at, part.part, next);
+        at = next;
+      }
+      if (part.max === Number.POSITIVE_INFINITY) {
+        const [loop, behind] = [state(), state()];
+        skips[at]!.push(loop);
+        put(loop, part.part, behind);
+        skips[behind]!.push(loop);
+        at = loop;
+      }
+      skips[at]!.push(to);
+    } else throw new GrammarError("a rule has no automaton");
+  };
+  const [start, end] = [state(), state()];
+  put(start, expression, end);
+  const reach = skips.map((_, from) => {
+    const seen = new Set([from]);
+    for (const at of seen) for (const to of skips[at]!) seen.add(to);
+    return [...seen];
+  });
+  return {
+    start,
+    edges: reach.map((states) => states.flatMap((at) => edges[at]!)),
+    ends: reach.map((states) => states.includes(end)),
+  };
+}
+
+/** Texts of so many characters. */
+export const lengths = (min: number, max: number): CharAutomaton =>
+  automatonOf({ kind: "repeat", part: { kind: "chars", set: ANY_CHAR }, min, max });
+
+/** All texts but some. */
+export function allBut(texts: Iterable<string>): CharAutomaton {
+  const nodes: { next: Map<number, number>; out: boolean }[] = [{ next: new Map(), out: false }];
+  for (const text of texts) {
+    let at = 0;
+    for (const char of text) {
+      const code = char.codePointAt(0)!;
+      const known = nodes[at]!.next.get(code);
+      const next = known ?? nodes.push({ next: new Map(), out: false }) - 1;
+      nodes[at]!.next.set(code, next);
+      at = next;
+    }
+    nodes[at]!.out = true;
+  }
+  const free = nodes.length;
+  const edges = nodes.map(({ next }) => [
+    ...[...next].map(([code, to]) => ({ set: [[code, code]] as CharSet, to })),
+    { set: without(ANY_CHAR, charSet([...next.keys()].map((code) => [code, code]))), to: free },
+  ]);
+  return {
+    start: 0,
+    edges: [...edges, [{ set: ANY_CHAR, to: free }]],
+    ends: [...nodes.map(({ out }) => !out), true],
+  };
+}
+
+/** Texts that both take. */
+export function both(a: CharAutomaton, b: CharAutomaton): CharAutomaton {
+  const ids = new Map<number, number>();
+  const pairs: [number, number][] = [];
+  const id = (i: number, j: number): number => {
+    const key = i * b.edges.length + j;
+    const known = ids.get(key);
+    if (known !== undefined) return known;
+    if (pairs.length >= MOST_STATES) throw tooLarge();
+    ids.set(key, pairs.length);
+    return pairs.push([i, j]) - 1;
+  };
+  id(a.start, b.start);
+  const edges: CharEdge[][] = [];
+  for (let at = 0; at < pairs.length; at += 1) {
+    const [i, j] = pairs[at]!;
+    edges.push(
+      a.edges[i]!.flatMap((one) =>
+        b.edges[j]!.flatMap((other) => {
+          const set = intersection(one.set, other.set);
+          return set.length > 0 ? [{ set, to: id(one.to, other.to) }] : [];
+        }),
+      ),
+    );
+  }
+  return { start: 0, edges, ends: pairs.map(([i, j]) => a.ends[i]! && b.ends[j]!) };
+}
+
+/** Whether it takes no text at all. */
+export function isEmpty({ start, edges, ends }: CharAutomaton): boolean {
+  const seen = new Set([start]);
+  for (const at of seen) {
+    if (ends[at]) return false;
+    for (const { to } of edges[at]!) seen.add(to);
+  }
+  return true;
+}
+
+/** Writes the automaton's texts between two states. */
+export function writeAutomaton(
+  builder: GrammarBuilder,
+  from: number,
+  { start, edges, ends }: CharAutomaton,
+  to: number,
+  write: WriteChars,
+): void {
+  const states = edges.map(() => builder.state());
+  builder.skip(from, states[start]!);
+  edges.forEach((out, at) => {
+    for (const { set, to: next } of out) write(builder, states[at]!, set, states[next]!);
+    if (ends[at]) builder.skip(states[at]!, to);
+  });
+}

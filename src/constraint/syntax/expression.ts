@@ -1,0 +1,145 @@
+import { type CharSet, utf8Ranges } from "../grammar/char-set.ts";
+import type { GrammarBuilder, Rule } from "../grammar/grammar.ts";
+
+/** A text's form, in characters. */
+export type Expression =
+  | { readonly kind: "chars"; readonly set: CharSet }
+  | { readonly kind: "sequence"; readonly parts: readonly Expression[] }
+  | { readonly kind: "choice"; readonly parts: readonly Expression[] }
+  /** `max` may be Infinity. */
+  | {
+      readonly kind: "repeat";
+      readonly part: Expression;
+      readonly min: number;
+      readonly max: number;
+      /** The part is a character, in whatever way it is written; all loops of one name have the same part. */
+      readonly loop?: string;
+    }
+  /** A rule of a grammar, by name. */
+  | { readonly kind: "rule"; readonly name: string };
+
+export const sequence = (...parts: readonly Expression[]): Expression => ({
+  kind: "sequence",
+  parts,
+});
+export const choice = (...parts: readonly Expression[]): Expression => ({ kind: "choice", parts });
+export const repeat = (part: Expression, min: number, max: number): Expression => ({
+  kind: "repeat",
+  part,
+  min,
+  max,
+});
+export const optional = (part: Expression): Expression => repeat(part, 0, 1);
+export const oneOf = (set: CharSet): Expression => ({ kind: "chars", set });
+export const literal = (text: string): Expression =>
+  sequence(...[...text].map((char) => oneOf([[char.codePointAt(0)!, char.codePointAt(0)!]])));
+
+/** Loops that run at most so often are written out; longer ones are counted. */
+const WRITTEN_OUT = 8;
+
+/** How characters are written: as they are, or escaped within a JSON string. */
+export type WriteChars = (builder: GrammarBuilder, from: number, set: CharSet, to: number) => void;
+
+export const writeUtf8: WriteChars = (builder, from, set, to) => {
+  for (const ranges of utf8Ranges(set)) {
+    let at = from;
+    ranges.forEach(([first, last], i) => {
+      const next = i === ranges.length - 1 ? to : builder.state();
+      builder.bytes(at, first, last, next);
+      at = next;
+    });
+  }
+};
+
+/** Writes the text of an expression between two states. `rule` finds rules by name. */
+export function writeExpression(
+  builder: GrammarBuilder,
+  from: number,
+  expression: Expression,
+  to: number,
+  write: WriteChars = writeUtf8,
+  rule?: (name: string) => Rule,
+): void {
+  const put = (at: number, part: Expression, next: number): void => {
+    switch (part.kind) {
+      case "chars":
+        write(builder, at, part.set, next);
+        return;
+      case "rule":
+        builder.call(at, rule!(part.name), next);
+        return;
+      case "choice":
+        for (const option of part.parts) put(at, option, next);
+        return;
+      case "sequence": {
+        let here = at;
+        part.parts.forEach((one, i) => {
+          const then = i === part.parts.length - 1 ? next : builder.state();
+          put(here, one, then);
+          here = then;
+        });
+        if (part.parts.length === 0) builder.skip(at, next);
+        return;
+      }
+      case "repeat":
+        putRepeat(at, part, next);
+    }
+  };
+  const putRepeat = (
+    at: number,
+    { part, min, max, loop }: Extract<Expression, { kind: "repeat" }>,
+    next: number,
+  ): void => {
+    const short = loop === undefined && min <= WRITTEN_OUT;
+    if (short && (max <= WRITTEN_OUT || max === Number.POSITIVE_INFINITY)) {
+      let here = at;
+      for (let i = 0; i < min; i += 1) {
+        const then = builder.state();
+        put(here, part, then);
+        here = then;
+      }
+      if (max === Number.POSITIVE_INFINITY) {
+        const loop = builder.state();
+        builder.skip(here, loop);
+        const inside = builder.state();
+        builder.skip(loop, inside);
+        put(inside, part, loop);
+        builder.skip(loop, next);
+        return;
+      }
+      for (let i = min; i < max; i += 1) {
+        builder.skip(here, next);
+        const then = builder.state();
+        put(here, part, then);
+        here = then;
+      }
+      builder.skip(here, next);
+      return;
+    }
+    const least = isEmptyable(part) ? 0 : min;
+    const counted = builder.own((start, end) => {
+      const body = (inside: number, head: number): void => {
+        // What is counted within has a frame of its own, and so counts of its own.
+        put(inside, part, head);
+      };
+      builder.count(start, least, max, body, end, loop ?? (part.kind === "chars" ? "" : undefined));
+    });
+    builder.call(at, counted, next);
+  };
+  put(from, expression, to);
+}
+
+/** Whether it may write nothing; a rule is not looked into. */
+function isEmptyable(expression: Expression): boolean {
+  switch (expression.kind) {
+    case "chars":
+    case "rule":
+      return false;
+    case "sequence":
+      return expression.parts.every(isEmptyable);
+    case "choice":
+      return expression.parts.some(isEmptyable);
+    case "repeat":
+      return expression.min === 0 || isEmptyable(expression.part);
+  }
+}

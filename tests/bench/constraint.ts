@@ -1,0 +1,260 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { create, globals } from "webgpu";
+import { median } from "../../src/cli/bench/statistics.ts";
+import { constrain, type Format } from "../../src/constraint/constrain.ts";
+import type { Constraint } from "../../src/constraint/constraint.ts";
+import { GREEDY } from "../../src/engine/chat/generate-options.ts";
+import { InferenceEngine } from "../../src/engine/engine.ts";
+import type { WinnowError } from "../../src/errors.ts";
+import { MemorySource } from "../../src/formats/blob-source.ts";
+import { NodeFileSource } from "../../src/formats/node-source.ts";
+import { easeWaits } from "../../src/node/dawn-waits.ts";
+import { seededRandom } from "../../src/random.ts";
+import type { Tokenizer } from "../../src/text/types.ts";
+import { randomSchema } from "../reference/schemas/random-schema.ts";
+import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
+
+const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny [SCHEMAS] [SEEDS] [TOKENS]
+  masks    milliseconds of a mask and of compiling, at the model's vocabulary and at larger ones made of it
+  times    milliseconds of a token with a schema and without, in turns
+  answers  SCHEMAS (300) random schemas with SEEDS (3) each, temperature 1, at most TOKENS (400): all valid?`;
+
+export async function main([
+  what = "--help",
+  path = "tiny",
+  schemas = "300",
+  seeds = "3",
+  tokens = "400",
+]: readonly string[]): Promise<number> {
+  const kinds = {
+    masks,
+    times,
+    answers: (engine: InferenceEngine) =>
+      answers(engine, Number(schemas), Number(seeds), Number(tokens)),
+  };
+  if (!Object.hasOwn(kinds, what)) {
+    console.log(USAGE);
+    return what === "--help" ? 0 : 1;
+  }
+  Object.assign(globalThis, globals);
+  easeWaits(GPUQueue, GPUBuffer);
+  const engine = await InferenceEngine.load(create([]), {
+    source:
+      path === "tiny"
+        ? new MemorySource(tinyModel("f32"), "tiny.gguf")
+        : await NodeFileSource.open(path),
+    name: path,
+    cache: { policy: "full" },
+  });
+  try {
+    return await kinds[what as keyof typeof kinds](engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** 50 properties of five kinds. */
+const FIFTY = {
+  type: "object",
+  properties: Object.fromEntries(
+    Array.from({ length: 50 }, (_, i) => [
+      `field_${i}`,
+      [
+        { type: "string", maxLength: 40 },
+        { type: "integer", minimum: 0, maximum: 1000 },
+        { enum: ["red", "green", "blue"] },
+        { type: "array", items: { type: "number" }, maxItems: 5 },
+        { type: "boolean" },
+      ][i % 5],
+    ]),
+  ),
+  required: Array.from({ length: 50 }, (_, i) => `field_${i}`),
+  additionalProperties: false,
+};
+
+async function masks({ tokenizer }: InferenceEngine): Promise<number> {
+  for (const size of [tokenizer.vocabSize, 151_936, 262_144]) {
+    const larger = enlarged(tokenizer, size);
+    const [, vocabulary] = timed(() => constrain(larger, { type: "regex", pattern: "a" }));
+    const [start, compile] = timed(() => constrain(larger, { type: "json_schema", schema: FIFTY }));
+    const [first, again] = [walk(larger, start.fork(), 1), walk(larger, start.fork(), 2)];
+    console.log(
+      `${size} tokens: vocabulary ${vocabulary.toFixed(0)} ms, compile ${compile.toFixed(0)} ms, ` +
+        `masks of a first answer ${told(first)}, of a second ${told(again)}`,
+    );
+  }
+  return 0;
+}
+
+/** What `work` gives, and the milliseconds of the processor that it takes: the machine may be busy. */
+function timed<T>(work: () => T): [T, number] {
+  const begin = process.cpuUsage();
+  const result = work();
+  const { user, system } = process.cpuUsage(begin);
+  return [result, (user + system) / 1000];
+}
+
+/** Milliseconds of each mask of a text that is drawn at random. */
+function walk({ vocabSize, endTokens }: Tokenizer, constraint: Constraint, seed: number): number[] {
+  const random = seededRandom(seed);
+  const mask = new Uint32Array(Math.ceil(vocabSize / 32));
+  const times: number[] = [];
+  while (times.length < 1000 && !constraint.over) {
+    times.push(timed(() => constraint.mask(mask))[1]);
+    const allowed: number[] = [];
+    for (let id = 0; id < vocabSize; id += 1)
+      if ((mask[id >>> 5]! >>> (id & 31)) & 1 && !endTokens.has(id)) allowed.push(id);
+    if (allowed.length === 0) break;
+    const [, accept] = timed(() =>
+      constraint.accept(allowed[Math.floor(random() * allowed.length)]!),
+    );
+    times[times.length - 1]! += accept;
+  }
+  return times;
+}
+
+const told = (times: readonly number[]): string => {
+  const sorted = [...times].sort((a, b) => a - b);
+  const at = (share: number): string =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!.toFixed(2);
+  const mean = times.reduce((sum, one) => sum + one, 0) / times.length;
+  return `${times.length}: median ${at(0.5)}, mean ${mean.toFixed(2)}, 99 % ${at(0.99)}, most ${at(1)} ms`;
+};
+
+/** A vocabulary with pairs of the tokens of another one besides. */
+function enlarged(tokenizer: Tokenizer, size: number): Tokenizer {
+  if (size <= tokenizer.vocabSize) return tokenizer;
+  const random = seededRandom(1);
+  const some = (): Uint8Array => tokenizer.tokenBytes(Math.floor(random() * tokenizer.vocabSize));
+  const more = Array.from({ length: size - tokenizer.vocabSize }, () =>
+    Uint8Array.from([...some(), ...some()]),
+  );
+  return {
+    vocabSize: size,
+    endTokens: tokenizer.endTokens,
+    prefix: [],
+    encode: (text) => tokenizer.encode(text),
+    decode: (ids) => tokenizer.decode(ids),
+    tokenBytes: (id) =>
+      id < tokenizer.vocabSize ? tokenizer.tokenBytes(id) : more[id - tokenizer.vocabSize]!,
+  };
+}
+
+const WORDS: Format = {
+  type: "json_schema",
+  schema: {
+    type: "object",
+    properties: {
+      title: { type: "string", maxLength: 60 },
+      text: { type: "string", minLength: 400 },
+    },
+    required: ["title", "text"],
+  },
+};
+/** Tokens of an answer whose time is taken. */
+const TIMED = 48;
+
+async function times(engine: InferenceEngine): Promise<number> {
+  const prompt = engine.tokenizer.encode(
+    "Tell me of a day at the sea, with all that happened, as JSON.\n",
+  );
+  const cases = { plain: undefined, schema: WORDS, object: { type: "json_object" } as Format };
+  const found = new Map(Object.keys(cases).map((name) => [name, [] as number[]]));
+  for (let round = -1; round < 7; round += 1)
+    for (const [name, format] of Object.entries(cases)) {
+      const ms = await msPerToken(engine, prompt, format, round);
+      if (round >= 0) found.get(name)!.push(ms);
+    }
+  const plain = median(found.get("plain")!);
+  for (const [name, ms] of found)
+    console.log(
+      `${name}: ${median(ms).toFixed(2)} ms per token, ${(median(ms) / plain).toFixed(3)} times plain (${ms.map((one) => one.toFixed(1)).join(", ")})`,
+    );
+  return 0;
+}
+
+async function msPerToken(
+  engine: InferenceEngine,
+  prompt: readonly number[],
+  format: Format | undefined,
+  seed: number,
+): Promise<number> {
+  engine.internals.holders.clear();
+  const constraint = format && constrain(engine.tokenizer, format);
+  const ids = engine.conversation(`times ${seed} ${format?.type}`).generate(prompt, {
+    sampling: { ...GREEDY, temperature: 0.7, seed: seed + 1 },
+    maxTokens: TIMED + 9,
+    speculative: "off",
+    constraint,
+  });
+  let [count, begin] = [0, 0];
+  for await (const _ of ids) {
+    count += 1;
+    if (count === 8) begin = performance.now();
+  }
+  return (performance.now() - begin) / (count - 8);
+}
+
+async function answers(
+  engine: InferenceEngine,
+  schemas: number,
+  seeds: number,
+  maxTokens: number,
+): Promise<number> {
+  const ajv = addFormats.default(new Ajv2020({ strict: false }));
+  const random = seededRandom(11);
+  const prompt = engine.tokenizer.encode("Make up some data in JSON.\n");
+  const counts = { schemas, refused: 0, valid: 0, cut: 0, invalid: 0 };
+  const compiles: number[] = [];
+  for (let i = 0; i < schemas; i += 1) {
+    const schema = randomSchema(random);
+    const valid = ajv.compile(schema);
+    for (let seed = 0; seed < seeds; seed += 1) {
+      let constraint: Constraint;
+      try {
+        const [made, ms] = timed(() =>
+          constrain(engine.tokenizer, { type: "json_schema", schema }),
+        );
+        if (seed === 0) compiles.push(ms);
+        constraint = made;
+      } catch (error) {
+        if ((error as WinnowError).code !== "invalid_argument") throw error;
+        counts.refused += 1;
+        break;
+      }
+      engine.internals.holders.clear();
+      const ids = engine.conversation("answers").generate(prompt, {
+        sampling: { ...GREEDY, temperature: 1, seed },
+        maxTokens,
+        constraint,
+      });
+      const answer: number[] = [];
+      let finish = "";
+      while (finish === "") {
+        const step = await ids.next();
+        if (step.done) ({ finish } = step.value);
+        else answer.push(step.value);
+      }
+      const text = engine.tokenizer.decode(answer);
+      if (finish === "length") counts.cut += 1;
+      else if (isValid(text, valid)) counts.valid += 1;
+      else {
+        counts.invalid += 1;
+        console.log(`${JSON.stringify(schema)}\n${text}`);
+      }
+      await engine.conversation("answers").reset();
+    }
+    if (i % 20 === 19) console.error(`${i + 1} schemas: ${JSON.stringify(counts)}`);
+  }
+  console.log(JSON.stringify(counts), `compile: ${told(compiles)}`);
+  return counts.invalid === 0 ? 0 : 1;
+}
+
+function isValid(text: string, valid: (value: unknown) => boolean): boolean {
+  try {
+    return valid(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}
