@@ -53,7 +53,7 @@ export class FakeCache {
       tokensSeen: this.tokens.length,
       pairsKept,
       pairsEvicted: this.#evicted,
-      bytes: HEADS * headBytes(SHAPE, pagesFor(pairsKept / HEADS), false),
+      bytes: pairsKept && HEADS * headBytes(SHAPE, pagesFor(pairsKept / HEADS), false),
       bytesUncompressed: this.tokens.length * HEADS * PAIR_BYTES,
     };
   }

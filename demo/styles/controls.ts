@@ -77,7 +77,7 @@ export const controls = css`
     text-decoration: underline;
     text-underline-offset: 0.2em;
   }
-  input:not([type="range"]):not([type="radio"]),
+  input:not([type="range"], [type="radio"], [type="checkbox"]),
   select,
   textarea {
     width: 100%;

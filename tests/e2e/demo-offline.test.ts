@@ -56,6 +56,19 @@ describe("the page without a network", () => {
     await demo.at("model-url").press("Enter");
     await demo.at("composer").waitFor({ timeout: SLOW });
     await demo.ask("abc", SLOW);
+    // What was read goes into a file, and from it into a chat of its own: the engine's own format.
+    const seen = await demo.count("tokens-seen");
+    const [download] = await Promise.all([
+      demo.page.waitForEvent("download"),
+      demo.at("save-context").click(),
+    ]);
+    const buffer = readFileSync(await download.path());
+    const mimeType = "application/octet-stream";
+    await demo.at("documents").setInputFiles({ name: "mine.winnow", mimeType, buffer });
+    await demo.page.getByText("“mine” begins a chat").waitFor({ timeout: SLOW });
+    await expect.poll(() => demo.count("tokens-seen")).toBe(seen);
+    expect(await demo.at("open-chat").count()).toBe(2);
+    expect(await demo.at("message-assistant").count()).toBe(1);
     await demo.page.waitForTimeout(800);
     server.close();
     await demo.page.reload();

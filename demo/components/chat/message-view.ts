@@ -103,7 +103,20 @@ export class MessageView extends LitElement {
         width: min(100%, 20rem);
         height: 6px;
         margin-top: 0.4rem;
-        accent-color: var(--wheat);
+        overflow: hidden;
+        border: 0;
+        border-radius: 3px;
+        background: var(--sunken);
+        appearance: none;
+      }
+      progress::-webkit-progress-bar {
+        background: var(--sunken);
+      }
+      progress::-webkit-progress-value {
+        background: var(--wheat);
+      }
+      progress::-moz-progress-bar {
+        background: var(--wheat);
       }
       @keyframes sway {
         50% {

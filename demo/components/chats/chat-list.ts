@@ -42,8 +42,11 @@ export class ChatList extends LitElement {
         color: var(--muted);
       }
       .read input {
-        width: auto;
-        min-height: 0;
+        flex: none;
+        width: 1rem;
+        height: 1rem;
+        margin: 0;
+        accent-color: var(--pine);
       }
     `,
   ];
@@ -86,7 +89,7 @@ export class ChatList extends LitElement {
         ${
           chats.length === 0
             ? nothing
-            : html`<label class="read"><input type="checkbox" data-testid="export-read" @change=${this.#onOption} /> Export what the model has read, too</label>`
+            : html`<label class="read"><input type="checkbox" data-testid="export-read" @change=${this.#onOption} /> with what the model has read</label>`
         }
         <input type="file" hidden data-testid="chat-file" accept=".json,.winnow,application/json" aria-label="File of chats" @change=${this.#onFile} />
       </div>`;

@@ -99,7 +99,8 @@ export class CacheKeeper {
     const before = this.#open;
     this.#open = { id, settings: JSON.stringify(cache.chosen) };
     if (before.id !== id) this.#saveSoon(before.id);
-    else if (before.settings !== this.#open.settings) this.#changed.add(id);
+    else if (before.settings !== this.#open.settings && chats.access === "mine")
+      this.#changed.add(id);
   }
 
   /** Saves a chat whose cache has changed, unless it is being answered: that ends with a save of its own. */

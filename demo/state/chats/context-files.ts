@@ -1,6 +1,6 @@
 import { checkMessages } from "../../../src/api/checks/validate-messages.ts";
 import type { Engine } from "../../../src/api/types.ts";
-import { WinnowError } from "../../../src/errors.ts";
+import { asWinnowError, WinnowError } from "../../../src/errors.ts";
 import type { ChatMessage } from "../../../src/text/types.ts";
 import { formatCount } from "../../format.ts";
 import type { NoticeStore } from "../notices.ts";
@@ -39,7 +39,12 @@ export class ContextFiles {
       );
     const record = newRecord();
     const conversation = record.id;
-    const { messages, usage } = await engine.cache.load(file, { conversation });
+    const { messages, usage } = await engine.cache
+      .load(file, { conversation })
+      .catch((thrown: unknown) => {
+        const { code, message, hint } = asWinnowError(thrown);
+        throw new WinnowError(code, `${file.name} was not opened: ${message}`, { hint });
+      });
     if (messages.length === 0) {
       await engine.cache.reset({ conversation });
       throw new WinnowError("invalid_argument", `${file.name} holds plain text, and no chat.`, {
