@@ -79,6 +79,8 @@ function grammarOf(tokenizer: SpacedTokenizer, format: Format): Grammar {
       }),
     );
   } catch (error) {
+    // The stack ends before what nests too deeply does.
+    if (error instanceof RangeError) throw invalidArgument(FIELDS[format.type], "nests too deeply");
     if (!(error instanceof GrammarError)) throw error;
     throw invalidArgument(FIELDS[format.type], error.message);
   }

@@ -66,8 +66,9 @@ function numberFits(schema: SchemaObject, value: number): boolean {
 function stringFits(schema: SchemaObject, value: string): boolean {
   if (!within([...value].length, schema.minLength, schema.maxLength)) return false;
   if (typeof schema.pattern === "string" && !regex(schema.pattern).test(value)) return false;
-  const format = typeof schema.format === "string" ? FORMATS[schema.format] : undefined;
-  return format === undefined || regex(`^(?:${format})$`).test(value);
+  const { format } = schema;
+  if (typeof format !== "string" || !Object.hasOwn(FORMATS, format)) return true;
+  return regex(`^(?:${FORMATS[format]})$`).test(value);
 }
 
 export function regex(pattern: string): RegExp {

@@ -14,8 +14,9 @@ export interface Shape {
   readonly whole: boolean;
 }
 
-/** More ways than that are refused. */
+/** More ways than that are refused, and more to be looked at. */
 const MOST_SHAPES = 256;
+const MOST_LOOKS = 5000;
 
 /** What no grammar here can follow. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -32,7 +33,10 @@ const REFUSED: Readonly<Record<string, string>> = {
 /** The ways to be what all of `refs` ask for; none where nothing can be. */
 export function shapesOf(source: SchemaSource, refs: readonly SchemaRef[]): Shape[] {
   const shapes: Shape[] = [];
+  let looks = 0;
   const expand = (refs: readonly SchemaRef[], chosen: readonly string[]): void => {
+    looks += 1;
+    if (looks > MOST_LOOKS) throw source.refuse(refs[0]!.path, "has too many ways to be fulfilled");
     const flat = flatten(source, refs);
     if (!flat) return;
     const open = flat.choices.find(({ path }) => !chosen.includes(path));

@@ -1,9 +1,12 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { create } from "webgpu";
 import { constrain, type Format } from "../../../src/constraint/constrain.ts";
 import type { Constraint } from "../../../src/constraint/constraint.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
+import { seededRandom } from "../../../src/random.ts";
+import { randomSchema } from "../../reference/schemas/random-schema.ts";
 import { type AskOptions, ask, someTokens } from "../chat.ts";
 import { checkCache, freshChat, loadTinyEngine } from "../tiny-engine.ts";
 import { watchedGpu } from "../watched-gpu.ts";
@@ -169,6 +172,29 @@ describe("an answer to a schema", () => {
       own.close();
     }
   });
+});
+
+test("40 random schemas: an answer is valid, or the schema is refused beforehand", async () => {
+  const ajv = addFormats.default(new Ajv2020({ strict: false }));
+  const random = seededRandom(21);
+  let [ended, refused] = [0, 0];
+  for (let i = 0; i < 40; i += 1) {
+    const schema = randomSchema(random);
+    let constraint: Constraint;
+    try {
+      constraint = held(engine, { type: "json_schema", schema });
+    } catch (error) {
+      expect(error).toMatchObject({ code: "invalid_argument" });
+      refused += 1;
+      continue;
+    }
+    const { text, finish } = await answer({ constraint, sampling: { temperature: 1, seed: i } });
+    if (finish !== "stop") continue;
+    ended += 1;
+    expect(ajv.validate(schema, JSON.parse(text)), `${JSON.stringify(schema)}\n${text}`).toBe(true);
+  }
+  expect(refused).toBeLessThan(10);
+  expect(ended).toBeGreaterThan(20);
 });
 
 describe("other formats", () => {
