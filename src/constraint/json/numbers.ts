@@ -36,8 +36,7 @@ const MOST_DIGITS = 15;
 function naturals(min: number, max: number): Expression[] {
   const last =
     max === Number.POSITIVE_INFINITY ? 10 ** Math.max(MOST_DIGITS, `${min}`.length) - 1 : max;
-  if (last > Number.MAX_SAFE_INTEGER || min > last)
-    throw new GrammarError("its bounds are beyond the integers that a double tells apart");
+  if (last > Number.MAX_SAFE_INTEGER || min > last) throw beyond();
   const parts: Expression[] = [];
   for (let length = `${min}`.length; length <= `${last}`.length; length += 1) {
     const low = `${Math.max(min, length === 1 ? 0 : 10 ** (length - 1))}`;
@@ -46,6 +45,9 @@ function naturals(min: number, max: number): Expression[] {
   }
   return parts;
 }
+
+const beyond = (): GrammarError =>
+  new GrammarError("its bounds are beyond the integers that a double tells apart");
 
 /** Strings of digits, all of one length, from one to the other. */
 function between(low: string, high: string): Expression {
@@ -68,6 +70,7 @@ const times = (count: number): Expression => repeat(DIGITS, count, count);
 /** Decimal numbers within bounds, without exponents. */
 export function decimals(bounds: Bounds): Expression | undefined {
   const { min, max, above, below } = bounds;
+  if (min > Number.MAX_SAFE_INTEGER || max < -Number.MAX_SAFE_INTEGER) throw beyond();
   const parts: Expression[] = [];
   if (max >= 0) parts.push(...positives({ ...bounds, ...(min < 0 && { min: 0, above: false }) }));
   if (min < 0) {
@@ -129,8 +132,7 @@ interface Edge {
 
 /** Numbers with the whole part `whole` whose fraction lies from one edge to the other; undefined: that of the cell. */
 function cell(whole: number, from: Edge | undefined, to: Edge | undefined): Expression[] {
-  if (whole > Number.MAX_SAFE_INTEGER)
-    throw new GrammarError("its bounds are beyond the integers that a double tells apart");
+  if (whole > Number.MAX_SAFE_INTEGER) throw beyond();
   const parts: Expression[] = [];
   const nought = { digits: "", out: false };
   const low = from ?? nought;

@@ -45,14 +45,13 @@ export function writeNumber(
     writeMultiples(rules, from, multiple, { negative: least < 0, zero: least <= 0 }, to);
     return;
   }
-  const free = min === Number.NEGATIVE_INFINITY && max === Number.POSITIVE_INFINITY;
-  if (free) {
+  const place = shape.schemas.find(({ schema }) =>
+    KEYWORDS.some((name) => (schema as SchemaObject)[name] !== undefined),
+  );
+  if (!place) {
     builder.call(from, whole ? rules.integer : rules.number, to);
     return;
   }
-  const place = shape.schemas.find(({ schema }) =>
-    KEYWORDS.some((name) => (schema as SchemaObject)[name] !== undefined),
-  )!;
   const text = at(source, place, "", () => (whole ? integers(least, most) : decimals(bounds)));
   if (text) rules.put(from, text, to);
 }
@@ -76,6 +75,9 @@ function boundsOf({ schemas }: Shape): Bounds {
     lower(maximum, false);
     lower(exclusiveMaximum, true);
   }
+  // What is written has fewer digits than bounds beyond those that a double tells apart.
+  if (max > Number.MAX_SAFE_INTEGER) [max, below] = [Number.POSITIVE_INFINITY, false];
+  if (min < -Number.MAX_SAFE_INTEGER) [min, above] = [Number.NEGATIVE_INFINITY, false];
   return { min, max, above, below };
 }
 
