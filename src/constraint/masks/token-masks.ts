@@ -7,6 +7,8 @@ interface Local {
   readonly inside: Uint32Array;
   /** Nodes of the trie at which its rule ends: how their tokens go on is for the frame's parent to say. */
   readonly leaves: readonly Leaf[];
+  /** The nodes right behind those, by their byte: most are of bytes with which nothing goes on. */
+  readonly behind: ReadonlyMap<number, readonly Leaf[]>;
   /** Tokens that begin n rounds of the frame's loop, by n from 1 on. */
   readonly begun: readonly (readonly number[])[];
   /** `inside` without those that begin more than n rounds. */
@@ -57,7 +59,7 @@ export class TokenMasks {
       const local = this.local(frame, loop);
       const inside = loop === undefined ? local.inside : this.upTo(local, frame.room);
       for (let word = 0; word < mask.length; word += 1) mask[word]! |= inside[word]!;
-      this.goOn(frame, loop === undefined, local.leaves, mask);
+      this.goOn(frame, loop !== undefined, local, mask);
     }
   }
 
@@ -65,14 +67,21 @@ export class TokenMasks {
   private goOn(
     { parent, need, room }: Frame,
     counted: boolean,
-    leaves: readonly Leaf[],
+    local: Local,
     mask: Uint32Array,
   ): void {
-    const behind = parent && this.matcher.back(parent);
-    for (const { node, begun } of leaves) {
-      if (!counted && (begun < need || begun > room)) continue;
-      this.allow(node, mask);
-      if (behind) this.walk(node, behind, mask);
+    const fits = ({ begun }: Leaf): boolean => !counted || (begun >= need && begun <= room);
+    for (const leaf of local.leaves) if (fits(leaf)) this.allow(leaf.node, mask);
+    if (!parent) return;
+    const back = this.matcher.back(parent);
+    for (const [byte, nodes] of local.behind) {
+      const next = this.matcher.step(back, byte);
+      if (!next) continue;
+      for (const leaf of nodes) {
+        if (!fits(leaf)) continue;
+        this.allow(leaf.node, mask);
+        this.walk(leaf.node, next, mask);
+      }
     }
   }
 
@@ -95,9 +104,23 @@ export class TokenMasks {
 
   private look(frame: Frame): Local {
     const inside = new Uint32Array(Math.ceil(this.trie.vocabulary / 32));
-    const local = { inside, leaves: [] as Leaf[], begun: [[]] as number[][], upTo: [] };
-    this.walk(ROOT, this.matcher.alone(frame, this.trie.longest), inside, local);
-    return local;
+    const leaves: Leaf[] = [];
+    const begun: number[][] = [[]];
+    const place = this.matcher.alone(frame, this.trie.longest);
+    this.walk(ROOT, place, inside, { leaves, begun });
+    return { inside, leaves, begun, behind: this.nodesBehind(leaves), upTo: [] };
+  }
+
+  private nodesBehind(leaves: readonly Leaf[]): Map<number, Leaf[]> {
+    const { bytes, after } = this.trie;
+    const nodes = new Map<number, Leaf[]>();
+    for (const { node, begun } of leaves)
+      for (let at = node + 1; at < after[node]!; at = after[at]!) {
+        const alike = nodes.get(bytes[at]!);
+        if (alike) alike.push({ node: at, begun });
+        else nodes.set(bytes[at]!, [{ node: at, begun }]);
+      }
+    return nodes;
   }
 
   /** The tokens within a loop that may begin `room` more rounds. */
