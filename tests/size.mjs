@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const LIMIT_KB = 122;
+const LIMIT_KB = 120;
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 if (!existsSync(join(dist, "index.js"))) {
   console.error("dist/index.js is missing: run npm run build first");

@@ -1,7 +1,8 @@
-import { checkCacheOptions } from "../../src/api/checks/validate-cache.ts";
+import { checkCacheOptions } from "../../src/api/checks/check-cache.ts";
 import type { CacheOptions, CacheUsage, Retention } from "../../src/api/types.ts";
-import { type CacheSettings, withChange } from "../../src/cache/budget.ts";
+import type { CacheSettings } from "../../src/cache/budget.ts";
 import { decideSettings, headBytes, mostBytes } from "../../src/cache/byte-budget.ts";
+import { withChange } from "../../src/cache/cache-options.ts";
 import { pagesFor, slotBytes } from "../../src/kernels/pages/page-format.ts";
 
 /** The default model's. */

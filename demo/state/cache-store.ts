@@ -7,7 +7,8 @@ import type {
   PolicyName,
   Retention,
 } from "../../src/api/types.ts";
-import { type CacheSettings, DEFAULTS, resolveCacheSettings } from "../../src/cache/budget.ts";
+import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
+import { DEFAULTS } from "../../src/cache/cache-options.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
 import { type KvSample, thin } from "./kv-history.ts";
 import { Rate } from "./rate.ts";

@@ -1,7 +1,7 @@
 import type { CacheUsage, Retention } from "../engine/chat/cache-usage.ts";
 import type { ChatMessage } from "./chat-types.ts";
 
-export type { CacheOptions } from "../cache/budget.ts";
+export type { CacheOptions } from "../cache/cache-options.ts";
 export type { PolicyName } from "../cache/policies/index.ts";
 export type { KvStorage } from "../kernels/pages/page-format.ts";
 export type { CacheUsage, Retention };

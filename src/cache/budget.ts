@@ -1,41 +1,13 @@
 import { assume, asWinnowError, invalidArgument } from "../errors.ts";
-import type { KvStorage } from "../kernels/pages/page-format.ts";
-import { isPolicy, type PolicyName, policyOf } from "./policies/index.ts";
-
-/** How much of a chat the cache keeps, and what decides it. */
-export interface CacheOptions {
-  /** Key-value pairs that are kept per kv head, as a mean over heads, or "full". Default 512. */
-  budget?: number | "full";
-  /**
-   * Most bytes that the cache of one conversation takes on the GPU, in place of `budget`: the engine keeps as many pairs
-   * per kv head as fit, in whole pages of 32. Not together with `budget`, the policy "full" or `wholeLayers`.
-   */
-  bytes?: number;
-  /**
-   * Default "winnow". If the model lacks the calibration that a policy needs, another policy steps in and
-   * `info().notices` says so.
-   */
-  policy?: PolicyName;
-  /**
-   * Most recent tokens that are never evicted. Default 24 for "winnow", 128 for "lag-kv", 64 for the others; at most
-   * half of the budget, and a quarter for "lag-kv".
-   */
-  window?: number;
-  /** First tokens that are never evicted. Default 4. */
-  sinks?: number;
-  /** How many of the first layers are not compressed: they keep every pair, beside the others' budget. Default 0. */
-  wholeLayers?: number;
-  /**
-   * Whether the system message is never evicted: as far as it fits into a quarter of what the window leaves of a head's
-   * budget. Default "system"; "none" treats its tokens as all others.
-   */
-  protect?: Protected;
-  /**
-   * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
-   * seen to make keys or values larger than f16 holds; `info().notices` says so.
-   */
-  kv?: KvStorage;
-}
+import {
+  type CacheOptions,
+  DEFAULTS,
+  LEAST,
+  MOST,
+  PROTECTED,
+  type Protected,
+} from "./cache-options.ts";
+import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "./policies/index.ts";
 
 /** A cache request with every part decided and checked. */
 export interface CacheSettings {
@@ -52,39 +24,8 @@ export interface CacheSettings {
   readonly protect: Protected;
 }
 
-/** system: the system prompt, as far as it fits into a quarter of what the window leaves of a head's budget. */
-export const PROTECTED = ["system", "none"] as const;
-export type Protected = (typeof PROTECTED)[number];
-
-export const DEFAULTS = {
-  budget: 512,
-  policy: "winnow",
-  window: 64,
-  sinks: 4,
-  wholeLayers: 0,
-  protect: "system",
-} as const;
-
 /** Slots a head may hold when nothing is ever evicted. */
 export const UNLIMITED = 0x7fffffff;
-
-/**
- * The least that each setting may be. The window is at least 1: a token attends to itself, so its pair stays until
- * the next one is there.
- */
-export const LEAST = { budget: 1, window: 1, sinks: 0, wholeLayers: 0 } as const;
-/** The most that each may be: far above any model's positions, and every product of counts stays below 2^53. */
-export const MOST = 2 ** 24;
-
-/** Settings that were asked for, after a change: a bound in bytes and one in pairs take each other's place. */
-export function withChange(asked: CacheOptions, change: CacheOptions): CacheOptions {
-  const given = Object.fromEntries(
-    Object.entries(change).filter(([, value]) => value !== undefined),
-  ) as CacheOptions;
-  const { budget, bytes, ...rest } = asked;
-  if (given.budget !== undefined || given.bytes !== undefined) return { ...rest, ...given };
-  return { ...asked, ...given };
-}
 
 const count = (name: keyof typeof LEAST, value: number): number => {
   const holds = Number.isInteger(value) && value >= LEAST[name] && value <= MOST;
@@ -104,7 +45,11 @@ export function resolveCacheSettings(
 ): CacheSettings {
   const policy = request.policy ?? DEFAULTS.policy;
   assume(request.bytes === undefined, () => "cache.bytes is not decided yet");
-  assume(isPolicy(policy), () => `cache.policy is ${String(policy)}`);
+  if (!isPolicy(policy))
+    throw invalidArgument(
+      "cache.policy",
+      `must be one of ${POLICY_NAMES.join(", ")}, not ${JSON.stringify(policy)}`,
+    );
   const {
     evicts = true,
     window: usual = DEFAULTS.window,
@@ -146,7 +91,13 @@ export function resolveCacheSettings(
   return { budget, policy, window, sinks, wholeLayers, protect };
 }
 
-/** The same, or undefined where window and sinks leave no room, or there are fewer layers than are to be kept whole. */
+/** Throws invalid_argument where the options cannot stand together, whatever the model. */
+export function checkSettings({ bytes, ...asked }: CacheOptions): void {
+  // How many pairs the bytes hold is known once the model is.
+  resolveCacheSettings(bytes === undefined ? asked : { ...asked, budget: MOST });
+}
+
+/** What `resolveCacheSettings` gives, or undefined where window and sinks leave no room, or there are fewer layers than are to be kept whole. */
 export function possibleSettings(
   request: CacheOptions,
   layers?: number,

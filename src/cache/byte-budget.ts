@@ -3,14 +3,13 @@ import { assume, invalidArgument } from "../errors.ts";
 import { type CacheShape, pagesFor, pageWords, windowOf } from "../kernels/pages/cache-shape.ts";
 import { remainderBytes } from "../kernels/pages/page-format.ts";
 import {
-  type CacheOptions,
   type CacheSettings,
+  checkSettings,
   endless,
-  LEAST,
-  MOST,
   possibleSettings,
   resolveCacheSettings,
 } from "./budget.ts";
+import { type CacheOptions, LEAST, MOST } from "./cache-options.ts";
 import type { HeadLoss } from "./filters-file.ts";
 import { policyOf } from "./policies/index.ts";
 import { capacitiesAfter } from "./sequence/head-capacities.ts";
@@ -50,6 +49,7 @@ export function decideSettings(basis: CacheBasis, request: CacheOptions): CacheS
   const { bytes, ...rest } = request;
   const { layers } = basis.shape;
   if (bytes === undefined) return resolveCacheSettings(rest, layers);
+  checkSettings(request);
   const bounded = rest.policy !== "full" && !rest.wholeLayers && Number.isSafeInteger(bytes);
   assume(bounded, () => `cache.bytes is ${String(bytes)} where nothing bounds the cache`);
   /** Undefined where so few pairs are no budget. */

@@ -1,4 +1,4 @@
-import { PROTECTED } from "../cache/budget.ts";
+import { PROTECTED } from "../cache/cache-options.ts";
 import { POLICY_NAMES, type PolicyName } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import { checkPolicies, parseArm } from "../eval/plan.ts";

@@ -1,6 +1,6 @@
-import { checkCacheOptions } from "../api/checks/validate-cache.ts";
+import { checkCacheOptions } from "../api/checks/check-cache.ts";
 import type { CacheOptions, KvStorage, PolicyName } from "../api/types.ts";
-import { LEAST, PROTECTED, withChange } from "../cache/budget.ts";
+import { LEAST, PROTECTED, withChange } from "../cache/cache-options.ts";
 import { POLICY_NAMES } from "../cache/policies/index.ts";
 import { invalidArgument } from "../errors.ts";
 import type { FlagValues } from "./command.ts";

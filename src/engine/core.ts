@@ -1,5 +1,6 @@
-import { type CacheOptions, type CacheSettings, DEFAULTS } from "../cache/budget.ts";
+import type { CacheSettings } from "../cache/budget.ts";
 import { decideSettings, mostBytes } from "../cache/byte-budget.ts";
+import { type CacheOptions, DEFAULTS } from "../cache/cache-options.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import type { KvPool } from "../cache/kv-pool.ts";

@@ -1,4 +1,4 @@
-import { DEFAULTS } from "../cache/budget.ts";
+import { DEFAULTS } from "../cache/cache-options.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { assume, invalidArgument, loadLater, WinnowError } from "../errors.ts";
 import { sha256Of } from "../fetch/sha256.ts";

@@ -1,5 +1,5 @@
-import { type CacheOptions, DEFAULTS } from "../cache/budget.ts";
 import { decideSettings } from "../cache/byte-budget.ts";
+import { type CacheOptions, DEFAULTS } from "../cache/cache-options.ts";
 import { assume, loadLater, throwIfAborted, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { parseModel } from "../formats/parse-model.ts";

@@ -1,4 +1,5 @@
-import { type CacheOptions, endless } from "../cache/budget.ts";
+import { endless } from "../cache/budget.ts";
+import type { CacheOptions } from "../cache/cache-options.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { Lane, Lanes } from "../engine/measuring/lanes.ts";
 import { WinnowError } from "../errors.ts";

@@ -1,4 +1,4 @@
-import { checkCacheOptions } from "../api/checks/validate-cache.ts";
+import { checkCacheOptions } from "../api/checks/check-cache.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { defined } from "../defined.ts";
 import { invalidArgument } from "../errors.ts";

@@ -1,4 +1,4 @@
-import type { CacheOptions, Protected } from "../cache/budget.ts";
+import type { CacheOptions, Protected } from "../cache/cache-options.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
 import { defined } from "../defined.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";

@@ -5,7 +5,7 @@
  * Budget 128. Prints one JSON object; exit code 1 where one of the three does not hold.
  */
 import { fileURLToPath } from "node:url";
-import type { CacheOptions } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/cache-options.ts";
 import type { InferenceEngine } from "../../src/engine/engine.ts";
 import { GREEDY, someTokens } from "../model/chat.ts";
 import { loadRealModel } from "../model/real-model.ts";

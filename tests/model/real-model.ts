@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/cache-options.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { sharedGpu } from "../shared-gpu.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { CacheOptions } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/cache-options.ts";
 import { writeFilters } from "../../src/cache/write-filters.ts";
 import type { Conversation } from "../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";

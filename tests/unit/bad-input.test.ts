@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkMemory } from "../../src/api/checks/check-memory.ts";
 import { checkEngineOptions } from "../../src/api/checks/validate-engine.ts";
 import type { EngineClient } from "../../src/api/page/client.ts";
+import { checkSettings } from "../../src/cache/budget.ts";
+import type { CacheOptions } from "../../src/cache/cache-options.ts";
 import { readFilters } from "../../src/cache/filters-file.ts";
 import { type ErrorCode, WinnowError } from "../../src/errors.ts";
 import { DEFAULT_MODEL, findModel } from "../../src/fetch/resolve/model-registry.ts";
@@ -87,7 +89,7 @@ const OPTIONS: Case[] = [
     "an unknown policy",
     { model: "m", cache: { policy: "lru" } },
     "invalid_argument",
-    /^cache.policy: must be one of "winnow", "q-filters", "q-filters-age"/,
+    /^cache.policy: must be one of winnow, q-filters, q-filters-age/,
   ],
   [
     "a window as large as the budget",
@@ -276,9 +278,14 @@ async function failure(run: () => unknown): Promise<WinnowError> {
 
 describe("bad options of createEngine", () => {
   it.each(OPTIONS)("%s", async (_name, options, code, message) => {
-    const error = await failure(() => checkEngineOptions(options));
+    const error = await failure(() => checkSettings(checkEngineOptions(options).cache));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
+  });
+
+  it("what settings make together is refused before a model is opened", async () => {
+    for (const cache of [{ policy: "lru" }, { budget: 64, window: 64 }] as CacheOptions[])
+      expect((await failure(() => openFake({ cache }))).message).toMatch(/^cache\./);
   });
 
   it("a model that will not fit is refused in bytes, before its download", async () => {

@@ -1,5 +1,5 @@
-import { LEAST, MOST, PROTECTED, resolveCacheSettings, withChange } from "../../cache/budget.ts";
-import { POLICY_NAMES } from "../../cache/policies/index.ts";
+import { LEAST, MOST, PROTECTED, withChange } from "../../cache/cache-options.ts";
+import type { PolicyName } from "../../cache/policies/index.ts";
 import { invalidArgument } from "../../errors.ts";
 import { isBlob } from "../../formats/blob-source.ts";
 import { KV_STORAGES } from "../../kernels/pages/page-format.ts";
@@ -27,10 +27,11 @@ const CACHE_FIELDS = [
 ];
 
 /**
- * Checks cache options, and what they make together with `current`. Returns what was given and
- * nothing else, so that an option left out keeps its value (or its default, where it has none).
+ * Reads cache options, each for itself and beside `current`; what they make together the engine decides, which knows the
+ * policies and the model (`checkSettings`). Returns what was given and nothing else, so that an option left out keeps its
+ * value (or its default, where it has none).
  */
-export function checkCacheOptions(value: unknown, current: CacheOptions = {}): CacheOptions {
+export function readCacheOptions(value: unknown, current: CacheOptions = {}): CacheOptions {
   const given = readFields("cache", value, CACHE_FIELDS);
   const options: CacheOptions = {};
   const count = (name: keyof typeof LEAST): number =>
@@ -52,7 +53,7 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
     options.bytes = checkNumber("cache.bytes", given.bytes, range);
   }
   if (given.policy !== undefined) {
-    options.policy = checkOneOf("cache.policy", given.policy, POLICY_NAMES);
+    options.policy = checkString("cache.policy", given.policy) as PolicyName;
   }
   if (given.window !== undefined) options.window = count("window");
   if (given.sinks !== undefined) options.sinks = count("sinks");
@@ -62,8 +63,6 @@ export function checkCacheOptions(value: unknown, current: CacheOptions = {}): C
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   const { bytes, ...asked } = withChange(current, options);
   if (bytes !== undefined) checkBounded(asked);
-  // How many pairs the bytes hold is known once the model is.
-  resolveCacheSettings(bytes === undefined ? asked : { ...asked, budget: MOST });
   return options;
 }
 

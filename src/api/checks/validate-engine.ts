@@ -12,7 +12,7 @@ import {
   readFields,
   reading,
 } from "./check.ts";
-import { checkCacheOptions } from "./validate-cache.ts";
+import { readCacheOptions } from "./validate-cache.ts";
 import { SPECULATIVE } from "./validate-request.ts";
 
 const ENGINE_FIELDS = [
@@ -47,7 +47,7 @@ export function checkEngineOptions(value: unknown): CheckedEngineOptions {
   });
   const checked: CheckedEngineOptions = {
     model: reading("model", () => checkModel(given.model)),
-    cache: given.cache === undefined ? {} : checkCacheOptions(given.cache),
+    cache: given.cache === undefined ? {} : readCacheOptions(given.cache),
   };
   if (given.filters !== undefined)
     checked.filters = reading("filters", () => checkFilters(given.filters));

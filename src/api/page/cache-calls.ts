@@ -1,11 +1,11 @@
-import { withChange } from "../../cache/budget.ts";
+import { withChange } from "../../cache/cache-options.ts";
 import { WinnowError } from "../../errors.ts";
 import { checkString } from "../checks/check.ts";
 import {
-  checkCacheOptions,
   checkConversationOptions,
   checkSavedChat,
   checkSavedChatOptions,
+  readCacheOptions,
 } from "../checks/validate-cache.ts";
 import type { Engine } from "../types.ts";
 import type { Calls } from "./connection.ts";
@@ -21,7 +21,7 @@ export const cacheCalls = (calls: Calls, known: KnownFigures): Engine["cache"] =
   async configure(cache, options) {
     const { conversation = known.lastUsed } = checkConversationOptions(options);
     const current = known.settingsOf(conversation);
-    const checked = checkCacheOptions(cache, current);
+    const checked = readCacheOptions(cache, current);
     known.take(await calls.call((port) => port.configure(conversation, checked)));
     // Another change may have been made meanwhile.
     known.setSettings(conversation, withChange(known.settingsOf(conversation), checked));

@@ -1,3 +1,4 @@
+import { checkSettings } from "../../cache/budget.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { closedError, loadLater, WinnowError } from "../../errors.ts";
 import type { LearnHooks } from "../calibration/learn.ts";
@@ -61,6 +62,7 @@ export class EngineService implements EnginePort {
     const progress = new Delivery(onProgress);
     const report: OnLoadProgress = (value) => progress.send(value);
     try {
+      checkSettings(options.cache);
       this.opened = await this.open(options, report, this.begin(call), ownFilters);
       await progress.received();
       if (options.calibrate === "auto") this.onCalibration = onCalibration;

@@ -1,4 +1,4 @@
-import type { Protected } from "../../cache/budget.ts";
+import type { Protected } from "../../cache/cache-options.ts";
 import type { PolicyName } from "../../cache/policies/index.ts";
 
 /** What a conversation holds and has dropped, and its settings with every default decided. */

@@ -1,10 +1,5 @@
-import {
-  type CacheOptions,
-  type CacheSettings,
-  DEFAULTS,
-  endless,
-  withChange,
-} from "../../cache/budget.ts";
+import { type CacheSettings, endless } from "../../cache/budget.ts";
+import { type CacheOptions, DEFAULTS, withChange } from "../../cache/cache-options.ts";
 import { invalidArgument, loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import type { ByteSource } from "../../formats/byte-source.ts";
 import { uncompressedBytes } from "../../model/config.ts";

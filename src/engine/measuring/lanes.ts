@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../../cache/budget.ts";
+import type { CacheOptions } from "../../cache/cache-options.ts";
 import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { SequenceUsage } from "../../cache/sequence/sequence-books.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";

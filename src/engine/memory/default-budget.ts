@@ -1,4 +1,5 @@
-import { type CacheOptions, possibleSettings } from "../../cache/budget.ts";
+import { possibleSettings } from "../../cache/budget.ts";
+import type { CacheOptions } from "../../cache/cache-options.ts";
 
 /** Fewer pairs than this are kept only where they were asked for. */
 const LEAST_PAIRS = 64;

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type CacheOptions, resolveCacheSettings } from "../../../src/cache/budget.ts";
+import { resolveCacheSettings } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
 import { create } from "webgpu";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";

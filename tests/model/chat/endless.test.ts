@@ -5,7 +5,7 @@ import { EngineClient } from "../../../src/api/page/client.ts";
 import { connectLocal } from "../../../src/api/page/connect-local.ts";
 import type { ReadProgress } from "../../../src/api/types.ts";
 import { EngineService } from "../../../src/api/worker/service.ts";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";

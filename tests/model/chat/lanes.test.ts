@@ -1,6 +1,6 @@
 /** Lanes: sequences that step together, each giving the same bits as alone. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import type { Lane, LaneInput } from "../../../src/engine/measuring/lanes.ts";
 import { someTokens } from "../chat.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";

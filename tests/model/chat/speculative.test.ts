@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { PAGE_SLOTS, pageWords } from "../../../src/kernels/pages/cache-shape.ts";

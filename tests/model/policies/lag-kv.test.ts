@@ -1,6 +1,6 @@
 /** LagKV where chunks change in mid-chat, and where text is taken back: scores are those of the present chunks. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { scoringTurn } from "../../../src/cache/policies/scoring-id.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";

@@ -1,7 +1,7 @@
 /** Layers kept whole: what is held, what changes live, what it costs; all layers whole is the uncompressed cache. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { CacheOptions } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { readCalibration } from "../../../src/cache/filters-file.ts";
 import { headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";

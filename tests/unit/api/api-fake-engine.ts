@@ -4,6 +4,8 @@ import { connectLocal } from "../../../src/api/page/connect-local.ts";
 import type { CacheOptions, CacheUsage, EngineOptions } from "../../../src/api/types.ts";
 import type { OpenEngine } from "../../../src/api/worker/opened-engine.ts";
 import { EngineService } from "../../../src/api/worker/service.ts";
+import { checkSettings } from "../../../src/cache/budget.ts";
+import { withChange } from "../../../src/cache/cache-options.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../../src/errors.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
@@ -31,6 +33,8 @@ type GenerateArguments = Parameters<ReturnType<InferenceEngine["conversation"]>[
 
 /** What the fake does, for the test to see and to steer. */
 export class FakeEngine {
+  /** What new conversations begin with. */
+  cache: CacheOptions = {};
   readonly tokenizer = byteTokenizer;
   readonly template = template;
   contextLength = 1000;
@@ -144,13 +148,14 @@ export class FakeEngine {
 
 class FakeConversation {
   tokens: number[] = [];
-  private cache: CacheOptions = {};
+  private cache: CacheOptions;
   private readonly engine: FakeEngine;
   private readonly id: string;
 
   constructor(engine: FakeEngine, id: string) {
     this.engine = engine;
     this.id = id;
+    this.cache = engine.cache;
   }
 
   get endless(): boolean {
@@ -179,7 +184,9 @@ class FakeConversation {
   }
 
   async configure(cache: CacheOptions): Promise<CacheUsage> {
-    this.cache = { ...this.cache, ...cache };
+    const asked = withChange(this.cache, cache);
+    checkSettings(asked);
+    this.cache = asked;
     this.engine.log.push(`configure ${this.id} ${cache.budget}`);
     return this.usage();
   }
@@ -232,7 +239,8 @@ class FakeConversation {
 
 const opening =
   (fake: FakeEngine): OpenEngine =>
-  async (_options, onProgress, signal) => {
+  async ({ cache }, onProgress, signal) => {
+    fake.cache = cache;
     onProgress({ stage: "ready", loaded: 1, total: 1 });
     throwIfAborted(signal);
     return {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { checkCacheOptions } from "../../../src/api/checks/validate-cache.ts";
+import { checkCacheOptions } from "../../../src/api/checks/check-cache.ts";
 import {
-  type CacheOptions,
   capacityOf,
+  checkSettings,
   resolveCacheSettings,
   UNLIMITED,
 } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 
 describe("resolveCacheSettings", () => {
   it("has the documented defaults", () => {
@@ -84,8 +85,6 @@ describe("resolveCacheSettings", () => {
     ["budget beyond 2^24", { budget: 2 ** 24 + 1 }],
     ["budget a word", { budget: "half" }],
     ["bad budget under policy full", { budget: -1, policy: "full" }],
-    ["unknown policy", { policy: "lru" }],
-    ["inherited name", { policy: "toString" }],
     ["window 0", { window: 0 }],
     ["window in parts", { window: 1.5 }],
     ["negative sinks", { sinks: -1 }],
@@ -102,12 +101,14 @@ describe("resolveCacheSettings", () => {
   });
 
   it.each<[string, unknown, RegExp]>([
+    ["an unknown policy", { policy: "lru" }, /^cache.policy: must be one of winnow, .* not "lru"/],
+    ["an inherited name", { policy: "toString", bytes: 1 << 20 }, /^cache.policy: .*"toString"/],
     ["window = budget", { budget: 64, window: 64 }, /window of 64 and 4 sinks/],
     ["window + sinks = budget", { budget: 68, window: 64 }, /68 pairs leave no room/],
     ["sinks fill the budget", { budget: 8, sinks: 4 }, /window of 4 and 4 sinks/],
   ])("refuses %s", (_name, request, message) => {
     const invalid = expect.objectContaining({ code: "invalid_argument" });
-    expect(() => resolveCacheSettings(request as CacheOptions)).toThrow(invalid);
-    expect(() => resolveCacheSettings(request as CacheOptions)).toThrow(message);
+    expect(() => checkSettings(request as CacheOptions)).toThrow(invalid);
+    expect(() => checkSettings(request as CacheOptions)).toThrow(message);
   });
 });

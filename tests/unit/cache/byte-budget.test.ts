@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkCacheOptions } from "../../../src/api/checks/validate-cache.ts";
-import { type CacheOptions, resolveCacheSettings, withChange } from "../../../src/cache/budget.ts";
+import { checkCacheOptions } from "../../../src/api/checks/check-cache.ts";
+import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { decideSettings, mostBytes } from "../../../src/cache/byte-budget.ts";
+import { type CacheOptions, withChange } from "../../../src/cache/cache-options.ts";
 import { withDefaultBudget } from "../../../src/engine/memory/default-budget.ts";
 
 /** SmolLM2-135M. */

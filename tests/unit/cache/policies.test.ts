@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type CacheOptions, resolveCacheSettings } from "../../../src/cache/budget.ts";
+import { resolveCacheSettings } from "../../../src/cache/budget.ts";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { POLICIES, type Policy, type PolicyName } from "../../../src/cache/policies/index.ts";
 import { scoresAlike, scoringId, scoringTurn } from "../../../src/cache/policies/scoring-id.ts";
 

@@ -153,7 +153,7 @@ const WRONG: [string, (file: Uint8Array) => Uint8Array, RegExp][] = [
   [
     "unknown settings",
     (file) => sequence(file, { settings: { policy: "best" } }),
-    /policy is best/,
+    /sequence\.settings.*must be one of.*not "best"/,
   ],
   ["no settings", (file) => sequence(file, { settings: null }), /sequence.settings/],
   [

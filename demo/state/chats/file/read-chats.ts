@@ -7,7 +7,7 @@ import {
   isGiven,
   splitFields,
 } from "../../../../src/api/checks/check.ts";
-import { checkCacheOptions } from "../../../../src/api/checks/validate-cache.ts";
+import { checkCacheOptions } from "../../../../src/api/checks/check-cache.ts";
 import { REQUEST_LIMITS } from "../../../../src/api/checks/validate-request.ts";
 import type { Usage } from "../../../../src/api/types.ts";
 import { ERROR_CODES, invalidArgument, messageOf } from "../../../../src/errors.ts";

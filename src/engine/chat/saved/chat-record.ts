@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../../../cache/budget.ts";
+import type { CacheOptions } from "../../../cache/cache-options.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
 import {

@@ -1,6 +1,7 @@
 /** What a saved chat says, checked against the engine that shall go on with it. */
-import type { CacheOptions, CacheSettings } from "../../../cache/budget.ts";
+import type { CacheSettings } from "../../../cache/budget.ts";
 import { decideSettings } from "../../../cache/byte-budget.ts";
+import type { CacheOptions } from "../../../cache/cache-options.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import { capacitiesAfter, headsDiffer } from "../../../cache/sequence/head-capacities.ts";
 import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";

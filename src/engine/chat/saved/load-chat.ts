@@ -1,4 +1,4 @@
-import type { CacheOptions } from "../../../cache/budget.ts";
+import type { CacheOptions } from "../../../cache/cache-options.ts";
 import { checkPages, clearUnused } from "../../../cache/check-pages.ts";
 import { writePages, writeRemainders } from "../../../cache/saved-pages.ts";
 import { KvSequence } from "../../../cache/sequence/kv-sequence.ts";
