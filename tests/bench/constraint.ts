@@ -160,7 +160,8 @@ async function times(engine: InferenceEngine): Promise<number> {
   const prompt = engine.tokenizer.encode(
     "Tell me of a day at the sea, with all that happened, as JSON.\n",
   );
-  const cases = { plain: undefined, schema: WORDS, object: { type: "json_object" } as Format };
+  // Long enough by its bounds, whatever the model.
+  const cases = { plain: undefined, schema: WORDS };
   const found = new Map(Object.keys(cases).map((name) => [name, [] as number[]]));
   for (let round = -1; round < ROUNDS; round += 1)
     for (const [name, format] of Object.entries(cases)) {
