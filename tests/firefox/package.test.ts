@@ -124,6 +124,31 @@ describe("the package in Firefox, with a tiny model", () => {
     console.log(`${cached} cached; 48 tokens in ${second.seconds.toFixed(1)} s`);
   });
 
+  it("holds an answer to a JSON schema, with code that it loads then", async () => {
+    const text = await page.evaluate(async () => {
+      const { engine } = window as unknown as Held;
+      const schema = {
+        type: "object",
+        properties: {
+          baskets: { type: "integer", minimum: 0, maximum: 99 },
+          full: { type: "boolean" },
+        },
+        required: ["baskets", "full"],
+        additionalProperties: false,
+      };
+      const answer = await engine.chat.completions.create({
+        messages: [{ role: "user", content: "How many baskets are there?" }],
+        response_format: { type: "json_schema", json_schema: { name: "count", schema } },
+        max_tokens: 64,
+        seed: 1,
+      });
+      return answer.choices[0].message.content;
+    });
+    const { baskets, full } = JSON.parse(text) as { baskets: number; full: boolean };
+    expect(Number.isInteger(baskets) && baskets >= 0 && baskets <= 99).toBe(true);
+    expect(typeof full).toBe("boolean");
+  });
+
   it("stops in the middle of an answer, and answers again", async () => {
     const stopped = await ask([question], { tokens: 200, stop: 4 });
     expect(stopped.error).toBe("aborted");

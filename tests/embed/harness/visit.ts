@@ -5,6 +5,7 @@ import { expect } from "vitest";
 export interface Answers {
   first: string;
   second: string;
+  held: { useful: boolean; size: string };
   cached: number;
   policy: string;
   notices: string[];
@@ -51,6 +52,10 @@ export function expectAnswers(answers: Answers): void {
   expect(answers.first).not.toBe("");
   expect(answers.second).not.toBe("");
   expect(answers.budgets).toEqual([512, 128]);
+  expect(answers.held).toEqual({
+    useful: expect.any(Boolean),
+    size: expect.stringMatching(/^(small|large)$/),
+  });
   expect(answers.cached).toBeGreaterThan(20);
   expect(answers.notices).toEqual([]);
   expect(answers.policy).toBe("winnow");

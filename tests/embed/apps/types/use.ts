@@ -10,6 +10,7 @@ export async function use(): Promise<Blob> {
   const stream = await engine.chat.completions.create({
     messages: [{ role: "user", content: "Hello!" }],
     stream: true,
+    response_format: { type: "json_object" },
   });
   for await (const chunk of stream) console.log(chunk.choices[0].delta.content ?? "");
   const { file } = await engine.calibrate();
