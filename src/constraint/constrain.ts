@@ -53,7 +53,7 @@ export function constrain(tokenizer: Tokenizer, format: Format): Constraint {
   let compiled = formats.get(key);
   formats.delete(key);
   if (!compiled) {
-    const matcher = new Matcher(grammarOf(tokenizer, format));
+    const matcher = new Matcher(grammarOf(tokenizer, format), FIELDS[format.type]);
     compiled = { matcher, masks: new TokenMasks(matcher, trie), tokenizer };
     if (formats.size >= MOST_KEPT) formats.delete(formats.keys().next().value!);
   }
@@ -68,7 +68,7 @@ function grammarOf(tokenizer: SpacedTokenizer, format: Format): Grammar {
     const grammar = builder.finish(root);
     if (!tokenizer.stripsLeadingSpace) return grammar;
     // The first space of an answer is not a part of its text.
-    const matcher = new Matcher(grammar);
+    const matcher = new Matcher(grammar, FIELDS[format.type]);
     const spaced = matcher.step(matcher.start(), 0x20) !== null;
     return builder.finish(
       builder.own((from, to) => {

@@ -29,7 +29,16 @@ export function without(set: CharSet, other: CharSet): CharSet {
   return left;
 }
 
-export const intersection = (a: CharSet, b: CharSet): CharSet => without(a, without(a, b));
+export function intersection(a: CharSet, b: CharSet): CharSet {
+  const shared: [number, number][] = [];
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    const [first, last] = [Math.max(a[i]![0], b[j]![0]), Math.min(a[i]![1], b[j]![1])];
+    if (first <= last) shared.push([first, last]);
+    if (a[i]![1] < b[j]![1]) i += 1;
+    else j += 1;
+  }
+  return shared;
+}
 
 /** What UTF-8 can write. */
 export const ANY_CHAR: CharSet = without([[0, LAST_CHAR]], SURROGATES);

@@ -126,7 +126,7 @@ export class GrammarBuilder {
    */
   finish(root: Rule): Grammar {
     this.prune(root);
-    this.checkLeftRecursion();
+    this.checkLeftRecursion(this.nullable());
     const { states } = this;
     for (const { empty } of states)
       for (const edge of empty)
@@ -193,57 +193,64 @@ export class GrammarBuilder {
     else if (!good[root.start]) throw new GrammarError("no text fits it");
   }
 
-  private checkLeftRecursion(): void {
-    const { states } = this;
-    const nullable = this.nullable();
+  /** Throws where a rule calls itself before it has read anything. */
+  private checkLeftRecursion(nullable: readonly boolean[]): void {
+    const rules = [...this.rules.values()].map(({ start }) => start);
+    const calls = new Map(rules.map((rule) => [rule, this.leading(rule, nullable)]));
     const [OPEN, DONE] = [1, 2];
-    const seen = new Uint8Array(states.length);
+    const seen = new Map<number, number>();
     // Depth first, without recursion: texts of users may nest deeply.
-    for (let root = 0; root < states.length; root += 1) {
-      if (seen[root]) continue;
-      const path: { state: number; next: number[] }[] = [];
-      const enter = (state: number): void => {
-        seen[state] = OPEN;
-        path.push({ state, next: this.leading(state, nullable) });
-      };
-      enter(root);
-      while (path.length > 0) {
-        const top = path.at(-1)!;
-        const next = top.next.pop();
-        if (next === undefined) {
-          seen[top.state] = DONE;
-          path.pop();
-        } else if (seen[next] === OPEN) {
-          const loop = path.slice(path.findIndex(({ state }) => state === next));
-          const calls = loop.some(({ state }) =>
-            states[state]!.empty.some((e) => e.kind === "call"),
-          );
-          if (calls) throw new GrammarError("a rule begins with itself, which is not supported");
-        } else if (!seen[next]) enter(next);
+    for (const root of rules) {
+      const path = seen.has(root) ? [] : [root];
+      for (let rule = path.at(-1); rule !== undefined; rule = path.at(-1)) {
+        seen.set(rule, OPEN);
+        const next = calls.get(rule)!.pop();
+        if (next === undefined) seen.set(path.pop()!, DONE);
+        else if (seen.get(next) === OPEN)
+          throw new GrammarError("a rule begins with itself, which is not supported");
+        else if (!seen.has(next)) path.push(next);
       }
     }
   }
 
-  /** Where a state gets without reading anything, calls included. */
-  private leading(state: number, nullable: readonly boolean[]): number[] {
-    return this.states[state]!.empty.flatMap((edge) => {
-      if (edge.kind !== "call") return [edge.to];
-      return nullable[edge.rule] ? [edge.rule, edge.to] : [edge.rule];
-    });
+  /** The rules that a rule may call before it has read anything. */
+  private leading(rule: number, nullable: readonly boolean[]): number[] {
+    const calls = new Set<number>();
+    const reached = new Set([rule]);
+    for (const state of reached)
+      for (const edge of this.states[state]!.empty) {
+        if (edge.kind === "call") calls.add(edge.rule);
+        if (edge.kind !== "call" || nullable[edge.rule]) reached.add(edge.to);
+      }
+    return [...calls];
   }
 
-  /** From which states a rule's end is reached without reading anything. */
+  /**
+   * From which states a rule's end is reached without reading anything. Loops whose rounds may read nothing need not run:
+   * their least count becomes 0.
+   */
   private nullable(): boolean[] {
     const { states } = this;
     const nullable = states.map(({ ends }) => ends);
+    /** From where the next round of a loop is reached without reading anything. */
+    const rounds = states.map(({ empty }) => empty.some(({ kind }) => kind === "again"));
+    const passes = (edge: EmptyEdge): boolean =>
+      edge.kind === "call" ? nullable[edge.rule]! : edge.kind !== "count" || edge.min === 0;
     for (let changed = true; changed; ) {
       changed = false;
       states.forEach(({ empty }, state) => {
-        if (nullable[state]) return;
-        nullable[state] = empty.some(
-          (edge) => nullable[edge.to] && (edge.kind !== "call" || nullable[edge.rule]!),
-        );
-        changed ||= nullable[state]!;
+        empty.forEach((edge, i) => {
+          if (edge.kind !== "count" || edge.min === 0) return;
+          const inside = states[edge.to]!.empty.find(({ kind }) => kind === "again");
+          if (!inside || !rounds[inside.to]) return;
+          empty[i] = { ...edge, min: 0 };
+          changed = true;
+        });
+        for (const reached of [nullable, rounds]) {
+          if (reached[state]) continue;
+          reached[state] = empty.some((edge) => reached[edge.to] && passes(edge));
+          changed ||= reached[state]!;
+        }
       });
     }
     return nullable;

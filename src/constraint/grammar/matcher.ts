@@ -1,3 +1,4 @@
+import { invalidArgument } from "../../errors.ts";
 import type { Grammar } from "./grammar.ts";
 
 /** A state within a rule that has been called, what its loop may still do, and where the rule goes back to. */
@@ -26,9 +27,17 @@ export interface Place {
 /** More places and frames than that are forgotten, and found anew where they are needed. */
 const MOST_KEPT = 100_000;
 
-/** Steps through a grammar byte by byte. What it finds out it keeps, for all texts. */
+/** Frames at one place of a text: more are refused, since a page must not run out of memory. */
+const MOST_FRAMES = 20_000;
+
+/**
+ * Steps through a grammar byte by byte. What it finds out it keeps, for all texts. Its methods throw invalid_argument,
+ * naming `field`, where a text can be read in too many ways at once.
+ */
 export class Matcher {
   readonly grammar: Grammar;
+  /** The place of the grammar in the request. */
+  private readonly field: string;
   /** Frames and places kept. */
   private kept = 0;
   private ids = 0;
@@ -36,8 +45,9 @@ export class Matcher {
   private places = new Map<string, Place>();
   private returns = new WeakMap<Frame, Place>();
 
-  constructor(grammar: Grammar) {
+  constructor(grammar: Grammar, field: string) {
     this.grammar = grammar;
+    this.field = field;
   }
 
   start(): Place {
@@ -95,10 +105,18 @@ export class Matcher {
     const seen = new Set<Frame>();
     const kept: Frame[] = [];
     const open = [...from];
+    const wider = new Widest();
     let ends = false;
     for (let frame = open.pop(); frame; frame = open.pop()) {
-      if (seen.has(frame)) continue;
+      if (seen.has(frame) || wider.has(frame)) continue;
       seen.add(frame);
+      if (seen.size > MOST_FRAMES)
+        throw invalidArgument(
+          this.field,
+          `a text can be read in more than ${MOST_FRAMES} ways at once`,
+          "Make its parts begin with different characters.",
+        );
+      wider.add(frame);
       const { state, need, room, parent } = frame;
       const { bytes, empty, ends: returns } = states[state]!;
       if (bytes.length > 0) kept.push(frame);
@@ -116,7 +134,10 @@ export class Matcher {
         else if (edge.kind === "leave" && need === 0) open.push(this.frame(edge.to, 0, 0, parent));
       }
     }
-    return this.place(kept, ends);
+    return this.place(
+      kept.filter((frame) => !wider.has(frame)),
+      ends,
+    );
   }
 
   private place(frames: readonly Frame[], ends: boolean): Place {
@@ -136,5 +157,22 @@ export class Matcher {
     this.returns = new WeakMap();
     this.roots = new Map();
     this.kept = 0;
+  }
+}
+
+/** Of frames that differ in what their loop may still do alone, the one that may do the most: it takes what the others take. */
+class Widest {
+  private readonly rooms = new Map<Frame | null, Map<number, number>>();
+
+  add({ state, need, room, parent }: Frame): void {
+    if (need > 0 || room === 0) return;
+    const rooms = this.rooms.get(parent);
+    if (rooms) rooms.set(state, room);
+    else this.rooms.set(parent, new Map([[state, room]]));
+  }
+
+  /** Whether there is one that may do more than `frame`. */
+  has({ state, room, parent }: Frame): boolean {
+    return this.rooms.size > 0 && (this.rooms.get(parent)?.get(state) ?? 0) > room;
   }
 }

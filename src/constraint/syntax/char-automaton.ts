@@ -15,6 +15,8 @@ interface CharEdge {
 }
 
 const MOST_STATES = 20_000;
+/** Most edges that are looked at: parts that may all be empty have one from each to each. */
+const MOST_EDGES = 500_000;
 
 const tooLarge = (): GrammarError =>
   new GrammarError("its pattern and bounds together are too large");
@@ -60,9 +62,12 @@ export function automatonOf(expression: Expression): CharAutomaton {
   };
   const [start, end] = [state(), state()];
   put(start, expression, end);
+  let reached = 0;
   const reach = skips.map((_, from) => {
     const seen = new Set([from]);
     for (const at of seen) for (const to of skips[at]!) seen.add(to);
+    reached += seen.size;
+    if (reached > MOST_EDGES) throw tooLarge();
     return [...seen];
   });
   return {
@@ -116,8 +121,11 @@ export function both(a: CharAutomaton, b: CharAutomaton): CharAutomaton {
   };
   id(a.start, b.start);
   const edges: CharEdge[][] = [];
+  let looked = 0;
   for (let at = 0; at < pairs.length; at += 1) {
     const [i, j] = pairs[at]!;
+    looked += a.edges[i]!.length * b.edges[j]!.length;
+    if (looked > MOST_EDGES) throw tooLarge();
     edges.push(
       a.edges[i]!.flatMap((one) =>
         b.edges[j]!.flatMap((other) => {

@@ -34,6 +34,9 @@ export const oneOf = (set: CharSet): Expression => ({ kind: "chars", set });
 export const literal = (text: string): Expression =>
   sequence(...[...text].map((char) => oneOf([[char.codePointAt(0)!, char.codePointAt(0)!]])));
 
+/** Most repeats that a quantifier may ask for. */
+export const MOST_REPEATS = 100_000;
+
 /** Loops that run at most so often are written out; longer ones are counted. */
 const WRITTEN_OUT = 8;
 
@@ -116,30 +119,14 @@ export function writeExpression(
       builder.skip(here, next);
       return;
     }
-    const least = isEmptyable(part) ? 0 : min;
     const counted = builder.own((start, end) => {
       const body = (inside: number, head: number): void => {
         // What is counted within has a frame of its own, and so counts of its own.
         put(inside, part, head);
       };
-      builder.count(start, least, max, body, end, loop ?? (part.kind === "chars" ? "" : undefined));
+      builder.count(start, min, max, body, end, loop ?? (part.kind === "chars" ? "" : undefined));
     });
     builder.call(at, counted, next);
   };
   put(from, expression, to);
-}
-
-/** Whether it may write nothing; a rule is not looked into. */
-function isEmptyable(expression: Expression): boolean {
-  switch (expression.kind) {
-    case "chars":
-    case "rule":
-      return false;
-    case "sequence":
-      return expression.parts.every(isEmptyable);
-    case "choice":
-      return expression.parts.some(isEmptyable);
-    case "repeat":
-      return expression.min === 0 || isEmptyable(expression.part);
-  }
 }

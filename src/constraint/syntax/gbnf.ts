@@ -1,6 +1,14 @@
 import { ANY_CHAR, type CharSet, charSet, complement } from "../grammar/char-set.ts";
 import { type GrammarBuilder, GrammarError, type Rule } from "../grammar/grammar.ts";
-import { choice, type Expression, oneOf, repeat, sequence, writeExpression } from "./expression.ts";
+import {
+  choice,
+  type Expression,
+  MOST_REPEATS,
+  oneOf,
+  repeat,
+  sequence,
+  writeExpression,
+} from "./expression.ts";
 
 /** The rule that a text begins with. */
 const ROOT = "root";
@@ -113,6 +121,8 @@ class GbnfParser {
     const min = Number(least);
     const max = rest === undefined ? min : most ? Number(most) : Number.POSITIVE_INFINITY;
     if (min > max) this.refuse("the counts are the wrong way round");
+    if (Math.max(min, max === Number.POSITIVE_INFINITY ? 0 : max) > MOST_REPEATS)
+      this.refuse(`it repeats more than ${MOST_REPEATS} times`);
     return repeat(part, min, max);
   }
 

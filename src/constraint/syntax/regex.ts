@@ -7,7 +7,7 @@ import {
   LAST_CHAR,
 } from "../grammar/char-set.ts";
 import { GrammarError } from "../grammar/grammar.ts";
-import { choice, type Expression, oneOf, repeat, sequence } from "./expression.ts";
+import { choice, type Expression, MOST_REPEATS, oneOf, repeat, sequence } from "./expression.ts";
 
 /** One way through a regular expression, and whether it must lie at the text's beginning and end. */
 export interface Branch {
@@ -31,8 +31,6 @@ const CONTROL: Readonly<Record<string, string>> = {
   v: "\v",
   "0": "\0",
 };
-/** Most repeats that a quantifier may ask for. */
-const MOST_REPEATS = 100_000;
 
 /**
  * The branches of a regular expression of JavaScript (flag u). Throws GrammarError for what no automaton can follow:

@@ -246,3 +246,40 @@ describe("schemas that would be dear are refused or bounded", () => {
     expect(next(schema(value)).length).toBeGreaterThan(0);
   });
 });
+
+describe("loops within loops", () => {
+  test("may begin each other where no rule calls itself", () => {
+    for (const [pattern, text] of [
+      ["(a{0,20})*b", `${"a".repeat(50)}b`],
+      ["([ab]{1,20} ?){1,20}", "ab a ba"],
+      ["((a{1,100}){1,100}){1,100}", "a".repeat(150)],
+    ] as const)
+      expect([pattern, takes(regex(pattern), text)]).toEqual([pattern, true]);
+    const grammar = held({ type: "grammar", grammar: 'root ::= x{9,20} "."\nx ::= "a"?' });
+    expect(["", "a".repeat(20), "a".repeat(21)].map((a) => takes(grammar, `${a}.`))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(() =>
+      held({ type: "grammar", grammar: 'root ::= x? root "a" | "b"\nx ::= "c"' }),
+    ).toThrow(/begins with itself/);
+  });
+
+  test("are followed once where their rounds may read nothing", () => {
+    const constraint = regex("(a?){0,100000}b");
+    const { frames } = (constraint as unknown as { place: { frames: unknown[] } }).place;
+    expect(frames.length).toBeLessThan(5);
+  });
+
+  test("that can be read in too many ways are refused, as are repeats without end", () => {
+    const rules = Array.from({ length: 30 }, (_, i) => `r${i} ::= r${i + 1} | r${i + 1} "x"`);
+    const grammar = ["root ::= r0", ...rules, 'r30 ::= "a"'].join("\n");
+    expect(() => held({ type: "grammar", grammar })).toThrow(/more than 20000 ways at once/);
+    const many = `root ::= "a"{${"9".repeat(400)}}`;
+    expect(() => held({ type: "grammar", grammar: many })).toThrow(/more than 100000 times/);
+    expect(() => schema({ type: "string", pattern: "^(a?){5000}$", minLength: 3 })).toThrow(
+      /too large/,
+    );
+  });
+});
