@@ -20,6 +20,7 @@ import type {
 export type * from "./cache-types.ts";
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";
+export type * from "./response-format.ts";
 export type { EngineInfo, StoredModel };
 
 /**

@@ -1,12 +1,11 @@
-import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
+import type { CacheSettings } from "../../cache/budget.ts";
 import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { asWinnowError, WinnowError } from "../../errors.ts";
-import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
-import type { CacheHolder } from "../cache-holders.ts";
 import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import { needsOf } from "../steps/step-needs.ts";
-import { commonPrefix, matchPrefix } from "./prefix.ts";
+import { donorFor } from "./donor.ts";
+import { matchPrefix } from "./prefix.ts";
 
 /**
  * What a chat has in the cache: the tokens seen, their sequence, and the residual stream after the last of them. It is
@@ -277,18 +276,9 @@ export class Place {
    * elsewhere; returns how many tokens they share. At least a page, or nothing is gained.
    */
   private share(prompt: readonly number[], settings: CacheSettings): number {
-    const most = Math.min(prompt.length - 1, capacityOf(settings));
-    let donor: { readonly place: CacheHolder; readonly alive: KvSequence } | undefined;
-    let common = PAGE_SLOTS - 1;
-    for (const place of this.core.holders) {
-      const { alive, seen } = place;
-      // Scores are stored with the keys: they must be of the same policy.
-      if (!alive?.whole || alive.settings.policy !== settings.policy) continue;
-      const length = Math.min(commonPrefix(seen, prompt), most);
-      if (length > common) [donor, common] = [{ place, alive }, length];
-    }
+    const donor = donorFor(this.core.holders, prompt, settings);
     if (!donor) return 0;
-    const { place, alive } = donor;
+    const { place, alive, common } = donor;
     const sequence = place.using(() => alive.fork());
     sequence.truncate(common);
     sequence.setSettings(settings);
