@@ -266,6 +266,8 @@ const suite = (
     isolate,
     testTimeout: seconds * 1000,
     hookTimeout: seconds * 1000,
+    // A page may be slow to show what it will show, where others use the machine.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
 

@@ -145,6 +145,7 @@ describe("the cache of a conversation", () => {
     ]);
     expect(chat.usage()).toMatchObject({ budget: 40, window: 10, sinks: 2, pairsKept: HEADS * 40 });
     expect(chat.asked).toMatchObject({ budget: 40, window: 10, sinks: 2 });
+    await chat.reset();
   });
 
   test("a refused configuration changes nothing", async () => {
