@@ -224,9 +224,8 @@ describe("schemas that would be dear are refused or bounded", () => {
       { type: "object", additionalProperties: true, maxProperties: 1e7 },
     ],
   ])("%s", (_name, value) => {
-    const begun = performance.now();
+    // The suite's limit on a test's time bounds how dear the refusal itself may be.
     expect(() => schema(value)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
-    expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
   test.each([
