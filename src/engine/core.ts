@@ -3,7 +3,6 @@ import { decideSettings, mostBytes } from "../cache/byte-budget.ts";
 import { type CacheOptions, DEFAULTS } from "../cache/cache-options.ts";
 import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
-import type { KvPool } from "../cache/kv-pool.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
 import { invalidArgument, loadLater, type WinnowError } from "../errors.ts";
@@ -17,6 +16,7 @@ import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import type { DeviceHost } from "./device-host.ts";
 import { blockBytes, cacheBytes } from "./memory/footprint.ts";
+import { OncePerPool } from "./once-per-pool.ts";
 import type { Speculation } from "./speculation/speculation.ts";
 import type { StepCosts } from "./speculation/step-costs.ts";
 import type { DeviceState, DeviceStateInputs } from "./state.ts";
@@ -47,8 +47,8 @@ export class EngineCore {
   /** The user named the storage of pages, so it stays. */
   private readonly storageChosen: boolean;
   /** Settings of requests and their bytes, which are asked for at every token, as they are on one device. */
-  private readonly decided = new WeakMap<CacheOptions, { pool: KvPool; settings: CacheSettings }>();
-  private readonly bounds = new WeakMap<CacheSettings, { pool: KvPool; bytes: number | "full" }>();
+  private readonly decided = new OncePerPool<CacheOptions, CacheSettings>();
+  private readonly bounds = new OncePerPool<CacheSettings, number | "full">();
   /** The notices that a calibration may make untrue. */
   private readonly lackNotices = new Set<string>();
 
@@ -119,21 +119,13 @@ export class EngineCore {
   /** A request with every part decided and checked for this model. Throws invalid_argument. */
   settingsOf(request: CacheOptions): CacheSettings {
     const { pool } = this.state;
-    const known = this.decided.get(request);
-    if (known?.pool === pool) return known.settings;
-    const settings = decideSettings(pool, request);
-    this.decided.set(request, { pool, settings });
-    return settings;
+    return this.decided.of(request, pool, () => decideSettings(pool, request));
   }
 
   /** Most bytes of a conversation under these settings; "full" where it grows with the chat. */
   mostBytes(settings: CacheSettings): number | "full" {
     const { pool } = this.state;
-    const known = this.bounds.get(settings);
-    if (known?.pool === pool) return known.bytes;
-    const bytes = mostBytes(pool, settings);
-    this.bounds.set(settings, { pool, bytes });
-    return bytes;
+    return this.bounds.of(settings, pool, () => mostBytes(pool, settings));
   }
 
   /** The layers that a budget can govern: all but those with a sliding window. */

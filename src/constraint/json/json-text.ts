@@ -123,6 +123,21 @@ export class JsonRules {
     this.put(from, SPACE, to);
   }
 
+  /** Writes a bracket on either side and the space behind the first; what is between goes from `first` to `closing`. */
+  brackets(
+    from: number,
+    open: string,
+    close: string,
+    to: number,
+  ): { first: number; closing: number } {
+    const { builder } = this;
+    const [opened, first, closing] = [builder.state(), builder.state(), builder.state()];
+    this.put(from, literal(open), opened);
+    this.space(opened, first);
+    this.put(closing, literal(close), to);
+    return { first, closing };
+  }
+
   /** A string of any characters. */
   get string(): Rule {
     return this.builder.rule("string", (from, to) => this.put(from, freeString(), to));

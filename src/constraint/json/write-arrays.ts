@@ -28,10 +28,7 @@ export function writeArray(
   const { min, max, prefix, rest } = wishesOf(source, shape.schemas);
   const unique = shape.schemas.find(({ schema }) => (schema as SchemaObject).uniqueItems === true);
   const { builder } = rules;
-  const [opened, first, closing] = [builder.state(), builder.state(), builder.state()];
-  rules.put(from, literal("["), opened);
-  rules.space(opened, first);
-  rules.put(closing, literal("]"), to);
+  const { first, closing } = rules.brackets(from, "[", "]", to);
   const end = (at: number, count: number): void => {
     if (count < min) return;
     if (count === 0) builder.skip(at, closing);

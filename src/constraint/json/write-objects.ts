@@ -38,10 +38,7 @@ export function writeObject(
 ): void {
   const { min, max, named, others } = wishesOf(source, rules, shape.schemas);
   const { builder } = rules;
-  const [opened, first, closing] = [builder.state(), builder.state(), builder.state()];
-  rules.put(from, literal("{"), opened);
-  rules.space(opened, first);
-  rules.put(closing, literal("}"), to);
+  const { first, closing } = rules.brackets(from, "{", "}", to);
   const counted = max < Number.POSITIVE_INFINITY;
   /** The state behind `total` properties, of which `sure` have different names, before the property `index`. */
   const states = new Map<string, number>();
