@@ -1,4 +1,4 @@
-/** Requests and answers, in the shapes of OpenAI's API. */
+/** Requests, in the shapes of OpenAI's API. */
 import type { ResponseFormat } from "./response-format.ts";
 
 /** A part of a message's content. Only texts are read; others (images, audio, files) are refused by name. */
@@ -138,97 +138,6 @@ export interface ChatCompletionRequest
     OrNull<NeutralFields> {
   /** The chat so far, at least one message. */
   messages: readonly ChatMessage[];
-}
-
-/** Why an answer ended: the model said so or a stop string came ("stop"), or `max_tokens` or the positions ran out ("length"). */
-export type FinishReason = "stop" | "length";
-
-/** Tokens and speed of one request. */
-export interface Usage {
-  /** Tokens of the prompt, cached ones included. */
-  prompt_tokens: number;
-  /** Tokens of the answer. */
-  completion_tokens: number;
-  /** The sum of both. */
-  total_tokens: number;
-  /** How the prompt divides. */
-  prompt_tokens_details: {
-    /** Tokens of the prompt that the cache had seen, which were not read again. */
-    cached_tokens: number;
-  };
-  /** Figures that OpenAI's API does not have. */
-  extra: {
-    /** Prompt tokens per second, cached ones left out. */
-    prefill_tokens_per_s: number;
-    /** Answer tokens per second. */
-    decode_tokens_per_s: number;
-    /** Seconds from the request to the first token. */
-    time_to_first_token_s: number;
-  };
-}
-
-/** A piece of a streamed answer, in OpenAI's shape. */
-export interface ChatCompletionChunk {
-  /** The same for all chunks of an answer. */
-  id: string;
-  /** What this object is. */
-  object: "chat.completion.chunk";
-  /** Seconds since 1970. */
-  created: number;
-  /** The request's `model`, else the model's name. */
-  model: string;
-  /** One choice. */
-  choices: [
-    {
-      /** Always 0. */
-      index: 0;
-      /** What is new. */
-      delta: {
-        /** On the first chunk. */
-        role?: "assistant";
-        /** The next characters of the answer. */
-        content?: string;
-      };
-      /** On the last chunk: why the answer ended. */
-      finish_reason: FinishReason | null;
-    },
-  ];
-  /** On the last chunk, unless `stream_options.include_usage` is false. */
-  usage?: Usage;
-}
-
-/** A whole answer, in OpenAI's shape. */
-export interface ChatCompletion {
-  /** A new one for each answer. */
-  id: string;
-  /** What this object is. */
-  object: "chat.completion";
-  /** Seconds since 1970. */
-  created: number;
-  /** The request's `model`, else the model's name. */
-  model: string;
-  /** One choice. */
-  choices: [
-    {
-      /** Always 0. */
-      index: 0;
-      /** The answer; it may be sent back as a part of the next request's `messages`. */
-      message: {
-        /** Whose message it is. */
-        role: "assistant";
-        /** The answer's text. */
-        content: string;
-        /** Always null. */
-        refusal: null;
-      };
-      /** Why the answer ended. */
-      finish_reason: FinishReason;
-      /** Always null. */
-      logprobs: null;
-    },
-  ];
-  /** Tokens and speed. */
-  usage: Usage;
 }
 
 /** How far a prompt has been read. */

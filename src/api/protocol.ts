@@ -15,6 +15,7 @@ import type {
   ReadProgress,
   Retention,
   SelfCalibration,
+  ToolCallDelta,
   Usage,
 } from "./types.ts";
 
@@ -41,15 +42,25 @@ export interface Figures {
   gaveWay: readonly { conversation: string; usage: CacheUsage }[];
 }
 
-/** Text of one or more new tokens, with the figures after the last of them. */
+/** What is new of an answer: the texts that have grown, and calls of tools. */
+export interface AnswerDelta {
+  /** Which of the request's answers it belongs to, from 0. */
+  index: number;
+  content?: string;
+  reasoning_content?: string;
+  tool_calls?: ToolCallDelta[];
+}
+
+/** What one or more new tokens have brought, in order, with the figures after the last of them. */
 export interface TokenBatch {
-  text: string;
+  deltas: AnswerDelta[];
   figures: Figures;
 }
 
-/** How an answer ended. */
+/** How the answers ended. */
 export interface Completion {
-  finish: FinishReason;
+  /** Of each answer, why. */
+  finishes: FinishReason[];
   usage: Usage;
   figures: Figures;
   info: EngineInfo;

@@ -1,5 +1,6 @@
 import type { EngineInfo } from "../engine/engine-info.ts";
 import type { StoredModel } from "../fetch/stored-models.ts";
+import type { ChatCompletion, ChatCompletionChunk } from "./answer-types.ts";
 import type {
   CacheOptions,
   CacheUsage,
@@ -10,13 +11,9 @@ import type {
   SavedChatOptions,
 } from "./cache-types.ts";
 import type { CalibrateOptions, CalibrationResult, SelfCalibration } from "./calibration-types.ts";
-import type {
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatCompletionRequest,
-  RequestOptions,
-} from "./chat-types.ts";
+import type { ChatCompletionRequest, RequestOptions } from "./chat-types.ts";
 
+export type * from "./answer-types.ts";
 export type * from "./cache-types.ts";
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";

@@ -3,7 +3,7 @@ import {
   checkRequest,
   checkRequestOptions,
 } from "../checks/validate-request.ts";
-import type { Completion, OnBatch } from "../protocol.ts";
+import type { AnswerDelta, Completion, OnBatch } from "../protocol.ts";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -14,6 +14,7 @@ import type {
   Usage,
 } from "../types.ts";
 import { DeltaQueue } from "./delta-queue.ts";
+import { wholeChoice } from "./whole-choice.ts";
 
 /** Where a request is answered, how it is stopped, and who is told how far reading has come. */
 export interface CompleteOptions {
@@ -72,23 +73,10 @@ export class ChatCompletions {
         .complete(checked, { conversation, signal: stop.signal, onProgress }, onBatch)
         .finally(stop.unlink);
     if (checked.stream) return stream(header, checked.includeUsage, run, stop.abort);
-    let content = "";
-    const { finish, usage } = await run((batch) => {
-      content += batch.text;
-    });
-    return {
-      ...header,
-      object: "chat.completion",
-      choices: [
-        {
-          index: 0,
-          message: { role: "assistant", content, refusal: null },
-          finish_reason: finish,
-          logprobs: null,
-        },
-      ],
-      usage,
-    };
+    const deltas: AnswerDelta[] = [];
+    const { finishes, usage } = await run((batch) => void deltas.push(...batch.deltas));
+    const [first, ...others] = finishes.map((finish, index) => wholeChoice(index, deltas, finish));
+    return { ...header, object: "chat.completion", choices: [first!, ...others], usage };
   }
 }
 
@@ -98,7 +86,7 @@ interface Header {
   model: string;
 }
 
-/** Chunks: the role first, then text, then the reason it ended with the usage. */
+/** Chunks: the role first, then what is new, then the reason it ended with the usage. */
 function stream(
   header: Header,
   includeUsage: boolean,
@@ -106,12 +94,15 @@ function stream(
   abort: () => void,
 ): AsyncIterable<ChatCompletionChunk> {
   const queue = new DeltaQueue<ChatCompletionChunk>(abort);
-  queue.push(chunk(header, { role: "assistant", content: "" }, null));
+  queue.push(chunk(header, { index: 0, role: "assistant", content: "" }, null));
   run((batch) => {
-    if (batch.text !== "") queue.push(chunk(header, { content: batch.text }, null));
+    for (const delta of batch.deltas) queue.push(chunk(header, delta, null));
   }).then(
-    ({ finish, usage }) => {
-      queue.push(chunk(header, {}, finish, includeUsage ? usage : undefined));
+    ({ finishes, usage }) => {
+      finishes.forEach((finish, index) => {
+        const last = index === finishes.length - 1;
+        queue.push(chunk(header, { index }, finish, last && includeUsage ? usage : undefined));
+      });
       queue.end();
     },
     (error: unknown) => queue.fail(error),
@@ -121,14 +112,14 @@ function stream(
 
 function chunk(
   header: Header,
-  delta: { role?: "assistant"; content?: string },
+  { index, ...delta }: AnswerDelta & { role?: "assistant" },
   finish: FinishReason | null,
   usage?: Usage,
 ): ChatCompletionChunk {
   return {
     ...header,
     object: "chat.completion.chunk",
-    choices: [{ index: 0, delta, finish_reason: finish }],
+    choices: [{ index, delta, finish_reason: finish }],
     ...(usage ? { usage } : {}),
   };
 }

@@ -4,11 +4,13 @@ import type { Conversation } from "../../engine/chat/conversation.ts";
 import { systemTokens } from "../../engine/chat/system-prompt.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
-import { StopMatcher, type StopResult } from "../../text/stop-matcher.ts";
-import { StreamingDecoder } from "../../text/streaming-decoder.ts";
 import type { Tokenizer } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
+import type { AnswerDelta } from "../protocol.ts";
 import type { FinishReason, ReadProgress, Usage } from "../types.ts";
+import { Answer } from "./answer/answer.ts";
+import type { ChannelParser } from "./answer/channel-parser.ts";
+import { parsersFor } from "./answer/parsers.ts";
 import { Reading } from "./reading.ts";
 
 /** The part of an InferenceEngine that answers a chat request. */
@@ -24,8 +26,8 @@ export interface CompletionResult {
 }
 
 interface ChatHooks {
-  /** Gets each piece of text as soon as it is certain: never half a character, never the beginning of a stop string. */
-  readonly onText: (text: string) => void;
+  /** Gets what each token has brought, as soon as it is certain; often nothing. */
+  readonly onDeltas: (deltas: readonly AnswerDelta[]) => void;
   /** Is called when some of the prompt has been read: the cache is then of this request. */
   readonly onRead?: () => void;
   /** Gets how far the prompt has been read, some ten times a second, and once it is read. */
@@ -42,23 +44,23 @@ export async function runChat(
 ): Promise<CompletionResult> {
   const { messages } = request;
   const prompt = model.template.encode(messages, model.tokenizer, { addGenerationPrompt: true });
-  const stop = [...request.stop, ...model.template.stop];
+  const parsers = await parsersFor(request);
   const chat = model.conversation(conversation);
-  let text = "";
-  const onText = (piece: string): void => {
-    text += piece;
+  let content = "";
+  const onDeltas = (deltas: readonly AnswerDelta[]): void => {
+    for (const delta of deltas) content += delta.content ?? "";
     // An abort may leave it at this.
-    chat.messages = [...messages, { role: "assistant", content: text }];
-    hooks.onText(piece);
+    chat.messages = [...messages, { role: "assistant", content }];
+    hooks.onDeltas(deltas);
   };
   const onRead = (): void => {
     chat.messages = messages;
   };
-  const noted = { ...hooks, onText, onRead };
+  const noted = { ...hooks, onDeltas, onRead };
   const system = systemTokens(model, messages, prompt);
-  const asked = { ...request, stop, system };
+  const asked = { ...request, ends: model.template.stop, parsers, system };
   const result = await runPrompt(model, conversation, prompt, asked, noted);
-  if (text === "") chat.messages = messages;
+  if (content === "") chat.messages = messages;
   return result;
 }
 
@@ -69,10 +71,13 @@ export async function runPrompt(
   prompt: readonly number[],
   request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
     readonly stop: readonly string[];
+    /** See `Answer`. */
+    readonly ends?: readonly string[];
+    readonly parsers?: readonly ChannelParser[];
     /** How many of the first tokens are the system message. */
     readonly system?: number;
   } & Partial<Pick<CheckedRequest, "speculative" | "format">>,
-  { onText, onRead, onProgress, signal }: ChatHooks,
+  { onDeltas, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
   throwIfAborted(signal);
   const constraint = request.format && (await constrained(model.tokenizer, request.format));
@@ -82,17 +87,17 @@ export async function runPrompt(
   // Where a chat has no end, an answer has one all the same.
   const room = chat.endless ? Number.POSITIVE_INFINITY : contextLength - prompt.length;
   if (room < 1) throw overflow(prompt.length, contextLength);
-  const output = new OutputText(model.tokenizer, request.stop);
+  const answer = new Answer(model.tokenizer, request);
   const tokens: number[] = [];
   const clock = new Clock();
   let cachedTokens = 0;
   const reading = onProgress && new Reading(onProgress);
-  let finish: FinishReason = "stop";
+  let finish: "stop" | "length" = "stop";
   const ids = chat.generate(prompt, {
     sampling: request.sampling,
     maxTokens: Math.min(request.maxTokens ?? contextLength, room),
     signal,
-    ahead: request.stop.length === 0,
+    ahead: request.stop.length === 0 && !request.ends?.length,
     system: request.system ?? 0,
     constraint,
     ...(request.speculative && { speculative: request.speculative }),
@@ -113,50 +118,23 @@ export async function runPrompt(
       }
       clock.token();
       tokens.push(step.value);
-      onText(output.push(step.value));
-      if (output.stopped) break;
+      onDeltas(answer.push(step.value));
+      if (answer.stopped) break;
       throwIfAborted(signal);
     }
   } finally {
     // Leaving early keeps the conversation usable; after a regular end this does nothing.
     await ids.return({ finish, cachedTokens, promptTokens: prompt.length });
   }
-  if (!output.stopped) onText(output.end());
-  if (output.stopped) finish = "stop";
-  return { finish, tokens, usage: usageOf(prompt.length, cachedTokens, tokens.length, clock) };
+  if (!answer.stopped) onDeltas(answer.end());
+  const usage = usageOf(prompt.length, cachedTokens, tokens.length, clock);
+  return { finish: answer.finish(finish), tokens, usage };
 }
 
 /** What holds an answer to a format. Throws invalid_argument, naming the place, where it cannot be followed. */
 async function constrained(tokenizer: Tokenizer, format: Format): Promise<Constraint> {
   const code = () => import("../../constraint/constrain.ts");
   return (await loadLater("constrained output", code)).constrain(tokenizer, format);
-}
-
-/** Ids -> text that may be shown. */
-class OutputText {
-  private readonly decoder: StreamingDecoder;
-  private readonly stops: StopMatcher;
-  /** A stop string was found: nothing more comes. */
-  stopped = false;
-
-  constructor(tokenizer: Tokenizer, stop: readonly string[]) {
-    this.decoder = new StreamingDecoder(tokenizer);
-    this.stops = new StopMatcher(stop);
-  }
-
-  push(id: number): string {
-    return this.take(this.stops.push(this.decoder.push(id)));
-  }
-
-  /** A character that the answer ends in the middle of is left out: half of it is no text. */
-  end(): string {
-    return this.take(this.stops.flush());
-  }
-
-  private take({ text, hit }: StopResult): string {
-    this.stopped ||= hit !== undefined;
-    return text;
-  }
 }
 
 /** Seconds to the first token, and from it to the last. */

@@ -27,11 +27,11 @@ import type {
   EngineInfo,
   Retention,
 } from "../types.ts";
+import { TokenBatcher } from "./answer/token-batcher.ts";
 import { runChat } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
 import type { OpenEngine, OpenedEngine } from "./opened-engine.ts";
 import { RequestQueue } from "./request-queue.ts";
-import { TokenBatcher } from "./token-batcher.ts";
 
 /**
  * The engine's side of the port: in the worker, or in the same thread in Node. A lost device is
@@ -87,16 +87,16 @@ export class EngineService implements EnginePort {
       const { engine } = this;
       const batches = new Delivery(onBatch);
       const progress = onProgress && new Delivery(onProgress);
-      const batcher = new TokenBatcher((text) =>
-        batches.send({ text, figures: figuresOf(engine, conversation) }),
+      const batcher = new TokenBatcher((deltas) =>
+        batches.send({ deltas, figures: figuresOf(engine, conversation) }),
       );
       try {
         const { finish, usage } = await runChat(engine, conversation, request, {
-          onText: (text) => batcher.push(text),
+          onDeltas: (deltas) => batcher.push(deltas),
           onProgress: progress && ((value) => progress.send(value)),
           signal,
         });
-        return { finish, usage, ...this.loaded(conversation) };
+        return { finishes: [finish], usage, ...this.loaded(conversation) };
       } finally {
         batcher.flush();
         await Promise.all([batches.received(), progress?.received()]);

@@ -90,9 +90,9 @@ export const generate: Command<Input> = {
         sampling: { ...GREEDY, temperature, seed },
       },
       {
-        onText: (piece) => {
+        onDeltas: (deltas) => {
           done += 1;
-          if (done <= maxTokens) text += piece;
+          if (done <= maxTokens) for (const { content = "" } of deltas) text += content;
           report("generate", Math.min(done, maxTokens), maxTokens);
         },
         onProgress: ({ read, total }) => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
 import { checkRequest } from "../../../src/api/checks/validate-request.ts";
 import { EngineClient } from "../../../src/api/page/client.ts";
+import type { TokenBatch } from "../../../src/api/protocol.ts";
 import type { ChatCompletionChunk } from "../../../src/api/types.ts";
 import { WinnowError } from "../../../src/errors.ts";
 import { FakeEngine, openFake, serviceOver } from "./api-fake-engine.ts";
@@ -222,9 +223,9 @@ describe("stopping", () => {
 describe("a port on which the answer overtakes the text", () => {
   it("loses nothing: the service answers when the last piece has arrived", async () => {
     const received: string[] = [];
-    const slow = async ({ text }: { text: string }): Promise<void> => {
+    const slow = async ({ deltas }: TokenBatch): Promise<void> => {
       await new Promise((resolve) => setTimeout(resolve, 30));
-      received.push(text);
+      received.push(...deltas.map(({ content = "" }) => content));
     };
     const service = serviceOver(new FakeEngine());
     await service.load(

@@ -183,7 +183,7 @@ describe("what a chat is said to have read", () => {
       conversation: () => chat,
     } as unknown as CompletionModel;
     const request = { messages, stop: [], sampling: {}, maxTokens: 1 } as never;
-    const hooks = { onText: () => {}, signal: new AbortController().signal };
+    const hooks = { onDeltas: () => {}, signal: new AbortController().signal };
     await expect(runChat(model, "a", request, hooks)).rejects.toMatchObject({ code: "aborted" });
     expect(chat.messages).toEqual(messages);
   });
