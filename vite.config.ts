@@ -179,7 +179,11 @@ const browserLibrary: ViteUserConfig = {
     target: "es2022",
     license: { fileName: "third-party-licenses.md" },
     lib: {
-      entry: { index: at("src/index.ts"), "cli-page": at("src/cli/page/page.ts") },
+      entry: {
+        index: at("src/index.ts"),
+        "ai-sdk": at("src/ai-sdk.ts"),
+        "cli-page": at("src/cli/page/page.ts"),
+      },
       formats: ["es"],
     },
     rolldownOptions: {

@@ -9,7 +9,6 @@ import { EngineClient } from "./api/page/client.ts";
 import { connectLocal } from "./api/page/connect-local.ts";
 import type { Engine, EngineOptions, ModelSource, StoredModel } from "./api/types.ts";
 import { EngineService } from "./api/worker/service.ts";
-import { isAddress } from "./fetch/resolve/resolve-model.ts";
 import { listStored, removeStored } from "./fetch/stored-models.ts";
 import { diskStore } from "./node/cache-folder.ts";
 import { openInNode } from "./node/open-in-node.ts";
@@ -40,10 +39,7 @@ export const listModels = (): Promise<StoredModel[]> => listStored(diskStore());
  * nobody knows; `invalid_argument`.
  */
 export async function removeModel(source: ModelSource): Promise<boolean> {
-  const model = checkModel(source);
-  // Nothing is kept of a path.
-  if (typeof model === "string" && !URL.canParse(model) && isAddress(model)) return false;
-  return removeStored(model, diskStore());
+  return removeStored(checkModel(source), diskStore());
 }
 
 export type * from "./api/types.ts";

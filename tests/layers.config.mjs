@@ -14,7 +14,7 @@ const LAYERS = [
   ["model"],
   ["engine"],
   ["api", "eval", "node"],
-  ["cli"],
+  ["cli", "clients"],
 ];
 
 /** @param {string[][]} layers */

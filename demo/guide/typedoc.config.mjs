@@ -7,6 +7,7 @@ const PAGES = [
   "install",
   "embed",
   "schemas",
+  "clients",
   "budgets",
   "policies",
   "models",
@@ -30,7 +31,7 @@ function nameByHeading(app) {
 export default {
   name: "Winnow",
   tsconfig: join(root, "tsconfig.json"),
-  entryPoints: [join(root, "src/index.ts"), join(root, "src/node.ts")],
+  entryPoints: ["index", "node", "ai-sdk"].map((name) => join(root, `src/${name}.ts`)),
   readme: join(root, "demo/guide/index.md"),
   projectDocuments: [...PAGES, ...RESULTS].map((path) => join(root, path)),
   // npm run check finds type errors.

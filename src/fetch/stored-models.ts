@@ -6,6 +6,7 @@ import { findModel, MODELS } from "./resolve/model-registry.ts";
 import {
   absolute,
   isAddress,
+  isPath,
   type ModelSource,
   type ResolveOptions,
 } from "./resolve/resolve-model.ts";
@@ -57,7 +58,7 @@ export async function removeStored(
   store: ModelStore,
   options: ResolveOptions = {},
 ): Promise<boolean> {
-  const source = sourceOf(model, options);
+  const source = filedUnder(model, options);
   if (source === undefined) return false;
   const files = (await byModel(store)).get(source);
   if (files === undefined) {
@@ -80,10 +81,11 @@ export async function removeStored(
   return true;
 }
 
-/** What a model's files are filed under; undefined for Files and Blobs, which are not stored. */
-function sourceOf(model: ModelSource, options: ResolveOptions): string | undefined {
-  if (typeof model === "string") return isAddress(model) ? absolute(model, options) : model;
-  return "repo" in model ? hubUrl(model) : undefined;
+/** What a model's files are filed under; undefined for Files, Blobs and paths of a disk, which are not stored. */
+export function filedUnder(model: ModelSource, options: ResolveOptions = {}): string | undefined {
+  if (typeof model !== "string") return "repo" in model ? hubUrl(model) : undefined;
+  if (!isAddress(model)) return model;
+  return isPath(model, options) ? undefined : absolute(model, options);
 }
 
 /** Records by what was asked for. */

@@ -118,6 +118,10 @@ function baseOf({ baseUrl }: ResolveOptions): string | undefined {
   return base !== undefined && URL.canParse("model.gguf", base) ? base : undefined;
 }
 
+/** An address that nothing makes absolute: where there is no page, it is a path of the disk. */
+export const isPath = (address: string, options: ResolveOptions): boolean =>
+  !URL.canParse(address) && baseOf(options) === undefined;
+
 /** An absolute address needs no base. */
 export function absolute(address: string, options: ResolveOptions): string {
   if (URL.canParse(address)) return new URL(address).href;
