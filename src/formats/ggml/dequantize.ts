@@ -40,7 +40,7 @@ export function dequantize(
 
 function dequantizeBlocks(type: QuantizedType, bytes: Uint8Array, out: Float32Array): void {
   const { blockSize } = GGML_TYPES[type];
-  const { groupSize, signed, zero } = CODE_FORMATS[type];
+  const { groupSize, signed, levels, zero } = CODE_FORMATS[type];
   const blocks = out.length / blockSize;
   const scratch = allocateDecodedBlocks(type, Math.min(blocks, CHUNK_BLOCKS));
   const codes = signed ? new Int8Array(scratch.codes.buffer) : scratch.codes;
@@ -55,7 +55,9 @@ function dequantizeBlocks(type: QuantizedType, bytes: Uint8Array, out: Float32Ar
       const min = mins[g]!;
       const end = (g + 1) * groupSize;
       // Every product is exact in f32, so the store rounds once, as the reference does.
-      if (zero === undefined)
+      if (levels)
+        for (let i = g * groupSize; i < end; i++) out[base + i] = scale * levels[codes[i]!]!;
+      else if (zero === undefined)
         for (let i = g * groupSize; i < end; i++) out[base + i] = scale * codes[i]! + min;
       else for (let i = g * groupSize; i < end; i++) out[base + i] = scale * (codes[i]! - zero);
     }

@@ -12,9 +12,14 @@ export type GgmlType =
   | "Q5_0"
   | "Q5_1"
   | "Q8_0"
+  | "Q2_K"
+  | "Q3_K"
   | "Q4_K"
   | "Q5_K"
-  | "Q6_K";
+  | "Q6_K"
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4";
 
 export interface GgmlTypeInfo {
   readonly name: GgmlType;
@@ -41,10 +46,15 @@ export const GGML_TYPES: Readonly<Record<GgmlType, GgmlTypeInfo>> = {
   Q5_0: info("Q5_0", 6, 32, 22),
   Q5_1: info("Q5_1", 7, 32, 24),
   Q8_0: info("Q8_0", 8, 32, 34),
+  Q2_K: info("Q2_K", 10, 256, 84),
+  Q3_K: info("Q3_K", 11, 256, 110),
   Q4_K: info("Q4_K", 12, 256, 144),
   Q5_K: info("Q5_K", 13, 256, 176),
   Q6_K: info("Q6_K", 14, 256, 210),
+  IQ4_NL: info("IQ4_NL", 20, 32, 18),
+  IQ4_XS: info("IQ4_XS", 23, 256, 136),
   BF16: info("BF16", 30, 1, 2),
+  MXFP4: info("MXFP4", 39, 32, 17),
 };
 
 const BY_ID: ReadonlyMap<number, GgmlTypeInfo> = new Map(
@@ -54,17 +64,13 @@ const BY_ID: ReadonlyMap<number, GgmlTypeInfo> = new Map(
 /** Names of types that exist but are not read, for error messages. */
 const OTHER_NAMES: Readonly<Record<number, string>> = {
   9: "Q8_1",
-  10: "Q2_K",
-  11: "Q3_K",
   15: "Q8_K",
   16: "IQ2_XXS",
   17: "IQ2_XS",
   18: "IQ3_XXS",
   19: "IQ1_S",
-  20: "IQ4_NL",
   21: "IQ3_S",
   22: "IQ2_S",
-  23: "IQ4_XS",
   24: "I8",
   25: "I16",
   26: "I32",
@@ -73,12 +79,11 @@ const OTHER_NAMES: Readonly<Record<number, string>> = {
   29: "IQ1_M",
   34: "TQ1_0",
   35: "TQ2_0",
-  39: "MXFP4",
 };
 
 export const ggmlTypeById = (id: number): GgmlTypeInfo | undefined => BY_ID.get(id);
 
-/** "Q2_K", or "type 99" for an id nobody knows. */
+/** "Q4_K", or "type 99" for an id nobody knows. */
 export const ggmlTypeName = (id: number): string =>
   BY_ID.get(id)?.name ?? OTHER_NAMES[id] ?? `type ${id}`;
 

@@ -6,7 +6,7 @@ import {
   type QuantizedType,
 } from "../../formats/ggml/code-formats.ts";
 import { f32ToF16 } from "../../formats/ggml/float16.ts";
-import { BLOCK, type WeightLayout } from "./weight-layouts.ts";
+import { BLOCK, type ScalePart } from "./weight-layouts.ts";
 
 /**
  * Packs row `row` of `bytes` into row `to` of the streams `out` (words, in the layout's order).
@@ -28,14 +28,8 @@ export type Pack<T> = (
   type: QuantizedType,
 ) => void;
 
-/** How the layout holds them. */
-export function scalePacker({ name }: WeightLayout): Pack<DecodedScales> {
-  if (name === "q6" || name === "q8") return PACKERS.scales;
-  return name.endsWith("_wide") ? PACKERS.pairs : PACKERS.halfPairs;
-}
-
-const PACKERS = {
-  halfPairs({ scales, mins }, blocks, out, at, type) {
+export const SCALE_PACKERS: Readonly<Record<ScalePart, Pack<DecodedScales>>> = {
+  halfScaleMins({ scales, mins }, blocks, out, at, type) {
     for (let block = 0; block < blocks; block++) {
       const min = f32ToF16(mins[block]!);
       if ((min & 0x7c00) === 0x7c00 && Number.isFinite(mins[block]!))
@@ -46,18 +40,20 @@ const PACKERS = {
       out[at++] = f32ToF16(scales[block]!) | (min << 16);
     }
   },
-  pairs({ scales, mins }, blocks, out, at) {
-    for (let block = 0; block < blocks; block++) {
-      out[at++] = bits(scales[block]!);
-      out[at++] = bits(mins[block]!);
+  // Two f32 per group: q2 has two groups per block, the others one.
+  scaleMins({ scales, mins }, blocks, out, at, type) {
+    const groups = (blocks * BLOCK) / CODE_FORMATS[type].groupSize;
+    for (let group = 0; group < groups; group++) {
+      out[at++] = bits(scales[group]!);
+      out[at++] = bits(mins[group]!);
     }
   },
-  // One f32 a group: q8 has a group a block, q6 two.
+  // One f32 per group: q3 and q6 have two groups per block, the others one.
   scales({ scales }, blocks, out, at, type) {
     const groups = (blocks * BLOCK) / CODE_FORMATS[type].groupSize;
     for (let group = 0; group < groups; group++) out[at++] = bits(scales[group]!);
   },
-} satisfies Record<string, Pack<DecodedScales>>;
+};
 
 const floats = new Float32Array(1);
 const floatBits = new Uint32Array(floats.buffer);

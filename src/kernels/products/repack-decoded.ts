@@ -1,22 +1,19 @@
 /** Rows of blocks whose codes must be taken apart -> words of a GPU layout. */
+import type { DecodedBlocks } from "../../formats/ggml/block-decoder.ts";
 import type { QuantizedType } from "../../formats/ggml/code-formats.ts";
-import {
-  allocateDecodedBlocks,
-  type DecodedBlocks,
-  decodeBlocks,
-} from "../../formats/ggml/decode-blocks.ts";
+import { allocateDecodedBlocks, decodeBlocks } from "../../formats/ggml/decode-blocks.ts";
 import { GGML_TYPES } from "../../formats/ggml/ggml-types.ts";
-import { type Pack, packBytes, type Repack, scalePacker } from "./packing.ts";
-import { BLOCK, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
+import { type Pack, packBytes, type Repack, SCALE_PACKERS } from "./packing.ts";
+import { BLOCK, type CodePart, type ScalePart, type WeightLayout } from "./weight-layouts.ts";
 
 /** A packer of rows of `cols` weights: see createRepacker. */
 export function decodedRepacker(layout: WeightLayout, type: QuantizedType, cols: number): Repack {
   const fileBlocks = cols / GGML_TYPES[type].blockSize;
   const blocks = cols / BLOCK;
   const decoded = allocateDecodedBlocks(type, fileBlocks);
-  const packers = layout.streams.map(({ name, words }) => ({
+  const packers = layout.streams.map(({ holds, words }) => ({
     words,
-    pack: packerOf(layout, name),
+    pack: PACKERS[holds as CodePart | ScalePart],
   }));
   return (bytes, row, out, to) => {
     decodeBlocks(type, bytes, row * fileBlocks, fileBlocks, decoded);
@@ -25,13 +22,30 @@ export function decodedRepacker(layout: WeightLayout, type: QuantizedType, cols:
   };
 }
 
-function packerOf(layout: WeightLayout, stream: WeightStream["name"]): Pack<DecodedBlocks> {
-  if (stream === "quants") return layout.name === "q8" ? PACKERS.bytes : PACKERS.nibbles;
-  if (stream === "high") return layout.name === "q6" ? PACKERS.topBits : PACKERS.fifthBits;
-  return scalePacker(layout);
-}
+/** Bit `shift` of each code, weight k's at bit k of its block's word. */
+const bitsFrom =
+  (shift: number): Pack<DecodedBlocks> =>
+  ({ codes }, blocks, out, at) => {
+    for (let w = 0; w < blocks * BLOCK; w += BLOCK) {
+      let word = 0;
+      for (let k = 0; k < BLOCK; k++) word |= ((codes[w + k]! >> shift) & 1) << k;
+      out[at++] = word;
+    }
+  };
 
-const PACKERS = {
+/** Bits `shift` and `shift` + 1 of each code, weight k's at bits 2 (k % 16) of word k / 16. */
+const pairsFrom =
+  (shift: number): Pack<DecodedBlocks> =>
+  ({ codes }, blocks, out, at) => {
+    for (let w = 0; w < blocks * BLOCK; w += 16) {
+      let word = 0;
+      for (let k = 0; k < 16; k++) word |= ((codes[w + k]! >> shift) & 3) << (2 * k);
+      out[at++] = word;
+    }
+  };
+
+const PACKERS: Readonly<Record<CodePart | ScalePart, Pack<DecodedBlocks>>> = {
+  ...SCALE_PACKERS,
   // Nibble j of word c: low four bits of weight 4j + c.
   nibbles({ codes }, blocks, out, at) {
     for (let w = 0; w < blocks * BLOCK; w += BLOCK)
@@ -45,18 +59,8 @@ const PACKERS = {
   bytes({ codes }, blocks, out, at) {
     for (let w = 0; w < blocks * BLOCK; w += 16) at = packBytes(codes, w, out, at);
   },
-  fifthBits({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += BLOCK) {
-      let word = 0;
-      for (let k = 0; k < BLOCK; k++) word |= ((codes[w + k]! >> 4) & 1) << k;
-      out[at++] = word;
-    }
-  },
-  topBits({ codes }, blocks, out, at) {
-    for (let w = 0; w < blocks * BLOCK; w += 16) {
-      let word = 0;
-      for (let k = 0; k < 16; k++) word |= ((codes[w + k]! >> 4) & 3) << (2 * k);
-      out[at++] = word;
-    }
-  },
-} satisfies Record<string, Pack<DecodedBlocks>>;
+  thirdBits: bitsFrom(2),
+  fifthBits: bitsFrom(4),
+  lowPairs: pairsFrom(0),
+  topPairs: pairsFrom(4),
+};

@@ -8,8 +8,8 @@ import {
 } from "../../formats/ggml/code-formats.ts";
 import { bf16BytesToF32, f16BytesToF32 } from "../../formats/ggml/float16.ts";
 import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../formats/ggml/ggml-types.ts";
-import { packBytes, type Repack, scalePacker } from "./packing.ts";
-import { BLOCK, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
+import { packBytes, type Repack, SCALE_PACKERS } from "./packing.ts";
+import { BLOCK, type ScalePart, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
 
 /** A packer of rows of `cols` weights of `type` into `layout`, which must be able to hold them. */
 export async function createRepacker(
@@ -52,7 +52,7 @@ function plainRepacker(layout: WeightLayout, type: PlainType, cols: number): Rep
   const decoded = { scales: new Float32Array(blocks), mins: new Float32Array(blocks) };
   const [quants, scales] = layout.streams as readonly [WeightStream, WeightStream];
   const copy = quants.words === 8 ? copyBytes : copyNibbles;
-  const pack = scalePacker(layout);
+  const pack = SCALE_PACKERS[scales.holds as ScalePart];
   return (bytes, row, out, to) => {
     const start = row * blocks * blockBytes;
     for (let block = 0; block < blocks; block++)

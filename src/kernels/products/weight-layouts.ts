@@ -16,7 +16,27 @@ import type { Wgsl } from "../../gpu/kernel.ts";
 /** Weights of a block. */
 export const BLOCK = 32;
 
-export type LayoutName = "q4" | "q4_wide" | "q5" | "q5_wide" | "q6" | "q8" | "f16" | "bf16" | "f32";
+export type LayoutName =
+  | "q2"
+  | "q3"
+  | "q4"
+  | "q4_wide"
+  | "q5"
+  | "q5_wide"
+  | "q6"
+  | "q8"
+  | "iq4"
+  | "fp4"
+  | "f16"
+  | "bf16"
+  | "f32";
+
+/** What the words of a stream hold: how each is packed is told by packing.ts and repack-decoded.ts. */
+export type Packed = CodePart | ScalePart | "floats";
+/** Bits of the codes. */
+export type CodePart = "bytes" | "nibbles" | "lowPairs" | "topPairs" | "thirdBits" | "fifthBits";
+/** A scale, or a scale and a minimum, of each group. */
+export type ScalePart = "scales" | "scaleMins" | "halfScaleMins";
 
 export interface WeightStream {
   /** Name of the WGSL variable. */
@@ -25,6 +45,7 @@ export interface WeightStream {
   readonly type: string;
   /** 32-bit words per block. */
   readonly words: number;
+  readonly holds: Packed;
 }
 
 export interface WeightLayout {
@@ -34,18 +55,22 @@ export interface WeightLayout {
   code(): Promise<readonly Wgsl[]>;
 }
 
-const quants = (words: number, type = "array<vec4<u32>>"): WeightStream => ({
-  name: "quants",
-  type,
-  words,
-});
-const scales = (type: string, words: number): WeightStream => ({ name: "scales", type, words });
-const high = (type: string, words: number): WeightStream => ({ name: "high", type, words });
+const stream =
+  (name: WeightStream["name"]) =>
+  (holds: Packed, words: number, type: string): WeightStream => ({ name, type, words, holds });
+const quants = stream("quants");
+const high = stream("high");
+const scales = stream("scales");
 
+const NIBBLES = quants("nibbles", 4, "array<vec4<u32>>");
+const PAIRS = quants("lowPairs", 2, "array<vec2<u32>>");
 /** Scale and minimum as two halves in a word, or as two f32 (K types, whose products need them). */
-const HALF_PAIR = scales("array<u32>", 1);
-const F32_PAIR = scales("array<vec2<f32>>", 2);
-const FIFTH_BITS = high("array<u32>", 1);
+const HALF_PAIR = scales("halfScaleMins", 1, "array<u32>");
+const F32_PAIR = scales("scaleMins", 2, "array<vec2<f32>>");
+const SCALE = scales("scales", 1, "array<f32>");
+/** Scales of two groups of 16 weights. */
+const TWO_SCALES = scales("scales", 2, "array<vec2<f32>>");
+const FIFTH_BITS = high("fifthBits", 1, "array<u32>");
 
 const layout = (
   name: LayoutName,
@@ -69,18 +94,24 @@ const here =
     code;
 
 export const LAYOUTS: Readonly<Record<LayoutName, WeightLayout>> = {
-  q4: layout("q4", [quants(4), HALF_PAIR], here(scalesF16, weightsQ4)),
-  q4_wide: layout("q4_wide", [quants(4), F32_PAIR], here(scalesF32, weightsQ4)),
-  q5: layout("q5", [quants(4), FIFTH_BITS, HALF_PAIR], other("q5", scalesF16)),
-  q5_wide: layout("q5_wide", [quants(4), FIFTH_BITS, F32_PAIR], other("q5", scalesF32)),
-  q6: layout("q6", [quants(4), high("array<vec2<u32>>", 2), F32_PAIR], other("q6")),
-  q8: layout("q8", [quants(8), scales("array<f32>", 1)], here(weightsQ8)),
-  f16: layout("f16", [quants(16, "array<vec2<u32>>")], other("f16")),
-  bf16: layout("bf16", [quants(16, "array<vec2<u32>>")], other("bf16")),
-  f32: layout("f32", [quants(32, "array<vec4<f32>>")], other("f32")),
+  q2: layout("q2", [PAIRS, scales("scaleMins", 4, "array<vec4<f32>>")], other("q2")),
+  q3: layout("q3", [PAIRS, high("thirdBits", 1, "array<u32>"), TWO_SCALES], other("q3")),
+  q4: layout("q4", [NIBBLES, HALF_PAIR], here(scalesF16, weightsQ4)),
+  q4_wide: layout("q4_wide", [NIBBLES, F32_PAIR], here(scalesF32, weightsQ4)),
+  q5: layout("q5", [NIBBLES, FIFTH_BITS, HALF_PAIR], other("q5", scalesF16)),
+  q5_wide: layout("q5_wide", [NIBBLES, FIFTH_BITS, F32_PAIR], other("q5", scalesF32)),
+  q6: layout("q6", [NIBBLES, high("topPairs", 2, "array<vec2<u32>>"), TWO_SCALES], other("q6")),
+  q8: layout("q8", [quants("bytes", 8, "array<vec4<u32>>"), SCALE], here(weightsQ8)),
+  iq4: layout("iq4", [NIBBLES, SCALE], other("iq4")),
+  fp4: layout("fp4", [NIBBLES, SCALE], other("fp4")),
+  f16: layout("f16", [quants("floats", 16, "array<vec2<u32>>")], other("f16")),
+  bf16: layout("bf16", [quants("floats", 16, "array<vec2<u32>>")], other("bf16")),
+  f32: layout("f32", [quants("floats", 32, "array<vec4<f32>>")], other("f32")),
 };
 
 const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
+  Q2_K: "q2",
+  Q3_K: "q3",
   Q4_0: "q4",
   Q4_1: "q4",
   Q4_K: "q4_wide",
@@ -89,6 +120,9 @@ const OF_TYPE: Readonly<Record<GgmlType, LayoutName>> = {
   Q5_K: "q5_wide",
   Q6_K: "q6",
   Q8_0: "q8",
+  IQ4_NL: "iq4",
+  IQ4_XS: "iq4",
+  MXFP4: "fp4",
   F16: "f16",
   BF16: "bf16",
   F32: "f32",

@@ -21,6 +21,23 @@ const HALVES: Partial<Record<GgmlType, readonly number[]>> = {
   Q4_K: [0, 2],
   Q5_K: [0, 2],
   Q6_K: [208],
+  Q2_K: [80, 82],
+  Q3_K: [108],
+  IQ4_NL: [0],
+  IQ4_XS: [0],
+  MXFP4: [],
+};
+
+/** Sizes of scales that give weights of about 0.1. */
+const SIZES: Partial<Record<GgmlType, number>> = {
+  Q6_K: 2e-5,
+  Q2_K: 4e-3,
+  Q3_K: 8e-4,
+  Q4_K: 4e-4,
+  Q5_K: 4e-4,
+  Q8_0: 1e-3,
+  IQ4_NL: 1e-3,
+  IQ4_XS: 4e-5,
 };
 
 export function randomFloats(count: number, seed: number, scale = 1): Float32Array {
@@ -46,13 +63,16 @@ export function randomTensor(
   const halves = HALVES[type];
   if (halves) {
     for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(next() * 256);
-    const size = type === "Q6_K" ? 2e-5 : type.endsWith("K") ? 4e-4 : type === "Q8_0" ? 1e-3 : 0.01;
-    for (let block = 0; block < bytes.length; block += GGML_TYPES[type].blockBytes)
+    const size = SIZES[type] ?? 0.01;
+    for (let block = 0; block < bytes.length; block += GGML_TYPES[type].blockBytes) {
+      // Its scale is a power of two.
+      if (type === "MXFP4") bytes[block] = 121 + Math.floor(next() * 4);
       for (const at of halves) {
         const half = f32ToF16((next() * 2 - 1) * size);
         bytes[block + at] = half & 255;
         bytes[block + at + 1] = half >> 8;
       }
+    }
   } else fillFloats(type, bytes, next);
   const values = dequantize(type, bytes, rows * cols);
   const source: TensorSource = {

@@ -25,6 +25,7 @@ rng = np.random.default_rng(20261124)
 HALVES = {
     "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
     "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "F16": [0], "BF16": [], "F32": [],
+    "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [],
 }
 # Ordinary scales, negative ones, both zeros, the least subnormal, the largest half.
 SPECIAL = np.array([0.0, -0.0, 2.0**-24, -(2.0**-24), 65504.0, -65504.0, 1.0, -0.03], dtype=np.float16)
@@ -34,7 +35,7 @@ def b64(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def random_blocks(name: str, count: int) -> np.ndarray:
+def random_blocks(name: str, count: int, rng: np.random.Generator = rng) -> np.ndarray:
     _, size = GGML_QUANT_SIZES[T[name]]
     blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
     for at in HALVES[name]:
@@ -42,6 +43,9 @@ def random_blocks(name: str, count: int) -> np.ndarray:
         special = rng.integers(0, 2 * len(SPECIAL), count)
         halves = np.where(special < len(SPECIAL), SPECIAL[special % len(SPECIAL)], halves)
         blocks[:, at : at + 2] = halves.astype(np.float16).view(np.uint8).reshape(count, 2)
+    if name == "MXFP4":
+        blocks[:, 0] %= 251  # the largest exponents make infinite weights
+        blocks[:3, 0] = [0, 1, 2]
     return blocks
 
 
@@ -61,6 +65,11 @@ for name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "BF16", "F16"):
     cases.append(case(name, data.view(np.uint8)))
 cases.append(case("F16", random_blocks("F16", 300)))
 cases.append(case("F32", rng.standard_normal(64).astype(np.float32).view(np.uint8)))
+# Of a generator of their own, so that the cases before stay as they are.
+later = np.random.default_rng(20261130)
+for name in ("Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4"):
+    block, _ = GGML_QUANT_SIZES[T[name]]
+    cases.append(case(name, random_blocks(name, 2560 // block // (1 if block > 32 else 2), later)))
 
 # Roundings: random over all magnitudes, exact halves, ties between halves, the edges of the range.
 every_half = np.arange(0, 65536, 211, dtype=np.uint16).view(np.float16).astype(np.float32)

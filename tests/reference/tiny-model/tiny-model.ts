@@ -51,15 +51,20 @@ export const MATRIX_TYPES = [
   "Q5_0",
   "Q5_1",
   "Q8_0",
+  "Q2_K",
+  "Q3_K",
   "Q4_K",
   "Q5_K",
   "Q6_K",
+  "IQ4_NL",
+  "IQ4_XS",
+  "MXFP4",
 ] as const satisfies readonly TinyType[];
 
-/** The 14 matrices of the first two layers have every type; embedding and head others in each family. */
+/** The 21 matrices of the first three layers have every type; embedding and head others in each family. */
 const ofEveryType = (mixedFrom: number, embed: TinyType, head?: TinyType) => ({
   mixedFrom,
-  layers: 2,
+  layers: 3,
   heads: 4,
   kvHeads: 2,
   headDim: 64,
@@ -341,12 +346,12 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
 
 const ROLES = ["q", "k", "v", "o", "gate", "up", "down"] as const;
 
-/** The types of layer 0 or 1 of a model with all of them. */
+/** The types of layer 0, 1 or 2 of a model with all of them. */
 function mixedTypes(
   { mixedFrom, types }: TinyShape,
   layer: number,
 ): TinyShape["types"] | undefined {
-  if (mixedFrom === undefined || layer > 1) return undefined;
+  if (mixedFrom === undefined || layer > 2) return undefined;
   const turn = (role: number) =>
     MATRIX_TYPES[(mixedFrom + 7 * layer + role) % MATRIX_TYPES.length]!;
   return { ...types, ...Object.fromEntries(ROLES.map((role, i) => [role, turn(i)])) };

@@ -9,9 +9,14 @@ export type TinyType =
   | "Q5_0"
   | "Q5_1"
   | "Q8_0"
+  | "Q2_K"
+  | "Q3_K"
   | "Q4_K"
   | "Q5_K"
-  | "Q6_K";
+  | "Q6_K"
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4";
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
@@ -26,9 +31,14 @@ const BLOCKS: Record<TinyType, [weights: number, bytes: number]> = {
   Q5_0: [32, 22],
   Q5_1: [32, 24],
   Q8_0: [32, 34],
+  Q2_K: [256, 84],
+  Q3_K: [256, 110],
   Q4_K: [256, 144],
   Q5_K: [256, 176],
   Q6_K: [256, 210],
+  IQ4_NL: [32, 18],
+  IQ4_XS: [256, 136],
+  MXFP4: [32, 17],
 };
 
 /** Standard deviation of the integer part of a block's weights, to turn a wanted spread into a scale. */
@@ -41,9 +51,14 @@ const SPREAD: Record<TinyType, number> = {
   Q5_0: 9.2,
   Q5_1: 9.2,
   Q8_0: 74,
+  Q2_K: 14,
+  Q3_K: 43,
   Q4_K: 230,
   Q5_K: 460,
   Q6_K: 1370,
+  IQ4_NL: 66,
+  IQ4_XS: 1220,
+  MXFP4: 5.85,
 };
 
 /** f16 bits of a positive value, rounded down; subnormal below 2^-14, as K-quant scales often are. */
@@ -71,6 +86,16 @@ function fillBlock(view: DataView, at: number, type: TinyType, std: number, draw
     case "Q5_1":
       half(0, scale);
       half(2, scale * 15.5, sign);
+      break;
+    case "Q2_K":
+      half(80, scale);
+      half(82, scale * 1.5);
+      break;
+    case "Q3_K":
+      half(108, scale);
+      break;
+    case "MXFP4":
+      view.setUint8(at, 128 + Math.round(Math.log2(scale)));
       break;
     case "Q4_K":
       half(0, scale);

@@ -105,6 +105,9 @@ describe("commonLayout", () => {
     ["Q4_K", "Q6_K", undefined],
     ["Q8_0", "Q4_0", undefined],
     ["F32", "Q4_0", undefined],
+    ["Q2_K", "Q3_K", undefined],
+    ["IQ4_NL", "IQ4_XS", "iq4"],
+    ["IQ4_XS", "MXFP4", undefined],
   ] as const)("of %s and %s is %s", (a, b, name) => {
     expect(commonLayout(layoutOfType(a), layoutOfType(b))?.name).toBe(name);
     expect(commonLayout(layoutOfType(b), layoutOfType(a))?.name).toBe(name);
