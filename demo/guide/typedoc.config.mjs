@@ -13,6 +13,7 @@ const PAGES = [
   "models",
   "persistence",
   "chats",
+  "serve",
   "deploy",
   "troubleshooting",
 ].map((page) => `demo/guide/${page}.md`);

@@ -12,7 +12,7 @@ import { cacheFlags, inFlags, isSet, oneOf, optional } from "./flags.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
 import { runWithDawn, startsDawn } from "./hosts/dawn-process.ts";
-import { runInNode, runText } from "./hosts/node-host.ts";
+import { runInNode, runServer, runText } from "./hosts/node-host.ts";
 import type { Job } from "./job.ts";
 import { parseFlags } from "./parse.ts";
 import { type AnyCommand, COMMANDS, findCommand } from "./registry.ts";
@@ -65,14 +65,25 @@ async function runOne(
   if ("answer" in command) return finish(await command.answer(flags, files), flags);
   const ready = "withoutModel" in command && (await command.withoutModel?.(flags, files));
   if (ready) return finish(ready, flags);
-  const host = oneOf(flags, "host", ["node", "chromium"], "node");
   const model = optional(flags, "model") ?? DEFAULT_MODEL;
   const cache = cacheFlags(flags, "cacheDefaults" in command ? (command.cacheDefaults ?? {}) : {});
   const filters = optional(flags, "filters");
+  if ("serve" in command) {
+    command.check(flags);
+    await checkModelName(model);
+    if (startsDawn()) return runWithDawn(args, { verbose: isSet(flags, "verbose"), serves: true });
+    return runServer(command, flags, {
+      model,
+      cache,
+      filters,
+      ready: (result) => print(result, flags),
+    });
+  }
+  const host = oneOf(flags, "host", ["node", "chromium"], "node");
   const input = await command.read(flags, files);
   await checkModelName(model);
   if (!("runText" in command) && host === "node" && startsDawn())
-    return runWithDawn(args, isSet(flags, "verbose"));
+    return runWithDawn(args, { verbose: isSet(flags, "verbose") });
   const bar = new ProgressBar();
   const report = bar.update.bind(bar);
   const abortion = new AbortController();
@@ -98,10 +109,12 @@ async function runOne(
 
 async function finish(result: CommandResult, flags: FlagValues): Promise<number> {
   for (const [path, bytes] of Object.entries(result.files ?? {})) await writeOut(path, bytes);
-  const output = isSet(flags, "json") ? JSON.stringify(result.json) : result.text;
-  await write(process.stdout, `${output}\n`);
+  await print(result, flags);
   return 0;
 }
+
+const print = ({ json, text }: CommandResult, flags: FlagValues): Promise<void> =>
+  write(process.stdout, `${isSet(flags, "json") ? JSON.stringify(json) : text}\n`);
 
 const readText = async (flag: string, path: string): Promise<string> =>
   new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readBytes(flag, path));

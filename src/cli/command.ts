@@ -80,3 +80,25 @@ export interface PlainCommand
   extends Pick<Command<unknown>, "name" | "summary" | "usage" | "flags" | "listFlag"> {
   answer(flags: FlagValues, files: CommandFiles): Promise<CommandResult>;
 }
+
+/** What a command that serves works with. */
+export interface ServeContext {
+  readonly model: string;
+  readonly cache: CacheOptions;
+  readonly filters: string | undefined;
+  readonly report: Report;
+  /** Prints that it can be asked now. */
+  ready(result: CommandResult): Promise<void>;
+  /** Fires when the user wants it to end. */
+  readonly end: AbortSignal;
+  /** Fires when it shall end at once. */
+  readonly endNow: AbortSignal;
+}
+
+/** A command that runs in Node until it is stopped, on an engine of its own. Its flag --host is an address. */
+export interface ServerCommand
+  extends Pick<Command<unknown>, "name" | "summary" | "usage" | "flags" | "listFlag"> {
+  /** Throws what is wrong with the flags, before anything is loaded. */
+  check(flags: FlagValues): void;
+  serve(flags: FlagValues, context: ServeContext): Promise<void>;
+}

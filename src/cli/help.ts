@@ -4,7 +4,7 @@ import { COMMANDS } from "./registry.ts";
 
 /** Works outside a project too, where `npx winnow` is another package. */
 export const PROGRAM = "npx winnow-llm";
-const COMMON = "[--json] [--host node|chromium] [--verbose]";
+const HOSTS = "[--host node|chromium] ";
 
 export function generalHelp(): string {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
@@ -23,6 +23,8 @@ export function generalHelp(): string {
 
 export function commandHelp(command: AnyCommand): string {
   const { name, summary, usage } = command;
-  const [model, common] = "answer" in command ? ["", "[--json]"] : ["[--model M] ", COMMON];
+  const loads = !("answer" in command);
+  const model = loads ? "[--model M] " : "";
+  const common = `[--json]${loads ? ` ${"serve" in command ? "" : HOSTS}[--verbose]` : ""}`;
   return `winnow ${name}: ${summary}\n\nusage: ${PROGRAM} ${name} ${model}${usage} ${common}`;
 }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { Writable } from "node:stream";
 import { mayHaveVulkanDriver, swiftShaderEnvironment } from "../../node/vulkan.ts";
+import { ASKED } from "./stop-signals.ts";
 
 /**
  * On Linux, a command that needs Dawn runs in a process of its own. GPU drivers and Dawn write lines of their own to
@@ -15,9 +16,6 @@ const MARK = "WINNOW_DAWN";
 const OTHER_DRIVER = 86;
 /** Bytes of what drivers wrote that are kept: the last ones say why a process died. */
 const KEPT = 4096;
-
-/** Signals by which users end a program. */
-const ASKED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 const marks = (): string[] => process.env[MARK]?.split(" ") ?? [];
 
@@ -41,22 +39,29 @@ export function sendStderr(): void {
   process.on("disconnect", () => process.exit(1));
 }
 
-/** Runs `winnow ARGS` in a process for Dawn and returns its exit status. `verbose`: with all that drivers write. */
-export async function runWithDawn(args: readonly string[], verbose: boolean): Promise<number> {
+interface DawnOptions {
+  /** With all that drivers write. */
+  readonly verbose: boolean;
+  /** It runs until it is stopped, and knows that a signal may reach it twice. */
+  readonly serves?: boolean;
+}
+
+/** Runs `winnow ARGS` in a process for Dawn and returns its exit status. */
+export async function runWithDawn(args: readonly string[], options: DawnOptions): Promise<number> {
   const swiftShader = swiftShaderEnvironment();
   if (mayHaveVulkanDriver() || !swiftShader) {
-    const status = await runOnce(args, verbose, swiftShader ? ["retry"] : ["last"]);
+    const status = await runOnce(args, options, swiftShader ? ["retry"] : ["last"]);
     if (status !== OTHER_DRIVER || !swiftShader) return status;
   }
   console.error(
     `winnow: no Vulkan driver here that Dawn can use; using SwiftShader (${swiftShader.VK_ICD_FILENAMES})`,
   );
-  return runOnce(args, verbose, ["last"], swiftShader);
+  return runOnce(args, options, ["last"], swiftShader);
 }
 
 function runOnce(
   args: readonly string[],
-  verbose: boolean,
+  { verbose, serves = false }: DawnOptions,
   words: readonly string[],
   driver: object = {},
 ): Promise<number> {
@@ -70,9 +75,9 @@ function runOnce(
     said = (said + bytes).slice(-KEPT);
   });
   child.on("message", (text) => process.stderr.write(String(text)));
-  // Ctrl-C reaches both processes; the one with the command decides what it does.
-  const leave = (): void => {};
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  // Ctrl-C reaches both processes; the one with the command decides what it does. Who stops a server may tell this one alone.
+  const leave = serves ? pass : (): void => {};
   process.on("SIGINT", leave).on("SIGTERM", pass).on("SIGHUP", pass);
   return new Promise((resolve, reject) => {
     child.on("error", reject);

@@ -4,12 +4,21 @@ import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
 import { openInNode } from "../../node/open-in-node.ts";
+import { ProgressBar } from "../../node/progress-bar.ts";
 import { createTokenizer } from "../../text/create-tokenizer.ts";
-import type { CommandResult, Report, TextCommand } from "../command.ts";
+import type {
+  CommandResult,
+  FlagValues,
+  Report,
+  ServeContext,
+  ServerCommand,
+  TextCommand,
+} from "../command.ts";
+import { findEngineCommand } from "../engine-commands.ts";
 import { inFlags } from "../flags.ts";
 import { type Job, type JobHooks, reportTo } from "../job.ts";
-import { findEngineCommand } from "../registry.ts";
 import { tryOtherDriver } from "./dawn-process.ts";
+import { stopSignals } from "./stop-signals.ts";
 
 /** Runs a job on Dawn in this process. */
 export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResult> {
@@ -55,6 +64,36 @@ export async function runText(
     await giveUpModel(resolved, error);
     throw error;
   }
+}
+
+/** Runs what serves until the user ends it; the exit status is then 0. */
+export async function runServer(
+  command: ServerCommand,
+  flags: FlagValues,
+  { ready, ...given }: Pick<ServeContext, "model" | "cache" | "filters" | "ready">,
+): Promise<number> {
+  await findAdapter();
+  const { end, endNow, forget } = stopSignals();
+  const bar = new ProgressBar();
+  try {
+    await command.serve(flags, {
+      ...given,
+      report: bar.update.bind(bar),
+      ready: (result) => {
+        bar.end();
+        return ready(result);
+      },
+      end,
+      endNow,
+    });
+  } catch (error) {
+    // Ended before it was loaded.
+    if (!end.aborted) throw error;
+  } finally {
+    bar.end();
+    forget();
+  }
+  return 0;
 }
 
 /** Throws no_adapter, or begins anew with the other driver, where Dawn offers none. */

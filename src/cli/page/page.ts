@@ -2,8 +2,8 @@ import { openEngine } from "../../api/worker/open-engine.ts";
 import { asWinnowError } from "../../errors.ts";
 import { HttpSource } from "../../fetch/http-source.ts";
 import { fromBase64, toBase64 } from "../../formats/base64.ts";
+import { findEngineCommand } from "../engine-commands.ts";
 import { inFlags } from "../flags.ts";
-import { findEngineCommand } from "../registry.ts";
 import type { PageJob, PageOutcome } from "./page-protocol.ts";
 
 const abortion = new AbortController();
