@@ -1,3 +1,5 @@
+import { canonical } from "./kept.ts";
+import { questionsOf } from "./tasks/index.ts";
 import type { Cell, PromptCell, TextCell } from "./types.ts";
 
 /** Cells that run together; each is kept on its own. */
@@ -30,6 +32,13 @@ const isCompared = ({ agreement, mass }: TextCell): boolean => agreement || mass
 /** Whether the uncompressed run must go along, for a batch that does not hold it. */
 export const needsReference = ({ cells: [first] }: Batch & { kind: "text" }): boolean =>
   isCompared(first!) && first!.arm.policy !== "full";
+
+/** Whether two cells read the same under the same arm, and differ in their question alone. */
+export function readAlike(a: PromptCell, b: PromptCell): boolean {
+  const readOf = ({ trial, ...rest }: PromptCell): string =>
+    canonical({ ...rest, read: Math.floor(trial / questionsOf(rest.task)) });
+  return readOf(a) === readOf(b);
+}
 
 /** The cells that are left, in groups of at most `lanes` sequences. */
 export function batchesOf(cells: readonly Cell[], lanes: number): Batch[] {

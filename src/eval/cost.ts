@@ -1,4 +1,4 @@
-import { type Batch, needsReference } from "./batches.ts";
+import { type Batch, needsReference, readAlike } from "./batches.ts";
 import type { EvalModel } from "./model.ts";
 
 /** Seconds, measured just before. */
@@ -23,7 +23,9 @@ const sequencesOf = (batch: Batch & { kind: "text" }): number =>
 /** Tokens that a batch runs, over all its sequences: what its progress is counted in. */
 export function tokensOf(batch: Batch): number {
   if (batch.kind === "text") return sequencesOf(batch) * (batch.cells[0]!.tokens - 1);
-  return batch.cells.reduce((sum, { length }) => sum + length, 0);
+  const { cells } = batch;
+  const read = cells.filter((cell, i) => i === 0 || !readAlike(cell, cells[i - 1]!));
+  return read.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** What a batch will take. */

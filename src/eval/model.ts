@@ -4,6 +4,7 @@ import type { InferenceEngine } from "../engine/engine.ts";
 import type { Lane, Lanes } from "../engine/measuring/lanes.ts";
 import { WinnowError } from "../errors.ts";
 import { compareRows, highest } from "./agreement.ts";
+import { canonical } from "./kept.ts";
 import type { PromptText } from "./prompt.ts";
 import { type CellMemory, massPosition, type TextScore } from "./types.ts";
 
@@ -138,6 +139,19 @@ interface Writing {
   next: number;
 }
 
+/** Runs that follow each other and differ in their last part alone: what comes before is read once for all of them. */
+function groupsOf(runs: readonly AnswerRun[]): AnswerRun[][] {
+  const groups: { key: string; runs: AnswerRun[] }[] = [];
+  for (const run of runs) {
+    const { cache, system, parts } = run;
+    const key = canonical([cache, system, parts.slice(0, -1)]);
+    const before = groups.at(-1);
+    if (parts.length > 1 && before?.key === key) before.runs.push(run);
+    else groups.push({ key, runs: [run] });
+  }
+  return groups.map(({ runs }) => runs);
+}
+
 async function answer(
   engine: InferenceEngine,
   lanes: Lanes,
@@ -151,16 +165,24 @@ async function answer(
     onTokens?.(done);
   };
   const writing: Writing[] = [];
-  for (const { cache, parts, system = 0, answerTokens } of runs) {
-    const lane = await lanes.add(cache);
-    lane.sequence.setSystem(system);
-    let logits: Float32Array | undefined;
-    for (const part of parts) logits = await lanes.prefill(lane, part, signal, onRun);
-    const prompt = parts.reduce((sum, part) => sum + part.length, 0);
-    const most = endless(lane.sequence.settings)
-      ? answerTokens
-      : Math.min(answerTokens, contextLength - prompt);
-    writing.push({ lane, ids: [], most, next: highest(logits!) });
+  for (const group of groupsOf(runs)) {
+    const [{ cache, parts, system = 0 }] = group as [AnswerRun];
+    const first = await lanes.add(cache);
+    first.sequence.setSystem(system);
+    const common = group.length === 1 ? 0 : parts.length - 1;
+    for (const part of parts.slice(0, common)) await lanes.prefill(first, part, signal, onRun);
+    const open = group.map((_, i) => (i === 0 ? first : lanes.fork(first)));
+    for (const [i, { parts, answerTokens }] of group.entries()) {
+      const lane = open[i]!;
+      let logits: Float32Array | undefined;
+      for (const part of parts.slice(common))
+        logits = await lanes.prefill(lane, part, signal, onRun);
+      const prompt = parts.reduce((sum, part) => sum + part.length, 0);
+      const most = endless(lane.sequence.settings)
+        ? answerTokens
+        : Math.min(answerTokens, contextLength - prompt);
+      writing.push({ lane, ids: [], most, next: highest(logits!) });
+    }
   }
   for (;;) {
     for (const one of writing) {

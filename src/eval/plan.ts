@@ -2,6 +2,7 @@ import { checkCacheOptions } from "../api/checks/check-cache.ts";
 import { isPolicy, POLICY_NAMES, type PolicyName, policyOf } from "../cache/policies/index.ts";
 import { defined } from "../defined.ts";
 import { invalidArgument } from "../errors.ts";
+import { questionsOf } from "./tasks/index.ts";
 import {
   type Arm,
   type ArmName,
@@ -159,26 +160,30 @@ function promptCells(
   const { lengths, ratios, depths, asks, trials, seed } = options;
   const cells: PromptCell[] = [];
   const places: readonly (number | undefined)[] = task === "needle" ? depths : [undefined];
-  const each = (length: number, ask: Ask, depth: number | undefined, trial: number): void => {
+  // Trials that read the same stand beside each other.
+  const together = questionsOf(task);
+  const each = (length: number, ask: Ask, depth: number | undefined, first: number): void => {
     const budgets = [...new Set(ratios.map((ratio) => Math.round(length / ratio)))];
+    const last = Math.min(first + together, trials);
     for (const arm of armsOf(options, budgets, { tokens: length, flag: "--lengths", trained }))
-      cells.push({
-        kind: "prompt",
-        task,
-        length,
-        ...defined({ depth }),
-        ask,
-        trial,
-        seed,
-        hay,
-        arm,
-      });
+      for (let trial = first; trial < last; trial += 1)
+        cells.push({
+          kind: "prompt",
+          task,
+          length,
+          ...defined({ depth }),
+          ask,
+          trial,
+          seed,
+          hay,
+          arm,
+        });
   };
   const isChat = CHAT_TASKS.some((name) => name === task);
   for (const length of lengths)
     for (const ask of isChat ? (["after"] as const) : asks)
       for (const depth of places)
-        for (let trial = 0; trial < trials; trial += 1) each(length, ask, depth, trial);
+        for (let first = 0; first < trials; first += together) each(length, ask, depth, first);
   return cells;
 }
 

@@ -4,7 +4,7 @@ import { invalidArgument } from "../errors.ts";
 import { seededRandom, seedOf } from "../random.ts";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "../text/types.ts";
 import type { Haystack } from "./tasks/haystack.ts";
-import { generatorOf } from "./tasks/index.ts";
+import { generatorOf, questionsOf } from "./tasks/index.ts";
 import type { Problem } from "./tasks/problem.ts";
 import type { PromptCell } from "./types.ts";
 
@@ -80,30 +80,35 @@ function contextTokens(
 export function buildPrompt(text: PromptText, cell: PromptCell, hay: Haystack): Prompt {
   const { task, length, depth, trial, seed, ask } = cell;
   const generator = generatorOf(cell, hay);
-  const problemSeed = seedOf(`${seed} ${task} ${length} ${depth ?? ""} ${trial} ${hay.id}`);
-  const make = (size: number): { problem: Problem; tokens: number[] } => {
-    const problem = generator.make(seededRandom(problemSeed), size);
-    return { problem, tokens: promptTokens(text, problem) };
-  };
+  const questions = questionsOf(task);
+  const read = Math.floor(trial / questions);
+  const problemSeed = seedOf(`${seed} ${task} ${length} ${depth ?? ""} ${read} ${hay.id}`);
+  const make = (size: number, question: number): Problem =>
+    generator.make(seededRandom(problemSeed), size, question);
+  // Whatever is asked, the same is read: the longest question decides.
+  const longest = (size: number): number =>
+    Math.max(
+      ...Array.from({ length: questions }, (_, i) => promptTokens(text, make(size, i)).length),
+    );
   let low = generator.least;
-  let best = make(low);
-  if (best.tokens.length > length)
+  const least = longest(low);
+  if (least > length)
     throw invalidArgument(
       "--lengths",
-      `${length} tokens are too few for ${task}: its smallest prompt has ${best.tokens.length}`,
+      `${length} tokens are too few for ${task}: its smallest prompt has ${least}`,
     );
   let high = low * 2;
-  for (let next = make(high); next.tokens.length <= length; next = make(high)) {
-    [low, best] = [high, next];
+  while (longest(high) <= length) {
+    low = high;
     high *= 2;
   }
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    const next = make(middle);
-    if (next.tokens.length <= length) [low, best] = [middle, next];
+    if (longest(middle) <= length) low = middle;
     else high = middle;
   }
-  const { problem, tokens } = best;
+  const problem = make(low, trial % questions);
+  const tokens = promptTokens(text, problem);
   const { history = [] } = problem;
   const cuts = turnStarts(text, history, tokens);
   if (history.length === 0 && ask === "after") cuts.push(contextTokens(text, problem, tokens));

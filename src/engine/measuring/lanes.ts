@@ -80,6 +80,13 @@ export class Lanes {
     return lane;
   }
 
+  /** A lane that goes on from where another stands, and shares its pages until either writes to them. */
+  fork({ sequence }: Lane): Lane {
+    const lane = { sequence: sequence.fork() };
+    this.open.add(lane);
+    return lane;
+  }
+
   /** Frees a lane's pages. */
   remove(lane: Lane): void {
     if (this.open.delete(lane)) lane.sequence.free();

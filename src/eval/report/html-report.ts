@@ -187,6 +187,7 @@ const TEXT_METRICS: readonly Metric[] = [
   "perplexity ratio",
   "top-1 agreement",
   "KL (nats)",
+  "KL, 99th percentile (nats)",
   "retained attention mass",
 ];
 

@@ -10,7 +10,7 @@ import {
   type TextCell,
   type TextScore,
 } from "../types.ts";
-import { type Estimate, mean, scores, student } from "./statistics.ts";
+import { type Estimate, mean, quantile, scores, student } from "./statistics.ts";
 
 /** What was run under, besides the arm. */
 export interface Condition {
@@ -43,6 +43,7 @@ export const METRICS = {
   "perplexity ratio": "lower",
   "top-1 agreement": "higher",
   "KL (nats)": "lower",
+  "KL, 99th percentile (nats)": "lower",
   "retained attention mass": "higher",
   score: "higher",
 } as const;
@@ -174,18 +175,15 @@ function lossRows(group: Group, from: number): Row[] {
 }
 
 function agreementRows(group: Group, from: number): Row[] {
-  const over = (pickValues: (score: TextScore) => readonly number[]): Estimate =>
-    student(group.cells.map(({ score }) => mean(pickValues(score as TextScore).slice(from))));
-  const shares = over(({ top1 }) => top1!);
+  const over = (figure: (score: TextScore) => number): Estimate =>
+    student(group.cells.map(({ score }) => figure(score as TextScore)));
+  const shares = over(({ top1 }) => mean(top1!.slice(from)));
+  const kl = over(({ kl }) => mean(kl!.slice(from)));
+  const worst = over(({ kl }) => quantile(kl!.slice(from), 0.99));
   return [
     row("agreement", "top-1 agreement", group, within(shares, 1), 1),
-    row(
-      "agreement",
-      "KL (nats)",
-      group,
-      over(({ kl }) => kl!),
-      0,
-    ),
+    row("agreement", "KL (nats)", group, kl, 0),
+    row("agreement", "KL, 99th percentile (nats)", group, worst, 0),
   ];
 }
 

@@ -12,6 +12,14 @@ const Z = 1.959963984540054;
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** The quantile at `share` (0 to 1), between the two nearest values where it falls between them, as PyTorch and NumPy have it. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const low = sorted[Math.floor(at)]!;
+  return low + (at % 1) * (sorted[Math.ceil(at)]! - low);
+}
+
 /** Wilson's score interval of `hits` out of `n`. */
 export function wilson(hits: number, n: number): Required<Estimate> {
   const p = hits / n;
@@ -41,9 +49,8 @@ export function bootstrap(values: readonly number[], seed = 1, resamples = 2000)
     let sum = 0;
     for (let i = 0; i < n; i += 1) sum += values[Math.floor(random() * n)]!;
     return sum / n;
-  }).sort((a, b) => a - b);
-  const at = (share: number): number => means[Math.round(share * (resamples - 1))]!;
-  return { value, low: at(0.025), high: at(0.975) };
+  });
+  return { value, low: quantile(means, 0.025), high: quantile(means, 0.975) };
 }
 
 /** Scores of trials, 0 to 1: Wilson where each is right or wrong, bootstrap where shares count. */

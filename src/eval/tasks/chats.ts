@@ -19,13 +19,17 @@ const smallTalks = (random: () => number, count: number, hay: Haystack): ChatMes
   return Array.from({ length: count }, () => smallTalk(own, hay));
 };
 
+/** Questions about one chat. */
+export const INSTRUCTIONS = 6;
+export const CORRECTIONS = 4;
+
 /**
  * A system message says who the assistant is and what it is to say when; code can check it, in IFEval's manner (arXiv
  * 2311.07911). After small talk, one of these is asked for.
  */
 export const instructions = (hay: Haystack): Generator => ({
   least: 1,
-  make(random, size) {
+  make(random, size, asked = 0) {
     const [name, town, master] = distinct(3, () => inventName(random)) as [string, string, string];
     const [code, hour] = [letters(random, 5, "123456789"), letters(random, 1, "56789")];
     const weather = pick(random, ADJECTIVES);
@@ -41,7 +45,7 @@ export const instructions = (hay: Haystack): Generator => ({
       { question: "How is the weather?", prefix: "The weather is", answer: weather },
       { question: "When do you open?", prefix: "We open at", answer: hour },
     ];
-    const { question, prefix, answer } = pick(random, cases);
+    const { question, prefix, answer } = cases[asked]!;
     return {
       history: [{ role: "system", content: system }, ...smallTalks(random, size, hay).flat()],
       intro: "",
@@ -61,12 +65,16 @@ export const instructions = (hay: Haystack): Generator => ({
  */
 export const corrections = (hay: Haystack): Generator => ({
   least: 6,
-  make(random, size) {
-    const animals = sample(random, ["cat", "dog", "horse", "parrot", "goat", "rabbit"], 4);
+  make(random, size, question = 0) {
+    const animals = sample(
+      random,
+      ["cat", "dog", "horse", "parrot", "goat", "rabbit"],
+      CORRECTIONS,
+    );
     const names = distinct(6, () => inventName(random));
     const facts = animals.map((animal, i) => ({ animal, name: names[i]! }));
     const changed = [0, 1].map((i) => ({ animal: facts[i]!.animal, name: names[4 + i]! }));
-    const asked = pick(random, animals);
+    const asked = animals[question];
     const noted = ({ animal, name }: { animal: string; name: string }): ChatMessage => ({
       role: "assistant",
       content: `I will remember that your ${animal} is called ${name}.`,

@@ -1,5 +1,5 @@
 import type { PromptCell, PromptTask } from "../types.ts";
-import { corrections, instructions } from "./chats.ts";
+import { CORRECTIONS, corrections, INSTRUCTIONS, instructions } from "./chats.ts";
 import type { Haystack } from "./haystack.ts";
 import { needle, needles } from "./needles.ts";
 import type { Generator } from "./problem.ts";
@@ -20,6 +20,12 @@ const GENERATORS: Record<PromptTask, (hay: Haystack, depth: number) => Generator
   instructions,
   corrections,
 };
+
+/** How many questions there are about what has been read: as many trials in a row read the same. */
+export function questionsOf(task: PromptTask): number {
+  if (task === "instructions") return INSTRUCTIONS;
+  return task === "corrections" ? CORRECTIONS : 1;
+}
 
 export const generatorOf = ({ task, depth }: PromptCell, hay: Haystack): Generator =>
   GENERATORS[task](hay, depth ?? 0.5);

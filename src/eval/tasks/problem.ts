@@ -18,11 +18,12 @@ export interface Problem {
   readonly answerTokens: number;
 }
 
-/** Makes a problem of a size; the same random numbers must give problems that differ in size alone. */
+/** Makes a problem of a size; the same random numbers must give problems that differ in size and question alone. */
 export interface Generator {
   /** The smallest size that makes sense. */
   readonly least: number;
-  make(random: () => number, size: number): Problem;
+  /** `question`: which of the task's questions (`questionsOf`) is asked. Default 0. */
+  make(random: () => number, size: number, question?: number): Problem;
 }
 
 /** RULER's string match: case does not count. */

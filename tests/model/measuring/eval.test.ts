@@ -197,6 +197,33 @@ describe("the evaluation of a tiny model", () => {
     checkCache(engine);
   });
 
+  test("what several runs read alike is read once, and their answers are those of runs alone", async () => {
+    const parts = [someTokens(200, 4), someTokens(60, 5)];
+    const questions = [11, 12, 13].map((seed) => someTokens(15, seed));
+    const caches: CacheOptions[] = [
+      { policy: "full", budget: "full" },
+      { policy: "random", budget: 96, window: 8, sinks: 4 },
+    ];
+    const runs = caches.flatMap((cache) =>
+      questions.map((question) => ({
+        cache,
+        parts: [...parts, question],
+        system: 30,
+        answerTokens: 12,
+      })),
+    );
+    let read = 0;
+    const onTokens = (tokens: number): void => {
+      read = tokens;
+    };
+    const together = await model.answers(runs, { onTokens });
+    expect(read).toBeLessThanOrEqual(2 * (260 + 3 * (15 + 12)));
+    for (const [i, run] of runs.entries())
+      expect(await model.answers([run])).toEqual([together[i]]);
+    expect(new Set(together.map(({ text }) => text)).size).toBeGreaterThan(3);
+    checkCache(engine);
+  });
+
   test("the random policy keeps what chance keeps, at every depth", async () => {
     const [tokens, budget, window, sinks] = [400, 120, 16, 4];
     const kept = await engine.lanes(1, async (lanes) => {

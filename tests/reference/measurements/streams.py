@@ -6,7 +6,8 @@ Several runs go side by side over one text, POLICY:BUDGET:MAP each: chapters of 
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
 is shorter than a chunk, so the victims of a chunk are known when it begins. `winnow ppl` has the same losses but for f16
 pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm.
-With --uncompressed nothing is dropped, and the runs are left out.
+With --uncompressed nothing is dropped, and the runs are left out. With --kl the uncompressed run goes along, and what is written holds, for
+each run and bin and for all positions, the mean and the 99th percentile of KL(uncompressed || run) of the next token, and the perplexity of the uncompressed run.
 
 Maps of age:
   true   keys stand where they were written
@@ -289,12 +290,15 @@ class Stream:
         return logits
 
 
+ROWS = 512
+
+
 @torch.no_grad()
-def uncompressed(model, ids, rows=512):
-    """Losses [T] with every key and value."""
-    past, nll = {}, []
-    for start in range(0, len(ids) - 1, rows):
-        part, targets = ids[start : start + rows], ids[start + 1 : start + 1 + rows]
+def uncompressed(model, ids):
+    """Yields log-probabilities [ROWS, V] of the next tokens with every key and value."""
+    past = {}
+    for start in range(0, len(ids) - 1, ROWS):
+        part = ids[start : min(start + ROWS, len(ids) - 1)]
         at = torch.arange(start, start + len(part))
 
         def attend(l, q, k, v):
@@ -304,9 +308,26 @@ def uncompressed(model, ids, rows=512):
             mask = torch.arange(k.shape[2]) <= at[:, None]
             return F.scaled_dot_product_attention(model.turn(q, at.expand(1, model.H, -1)), k, v, attn_mask=mask)
 
-        logp = model.logits(part[None], attend)[0].log_softmax(-1)
-        nll.append(-logp[torch.arange(len(targets)), targets])
-    return torch.cat(nll)
+        yield model.logits(part[None], attend)[0].log_softmax(-1)
+
+
+def losses(logp, targets):
+    """[..., M, V], [M] -> [..., M]"""
+    return -logp[..., torch.arange(len(targets)), targets]
+
+
+def by_bin(values, size, figure):
+    """[..., T] -> lists [..., bins] of a figure of each bin."""
+    return rounded(torch.stack([figure(x) for x in values.split(size, -1)], -1))
+
+
+def rounded(x):
+    return [rounded(row) for row in x] if x.dim() > 1 else [round(v, 5) for v in x.tolist()]
+
+
+perplexity = lambda x: x.mean(-1).exp()
+mean = lambda x: x.mean(-1)
+p99 = lambda x: x.quantile(0.99, dim=-1)
 
 
 def main():
@@ -314,6 +335,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("runs", nargs="*", help="POLICY:BUDGET:MAP")
     parser.add_argument("--uncompressed", action="store_true")
+    parser.add_argument("--kl", action="store_true")
     parser.add_argument("--model", default=os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf"))
     parser.add_argument("--filters", default=os.path.join(ROOT, "public", "filters", "smollm2-135m-instruct.safetensors"))
     parser.add_argument("--tokens", type=int, default=6144)
@@ -324,25 +346,41 @@ def main():
     args = parser.parse_args()
     runs = [(policy, int(budget), map_) for policy, budget, map_ in (run.split(":") for run in args.runs)]
     ids = torch.tensor(text_of(load_tokenizer(args.model), args.tokens + 1, args.chapter))
+    model = Model(args.model)
+    reference = uncompressed(model, ids)
     if args.uncompressed:
-        bins = [round(x.mean().exp().item(), 3) for x in uncompressed(Model(args.model), ids).split(args.bin)]
-        print(*bins)
-        with open(args.out, "w", encoding="utf-8") as f:
-            json.dump({"bin": args.bin, "runs": ["uncompressed"], "perplexity": [bins]}, f)
+        nll = torch.cat([losses(logp, ids[1 + i * ROWS :][: len(logp)]) for i, logp in enumerate(reference)])
+        found = {"runs": ["uncompressed"], "perplexity": [by_bin(nll, args.bin, perplexity)]}
+        print(*found["perplexity"][0])
+        write(args, found)
         return
-    stream = Stream(Model(args.model), Calibration(args.filters), runs, args.trained, args.fade)
-    nll, started = [], time.time()
+    stream = Stream(model, Calibration(args.filters), runs, args.trained, args.fade)
+    nll, free, kl, started = [], [], [], time.time()
     for i in range(0, len(ids) - 1, CHUNK):
         targets = ids[i + 1 : i + 1 + CHUNK]
         logp = stream.step(ids[i : i + CHUNK])[:, : len(targets)].log_softmax(-1)
-        nll.append(-logp[:, torch.arange(len(targets)), targets])
+        nll.append(losses(logp, targets))
+        if args.kl:
+            if i % ROWS == 0:
+                block = next(reference)
+            full = block[i % ROWS :][: len(targets)]
+            free.append(losses(full, targets))
+            kl.append((full.exp() * (full - logp)).sum(-1))
         done = i + len(targets)
         if done % args.bin == 0 or done == len(ids) - 1:
-            bins = [x.mean(1).exp() for x in torch.cat(nll, 1).split(args.bin, 1)]
-            print(done, f"{time.time() - started:.0f} s", *(f"{x:.2f}" for x in bins[-1].tolist()), flush=True)
-            rows = [[round(x, 3) for x in row] for row in torch.stack(bins, 1).tolist()]
-            with open(args.out, "w", encoding="utf-8") as f:
-                json.dump({"bin": args.bin, "runs": args.runs, "perplexity": rows}, f)
+            found = {"runs": args.runs, "perplexity": by_bin(torch.cat(nll, 1), args.bin, perplexity)}
+            if args.kl:
+                every = torch.cat(kl, 1)
+                found["uncompressed"] = by_bin(torch.cat(free), args.bin, perplexity)
+                for size, where in ((args.bin, ""), (done, " of all")):
+                    found |= {f"kl{where}": by_bin(every, size, mean), f"kl p99{where}": by_bin(every, size, p99)}
+            print(done, f"{time.time() - started:.0f} s", *(f"{bins[-1]:.2f}" for bins in found["perplexity"]), flush=True)
+            write(args, found)
+
+
+def write(args, found):
+    with open(args.out, "w", encoding="utf-8") as f:
+        json.dump({"bin": args.bin, **found}, f)
 
 
 if __name__ == "__main__":

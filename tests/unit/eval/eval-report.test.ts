@@ -56,9 +56,10 @@ describe("the report", () => {
     ])
       expect(page).toContain(part);
     expect(page).toContain("winnow eval --text &#39;&#60;b&#62;.txt&#39;");
-    // Charts of three metrics and of two budgets over position, maps of them and of the needle.
-    expect(page.match(/<svg/g)).toHaveLength(3 + 2);
-    expect(page.match(/class="heat"/g)!.length).toBeGreaterThanOrEqual(3 + 2 * 5);
+    // Charts of four metrics and of two budgets over position, maps of them and of the needle.
+    expect(page.match(/<svg/g)).toHaveLength(4 + 2);
+    expect(page.match(/class="heat"/g)!.length).toBeGreaterThanOrEqual(4 + 2 * 5);
+    expect(page).toContain("KL, 99th percentile (nats): policy by budget");
     const open = page.match(/<(figure|table|svg|div|tr|td|th|g)\b/g)!.length;
     const closed = page.match(/<\/(figure|table|svg|div|tr|td|th|g)>/g)!.length;
     expect(open).toBe(closed);

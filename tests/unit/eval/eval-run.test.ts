@@ -273,6 +273,29 @@ describe("results", () => {
     expect(resultsOf(cells, 32).rows.some(({ task }) => task === "agreement")).toBe(false);
   });
 
+  test("the 99th percentile of KL is each passage's own, of positions that count", async () => {
+    const { outcome } = await run(new FakeModel());
+    const cells = (outcome as Evaluated).cells.map((one) => {
+      if (one.cell.kind !== "text" || one.cell.arm.policy === "full") return one;
+      const { passage } = one.cell;
+      // Below position 32 nothing counts; of the 87 behind it, one in 29 is far off.
+      const kl = Array.from({ length: 119 }, (_, i) =>
+        i < 32 ? 9 : i % 29 === 3 ? passage + 1 : 0,
+      );
+      return { ...one, score: { ...one.score, kl } } as typeof one;
+    });
+    const { rows } = resultsOf(cells, 32);
+    const found = rows.filter(({ metric }) => metric === "KL, 99th percentile (nats)");
+    const compressed = found.filter(({ arm }) => arm.policy !== "full");
+    expect(compressed).toHaveLength(4);
+    for (const { value, low, high } of compressed) {
+      expect(value).toBeCloseTo(2, 12);
+      expect(low!).toBeLessThan(1);
+      expect(high!).toBeGreaterThan(3);
+    }
+    expect(found.filter(({ arm }) => arm.policy === "full")).toMatchObject([{ value: 0 }]);
+  });
+
   test("ratios, agreement, ceilings and bytes", async () => {
     const { outcome } = await run(new FakeModel());
     const { cells } = outcome as Evaluated;
@@ -296,6 +319,9 @@ describe("results", () => {
     expect(find("perplexity ratio", 64).value).toBeCloseTo(Math.exp(((10 / 64) * 55) / 87), 10);
     expect(find("perplexity", "full").value).toBe(find("perplexity", 32).ceiling);
     expect(find("KL (nats)", 32).value).toBeCloseTo(1 / 32, 10);
+    const worst = find("KL, 99th percentile (nats)", 32);
+    expect(worst).toMatchObject({ task: "agreement", better: "lower", ceiling: 0, n: 3 });
+    expect(worst.value).toBeCloseTo(1 / 32, 10);
     expect(find("top-1 agreement", 32).value).toBeCloseTo(1 - 22 / 87, 10);
     expect(find("top-1 agreement", "full")).toMatchObject({ value: 1, low: 1, high: 1 });
     expect(curves).toHaveLength(4);

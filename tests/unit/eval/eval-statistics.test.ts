@@ -1,9 +1,10 @@
-/** Intervals against scipy (tests/reference/generators/make_interval_fixtures.py). */
+/** Intervals against scipy, quantiles against PyTorch (tests/reference/generators/make_interval_fixtures.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { compareRows, highest } from "../../../src/eval/agreement.ts";
 import {
   bootstrap,
+  quantile,
   scores,
   student,
   studentQuantile,
@@ -16,6 +17,7 @@ const fixture = JSON.parse(file) as {
   wilson: [number, number, number, number][];
   student: [number[], number, number][];
   bootstrap: [number[], number, number][];
+  quantile: [number[], number, number][];
 };
 
 describe("statistics against scipy", () => {
@@ -45,6 +47,12 @@ describe("statistics against scipy", () => {
     expect(found.high).toBeGreaterThan(high - step);
     expect(found.high).toBeLessThan(high + step);
     expect(bootstrap(values)).toEqual(found);
+  });
+
+  test.each(fixture.quantile)("the quantile of %j at %d", (values, share, wanted) => {
+    const before = [...values];
+    expect(quantile(values, share)).toBeCloseTo(wanted, 12);
+    expect(values).toEqual(before);
   });
 
   test("one sample has no interval, right or wrong has Wilson's, shares have the bootstrap's", () => {

@@ -1,8 +1,9 @@
 /** Generated problems: their answers lie in their text, they fit their length, and repeat with their seed. */
 import { describe, expect, test } from "vitest";
+import { readAlike } from "../../../src/eval/batches.ts";
 import { buildPrompt, type PromptText } from "../../../src/eval/prompt.ts";
 import { hide, noise, textHaystack } from "../../../src/eval/tasks/haystack.ts";
-import { generatorOf } from "../../../src/eval/tasks/index.ts";
+import { generatorOf, questionsOf } from "../../../src/eval/tasks/index.ts";
 import type { Problem } from "../../../src/eval/tasks/problem.ts";
 import { scoreOf } from "../../../src/eval/tasks/problem.ts";
 import {
@@ -153,6 +154,7 @@ describe("what tasks hide", () => {
       const { history, question, expected } = generatorOf(cellOf("corrections"), noise).make(
         seededRandom(seed),
         12,
+        seed % 4,
       );
       const animal = /my (\w+) now/.exec(question)![1]!;
       const told = history!.filter(({ content }) => content.includes(`your ${animal} is called`));
@@ -160,6 +162,22 @@ describe("what tasks hide", () => {
       expect(told.length).toBeLessThanOrEqual(2);
       expect(history!.filter(({ content }) => content.startsWith("I was wrong"))).toHaveLength(2);
     }
+  });
+
+  test.each(CHAT_TASKS)("%s: as many trials as there are questions read one chat", (task) => {
+    const questions = questionsOf(task);
+    const prompts = Array.from({ length: questions + 1 }, (_, trial) =>
+      buildPrompt(text, cellOf(task, { trial }), noise),
+    );
+    const other = prompts.pop()!;
+    for (const { parts } of prompts)
+      expect(parts.slice(0, -1)).toEqual(prompts[0]!.parts.slice(0, -1));
+    expect(other.parts[0]).not.toEqual(prompts[0]!.parts[0]);
+    const asked = new Set(prompts.map(({ problem }) => problem.question));
+    expect(asked.size).toBe(questions);
+    const cells = [0, questions - 1, questions].map((trial) => cellOf(task, { trial }));
+    expect(readAlike(cells[0]!, cells[1]!)).toBe(true);
+    expect(readAlike(cells[0]!, cells[2]!)).toBe(false);
   });
 
   test("a needle at its depth", () => {
