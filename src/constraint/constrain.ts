@@ -19,7 +19,7 @@ export type Format =
   | { readonly type: "grammar"; readonly grammar: string };
 
 /** Where a format's parts stand in a request, for messages. */
-const FIELDS = {
+export const FIELDS = {
   json_object: "response_format",
   json_schema: "response_format.json_schema.schema",
   regex: "response_format.pattern",
@@ -42,18 +42,32 @@ const kept = new WeakMap<Tokenizer, Kept>();
  * What holds an answer of a model with this tokenizer to a format. Throws invalid_argument, naming the place, for a format
  * that cannot be followed. The first call takes in the vocabulary; formats that came before are at hand.
  */
-export function constrain(tokenizer: Tokenizer, format: Format): Constraint {
+export const constrain = (tokenizer: Tokenizer, format: Format): Constraint =>
+  held(tokenizer, JSON.stringify(format), FIELDS[format.type], (builder) => {
+    const root = writeFormat(builder, format);
+    return withoutSpace(tokenizer, builder, root, FIELDS[format.type]);
+  });
+
+/**
+ * What holds an answer to the grammar that `write` gives the root of, where it is not kept under `key`. Throws
+ * invalid_argument, naming `field`, where there can be none.
+ */
+export function held(
+  tokenizer: Tokenizer,
+  key: string,
+  field: string,
+  write: (builder: GrammarBuilder) => Rule,
+): Constraint {
   let known = kept.get(tokenizer);
   if (!known) {
     known = { trie: tokenTrie(tokenizer), formats: new Map() };
     kept.set(tokenizer, known);
   }
   const { trie, formats } = known;
-  const key = JSON.stringify(format);
   let compiled = formats.get(key);
   formats.delete(key);
   if (!compiled) {
-    const matcher = new Matcher(grammarOf(tokenizer, format), FIELDS[format.type]);
+    const matcher = new Matcher(grammarOf(field, write), field);
     compiled = { matcher, masks: new TokenMasks(matcher, trie), tokenizer };
     if (formats.size >= MOST_KEPT) formats.delete(formats.keys().next().value!);
   }
@@ -61,32 +75,39 @@ export function constrain(tokenizer: Tokenizer, format: Format): Constraint {
   return new TokenConstraint(compiled);
 }
 
-function grammarOf(tokenizer: SpacedTokenizer, format: Format): Grammar {
+/** Errors of making a grammar become invalid_argument, with the place. */
+export function grammarOf(field: string, write: (builder: GrammarBuilder) => Rule): Grammar {
   const builder = new GrammarBuilder();
   try {
-    const root = ruleOf(builder, format);
-    const grammar = builder.finish(root);
-    if (!tokenizer.stripsLeadingSpace) return grammar;
-    // The first space of an answer is not a part of its text.
-    const matcher = new Matcher(grammar, FIELDS[format.type]);
-    const spaced = matcher.step(matcher.start(), 0x20) !== null;
-    return builder.finish(
-      builder.own((from, to) => {
-        const behind = builder.state();
-        builder.bytes(from, 0x20, 0x20, behind);
-        builder.call(behind, root, to);
-        if (!spaced) builder.call(from, root, to);
-      }),
-    );
+    return builder.finish(write(builder));
   } catch (error) {
     // The stack ends before what nests too deeply does.
-    if (error instanceof RangeError) throw invalidArgument(FIELDS[format.type], "nests too deeply");
+    if (error instanceof RangeError) throw invalidArgument(field, "nests too deeply");
     if (!(error instanceof GrammarError)) throw error;
-    throw invalidArgument(FIELDS[format.type], error.message);
+    throw invalidArgument(field, error.message);
   }
 }
 
-function ruleOf(builder: GrammarBuilder, format: Format): Rule {
+/** A rule behind a first space that is not a part of an answer's text, where the tokenizer takes one away. */
+function withoutSpace(
+  tokenizer: SpacedTokenizer,
+  builder: GrammarBuilder,
+  root: Rule,
+  field: string,
+): Rule {
+  if (!tokenizer.stripsLeadingSpace) return root;
+  const matcher = new Matcher(builder.finish(root), field);
+  const spaced = matcher.step(matcher.start(), 0x20) !== null;
+  return builder.own((from, to) => {
+    const behind = builder.state();
+    builder.bytes(from, 0x20, 0x20, behind);
+    builder.call(behind, root, to);
+    if (!spaced) builder.call(from, root, to);
+  });
+}
+
+/** Writes the texts of a format. */
+export function writeFormat(builder: GrammarBuilder, format: Format): Rule {
   switch (format.type) {
     case "json_object":
       return writeAnyObject(builder);

@@ -3,6 +3,13 @@ export type CharSet = readonly (readonly [number, number])[];
 
 export const LAST_CHAR = 0x10ffff;
 
+/**
+ * Marks stand for tokens that write no text. They follow the last character, and each is written as a byte that UTF-8
+ * never has.
+ */
+export const FIRST_MARK = LAST_CHAR + 1;
+export const FIRST_MARK_BYTE = 0xf8;
+
 const SURROGATES: CharSet = [[0xd800, 0xdfff]];
 
 /** The union of ranges in any order. */
@@ -66,6 +73,9 @@ export function utf8Ranges(set: CharSet): ByteRanges[] {
       from = to + 1;
       if (from > last) break;
     }
+    const mark = Math.max(first, FIRST_MARK);
+    const byte = FIRST_MARK_BYTE - FIRST_MARK;
+    if (mark <= last) sequences.push([[mark + byte, last + byte]]);
   }
   return sequences;
 }

@@ -1,10 +1,9 @@
 import type { GrammarBuilder, Rule } from "../grammar/grammar.ts";
-import { literal } from "../syntax/expression.ts";
 import { checkExclusive } from "./exclusive.ts";
 import { JsonRules } from "./json-text.ts";
 import { type SchemaObject, type SchemaRef, SchemaSource } from "./schema-source.ts";
 import { KINDS, type Shape, shapesOf } from "./shapes.ts";
-import { writeArray } from "./write-arrays.ts";
+import { type ValueRule, writeArray } from "./write-arrays.ts";
 import { writeNumber } from "./write-numbers.ts";
 import { writeObject } from "./write-objects.ts";
 import { at, stringWishes, writeString } from "./write-strings.ts";
@@ -17,80 +16,95 @@ import { at, stringWishes, writeString } from "./write-strings.ts";
  * token by token.
  */
 export function writeSchema(builder: GrammarBuilder, schema: unknown, field: string): Rule {
-  return new SchemaCompiler(builder, new SchemaSource(schema, field)).root();
+  const source = new SchemaSource(schema, field);
+  const compiler = new SchemaCompiler(source, new JsonRules(builder));
+  const root = compiler.rule([source.root]);
+  compiler.finish();
+  return root;
 }
 
 /** Any JSON object. */
 export const writeAnyObject = (builder: GrammarBuilder): Rule => new JsonRules(builder).object;
 
-class SchemaCompiler {
+/** Writes the rules of one schema and its parts. */
+export class SchemaCompiler {
   private readonly source: SchemaSource;
-  private readonly builder: GrammarBuilder;
   private readonly rules: JsonRules;
   private readonly exclusive = new Set<string>();
   /** Rules whose insides are to be written: schemas may nest more deeply than calls can. */
   private readonly open: (() => void)[] = [];
 
-  constructor(builder: GrammarBuilder, source: SchemaSource) {
-    this.builder = builder;
-    this.rules = new JsonRules(builder);
+  constructor(source: SchemaSource, rules: JsonRules) {
+    this.rules = rules;
     this.source = source;
   }
 
-  root(): Rule {
-    const root = this.rule([this.source.root]);
+  /** Writes what the rules that were asked for consist of; to be called once all have been. */
+  finish(): void {
     for (let write = this.open.pop(); write; write = this.open.pop()) write();
-    return root;
   }
 
-  private readonly rule = (refs: readonly SchemaRef[]): Rule => {
+  /** The rule of values that fit all of the schemas; other `rules` may write them. */
+  readonly rule = (refs: readonly SchemaRef[], rules = this.rules): Rule => {
     const { source } = this;
     const asking = refs.filter(({ schema }) => schema !== true && !isEmptyObject(schema));
-    if (asking.length === 0) return this.rules.value;
-    const name = [...new Set(asking.map(({ path }) => path))].sort().join(" & ");
-    return this.builder.rule(`schema ${name}`, (from, to) => {
+    if (asking.length === 0) return rules.any;
+    const paths = [...new Set(asking.map(({ path }) => path))].sort();
+    const name = `${rules.notation.name}schema ${source.field}${paths.join(" & ")}`;
+    return rules.builder.rule(name, (from, to) => {
       this.open.push(() => {
-        for (const shape of shapesOf(source, asking)) this.write(shape, from, to);
+        for (const shape of shapesOf(source, asking)) this.write(shape, from, to, rules);
       });
     });
   };
 
-  private write(shape: Shape, from: number, to: number): void {
-    const { source, rules, builder } = this;
+  /** Writes what fits; an object's values as `value` says. */
+  write(
+    shape: Shape,
+    from: number,
+    to: number,
+    rules = this.rules,
+    value: ValueRule = (refs) => this.rule(refs, rules),
+  ): void {
+    const { source } = this;
     for (const ref of shape.schemas) {
       if ((ref.schema as SchemaObject).oneOf === undefined || this.exclusive.has(ref.path))
         continue;
       this.exclusive.add(ref.path);
       checkExclusive(source, ref);
     }
+    const [first] = shape.schemas;
+    const place = (keyword: string): SchemaRef | undefined =>
+      shape.schemas.find(({ schema }) => (schema as SchemaObject)[keyword] !== undefined);
     if (shape.literals) {
-      for (const value of shape.literals) rules.put(from, literal(JSON.stringify(value)), to);
+      const [ref, keyword] = place("const") ? [place("const")!, "const"] : [place("enum"), "enum"];
+      for (const one of shape.literals)
+        at(source, ref ?? first!, keyword, () => rules.value(from, one, to));
       return;
     }
     if (
       shape.kinds.size === KINDS.length &&
       !shape.schemas.some(({ schema }) => asks(schema as SchemaObject))
     ) {
-      builder.call(from, rules.value, to);
+      rules.builder.call(from, rules.any, to);
       return;
     }
+    const [none, ...booleans] = rules.notation.words;
     for (const kind of shape.kinds) {
-      if (kind === "null") rules.put(from, literal("null"), to);
-      if (kind === "boolean")
-        for (const word of ["true", "false"]) rules.put(from, literal(word), to);
+      if (kind === "null") rules.text(from, none, to);
+      if (kind === "boolean") for (const word of booleans) rules.text(from, word, to);
       if (kind === "number") writeNumber(source, rules, from, shape, to);
       if (kind === "string") {
-        const [ref] = shape.schemas;
-        const keyword = shape.schemas.some(({ schema }) => (schema as SchemaObject).pattern)
-          ? "pattern"
-          : "";
-        const place = shape.schemas.find(({ schema }) => (schema as SchemaObject).pattern) ?? ref!;
-        at(source, place, keyword, () =>
+        const pattern = place("pattern");
+        at(source, pattern ?? first!, pattern ? "pattern" : "", () =>
           writeString(rules, from, stringWishes(source, shape.schemas), to),
         );
       }
-      if (kind === "array") writeArray(source, rules, from, shape, to, this.rule);
-      if (kind === "object") writeObject(source, rules, from, shape, to, this.rule);
+      if (kind === "array") writeArray(source, rules, from, shape, to, value);
+      if (kind === "object")
+        at(source, place("properties") ?? first!, place("properties") ? "properties" : "", () =>
+          writeObject(source, rules, from, shape, to, value),
+        );
     }
   }
 }

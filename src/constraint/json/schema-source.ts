@@ -14,7 +14,7 @@ export const isObject = (value: unknown): value is SchemaObject =>
 /** A JSON schema and its parts, by place. */
 export class SchemaSource {
   /** Name of the request's field that holds it. */
-  private readonly field: string;
+  readonly field: string;
   readonly root: SchemaRef;
   private anchors: Map<string, SchemaRef> | undefined;
 

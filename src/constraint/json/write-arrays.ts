@@ -1,11 +1,11 @@
 import type { Rule } from "../grammar/grammar.ts";
-import { literal } from "../syntax/expression.ts";
+import { equal } from "./check-value.ts";
 import type { JsonRules } from "./json-text.ts";
 import type { SchemaObject, SchemaRef, SchemaSource } from "./schema-source.ts";
 import { type Shape, shapesOf } from "./shapes.ts";
 
-/** Makes the rule of what several schemas ask for. */
-export type ValueRule = (refs: readonly SchemaRef[]) => Rule;
+/** Makes the rule of what several schemas ask for; of a property's value, where it has a name. */
+export type ValueRule = (refs: readonly SchemaRef[], property?: string) => Rule;
 
 /** Values of which an array may hold each but once. */
 const MOST_UNIQUE = 8;
@@ -28,7 +28,7 @@ export function writeArray(
   const { min, max, prefix, rest } = wishesOf(source, shape.schemas);
   const unique = shape.schemas.find(({ schema }) => (schema as SchemaObject).uniqueItems === true);
   const { builder } = rules;
-  const { first, closing } = rules.brackets(from, "[", "]", to);
+  const { first, closing } = rules.brackets(from, "array", to);
   const end = (at: number, count: number): void => {
     if (count < min) return;
     if (count === 0) builder.skip(at, closing);
@@ -119,9 +119,9 @@ function writeUnique(
       ? [...shape.kinds].flatMap((kind) => (kind === "null" ? [null] : [true, false]))
       : undefined);
   const lists = shapes.map(booleans);
-  const values = [
-    ...new Set(lists.flatMap((list) => list ?? []).map((value) => JSON.stringify(value))),
-  ];
+  const values = lists
+    .flatMap((list) => list ?? [])
+    .filter((value, i, all) => !all.slice(0, i).some((other) => equal(other, value)));
   if (shapes.length === 0 || lists.includes(undefined) || values.length > MOST_UNIQUE)
     throw source.refuse(
       source.child(unique, 0, "uniqueItems").path,
@@ -139,7 +139,7 @@ function writeUnique(
       if (used & (1 << i)) return;
       const next = used | (1 << i);
       if (!states.has(next)) states.set(next, builder.state());
-      rules.put(ready, literal(value), states.get(next)!);
+      rules.value(ready, value, states.get(next)!);
     });
   }
 }

@@ -6,11 +6,10 @@ import {
   both,
   type CharAutomaton,
   isEmpty,
-  writeAutomaton,
 } from "../syntax/char-automaton.ts";
 import { literal, oneOf, repeat } from "../syntax/expression.ts";
 import { fits, schemasOfKey } from "./check-value.ts";
-import { type JsonRules, writeInString } from "./json-text.ts";
+import type { JsonRules } from "./json-text.ts";
 import type { SchemaObject, SchemaRef, SchemaSource } from "./schema-source.ts";
 import { type Shape, shapesOf } from "./shapes.ts";
 import type { ValueRule } from "./write-arrays.ts";
@@ -38,7 +37,7 @@ export function writeObject(
 ): void {
   const { min, max, named, others } = wishesOf(source, rules, shape.schemas);
   const { builder } = rules;
-  const { first, closing } = rules.brackets(from, "{", "}", to);
+  const { first, closing } = rules.brackets(from, "object", to);
   const counted = max < Number.POSITIVE_INFINITY;
   /** The state behind `total` properties, of which `sure` have different names, before the property `index`. */
   const states = new Map<string, number>();
@@ -60,22 +59,21 @@ export function writeObject(
     if (property && !property.required) builder.skip(at, state(index + 1, total, sure));
     if (!property && sure >= min) close(total, at);
     if (total >= max) continue;
-    const write = (key: Rule, value: readonly SchemaRef[], next: number): void => {
+    const write = (key: Rule, value: Rule, next: number): void => {
       const ready = total === 0 ? at : builder.state();
       if (total > 0) rules.comma(at, ready);
-      rules.entry(ready, key, valueRule(value), next);
+      rules.entry(ready, key, value, next);
     };
     if (property) {
-      const text = JSON.stringify(property.key);
-      const key = builder.rule(`key ${text}`, (begin, end) => rules.put(begin, literal(text), end));
-      write(key, property.value, state(index + 1, total + 1, sure + 1));
+      const { key, value } = property;
+      write(rules.key(key), valueRule(value, key), state(index + 1, total + 1, sure + 1));
     }
     // Others may have one name twice, and then count as one.
     else
       for (const { key, value } of others)
         write(
           key,
-          value,
+          valueRule(value),
           state(named.length + 1, total + 1, sure + Number(index === named.length)),
         );
   }
@@ -151,7 +149,7 @@ function othersOf(
   }
   if (rest.length === 0 && keys.length > 0) return [];
   if (rest.some(({ schema }) => schema === false)) return [];
-  return [{ key: keyRule(rules, limits), value: rest }];
+  return [{ key: rules.keys(limits), value: rest }];
 }
 
 function patternsOf(
@@ -180,7 +178,7 @@ function patternsOf(
         );
   });
   return kinds.map(({ wishes, value }) => ({
-    key: keyRule(rules, [wishes, ...limits]),
+    key: rules.keys([wishes, ...limits]),
     value: [value, ...beside],
   }));
 }
@@ -204,16 +202,4 @@ function nameLimits(source: SchemaSource, names: readonly SchemaRef[]): CharAuto
     );
   const texts = literals.filter((value) => typeof value === "string");
   return [automatonOf({ kind: "choice", parts: texts.map((text) => literal(text)) })];
-}
-
-function keyRule(rules: JsonRules, limits: readonly CharAutomaton[]): Rule {
-  if (limits.length === 0) return rules.string;
-  const text = limits.reduce(both);
-  const { builder } = rules;
-  return builder.own((from, to) => {
-    const [opened, closing] = [builder.state(), builder.state()];
-    rules.put(from, literal('"'), opened);
-    writeAutomaton(builder, opened, text, closing, writeInString);
-    rules.put(closing, literal('"'), to);
-  });
 }

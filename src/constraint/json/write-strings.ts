@@ -1,16 +1,15 @@
-import { ANY_CHAR } from "../grammar/char-set.ts";
+import { ANY_CHAR, chars, without } from "../grammar/char-set.ts";
 import { GrammarError } from "../grammar/grammar.ts";
 import {
+  allWithout,
   automatonOf,
   both,
   type CharAutomaton,
   lengths,
-  writeAutomaton,
 } from "../syntax/char-automaton.ts";
 import {
   choice,
   type Expression,
-  literal,
   oneOf,
   repeat,
   sequence,
@@ -19,6 +18,7 @@ import {
 import { parseRegex, wholeMatch } from "../syntax/regex.ts";
 import { FORMATS, REFUSED_FORMATS } from "./formats.ts";
 import { freeString, type JsonRules, writeInString } from "./json-text.ts";
+import type { Notation } from "./notation.ts";
 import type { SchemaObject, SchemaRef, SchemaSource } from "./schema-source.ts";
 
 /** Most characters before what an open pattern looks for: it must come some time. */
@@ -87,24 +87,56 @@ export function wishedText({ min, max, forms }: StringWishes): CharAutomaton | u
   return parts.length === 0 ? undefined : parts.reduce(both);
 }
 
-/** Writes a string in quotes. */
+/** Writes a string, with what stands around it. */
 export function writeString(
   rules: JsonRules,
   from: number,
   wishes: StringWishes,
   to: number,
 ): void {
-  const { builder } = rules;
+  const { builder, notation } = rules;
   const { min, max, forms } = wishes;
+  const free = min === 0 && max === Number.POSITIVE_INFINITY;
+  if (forms.length === 0 && free) {
+    builder.call(from, rules.string, to);
+    return;
+  }
+  if (notation.raw) {
+    writeRaw(rules, notation.raw, from, wishes, to);
+    return;
+  }
   if (forms.length === 0) {
-    if (min === 0 && max === Number.POSITIVE_INFINITY) builder.call(from, rules.string, to);
-    else if (min <= max) rules.put(from, freeString(min, max), to);
+    if (min <= max) rules.put(from, freeString(min, max), to);
+    return;
+  }
+  if (forms.length > 1 || !free) {
+    rules.quoted(from, wishedText(wishes)!, to);
     return;
   }
   const [opened, closing] = [builder.state(), builder.state()];
-  rules.put(from, literal('"'), opened);
-  if (forms.length === 1 && min === 0 && max === Number.POSITIVE_INFINITY)
-    writeExpression(builder, opened, forms[0]!, closing, writeInString);
-  else writeAutomaton(builder, opened, wishedText(wishes)!, closing, writeInString);
-  rules.put(closing, literal('"'), to);
+  rules.text(from, '"', opened);
+  writeExpression(builder, opened, forms[0]!, closing, writeInString);
+  rules.text(closing, '"', to);
+}
+
+/** A string that stands as it is. Where its characters alone are counted, those that its end has are left out. */
+function writeRaw(
+  rules: JsonRules,
+  { begin, end, without: ends }: NonNullable<Notation["raw"]>,
+  from: number,
+  wishes: StringWishes,
+  to: number,
+): void {
+  const { builder } = rules;
+  const { min, max, forms } = wishes;
+  if (forms.length > 0) {
+    rules.quoted(from, both(wishedText(wishes)!, allWithout(ends)), to);
+    return;
+  }
+  if (min > max) return;
+  const [opened, closing] = [builder.state(), builder.state()];
+  rules.text(from, begin, opened);
+  const part = oneOf(without(ANY_CHAR, chars("<")));
+  rules.put(opened, { kind: "repeat", part, min, max, loop: "raw" }, closing);
+  rules.text(closing, end, to);
 }

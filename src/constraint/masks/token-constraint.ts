@@ -1,6 +1,7 @@
 import { assume, WinnowError } from "../../errors.ts";
 import type { Tokenizer } from "../../text/types.ts";
 import type { Constraint } from "../constraint.ts";
+import { FIRST_MARK_BYTE } from "../grammar/char-set.ts";
 import type { Matcher, Place } from "../grammar/matcher.ts";
 import type { TokenMasks } from "./token-masks.ts";
 
@@ -11,7 +12,7 @@ const FORCED_BYTES = 256;
 export interface Compiled {
   readonly matcher: Matcher;
   readonly masks: TokenMasks;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: Tokenizer & { readonly marks?: readonly (number | undefined)[] };
 }
 
 /** A grammar over the tokens of a vocabulary. */
@@ -105,14 +106,23 @@ export class TokenConstraint implements Constraint {
       place = matcher.step(place, only)!;
     }
     if (bytes.length < 2) return [];
-    const text = new TextDecoder("utf-8").decode(Uint8Array.from(bytes));
-    const tokens = tokenizer.encode(text).slice(0, -1);
+    const tokens = tokensOf(bytes, tokenizer).slice(0, -1);
     let written = 0;
     for (const token of tokens)
       for (const byte of tokenizer.tokenBytes(token)) if (byte !== bytes[written++]) return [];
     const silent = tokens.some((token) => tokenizer.tokenBytes(token).length === 0);
     return silent ? [] : tokens;
   }
+}
+
+/** Texts as the tokenizer writes them, and the tokens of marks between. */
+function tokensOf(bytes: readonly number[], tokenizer: Compiled["tokenizer"]): number[] {
+  const mark = bytes.findIndex((byte) => byte >= FIRST_MARK_BYTE);
+  const text = mark < 0 ? bytes : bytes.slice(0, mark);
+  const tokens = tokenizer.encode(new TextDecoder().decode(Uint8Array.from(text)));
+  if (mark < 0) return tokens;
+  const id = tokenizer.marks![bytes[mark]! - FIRST_MARK_BYTE]!;
+  return [...tokens, id, ...tokensOf(bytes.slice(mark + 1), tokenizer)];
 }
 
 /** The byte that must come next; undefined where there is a choice. */

@@ -107,6 +107,34 @@ export function allBut(texts: Iterable<string>): CharAutomaton {
   };
 }
 
+/** All texts in which another one does not come. */
+export function allWithout(text: string): CharAutomaton {
+  const characters = [...text];
+  const alphabet = [...new Set(characters)];
+  const rest = without(ANY_CHAR, charSet(alphabet.map((char) => range(char))));
+  const edges = characters.map((_, begun) => [
+    { set: rest, to: 0 },
+    ...alphabet.flatMap((char) => {
+      const to = nextBegun(characters, begun, char);
+      return to === characters.length ? [] : [{ set: [range(char)], to }];
+    }),
+  ]);
+  return { start: 0, edges, ends: edges.map(() => true) };
+}
+
+/** How much of a text has begun where so much of it had, and `item` comes. */
+export function nextBegun<T>(text: readonly T[], begun: number, item: T): number {
+  const seen = [...text.slice(0, begun), item];
+  for (let length = Math.min(seen.length, text.length); length > 0; length -= 1)
+    if (seen.slice(-length).every((one, i) => one === text[i])) return length;
+  return 0;
+}
+
+const range = (char: string): readonly [number, number] => [
+  char.codePointAt(0)!,
+  char.codePointAt(0)!,
+];
+
 /** Texts that both take. */
 export function both(a: CharAutomaton, b: CharAutomaton): CharAutomaton {
   const ids = new Map<number, number>();

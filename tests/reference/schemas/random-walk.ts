@@ -1,23 +1,34 @@
 import type { Constraint } from "../../../src/constraint/constraint.ts";
 import type { Tokenizer } from "../../../src/text/types.ts";
 
-/** Draws tokens that the constraint allows, all alike; undefined where `most` did not end the text. */
+/** The text of `randomTokens`. */
 export function randomText(
   tokenizer: Tokenizer,
   constraint: Constraint,
   random: () => number,
   most = 2000,
 ): string | undefined {
+  const tokens = randomTokens(tokenizer, constraint, random, most);
+  return tokens && tokenizer.decode(tokens);
+}
+
+/** Draws tokens that the constraint allows, all alike; undefined where `most` did not end the text. */
+export function randomTokens(
+  tokenizer: Tokenizer,
+  constraint: Constraint,
+  random: () => number,
+  most = 2000,
+): number[] | undefined {
   const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
   const tokens: number[] = [];
   while (tokens.length < most) {
-    if (constraint.over) return tokenizer.decode(tokens);
+    if (constraint.over) return tokens;
     constraint.mask(mask);
     const allowed: number[] = [];
     for (let id = 0; id < tokenizer.vocabSize; id += 1)
       if ((mask[id >>> 5]! >>> (id & 31)) & 1) allowed.push(id);
     const token = allowed[Math.floor(random() * allowed.length)]!;
-    if (tokenizer.endTokens.has(token)) return tokenizer.decode(tokens);
+    if (tokenizer.endTokens.has(token)) return tokens;
     constraint.accept(token);
     tokens.push(token);
   }
