@@ -7,7 +7,7 @@ import type { ReadProgress } from "../../../src/api/types.ts";
 import { EngineService } from "../../../src/api/worker/service.ts";
 import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import { POLICY_NAMES } from "../../../src/cache/policies/index.ts";
-import { writeFilters } from "../../../src/cache/write-filters.ts";
+import { writeCalibration } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import type { EngineLoadOptions } from "../../../src/engine/load.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
@@ -26,8 +26,8 @@ interface Fixture {
   tokens: number[];
   /** Tokens over which a loss is a mean. */
   mean: number;
-  /** [L, G, D] */
-  filters: number[];
+  /** Tensors of a calibration file, [L, G, ...]. */
+  calibration: Record<"q_filters" | "q_mean" | "q_abs" | "score_fit", number[]>;
   runs: (Required<Pick<CacheOptions, "policy" | "budget" | "window" | "sinks">> & {
     means: number[];
   })[];
@@ -46,14 +46,21 @@ const load = (
 describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)(
   "tiny %s, trained for 512 positions, against PyTorch",
   (name) => {
-    const { tokens, mean, filters, runs }: Fixture = JSON.parse(
+    const { tokens, mean, calibration, runs }: Fixture = JSON.parse(
       readFileSync(new URL(`../fixtures/endless-${name}.json`, import.meta.url), "utf8"),
     );
     let engine: InferenceEngine;
     beforeAll(async () => {
       const { layers, kvHeads, headDim } = TINY_MODELS[name];
-      const values = Float32Array.from(filters);
-      const file = writeFilters({ values, layers, kvHeads, headDim });
+      const tensor = (key: keyof Fixture["calibration"]) => Float32Array.from(calibration[key]);
+      const file = writeCalibration({
+        filters: { values: tensor("q_filters"), layers, kvHeads, headDim },
+        statistics: {
+          queryMean: tensor("q_mean"),
+          queryAbs: tensor("q_abs"),
+          scoreFit: tensor("score_fit"),
+        },
+      });
       // Rounding to f16 turns which of two near-equal keys goes.
       engine = await load(name, { cache: { kv: "f32" }, filters: file });
     });
@@ -61,6 +68,7 @@ describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)
 
     test.each(runs)("$policy, token by token, folds and all", async ({ means, ...cache }) => {
       const chat = await freshChat(engine, cache);
+      expect(chat.usage().policy).toBe(cache.policy);
       const nll = await chat.nll(tokens.slice(0, TOKENS + 1), { chunk: 1 });
       const found = Array.from({ length: TOKENS / mean }, (_, i) => {
         const part = nll.subarray(i * mean, (i + 1) * mean);
@@ -73,7 +81,7 @@ describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)
 
     if (FULL)
       test("100,000 tokens: every loss a number, memory as after 4,000", async () => {
-        const chat = await freshChat(engine, { budget: 48, policy: "q-filters", window: 8 });
+        const chat = await freshChat(engine, { budget: 48, policy: "winnow", window: 8 });
         const kv: number[] = [];
         const nll = await chat.nll(someTokens(100_000, 3), {
           chunk: 1,
