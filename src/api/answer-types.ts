@@ -51,6 +51,11 @@ export interface Usage {
     /** Tokens of the prompt that the cache had seen, which were not read again. */
     cached_tokens: number;
   };
+  /** How the answer divides; there if the model thinks. */
+  completion_tokens_details?: {
+    /** Tokens of the thought in front of the answer, with its markers. */
+    reasoning_tokens: number;
+  };
   /** Figures that OpenAI's API does not have. */
   extra: {
     /** Prompt tokens per second, cached ones left out. */

@@ -22,6 +22,8 @@ export interface ChatMessage {
   name?: string;
   /** Accepted, without effect. */
   tool_call_id?: string;
+  /** What an assistant thought before it said that: the chat template shows it to the model where it likes. */
+  reasoning_content?: string | null;
   /** What an assistant said in place of `content`. */
   refusal?: string | null;
 }
@@ -57,8 +59,24 @@ interface RequestFields {
   seed: number;
   /** The answer ends before the first of these strings. */
   stop: string | string[];
-  /** What the answer's text is held to. Default: any text. */
+  /** What the answer's text is held to; a thought comes before it, and is held to nothing. Default: any text. */
   response_format: ResponseFormat;
+  /**
+   * "none": the model does not think; one that its chat template cannot keep from it has its thought closed at once. Any
+   * other ("minimal", "low", "medium", "high", "xhigh", "max"): it thinks, where its template can turn that on; how much
+   * is up to the template, if it reads the word. Of a model without thoughts "low" and more than "medium" is refused.
+   */
+  reasoning_effort: string;
+  /**
+   * Variables for the model's chat template, such as { enable_thinking: false }. One that the template does not read is
+   * refused, unless it turns off what the model lacks. Not in OpenAI's API.
+   */
+  chat_template_kwargs: { readonly [name: string]: unknown };
+  /**
+   * Most tokens of the thought in front of an answer: it is then closed, and the answer follows. Of no effect on models
+   * that do not think. Default: as long as the model likes. Not in OpenAI's API; vLLM's name.
+   */
+  thinking_token_budget: number;
   /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
   speculative: "off" | "lookup";
   /** What a stream carries besides text. */
@@ -116,8 +134,6 @@ interface NeutralFields {
   store: boolean;
   /** Accepted if it is "auto" or "default". */
   service_tier: string;
-  /** Accepted if it is "medium". */
-  reasoning_effort: string;
   /** Accepted if it is "medium". */
   verbosity: string;
   /** Refused unless null. */

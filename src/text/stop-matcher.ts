@@ -59,10 +59,13 @@ export class StopMatcher {
 
   /** Length of the longest end of the text that begins a stop string. */
   #openSuffix(text: string): number {
-    let longest = 0;
-    for (const stop of this.#stops)
-      for (let length = Math.min(stop.length - 1, text.length); length > longest; length--)
-        if (text.endsWith(stop.slice(0, length))) longest = length;
-    return longest;
+    return Math.max(0, ...this.#stops.map((stop) => begunAtEnd(text, stop)));
   }
+}
+
+/** Length of the longest end of the text that begins the literal and is not the whole of it. */
+export function begunAtEnd(text: string, literal: string): number {
+  for (let length = Math.min(literal.length - 1, text.length); length > 0; length--)
+    if (text.endsWith(literal.slice(0, length))) return length;
+  return 0;
 }

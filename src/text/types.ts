@@ -24,22 +24,30 @@ export interface Tokenizer {
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
   content: string;
+  /** What the assistant thought before; templates show it where they like. */
+  reasoning_content?: string;
+}
+
+/** How a chat is rendered. */
+export interface RenderOptions {
+  /** Whether the beginning of an answer comes last. Default false. */
+  readonly addGenerationPrompt?: boolean;
+  /** Further variables of the template, as plain data. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** The model's own chat template. */
 export interface ChatTemplate {
+  /** Its text. */
+  readonly source: string;
   /** Texts that end an answer: ends of a turn that the template writes and that no token stands for. */
   readonly stop: readonly string[];
   /** The prompt as text (control tokens spelled out), equal to `apply_chat_template(tokenize=False)`. */
-  render(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
   /**
    * The prompt as ids, with the model's first token (bos) once where texts begin with it. Control tokens come from the
    * template alone: the same spelling inside a message's content stays ordinary text, and so do tags that the template
    * writes around texts (`<tool_response>`) where users or tools spell them.
    */
-  encode(
-    messages: readonly ChatMessage[],
-    tokenizer: Tokenizer,
-    options?: { addGenerationPrompt?: boolean },
-  ): number[];
+  encode(messages: readonly ChatMessage[], tokenizer: Tokenizer, options?: RenderOptions): number[];
 }

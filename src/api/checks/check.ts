@@ -177,3 +177,22 @@ export function checkSeed(field: string, value: unknown): number {
 }
 
 export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+
+/** Most characters of a value as JSON. */
+const MOST_CHARACTERS = 1_000_000;
+
+/** A copy that may cross to a worker. */
+export function plainData(field: string, value: unknown): unknown {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    throw invalidArgument(field, `is no plain data: ${messageOf(cause)}`);
+  }
+  return JSON.parse(checkLength(field, text));
+}
+
+export function checkLength(field: string, text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  throw invalidArgument(field, `is longer than ${MOST_CHARACTERS} characters`);
+}

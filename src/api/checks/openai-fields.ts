@@ -61,7 +61,6 @@ const FIELDS: Readonly<Record<string, Field>> = {
     "Leave the field out, and keep what shall be kept in your app.",
   ),
   service_tier: refused("there is no service with tiers", only("auto", "default")),
-  reasoning_effort: refused("how long a model reasons cannot be set", only("medium")),
   verbosity: refused("how much a model says cannot be set", only("medium")),
   prediction: refused(
     "a prediction is not taken",

@@ -41,6 +41,9 @@ function checkMessage(field: string, value: unknown): TemplateMessage {
   }
   checkCalls(field, fields);
   const content = textOf(field, role, fields);
+  const thought = others.reasoning_content;
+  if (role === "assistant" && typeof thought === "string" && thought !== "")
+    return { role, content, reasoning_content: thought };
   return { role: role === "developer" ? "system" : role, content };
 }
 

@@ -19,9 +19,10 @@ import {
 import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
 import { checkMessages } from "./validate-messages.ts";
 import { checkResponseFormat } from "./validate-response-format.ts";
+import { checkThoughts, THOUGHT_FIELDS, type ThoughtOptions } from "./validate-thoughts.ts";
 
 /** A chat request with every default filled in: what the engine side works from. */
-export interface CheckedRequest {
+export interface CheckedRequest extends ThoughtOptions {
   messages: ChatMessage[];
   stream: boolean;
   includeUsage: boolean;
@@ -54,6 +55,7 @@ const REQUEST_FIELDS = [
   "stream_options",
   "speculative",
   "response_format",
+  ...THOUGHT_FIELDS,
   "model",
   "n",
 ];
@@ -118,6 +120,7 @@ export function checkRequest(value: unknown): CheckedRequest {
     },
     stop: checkStop(given.stop),
     format: checkResponseFormat(given.response_format),
+    ...checkThoughts(given),
     speculative:
       given.speculative === undefined
         ? undefined

@@ -1,11 +1,16 @@
 import type { Format } from "../../constraint/constrain.ts";
-import { invalidArgument, messageOf } from "../../errors.ts";
-import { checkBoolean, checkOneOf, checkString, describe, readFields } from "./check.ts";
+import { invalidArgument } from "../../errors.ts";
+import {
+  checkBoolean,
+  checkLength,
+  checkOneOf,
+  checkString,
+  describe,
+  plainData,
+  readFields,
+} from "./check.ts";
 
 const TYPES = ["text", "json_object", "json_schema", "regex", "grammar"] as const;
-/** Longest schema, pattern or grammar. */
-const MOST_CHARACTERS = 1_000_000;
-
 const FIELD = "response_format";
 
 /** What an answer must be like; undefined: any text. What a schema or grammar says is looked at by those who follow it. */
@@ -31,9 +36,7 @@ export function checkResponseFormat(value: unknown): Format | undefined {
 
 function checkText(name: string, value: unknown): string {
   const field = `${FIELD}.${name}`;
-  const text = checkString(field, value);
-  if (text.length <= MOST_CHARACTERS) return text;
-  throw invalidArgument(field, `is longer than ${MOST_CHARACTERS} characters`);
+  return checkLength(field, checkString(field, value));
 }
 
 /** The schema as plain data, which may cross to a worker. */
@@ -47,13 +50,5 @@ function checkJsonSchema(value: unknown): unknown {
   const { schema } = given;
   if (typeof schema !== "object" && typeof schema !== "boolean")
     throw invalidArgument(`${field}.schema`, `must be a JSON schema, not ${describe(schema)}`);
-  let text: string;
-  try {
-    text = JSON.stringify(schema);
-  } catch (cause) {
-    throw invalidArgument(`${field}.schema`, `is no plain data: ${messageOf(cause)}`);
-  }
-  if (text.length > MOST_CHARACTERS)
-    throw invalidArgument(`${field}.schema`, `is longer than ${MOST_CHARACTERS} characters`);
-  return JSON.parse(text);
+  return plainData(`${field}.schema`, schema);
 }

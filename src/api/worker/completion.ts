@@ -1,16 +1,14 @@
-import type { Format } from "../../constraint/constrain.ts";
 import type { Constraint } from "../../constraint/constraint.ts";
 import type { Conversation } from "../../engine/chat/conversation.ts";
-import { systemTokens } from "../../engine/chat/system-prompt.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
-import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
-import type { Tokenizer } from "../../text/types.ts";
+import { throwIfAborted, WinnowError } from "../../errors.ts";
+import type { ChatMessage } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
 import type { FinishReason, ReadProgress, Usage } from "../types.ts";
 import { Answer } from "./answer/answer.ts";
 import type { ChannelParser } from "./answer/channel-parser.ts";
-import { parsersFor } from "./answer/parsers.ts";
+import { planAnswer } from "./answer/plan-answer.ts";
 import { Reading } from "./reading.ts";
 
 /** The part of an InferenceEngine that answers a chat request. */
@@ -42,25 +40,33 @@ export async function runChat(
   request: CheckedRequest,
   hooks: ChatHooks,
 ): Promise<CompletionResult> {
+  throwIfAborted(hooks.signal);
   const { messages } = request;
-  const prompt = model.template.encode(messages, model.tokenizer, { addGenerationPrompt: true });
-  const parsers = await parsersFor(request);
+  const { prompt, system, parsers, constraint } = await planAnswer(model, request);
   const chat = model.conversation(conversation);
-  let content = "";
+  const said: ChatMessage = { role: "assistant", content: "" };
   const onDeltas = (deltas: readonly AnswerDelta[]): void => {
-    for (const delta of deltas) content += delta.content ?? "";
+    for (const { content = "", reasoning_content: thought } of deltas) {
+      said.content += content;
+      if (thought) said.reasoning_content = (said.reasoning_content ?? "") + thought;
+    }
     // An abort may leave it at this.
-    chat.messages = [...messages, { role: "assistant", content }];
+    chat.messages = [...messages, { ...said }];
     hooks.onDeltas(deltas);
   };
   const onRead = (): void => {
     chat.messages = messages;
   };
   const noted = { ...hooks, onDeltas, onRead };
-  const system = systemTokens(model, messages, prompt);
-  const asked = { ...request, ends: model.template.stop, parsers, system };
+  const asked = {
+    ...request,
+    ends: model.template.stop,
+    parsers: parsers(),
+    constraint: constraint(),
+    system,
+  };
   const result = await runPrompt(model, conversation, prompt, asked, noted);
-  if (content === "") chat.messages = messages;
+  if (said.content === "" && !said.reasoning_content) chat.messages = messages;
   return result;
 }
 
@@ -74,13 +80,12 @@ export async function runPrompt(
     /** See `Answer`. */
     readonly ends?: readonly string[];
     readonly parsers?: readonly ChannelParser[];
+    readonly constraint?: Constraint | undefined;
     /** How many of the first tokens are the system message. */
     readonly system?: number;
-  } & Partial<Pick<CheckedRequest, "speculative" | "format">>,
+  } & Partial<Pick<CheckedRequest, "speculative">>,
   { onDeltas, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
-  throwIfAborted(signal);
-  const constraint = request.format && (await constrained(model.tokenizer, request.format));
   throwIfAborted(signal);
   const { contextLength } = model;
   const chat = model.conversation(conversation);
@@ -99,7 +104,7 @@ export async function runPrompt(
     signal,
     ahead: request.stop.length === 0 && !request.ends?.length,
     system: request.system ?? 0,
-    constraint,
+    constraint: request.constraint,
     ...(request.speculative && { speculative: request.speculative }),
     // Known early, for an answer that a stop string ends before the generator does.
     onPrefill: (done, total) => {
@@ -127,14 +132,8 @@ export async function runPrompt(
     await ids.return({ finish, cachedTokens, promptTokens: prompt.length });
   }
   if (!answer.stopped) onDeltas(answer.end());
-  const usage = usageOf(prompt.length, cachedTokens, tokens.length, clock);
+  const usage = usageOf(prompt.length, cachedTokens, tokens.length, answer.thoughtTokens, clock);
   return { finish: answer.finish(finish), tokens, usage };
-}
-
-/** What holds an answer to a format. Throws invalid_argument, naming the place, where it cannot be followed. */
-async function constrained(tokenizer: Tokenizer, format: Format): Promise<Constraint> {
-  const code = () => import("../../constraint/constrain.ts");
-  return (await loadLater("constrained output", code)).constrain(tokenizer, format);
 }
 
 /** Seconds to the first token, and from it to the last. */
@@ -158,7 +157,13 @@ class Clock {
 }
 
 /** Prefill speed counts only what was not in the cache; decode speed the tokens after the first. */
-function usageOf(prompt: number, cached: number, generated: number, clock: Clock): Usage {
+function usageOf(
+  prompt: number,
+  cached: number,
+  generated: number,
+  thoughts: number | undefined,
+  clock: Clock,
+): Usage {
   const { prefill, decode } = clock;
   const rate = (tokens: number, seconds: number): number => (seconds > 0 ? tokens / seconds : 0);
   return {
@@ -166,6 +171,9 @@ function usageOf(prompt: number, cached: number, generated: number, clock: Clock
     completion_tokens: generated,
     total_tokens: prompt + generated,
     prompt_tokens_details: { cached_tokens: cached },
+    ...(thoughts === undefined
+      ? {}
+      : { completion_tokens_details: { reasoning_tokens: thoughts } }),
     extra: {
       prefill_tokens_per_s: rate(prompt - cached, prefill),
       decode_tokens_per_s: rate(generated - 1, decode),

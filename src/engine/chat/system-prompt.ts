@@ -1,11 +1,12 @@
-import type { ChatMessage, ChatTemplate, Tokenizer } from "../../text/types.ts";
+import type { ChatMessage, ChatTemplate, RenderOptions, Tokenizer } from "../../text/types.ts";
 import { commonPrefix } from "./prefix.ts";
 
-/** How many tokens at the start of a chat's `prompt` are its system message, with the marks around it; 0 where it has none. */
+/** How many tokens at the start of a chat's `prompt` are its system message, with the marks around it; 0 where it has none. `variables`: with which the prompt was made. */
 export function systemTokens(
   { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
   messages: readonly ChatMessage[],
   prompt: readonly number[],
+  variables: RenderOptions["variables"] = {},
 ): number {
   const system = messages.findIndex(({ role }) => role !== "system");
   if (system < 1) return 0;
@@ -13,5 +14,5 @@ export function systemTokens(
   // Templates want a message of the user; another one than the chat's begins where the system message ends.
   const other = content.startsWith("0") ? "1" : "0";
   const begun = [...messages.slice(0, system), { role: "user", content: other } as const];
-  return commonPrefix(prompt, template.encode(begun, tokenizer));
+  return commonPrefix(prompt, template.encode(begun, tokenizer, { variables }));
 }

@@ -4,7 +4,7 @@ import { type GgufMetadata, readString } from "../gguf/gguf-fields.ts";
 import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "../gguf/gguf-vocabulary.ts";
 import type { Template } from "../jinja.ts";
 import { LiteralFinder } from "../literal-finder.ts";
-import type { ChatMessage, ChatTemplate, Tokenizer } from "../types.ts";
+import type { ChatMessage, ChatTemplate, RenderOptions, Tokenizer } from "../types.ts";
 import { guardMarkers, unusedCharacter } from "./guard-markers.ts";
 import { isTag, spelledEnds } from "./marker-tokens.ts";
 
@@ -31,10 +31,6 @@ const TURNS =
   "(messages[0]['content'] + '\n\n' if start and loop.first else '') + " +
   "message['content'] + '<end_of_turn>\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}";
-
-interface RenderOptions {
-  addGenerationPrompt?: boolean;
-}
 
 /**
  * The chat template a GGUF carries. Where it carries none: ChatML without a default system message if
@@ -70,9 +66,9 @@ const NAMED_TOKENS = {
 };
 
 class JinjaChatTemplate implements ChatTemplate {
+  readonly source: string;
   readonly stop: readonly string[];
   readonly #template: Template;
-  readonly #source: string;
   readonly #variables: Record<string, unknown>;
   readonly #prefix: readonly number[];
   readonly #controls: LiteralFinder;
@@ -85,7 +81,7 @@ class JinjaChatTemplate implements ChatTemplate {
     const tags = spellingsOf(vocabulary, TOKEN_TYPE.userDefined).filter((token) =>
       isTag(token, source),
     );
-    this.#source = source;
+    this.source = source;
     this.#prefix = prefix;
     this.#controls = new LiteralFinder(controls);
     this.#markers = new LiteralFinder([...controls, ...tags]);
@@ -114,6 +110,7 @@ class JinjaChatTemplate implements ChatTemplate {
     checkMessages(messages);
     const variables = {
       ...this.#variables,
+      ...options.variables,
       messages: messages.map((message) => ({ ...message })),
       add_generation_prompt: options.addGenerationPrompt ?? false,
     };
@@ -135,11 +132,20 @@ class JinjaChatTemplate implements ChatTemplate {
     options: RenderOptions = {},
   ): number[] {
     checkMessages(messages);
-    const guard = unusedCharacter([this.#source, ...messages.map(({ content }) => content)]);
-    const guarded = messages.map((message) => ({
-      ...message,
-      content: guardMarkers(message.content, guard, this.#markersIn(message)),
-    }));
+    const texts = messages.flatMap(({ content, reasoning_content = "" }) => [
+      content,
+      reasoning_content,
+    ]);
+    const guard = unusedCharacter([this.source, ...texts]);
+    const guarded = messages.map((message) => {
+      const guarding = (text: string) => guardMarkers(text, guard, this.#markersIn(message));
+      const { content, reasoning_content: thought } = message;
+      return {
+        ...message,
+        content: guarding(content),
+        ...(thought === undefined ? {} : { reasoning_content: guarding(thought) }),
+      };
+    });
     const text = this.#render(guarded, options, guard);
     const ids = this.#idsOf(text, guard, tokenizer);
     const [bos] = this.#prefix;

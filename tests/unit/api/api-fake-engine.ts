@@ -24,6 +24,7 @@ export const byteTokenizer: Tokenizer = {
 };
 
 const template: ChatTemplate = {
+  source: "",
   stop: ["<|im_end|>"],
   render: (messages) => messages.map(({ role, content }) => `<${role}>${content}`).join(""),
   encode: (messages, tokenizer) => tokenizer.encode(`${template.render(messages)}<assistant>`),

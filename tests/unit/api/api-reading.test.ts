@@ -179,7 +179,7 @@ describe("what a chat is said to have read", () => {
     const model = {
       contextLength: 100,
       tokenizer: {},
-      template: { encode: () => [1, 2, 3], stop: [] },
+      template: { source: "", encode: () => [1, 2, 3], stop: [] },
       conversation: () => chat,
     } as unknown as CompletionModel;
     const request = { messages, stop: [], sampling: {}, maxTokens: 1 } as never;

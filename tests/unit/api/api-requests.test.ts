@@ -73,7 +73,7 @@ const FIELDS: Record<
   audio: { nothing: [null], refused: [{ voice: "alloy", format: "mp3" }] },
   store: { nothing: [null, false], refused: [true] },
   service_tier: { nothing: [null, "auto", "default"], refused: ["flex"] },
-  reasoning_effort: { nothing: [null, "medium"], refused: ["none", "high"] },
+  reasoning_effort: { nothing: [null], refused: ["most", 5, ""] },
   verbosity: { nothing: [null, "medium"], refused: ["low"] },
   prediction: { nothing: [null], refused: [{ type: "content", content: "a" }] },
   moderation: { nothing: [null], refused: [{}] },
@@ -140,7 +140,7 @@ describe("messages of OpenAI's clients", () => {
     expect(fake.log.filter((line) => line.startsWith("end"))).toHaveLength(2);
     for (const more of [
       { refusal: null, annotations: [], audio: null, tool_calls: null, function_call: null },
-      { tool_calls: [], reasoning_content: "hm", reasoning: { a: 1 }, annotations: [{ url: "u" }] },
+      { tool_calls: [], reasoning_content: 5, reasoning: { a: 1 }, annotations: [{ url: "u" }] },
       { id: "1", createdAt: new Date(), parsed: null, status: "done", audio: { id: "a" } },
     ])
       expect(textOf({ role: "assistant", content: "hello", ...more })).toEqual({
@@ -149,7 +149,12 @@ describe("messages of OpenAI's clients", () => {
       });
   });
 
-  it.each<[string, object, { role: string; content: string }]>([
+  it.each<[string, object, object]>([
+    [
+      "what an assistant thought",
+      { role: "assistant", content: "a", reasoning_content: "b", id: "1" },
+      { role: "assistant", content: "a", reasoning_content: "b" },
+    ],
     ["developer", { role: "developer", content: "a" }, { role: "system", content: "a" }],
     ["a name", { role: "user", content: "a", name: "Ann" }, { role: "user", content: "a" }],
     [

@@ -19,6 +19,8 @@ interface AnswerOptions {
 export class Answer {
   /** A stop string was found: nothing more comes. */
   stopped = false;
+  /** Tokens of thoughts so far, with their markers; undefined where none can come. */
+  thoughtTokens: number | undefined;
   private called = false;
   private readonly index: number;
   private readonly parsers: readonly ChannelParser[];
@@ -32,6 +34,7 @@ export class Answer {
     this.index = index;
     this.parsers = parsers;
     this.decoder = new StreamingDecoder(tokenizer);
+    if (parsers.some(({ thinking }) => thinking !== undefined)) this.thoughtTokens = 0;
     const spellings = parsers.flatMap(({ controls }) => controls);
     this.controls = new Map(
       spellings.flatMap((spelling) => {
@@ -48,7 +51,10 @@ export class Answer {
   push(id: number): AnswerDelta[] {
     const control = this.controls.get(id);
     const written = this.decoder.push(id);
-    return this.take(this.ends.push(written === "" && control ? control : written), false);
+    const { thinking } = this;
+    const deltas = this.take(this.ends.push(written === "" && control ? control : written), false);
+    if (thinking || this.thinking) this.thoughtTokens! += 1;
+    return deltas;
   }
 
   /** What was kept back. A character that the answer ends in the middle of is left out: half of it is no text. */
@@ -60,6 +66,10 @@ export class Answer {
   finish(reason: "stop" | "length"): FinishReason {
     if (this.stopped || reason === "stop") return this.called ? "tool_calls" : "stop";
     return "length";
+  }
+
+  private get thinking(): boolean {
+    return this.parsers.some(({ thinking }) => thinking === true);
   }
 
   private take({ text, hit }: StopResult, ended: boolean): AnswerDelta[] {

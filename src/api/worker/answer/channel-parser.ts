@@ -19,6 +19,8 @@ export interface ChannelParser {
    * be taken out of it. Other control tokens write nothing. Markers that are ordinary text need not be named.
    */
   readonly controls: readonly string[];
+  /** Whether what comes now is a thought: its tokens are counted. */
+  readonly thinking?: boolean;
   /** Takes the next characters, and gives what is certain. */
   push(text: string): Part[];
   /** The answer has ended, by itself or by a limit: gives what was kept back. */

@@ -158,10 +158,12 @@ export function checkMessages(file: ChatFile): ChatMessage[] | undefined {
   const messages = file.json("messages");
   if (!Array.isArray(messages)) return file.fail("messages", "is no list");
   return messages.map((message: unknown, i) => {
-    const { role, content } = (message ?? {}) as Partial<ChatMessage>;
+    const { role, content, reasoning_content: thought } = (message ?? {}) as Partial<ChatMessage>;
     if (!isRole(role) || typeof content !== "string")
       return file.fail(`messages[${i}]`, "is no message with a role and a content");
-    return { role, content };
+    return typeof thought === "string"
+      ? { role, content, reasoning_content: thought }
+      : { role, content };
   });
 }
 

@@ -1,0 +1,50 @@
+import type { Constraint } from "../../../constraint/constraint.ts";
+import { systemTokens } from "../../../engine/chat/system-prompt.ts";
+import { loadLater } from "../../../errors.ts";
+import type { ChatTemplate, Tokenizer } from "../../../text/types.ts";
+import type { CheckedRequest } from "../../checks/validate-request.ts";
+import type { ChannelParser } from "./channel-parser.ts";
+import { constrained } from "./constrained.ts";
+
+/** How one chat request is answered. */
+export interface AnswerPlan {
+  readonly prompt: readonly number[];
+  /** How many of its first tokens are the system message. */
+  readonly system: number;
+  /** What takes channels out of the answer, in the order in which they look at its text: see `ChannelParser`. */
+  readonly parsers: () => readonly ChannelParser[];
+  /** What the answer's tokens are held to. */
+  readonly constraint: () => Constraint | undefined;
+}
+
+/**
+ * Renders the chat, and has ready what the answer needs; what only some requests and models need is loaded here.
+ * `parsers` and `constraint` make one anew for each of the answers to a request.
+ */
+export async function planAnswer(
+  { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
+  request: CheckedRequest,
+): Promise<AnswerPlan> {
+  const { messages, format } = request;
+  const thinking = mayThink(template, request)
+    ? await loadLater("thoughts", () => import("../thoughts/thinking.ts"))
+    : undefined;
+  const thoughts = thinking?.planThoughts(template, request);
+  const variables = { ...thoughts?.variables };
+  const prompt = template.encode(messages, tokenizer, { addGenerationPrompt: true, variables });
+  const system = systemTokens({ template, tokenizer }, messages, prompt, variables);
+  const formed = format && (await constrained(tokenizer, format));
+  const thought = thoughts && thinking?.thoughtsOf(tokenizer, thoughts, prompt);
+  return {
+    prompt,
+    system,
+    parsers: () => (thought ? [thought.parser()] : []),
+    constraint: () => (thought ? thought.constraint(formed?.()) : formed?.()),
+  };
+}
+
+/** Whether the request or the model's template speaks of thoughts. */
+const mayThink = (
+  { source }: ChatTemplate,
+  { effort, variables, thoughtBudget }: CheckedRequest,
+): boolean => (effort ?? variables ?? thoughtBudget) !== undefined || /think|thought/i.test(source);
