@@ -3,13 +3,13 @@ import type { Constraint } from "../../constraint/constraint.ts";
 import { loadLater, throwIfAborted } from "../../errors.ts";
 import { DRAFT_ROWS, draftsPossible } from "../../model/draft-rows.ts";
 import type { EngineCore } from "../core.ts";
+import type { Drafts } from "../speculation/drafts.ts";
 import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
 import type { AllowedTokens } from "../steps/allowed-tokens.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
 import { needsOf } from "../steps/step-needs.ts";
-import { Drafts } from "./drafts.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import type { Place } from "./place.ts";
 
@@ -43,7 +43,8 @@ export class Turn {
   private sampler: Sampler | undefined;
   /** Tokens drawn and not yielded: the cache has seen all of them but the last. */
   private drawn: number[] = [];
-  private readonly drafts: Drafts;
+  /** There once a guess was submitted. */
+  private drafts: Drafts | undefined;
   /** There where the answer is held to a form. */
   private allowed: AllowedTokens | undefined;
   /** The token drawn last runs, and the draw behind it waits for what that token allows. */
@@ -61,17 +62,16 @@ export class Turn {
     this.asked = asked;
     this.prompt = prompt;
     this.options = options;
-    this.drafts = new Drafts(core, place);
   }
 
   /** Resolves once a step of several tokens is read; undefined if none is in flight. */
   get unsettled(): Promise<void> | undefined {
-    return this.drafts.unsettled;
+    return this.drafts?.unsettled;
   }
 
   /** To be called before anything else changes the cache: what was run cannot be taken back then. */
   seal(): void {
-    this.drafts.seal();
+    this.drafts?.seal();
   }
 
   /** Yields one token after another; the one that ends the answer is not yielded. Throws as `Conversation.generate`. */
@@ -130,7 +130,7 @@ export class Turn {
     } finally {
       long();
       this.sampler?.dispose();
-      this.drafts.leave(this.drawn.length, options.ahead);
+      this.drafts?.leave(this.drawn.length, options.ahead);
       // A token that ran ahead and could not be read, or a prompt block cut short.
       place.leaveTorn();
     }
@@ -159,7 +159,7 @@ export class Turn {
       const draft = place.alive && this.runNext(sampler, next, guesser);
       if (draft) {
         this.drawn = await draft;
-        this.drafts.see();
+        this.drafts?.see();
       }
     }
     if (this.drawn.length > 0) return { ahead: false, cut: 0 };
@@ -182,7 +182,7 @@ export class Turn {
   /** The cache is gone: all is run again by the next `draw`. */
   private startOver(): void {
     this.sampler?.dispose();
-    this.drafts.forget();
+    this.drafts?.forget();
     [this.sampler, this.drawn, this.undrawn] = [undefined, [], false];
   }
 
@@ -271,14 +271,17 @@ export class Turn {
     token: number,
     guesser: Speculation | undefined,
   ): Promise<number[]> | undefined {
-    const { place, options, answer } = this;
-    const left = options.maxTokens - answer.length;
-    const room = Math.min(left, this.end - place.seen.length);
+    const { core, place, options, answer } = this;
+    const room = Math.min(options.maxTokens - answer.length, this.end - place.seen.length);
     const looked = guesser?.guess(room - 1) ?? [];
-    const most = draftsPossible(this.core.config) ? Math.min(room, DRAFT_ROWS) - 1 : 0;
+    const most = draftsPossible(core.config) ? Math.min(room, DRAFT_ROWS) - 1 : 0;
     const guesses = this.allowed ? this.allowed.guess(most, looked) : looked;
-    if (guesses.length > 0) this.allowed?.write(sampler, guesses);
-    const draft = guesses.length > 0 ? this.drafts.submit(sampler, token, guesses) : undefined;
+    let draft: Promise<number[]> | undefined;
+    if (guesses.length > 0) {
+      this.allowed?.write(sampler, guesses);
+      this.drafts ??= core.guessing && new core.guessing.Drafts(core, place);
+      draft = this.drafts?.submit(sampler, token, guesses);
+    }
     if (!draft) {
       this.step(sampler, token);
       place.seen.push(token);

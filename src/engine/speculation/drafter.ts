@@ -3,7 +3,7 @@ import type { SequenceMark } from "../../cache/sequence/sequence-books.ts";
 import type { DraftSteps } from "../../model/draft-steps.ts";
 import type { Runner } from "../steps/runner.ts";
 import type { Sampler } from "../steps/sampler.ts";
-import { draftRows } from "../steps/step-needs.ts";
+import { draftRows } from "./draft-rows.ts";
 import type { StepCosts } from "./step-costs.ts";
 
 /** One step of several tokens. */

@@ -4,7 +4,6 @@ import { type PolicyName, policyOf } from "../../cache/policies/index.ts";
 import { scoringId, scoringTurn } from "../../cache/policies/scoring-id.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { LaterStage } from "../../gpu/compile-queue.ts";
-import { decodeSplits } from "../../kernels/attention/attention-tiling.ts";
 import { FEW_ROWS } from "../../kernels/products/linear.ts";
 
 /** What a step takes of one sequence. */
@@ -55,20 +54,6 @@ export function scoresChunk(sequence: KvSequence, tokens: number): boolean {
   return sequence.evictsWith(tokens + scoringTurn(sequence.settings).every);
 }
 
-/**
- * How many of `wanted` tokens can be run in one step: attention must be split alike for each, and neither may the
- * cache be scored between them, nor observed, nor heads get budgets of their own, nor positions be folded.
- */
-export function draftRows(sequence: KvSequence, wanted: number): number {
-  const { observation } = policyOf(sequence.settings.policy);
-  if (observation?.accumulate || sequence.dividesWith(wanted) || sequence.foldsWith(wanted))
-    return 1;
-  const splits = (row: number): number => decodeSplits(sequence.pages.longestAfter(row + 1));
-  let rows = 1;
-  while (rows < wanted && splits(rows) === splits(0) && !isDue(sequence, rows)) rows += 1;
-  return rows;
-}
-
 /** Policies whose caches are due to be scored, and the first layer that is. */
 export function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
   const due = new Map<PolicyName, number>();
@@ -83,7 +68,7 @@ export function dueScoring(parts: readonly StepPart[]): [PolicyName, number][] {
  * Whether the decode step after `more` tokens must score the sequence's cache first: the GPU looks again, head
  * by head.
  */
-function isDue(sequence: KvSequence, more = 0): boolean {
+export function isDue(sequence: KvSequence, more = 0): boolean {
   if (scoringId(sequence.settings.policy) === 0) return false;
   const { every, phase } = scoringTurn(sequence.settings);
   return (sequence.tokensSeen + more) % every === phase && sequence.evictsWith(more + every);

@@ -152,25 +152,21 @@ describe("deltas that wait", () => {
     ]);
   });
 
-  it("a call's arguments grow, and another call is another", () => {
-    const all: AnswerDelta[] = [];
+  it("pieces of calls stay apart, and make whole calls", () => {
     const first = { index: 0, id: "1", type: "function" as const };
-    joinDeltas(all, [
-      { index: 0, tool_calls: [{ ...first, function: { name: "f", arguments: "" } }] },
-      { index: 0, tool_calls: [{ index: 0, function: { arguments: '{"a"' } }] },
-      { index: 0, tool_calls: [{ index: 0, function: { arguments: ":1}" } }] },
-      { index: 0, tool_calls: [{ ...first, index: 1, id: "2", function: { name: "g" } }] },
-      { index: 0, tool_calls: [{ index: 1, function: { arguments: "{}" } }] },
+    const pieces = [
+      { ...first, function: { name: "f", arguments: "" } },
+      { index: 0, function: { arguments: '{"a"' } },
+      { index: 0, function: { arguments: ":1}" } },
+      { ...first, index: 1, id: "2", function: { name: "g" } },
+      { index: 1, function: { arguments: "{}" } },
+    ].map((call) => ({ index: 0, tool_calls: [call] }));
+    const all: AnswerDelta[] = [];
+    joinDeltas(all, pieces);
+    expect(all).toEqual(pieces);
+    expect(wholeChoice(0, all, "tool_calls").message.tool_calls).toEqual([
+      { id: "1", type: "function", function: { name: "f", arguments: '{"a":1}' } },
+      { id: "2", type: "function", function: { name: "g", arguments: "{}" } },
     ]);
-    expect(all).toEqual([
-      {
-        index: 0,
-        tool_calls: [
-          { ...first, function: { name: "f", arguments: '{"a":1}' } },
-          { ...first, index: 1, id: "2", function: { name: "g", arguments: "{}" } },
-        ],
-      },
-    ]);
-    expect(wholeChoice(0, all, "tool_calls").message.tool_calls).toHaveLength(2);
   });
 });

@@ -1,8 +1,8 @@
+import type { Place } from "../chat/place.ts";
 import type { EngineCore } from "../core.ts";
-import type { Drafter } from "../speculation/drafter.ts";
 import type { Sampler } from "../steps/sampler.ts";
-import { draftRows } from "../steps/step-needs.ts";
-import type { Place } from "./place.ts";
+import { draftRows } from "./draft-rows.ts";
+import { Drafter } from "./drafter.ts";
 
 /** The steps of several tokens in one answer, and what the cache holds of each. */
 export class Drafts {
@@ -41,7 +41,7 @@ export class Drafts {
     const steps = runner.transformer.drafts.value;
     if (steps.owner?.inFlight) return undefined;
     if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
-    this.drafter ??= new guessing.Drafter(runner, steps, guessing.costs);
+    this.drafter ??= new Drafter(runner, steps, guessing.costs);
     return this.drafter.submit(sampler, this.place.live, token, guesses);
   }
 
