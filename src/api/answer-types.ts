@@ -38,6 +38,33 @@ export interface ToolCallDelta {
   };
 }
 
+/** A token of an answer and its log probability. */
+export interface TokenLogprob {
+  /** Its text; "\ufffd" for bytes that are no text by themselves. */
+  token: string;
+  /** Natural logarithm of its probability; -9999 is as good as never. */
+  logprob: number;
+  /** Its bytes; null for a control token. */
+  bytes: number[] | null;
+  /** The likeliest tokens in its place, most likely first. */
+  top_logprobs: {
+    /** Its text. */
+    token: string;
+    /** Natural logarithm of its probability. */
+    logprob: number;
+    /** Its bytes; null for a control token. */
+    bytes: number[] | null;
+  }[];
+}
+
+/** Log probabilities of an answer's tokens. */
+export interface ChatLogprobs {
+  /** Those of its content, in order. */
+  content: TokenLogprob[];
+  /** Always null. */
+  refusal: null;
+}
+
 /** Tokens and speed of one request. */
 export interface Usage {
   /** Tokens of the prompt, cached ones included. */
@@ -95,6 +122,8 @@ export interface ChatCompletionChunk {
       };
       /** On the last chunk: why the answer ended. */
       finish_reason: FinishReason | null;
+      /** Of the tokens that are new, if the request asks for them. */
+      logprobs?: ChatLogprobs;
     },
   ];
   /** On the last chunk, unless `stream_options.include_usage` is false. */
@@ -136,6 +165,6 @@ export interface ChatChoice {
   };
   /** Why the answer ended. */
   finish_reason: FinishReason;
-  /** Always null. */
-  logprobs: null;
+  /** Null unless the request asks for them. */
+  logprobs: ChatLogprobs | null;
 }

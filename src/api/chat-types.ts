@@ -77,6 +77,19 @@ interface RequestFields {
    * that do not think. Default: as long as the model likes. Not in OpenAI's API; vLLM's name.
    */
   thinking_token_budget: number;
+  /**
+   * Whether the answer tells the log probability of each of its tokens (natural logarithm): what the model itself says,
+   * before temperature, penalties, biases and formats. Tokens of thoughts are left out. Default false.
+   */
+  logprobs: boolean;
+  /** With `logprobs`: how many of the likeliest tokens are told at each place, from 0 to 20. Default 0. */
+  top_logprobs: number;
+  /**
+   * What is added to the logits of tokens, by their ids in the model's own vocabulary, from -100 to 100; -100 bans a
+   * token, 100 draws it before all that have less. What a `response_format` does not allow stays out, and what it alone
+   * allows comes.
+   */
+  logit_bias: { readonly [token: string]: number };
   /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
   speculative: "off" | "lookup";
   /** What a stream carries besides text. */
@@ -120,12 +133,6 @@ interface NeutralFields {
   functions: readonly unknown[];
   /** Accepted if it is "none" or "auto". */
   function_call: unknown;
-  /** Accepted if it is false. */
-  logprobs: boolean;
-  /** Accepted if it is 0. */
-  top_logprobs: number;
-  /** Accepted if every bias is 0. */
-  logit_bias: Record<string, number>;
   /** Accepted if it names "text" alone. */
   modalities: readonly string[];
   /** Refused unless null: answers are text. */

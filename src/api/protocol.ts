@@ -15,6 +15,7 @@ import type {
   ReadProgress,
   Retention,
   SelfCalibration,
+  TokenLogprob,
   ToolCallDelta,
   Usage,
 } from "./types.ts";
@@ -49,6 +50,8 @@ export interface AnswerDelta {
   content?: string;
   reasoning_content?: string;
   tool_calls?: ToolCallDelta[];
+  /** Of the tokens that the content is made of, if they are asked for. */
+  logprobs?: TokenLogprob[];
 }
 
 /** What one or more new tokens have brought, in order, with the figures after the last of them. */

@@ -31,9 +31,11 @@ import { PLANS, TILES, type TileVariant } from "../../src/kernels/products/produ
 import { createRmsNorm } from "../../src/kernels/products/rms-norm.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/products/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/products/weights.ts";
+import { createBiasLogits } from "../../src/kernels/sampling/bias-logits.ts";
 import { createMaskLogits } from "../../src/kernels/sampling/mask-logits.ts";
 import { createNll } from "../../src/kernels/sampling/nll.ts";
 import { createSample } from "../../src/kernels/sampling/sample.ts";
+import { createTopLogits } from "../../src/kernels/sampling/top-logits.ts";
 import { createJoinedScores } from "../../src/kernels/scoring/joined-scores.ts";
 import { createLagScores } from "../../src/kernels/scoring/lag-scores.ts";
 import { createObserve } from "../../src/kernels/scoring/observe.ts";
@@ -71,7 +73,11 @@ export async function kernelVariants(
   for (const add of [false, true]) await createRmsNorm(gpu, { cols: 576, epsilon: 1e-6, add });
   await createSample(gpu, { vocabulary: 49152 });
   await createNll(gpu);
-  for (const vocabulary of [7, 49152]) await createMaskLogits(gpu, { vocabulary });
+  for (const vocabulary of [7, 49152]) {
+    await createMaskLogits(gpu, { vocabulary });
+    await createBiasLogits(gpu, { vocabulary });
+    await createTopLogits(gpu, { vocabulary });
+  }
   return [...list.variants.values()];
 }
 

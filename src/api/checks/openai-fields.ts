@@ -35,8 +35,6 @@ const LABEL: Field = { takes: anything, problem: "", hint: "" };
 
 const TOOLS = "tools are not supported yet";
 const FUNCTIONS = "functions are not supported";
-const LOGPROBS = "log probabilities are not supported in chat";
-const LOGITS = "Leave the field out; `winnow logits` prints logits.";
 
 const FIELDS: Readonly<Record<string, Field>> = {
   user: LABEL,
@@ -50,9 +48,6 @@ const FIELDS: Readonly<Record<string, Field>> = {
   tool_choice: refused(TOOLS, only("none", "auto")),
   functions: refused(FUNCTIONS, each(nothing)),
   function_call: refused(FUNCTIONS, only("none", "auto")),
-  logprobs: refused(LOGPROBS, only(false), LOGITS),
-  top_logprobs: refused(LOGPROBS, only(0), LOGITS),
-  logit_bias: refused("logit_bias is not supported", each(only(0))),
   modalities: refused("answers are text alone", each(only("text"))),
   audio: refused("answers are text alone"),
   store: refused(

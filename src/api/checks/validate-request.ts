@@ -17,12 +17,13 @@ import {
   reading,
 } from "./check.ts";
 import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
+import { checkLogits, LOGIT_FIELDS, type LogitOptions } from "./validate-logits.ts";
 import { checkMessages } from "./validate-messages.ts";
 import { checkResponseFormat } from "./validate-response-format.ts";
 import { checkThoughts, THOUGHT_FIELDS, type ThoughtOptions } from "./validate-thoughts.ts";
 
 /** A chat request with every default filled in: what the engine side works from. */
-export interface CheckedRequest extends ThoughtOptions {
+export interface CheckedRequest extends ThoughtOptions, LogitOptions {
   messages: ChatMessage[];
   stream: boolean;
   includeUsage: boolean;
@@ -56,6 +57,7 @@ const REQUEST_FIELDS = [
   "speculative",
   "response_format",
   ...THOUGHT_FIELDS,
+  ...LOGIT_FIELDS,
   "model",
   "n",
 ];
@@ -121,6 +123,7 @@ export function checkRequest(value: unknown): CheckedRequest {
     stop: checkStop(given.stop),
     format: checkResponseFormat(given.response_format),
     ...checkThoughts(given),
+    ...checkLogits(given),
     speculative:
       given.speculative === undefined
         ? undefined

@@ -112,14 +112,21 @@ function stream(
 
 function chunk(
   header: Header,
-  { index, ...delta }: AnswerDelta & { role?: "assistant" },
+  { index, logprobs, ...delta }: AnswerDelta & { role?: "assistant" },
   finish: FinishReason | null,
   usage?: Usage,
 ): ChatCompletionChunk {
   return {
     ...header,
     object: "chat.completion.chunk",
-    choices: [{ index, delta, finish_reason: finish }],
+    choices: [
+      {
+        index,
+        delta,
+        finish_reason: finish,
+        ...(logprobs && { logprobs: { content: logprobs, refusal: null } }),
+      },
+    ],
     ...(usage ? { usage } : {}),
   };
 }

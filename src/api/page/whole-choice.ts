@@ -9,6 +9,7 @@ export function wholeChoice(
 ): ChatChoice {
   const own = deltas.filter((delta) => delta.index === index);
   const thoughts = own.map((delta) => delta.reasoning_content ?? "").join("");
+  const logprobs = own.flatMap((delta) => delta.logprobs ?? []);
   const calls = wholeCalls(own.flatMap((delta) => delta.tool_calls ?? []));
   return {
     index,
@@ -20,7 +21,7 @@ export function wholeChoice(
       ...(calls.length === 0 ? {} : { tool_calls: calls }),
     },
     finish_reason: finish,
-    logprobs: null,
+    logprobs: logprobs.length === 0 ? null : { content: logprobs, refusal: null },
   };
 }
 

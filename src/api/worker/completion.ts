@@ -1,7 +1,8 @@
 import type { Constraint } from "../../constraint/constraint.ts";
 import type { Conversation } from "../../engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
-import { throwIfAborted, WinnowError } from "../../errors.ts";
+import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
+import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
@@ -83,22 +84,31 @@ export async function runPrompt(
     readonly constraint?: Constraint | undefined;
     /** How many of the first tokens are the system message. */
     readonly system?: number;
-  } & Partial<Pick<CheckedRequest, "speculative">>,
+  } & Partial<Pick<CheckedRequest, "speculative" | "topLogprobs" | "logitBias">>,
   { onDeltas, onRead, onProgress, signal }: ChatHooks,
 ): Promise<CompletionResult> {
+  const logits =
+    request.topLogprobs !== undefined || request.logitBias
+      ? await loadLater("log probabilities and biases", () => import("./answer/logits.ts"))
+      : undefined;
   throwIfAborted(signal);
-  const { contextLength } = model;
+  const { contextLength, tokenizer } = model;
   const chat = model.conversation(conversation);
   // Where a chat has no end, an answer has one all the same.
   const room = chat.endless ? Number.POSITIVE_INFINITY : contextLength - prompt.length;
   if (room < 1) throw overflow(prompt.length, contextLength);
-  const answer = new Answer(model.tokenizer, request);
+  const answer = new Answer(tokenizer, request);
   const tokens: number[] = [];
   const clock = new Clock();
   let cachedTokens = 0;
   const reading = onProgress && new Reading(onProgress);
   let finish: "stop" | "length" = "stop";
+  let scores: TokenScores | undefined;
   const ids = chat.generate(prompt, {
+    ...logits?.drawWishes(tokenizer, request),
+    onScores: (told) => {
+      scores = told;
+    },
     sampling: request.sampling,
     maxTokens: Math.min(request.maxTokens ?? contextLength, room),
     signal,
@@ -123,7 +133,8 @@ export async function runPrompt(
       }
       clock.token();
       tokens.push(step.value);
-      onDeltas(answer.push(step.value));
+      const told = scores && logits?.tokenLogprob(tokenizer, step.value, scores);
+      onDeltas(answer.push(step.value, told));
       if (answer.stopped) break;
       throwIfAborted(signal);
     }

@@ -3,6 +3,8 @@ import {
   SAMPLING_OFF,
   type SamplingParameters,
 } from "../../kernels/sampling/sampling-parameters.ts";
+import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
+import type { DrawWishes } from "../steps/draw-extras.ts";
 
 /** How tokens are drawn: every parameter of the kernel that a request decides. */
 export type SamplingOptions = Required<Omit<SamplingParameters, "logitsRow" | "row">>;
@@ -16,7 +18,7 @@ export const GREEDY: SamplingOptions = { ...SAMPLING_OFF, temperature: 0 };
  */
 export type Speculative = "off" | "lookup";
 
-export interface GenerateOptions {
+export interface GenerateOptions extends DrawWishes {
   sampling: SamplingOptions;
   maxTokens: number;
   signal?: AbortSignal;
@@ -32,6 +34,8 @@ export interface GenerateOptions {
   speculative?: Speculative;
   /** What the answer must be like; it takes the answer's tokens, so it is of one answer. */
   constraint?: Constraint | undefined;
+  /** With `topLogprobs`: what the model said of the token that is yielded next. */
+  onScores?: (scores: TokenScores) => void;
   /** Prompt tokens run so far, and to run. */
   onPrefill?: (done: number, total: number) => void;
 }

@@ -1,12 +1,12 @@
 import { type CacheSettings, endless } from "../../cache/budget.ts";
-import type { Constraint } from "../../constraint/constraint.ts";
-import { loadLater, throwIfAborted } from "../../errors.ts";
+import { throwIfAborted } from "../../errors.ts";
 import { DRAFT_ROWS, draftsPossible } from "../../model/draft-rows.ts";
 import type { EngineCore } from "../core.ts";
 import type { Drafts } from "../speculation/drafts.ts";
 import type { Speculation } from "../speculation/speculation.ts";
 import type { DeviceState } from "../state.ts";
 import type { AllowedTokens } from "../steps/allowed-tokens.ts";
+import { loadAllowed, loadExtras } from "../steps/load-extras.ts";
 import type { TokenSource } from "../steps/runner.ts";
 import { Sampler } from "../steps/sampler.ts";
 import { needsOf } from "../steps/step-needs.ts";
@@ -106,11 +106,13 @@ export class Turn {
           continue;
         }
         const token = this.drawn.shift()!;
+        const scores = this.sampler?.scores.shift();
         // The cache has seen what ran ahead: what is yielded, or the end of the turn.
         if (drawn.ahead && place.alive) place.seen.push(token);
         const ran = drawn.ahead || this.drawn.length > 0;
         if (core.tokenizer.endTokens.has(token)) return { finish: "stop", ...result };
         if (answer.length === options.maxTokens) return { finish: "length", ...result };
+        if (scores) options.onScores?.(scores);
         yield token;
         throwIfAborted(options.signal);
         core.checkOpen();
@@ -192,17 +194,19 @@ export class Turn {
    */
   private async start(state: DeviceState): Promise<Sampler> {
     const { place, wanted, prompt, answer, core } = this;
-    const { sampling, maxTokens, signal, onPrefill } = this.options;
+    const { sampling, maxTokens, signal, onPrefill, constraint } = this.options;
     const { gpu, sample, runner, prompts } = state;
-    if (this.options.constraint) await this.hold(state, this.options.constraint);
+    const { vocabulary } = core.config;
+    if (constraint) this.allowed = await loadAllowed(sample, constraint, vocabulary, this.allowed);
+    const extras = await loadExtras(gpu, vocabulary, this.options);
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");
     if (!place.alive) place.open(this.asked());
     place.live.setSystem(this.options.system ?? 0);
-    const { vocabulary } = core.config;
     const { buffers } = runner.transformer;
     const masked = this.allowed !== undefined;
-    const sampler = new Sampler(gpu, sample, buffers, sampling, prompt, answer, vocabulary, masked);
+    const drawn = [prompt, answer, vocabulary, masked, extras] as const;
+    const sampler = new Sampler(gpu, sample, buffers, sampling, ...drawn);
     const draw = (row: number): void => {
       this.allowed?.write(sampler);
       runner.submitHead(1, row, sampler.dispatches, sampler.copy);
@@ -229,13 +233,6 @@ export class Turn {
       sampler.dispose();
       throw error;
     }
-  }
-
-  /** Loads what holds the answer to its form. */
-  private async hold({ sample }: DeviceState, constraint: Constraint): Promise<void> {
-    const load = () => import("../steps/allowed-tokens.ts");
-    const [code] = await Promise.all([loadLater("constrained output", load), sample.masks.made()]);
-    this.allowed ??= new code.AllowedTokens(constraint, this.core.config.vocabulary);
   }
 
   /**

@@ -12,13 +12,18 @@ import {
   samplingWords,
 } from "../../kernels/sampling/sample.ts";
 import type { SamplingParameters } from "../../kernels/sampling/sampling-parameters.ts";
+import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "../../model/draft-rows.ts";
 import { noNumbers } from "../no-numbers.ts";
+import type { DrawExtras } from "./draw-extras.ts";
+import type { MakeExtras } from "./load-extras.ts";
 import type { TokenSource } from "./runner.ts";
 
 /** Draws whose tokens are not read yet: one awaited, one ahead of it. */
 const IN_FLIGHT = 2;
+/** Bytes that are read back of a draw, without extras. */
+const ENTRY_BYTES = SAMPLED_ENTRY_WORDS * 4;
 
 /**
  * The sampling state of one request on the GPU (parameters, token counts, step counter) and the read-back
@@ -40,6 +45,12 @@ export class Sampler {
   /** u32 [DRAFT_ROWS, stride]: tokens that may be drawn from each row of the logits; there once some may not. */
   private readonly masks: { readonly buffer: GPUBuffer; readonly stride: number } | undefined;
   private draftReadback: GPUBuffer | undefined;
+  /** What the request wants around each draw. */
+  private readonly extras: DrawExtras | undefined;
+  /** Bytes that are read back of a draw. */
+  private readonly entryBytes: number;
+  /** What was asked for of the tokens that were read, in their order, until it is taken. */
+  readonly scores: (TokenScores | undefined)[] = [];
   /** Whether some logits were no numbers: their tokens are never drawn. */
   someAreNone = false;
   /** Draws submitted, and read. */
@@ -57,6 +68,7 @@ export class Sampler {
     vocabulary: number,
     /** Only what `allow` says is drawn; the kernel for that must have been made. */
     masked = false,
+    makeExtras?: MakeExtras,
   ) {
     // Before anything is allocated, that nobody would free: throws where they are out of range.
     samplingWords(parameters);
@@ -71,13 +83,15 @@ export class Sampler {
     const scratch = ledger.storage("activations", "sampling scratch", sample.scratchBytes);
     this.sampled = ledger.storage("activations", "sampled", SAMPLED_BYTES);
     gpu.write(this.sampled, new Uint32Array([answer.length, 0, 0, 0]));
+    this.extras = makeExtras?.({ logits, sampled: this.sampled });
+    this.entryBytes = ENTRY_BYTES + (this.extras?.bytes ?? 0);
     this.step = answer.length;
     this.readSteps = answer.length;
     this.readback = Array.from({ length: IN_FLIGHT }, () =>
       ledger.create(
         "staging",
         "sampled",
-        SAMPLED_ENTRY_WORDS * 4,
+        this.entryBytes,
         GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       ),
     );
@@ -88,15 +102,17 @@ export class Sampler {
       this.masks = { buffer, stride };
       this.buffers.push(buffer);
     }
-    const { sampled, masks } = this;
+    const { sampled, masks, extras } = this;
     this.drawFrom = (logitsRow) => {
       const sampling = ledger.uniform("sampling", samplingWords({ ...parameters, logitsRow }));
       this.buffers.push(sampling);
       const draw = sample.dispatches({ sampling, logits, counts, rows, scratch, sampled });
-      if (!masks) return draw;
-      const { buffer } = masks;
-      const mask = { buffer, offset: logitsRow * stride, size: 4 * Math.ceil(vocabulary / 32) };
-      return [sample.masks.value({ sampling, mask, logits }), ...draw];
+      if (masks) {
+        const { buffer } = masks;
+        const mask = { buffer, offset: logitsRow * stride, size: 4 * Math.ceil(vocabulary / 32) };
+        draw.unshift(sample.masks.value({ sampling, mask, logits }));
+      }
+      return extras ? [...extras.before(sampling), ...draw, ...extras.behind(sampling)] : draw;
     };
     this.dispatches = this.drawFrom(0);
     this.draws = [this.dispatches];
@@ -118,16 +134,14 @@ export class Sampler {
   copyDraft(encoder: GPUCommandEncoder, rows: number): void {
     if (!this.draftReadback) {
       const { MAP_READ, COPY_DST } = GPUBufferUsage;
-      const size = DRAFT_ROWS * SAMPLED_ENTRY_WORDS * 4;
+      const size = DRAFT_ROWS * this.entryBytes;
       this.draftReadback = this.gpu.ledger.create("staging", "draft", size, MAP_READ | COPY_DST);
       this.buffers.push(this.draftReadback);
     }
-    const bytes = SAMPLED_ENTRY_WORDS * 4;
     for (let row = 0; row < rows; row += 1) {
-      const from = entryOffset(this.step + row);
-      encoder.copyBufferToBuffer(this.sampled, from, this.draftReadback, row * bytes, bytes);
+      this.copyEntry(encoder, row, this.draftReadback, row * this.entryBytes);
+      this.step += 1;
     }
-    this.step += rows;
   }
 
   /**
@@ -139,7 +153,8 @@ export class Sampler {
     await this.gpu.map(readback);
     const words = new Uint32Array(readback.getMappedRange().slice(0));
     readback.unmap();
-    const entry = (row: number) => words.subarray(row * SAMPLED_ENTRY_WORDS);
+    const size = this.entryBytes / 4;
+    const entry = (row: number) => words.subarray(row * size, (row + 1) * size);
     const drawn = Array.from({ length: rows }, (_, row) => entry(row)[0]!);
     let right = 1;
     while (right < rows && drawn[right - 1] === guesses[right - 1]) right += 1;
@@ -163,15 +178,15 @@ export class Sampler {
   /** Encodes the copy of the token drawn in this command buffer. */
   readonly copy = (encoder: GPUCommandEncoder): void => {
     const readback = this.readback[this.step % IN_FLIGHT]!;
-    encoder.copyBufferToBuffer(
-      this.sampled,
-      entryOffset(this.step),
-      readback,
-      0,
-      SAMPLED_ENTRY_WORDS * 4,
-    );
+    this.copyEntry(encoder, 0, readback, 0);
     this.step += 1;
   };
+
+  /** Encodes the copy of what is read of the next draw, from row `row` of the logits. */
+  private copyEntry(encoder: GPUCommandEncoder, row: number, to: GPUBuffer, offset: number): void {
+    encoder.copyBufferToBuffer(this.sampled, entryOffset(this.step), to, offset, ENTRY_BYTES);
+    this.extras?.copy(encoder, row, to, offset + ENTRY_BYTES);
+  }
 
   /** The token of the earliest draw that was not read yet. */
   async token(): Promise<number> {
@@ -187,7 +202,10 @@ export class Sampler {
   }
 
   /** Throws bad_model_file where a token was drawn from logits that say nothing. */
-  private look([, , , state]: Uint32Array): void {
+  private look(entry: Uint32Array): void {
+    const [token, , , state] = entry;
+    if (this.extras)
+      this.scores.push(this.extras.read(token!, entry.subarray(SAMPLED_ENTRY_WORDS)));
     if (state === LOGITS.someAreNone) this.someAreNone = true;
     if (state !== LOGITS.useless) return;
     throw noNumbers("no token can be drawn from them");
@@ -201,6 +219,7 @@ export class Sampler {
   }
 
   dispose(): void {
+    this.extras?.dispose();
     for (const buffer of this.buffers) this.gpu.ledger.destroy(buffer);
   }
 }

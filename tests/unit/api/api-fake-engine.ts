@@ -227,6 +227,10 @@ class FakeConversation {
           return { finish: "length" as const, ...result };
         }
         if (engine.failure && index === 2) throw engine.failure;
+        if (options.topLogprobs !== undefined) {
+          const top = [token, 65].map((token, i) => ({ token, logprob: -0.5 - i }));
+          options.onScores?.({ logprob: -0.5, top: top.slice(0, options.topLogprobs) });
+        }
         yield token;
         this.tokens.push(token);
       }

@@ -44,9 +44,12 @@ const FIELDS: Record<
   presence_penalty: { nothing: [null, 0], refused: [true] },
   seed: { nothing: [null, -1], refused: ["1", 1.5, 2 ** 53, -2, 1n] },
   stop: { nothing: [null, []], refused: [[""], "", 7, [null], new Array(17).fill("a")] },
-  logprobs: { nothing: [null, false], refused: [true, "no"] },
-  top_logprobs: { nothing: [null, 0], refused: [1] },
-  logit_bias: { nothing: [null, {}, { 5: 0 }], refused: [{ 5: 1 }, "a"] },
+  logprobs: { nothing: [null, false], refused: [1, "no"] },
+  top_logprobs: { nothing: [null, 0], refused: [1, 21, -1, 1.5, "2"] },
+  logit_bias: {
+    nothing: [null, {}, { 5: 0 }],
+    refused: [{ 5: 101 }, { 5: -101 }, { 5: "1" }, { a: 1 }, { "-1": 1 }, { 1.5: 1 }, "a", [1]],
+  },
   tools: { nothing: [null, []], refused: [[{ type: "function" }], "a"] },
   tool_choice: { nothing: [null, "none", "auto"], refused: ["required", { type: "function" }] },
   parallel_tool_calls: { nothing: [null, true, false], refused: [] },
@@ -102,7 +105,7 @@ describe("requests of OpenAI's clients", () => {
   });
 
   it("says what to do about what is refused", () => {
-    for (const request of [{ tools: [{}] }, { logprobs: true }, { store: true }, { n: 3 }])
+    for (const request of [{ tools: [{}] }, { top_logprobs: 3 }, { store: true }, { n: 3 }])
       expect(refusal(request).hint).not.toBe("");
   });
 

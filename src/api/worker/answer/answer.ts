@@ -2,7 +2,7 @@ import { StopMatcher, type StopResult } from "../../../text/stop-matcher.ts";
 import { StreamingDecoder } from "../../../text/streaming-decoder.ts";
 import type { Tokenizer } from "../../../text/types.ts";
 import type { AnswerDelta } from "../../protocol.ts";
-import type { FinishReason } from "../../types.ts";
+import type { FinishReason, TokenLogprob } from "../../types.ts";
 import type { ChannelParser, Part } from "./channel-parser.ts";
 
 interface AnswerOptions {
@@ -22,6 +22,8 @@ export class Answer {
   /** Tokens of thoughts so far, with their markers; undefined where none can come. */
   thoughtTokens: number | undefined;
   private called = false;
+  /** Of tokens whose text is not shown yet. */
+  private logprobs: TokenLogprob[] = [];
   private readonly index: number;
   private readonly parsers: readonly ChannelParser[];
   private readonly decoder: StreamingDecoder;
@@ -47,25 +49,49 @@ export class Answer {
     this.stops = new StopMatcher([...stop, ...ends]);
   }
 
-  /** What is certain after this token; often nothing. */
-  push(id: number): AnswerDelta[] {
+  /** What is certain after this token; often nothing. `logprob`: what is told of the token beside the content. */
+  push(id: number, logprob?: TokenLogprob): AnswerDelta[] {
     const control = this.controls.get(id);
     const written = this.decoder.push(id);
     const { thinking } = this;
     const deltas = this.take(this.ends.push(written === "" && control ? control : written), false);
     if (thinking || this.thinking) this.thoughtTokens! += 1;
-    return deltas;
+    else if (logprob) this.logprobs.push(logprob);
+    return this.withLogprobs(deltas, false);
   }
 
   /** What was kept back. A character that the answer ends in the middle of is left out: half of it is no text. */
   end(): AnswerDelta[] {
-    return this.stopped ? [] : this.take(this.ends.flush(), true);
+    return this.stopped ? [] : this.withLogprobs(this.take(this.ends.flush(), true), true);
   }
 
   /** Why the answer ended, where the generator ended by `reason`. */
   finish(reason: "stop" | "length"): FinishReason {
     if (this.stopped || reason === "stop") return this.called ? "tool_calls" : "stop";
     return "length";
+  }
+
+  /** The content that has come brings what is told of its tokens. */
+  private withLogprobs(deltas: AnswerDelta[], ended: boolean): AnswerDelta[] {
+    if (this.logprobs.length === 0) return deltas;
+    const hasContent = ({ content }: AnswerDelta): boolean => content !== undefined;
+    if (ended && !deltas.some(hasContent)) deltas.push({ index: this.index, content: "" });
+    const last = deltas.findLast(hasContent);
+    if (!last) return deltas;
+    last.logprobs = this.stopped ? this.shownLogprobs(deltas) : this.logprobs;
+    this.logprobs = [];
+    return deltas;
+  }
+
+  /** Without tokens of which a stop string has left nothing. */
+  private shownLogprobs(deltas: readonly AnswerDelta[]): TokenLogprob[] {
+    const text = deltas.map(({ content = "" }) => content).join("");
+    let left = new TextEncoder().encode(text).length;
+    return this.logprobs.filter(({ bytes }) => {
+      const shown = left > 0;
+      left -= bytes?.length ?? 0;
+      return shown;
+    });
   }
 
   private get thinking(): boolean {
