@@ -17,6 +17,7 @@ import type { Speculative } from "./chat/generate-options.ts";
 import type { DeviceHost } from "./device-host.ts";
 import { blockBytes, cacheBytes } from "./memory/footprint.ts";
 import { OncePerPool } from "./once-per-pool.ts";
+import type { DraftPlace, Drafts } from "./speculation/drafts.ts";
 import type { Speculation } from "./speculation/speculation.ts";
 import type { StepCosts } from "./speculation/step-costs.ts";
 import type { DeviceState, DeviceStateInputs } from "./state.ts";
@@ -87,6 +88,12 @@ export class EngineCore {
   ): Speculation | undefined {
     if (speculative === "off" || !draftsPossible(this.config)) return undefined;
     return this.guessing && new this.guessing.Speculation(tokens, this.guessing.costs);
+  }
+
+  /** Runs guesses of one answer; undefined if nothing can be guessed yet. */
+  drafts(place: DraftPlace): Drafts | undefined {
+    const { guessing } = this;
+    return guessing && new guessing.Drafts(() => this.state.runner, guessing.costs, place);
   }
 
   /** Loads what guesses. */

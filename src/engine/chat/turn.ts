@@ -276,7 +276,7 @@ export class Turn {
     let draft: Promise<number[]> | undefined;
     if (guesses.length > 0) {
       this.allowed?.write(sampler, guesses);
-      this.drafts ??= core.guessing && new core.guessing.Drafts(core, place);
+      this.drafts ??= core.drafts(place);
       draft = this.drafts?.submit(sampler, token, guesses);
     }
     if (!draft) {

@@ -1,18 +1,30 @@
-import type { Place } from "../chat/place.ts";
-import type { EngineCore } from "../core.ts";
+import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
+import type { Runner } from "../steps/runner.ts";
 import type { Sampler } from "../steps/sampler.ts";
 import { draftRows } from "./draft-rows.ts";
 import { Drafter } from "./drafter.ts";
+import type { StepCosts } from "./step-costs.ts";
+
+/** What a chat has in the cache. */
+export interface DraftPlace {
+  readonly alive: KvSequence | undefined;
+  readonly live: KvSequence;
+  readonly seen: number[];
+  copyRow(copy: (to: GPUBuffer) => boolean): void;
+}
 
 /** The steps of several tokens in one answer, and what the cache holds of each. */
 export class Drafts {
-  private readonly core: EngineCore;
-  private readonly place: Place;
+  private readonly runner: () => Runner;
+  private readonly costs: StepCosts;
+  private readonly place: DraftPlace;
   /** There once a guess was submitted. */
   private drafter: Drafter | undefined;
 
-  constructor(core: EngineCore, place: Place) {
-    this.core = core;
+  /** `runner`: of the present device. */
+  constructor(runner: () => Runner, costs: StepCosts, place: DraftPlace) {
+    this.runner = runner;
+    this.costs = costs;
     this.place = place;
   }
 
@@ -35,13 +47,12 @@ export class Drafts {
     token: number,
     guesses: readonly number[],
   ): Promise<number[]> | undefined {
-    const { guessing, state } = this.core;
-    const { runner } = state;
-    if (runner.compiled({ drafts: true }) || !guessing) return undefined;
+    const runner = this.runner();
+    if (runner.compiled({ drafts: true })) return undefined;
     const steps = runner.transformer.drafts.value;
     if (steps.owner?.inFlight) return undefined;
     if (draftRows(this.place.live, 1 + guesses.length) < 2) return undefined;
-    this.drafter ??= new Drafter(runner, steps, guessing.costs);
+    this.drafter ??= new Drafter(runner, steps, this.costs);
     return this.drafter.submit(sampler, this.place.live, token, guesses);
   }
 

@@ -24,6 +24,9 @@ export interface DrawWishes {
   readonly logitBias?: ReadonlyMap<number, number> | undefined;
 }
 
+/** Makes the extras of one sampler around its buffers. */
+export type MakeExtras = (buffers: { logits: GPUBuffer; sampled: GPUBuffer }) => DrawExtras;
+
 /** The kernels for that. */
 export interface ExtraKernels {
   readonly bias: BiasLogits | undefined;

@@ -3,10 +3,7 @@ import { loadLater } from "../../errors.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Sample } from "../../kernels/sampling/sample.ts";
 import type { AllowedTokens } from "./allowed-tokens.ts";
-import type { DrawExtras, DrawWishes } from "./draw-extras.ts";
-
-/** Makes the extras of one sampler around its buffers. */
-export type MakeExtras = (buffers: { logits: GPUBuffer; sampled: GPUBuffer }) => DrawExtras;
+import type { DrawWishes, MakeExtras } from "./draw-extras.ts";
 
 /** Loads and compiles what is wanted around each draw; most answers want nothing. */
 export async function loadExtras(

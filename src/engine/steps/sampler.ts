@@ -16,8 +16,7 @@ import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "../../model/draft-rows.ts";
 import { noNumbers } from "../no-numbers.ts";
-import type { DrawExtras } from "./draw-extras.ts";
-import type { MakeExtras } from "./load-extras.ts";
+import type { DrawExtras, MakeExtras } from "./draw-extras.ts";
 import type { TokenSource } from "./runner.ts";
 
 /** Draws whose tokens are not read yet: one awaited, one ahead of it. */
