@@ -6,11 +6,11 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import { adapterKind } from "../gpu/adapter-kind.ts";
 import { slotBytes } from "../kernels/pages/page-format.ts";
 import type { ChatTemplate, Tokenizer } from "../text/types.ts";
+import { calibrationOf } from "./calibration-of.ts";
 import { Conversation } from "./chat/conversation.ts";
 import type { EngineCore } from "./core.ts";
 import type { EngineInfo } from "./engine-info.ts";
 import { type EngineLoadOptions, type Loaded, loadModel } from "./load.ts";
-import { loadCalibration } from "./load-filters.ts";
 import type { CapturedHeads } from "./measuring/capture.ts";
 import type { Lanes } from "./measuring/lanes.ts";
 
@@ -160,7 +160,7 @@ export class InferenceEngine {
    */
   async install(file: Uint8Array): Promise<void> {
     this.core.checkOpen();
-    const calibration = loadCalibration(file, this.core.config, this.options.sha256);
+    const calibration = await calibrationOf(file, this.core.config, this.options.sha256);
     const { policy = DEFAULTS.policy } = this.options.cache ?? {};
     await this.core.install(calibration, policy);
     this.installed = file;

@@ -16,10 +16,10 @@ import { readVocabulary } from "../text/gguf/gguf-vocabulary.ts";
 import { createChatTemplate } from "../text/template/chat-template.ts";
 import type { ChatTemplate } from "../text/types.ts";
 import { CacheHolders } from "./cache-holders.ts";
+import { calibrationOf } from "./calibration-of.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import { EngineCore } from "./core.ts";
 import { DeviceHost } from "./device-host.ts";
-import { loadCalibration } from "./load-filters.ts";
 import { withDefaultBudget } from "./memory/default-budget.ts";
 import { footprint } from "./memory/footprint.ts";
 import { compileFirst, createDeviceState, type DeviceStateInputs } from "./state.ts";
@@ -107,7 +107,8 @@ async function loadOn(
         await loadLater("tokenizers of others", () => import("../text/external-tokenizer.ts"))
       ).createExternalTokenizer(options.tokenizer, gguf.metadata)
     : await createTokenizer(gguf.metadata);
-  const calibration = options.filters && loadCalibration(options.filters, config, options.sha256);
+  const calibration =
+    options.filters && (await calibrationOf(options.filters, config, options.sha256));
   const basis = {
     shape: cacheShapeOf(config, storage),
     headLoss: calibration?.statistics.headLoss,
