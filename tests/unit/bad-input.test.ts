@@ -177,10 +177,10 @@ const REQUESTS: Case[] = [
   ],
   ["tools", { messages, tools: [{}] }, "invalid_argument", /^tools: tools are not supported yet/],
   [
-    "logprobs",
-    { messages, logprobs: true },
+    "a bias",
+    { messages, logit_bias: { 5: 101 } },
     "invalid_argument",
-    /^logprobs: log probabilities are not supported/,
+    /^logit_bias.5: must be a number from -100 to 100/,
   ],
   [
     "a response format",

@@ -243,7 +243,7 @@ describe("its end", () => {
     const response = await post(served, { ...HELLO, stream: true });
     await server.stop(20);
     expect((await eventsOf(response)).at(-1)).toMatchObject({ error: { code: "stopping" } });
-    expect(fake.log.at(-1)).toBe("left seat 1");
+    await until(() => fake.log.at(-1) === "left seat 1");
   });
 
   it("gives up an answer that takes too long", async () => {
