@@ -7,6 +7,7 @@ const PAGES = [
   "install",
   "embed",
   "schemas",
+  "tools",
   "clients",
   "budgets",
   "policies",

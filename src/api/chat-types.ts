@@ -9,10 +9,22 @@ export interface ContentPart {
   text?: string;
 }
 
-/**
- * A message of a chat. An answer's own message is taken as history whatever other fields it has; `tool_calls` that are
- * not empty are refused.
- */
+/** A call of a tool in the message of an assistant. */
+export interface ChatMessageCall {
+  /** Names the call in the message that answers it. */
+  id: string;
+  /** "function"; other kinds are refused. */
+  type: string;
+  /** What was called. */
+  function?: {
+    /** The tool. */
+    name: string;
+    /** JSON of an object, as answers have it; the object itself is taken too. */
+    arguments: string | object;
+  };
+}
+
+/** A message of a chat. An answer's own message is taken as history whatever other fields it has. */
 export interface ChatMessage {
   /** Who speaks. "developer" counts as "system". */
   role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
@@ -20,13 +32,66 @@ export interface ChatMessage {
   content?: string | readonly ContentPart[] | null;
   /** Accepted, without effect: chat templates tell roles apart, not names. */
   name?: string;
-  /** Accepted, without effect. */
+  /** In a tool's message: the id of the call whose result it is. */
   tool_call_id?: string;
+  /** In an assistant's message: the tools that it called. */
+  tool_calls?: readonly ChatMessageCall[];
   /** What an assistant thought before it said that: the chat template shows it to the model where it likes. */
   reasoning_content?: string | null;
   /** What an assistant said in place of `content`. */
   refusal?: string | null;
 }
+
+/** A tool in OpenAI's shape. */
+export interface FunctionTool {
+  /** "function"; other kinds are refused. */
+  type: string;
+  /** What may be called. */
+  function?: {
+    /** 1 to 128 letters, digits, "_", "-" and ".". */
+    name: string;
+    /** What it does: the model decides by this. */
+    description?: string;
+    /** JSON schema of the arguments, an object. Default: it takes none. */
+    parameters?: { [key: string]: unknown };
+    /** Accepted, without effect: a schema is always followed. */
+    strict?: boolean | null;
+  };
+}
+
+/** A tool in the shape of WebMCP. */
+export interface WebMcpTool {
+  /** 1 to 128 letters, digits, "_", "-" and ".". */
+  name: string;
+  /** What it does: the model decides by this. */
+  description?: string;
+  /** JSON schema of the arguments, an object. Default: it takes none. */
+  inputSchema?: object;
+  /** Stays in the page: a request calls nothing by itself. */
+  execute?: unknown;
+}
+
+/** Whether an answer calls tools, and which. */
+export type ToolChoice =
+  | "none"
+  | "auto"
+  | "required"
+  | {
+      /** "function": the one tool to call. "allowed_tools": those to choose among. Other kinds are refused. */
+      type: string;
+      /** The tool to call. */
+      function?: {
+        /** Its name. */
+        name: string;
+      };
+      /** The tools to choose among. */
+      allowed_tools?: {
+        /** As the words say. */
+        mode: "auto" | "required";
+        /** Each as { type: "function", function: { name } }. */
+        tools: readonly { [key: string]: unknown }[];
+      };
+    };
 
 /** Every field may be left out; null says the same. */
 type OrNull<T> = { [K in keyof T]?: T[K] | null | undefined };
@@ -90,6 +155,15 @@ interface RequestFields {
    * allows comes.
    */
   logit_bias: { readonly [token: string]: number };
+  /**
+   * Tools that the answer may call. A call always parses and fits its tool's schema; an answer that calls ends with
+   * finish_reason "tool_calls". Schemas that cannot be followed are refused with the error `invalid_argument`.
+   */
+  tools: readonly (FunctionTool | WebMcpTool)[];
+  /** Default "auto": the answer calls what it likes, or nothing. */
+  tool_choice: ToolChoice;
+  /** Whether an answer may have several calls. Default true, where the model's template knows of several. */
+  parallel_tool_calls: boolean;
   /** Whether guesses may be checked, as in `createEngine`. Default: the engine's. Not in OpenAI's API. */
   speculative: "off" | "lookup";
   /** What a stream carries besides text. */
@@ -119,16 +193,10 @@ interface LabelFields {
   prompt_cache_options: object;
   /** Accepted, without effect. */
   prompt_cache_retention: string;
-  /** Accepted, without effect. */
-  parallel_tool_calls: boolean;
 }
 
 /** Fields that are accepted if they ask for nothing, and refused by name otherwise. */
 interface NeutralFields {
-  /** Accepted if it is []. */
-  tools: readonly unknown[];
-  /** Accepted if it is "none" or "auto". */
-  tool_choice: unknown;
   /** Accepted if it is []. */
   functions: readonly unknown[];
   /** Accepted if it is "none" or "auto". */

@@ -26,6 +26,23 @@ export interface ChatMessage {
   content: string;
   /** What the assistant thought before; templates show it where they like. */
   reasoning_content?: string;
+  /** What the assistant called. */
+  tool_calls?: readonly MessageCall[];
+  /** Which call a tool's result answers, and the name of what was called. */
+  tool_call_id?: string;
+  name?: string;
+  /** Results of the calls of this message, for templates that want them there. */
+  tool_responses?: readonly { readonly name: string; readonly response: unknown }[];
+}
+
+/** A call of a tool, as templates take it. */
+export interface MessageCall {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: {
+    readonly name: string;
+    readonly arguments: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** How a chat is rendered. */

@@ -175,7 +175,7 @@ const REQUESTS: Case[] = [
     "invalid_argument",
     /^messages\[0\].nme: unknown field/,
   ],
-  ["tools", { messages, tools: [{}] }, "invalid_argument", /^tools: tools are not supported yet/],
+  ["tools", { messages, tools: [{}] }, "invalid_argument", /^tools\[0\].type: must be "function"/],
   [
     "a bias",
     { messages, logit_bias: { 5: 101 } },

@@ -16,6 +16,7 @@ const WITH_HELP = [
   "tests/bench/constraint.mjs",
   "tests/bench/lanes.mjs",
   "tests/bench/soak.mjs",
+  "tests/bench/tools.mjs",
   "tests/reference/tiny-model/write-tiny.mjs",
   "tests/run.mjs",
 ];

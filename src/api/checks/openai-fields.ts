@@ -1,5 +1,10 @@
 import { invalidArgument } from "../../errors.ts";
 import { describe, isGiven, reading } from "./check.ts";
+import { checkLogits, LOGIT_FIELDS } from "./validate-logits.ts";
+import { checkThoughts, THOUGHT_FIELDS } from "./validate-thoughts.ts";
+import { type CheckedTools, checkTools } from "./validate-tools.ts";
+
+export { callChecks } from "./validate-tools.ts";
 
 /** What a field of OpenAI's API may hold here: what asks for nothing that this engine lacks. */
 interface Field {
@@ -33,7 +38,6 @@ const refused = (
 /** Says something about a request and asks for nothing. */
 const LABEL: Field = { takes: anything, problem: "", hint: "" };
 
-const TOOLS = "tools are not supported yet";
 const FUNCTIONS = "functions are not supported";
 
 const FIELDS: Readonly<Record<string, Field>> = {
@@ -44,8 +48,8 @@ const FIELDS: Readonly<Record<string, Field>> = {
   prompt_cache_options: LABEL,
   prompt_cache_retention: LABEL,
   parallel_tool_calls: LABEL,
-  tools: refused(TOOLS, each(nothing)),
-  tool_choice: refused(TOOLS, only("none", "auto")),
+  tools: refused("tools come in an array", each(nothing)),
+  tool_choice: refused("there are no tools", only("none", "auto")),
   functions: refused(FUNCTIONS, each(nothing)),
   function_call: refused(FUNCTIONS, only("none", "auto")),
   modalities: refused("answers are text alone", each(only("text"))),
@@ -66,13 +70,33 @@ const FIELDS: Readonly<Record<string, Field>> = {
   web_search_options: refused("there is no web search"),
 };
 
-export const OPENAI_FIELDS: readonly string[] = Object.keys(FIELDS);
+/** Fields that few requests have. */
+export const FURTHER_FIELDS: readonly string[] = [
+  ...Object.keys(FIELDS),
+  ...THOUGHT_FIELDS,
+  ...LOGIT_FIELDS,
+];
 
-/** Throws invalid_argument for a field that asks for what cannot be done; one that asks for nothing is as if left out. */
-export function checkOpenAiFields(given: Readonly<Record<string, unknown>>): void {
+/** What they say. Throws invalid_argument naming the field. */
+export const checkFurther = (given: Readonly<Record<string, unknown>>) => ({
+  tools: checkOpenAiFields(given),
+  ...checkThoughts(given),
+  ...checkLogits(given),
+});
+
+/**
+ * The tools of a request, if it has some. Throws invalid_argument for a field that asks for what cannot be done; one that asks
+ * for nothing is as if left out.
+ */
+function checkOpenAiFields(given: Readonly<Record<string, unknown>>): CheckedTools | undefined {
+  const callable = checkTools(given);
   for (const [name, { takes, problem, hint }] of Object.entries(FIELDS)) {
     const value = given[name];
-    if (!isGiven(value) || reading(name, () => takes(value))) continue;
+    if (!isGiven(value) || (callable && OF_TOOLS.includes(name))) continue;
+    if (reading(name, () => takes(value))) continue;
     throw invalidArgument(name, `${problem}, and ${describe(value)} asks for it`, hint);
   }
+  return callable;
 }
+
+const OF_TOOLS = ["tools", "tool_choice"];

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage as TemplateMessage } from "../../text/types.ts";
-import { checkOneOf, describe, isGiven, reading, splitFields } from "./check.ts";
+import { checkOneOf, describe, reading, splitFields } from "./check.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
 
@@ -11,11 +11,15 @@ const LABELS = ["name", "tool_call_id", "id"];
 /** Kinds of content parts whose text is read, and the field that it is in. */
 const TEXT_PARTS: Readonly<Record<string, string>> = { text: "text", refusal: "refusal" };
 
-/**
- * Messages as chat templates take them: a role and a text. Takes what clients of OpenAI's API send, answers of
- * any kind as history included. Throws invalid_argument naming the message and the field.
- */
-export function checkMessages(value: unknown): TemplateMessage[] {
+/** A message whose fields have been read. */
+interface ReadMessage {
+  readonly at: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly others: Readonly<Record<string, unknown>>;
+}
+
+/** Throws invalid_argument where messages cannot be read. */
+export function readMessages(value: unknown): ReadMessage[] {
   return reading("messages", () => {
     if (!Array.isArray(value) || value.length === 0) {
       throw invalidArgument(
@@ -23,45 +27,57 @@ export function checkMessages(value: unknown): TemplateMessage[] {
         `must be an array of at least one message, not ${describe(value)}`,
       );
     }
-    return Array.from(value, (message, index) => checkMessage(`messages[${index}]`, message));
+    return Array.from(value, (message, index) => {
+      const at = `messages[${index}]`;
+      return { at, ...splitFields(at, message, FIELDS) };
+    });
   });
 }
 
-function checkMessage(field: string, value: unknown): TemplateMessage {
-  const { fields, others } = splitFields(field, value, FIELDS);
-  const role = checkOneOf(`${field}.role`, fields.role, ROLES);
+/** Whether a message is of a tool, or calls one. */
+export const speaksOfCalls = ({ fields }: ReadMessage): boolean =>
+  fields.role === "tool" || (fields.tool_calls ?? fields.function_call) !== undefined;
+
+/** What a message says of calls of tools. Throws invalid_argument. */
+export type CheckCalls = (
+  at: string,
+  role: TemplateMessage["role"],
+  given: Readonly<Record<string, unknown>>,
+) => Pick<TemplateMessage, "tool_calls" | "tool_call_id" | "name">;
+
+/**
+ * A message as chat templates take it: a role and a text. Takes what clients of OpenAI's API send, answers of
+ * any kind as history included; `calls` where messages speak of calls. Throws invalid_argument naming the message and the field.
+ */
+export function checkMessage(
+  { at, fields, others }: ReadMessage,
+  calls?: CheckCalls,
+): TemplateMessage {
+  const role = checkOneOf(`${at}.role`, fields.role, ROLES);
   // An answer is taken whatever its maker said beside the text.
   const stranger = Object.keys(others).find((name) => !LABELS.includes(name));
   if (role !== "assistant" && stranger !== undefined) {
     throw invalidArgument(
-      `${field}.${stranger}`,
+      `${at}.${stranger}`,
       "unknown field; a message has a role and a content",
       "Leave it out.",
     );
   }
-  checkCalls(field, fields);
-  const content = textOf(field, role, fields);
+  const speaker = role === "developer" ? "system" : role;
+  const message = {
+    role: speaker,
+    content: textOf(at, role, fields),
+    ...calls?.(at, speaker, { ...others, ...fields }),
+  } as const;
   const thought = others.reasoning_content;
-  if (role === "assistant" && typeof thought === "string" && thought !== "")
-    return { role, content, reasoning_content: thought };
-  return { role: role === "developer" ? "system" : role, content };
+  return role === "assistant" && typeof thought === "string" && thought !== ""
+    ? { ...message, reasoning_content: thought }
+    : message;
 }
 
-/** Calls of tools have no text that could stand for them. */
-function checkCalls(field: string, given: Readonly<Record<string, unknown>>): void {
-  const { tool_calls: calls, function_call: call } = given;
-  const none = reading(`${field}.tool_calls`, () => Array.isArray(calls) && calls.length === 0);
-  const [name] = [
-    ...(isGiven(calls) && !none ? ["tool_calls"] : []),
-    ...(isGiven(call) ? ["function_call"] : []),
-  ];
-  if (name === undefined) return;
-  throw invalidArgument(
-    `${field}.${name}`,
-    "tools are not supported yet",
-    "Leave the message out, or write what was called into its content.",
-  );
-}
+/** The same for all of a chat's messages. */
+export const checkMessages = (value: unknown, calls?: CheckCalls): TemplateMessage[] =>
+  readMessages(value).map((message) => checkMessage(message, calls));
 
 function textOf(field: string, role: string, given: Readonly<Record<string, unknown>>): string {
   const { content, refusal, audio } = given;

@@ -15,16 +15,19 @@ import {
   randomSeed,
   readFields,
   reading,
+  splitFields,
 } from "./check.ts";
-import { checkOpenAiFields, OPENAI_FIELDS } from "./openai-fields.ts";
-import { checkLogits, LOGIT_FIELDS, type LogitOptions } from "./validate-logits.ts";
-import { checkMessages } from "./validate-messages.ts";
+import type { LogitOptions } from "./validate-logits.ts";
+import { checkMessage, readMessages, speaksOfCalls } from "./validate-messages.ts";
 import { checkResponseFormat } from "./validate-response-format.ts";
-import { checkThoughts, THOUGHT_FIELDS, type ThoughtOptions } from "./validate-thoughts.ts";
+import type { ThoughtOptions } from "./validate-thoughts.ts";
+import type { CheckedTools } from "./validate-tools.ts";
 
 /** A chat request with every default filled in: what the engine side works from. */
-export interface CheckedRequest extends ThoughtOptions, LogitOptions {
+export interface CheckedRequest extends Partial<ThoughtOptions>, Partial<LogitOptions> {
   messages: ChatMessage[];
+  /** undefined: none. */
+  tools?: CheckedTools | undefined;
   stream: boolean;
   includeUsage: boolean;
   /** undefined: up to the end of the model's positions. */
@@ -56,8 +59,6 @@ const REQUEST_FIELDS = [
   "stream_options",
   "speculative",
   "response_format",
-  ...THOUGHT_FIELDS,
-  ...LOGIT_FIELDS,
   "model",
   "n",
 ];
@@ -77,11 +78,31 @@ export const REQUEST_LIMITS = {
 
 export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
 
+/** The checks of what few requests have, which are loaded where one has it. */
+export type FurtherChecks = typeof import("./openai-fields.ts");
+
+/** Reads a request, each field once. Throws invalid_argument where that fails. */
+export function readRequest(value: unknown) {
+  const { fields, others } = splitFields("request", value, REQUEST_FIELDS, "");
+  const messages = readMessages(fields.messages);
+  /** Whether it has what `FurtherChecks` are for. */
+  const more = Object.keys(others).length > 0 || messages.some(speaksOfCalls);
+  return { fields, others, messages, more };
+}
+
 /** Checks a request of chat.completions.create. Throws invalid_argument naming the field. */
-export function checkRequest(value: unknown): CheckedRequest {
-  const known = [...REQUEST_FIELDS, ...OPENAI_FIELDS];
-  const given = readFields("request", value, known, { path: "", reasons: REASONS });
-  checkOpenAiFields(given);
+export const checkRequest = (value: unknown, more?: FurtherChecks): CheckedRequest =>
+  checkRead(readRequest(value), more);
+
+/** The same for one that has been read. */
+export function checkRead(
+  { fields, others, messages }: ReturnType<typeof readRequest>,
+  more?: FurtherChecks,
+): CheckedRequest {
+  const known = [...REQUEST_FIELDS, ...(more?.FURTHER_FIELDS ?? [])];
+  const beside = readFields("request", others, known, { path: "", reasons: REASONS });
+  const given: Readonly<Record<string, unknown>> = { ...fields, ...beside };
+  const calls = more?.callChecks();
   const number = (
     name: string,
     fallback: number,
@@ -103,7 +124,7 @@ export function checkRequest(value: unknown): CheckedRequest {
   }
   const maxTokens = Math.min(limit("max_tokens"), limit("max_completion_tokens"));
   return {
-    messages: checkMessages(given.messages),
+    messages: messages.map((message) => checkMessage(message, calls)),
     stream: given.stream === undefined ? false : checkBoolean("stream", given.stream),
     includeUsage: checkStreamOptions(given.stream_options),
     maxTokens: Number.isFinite(maxTokens) ? maxTokens : undefined,
@@ -122,8 +143,7 @@ export function checkRequest(value: unknown): CheckedRequest {
     },
     stop: checkStop(given.stop),
     format: checkResponseFormat(given.response_format),
-    ...checkThoughts(given),
-    ...checkLogits(given),
+    ...more?.checkFurther(given),
     speculative:
       given.speculative === undefined
         ? undefined

@@ -1,7 +1,9 @@
+import { loadLater } from "../../errors.ts";
 import {
   type CheckedRequest,
-  checkRequest,
+  checkRead,
   checkRequestOptions,
+  readRequest,
 } from "../checks/validate-request.ts";
 import type { AnswerDelta, Completion, OnBatch } from "../protocol.ts";
 import type {
@@ -59,7 +61,10 @@ export class ChatCompletions {
     request: ChatCompletionRequest,
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
-    const checked = checkRequest(request);
+    const read = readRequest(request);
+    const further = () => import("../checks/openai-fields.ts");
+    const more = read.more ? await loadLater("checks of the request", further) : undefined;
+    const checked = checkRead(read, more);
     const { signal, conversation, onProgress } = checkRequestOptions(options);
     this.port.checkOpen();
     const stop = linkedAbort(signal);

@@ -6,7 +6,7 @@ import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
-import type { FinishReason, ReadProgress, Usage } from "../types.ts";
+import type { FinishReason, ReadProgress, ToolCallDelta, Usage } from "../types.ts";
 import { Answer } from "./answer/answer.ts";
 import type { ChannelParser } from "./answer/channel-parser.ts";
 import { planAnswer } from "./answer/plan-answer.ts";
@@ -43,12 +43,14 @@ export async function runChat(
 ): Promise<CompletionResult> {
   throwIfAborted(hooks.signal);
   const { messages } = request;
-  const { prompt, system, parsers, constraint } = await planAnswer(model, request);
+  const { prompt, system, parsers, constraint, tools } = await planAnswer(model, request);
   const chat = model.conversation(conversation);
   const said: ChatMessage = { role: "assistant", content: "" };
+  const called: ToolCallDelta[] = [];
   const onDeltas = (deltas: readonly AnswerDelta[]): void => {
-    for (const { content = "", reasoning_content: thought } of deltas) {
+    for (const { content = "", reasoning_content: thought, tool_calls = [] } of deltas) {
       said.content += content;
+      called.push(...tool_calls);
       if (thought) said.reasoning_content = (said.reasoning_content ?? "") + thought;
     }
     // An abort may leave it at this.
@@ -66,8 +68,12 @@ export async function runChat(
     constraint: constraint(),
     system,
   };
-  const result = await runPrompt(model, conversation, prompt, asked, noted);
-  if (said.content === "" && !said.reasoning_content) chat.messages = messages;
+  const result = await runPrompt(model, conversation, prompt, asked, noted).catch((error) => {
+    throw tools?.blameResult(error, messages, model) ?? error;
+  });
+  const whole = called.length > 0 ? tools?.wholeCalls(called) : undefined;
+  if (whole?.length) chat.messages = [...messages, { ...said, tool_calls: whole }];
+  else if (said.content === "" && !said.reasoning_content) chat.messages = messages;
   return result;
 }
 

@@ -1,7 +1,9 @@
 import { closedError, WinnowError } from "../../errors.ts";
 import { BlobSource } from "../../formats/blob-source.ts";
 import { readAhead } from "../../formats/read-ahead.ts";
+import type { ChatMessage as TemplateMessage } from "../../text/types.ts";
 import type { Restored } from "../protocol.ts";
+import type { ChatMessage } from "../types.ts";
 import type { OpenedEngine, OpenedFile } from "./opened-engine.ts";
 
 /** Bytes that a request asks for, at least: layers are small. */
@@ -26,8 +28,19 @@ export async function loadChat(
     if ("close" in file) await file.close?.();
   }
   const { messages = [], asked } = engine.conversation(conversation);
-  return { messages: [...messages], asked };
+  return { messages: messages.map(asRequested), asked };
 }
+
+/** A message as requests have it. */
+const asRequested = ({ tool_calls: calls, ...message }: TemplateMessage): ChatMessage => ({
+  ...message,
+  ...(calls && {
+    tool_calls: calls.map(({ function: { name, arguments: given }, ...call }) => ({
+      ...call,
+      function: { name, arguments: JSON.stringify(given) },
+    })),
+  }),
+});
 
 async function openFile(
   opened: OpenedEngine,

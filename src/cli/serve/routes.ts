@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import * as furtherChecks from "../../api/checks/openai-fields.ts";
 import { checkRequest } from "../../api/checks/validate-request.ts";
 import type { Engine } from "../../api/types.ts";
 import { sendAnswer, sendJson } from "./answer.ts";
@@ -63,7 +64,7 @@ function pathOf(url = "/"): string {
 async function chat(call: Call): Promise<void> {
   const body = await readJson(call.request, call.bodyLimit);
   // What is wrong is said at once, not when the request's turn comes.
-  const { messages } = checkRequest(body);
+  const { messages } = checkRequest(body, furtherChecks);
   await complete(call, body, historyOf(messages), (conversation) =>
     call.engine.chat.completions.create(body as never, { conversation, signal: call.signal }),
   );

@@ -1,4 +1,4 @@
-import type { ChatMessage } from "../../api/types.ts";
+import type { ChatMessage, ChatMessageCall } from "../../api/types.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { Prompt, PromptMessage, Warning } from "./spec.ts";
 
@@ -58,7 +58,7 @@ function assistantMessage(parts: readonly AssistantPart[], warnings: Warning[]):
     role: "assistant" as const,
     content: "",
     reasoning_content: "",
-    tool_calls: [] as object[],
+    tool_calls: [] as ChatMessageCall[],
   };
   for (const part of parts) {
     if (part.type === "text") message.content += part.text;

@@ -31,6 +31,8 @@ const SPACE_AT_START = /^\s*(\{?)\s*/;
  * that is cut short, it gives what has come.
  */
 export class CallReader {
+  /** Control tokens that are to come in the text, by their spelling. */
+  readonly controls: readonly string[];
   private readonly options: CallReaderOptions;
   private state: "start" | "text" | "free" | "open" | "name" | "arguments" | "close" | "next";
   /** What has come and is not told yet. */
@@ -42,7 +44,8 @@ export class CallReader {
 
   constructor(options: CallReaderOptions) {
     this.options = options;
-    const { trigger, begin, call } = options.syntax;
+    const { trigger, begin, call, markers } = options.syntax;
+    this.controls = markers;
     this.state = trigger === undefined ? "start" : "text";
     this.opening = begin + call[0];
   }

@@ -1,4 +1,4 @@
-import { DUMPED, JSON_NOTATION, type Notation } from "../json/notation.ts";
+import { DUMPED, JSON_NOTATION, type Notation, written } from "../json/notation.ts";
 
 /** How a family of models writes calls of tools. All of it is data; whatever it says is followed to the letter. */
 export interface CallSyntax {
@@ -136,3 +136,18 @@ export const PLAIN: CallSyntax = {
 
 /** Those whose signs may stand in others' templates too come last. */
 export const SYNTAXES: readonly CallSyntax[] = [QWEN_XML, LFM, GEMMA, HERMES, LLAMA];
+
+/** Calls as the model would have written them. */
+export function spellCalls(
+  syntax: CallSyntax,
+  calls: readonly { readonly name: string; readonly arguments: object }[],
+): string {
+  const { begin, end, call, separator = "\n", values } = syntax;
+  const [open, between, close] = call;
+  const spelled = calls.map(({ name, arguments: given }) => {
+    // What the notation cannot hold is shown as JSON.
+    const text = written(given, syntax.arguments, values) ?? JSON.stringify(given);
+    return open + name + between + text + close;
+  });
+  return begin + spelled.join(separator) + end;
+}

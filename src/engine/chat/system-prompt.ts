@@ -1,7 +1,10 @@
 import type { ChatMessage, ChatTemplate, RenderOptions, Tokenizer } from "../../text/types.ts";
 import { commonPrefix } from "./prefix.ts";
 
-/** How many tokens at the start of a chat's `prompt` are its system message, with the marks around it; 0 where it has none. `variables`: with which the prompt was made. */
+/**
+ * How many tokens at the start of a chat's `prompt` are its system message and its tools, with the marks around them; 0 where
+ * it has neither. `variables`: with which the prompt was made.
+ */
 export function systemTokens(
   { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
   messages: readonly ChatMessage[],
@@ -9,7 +12,7 @@ export function systemTokens(
   variables: RenderOptions["variables"] = {},
 ): number {
   const system = messages.findIndex(({ role }) => role !== "system");
-  if (system < 1) return 0;
+  if (system < 0 || (system === 0 && !variables.tools)) return 0;
   const { content } = messages[system]!;
   // Templates want a message of the user; another one than the chat's begins where the system message ends.
   const other = content.startsWith("0") ? "1" : "0";

@@ -5,7 +5,7 @@ import { spellingsOf, TOKEN_TYPE, type Vocabulary } from "../gguf/gguf-vocabular
 import type { Template } from "../jinja.ts";
 import { LiteralFinder } from "../literal-finder.ts";
 import type { ChatMessage, ChatTemplate, RenderOptions, Tokenizer } from "../types.ts";
-import { guardMarkers, unusedCharacter } from "./guard-markers.ts";
+import { guardAll, unusedCharacter } from "./guard-markers.ts";
 import { isTag, spelledEnds } from "./marker-tokens.ts";
 
 const KEY = "tokenizer.chat_template";
@@ -132,21 +132,10 @@ class JinjaChatTemplate implements ChatTemplate {
     options: RenderOptions = {},
   ): number[] {
     checkMessages(messages);
-    const texts = messages.flatMap(({ content, reasoning_content = "" }) => [
-      content,
-      reasoning_content,
-    ]);
-    const guard = unusedCharacter([this.source, ...texts]);
-    const guarded = messages.map((message) => {
-      const guarding = (text: string) => guardMarkers(text, guard, this.#markersIn(message));
-      const { content, reasoning_content: thought } = message;
-      return {
-        ...message,
-        content: guarding(content),
-        ...(thought === undefined ? {} : { reasoning_content: guarding(thought) }),
-      };
-    });
-    const text = this.#render(guarded, options, guard);
+    const guard = unusedCharacter([this.source, JSON.stringify([messages, options.variables])]);
+    const guarded = messages.map((message) => guardAll(message, guard, this.#markersIn(message)));
+    const variables = guardAll(options.variables ?? {}, guard, this.#controls);
+    const text = this.#render(guarded, { ...options, variables }, guard);
     const ids = this.#idsOf(text, guard, tokenizer);
     const [bos] = this.#prefix;
     return bos === undefined || ids[0] === bos ? ids : [bos, ...ids];

@@ -12,25 +12,35 @@ export function randomText(
   return tokens && tokenizer.decode(tokens);
 }
 
-/** Draws tokens that the constraint allows, all alike; undefined where `most` did not end the text. */
+/** Tokens that the constraint allows; undefined where `most` did not end the text. */
 export function randomTokens(
   tokenizer: Tokenizer,
   constraint: Constraint,
   random: () => number,
   most = 2000,
 ): number[] | undefined {
-  const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
   const tokens: number[] = [];
-  while (tokens.length < most) {
-    if (constraint.over) return tokens;
+  for (const token of drawTokens(tokenizer, constraint, random)) {
+    if (tokens.push(token) > most) return undefined;
+  }
+  return tokens;
+}
+
+/** Draws among the tokens that the constraint allows, all alike, up to the end. */
+export function* drawTokens(
+  tokenizer: Tokenizer,
+  constraint: Constraint,
+  random: () => number,
+): Generator<number> {
+  const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
+  while (!constraint.over) {
     constraint.mask(mask);
     const allowed: number[] = [];
     for (let id = 0; id < tokenizer.vocabSize; id += 1)
       if ((mask[id >>> 5]! >>> (id & 31)) & 1) allowed.push(id);
     const token = allowed[Math.floor(random() * allowed.length)]!;
-    if (tokenizer.endTokens.has(token)) return tokens;
+    if (tokenizer.endTokens.has(token)) return;
     constraint.accept(token);
-    tokens.push(token);
+    yield token;
   }
-  return undefined;
 }

@@ -240,10 +240,17 @@ function byteCharacters(): string[] {
   return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(printable(b) ? b : next++));
 }
 
-function tokenizerMetadata(): Metadata {
+/** What a tiny model's text is like, other than a ChatML without tools. */
+export interface TinyText {
+  readonly template: string;
+  /** Control tokens besides, behind all others. */
+  readonly controls?: readonly string[];
+}
+
+function tokenizerMetadata({ template, controls = [] }: TinyText): Metadata {
   const merged = MERGES.map((pair) => pair.replace(" ", ""));
-  const tokens = [...CONTROL, ...byteCharacters(), ...merged];
-  const types = tokens.map((_, id) => (id < CONTROL.length ? 3 : 1));
+  const tokens = [...CONTROL, ...byteCharacters(), ...merged, ...controls];
+  const types = tokens.map((_, id) => (id < CONTROL.length || id >= TINY_VOCAB ? 3 : 1));
   return {
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",
@@ -254,11 +261,16 @@ function tokenizerMetadata(): Metadata {
     "tokenizer.ggml.eos_token_id": 2,
     "tokenizer.ggml.add_bos_token": false,
     "tokenizer.ggml.add_space_prefix": false,
-    "tokenizer.chat_template": CHAT_TEMPLATE,
+    "tokenizer.chat_template": template,
   };
 }
 
-function shapeMetadata(name: string, shape: TinyShape, contextLength: number): Metadata {
+function shapeMetadata(
+  name: string,
+  shape: TinyShape,
+  contextLength: number,
+  vocabulary: number,
+): Metadata {
   const family = shape.family ?? "llama";
   const numbers: Metadata = {
     block_count: shape.layers,
@@ -272,7 +284,7 @@ function shapeMetadata(name: string, shape: TinyShape, contextLength: number): M
     "rope.dimension_count": shape.headDim,
     "rope.freq_base": { type: "f32", value: shape.ropeBase },
     "attention.layer_norm_rms_epsilon": 1e-5,
-    vocab_size: TINY_VOCAB,
+    vocab_size: vocabulary,
     ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
   };
   return {
@@ -282,7 +294,7 @@ function shapeMetadata(name: string, shape: TinyShape, contextLength: number): M
   };
 }
 
-function tensors(shape: TinyShape, draw: Random): TensorInput[] {
+function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInput[] {
   const { hidden: E, mlp: F } = shape;
   const qRows = shape.heads * shape.headDim;
   const kvRows = shape.kvHeads * shape.headDim;
@@ -306,7 +318,7 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
       Float32Array.from({ length }, () => scale * (draw() - 0.5)),
     );
   const { family = "llama" } = shape;
-  const list = [weight("token_embd.weight", shape.types.embed, E, TINY_VOCAB)];
+  const list = [weight("token_embd.weight", shape.types.embed, E, vocabulary)];
   for (let layer = 0; layer < shape.layers; layer++) {
     const types = mixedTypes(shape, layer) ?? shape.types;
     const p = `blk.${layer}.`;
@@ -339,7 +351,7 @@ function tensors(shape: TinyShape, draw: Random): TensorInput[] {
     );
   }
   list.push(norm("output_norm.weight"));
-  if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, TINY_VOCAB));
+  if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, vocabulary));
   if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
   return list;
 }
@@ -379,10 +391,15 @@ export function tinyGguf(
   name: string,
   shape: TinyShape,
   contextLength = 131072,
+  text: TinyText = { template: CHAT_TEMPLATE },
 ): Uint8Array<ArrayBuffer> {
   const draw = seededRandom(name.length * 1000 + name.charCodeAt(0));
+  const vocabulary = TINY_VOCAB + (text.controls?.length ?? 0);
   return writeGguf({
-    metadata: { ...shapeMetadata(name, shape, contextLength), ...tokenizerMetadata() },
-    tensors: tensors(shape, draw),
+    metadata: {
+      ...shapeMetadata(name, shape, contextLength, vocabulary),
+      ...tokenizerMetadata(text),
+    },
+    tensors: tensors(shape, draw, vocabulary),
   });
 }

@@ -9,7 +9,9 @@ import { withChange } from "../../../src/cache/cache-options.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../../src/errors.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { seededRandom } from "../../../src/random.ts";
 import type { ChatTemplate, Tokenizer } from "../../../src/text/types.ts";
+import { drawTokens } from "../../reference/schemas/random-walk.ts";
 
 const END = 256;
 
@@ -36,8 +38,10 @@ type GenerateArguments = Parameters<ReturnType<InferenceEngine["conversation"]>[
 export class FakeEngine {
   /** What new conversations begin with. */
   cache: CacheOptions = {};
-  readonly tokenizer = byteTokenizer;
-  readonly template = template;
+  tokenizer: Tokenizer = byteTokenizer;
+  template: ChatTemplate = template;
+  /** Whether it draws at random what a constraint lets it, in place of `answer`. */
+  draws = false;
   contextLength = 1000;
   /** Whether chats go on past that. */
   endless = false;
@@ -149,6 +153,9 @@ export class FakeEngine {
 
 class FakeConversation {
   tokens: number[] = [];
+  /** What was read last, and how many of its first tokens are the system message. */
+  prompt: readonly number[] = [];
+  system = 0;
   private cache: CacheOptions;
   private readonly engine: FakeEngine;
   private readonly id: string;
@@ -204,6 +211,7 @@ class FakeConversation {
   async *generate(prompt: readonly number[], options: GenerateArguments[1]) {
     const { engine, id } = this;
     engine.log.push(`start ${id}`);
+    [this.prompt, this.system] = [prompt, options.system ?? 0];
     const common = this.tokens.length > 0 && this.tokens.every((token, i) => token === prompt[i]);
     const cachedTokens = common ? Math.min(this.tokens.length, prompt.length - 1) : 0;
     const result = { cachedTokens, promptTokens: prompt.length };
@@ -219,7 +227,14 @@ class FakeConversation {
     this.tokens = [...prompt];
     let ended = false;
     try {
-      for (const [index, token] of byteTokenizer.encode(engine.answer).entries()) {
+      const { constraint, sampling } = options;
+      const answer =
+        engine.draws && constraint
+          ? drawTokens(engine.tokenizer, constraint, seededRandom(sampling.seed))
+          : engine.tokenizer.encode(engine.answer);
+      let index = -1;
+      for (const token of answer) {
+        index += 1;
         await new Promise((resolve) => setTimeout(resolve, 1));
         throwIfAborted(options.signal);
         if (index === options.maxTokens) {

@@ -1,14 +1,19 @@
 import { runInNewContext } from "node:vm";
 import type OpenAI from "openai";
 import { describe, expect, it } from "vitest";
+import * as furtherChecks from "../../../src/api/checks/openai-fields.ts";
 import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
-import { checkRequest, checkRequestOptions } from "../../../src/api/checks/validate-request.ts";
+import {
+  checkRequestOptions,
+  checkRequest as checkWith,
+} from "../../../src/api/checks/validate-request.ts";
 import { WinnowError } from "../../../src/errors.ts";
 import { samplingWords } from "../../../src/kernels/sampling/sample.ts";
 import { openFake } from "./api-fake-engine.ts";
 
 const messages = [{ role: "user" as const, content: "hi" }];
 /** As left out, but for the random seed. */
+const checkRequest = (request: unknown) => checkWith(request, furtherChecks);
 const plain = { ...checkRequest({ messages }), sampling: expect.anything() };
 const checked = (request: object) => checkRequest({ messages, ...request });
 const textOf = (message: object) => checkRequest({ messages: [message] }).messages[0];
@@ -188,11 +193,7 @@ describe("messages of OpenAI's clients", () => {
       { role: "assistant", content: [{ type: "refusal", refusal: "No." }] },
       { role: "assistant", content: "No." },
     ],
-    [
-      "a tool's result",
-      { role: "tool", content: "5", tool_call_id: "c" },
-      { role: "tool", content: "5" },
-    ],
+    ["a tool's result", { role: "tool", content: "5" }, { role: "tool", content: "5" }],
   ])("%s is taken", (_name, message, expected) => {
     expect(textOf(message)).toEqual(expected);
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import * as furtherChecks from "../../../src/api/checks/openai-fields.ts";
 import { checkRequest } from "../../../src/api/checks/validate-request.ts";
 import type { AnswerDelta } from "../../../src/api/protocol.ts";
 import { Answer } from "../../../src/api/worker/answer/answer.ts";
@@ -139,7 +140,7 @@ describe("thoughts come apart from answers", () => {
 });
 
 const plan = (source: string, request: object) =>
-  planThoughts({ source } as ChatTemplate, checkRequest({ messages, ...request }));
+  planThoughts({ source } as ChatTemplate, checkRequest({ messages, ...request }, furtherChecks));
 const SWITCHED =
   "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}";
 const ALWAYS = "{{ '<think>' }}";

@@ -15,6 +15,8 @@ export interface AnswerPlan {
   readonly parsers: () => readonly ChannelParser[];
   /** What the answer's tokens are held to. */
   readonly constraint: () => Constraint | undefined;
+  /** The code of tools, where the request has some or speaks of calls. */
+  readonly tools: typeof import("../tools/plan-tools.ts") | undefined;
 }
 
 /**
@@ -25,20 +27,29 @@ export async function planAnswer(
   { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
   request: CheckedRequest,
 ): Promise<AnswerPlan> {
-  const { messages, format } = request;
+  const { format } = request;
   const thinking = mayThink(template, request)
     ? await loadLater("thoughts", () => import("../thoughts/thinking.ts"))
     : undefined;
   const thoughts = thinking?.planThoughts(template, request);
-  const variables = { ...thoughts?.variables };
+  const tools = hasTools(request)
+    ? await loadLater("tools", () => import("../tools/plan-tools.ts"))
+    : undefined;
+  const calling = tools?.planTools({ template, tokenizer }, request);
+  const { messages } = calling ?? request;
+  const variables = { ...thoughts?.variables, ...calling?.variables };
   const prompt = template.encode(messages, tokenizer, { addGenerationPrompt: true, variables });
   const system = systemTokens({ template, tokenizer }, messages, prompt, variables);
-  const formed = format && (await constrained(tokenizer, format));
+  const formed = calling?.constraint ?? (format && (await constrained(tokenizer, format)));
   const thought = thoughts && thinking?.thoughtsOf(tokenizer, thoughts, prompt);
   return {
     prompt,
     system,
-    parsers: () => (thought ? [thought.parser()] : []),
+    parsers: () => [
+      ...(thought ? [thought.parser()] : []),
+      ...(calling?.parser ? [calling.parser()] : []),
+    ],
+    tools,
     constraint: () => (thought ? thought.constraint(formed?.()) : formed?.()),
   };
 }
@@ -48,3 +59,6 @@ const mayThink = (
   { source }: ChatTemplate,
   { effort, variables, thoughtBudget }: CheckedRequest,
 ): boolean => (effort ?? variables ?? thoughtBudget) !== undefined || /think|thought/i.test(source);
+
+const hasTools = ({ tools, messages }: CheckedRequest): boolean =>
+  tools !== undefined || messages.some(({ role, tool_calls }) => role === "tool" || tool_calls);

@@ -158,14 +158,32 @@ export function checkMessages(file: ChatFile): ChatMessage[] | undefined {
   const messages = file.json("messages");
   if (!Array.isArray(messages)) return file.fail("messages", "is no list");
   return messages.map((message: unknown, i) => {
-    const { role, content, reasoning_content: thought } = (message ?? {}) as Partial<ChatMessage>;
+    const { role, content, ...rest } = (message ?? {}) as Partial<ChatMessage>;
     if (!isRole(role) || typeof content !== "string")
       return file.fail(`messages[${i}]`, "is no message with a role and a content");
-    return typeof thought === "string"
-      ? { role, content, reasoning_content: thought }
-      : { role, content };
+    if (rest.tool_calls !== undefined && !isCalls(rest.tool_calls))
+      return file.fail(`messages[${i}].tool_calls`, "are no calls of tools");
+    const texts = TEXTS.filter((name) => typeof rest[name] === "string");
+    return {
+      role,
+      content,
+      ...Object.fromEntries(texts.map((name) => [name, rest[name]])),
+      ...(rest.tool_calls && { tool_calls: rest.tool_calls }),
+    };
   });
 }
+
+/** What messages may say beside their content. */
+const TEXTS = ["reasoning_content", "tool_call_id", "name"] as const;
+
+const isCalls = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.every(
+    (call) =>
+      typeof call?.id === "string" &&
+      typeof call.function?.name === "string" &&
+      typeof call.function.arguments === "object",
+  );
 
 const ROLES: readonly unknown[] = ["system", "user", "assistant", "tool"];
 const isRole = (role: unknown): role is ChatMessage["role"] => ROLES.includes(role);
