@@ -34,7 +34,7 @@ const CHUNK = 128;
 /** `stored`: the model is here, and nothing is downloaded. */
 export async function createFakeEngine(options: EngineOptions, stored: boolean): Promise<Engine> {
   await fakeLoad(options, stored);
-  return new FakeEngine(options);
+  return new FakeEngine(options) as PageEngine as Engine;
 }
 
 interface FakeConversation {
@@ -44,7 +44,10 @@ interface FakeConversation {
   messages: ChatMessage[];
 }
 
-class FakeEngine implements Engine {
+/** What the page uses of an engine. */
+type PageEngine = Omit<Engine, "completions" | "models">;
+
+class FakeEngine implements PageEngine {
   readonly #conversations = new Map<string, FakeConversation>();
   readonly #options: EngineOptions;
   #requests = 0;

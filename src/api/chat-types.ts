@@ -175,7 +175,10 @@ interface RequestFields {
   };
   /** Accepted and echoed. */
   model: string;
-  /** Only 1: one answer. */
+  /**
+   * How many answers, from 1 to 8. The prompt is read once; the conversation goes on with the first. Each has a seed of its
+   * own, which follows from `seed`; the first one has that. Default 1.
+   */
   n: number;
 }
 

@@ -12,11 +12,18 @@ import type {
 } from "./cache-types.ts";
 import type { CalibrateOptions, CalibrationResult, SelfCalibration } from "./calibration-types.ts";
 import type { ChatCompletionRequest, RequestOptions } from "./chat-types.ts";
+import type {
+  ModelObject,
+  ModelPage,
+  TextCompletion,
+  TextCompletionRequest,
+} from "./completion-types.ts";
 
 export type * from "./answer-types.ts";
 export type * from "./cache-types.ts";
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";
+export type * from "./completion-types.ts";
 export type * from "./response-format.ts";
 export type { EngineInfo, StoredModel };
 
@@ -160,6 +167,29 @@ export interface Engine {
         options?: RequestOptions,
       ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
     };
+  };
+  /** Texts that are continued, without a chat template. Named like OpenAI's client. */
+  readonly completions: {
+    /** The text in pieces. Throws the same as `chat.completions.create`. */
+    create(
+      request: TextCompletionRequest & { stream: true },
+      options?: RequestOptions,
+    ): Promise<AsyncIterable<TextCompletion>>;
+    /** The whole text at once. Throws the same. */
+    create(
+      request: TextCompletionRequest & { stream?: false | null | undefined },
+      options?: RequestOptions,
+    ): Promise<TextCompletion>;
+    /** Pieces or the whole text, as `request.stream` says. Throws the same. */
+    create(
+      request: TextCompletionRequest,
+      options?: RequestOptions,
+    ): Promise<AsyncIterable<TextCompletion> | TextCompletion>;
+  };
+  /** What is loaded. Named like OpenAI's client. */
+  readonly models: {
+    /** The engine's one model, as a page that can be awaited or gone through with `for await`. */
+    list(): Promise<ModelPage> & AsyncIterable<ModelObject>;
   };
   /** The cache of each conversation. */
   readonly cache: {

@@ -10,7 +10,6 @@ import {
   checkOneOf,
   checkSeed,
   checkString,
-  describe,
   isGiven,
   randomSeed,
   readFields,
@@ -28,6 +27,10 @@ export interface CheckedRequest extends Partial<ThoughtOptions>, Partial<LogitOp
   messages: ChatMessage[];
   /** undefined: none. */
   tools?: CheckedTools | undefined;
+  /** A text, or its token ids, that is continued in place of a chat. */
+  prompt?: string | number[];
+  /** How many answers. */
+  n: number;
   stream: boolean;
   includeUsage: boolean;
   /** undefined: up to the end of the model's positions. */
@@ -76,6 +79,9 @@ export const REQUEST_LIMITS = {
   temperature: { min: 0, max: 5 },
 } as const;
 
+/** Most answers to one request: each takes memory of its own. */
+const MOST_ANSWERS = 8;
+
 export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Speculative[];
 
 /** The checks of what few requests have, which are loaded where one has it. */
@@ -115,13 +121,6 @@ export function checkRead(
     given[name] === undefined
       ? Number.POSITIVE_INFINITY
       : checkNumber(name, given[name], REQUEST_LIMITS.max_tokens);
-  if (given.n !== undefined && given.n !== 1) {
-    throw invalidArgument(
-      "n",
-      `must be 1, not ${describe(given.n)}`,
-      "Send one request per answer.",
-    );
-  }
   const maxTokens = Math.min(limit("max_tokens"), limit("max_completion_tokens"));
   return {
     messages: messages.map((message) => checkMessage(message, calls)),
@@ -141,6 +140,7 @@ export function checkRead(
       presencePenalty: number("presence_penalty", 0, -2, 2),
       seed: given.seed === undefined ? randomSeed() : checkSeed("seed", given.seed),
     },
+    n: number("n", 1, 1, MOST_ANSWERS, true),
     stop: checkStop(given.stop),
     format: checkResponseFormat(given.response_format),
     ...more?.checkFurther(given),

@@ -1,41 +1,17 @@
 import { loadLater } from "../../errors.ts";
-import {
-  type CheckedRequest,
-  checkRead,
-  checkRequestOptions,
-  readRequest,
-} from "../checks/validate-request.ts";
-import type { AnswerDelta, Completion, OnBatch } from "../protocol.ts";
+import { type CheckedRequest, checkRead, readRequest } from "../checks/validate-request.ts";
+import type { AnswerDelta } from "../protocol.ts";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
   FinishReason,
-  ReadProgress,
   RequestOptions,
   Usage,
 } from "../types.ts";
+import { beginRequest, type CompletionPort, type Header, type Run } from "./begin-request.ts";
 import { DeltaQueue } from "./delta-queue.ts";
 import { wholeChoice } from "./whole-choice.ts";
-
-/** Where a request is answered, how it is stopped, and who is told how far reading has come. */
-export interface CompleteOptions {
-  conversation: string;
-  signal: AbortSignal;
-  onProgress?: ((progress: ReadProgress) => void) | undefined;
-}
-
-/** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
-export interface CompletionPort {
-  readonly modelName: string;
-  /** Throws closed. */
-  checkOpen(): void;
-  complete(
-    request: CheckedRequest,
-    options: CompleteOptions,
-    onBatch: OnBatch,
-  ): Promise<Completion>;
-}
 
 /** OpenAI's chat.completions over a CompletionPort. */
 export class ChatCompletions {
@@ -65,19 +41,8 @@ export class ChatCompletions {
     const further = () => import("../checks/openai-fields.ts");
     const more = read.more ? await loadLater("checks of the request", further) : undefined;
     const checked = checkRead(read, more);
-    const { signal, conversation, onProgress } = checkRequestOptions(options);
-    this.port.checkOpen();
-    const stop = linkedAbort(signal);
-    const header = {
-      id: newId(),
-      created: unixTime(),
-      model: checked.model ?? this.port.modelName,
-    };
-    const run = (onBatch: OnBatch): Promise<Completion> =>
-      this.port
-        .complete(checked, { conversation, signal: stop.signal, onProgress }, onBatch)
-        .finally(stop.unlink);
-    if (checked.stream) return stream(header, checked.includeUsage, run, stop.abort);
+    const { header, run, abort } = beginRequest(this.port, "chatcmpl", checked, options);
+    if (checked.stream) return stream(header, checked, run, abort);
     const deltas: AnswerDelta[] = [];
     const { finishes, usage } = await run((batch) => void deltas.push(...batch.deltas));
     const [first, ...others] = finishes.map((finish, index) => wholeChoice(index, deltas, finish));
@@ -85,21 +50,16 @@ export class ChatCompletions {
   }
 }
 
-interface Header {
-  id: string;
-  created: number;
-  model: string;
-}
-
 /** Chunks: the role first, then what is new, then the reason it ended with the usage. */
 function stream(
   header: Header,
-  includeUsage: boolean,
-  run: (onBatch: OnBatch) => Promise<Completion>,
+  { n, includeUsage }: Pick<CheckedRequest, "n" | "includeUsage">,
+  run: Run,
   abort: () => void,
 ): AsyncIterable<ChatCompletionChunk> {
   const queue = new DeltaQueue<ChatCompletionChunk>(abort);
-  queue.push(chunk(header, { index: 0, role: "assistant", content: "" }, null));
+  for (let index = 0; index < n; index += 1)
+    queue.push(chunk(header, { index, role: "assistant", content: "" }, null));
   run((batch) => {
     for (const delta of batch.deltas) queue.push(chunk(header, delta, null));
   }).then(
@@ -135,23 +95,3 @@ function chunk(
     ...(usage ? { usage } : {}),
   };
 }
-
-/** A signal that fires with the caller's, or when the consumer leaves. */
-function linkedAbort(outer: AbortSignal | undefined): {
-  signal: AbortSignal;
-  abort: () => void;
-  unlink: () => void;
-} {
-  const controller = new AbortController();
-  const forward = (): void => controller.abort(outer?.reason);
-  if (outer?.aborted) forward();
-  outer?.addEventListener("abort", forward, { once: true });
-  return {
-    signal: controller.signal,
-    abort: () => controller.abort(),
-    unlink: () => outer?.removeEventListener("abort", forward),
-  };
-}
-
-const newId = (): string => `chatcmpl-${Math.random().toString(36).slice(2, 12)}`;
-const unixTime = (): number => Math.floor(Date.now() / 1000);

@@ -1,5 +1,5 @@
 import { defined } from "../../defined.ts";
-import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
+import { asWinnowError, closedError, loadLater, WinnowError } from "../../errors.ts";
 import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
 import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
@@ -22,14 +22,17 @@ import type {
   EngineInfo,
   MemoryReport,
 } from "../types.ts";
+import { type CompleteOptions, type CompletionPort, unixTime } from "./begin-request.ts";
 import { cacheCalls } from "./cache-calls.ts";
-import { ChatCompletions, type CompleteOptions, type CompletionPort } from "./chat-completions.ts";
+import { ChatCompletions } from "./chat-completions.ts";
 import { Calls, type Connection } from "./connection.ts";
 import { KnownFigures } from "./known-figures.ts";
 
 /** The public Engine, the same over a worker and in one thread: it holds figures, never a GPU. */
 export class EngineClient implements Engine, CompletionPort {
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: Engine["completions"];
+  readonly models: Engine["models"];
   readonly cache: Engine["cache"];
   private readonly connection: Connection;
   private readonly calls: Calls;
@@ -49,6 +52,12 @@ export class EngineClient implements Engine, CompletionPort {
     this.calls = new Calls(connection);
     this.known = new KnownFigures(cache, loaded);
     this.chat = { completions: new ChatCompletions(this) };
+    const create = async (...asked: Parameters<Engine["completions"]["create"]>) => {
+      const load = () => import("./text-completions.ts");
+      return (await loadLater("text completions", load)).createText(this, ...asked);
+    };
+    this.completions = { create } as Engine["completions"];
+    this.models = { list: listModel(this.modelName) };
     this.cache = cacheCalls(this.calls, this.known);
   }
 
@@ -181,6 +190,19 @@ export class EngineClient implements Engine, CompletionPort {
   checkOpen(): void {
     this.calls.checkOpen();
   }
+}
+
+/** The one model, as a page of a list that can be awaited or gone through. */
+function listModel(id: string): Engine["models"]["list"] {
+  const model = { id, object: "model", created: unixTime(), owned_by: "winnow" } as const;
+  async function* each() {
+    yield { ...model };
+  }
+  const iterable = { [Symbol.asyncIterator]: each };
+  return () => {
+    const page = { object: "list" as const, data: [{ ...model }], ...iterable };
+    return Object.assign(Promise.resolve(page), iterable);
+  };
 }
 
 function tell<T>(callback: ((value: T) => void) | undefined, value: T): void {

@@ -1,50 +1,45 @@
 import type { Constraint } from "../../constraint/constraint.ts";
-import type { Conversation } from "../../engine/chat/conversation.ts";
-import type { InferenceEngine } from "../../engine/engine.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
 import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
-import type { FinishReason, ReadProgress, ToolCallDelta, Usage } from "../types.ts";
+import type { ToolCallDelta, Usage } from "../types.ts";
 import { Answer } from "./answer/answer.ts";
 import type { ChannelParser } from "./answer/channel-parser.ts";
-import { planAnswer } from "./answer/plan-answer.ts";
+import { type AnswerPlan, planAnswer } from "./answer/plan-answer.ts";
+import type { Answered, Chat, ChatHooks, CompletionModel, CompletionResult } from "./answering.ts";
 import { Reading } from "./reading.ts";
 
-/** The part of an InferenceEngine that answers a chat request. */
-export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "contextLength"> & {
-  conversation(id: string): Pick<Conversation, "endless" | "generate" | "messages">;
-};
-
-export interface CompletionResult {
-  finish: FinishReason;
-  /** Ids of the answer, the end token left out. */
-  tokens: number[];
-  usage: Usage;
-}
-
-interface ChatHooks {
-  /** Gets what each token has brought, as soon as it is certain; often nothing. */
-  readonly onDeltas: (deltas: readonly AnswerDelta[]) => void;
-  /** Is called when some of the prompt has been read: the cache is then of this request. */
-  readonly onRead?: () => void;
-  /** Gets how far the prompt has been read, some ten times a second, and once it is read. */
-  readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
-  readonly signal: AbortSignal;
-}
-
-/** Answers one chat request. Throws aborted, context_overflow, device_lost. */
-export async function runChat(
+/** Answers one request. Throws aborted, context_overflow, device_lost. */
+export async function runRequest(
   model: CompletionModel,
   conversation: string,
   request: CheckedRequest,
   hooks: ChatHooks,
-): Promise<CompletionResult> {
+): Promise<Answered> {
   throwIfAborted(hooks.signal);
-  const { messages } = request;
-  const { prompt, system, parsers, constraint, tools } = await planAnswer(model, request);
+  const plan = await planAnswer(model, request);
   const chat = model.conversation(conversation);
+  if (request.n > 1) {
+    const code = await loadLater("several answers", () => import("./choices.ts"));
+    return code.runChoices(model, chat, request, plan, hooks, { runPrompt, runChoice });
+  }
+  const { finish, usage } = await runChoice(model, chat, request, plan, hooks);
+  return { finishes: [finish], usage };
+}
+
+/** One answer to a request. */
+export async function runChoice(
+  model: CompletionModel,
+  chat: Chat,
+  request: CheckedRequest,
+  plan: AnswerPlan,
+  hooks: ChatHooks,
+  index = 0,
+): Promise<CompletionResult> {
+  // A text is no chat.
+  const messages = request.prompt === undefined ? request.messages : undefined;
   const said: ChatMessage = { role: "assistant", content: "" };
   const called: ToolCallDelta[] = [];
   const onDeltas = (deltas: readonly AnswerDelta[]): void => {
@@ -54,37 +49,34 @@ export async function runChat(
       if (thought) said.reasoning_content = (said.reasoning_content ?? "") + thought;
     }
     // An abort may leave it at this.
-    chat.messages = [...messages, { ...said }];
+    chat.messages = messages && [...messages, { ...said }];
     hooks.onDeltas(deltas);
   };
   const onRead = (): void => {
     chat.messages = messages;
   };
   const noted = { ...hooks, onDeltas, onRead };
-  const asked = {
-    ...request,
-    ends: model.template.stop,
-    parsers: parsers(),
-    constraint: constraint(),
-    system,
-  };
-  const result = await runPrompt(model, conversation, prompt, asked, noted).catch((error) => {
-    throw tools?.blameResult(error, messages, model) ?? error;
+  const { prompt, system, ends, parsers, constraint, tools } = plan;
+  const own = { index, ends, parsers: parsers(), constraint: constraint(), system };
+  const answering = runPrompt(model, chat, prompt, { ...request, ...own }, noted);
+  const result = await answering.catch((error) => {
+    throw tools?.blameResult(error, messages ?? [], model) ?? error;
   });
   const whole = called.length > 0 ? tools?.wholeCalls(called) : undefined;
-  if (whole?.length) chat.messages = [...messages, { ...said, tool_calls: whole }];
+  if (messages && whole?.length) chat.messages = [...messages, { ...said, tool_calls: whole }];
   else if (said.content === "" && !said.reasoning_content) chat.messages = messages;
   return result;
 }
 
-/** The same for a prompt given as ids. */
+/** An answer to a prompt given as ids. */
 export async function runPrompt(
-  model: CompletionModel,
-  conversation: string,
+  model: Pick<CompletionModel, "tokenizer" | "contextLength">,
+  chat: Pick<Chat, "endless" | "generate">,
   prompt: readonly number[],
   request: Pick<CheckedRequest, "maxTokens" | "sampling"> & {
     readonly stop: readonly string[];
     /** See `Answer`. */
+    readonly index?: number;
     readonly ends?: readonly string[];
     readonly parsers?: readonly ChannelParser[];
     readonly constraint?: Constraint | undefined;
@@ -99,7 +91,6 @@ export async function runPrompt(
       : undefined;
   throwIfAborted(signal);
   const { contextLength, tokenizer } = model;
-  const chat = model.conversation(conversation);
   // Where a chat has no end, an answer has one all the same.
   const room = chat.endless ? Number.POSITIVE_INFINITY : contextLength - prompt.length;
   if (room < 1) throw overflow(prompt.length, contextLength);

@@ -28,7 +28,7 @@ import type {
   Retention,
 } from "../types.ts";
 import { TokenBatcher } from "./answer/token-batcher.ts";
-import { runChat } from "./completion.ts";
+import { runRequest } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
 import type { OpenEngine, OpenedEngine } from "./opened-engine.ts";
 import { RequestQueue } from "./request-queue.ts";
@@ -91,12 +91,12 @@ export class EngineService implements EnginePort {
         batches.send({ deltas, figures: figuresOf(engine, conversation) }),
       );
       try {
-        const { finish, usage } = await runChat(engine, conversation, request, {
+        const { finishes, usage } = await runRequest(engine, conversation, request, {
           onDeltas: (deltas) => batcher.push(deltas),
           onProgress: progress && ((value) => progress.send(value)),
           signal,
         });
-        return { finishes: [finish], usage, ...this.loaded(conversation) };
+        return { finishes, usage, ...this.loaded(conversation) };
       } finally {
         batcher.flush();
         await Promise.all([batches.received(), progress?.received()]);

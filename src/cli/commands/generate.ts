@@ -82,7 +82,7 @@ export const generate: Command<Input> = {
     const drawn = maxTokens + Number(save !== undefined && !chat);
     const { tokens: all, usage } = await runPrompt(
       engine,
-      CONVERSATION,
+      conversation,
       input,
       {
         maxTokens: drawn,

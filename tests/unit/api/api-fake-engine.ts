@@ -49,6 +49,8 @@ export class FakeEngine {
   answer = "hello";
   /** Prompt tokens that it reads at once, and how long that takes. */
   chunk = { tokens: 128, milliseconds: 0 };
+  /** Copies of conversations that were made. */
+  forks = 0;
   /** Calls as they happened: "start a", "end a", "left a", "configure a 64"... */
   readonly log: string[] = [];
   /** Thrown in place of the next answer's third token. */
@@ -197,6 +199,13 @@ class FakeConversation {
     this.cache = asked;
     this.engine.log.push(`configure ${this.id} ${cache.budget}`);
     return this.usage();
+  }
+
+  fork(): FakeConversation {
+    this.engine.forks += 1;
+    const copy = new FakeConversation(this.engine, `${this.id} copy ${this.engine.forks}`);
+    copy.tokens = [...this.tokens];
+    return copy;
   }
 
   async retention() {

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { ReadProgress } from "../../../src/api/types.ts";
-import { type CompletionModel, runChat } from "../../../src/api/worker/completion.ts";
+import type { CompletionModel } from "../../../src/api/worker/answering.ts";
+import { runRequest } from "../../../src/api/worker/completion.ts";
 import { Reading } from "../../../src/api/worker/reading.ts";
 import type { GenerateOptions } from "../../../src/engine/chat/generate-options.ts";
 import { WinnowError } from "../../../src/errors.ts";
@@ -184,7 +185,7 @@ describe("what a chat is said to have read", () => {
     } as unknown as CompletionModel;
     const request = { messages, stop: [], sampling: {}, maxTokens: 1 } as never;
     const hooks = { onDeltas: () => {}, signal: new AbortController().signal };
-    await expect(runChat(model, "a", request, hooks)).rejects.toMatchObject({ code: "aborted" });
+    await expect(runRequest(model, "a", request, hooks)).rejects.toMatchObject({ code: "aborted" });
     expect(chat.messages).toEqual(messages);
   });
 });

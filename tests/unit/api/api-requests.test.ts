@@ -42,7 +42,7 @@ const FIELDS: Record<
   },
   max_tokens: { nothing: [null], refused: [0, "10", Number.NaN, 1.5, Infinity] },
   max_completion_tokens: { nothing: [null], refused: [0, "10", Number.NaN] },
-  n: { nothing: [null, 1], refused: [2, 0, "1"] },
+  n: { nothing: [null, 1], refused: [9, 0, 1.5, "1"] },
   temperature: { nothing: [null, 0.7], refused: ["0.7", Number.NaN, -1, 6, {}] },
   top_p: { nothing: [null, 1], refused: ["1", -0.1, 1.1] },
   frequency_penalty: { nothing: [null, 0, -0], refused: ["0", 3] },
@@ -110,7 +110,7 @@ describe("requests of OpenAI's clients", () => {
   });
 
   it("says what to do about what is refused", () => {
-    for (const request of [{ tools: [{}] }, { top_logprobs: 3 }, { store: true }, { n: 3 }])
+    for (const request of [{ tools: [{}] }, { top_logprobs: 3 }, { store: true }])
       expect(refusal(request).hint).not.toBe("");
   });
 

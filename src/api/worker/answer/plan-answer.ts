@@ -11,6 +11,8 @@ export interface AnswerPlan {
   readonly prompt: readonly number[];
   /** How many of its first tokens are the system message. */
   readonly system: number;
+  /** Texts that end the answer: see `Answer`. */
+  readonly ends: readonly string[];
   /** What takes channels out of the answer, in the order in which they look at its text: see `ChannelParser`. */
   readonly parsers: () => readonly ChannelParser[];
   /** What the answer's tokens are held to. */
@@ -24,10 +26,26 @@ export interface AnswerPlan {
  * `parsers` and `constraint` make one anew for each of the answers to a request.
  */
 export async function planAnswer(
-  { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
+  model: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
   request: CheckedRequest,
 ): Promise<AnswerPlan> {
-  const { format } = request;
+  const { tokenizer } = model;
+  const { format, prompt: text } = request;
+  if (text !== undefined) {
+    const held = format && (await constrained(tokenizer, format));
+    const prompt =
+      typeof text === "string" ? [...tokenizer.prefix, ...tokenizer.encode(text)] : text;
+    return {
+      prompt,
+      system: 0,
+      ends: [],
+      parsers: () => [],
+      constraint: () => held?.(),
+      tools: undefined,
+    };
+  }
+  // Models without one continue texts.
+  const { template } = model;
   const thinking = mayThink(template, request)
     ? await loadLater("thoughts", () => import("../thoughts/thinking.ts"))
     : undefined;
@@ -45,6 +63,7 @@ export async function planAnswer(
   return {
     prompt,
     system,
+    ends: template.stop,
     parsers: () => [
       ...(thought ? [thought.parser()] : []),
       ...(calling?.parser ? [calling.parser()] : []),

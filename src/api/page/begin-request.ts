@@ -1,0 +1,75 @@
+import { type CheckedRequest, checkRequestOptions } from "../checks/validate-request.ts";
+import type { Completion, OnBatch } from "../protocol.ts";
+import type { ReadProgress, RequestOptions } from "../types.ts";
+
+/** Where a request is answered, how it is stopped, and who is told how far reading has come. */
+export interface CompleteOptions {
+  conversation: string;
+  signal: AbortSignal;
+  onProgress?: ((progress: ReadProgress) => void) | undefined;
+}
+
+/** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
+export interface CompletionPort {
+  readonly modelName: string;
+  /** Throws closed. */
+  checkOpen(): void;
+  complete(
+    request: CheckedRequest,
+    options: CompleteOptions,
+    onBatch: OnBatch,
+  ): Promise<Completion>;
+}
+
+/** What the parts of one answer have in common. */
+export interface Header {
+  id: string;
+  created: number;
+  model: string;
+}
+
+/** Has the request answered. */
+export type Run = (onBatch: OnBatch) => Promise<Completion>;
+
+/** What is the same for all kinds of requests. `kind` begins the answer's id. Throws invalid_argument, closed. */
+export function beginRequest(
+  port: CompletionPort,
+  kind: string,
+  checked: CheckedRequest,
+  options: RequestOptions | undefined,
+): { header: Header; run: Run; abort: () => void } {
+  const { signal, conversation, onProgress } = checkRequestOptions(options);
+  port.checkOpen();
+  const stop = linkedAbort(signal);
+  return {
+    header: {
+      id: `${kind}-${Math.random().toString(36).slice(2, 12)}`,
+      created: unixTime(),
+      model: checked.model ?? port.modelName,
+    },
+    run: (onBatch) =>
+      port
+        .complete(checked, { conversation, signal: stop.signal, onProgress }, onBatch)
+        .finally(stop.unlink),
+    abort: stop.abort,
+  };
+}
+
+/** A signal that fires with the caller's, or when the consumer leaves. */
+function linkedAbort(outer: AbortSignal | undefined): {
+  signal: AbortSignal;
+  abort: () => void;
+  unlink: () => void;
+} {
+  const controller = new AbortController();
+  const forward = (): void => controller.abort(outer?.reason);
+  if (outer?.aborted) forward();
+  outer?.addEventListener("abort", forward, { once: true });
+  return {
+    signal: controller.signal,
+    abort: () => controller.abort(),
+    unlink: () => outer?.removeEventListener("abort", forward),
+  };
+}
+
+export const unixTime = (): number => Math.floor(Date.now() / 1000);
