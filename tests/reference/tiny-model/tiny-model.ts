@@ -229,7 +229,7 @@ const CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 const MERGES = "h e,t he,i n,a n,Ġ the,e r,o n,r e,Ġ a,Ġ t,an d,in g".split(",");
 export const TINY_VOCAB = CONTROL.length + 256 + MERGES.length;
 
-const CHAT_TEMPLATE =
+export const CHAT_TEMPLATE =
   "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + " +
   "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
