@@ -188,7 +188,12 @@ const REQUESTS: Case[] = [
     "invalid_argument",
     /^response_format.json_schema: must be an object/,
   ],
-  ["two answers", { messages, n: 2 }, "invalid_argument", /^n: must be 1, not 2/],
+  [
+    "nine answers",
+    { messages, n: 9 },
+    "invalid_argument",
+    /^n: must be an integer from 1 to 8, not 9/,
+  ],
   [
     "a hot temperature",
     { messages, temperature: 6 },
