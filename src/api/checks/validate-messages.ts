@@ -12,7 +12,7 @@ const LABELS = ["name", "tool_call_id", "id"];
 const TEXT_PARTS: Readonly<Record<string, string>> = { text: "text", refusal: "refusal" };
 
 /** A message whose fields have been read. */
-interface ReadMessage {
+export interface ReadMessage {
   readonly at: string;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly others: Readonly<Record<string, unknown>>;

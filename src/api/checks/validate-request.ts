@@ -17,7 +17,12 @@ import {
   splitFields,
 } from "./check.ts";
 import type { LogitOptions } from "./validate-logits.ts";
-import { checkMessage, readMessages, speaksOfCalls } from "./validate-messages.ts";
+import {
+  checkMessage,
+  type ReadMessage,
+  readMessages,
+  speaksOfCalls,
+} from "./validate-messages.ts";
 import { checkResponseFormat } from "./validate-response-format.ts";
 import type { ThoughtOptions } from "./validate-thoughts.ts";
 import type { CheckedTools } from "./validate-tools.ts";
@@ -87,11 +92,19 @@ export const SPECULATIVE = ["off", "lookup"] as const satisfies readonly Specula
 /** The checks of what few requests have, which are loaded where one has it. */
 export type FurtherChecks = typeof import("./openai-fields.ts");
 
+/** A request whose fields have been read. */
+interface ReadRequest {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly others: Readonly<Record<string, unknown>>;
+  readonly messages: readonly ReadMessage[];
+  /** Whether it has what `FurtherChecks` are for. */
+  readonly more: boolean;
+}
+
 /** Reads a request, each field once. Throws invalid_argument where that fails. */
-export function readRequest(value: unknown) {
+export function readRequest(value: unknown): ReadRequest {
   const { fields, others } = splitFields("request", value, REQUEST_FIELDS, "");
   const messages = readMessages(fields.messages);
-  /** Whether it has what `FurtherChecks` are for. */
   const more = Object.keys(others).length > 0 || messages.some(speaksOfCalls);
   return { fields, others, messages, more };
 }
@@ -102,7 +115,7 @@ export const checkRequest = (value: unknown, more?: FurtherChecks): CheckedReque
 
 /** The same for one that has been read. */
 export function checkRead(
-  { fields, others, messages }: ReturnType<typeof readRequest>,
+  { fields, others, messages }: ReadRequest,
   more?: FurtherChecks,
 ): CheckedRequest {
   const known = [...REQUEST_FIELDS, ...(more?.FURTHER_FIELDS ?? [])];
