@@ -187,6 +187,7 @@ export function plainData(field: string, value: unknown): unknown {
   try {
     text = JSON.stringify(value);
   } catch (cause) {
+    if (cause instanceof RangeError) throw invalidArgument(field, "nests too deeply");
     throw invalidArgument(field, `is no plain data: ${messageOf(cause)}`);
   }
   return JSON.parse(checkLength(field, text));

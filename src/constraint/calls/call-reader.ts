@@ -20,6 +20,8 @@ export interface CallReaderOptions {
   readonly isText: (tool: string, key: string) => boolean;
   /** What calls nothing has a form of its own: a call without a mark is one to the letter alone. */
   readonly strict?: boolean;
+  /** The answer is calls alone. */
+  readonly required?: boolean;
 }
 
 const SPACE_AT_END = /\s+$/;
@@ -46,7 +48,8 @@ export class CallReader {
     this.options = options;
     const { trigger, begin, call, markers } = options.syntax;
     this.controls = markers;
-    this.state = trigger === undefined ? "start" : "text";
+    if (options.required) this.state = "open";
+    else this.state = trigger === undefined ? "start" : "text";
     this.opening = begin + call[0];
   }
 
@@ -77,6 +80,8 @@ export class CallReader {
         this.held = "";
         return false;
       case "open":
+        // Behind a thought lines may end.
+        this.held = this.held.trimStart();
         return this.skip(this.opening, "name");
       case "name":
         return this.name(parts);

@@ -14,13 +14,13 @@ import {
 const ROOT = "root";
 /** Groups within groups, at most: each takes some of the stack. */
 const DEEPEST = 200;
-const NAME = /[A-Za-z_][\w-]*/y;
+const NAME = /\w[\w-]*/y;
 const BLANK = /(?:[ \t]|#[^\n]*)+/y;
 const BLANKS = /(?:\s|#[^\n]*)+/y;
 
 /**
  * A grammar in the notation of llama.cpp (GBNF), which is also XGrammar's: `root ::= "yes" | "no" | digits`, strings, classes
- * of characters, `.`, groups, `*`, `+`, `?`, `{2,5}`, comments after `#`. Throws GrammarError.
+ * of characters, `.`, groups, `*`, `+`, `?`, `{2,5}`, `{,3}`, comments after `#`. Throws GrammarError.
  */
 export function writeGbnf(builder: GrammarBuilder, text: string): Rule {
   const rules = new GbnfParser(text).rules();
@@ -115,9 +115,9 @@ class GbnfParser {
     if (this.take("*")) return repeat(part, 0, Number.POSITIVE_INFINITY);
     if (this.take("+")) return repeat(part, 1, Number.POSITIVE_INFINITY);
     if (this.take("?")) return repeat(part, 0, 1);
-    const bounds = this.match(/\{(\d+)(\s*,\s*(\d*))?\s*\}/y);
+    const bounds = this.match(/\{\s*(?:\d+(?:\s*,\s*\d*)?|,\s*\d+)\s*\}/y);
     if (bounds === undefined) return part;
-    const [, least, rest, most] = /\{(\d+)(\s*,\s*(\d*))?/.exec(bounds)!;
+    const [, least, rest, most] = /\{\s*(\d*)(\s*,\s*(\d*))?/.exec(bounds)!;
     const min = Number(least);
     const max = rest === undefined ? min : most ? Number(most) : Number.POSITIVE_INFINITY;
     if (min > max) this.refuse("the counts are the wrong way round");

@@ -7,6 +7,9 @@ import type {
   ChatMessage,
   Engine,
   ResponseFormat,
+  ToolCall,
+  ToolCallDelta,
+  ToolChoice,
   Usage,
 } from "../../../src/api/types.ts";
 
@@ -55,7 +58,15 @@ async function calls(engine: Engine, history: OpenAI.ChatCompletionMessageParam[
     seed: -1,
     stop: null,
     temperature: undefined,
-    tools: [],
+    tools: [
+      {
+        type: "function",
+        function: { name: "now", description: "Tells the time.", parameters: { type: "object" } },
+      },
+      { name: "page", inputSchema: { type: "object" }, execute: async () => "" },
+    ],
+    tool_choice: { type: "function", function: { name: "now" } },
+    parallel_tool_calls: false,
     logit_bias: {},
     response_format: {
       type: "json_schema",
@@ -65,6 +76,8 @@ async function calls(engine: Engine, history: OpenAI.ChatCompletionMessageParam[
     store: false,
   });
   history.push(answer.choices[0].message);
+  for (const call of answer.choices[0].message.tool_calls ?? [])
+    history.push({ role: "tool", tool_call_id: call.id, content: call.function.arguments });
   const own: ChatMessage[] = [answer.choices[0].message];
   await completions.create({ messages: own, stream: false }, { signal: null });
   const client: ClientOfOpenAi = engine;
@@ -77,11 +90,16 @@ describe("types", () => {
     expectTypeOf<ChatCompletion>().toExtend<OpenAI.ChatCompletion>();
     expectTypeOf<ChatCompletionChunk>().toExtend<OpenAI.ChatCompletionChunk>();
     expectTypeOf<Usage>().toExtend<OpenAI.CompletionUsage>();
+    expectTypeOf<ToolCall>().toExtend<OpenAI.ChatCompletionMessageToolCall>();
+    expectTypeOf<ToolCallDelta>().toExtend<OpenAI.ChatCompletionChunk.Choice.Delta.ToolCall>();
   });
 
   it("requests typed by the openai package are ours", () => {
     expectTypeOf<OpenAI.ChatCompletionCreateParams>().toExtend<ChatCompletionRequest>();
     expectTypeOf<OpenAI.ChatCompletionMessageParam>().toExtend<ChatMessage>();
+    type Tools = NonNullable<OpenAI.ChatCompletionCreateParams["tools"]>;
+    expectTypeOf<Tools>().toExtend<NonNullable<ChatCompletionRequest["tools"]>>();
+    expectTypeOf<OpenAI.ChatCompletionToolChoiceOption>().toExtend<ToolChoice>();
     type Formats = NonNullable<OpenAI.ChatCompletionCreateParams["response_format"]>;
     expectTypeOf<Formats>().toExtend<ResponseFormat>();
     expectTypeOf<Exclude<ResponseFormat, { type: "regex" | "grammar" }>>().toExtend<Formats>();

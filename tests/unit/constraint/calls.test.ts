@@ -81,7 +81,7 @@ const choose = (mode: CallChoice["mode"], more: Partial<CallChoice> = {}): CallC
   ...more,
 });
 
-function readerOf(syntax: CallSyntax, tools = TOOLS, strict = false): CallReader {
+function readerOf(syntax: CallSyntax, tools = TOOLS, strict = false, required = false): CallReader {
   const known = new Map(
     tools.map(({ name, parameters, field }) => [name, new ToolArguments(parameters, field)]),
   );
@@ -90,6 +90,7 @@ function readerOf(syntax: CallSyntax, tools = TOOLS, strict = false): CallReader
     names: [...known.keys()],
     isText: (name, key) => known.get(name)!.isText(key),
     strict,
+    required,
   });
 }
 
@@ -244,6 +245,10 @@ describe.each(KINDS)("$name", ({ syntax, tokenizer }) => {
         expect(full[i]!.arguments.startsWith(call.arguments)).toBe(true);
       });
       if (calls.length > 0) expect(content).toBe("");
+      // Where calls must come, what is no whole name yet is no text either.
+      const reader = readerOf(syntax, TOOLS, false, true);
+      const parts = [...reader.push(text.slice(0, length)), ...reader.end()];
+      expect(joined(parts).content).toBe("");
     }
   });
 });

@@ -162,6 +162,13 @@ describe("regular expressions", () => {
 describe("grammars", () => {
   const grammar = (text: string): Constraint => held({ type: "grammar", grammar: text });
 
+  test("counts may leave out the least, and names may begin with a digit", () => {
+    const counted = grammar('root ::= 2nd{,3} "."\n2nd ::= "a"');
+    const texts = [0, 1, 3, 4].map((count) => takes(counted, `${"a".repeat(count)}.`));
+    expect(texts).toEqual([true, true, true, false]);
+    expect(() => grammar('root ::= "a"{,}')).toThrow(/is expected/);
+  });
+
   test("rules, strings, classes, groups, counts, comments and recursion", () => {
     const sum = grammar(`
       # sums in brackets

@@ -57,9 +57,10 @@ export function planTools(
   const held = constrainCalls(tokenizer, syntax, { mode, tools: callable, parallel }, format);
   const strict = format !== undefined && mode === "auto";
   const isText = (tool: string, key: string): boolean => known.get(tool)?.isText(key) ?? false;
+  const reading = { syntax, names, isText, strict, required: mode === "required" };
   return {
     ...shown,
-    parser: mode === "none" ? undefined : () => new CallReader({ syntax, names, isText, strict }),
+    parser: mode === "none" ? undefined : () => new CallReader(reading),
     constraint: mode === "none" && format ? undefined : () => held.fork(),
   };
 }
