@@ -213,6 +213,30 @@ describe.each(NAMES)("tools for a model of the manner of %s", (name) => {
   });
 });
 
+describe("a template that knows of no tools", () => {
+  it("is told of results in turns of user and assistant alone", async () => {
+    const two = { ...called, tool_calls: [call, { ...call, id: "other1234" }] };
+    const other = { ...result, tool_call_id: "other1234", content: "rain" };
+    const messages = [
+      ...asked,
+      two,
+      result,
+      other,
+      { role: "assistant", content: "Wet." } as const,
+      user("So?"),
+    ];
+    const text = await promptOf("plain", { messages, tools });
+    expect(text).toContain(
+      "Result of get_weather: 12 degrees\n\nResult of get_weather: rain\n\nAnswer my question in plain words.<|im_end|>",
+    );
+    const said = await promptOf("plain", {
+      messages: [...asked, called, result, user("And now?")],
+      tools,
+    });
+    expect(said).toContain("Result of get_weather: 12 degrees\n\nAnd now?<|im_end|>");
+  });
+});
+
 describe("requests with tools", () => {
   const refusal = async (request: Partial<ChatCompletionRequest>) => {
     const { engine, fake } = await engineOf(TOOL_TEXTS.plain);

@@ -61,20 +61,27 @@ function structureOf(content: string): unknown {
   }
 }
 
+/** Without it a small model calls again. */
+const ASKED_AGAIN = "Answer my question in plain words.";
+
 /** Results as the user's words; what is said in a row is one message, since some templates want turns. */
 function withResultsSaid(messages: readonly ChatMessage[]): ChatMessage[] {
   const shown: ChatMessage[] = [];
-  let said = false;
-  for (const message of messages) {
+  messages.forEach((message, i) => {
     const { role, name, content } = message;
-    const result = role === "tool";
-    const text = result ? `Result${name === undefined ? "" : ` of ${name}`}: ${content}` : content;
+    const told = messages[i - 1]?.role === "tool";
+    if (role !== "tool" && !(told && role === "user")) {
+      shown.push(message);
+      return;
+    }
+    const result = `Result${name === undefined ? "" : ` of ${name}`}: ${content}`;
+    const next = messages[i + 1]?.role;
+    const parts = role === "user" ? [content] : [result];
+    if (role === "tool" && next !== "tool" && next !== "user") parts.push(ASKED_AGAIN);
     const last = shown.at(-1);
-    if (last?.role === "user" && (result || (said && role === "user")))
-      shown[shown.length - 1] = { role: "user", content: `${last.content}\n\n${text}` };
-    else shown.push(result ? { role: "user", content: text } : message);
-    said = result;
-  }
+    if (last?.role === "user") parts.unshift(shown.pop()!.content);
+    shown.push({ role: "user", content: parts.join("\n\n") });
+  });
   return shown;
 }
 
