@@ -55,6 +55,7 @@ export class FakeCache {
       pairsKept,
       pairsEvicted: this.#evicted,
       bytes: pairsKept && HEADS * headBytes(SHAPE, pagesFor(pairsKept / HEADS), false),
+      bytesOfStates: 0,
       bytesUncompressed: this.tokens.length * HEADS * PAIR_BYTES,
     };
   }

@@ -13,6 +13,7 @@ import { type CacheOptions, LEAST, MOST } from "./cache-options.ts";
 import type { HeadLoss } from "./filters-file.ts";
 import { policyOf } from "./policies/index.ts";
 import { capacitiesAfter } from "./sequence/head-capacities.ts";
+import { mostStateBytes } from "./state-bytes.ts";
 
 /** What decides how many bytes a pair takes, and how a budget is divided among heads. */
 export interface CacheBasis {
@@ -38,7 +39,7 @@ export function mostBytes(basis: CacheBasis, settings: CacheSettings): number | 
     );
     return heads.reduce((sum, bytes) => sum + bytes, 0);
   });
-  return Math.max(alike!, divided!);
+  return Math.max(alike!, divided!) + mostStateBytes(basis.shape);
 }
 
 /**

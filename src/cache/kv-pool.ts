@@ -11,6 +11,7 @@ import { LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
 import type { HeadLoss } from "./filters-file.ts";
 import { PageTables } from "./page-tables.ts";
+import type { StatePool } from "./state-pool.ts";
 
 const GROWTH_HINT = "Lower the cache budget, or start a new chat.";
 
@@ -60,6 +61,8 @@ export class KvPool {
   readonly slabs: GPUBuffer[] = [];
   readonly allocators: BlockAllocator[] = [];
   readonly pageTables: PageTables;
+  /** Where the model has layers that keep a state. */
+  states: StatePool | undefined;
   generation = 0;
   /** What calibration measured heads to lose at smaller budgets, for policies that divide a budget by it. */
   readonly headLoss: HeadLoss | undefined;
@@ -67,7 +70,7 @@ export class KvPool {
   keptBytes = KEPT_BYTES;
   private readonly chunkPages: number;
   private readonly memoryLimit: number;
-  private readonly giveWay: () => boolean;
+  readonly giveWay: () => boolean;
   private readonly sequences: (Tenant | undefined)[] = [undefined];
 
   constructor(
@@ -182,17 +185,14 @@ export class KvPool {
     allocator.grow(capacity);
   }
 
-  /** Gives the unused pages of every slab back to the device; moves pages to the front for it. */
+  /** Gives what is unused of every slab back to the device; moves pages to the front for it. */
   trim(): void {
     for (let layer = 0; layer < this.shape.layers; layer += 1) {
       const old = this.allocators[layer]!;
       if (old.free === 0) continue;
       const fresh = new BlockAllocator(old.used);
-      const slab = this.gpu.ledger.storage(
-        "kv",
-        `kv ${layer}`,
-        Math.max(1, old.used) * this.pageBytes,
-      );
+      const bytes = Math.max(1, old.used) * this.pageBytes;
+      const slab = this.gpu.ledger.storage("kv", `kv ${layer}`, bytes);
       const moved = new Map<number, number>();
       const encoder = this.gpu.device.createCommandEncoder();
       for (const sequence of this.sequences) {
@@ -218,6 +218,7 @@ export class KvPool {
       this.replaceSlab(layer, slab);
       this.allocators[layer] = fresh;
     }
+    this.states?.trim();
     this.trimTables();
   }
 
@@ -228,6 +229,7 @@ export class KvPool {
         this.sequences.flatMap((sequence) => sequence?.pagesOf(layer) ?? []),
       );
     });
+    this.states?.checkIntegrity();
   }
 
   private replaceSlab(layer: number, slab: GPUBuffer): void {
@@ -248,7 +250,8 @@ export class KvPool {
     return this.problem("the page tables", bytes, this.tables.size);
   }
 
-  private problem(what: string, bytes: number, present: number): WinnowError | undefined {
+  /** Why a buffer of `present` bytes cannot become one of `bytes`, or undefined where it can. */
+  problem(what: string, bytes: number, present: number): WinnowError | undefined {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.device.limits;
     const largest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     if (bytes > largest)
@@ -263,9 +266,9 @@ export class KvPool {
   }
 
   /** Whether `extra` pages more would be too many to keep what nobody uses. */
-  private isCrowded(extra: number): boolean {
+  isCrowded(extra: number): boolean {
     const used = this.allocators.reduce((sum, allocator) => sum + allocator.used, extra);
-    return used * this.pageBytes > this.keptBytes;
+    return used * this.pageBytes + (this.states?.usedBytes ?? 0) > this.keptBytes;
   }
 
   /** Lanes behind the last one in use are given back, and long rows once nobody has any. */

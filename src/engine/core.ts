@@ -15,7 +15,7 @@ import type { Tokenizer } from "../text/types.ts";
 import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import type { DeviceHost } from "./device-host.ts";
-import { blockBytes, cacheBytes } from "./memory/footprint.ts";
+import { blockBytes, modelCacheBytes } from "./memory/footprint.ts";
 import { OncePerPool } from "./once-per-pool.ts";
 import type { DraftPlace, Drafts } from "./speculation/drafts.ts";
 import type { Speculation } from "./speculation/speculation.ts";
@@ -170,7 +170,7 @@ export class EngineCore {
     const scratch = blockBytes(this.config, storage) - blockBytes(this.config, this.storage);
     return {
       weights,
-      kv: cacheBytes(this.config, settings, storage),
+      kv: modelCacheBytes(this.config, settings, storage),
       activations: activations + staging + scratch,
     };
   }

@@ -15,6 +15,7 @@ import { createSample, type Sample } from "../kernels/sampling/sample.ts";
 import { blockRows } from "../model/buffers.ts";
 import { type CacheKernels, compileCacheKernels } from "../model/cache-kernels.ts";
 import { cacheShapeOf, type ModelConfig } from "../model/config.ts";
+import type { BindStates } from "../model/state-steps.ts";
 import { Transformer } from "../model/transformer.ts";
 import { createParts } from "../model/transformer-parts.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
@@ -57,6 +58,8 @@ export interface DeviceStateInputs {
 /** Kernels that need nothing but the model's numbers. */
 export interface FirstKernels {
   readonly cacheKernels: Promise<CacheKernels>;
+  /** Where some layers keep a state. */
+  readonly states: Promise<BindStates> | undefined;
   readonly sampling: Promise<Sample>;
   /** To be called once a first token can be drawn: until then nothing that later tokens need is compiled. */
   loaded(): void;
@@ -70,9 +73,15 @@ export function compileFirst(
   const loaded = early ? gpu.kernels.busy("load") : () => {};
   const sampling = createSample(gpu, { vocabulary: config.vocabulary });
   const cacheKernels = compileCacheKernels(gpu, cacheShapeOf(config, storage), config);
+  const states =
+    config.states.length > 0
+      ? loadLater("layers with states", () => import("../model/state-steps.ts")).then(
+          ({ compileStates }) => compileStates(gpu, config),
+        )
+      : undefined;
   // Errors surface where the promises are awaited.
-  for (const compiling of [sampling, cacheKernels]) compiling.catch(() => {});
-  return { cacheKernels, sampling, loaded };
+  for (const compiling of [sampling, cacheKernels, states]) compiling?.catch(() => {});
+  return { cacheKernels, states, sampling, loaded };
 }
 
 export interface StateOptions extends UploadHooks {
@@ -97,9 +106,15 @@ export async function createDeviceState(
     headLoss: calibration?.statistics.headLoss,
     ...(giveWay && { giveWay }),
   });
+  const { stateWords = [] } = pool.shape;
+  if (stateWords.length > 0) {
+    const load = () => import("../cache/state-pool.ts");
+    const { StatePool } = await loadLater("layers with states", load);
+    pool.states = new StatePool(pool, stateWords);
+  }
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
-  const { cacheKernels, sampling } = first;
+  const { cacheKernels, states, sampling } = first;
   const policies = new PolicyKernels(gpu, pool.shape);
   const policy = possiblePolicy(inputs.policy, calibration);
   const compressing = Compressor.create(pool, policies, blockRows(config));
@@ -124,7 +139,7 @@ export async function createDeviceState(
   }
   const building = createParts(
     { gpu, config, weights, plan: tuning.plan, pool, filters: filterBuffer },
-    { compressor: compressing, kernels: cacheKernels },
+    { compressor: compressing, kernels: cacheKernels, states },
   );
   const [parts, compressor, sample] = await Promise.all([
     building,

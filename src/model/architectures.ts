@@ -2,6 +2,7 @@ import { WinnowError } from "../errors.ts";
 import type { Gguf } from "../formats/gguf/gguf.ts";
 import type { Architecture } from "./families/family.ts";
 import { gemma3 } from "./families/gemma3.ts";
+import { lfm2 } from "./families/lfm2.ts";
 import { llama } from "./families/llama.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
@@ -11,7 +12,7 @@ export type { Architecture } from "./families/family.ts";
 
 /** Every family by `general.architecture`: a new one is a file in families/ and a line here. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
-  [llama, smollm3, qwen2, qwen3, gemma3].map((family) => [family.name, family]),
+  [llama, smollm3, qwen2, qwen3, gemma3, lfm2].map((family) => [family.name, family]),
 );
 
 /** Keys and tensors of what is no dense decoder of text, which `checkKind` tells by name. */

@@ -1,6 +1,7 @@
 import type { GpuContext } from "../gpu/context.ts";
 import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import { BATCH, ROW } from "../kernels/records.ts";
+import { projectedWidth } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Rows of the largest prompt chunk: what one pass over the weights takes. */
@@ -28,9 +29,9 @@ export interface StepBuffers {
   readonly hidden: GPUBuffer;
   /** f32 [M, max(E, F, H D)], scratch of norms that are not folded */
   readonly normed: GPUBuffer;
-  /** f32 [M, (H + 2G) D] */
+  /** f32 [M, (H + 2G) D]; in a state layer, what its kernel takes */
   readonly qkv: GPUBuffer;
-  /** f32 [M, H, D] */
+  /** f32 [M, H, D]; in a state layer [M, E] */
   readonly attended: GPUBuffer;
   /** f32 [M, H]: of a prompt's attention, ln of the sum of exp(logit) */
   readonly lse: GPUBuffer;
@@ -52,12 +53,14 @@ export function stepBufferBytes(
 ): Omit<Record<keyof StepBuffers, number>, "batch" | "headBatch"> {
   const { hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
   const f32 = 4;
+  const projected = config.states.map((layer) => projectedWidth(layer, hidden));
+  const mixed = config.states.map(() => hidden);
   return {
     rows: CHUNK_ROWS * ROW.words * 4,
     hidden: CHUNK_ROWS * hidden * f32,
     normed: CHUNK_ROWS * Math.max(hidden, heads * headDim) * f32,
-    qkv: CHUNK_ROWS * (heads + 2 * kvHeads) * headDim * f32,
-    attended: CHUNK_ROWS * heads * headDim * f32,
+    qkv: CHUNK_ROWS * Math.max((heads + 2 * kvHeads) * headDim, ...projected) * f32,
+    attended: CHUNK_ROWS * Math.max(heads * headDim, ...mixed) * f32,
     lse: CHUNK_ROWS * heads * f32,
     partials: partialsBytes(config, DECODE_ROWS),
     mlp: CHUNK_ROWS * mlp * f32,

@@ -3,20 +3,25 @@ import {
   type Gguf,
   getBooleanArray,
   getNumber,
-  getNumberArray,
   getString,
   tensorNamed,
 } from "../formats/gguf/gguf.ts";
 import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
+import { type Block, readBlocks, type StateLayer, stateWords } from "./blocks.ts";
+import { bad, sameForAll } from "./config-fields.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
 export interface ModelConfig {
   readonly architecture: Architecture;
   readonly name: string;
-  /** L */
+  /** L: the layers that hold keys and values. */
   readonly layers: number;
+  /** Every layer, in order: one of the L, or one of `states`. */
+  readonly blocks: readonly Block[];
+  /** The layers that keep a state in place of keys and values. */
+  readonly states: readonly StateLayer[];
   /** H */
   readonly heads: number;
   /** G */
@@ -44,12 +49,6 @@ export interface ModelConfig {
   readonly tiedHead: boolean;
 }
 
-const bad = (field: string, problem: string): WinnowError =>
-  new WinnowError("bad_model_file", `${field}: ${problem}`, {
-    hint: "The file is damaged or was converted wrongly; download or convert it again.",
-    details: { field },
-  });
-
 /** Reads and checks the configuration. Throws unsupported_model or bad_model_file, naming the field. */
 export function readConfig(gguf: Gguf): ModelConfig {
   const architecture = architectureNamed(getString(gguf, "general.architecture"));
@@ -60,9 +59,10 @@ export function readConfig(gguf: Gguf): ModelConfig {
       throw bad(`${prefix}.${key}`, `must be a whole number from 1 to ${highest}, found ${value}`);
     return value;
   };
-  const layers = whole("block_count", 1024);
+  const blockCount = whole("block_count", 1024);
   const heads = whole("attention.head_count", 1024);
-  const kvHeads = whole("attention.head_count_kv", 1024, heads);
+  const { kvHeads, blocks, states } = readBlocks(gguf, architecture, blockCount, heads);
+  const layers = blockCount - states.length;
   const hidden = whole("embedding_length", 1 << 17);
   const headDim = whole("attention.key_length", 1024, Math.floor(hidden / heads));
   const mlp = whole("feed_forward_length", 1 << 20);
@@ -110,6 +110,8 @@ export function readConfig(gguf: Gguf): ModelConfig {
     architecture,
     name: getString(gguf, "general.name", prefix),
     layers,
+    blocks,
+    states,
     heads,
     kvHeads,
     headDim,
@@ -125,20 +127,6 @@ export function readConfig(gguf: Gguf): ModelConfig {
     attentionScale,
     tiedHead: tensorNamed(gguf, "output.weight") === undefined,
   };
-}
-
-/** A number, or one a layer where all layers have the same. Throws unsupported_model where they differ. */
-function sameForAll(gguf: Gguf, key: string, fallback?: number): number {
-  const value = gguf.metadata.get(key);
-  if (typeof value !== "object") return getNumber(gguf, key, fallback);
-  const numbers = Array.from(getNumberArray(gguf, key));
-  const [first] = numbers;
-  if (first === undefined) throw bad(key, "is an array without a number");
-  if (numbers.every((number) => number === first)) return first;
-  throw new WinnowError("unsupported_model", `${key}: differs from layer to layer`, {
-    hint: "Winnow takes models whose layers are alike.",
-    details: { field: key, value: numbers },
-  });
 }
 
 /**
@@ -212,17 +200,19 @@ function slidingPattern(
 
 /** The shape for which the cache and its kernels are specialised. */
 export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
-  const { layers, heads, kvHeads, headDim, windows, contextLength } = config;
-  return { layers, heads, kvHeads, headDim, windows, storage, trained: contextLength };
+  const { layers, heads, kvHeads, headDim, windows, contextLength, hidden } = config;
+  const words = config.states.map((layer) => stateWords(layer, hidden));
+  const shape = { layers, heads, kvHeads, headDim, windows, storage, trained: contextLength };
+  return { ...shape, stateWords: words };
 };
 
-/** Bytes of the keys and values of `tokens` tokens, uncompressed in f16: windows hold their last tokens only. */
-export const uncompressedBytes = (
-  { windows, kvHeads, headDim }: ModelConfig,
+/** Bytes of the keys and values of `tokens` tokens, uncompressed in f16, windows with their last tokens only; and of their states. */
+export function uncompressedBytes(
+  { windows, kvHeads, headDim, states, hidden }: ModelConfig,
   tokens: number,
-): number =>
-  windows.reduce((sum, window) => sum + (window === 0 ? tokens : Math.min(tokens, window)), 0) *
-  kvHeads *
-  headDim *
-  2 *
-  2;
+): number {
+  const held = (window: number) => (window === 0 ? tokens : Math.min(tokens, window));
+  const pairs = windows.reduce((sum, window) => sum + held(window), 0) * kvHeads;
+  const words = states.reduce((sum, layer) => sum + stateWords(layer, hidden), 0);
+  return pairs * headDim * 2 * 2 + (tokens > 0 ? words * 4 : 0);
+}

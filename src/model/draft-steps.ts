@@ -50,6 +50,7 @@ export class DraftSteps {
       createKvRestore(gpu, pool.shape),
       createLayerLinears(parts, true),
       createLinear(gpu, { ...headConfig(parts), asAlone: true }),
+      parts.states?.prepareDrafts(),
     ]);
     const { headBatch, hidden, logits, normed } = buffers;
     const bound = head.bind({ batch: headBatch, x: hidden, y: logits, normed });
@@ -111,7 +112,7 @@ export class DraftSteps {
   }
 
   private plan(rows: number, splits: number): Dispatch[] {
-    const { config, pool, buffers, kernels, layers, embedding, filters } = this.parts;
+    const { config, pool, buffers, kernels, layers, states, embedding, filters } = this.parts;
     const { heads, kvHeads, headDim } = config;
     const rowOf = (buffer: GPUBuffer, r: number, bytes: number): GPUBufferBinding => ({
       buffer,
@@ -152,9 +153,12 @@ export class DraftSteps {
     const range = Array.from({ length: rows }, (_, r) => r);
     return [
       ...embedding.dispatches(rows),
-      ...this.linears.flatMap((linear, layer) => {
-        const write = range.flatMap((r) => one(layer, r));
-        const { project, attend } = layerPlan(linear, rows, { write, attend: [combine] });
+      ...config.blocks.flatMap(({ kind, index }, block) => {
+        const mixer =
+          kind === "state"
+            ? { write: [states!.dispatch(index, "each", rows)], attend: [] }
+            : { write: range.flatMap((r) => one(index, r)), attend: [combine] };
+        const { project, attend } = layerPlan(this.linears[block]!, rows, mixer);
         return [...project, ...attend];
       }),
       ...this.head.dispatches(rows),

@@ -73,7 +73,7 @@ const refusal = (what: string, field: string, value?: unknown): WinnowError =>
     "unsupported_model",
     `${field}${value === undefined ? "" : `: ${JSON.stringify(value)}`}: the file holds ${what}`,
     {
-      hint: "Winnow runs dense decoders of text: llama, smollm3, qwen2, qwen3 and gemma3.",
+      hint: "Winnow runs dense decoders of text: llama, smollm3, qwen2, qwen3, gemma3 and lfm2.",
       details: { field, ...(value === undefined ? {} : { value }) },
     },
   );

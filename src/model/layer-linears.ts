@@ -56,7 +56,8 @@ export async function createLayerLinears(
   const toResidual = postNorms ? "store" : "add";
   const [residualNorm, ...linears] = await Promise.all([
     postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
-    ...weights.layers.map(async (layer) => {
+    ...weights.layers.map(async (layer, index) => {
+      const attends = config.blocks[index]!.kind === "attention";
       const [qkv, output, outputJoined, gateUp, down] = await Promise.all([
         createLinear(gpu, {
           matrix: layer.qkv,
@@ -66,7 +67,7 @@ export async function createLayerLinears(
           ...few,
         }),
         createLinear(gpu, { matrix: layer.output, epilogue: toResidual, ...few }),
-        joined
+        joined && attends
           ? createLinear(gpu, {
               matrix: layer.output,
               epilogue: toResidual,

@@ -2,6 +2,7 @@ import { loadLater, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
+import type { Block, StateLayer } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Half-split row i of each head is interleaved row 2i (first half) or 2(i - D/2) + 1. */
@@ -76,9 +77,10 @@ class TensorReader {
     };
   }
 
-  /** Looked up now, read when asked for. */
-  vector(name: string, length: number): Vector {
-    const { type, offset, byteLength } = this.tensor(name, length);
+  /** Looked up now, read when asked for. `shape`: as ggml has it, the contiguous dimension first. */
+  vector(name: string, ...shape: number[]): Vector {
+    const { type, offset, byteLength } = this.tensor(name, ...shape);
+    const length = shape.reduce((product, n) => product * n, 1);
     const read = async (): Promise<Float32Array> => {
       const bytes = await this.source.read(offset, byteLength, this.signal);
       // Of nearly every model.
@@ -102,7 +104,10 @@ export interface Vector {
 /** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
 export interface LayerTensors {
   readonly attentionNorm: Vector;
+  /** Q, K and V; in a short convolution the matrix to B, C and x. */
   readonly qkv: readonly TensorSource[];
+  /** [E, K], a short convolution's. */
+  readonly taps: Vector | undefined;
   /** Biases of Q, K and V. */
   readonly qkvBias: readonly [Vector, Vector, Vector] | undefined;
   /** Gains of queries and keys. */
@@ -136,29 +141,42 @@ export function findTensors(
 ): ModelTensors {
   const { hidden: E, heads: H, kvHeads: G, headDim: D, mlp: F, vocabulary: V } = config;
   const { interleavedRope, qkvBias, qkNorm, postNorms } = config.architecture;
+  const { finalNorm = "output_norm" } = config.architecture;
   const reader = new TensorReader(source, gguf, signal);
   const rope = interleavedRope ? halfSplitRow(D) : undefined;
-  const layer = (index: number): LayerTensors => {
+  type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "taps" | "output">;
+  const attention = (at: (part: string, kind?: string) => string): Mixer => ({
+    qkv: [
+      reader.matrix(at("attn_q"), H * D, E, rope),
+      reader.matrix(at("attn_k"), G * D, E, rope),
+      reader.matrix(at("attn_v"), G * D, E),
+    ],
+    qkvBias: qkvBias
+      ? [
+          reader.vector(at("attn_q", "bias"), H * D),
+          reader.vector(at("attn_k", "bias"), G * D),
+          reader.vector(at("attn_v", "bias"), G * D),
+        ]
+      : undefined,
+    qkNorm: qkNorm
+      ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
+      : undefined,
+    taps: undefined,
+    output: reader.matrix(at("attn_output"), E, H * D),
+  });
+  const shortConv = (at: (part: string) => string, { taps }: StateLayer): Mixer => ({
+    qkv: [reader.matrix(at("shortconv.in_proj"), 3 * E, E)],
+    qkvBias: undefined,
+    qkNorm: undefined,
+    taps: reader.vector(at("shortconv.conv"), taps, E),
+    output: reader.matrix(at("shortconv.out_proj"), E, E),
+  });
+  const layer = ({ kind, index: ofKind }: Block, index: number): LayerTensors => {
     const at = (part: string, kind = "weight"): string => `blk.${index}.${part}.${kind}`;
     const post = (part: string) => (postNorms ? reader.vector(at(part), E) : undefined);
     return {
       attentionNorm: reader.vector(at("attn_norm"), E),
-      qkv: [
-        reader.matrix(at("attn_q"), H * D, E, rope),
-        reader.matrix(at("attn_k"), G * D, E, rope),
-        reader.matrix(at("attn_v"), G * D, E),
-      ],
-      qkvBias: qkvBias
-        ? [
-            reader.vector(at("attn_q", "bias"), H * D),
-            reader.vector(at("attn_k", "bias"), G * D),
-            reader.vector(at("attn_v", "bias"), G * D),
-          ]
-        : undefined,
-      qkNorm: qkNorm
-        ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
-        : undefined,
-      output: reader.matrix(at("attn_output"), E, H * D),
+      ...(kind === "state" ? shortConv(at, config.states[ofKind]!) : attention(at)),
       postAttentionNorm: post("post_attention_norm"),
       mlpNorm: reader.vector(at("ffn_norm"), E),
       gateUp: [reader.matrix(at("ffn_gate"), F, E), reader.matrix(at("ffn_up"), F, E)],
@@ -168,8 +186,8 @@ export function findTensors(
   };
   const found: ModelTensors = {
     embedding: reader.matrix("token_embd.weight", V, E),
-    layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
-    finalNorm: reader.vector("output_norm.weight", E),
+    layers: config.blocks.map(layer),
+    finalNorm: reader.vector(`${finalNorm}.weight`, E),
     head: config.tiedHead ? undefined : reader.matrix("output.weight", V, E),
     ropeFactors: tensorNamed(gguf, "rope_freqs.weight")
       ? reader.vector("rope_freqs.weight", D / 2)

@@ -5,6 +5,7 @@ import type { Dispatch } from "../gpu/kernel.ts";
 import { createEmbed } from "../kernels/products/embed.ts";
 import { type BoundLinear, createLinear, type Linear } from "../kernels/products/linear.ts";
 import type { WeightMatrix } from "../kernels/products/weights.ts";
+import { blockOf } from "./blocks.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { CacheKernels } from "./cache-kernels.ts";
 import {
@@ -15,6 +16,7 @@ import {
 } from "./layer-linears.ts";
 import type { LayerParts } from "./layer-plan.ts";
 import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
+import type { BindStates, StateSteps } from "./state-steps.ts";
 
 export interface TransformerParts extends ProductParts {
   readonly pool: KvPool;
@@ -26,7 +28,9 @@ export interface TransformerParts extends ProductParts {
   readonly buffers: StepBuffers;
   /** [L] */
   readonly layers: readonly LayerParts[];
-  /** [L] */
+  /** Where some layers keep a state. */
+  readonly states: StateSteps | undefined;
+  /** Of each block. */
   readonly linears: readonly LayerLinears[];
   readonly embedding: { dispatches(rows: number): Dispatch[] };
   /** The head for one row, and what makes it for more. */
@@ -42,6 +46,8 @@ export interface TransformerParts extends ProductParts {
 export interface PendingParts {
   readonly compressor: Promise<Compressor>;
   readonly kernels: Promise<CacheKernels>;
+  /** Where some layers keep a state. */
+  readonly states: Promise<BindStates> | undefined;
 }
 
 export async function createParts(
@@ -52,9 +58,10 @@ export async function createParts(
   const { scaledEmbedding } = config.architecture;
   const makeHead = (rows?: readonly number[]): Promise<Linear> =>
     createLinear(gpu, { ...headConfig(given), ...(rows && { rows }) });
-  const [compressor, kernels, head, embed, linears] = await Promise.all([
+  const [compressor, kernels, states, head, embed, linears] = await Promise.all([
     pending.compressor,
     pending.kernels,
+    pending.states,
     makeHead([1]),
     createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
     createLayerLinears(given),
@@ -78,9 +85,10 @@ export async function createParts(
     buffers,
     layers: config.windows.map((window, layer) => ({
       rope: tables.get(kinds[layer]!)!,
-      qkNorm: weights.layers[layer]!.qkNorm,
+      qkNorm: weights.layers[blockOf(config, "attention", layer)]!.qkNorm,
       kernels: kernels.byWindow.get(window)!,
     })),
+    states: states?.(given, buffers),
     linears: linears(buffers),
     embedding: embed.bind({ batch, rows, y: hidden }),
     head: head.bind(headBuffers),

@@ -8,6 +8,7 @@ import { partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
 import { type LayerPlan, layerPlan } from "./layer-plan.ts";
+import type { StateSteps } from "./state-steps.ts";
 import type { TransformerParts } from "./transformer-parts.ts";
 
 /** Most splits of attention that the output product joins by itself. */
@@ -31,7 +32,7 @@ export interface ChunkPlan {
  * The decoder as a schedule of kernels, the same for one token and for a prompt chunk of M rows:
  *
  *   hidden = embed(tokens), scaled or not                               [M, E]
- *   each layer:
+ *   each layer, but those that keep a state:
  *     qkv = norm(hidden) Wqkv (+ bias)                                  [M, (H + 2G) D]
  *     (norm) and rotate q and k, score k, write k and v                 one row: into the cache, evicting
  *     attended = attention(q, cache, window or not)                     [M, H, D]
@@ -65,6 +66,11 @@ export class Transformer {
 
   get config(): ModelConfig {
     return this.parts.config;
+  }
+
+  /** The layers that keep a state, where there are any. */
+  get states(): StateSteps | undefined {
+    return this.parts.states;
   }
 
   get buffers(): StepBuffers {
@@ -159,13 +165,19 @@ export class Transformer {
     return this.parts.embedding.dispatches(rows);
   }
 
-  /** Dispatches of one layer of a prompt chunk. */
-  chunkLayer(rows: number, layer: number, over: PrefillOver = "any"): LayerPlan {
+  /** Dispatches of one block of a prompt chunk. */
+  chunkLayer(rows: number, block: number, over: PrefillOver = "any"): LayerPlan {
     this.refresh();
-    const { heads, kvHeads } = this.config;
-    const cache = this.cacheDispatches[layer]!;
+    const { heads, kvHeads, blocks } = this.config;
+    const { kind, index } = blocks[block]!;
+    const linear = this.parts.linears[block]!;
+    if (kind === "state") {
+      const mixed = this.parts.states!.dispatch(index, "serial", rows);
+      return layerPlan(linear, rows, { write: [mixed], attend: [] });
+    }
+    const cache = this.cacheDispatches[index]!;
     const workgroups = prefillWorkgroups(this.parts.gpu, this.parts.pool.shape, rows);
-    return layerPlan(this.parts.linears[layer]!, rows, {
+    return layerPlan(linear, rows, {
       write: [{ ...cache.writeChunk, workgroups: [heads + kvHeads, rows] }],
       attend: [{ ...cache.attendPrefill[over], workgroups }],
     });
@@ -200,8 +212,19 @@ export class Transformer {
     );
     return [
       ...this.parts.embedding.dispatches(rows),
-      ...this.cacheDispatches.flatMap((cache, layer) => {
-        const linear = this.parts.linears[layer]!;
+      ...this.config.blocks.flatMap(({ kind, index: layer }, block) => {
+        const linear = this.parts.linears[block]!;
+        if (kind === "state") {
+          const mixed = this.parts.states!.dispatch(layer, "apart", rows);
+          const { project, attend } = layerPlan(
+            linear,
+            rows,
+            { write: [mixed], attend: [] },
+            { alike },
+          );
+          return [...project, ...attend];
+        }
+        const cache = this.cacheDispatches[layer]!;
         const joins = joined && linear.outputJoined !== undefined;
         const attend: Dispatch = { ...cache.attendDecode, workgroups: [splits, kvHeads, rows] };
         const { project, attend: rest } = layerPlan(

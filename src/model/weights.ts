@@ -10,13 +10,15 @@ import { findTensors, halfSplitRow, type LayerTensors, type Vector } from "./ten
 export interface LayerWeights {
   /** f32 [E] */
   readonly attentionNorm: GPUBuffer;
-  /** [(H + 2G) D, E], rows of Q, K, V one after the other */
+  /** [(H + 2G) D, E], rows of Q, K, V one after the other; in a short convolution [3E, E], rows of B, C, x */
   readonly qkv: WeightMatrix;
+  /** f32 [K, E], a short convolution's, those of the newest row first */
+  readonly taps: GPUBuffer | undefined;
   /** f32 [(H + 2G) D], where the family has biases */
   readonly qkvBias: GPUBuffer | undefined;
   /** f32 [2, D], gains of queries and keys, where the family has QK-norm */
   readonly qkNorm: GPUBuffer | undefined;
-  /** [E, H D] */
+  /** [E, H D]; in a short convolution [E, E] */
   readonly output: WeightMatrix;
   /** f32 [E], where the family has norms after attention and MLP */
   readonly postAttentionNorm: GPUBuffer | undefined;
@@ -143,6 +145,15 @@ export async function placeWeights(
   const scaled = (gains: Float32Array, index: number) =>
     index === 0 ? gains.map((gain) => gain * scale) : gains;
 
+  // The file has each channel's taps together, the oldest row's first.
+  const newestFirst = (taps: Float32Array): Float32Array => {
+    const rows = taps.length / config.hidden;
+    return taps.map((_, i) => {
+      const [lag, channel] = [Math.floor(i / config.hidden), i % config.hidden];
+      return taps[channel * rows + rows - 1 - lag]!;
+    });
+  };
+
   // The device's answer to a matrix, whether it had the memory, is awaited beside those to the others.
   const matrix = async (
     label: string,
@@ -158,6 +169,7 @@ export async function placeWeights(
     const placing = {
       attentionNorm: norm("attention norm", layer.attentionNorm),
       qkv: matrix(`qkv ${index}`, layer.qkv),
+      taps: layer.taps && vector(`taps ${index}`, [layer.taps], newestFirst),
       qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
       qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
       output: matrix(`attention output ${index}`, [layer.output]),

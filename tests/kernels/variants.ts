@@ -40,6 +40,7 @@ import { createJoinedScores } from "../../src/kernels/scoring/joined-scores.ts";
 import { createLagScores } from "../../src/kernels/scoring/lag-scores.ts";
 import { createObserve } from "../../src/kernels/scoring/observe.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
+import { createShortConv } from "../../src/kernels/states/short-conv.ts";
 
 /** A kernel as it is compiled for some adapter and model. */
 export interface KernelVariant {
@@ -78,6 +79,9 @@ export async function kernelVariants(
     await createBiasLogits(gpu, { vocabulary });
     await createTopLogits(gpu, { vocabulary });
   }
+  for (const taps of [2, 3, 7])
+    for (const rowsAre of ["serial", "apart", "each"] as const)
+      await createShortConv(gpu, { channels: 2048, taps }, rowsAre);
   return [...list.variants.values()];
 }
 

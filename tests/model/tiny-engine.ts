@@ -61,7 +61,8 @@ export const usedBytes = (pages: number, heads = 4, headDim = 16): number =>
 export function checkCache(engine: InferenceEngine): void {
   const { pool } = engine.internals.state;
   pool.checkIntegrity();
-  const buffers = [...pool.slabs, pool.tables, pool.lanes];
+  const states = pool.states?.slabs ?? [];
+  const buffers = [...pool.slabs, pool.tables, pool.lanes, ...states];
   const bytes = buffers.reduce((sum, { size }) => sum + size, 0);
   if (bytes !== engine.memory().kv)
     throw new Error(`the cache's buffers have ${bytes} bytes, memory() says ${engine.memory().kv}`);

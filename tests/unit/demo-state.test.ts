@@ -23,6 +23,7 @@ const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   pairsKept: 90 * tokensSeen,
   pairsEvicted: 0,
   bytes: 264 * 90 * tokensSeen,
+  bytesOfStates: 0,
   bytesUncompressed: 256 * 90 * tokensSeen,
 });
 

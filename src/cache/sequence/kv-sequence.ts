@@ -1,7 +1,6 @@
-import { globalLayers, windowOf } from "../../kernels/pages/cache-shape.ts";
+import { windowOf } from "../../kernels/pages/cache-shape.ts";
 import type { CacheSettings } from "../budget.ts";
 import type { KvPool } from "../kv-pool.ts";
-import { policyOf } from "../policies/index.ts";
 import {
   capacitiesAfter,
   compressedLayers,
@@ -9,7 +8,7 @@ import {
   headsDiffer,
 } from "./head-capacities.ts";
 import { laneWords } from "./lane-words.ts";
-import { type Room, roomToStand } from "./room-to-stand.ts";
+import { roomToStand } from "./room-to-stand.ts";
 import type {
   SequenceBooks,
   SequenceMark,
@@ -17,6 +16,8 @@ import type {
   SequenceUsage,
 } from "./sequence-books.ts";
 import { SequencePages } from "./sequence-pages.ts";
+import type { SequenceStates } from "./sequence-states.ts";
+import { usageOf } from "./sequence-usage.ts";
 
 /**
  * One sequence's place in the pool: a lane, and a page-table row for every (layer, kv head). Counts move
@@ -27,6 +28,8 @@ import { SequencePages } from "./sequence-pages.ts";
 export class KvSequence {
   /** The page-table rows of its heads. */
   readonly pages: SequencePages;
+  /** Where the model has layers that keep a state. */
+  readonly states: SequenceStates | undefined;
   private readonly pool: KvPool;
   private state: SequenceState;
   private inBlock = false;
@@ -35,6 +38,7 @@ export class KvSequence {
     this.pool = pool;
     this.state = { settings, divided: false, folds: 0, system: 0, seen: 0, evicted: 0 };
     this.pages = new SequencePages(pool, headCapacities(pool.shape, settings));
+    this.states = pool.states?.open();
     this.writeAll();
   }
 
@@ -76,12 +80,12 @@ export class KvSequence {
 
   /** Whether `tokens` more would stand beyond the trained length: positions must be folded first. */
   foldsWith(tokens: number): boolean {
-    return tokens > this.room.now;
+    return tokens > roomToStand(this.pool.shape, this.state).now;
   }
 
   /** Most tokens that one step may take: once positions are folded, where that can be, all stand within the trained length. */
   get longestStep(): number {
-    return this.room.folded;
+    return roomToStand(this.pool.shape, this.state).folded;
   }
 
   /**
@@ -112,10 +116,12 @@ export class KvSequence {
 
   /**
    * Makes room for `tokens` more, before they are run: pages to write to exist and are this sequence's own
-   * (pages shared with a fork are copied first). Throws out_of_memory with nothing lost.
+   * (pages shared with a fork are copied first). `drafts`: some may be taken back by `rewind`. Throws out_of_memory with
+   * nothing lost.
    */
-  reserve(tokens: number): void {
+  reserve(tokens: number, drafts = false): void {
     this.pages.reserve(tokens, this.settings);
+    if (tokens > 0) this.states?.reserve(drafts ? tokens : 0);
   }
 
   /** Accounts for `tokens` that were run. */
@@ -126,10 +132,11 @@ export class KvSequence {
 
   /**
    * Accounts for a block of `tokens` that one layer has taken in, before the next one does: until
-   * `endBlock` the sequence is torn.
+   * `endBlock` the sequence is torn. `layer` is undefined for one that keeps a state.
    */
-  advanceLayer(layer: number, tokens: number): void {
+  advanceLayer(layer: number | undefined, tokens: number): void {
     this.inBlock = true;
+    if (layer === undefined) return;
     const ring = windowOf(this.pool.shape, layer) > 0;
     let { evicted } = this.state;
     for (const head of this.pages.heads[layer]!) {
@@ -143,6 +150,7 @@ export class KvSequence {
   /** Accounts for a block of `tokens` that all layers have taken in. */
   endBlock(tokens: number): void {
     this.set({ seen: this.tokensSeen + tokens });
+    this.states?.advance();
     this.inBlock = false;
   }
 
@@ -179,6 +187,7 @@ export class KvSequence {
     this.set(before);
     this.pages.setCounts(counts);
     this.advance(tokens);
+    this.states?.rewind(tokens);
     for (const { head, layer, g } of this.pages) {
       if (head.count === run[layer]![g]) continue;
       this.pages.releaseBeyond(layer, head, head.count);
@@ -191,6 +200,10 @@ export class KvSequence {
     this.set({ settings, divided: headsDiffer(this.pool.shape, settings, this.tokensSeen) });
     this.pages.setCapacities(this.capacitiesUnder(settings));
     this.writeAll();
+  }
+
+  get systemTokens(): number {
+    return this.state.system;
   }
 
   /** Says how many of the first tokens are the system message. */
@@ -227,17 +240,18 @@ export class KvSequence {
     this.writeAll();
   }
 
-  /** Whether `truncate` can be used: every token seen is still in every head where it was, slot i holding position i. */
+  /** Whether every token seen is still in every head where it was, slot i holding position i. */
   get whole(): boolean {
     const { folds, seen } = this.state;
     return folds === 0 && !this.pages.some(({ head }) => head.count !== seen);
   }
 
   /**
-   * Forgets all but the first `tokens` tokens; the sequence must be `whole`. Pages that become free stay in
-   * the slab, for what comes instead.
+   * Forgets all but the first `tokens` tokens, which must be in reach (going-back.ts). Pages that become free stay in the
+   * slab, for what comes instead.
    */
   truncate(tokens: number): void {
+    if (tokens < this.tokensSeen) this.states?.truncate(tokens);
     this.set({ seen: tokens });
     for (const { head, layer } of this.pages) {
       head.count = tokens;
@@ -250,6 +264,7 @@ export class KvSequence {
   fork(): KvSequence {
     const copy = new KvSequence(this.pool, this.settings);
     copy.state = this.state;
+    if (this.states) copy.states?.shareOf(this.states);
     this.pool.pageTables.copyRemainders(this.lane, copy.lane);
     copy.pages.shareOf(this.pages);
     copy.writeAll();
@@ -264,23 +279,12 @@ export class KvSequence {
 
   /** The same for who takes them at once: they stay in the slabs and tables. */
   giveWay(): void {
+    this.states?.free();
     this.pages.giveWay();
   }
 
   usage(): SequenceUsage {
-    const { seen, evicted, settings } = this.state;
-    const kept = globalLayers(this.pool.shape).flatMap((layer) => this.pages.counts[layer]!);
-    const { remembers = false } = policyOf(settings.policy);
-    return {
-      tokensSeen: seen,
-      pairsKept: kept.reduce((sum, count) => sum + count, 0),
-      pairsEvicted: evicted,
-      bytes: this.pages.bytes(remembers),
-    };
-  }
-
-  private get room(): Room {
-    return roomToStand(this.pool.shape, this.state);
+    return usageOf(this.pool.shape, this.books, this.pages, this.states);
   }
 
   private set(changes: Partial<SequenceState>): void {

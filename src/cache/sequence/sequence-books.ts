@@ -7,8 +7,13 @@ export interface SequenceUsage {
   /** Pairs in the layers without a sliding window, whole layers included; so is pairsEvicted. */
   pairsKept: number;
   pairsEvicted: number;
-  /** Pages in use (keys, values, positions, scores), the used part of the page tables, and what heads drop, in sum. */
+  /**
+   * Pages in use (keys, values, positions, scores), the used part of the page tables, what heads drop, in sum, and
+   * states.
+   */
   bytes: number;
+  /** Of these, the states of layers that keep one in place of keys and values: the present one, and those to go back to. */
+  bytesOfStates: number;
 }
 
 /** All that the host knows of a sequence but its counts. */

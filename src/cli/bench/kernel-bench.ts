@@ -148,7 +148,7 @@ async function benchPlan(
       const cacheOfStep = kernels
         .filter(({ name }) => CACHE_KERNELS.some((start) => name.startsWith(start)))
         .reduce((sum, { ofStep }) => sum + (ofStep ?? 0), 0);
-      steps.push({ ...stepFigures(plan, config.layers), cacheOfStep, ms, kernels });
+      steps.push({ ...stepFigures(plan, config.blocks.length), cacheOfStep, ms, kernels });
     }
     plans.free();
   }

@@ -75,7 +75,7 @@ export class PromptCost {
   private async rest(whole: boolean): Promise<number> {
     const { runner, gpu } = this.state;
     const { transformer } = runner;
-    const { layers } = this.core.config;
+    const layers = this.core.config.blocks.length;
     const chunks = Math.ceil(this.prompt / CHUNK_ROWS);
     const rows = Math.min(CHUNK_ROWS, this.prompt);
     const sampled = Array.from({ length: Math.min(layers, SAMPLED_LAYERS) }, (_, layer) => layer);

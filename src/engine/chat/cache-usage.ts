@@ -23,9 +23,14 @@ export interface CacheUsage {
   pairsKept: number;
   /** Pairs dropped so far, summed over layers and kv heads. */
   pairsEvicted: number;
-  /** Bytes of the pages in use: keys, values, positions, scores, and the page tables. */
+  /** Bytes of the pages in use (keys, values, positions, scores, and the page tables), and of the states. */
   bytes: number;
-  /** What an uncompressed f16 cache of `tokensSeen` tokens would hold. */
+  /**
+   * Bytes of the states that some models' layers keep in place of keys and values: of the tokens seen, and of those that
+   * the chat can go back to without reading. They do not grow with its length, and no budget changes them.
+   */
+  bytesOfStates: number;
+  /** What an uncompressed f16 cache of `tokensSeen` tokens would hold, one state included. */
   bytesUncompressed: number;
 }
 

@@ -69,6 +69,7 @@ export class Conversation {
       pairsKept: 0,
       pairsEvicted: 0,
       bytes: 0,
+      bytesOfStates: 0,
     };
     const bytesUncompressed = uncompressedBytes(this.core.config, used.tokensSeen);
     return { ...settings, budgetBytes: this.core.mostBytes(settings), ...used, bytesUncompressed };

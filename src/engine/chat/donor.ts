@@ -1,4 +1,5 @@
 import { type CacheSettings, capacityOf } from "../../cache/budget.ts";
+import { reach } from "../../cache/sequence/going-back.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { PAGE_SLOTS } from "../../kernels/pages/cache-shape.ts";
 import type { CacheHolder } from "../cache-holders.ts";
@@ -23,7 +24,7 @@ export function donorFor(
     const { alive, seen } = place;
     // Scores are stored with the keys: they must be of the same policy.
     if (!alive?.whole || alive.settings.policy !== settings.policy) continue;
-    const common = Math.min(commonPrefix(seen, prompt), most);
+    const common = reach(alive, Math.min(commonPrefix(seen, prompt), most));
     if (common > (donor?.common ?? PAGE_SLOTS - 1)) donor = { place, alive, common };
   }
   return donor;

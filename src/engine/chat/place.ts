@@ -1,11 +1,12 @@
 import type { CacheSettings } from "../../cache/budget.ts";
+import { checkpoint, reaches } from "../../cache/sequence/going-back.ts";
 import { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { asWinnowError, WinnowError } from "../../errors.ts";
 import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import { needsOf } from "../steps/step-needs.ts";
 import { donorFor } from "./donor.ts";
-import { matchPrefix } from "./prefix.ts";
+import { cutFor, matchPrefix } from "./prefix.ts";
 
 /**
  * What a chat has in the cache: the tokens seen, their sequence, and the residual stream after the last of them. It is
@@ -57,6 +58,7 @@ export class Place {
 
   leave(): void {
     this.uses -= 1;
+    if (this.uses === 0) this.alive?.states?.settle();
     this.core.holders.touch(this);
   }
 
@@ -93,16 +95,13 @@ export class Place {
     this.forgetMarks();
     this.core.holders.delete(this);
     if (this.lastRow) this.home?.gpu.ledger.destroy(this.lastRow);
-    this.lastRow = undefined;
-    this.lastRowAt = 0;
-    this.sequence = undefined;
-    this.seen = [];
+    [this.sequence, this.seen, this.lastRow, this.lastRowAt] = [undefined, [], undefined, 0];
   }
 
   /**
    * Keeps how things stand, as long as nobody needs the memory: an answer asked for anew, or a last message that is
    * edited, then goes on from here, also where something was evicted meanwhile. `tokens`: what may come at most; where
-   * nothing is lost by them, the cache can be cut back without.
+   * nothing is lost by them, and no layer keeps a state, the cache can be cut back without.
    */
   mark(when: "before" | "asked", tokens: number): void {
     this.marks[when]?.giveWay();
@@ -110,11 +109,13 @@ export class Place {
     if (when === "before") this.marks.asked?.giveWay();
     this.marks = when === "before" ? {} : { before: this.marks.before };
     const { alive } = this;
-    if (!alive || (alive.whole && !alive.losesWith(tokens))) return;
+    if (!alive) return;
+    checkpoint(alive);
+    if (!alive.states && alive.whole && !alive.losesWith(tokens)) return;
     this.marks[when] = this.spareFork();
   }
 
-  /** A fork to go back to; undefined where there is no room: what it holds is then read again. */
+  /** A fork to go back to; undefined where there is no room. */
   private spareFork(): Place | undefined {
     try {
       const copy = this.fork();
@@ -217,14 +218,15 @@ export class Place {
       if (all >= 0 && (all < prompt.length || this.rowIsLast)) return all;
       // A question asked anew or an answer taken back: what comes before it stays.
       const back = this.markFor(prompt);
-      if (back && !(alive.whole && match.prompt > back.cached)) {
+      const cut = cutFor(this.core.tokenizer, match, this.seen, prompt, reaches(alive, match.seen));
+      if (back && !(cut.prompt > back.cached)) {
         this.goBack(back.mark);
         return back.cached;
       }
-      if (match.seen > 0 && alive.whole) {
-        alive.truncate(match.seen);
-        this.seen.length = match.seen;
-        return match.prompt;
+      if (cut.seen > 0) {
+        alive.truncate(cut.seen);
+        this.seen.length = cut.seen;
+        return cut.prompt;
       }
       // Else half a character that no text shows harms less than to read everything anew.
       if (allButHalf >= 0 && allButHalf < prompt.length) return allButHalf;

@@ -45,6 +45,25 @@ export function matchPrefix(
   return match;
 }
 
+/** Tokens seen that can be gone back to and the prompt goes on from, and how many of its tokens these are. */
+type Cut = Pick<PrefixMatch, "seen" | "prompt">;
+
+/** The first of `reaches`, numbers of tokens seen, that the prompt goes on from; `match` says how far the two agree. */
+export function cutFor(
+  tokenizer: TokenBytes,
+  match: Cut,
+  seen: readonly number[],
+  prompt: readonly number[],
+  reaches: Iterable<number>,
+): Cut {
+  for (const tokens of reaches) {
+    if (tokens === match.seen) return match;
+    const { all } = matchPrefix(tokenizer, seen.slice(0, tokens), prompt);
+    if (all > 0) return { seen: tokens, prompt: all };
+  }
+  return { seen: 0, prompt: 0 };
+}
+
 /**
  * The bytes of tokens, where each control token is one item of its own (256 + id), and beside each item how many
  * tokens end with it, or -1.

@@ -1,6 +1,7 @@
 import type { CacheSettings } from "../../cache/budget.ts";
 import { policyOf } from "../../cache/policies/index.ts";
 import { featureScoring } from "../../cache/policies/policy.ts";
+import { mostStateBytes } from "../../cache/state-bytes.ts";
 import type { ModelEntry } from "../../fetch/resolve/model-registry.ts";
 import type { Gguf } from "../../formats/gguf/gguf.ts";
 import type { Footprint } from "../../gpu/memory.ts";
@@ -11,19 +12,22 @@ import { layoutOfType } from "../../kernels/products/weight-layouts.ts";
 import { headStride } from "../../kernels/scoring/head-data.ts";
 import { headDataShape } from "../../kernels/scoring/score-features.ts";
 import { blockRows, stepBufferBytes } from "../../model/buffers.ts";
-import type { ModelConfig } from "../../model/config.ts";
+import { cacheShapeOf, type ModelConfig } from "../../model/config.ts";
 import { ropeTables } from "../../model/rope-tables.ts";
 
 /** What decides how many pages a cache takes. */
-type Cached = Pick<ModelConfig, "windows" | "kvHeads" | "headDim" | "contextLength">;
+type Cached = Pick<ModelConfig, "windows" | "kvHeads" | "headDim" | "contextLength"> & {
+  /** Bytes of the states of a sequence. Default 0. */
+  readonly stateBytes?: number;
+};
 type Kept = Pick<CacheSettings, "budget" | "wholeLayers">;
 
 /**
- * Bytes of the pages of a sequence whose heads hold their budget, or their window, or in layers kept whole as many
+ * Bytes of the states of a sequence, and of its pages whose heads hold their budget, or their window, or in layers kept whole as many
  * pairs as the model has positions. A cache whose budget has no end grows with the chat: it begins with a page per head.
  */
 export function cacheBytes(
-  { windows, kvHeads, headDim, contextLength }: Cached,
+  { windows, kvHeads, headDim, contextLength, stateBytes = 0 }: Cached,
   { budget, wholeLayers }: Kept,
   storage: KvStorage = "f16",
 ): number {
@@ -32,8 +36,16 @@ export function cacheBytes(
     return layer < wholeLayers ? contextLength : budget;
   };
   const pages = windows.reduce((sum, window, layer) => sum + pagesFor(window || most(layer)), 0);
-  return pages * kvHeads * pageWords({ headDim, storage }) * 4;
+  return pages * kvHeads * pageWords({ headDim, storage }) * 4 + stateBytes;
 }
+
+/** The same of a model: a sequence has its state, and those that it could go back to. */
+export const modelCacheBytes = (config: ModelConfig, kept: Kept, storage: KvStorage): number =>
+  cacheBytes(
+    { ...config, stateBytes: mostStateBytes(cacheShapeOf(config, storage)) },
+    kept,
+    storage,
+  );
 
 /** Bytes of the prompt block's scratch. */
 export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
@@ -45,9 +57,10 @@ export const blockBytes = (config: ModelConfig, storage: KvStorage): number =>
  * be kept whole, so nothing is refused that fits.
  */
 export function catalogueFootprint(entry: ModelEntry, kept: Kept, storage?: KvStorage): Footprint {
-  const { layers, windowLayers = 0, window = 0, ...heads } = entry.cache;
+  const { layers, windowLayers = 0, window = 0, stateBytes = 0, ...heads } = entry.cache;
   const windows = Array.from({ length: layers }, (_, layer) => (layer < windowLayers ? window : 0));
-  const shape = { ...heads, windows, contextLength: entry.contextLength };
+  const states = mostStateBytes({ stateWords: [stateBytes / 4] });
+  const shape = { ...heads, windows, stateBytes: states, contextLength: entry.contextLength };
   return { weights: entry.bytes, kv: cacheBytes(shape, kept, storage), activations: 0 };
 }
 
@@ -73,7 +86,7 @@ export function footprint(
   const block = blockBytes(config, storage);
   return {
     weights: repackedBytes(gguf) + heads + rope,
-    kv: cacheBytes(config, settings, storage),
+    kv: modelCacheBytes(config, settings, storage),
     activations: step + block + movesBytes(kvHeads, blockRows(config)) + 2 * vocabulary * 4,
   };
 }

@@ -54,32 +54,36 @@ export async function runPromptBlock(
   const observation = { queries, firstQuery: lastRows - queries };
   const running: Promise<unknown>[] = [];
   try {
-    for (let layer = 0; layer < config.layers; layer += 1) {
+    const { blocks } = config;
+    for (const [block, { kind, index: layer }] of blocks.entries()) {
       throwIfAborted(signal);
       compressor.target(sequence, rows, start + rows - 1, observation);
+      if (sequence.states) transformer.states?.write(sequence.states.moves);
       const encoder = gpu.device.createCommandEncoder();
       chunks.forEach(({ first, rows: size }, i) => {
         const { rows: chunkRows, batch, hidden, blockRows, blockHidden } = buffers;
         encoder.copyBufferToBuffer(blockRows, first * rowBytes, chunkRows, 0, size * rowBytes);
         encoder.copyBufferToBuffer(batchBuffer, i * batchBytes, batch, 0, batchBytes);
         const [at, bytes] = [first * hiddenBytes, size * hiddenBytes];
-        if (layer > 0) encoder.copyBufferToBuffer(blockHidden, at, hidden, 0, bytes);
-        const { project, attend } = transformer.chunkLayer(size, layer);
+        if (i > 0) transformer.states?.encodeNext(encoder);
+        if (block > 0) encoder.copyBufferToBuffer(blockHidden, at, hidden, 0, bytes);
+        const { project, attend } = transformer.chunkLayer(size, block);
         encodePass(encoder, [
-          ...(layer === 0 ? transformer.embed(size) : []),
+          ...(block === 0 ? transformer.embed(size) : []),
           ...project,
           ...attend,
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
       });
-      encodePass(encoder, [
-        ...scorer.block(settings, layer),
-        ...compressor.absorb(layer, { evicts: true, policy: settings.policy }),
-      ]);
+      if (kind === "attention")
+        encodePass(encoder, [
+          ...scorer.block(settings, layer),
+          ...compressor.absorb(layer, { evicts: true, policy: settings.policy }),
+        ]);
       gpu.device.queue.submit([encoder.finish()]);
-      sequence.advanceLayer(layer, rows);
-      if (layer === config.layers - 1) sequence.endBlock(rows);
-      onLayer(layer, config.layers);
+      sequence.advanceLayer(kind === "attention" ? layer : undefined, rows);
+      if (block === blocks.length - 1) sequence.endBlock(rows);
+      onLayer(block, blocks.length);
       running.push(gpu.done());
       if (running.length > LAYERS_AHEAD) await running.shift();
     }

@@ -1,4 +1,5 @@
 import { policyOf } from "../../cache/policies/index.ts";
+import { checkpoint } from "../../cache/sequence/going-back.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { loadLater, throwIfAborted } from "../../errors.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";
@@ -64,7 +65,12 @@ export class Prompts {
     if (tokens.length > CHUNK_ROWS) runner.compiled({ stages: ["turn"] });
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
-      const block = tokens.slice(start, start + Math.min(largest, sequence.longestStep));
+      const most = Math.min(
+        largest,
+        sequence.longestStep,
+        untilSystem(sequence, tokens.length - start),
+      );
+      const block = tokens.slice(start, start + most);
       const whole = readsWhole(sequence, block.length);
       const chunk = whole ? block : block.slice(0, CHUNK_ROWS);
       const compiling = start > 0 && runner.compiled(needsOf(sequence, chunk.length, "prompt"));
@@ -78,6 +84,7 @@ export class Prompts {
         continue;
       }
       runner.submitChunk(sequence, chunk);
+      if (sequence.tokensSeen === sequence.systemTokens) checkpoint(sequence);
       start += chunk.length;
       const last = start >= tokens.length;
       onStep({ done: start, total: tokens.length, taken: chunk, row: chunk.length - 1, last });
@@ -124,6 +131,13 @@ export class Prompts {
       this.inBlock.delete(sequence);
     }
   }
+}
+
+/** Of so many tokens, those up to the end of the system message, where a state shall be kept for chats that begin alike. */
+function untilSystem(sequence: KvSequence, tokens: number): number {
+  const left = sequence.systemTokens - sequence.tokensSeen;
+  const ends = left > 0 && left < tokens;
+  return ends && sequence.states && !sequence.evictsWith(tokens) ? left : tokens;
 }
 
 /** Whether so many tokens go through as a block: they do if something is dropped that later rows should see. */

@@ -80,16 +80,17 @@ export class Runner {
   /**
    * The recipe of every step: positions are folded and heads get budgets of their own where they must, room is reserved, caches that are due are
    * scored, rows are written, the step is encoded and submitted, and the host's books go on. Nothing in it is awaited.
-   * `decodes`: rows are appended one by one, to caches that may have to be scored first.
+   * `decodes`: rows are appended one by one, to caches that may have to be scored first. `drafts`: the last ones may be
+   * taken back.
    */
   private step(
     parts: readonly StepPart[],
     encode: (step: EncodedStep) => void,
-    { splits: fixed, decodes = true }: { splits?: number; decodes?: boolean } = {},
+    { decodes = true, ...how }: { splits?: number; decodes?: boolean; drafts?: boolean } = {},
   ): void {
     for (const { sequence, tokens } of parts) this.adapt(sequence, tokens.length);
     const due = decodes ? dueScoring(parts) : [];
-    for (const { sequence, tokens } of parts) sequence.reserve(tokens.length);
+    for (const { sequence, tokens } of parts) sequence.reserve(tokens.length, how.drafts);
     // Bound after that: a slab that grows is another buffer.
     const scoring = due.flatMap(([policy, first]) => this.scorer.step(policy, parts.length, first));
     const rows = parts.flatMap(({ sequence, tokens }) =>
@@ -97,8 +98,9 @@ export class Runner {
     );
     const words = ROW.pack(...rows);
     this.gpu.write(this.buffers.rows, words);
+    this.transformer.states?.write(parts.flatMap(({ sequence }) => sequence.states?.moves ?? []));
     const longest = parts.map(({ sequence, tokens }) => sequence.pages.longestAfter(tokens.length));
-    const splits = fixed ?? decodeSplits(Math.max(...longest));
+    const splits = how.splits ?? decodeSplits(Math.max(...longest));
     this.gpu.write(this.buffers.batch, BATCH.pack({ rows: rows.length, first: 0, splits }));
     const encoder = this.gpu.device.createCommandEncoder();
     encode({ encoder, rows: rows.length, words, splits, scoring });
@@ -144,12 +146,13 @@ export class Runner {
     copy: (encoder: GPUCommandEncoder) => void,
   ): void {
     this.writeHead(tokens.length, 0);
-    this.step([{ sequence, tokens }], ({ encoder, rows, words, splits, scoring }) => {
+    const encode = ({ encoder, rows, words, splits, scoring }: EncodedStep): void => {
       steps.write(words);
       encodePass(encoder, [...scoring, ...steps.step(rows, splits), ...after]);
       copy(encoder);
       encoder.copyBufferToBuffer(this.buffers.hidden, 0, steps.kept, 0, steps.kept.size);
-    });
+    };
+    this.step([{ sequence, tokens }], encode, { drafts: true });
   }
 
   /**
@@ -191,7 +194,7 @@ export class Runner {
    */
   submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
     const { policy } = sequence.settings;
-    const { heads, kvHeads, headDim, hidden: width } = this.transformer.config;
+    const { heads, kvHeads, headDim, hidden: width, blocks } = this.transformer.config;
     const encode = ({ encoder, rows }: EncodedStep): void => {
       const start = sequence.tokensSeen;
       const queries = this.scorer.observed(policy, rows);
@@ -209,14 +212,19 @@ export class Runner {
         encodePass(encoder, pass.splice(0));
         encoder.copyBufferToBuffer(from, 0, capture, at, bytes);
       };
-      layers.forEach(({ project, attend }, layer) => {
+      for (const [block, { project, attend }] of layers.entries()) {
+        const { kind, index: layer } = blocks[block]!;
+        if (kind === "state") {
+          pass.push(...project, ...attend);
+          continue;
+        }
         const at = layer * (entering + qkvBytes);
         keep(this.buffers.hidden, at, entering);
         pass.push(...project);
         keep(this.buffers.qkv, at + entering, qkvBytes);
         pass.push(...attend, ...(scored ? this.scorer.block(sequence.settings, layer) : []));
         pass.push(...this.compressor.absorb(layer, how));
-      });
+      }
       encodePass(encoder, pass);
     };
     this.step([{ sequence, tokens }], encode, { splits: 1, decodes: false });

@@ -29,6 +29,8 @@ export interface ModelEntry {
     /** Layers that attend to the last `window` tokens only and are never compressed. */
     readonly windowLayers?: number;
     readonly window?: number;
+    /** Bytes of one state of a chat, in all layers that keep one in place of keys and values; `layers` are the others. */
+    readonly stateBytes?: number;
   };
   /** The budget to begin with. */
   readonly budget: number;

@@ -6,7 +6,7 @@ export { PAGE_SLOTS, pagesFor, pageWords } from "./page-format.ts";
 
 /** The shape for which the cache kernels are specialised. */
 export interface CacheShape {
-  /** L */
+  /** L: the layers that hold keys and values. */
   readonly layers: number;
   /** H */
   readonly heads: number;
@@ -16,6 +16,8 @@ export interface CacheShape {
   readonly headDim: number;
   /** [L]: the last tokens that a layer with a sliding window sees; 0 for a global layer. Default: all global. */
   readonly windows?: readonly number[];
+  /** Of each layer that keeps a state in place of keys and values, the f32 words of that. Default: there are none. */
+  readonly stateWords?: readonly number[];
   /** How pages hold keys and values. Default f16. */
   readonly storage?: KvStorage;
   /** L, the positions that the model was trained for: a chat that gets there folds its positions. Default: it never does. */

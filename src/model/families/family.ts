@@ -1,3 +1,6 @@
+/** What layers may be that keep a state in place of keys and values. */
+export type StateKind = "short-conv";
+
 /** The differences between a model family and the common decoder block; the schedule of kernels reads them. */
 export interface Architecture {
   /** `general.architecture` in the GGUF. */
@@ -16,6 +19,10 @@ export interface Architecture {
   readonly scaledEmbedding: boolean;
   /** Most layers see only the last tokens (a sliding window). */
   readonly sliding?: SlidingLayers;
+  /** Layers without kv heads keep a state in place of keys and values: of this kind. */
+  readonly stateLayers?: StateKind;
+  /** The tensor of the norm before the head. Default output_norm. */
+  readonly finalNorm?: string;
   /** Every so-many-th layer has no RoPE. */
   readonly ropelessEvery?: number;
   /** What users of a small cache budget should know; shown as a notice. */

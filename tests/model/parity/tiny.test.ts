@@ -28,7 +28,17 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return worst;
 };
 
-const NAMES = ["f32", "quant", "kquant", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const;
+const NAMES = [
+  "f32",
+  "quant",
+  "kquant",
+  "llama3",
+  "smollm3",
+  "qwen2",
+  "qwen3",
+  "gemma3",
+  "lfm2",
+] as const;
 
 /**
  * Largest error of a logit or a loss, and of a loss under eviction. f16 and q8 round keys and values; what
@@ -45,7 +55,7 @@ const meanOf = (nll: ArrayLike<number>): number =>
   Array.from(nll).reduce((sum, loss) => sum + loss, 0) / nll.length;
 
 /** Each takes seconds to compile: q8 on what differs in head size and windows. */
-const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3"];
+const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3", "lfm2"];
 
 const CASES = NAMES.flatMap((name) =>
   STORAGES.filter(([kv]) => kv !== "q8" || WITH_Q8.includes(name)).map(
@@ -59,7 +69,9 @@ describe.each(CASES)(
     const fixture: Fixture = JSON.parse(
       readFileSync(new URL(`../fixtures/tiny-${name}.json`, import.meta.url), "utf8"),
     );
-    const { layers, kvHeads, headDim } = TINY_MODELS[name];
+    const { kvHeads, headDim } = TINY_MODELS[name];
+    // Of the layers that hold keys and values.
+    const layers = fixture.eviction.filters.length;
     let engine: InferenceEngine;
 
     const expectEvicted = (nll: Float64Array, run: Run): void => {

@@ -7,7 +7,7 @@ Layers with a sliding window are left as they are.
 
 import torch
 from gguf import GGUFReader, dequantize
-from transformers import AttentionInterface, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import AttentionInterface, Lfm2Config, Lfm2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from oracle_eviction import score
@@ -37,6 +37,12 @@ def seen_rows(run, k, f, budget, step):
     return seen
 
 
+def cached_layers(config, end=None):
+    """How many of the first layers (default: of all) hold keys and values."""
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    return sum(kind != "conv" for kind in kinds[:end])
+
+
 class Masked:
     """An attention function for transformers; `run` None attends as the model would."""
 
@@ -50,7 +56,7 @@ class Masked:
         mask = attention_mask[0, 0, :, : key.shape[2]]
         mask = (mask == 0 if mask.is_floating_point() else mask).expand(G, -1, -1)
         if self.run and not getattr(module, "is_sliding", False):
-            filters = self.filters[module.layer_idx]
+            filters = self.filters[cached_layers(module.config, module.layer_idx)]
             mask = mask & seen_rows(self.run, key[0], filters, self.budget, self.step)
         mask = mask.repeat_interleave(group, 0)[None]
         if self.half:
@@ -94,10 +100,45 @@ def load_smollm3(path):
     return model
 
 
+def load_lfm2(path):
+    """transformers' GGUF reader takes heads of E / H alone: the weights by the `gguf` package."""
+    reader = GGUFReader(path)
+    key = lambda name: reader.fields[f"lfm2.{name}"].contents()
+    weights = {t.name: torch.tensor(dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    kv_heads = key("attention.head_count_kv")
+    vocab, hidden = weights["token_embd.weight"].shape
+    config = Lfm2Config(
+        vocab_size=vocab, hidden_size=hidden, intermediate_size=key("feed_forward_length"), num_hidden_layers=key("block_count"),
+        num_attention_heads=key("attention.head_count"), num_key_value_heads=max(kv_heads), max_position_embeddings=4096,
+        norm_eps=key("attention.layer_norm_rms_epsilon"), tie_word_embeddings="output.weight" not in weights,
+        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")}, pad_token_id=None,
+        conv_L_cache=key("shortconv.l_cache"), block_auto_adjust_ff_dim=False,
+        layer_types=["full_attention" if count else "conv" for count in kv_heads],
+    )
+    config.head_dim = key("attention.key_length")
+    model = Lfm2ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    names = {
+        "attn_norm": "operator_norm", "ffn_norm": "ffn_norm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj", "attn_output": "self_attn.out_proj", "attn_q_norm": "self_attn.q_layernorm",
+        "attn_k_norm": "self_attn.k_layernorm", "shortconv.in_proj": "conv.in_proj", "shortconv.conv": "conv.conv",
+        "shortconv.out_proj": "conv.out_proj", "ffn_gate": "feed_forward.w1", "ffn_up": "feed_forward.w3", "ffn_down": "feed_forward.w2",
+    }
+    state = {"model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.embedding_norm.weight": weights.pop("token_embd_norm.weight")}
+    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
+    for name, tensor in weights.items():
+        _, layer, part = name.removesuffix(".weight").split(".", 2)
+        # PyTorch has a dimension for the channels that each filter sees: one.
+        state[f"model.layers.{layer}.{names[part]}.weight"] = tensor[:, None] if part == "shortconv.conv" else tensor
+    model.load_state_dict(state)
+    return model
+
+
 def load_family(path, name):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
     if name == "smollm3":
         return load_smollm3(path)
+    if name == "lfm2":
+        return load_lfm2(path)
     # transformers leaves out Qwen 3's head size, which need not be E / H.
     keys = GGUFReader(path).fields
     head_dim = {"head_dim": keys["qwen3.attention.key_length"].contents()} if name == "qwen3" else {}

@@ -8,14 +8,14 @@ import tempfile
 import torch
 
 from oracle_eviction import POLICIES, full_loss, simulate
-from oracle_families import load_family, logits_of_half_pages, losses, simulate_masked, use_masked
+from oracle_families import cached_layers, load_family, logits_of_half_pages, losses, simulate_masked, use_masked
 from oracle_logits import describe
 from oracle_model import check, load
 
 TOKENS, BUDGET, CHUNK = 50, 16, 20
 POSITIONS = (0, 24, TOKENS - 1)
 #: Models that the written-out Llama of oracle_model.py does not cover.
-FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3")
+FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2")
 
 
 def sequence(vocab):
@@ -47,7 +47,7 @@ def tiny_fixture(path):
         assert check(model, ids) < 1e-4
     config = model.config
     head_dim = getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
-    shape = (config.num_hidden_layers, config.num_key_value_heads, head_dim)
+    shape = (cached_layers(config), config.num_key_value_heads, head_dim)
     filters = torch.randn(shape, generator=torch.Generator().manual_seed(7)) * 0.3
     filters = (filters * 1e4).round() / 1e4
     runs = [{**p, "window": 6, "sinks": min(p["sinks"], 2)} for p in POLICIES]

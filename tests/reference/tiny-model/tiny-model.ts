@@ -10,9 +10,12 @@ import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
   /** Default llama. */
-  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3";
+  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2";
   /** Of the layers with a sliding window. */
   window?: number;
+  /** Which of the layers are gated short convolutions, and over how many tokens. */
+  convolutions?: readonly number[];
+  taps?: number;
   /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
   ropeScaling?: readonly [number, number, number, number];
   layers: number;
@@ -197,6 +200,21 @@ export const TINY_MODELS = {
     window: 13,
     types: { ...same("F32"), v: "Q8_0", gate: "Q4_1", up: "Q8_0" },
   },
+  /** Convolutions before, between and behind attention; E and the heads unequal, a ragged E and MLP. */
+  lfm2: {
+    family: "lfm2",
+    layers: 6,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 32,
+    hidden: 76,
+    mlp: 116,
+    tied: true,
+    ropeBase: 1000000,
+    convolutions: [0, 1, 3, 5],
+    taps: 3,
+    types: same("F32"),
+  },
   "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
   "types-llama3": {
     ...ofEveryType(3, "Q4_1", "Q4_K"),
@@ -209,6 +227,13 @@ export const TINY_MODELS = {
   "types-qwen2": { ...ofEveryType(6, "Q5_K", "BF16"), family: "qwen2" },
   "types-qwen3": { ...ofEveryType(9, "Q5_1", "F16"), family: "qwen3", heads: 8 },
   "types-smollm3": { ...ofEveryType(4, "Q8_0", "Q6_K"), family: "smollm3", layers: 4 },
+  "types-lfm2": {
+    ...ofEveryType(8, "F16"),
+    family: "lfm2",
+    convolutions: [1],
+    taps: 4,
+    ropeBase: 1000000,
+  },
   "types-gemma3": {
     ...ofEveryType(1, "Q6_K"),
     family: "gemma3",
@@ -278,7 +303,11 @@ function shapeMetadata(
     embedding_length: shape.hidden,
     feed_forward_length: shape.mlp,
     "attention.head_count": shape.heads,
-    "attention.head_count_kv": shape.kvHeads,
+    "attention.head_count_kv": shape.convolutions
+      ? Int32Array.from({ length: shape.layers }, (_, layer) =>
+          shape.convolutions?.includes(layer) ? 0 : shape.kvHeads,
+        )
+      : shape.kvHeads,
     "attention.key_length": shape.headDim,
     "attention.value_length": shape.headDim,
     "rope.dimension_count": shape.headDim,
@@ -286,6 +315,7 @@ function shapeMetadata(
     "attention.layer_norm_rms_epsilon": 1e-5,
     vocab_size: vocabulary,
     ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
+    ...(shape.taps ? { "shortconv.l_cache": shape.taps } : {}),
   };
   return {
     "general.architecture": family,
@@ -322,12 +352,21 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
   for (let layer = 0; layer < shape.layers; layer++) {
     const types = mixedTypes(shape, layer) ?? shape.types;
     const p = `blk.${layer}.`;
+    const convolves = shape.convolutions?.includes(layer);
     list.push(
       norm(`${p}attn_norm.weight`),
-      weight(`${p}attn_q.weight`, types.q, E, qRows),
-      weight(`${p}attn_k.weight`, types.k, E, kvRows),
-      weight(`${p}attn_v.weight`, types.v, E, kvRows),
-      weight(`${p}attn_output.weight`, types.o, qRows, E),
+      ...(convolves
+        ? [
+            weight(`${p}shortconv.in_proj.weight`, types.q, E, 3 * E),
+            weight(`${p}shortconv.conv.weight`, "F32", shape.taps!, E),
+            weight(`${p}shortconv.out_proj.weight`, types.o, E, E),
+          ]
+        : [
+            weight(`${p}attn_q.weight`, types.q, E, qRows),
+            weight(`${p}attn_k.weight`, types.k, E, kvRows),
+            weight(`${p}attn_v.weight`, types.v, E, kvRows),
+            weight(`${p}attn_output.weight`, types.o, qRows, E),
+          ]),
       ...(family === "qwen2"
         ? [
             bias(`${p}attn_q.bias`, qRows),
@@ -335,7 +374,7 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             bias(`${p}attn_v.bias`, kvRows),
           ]
         : []),
-      ...(family === "qwen3" || family === "gemma3"
+      ...((family === "qwen3" || family === "gemma3" || family === "lfm2") && !convolves
         ? [
             norm(`${p}attn_q_norm.weight`, shape.headDim),
             norm(`${p}attn_k_norm.weight`, shape.headDim),
@@ -350,7 +389,7 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
       weight(`${p}ffn_down.weight`, types.down, F, E),
     );
   }
-  list.push(norm("output_norm.weight"));
+  list.push(norm(family === "lfm2" ? "token_embd_norm.weight" : "output_norm.weight"));
   if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, vocabulary));
   if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
   return list;

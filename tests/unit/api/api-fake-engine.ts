@@ -189,6 +189,7 @@ class FakeConversation {
       pairsKept: this.tokens.length,
       pairsEvicted: 0,
       bytes: this.tokens.length,
+      bytesOfStates: 0,
       bytesUncompressed: this.tokens.length,
     };
   }

@@ -42,16 +42,19 @@ describe("every tiny model", () => {
 });
 
 describe("an architecture that is not supported", () => {
-  it.each(["phi3", "mamba", "toString", ""])("is named with those that are: %s", async (name) => {
-    const gguf = await changed("f32", { "general.architecture": name });
-    expect(() => load(gguf)).toThrow(
-      expect.objectContaining({
-        code: "unsupported_model",
-        message: expect.stringContaining(`"${name}"`),
-        hint: `Use a model of: ${Object.keys(ARCHITECTURES).join(", ")}.`,
-      }),
-    );
-  });
+  it.each(["phi3", "mamba", "granitehybrid", "qwen35", "toString", ""])(
+    "is named with those that are: %s",
+    async (name) => {
+      const gguf = await changed("f32", { "general.architecture": name });
+      expect(() => load(gguf)).toThrow(
+        expect.objectContaining({
+          code: "unsupported_model",
+          message: expect.stringContaining(`"${name}"`),
+          hint: `Use a model of: ${Object.keys(ARCHITECTURES).join(", ")}.`,
+        }),
+      );
+    },
+  );
 });
 
 type Change = Parameters<typeof changed>;
@@ -63,6 +66,27 @@ describe("a file of another kind than Winnow computes", () => {
     ["YaRN", "f32", { "llama.rope.scaling.type": "yarn" }, {}, /scaling "yarn"/],
     ["capped logits", "gemma3", { "gemma3.final_logit_softcapping": 30 }, {}, /caps no logits/],
     ["another scale", "f32", { "llama.attention.scale": 0.5 }, {}, /attention\.scale: 0\.5/],
+    [
+      "nothing but states",
+      "lfm2",
+      { "lfm2.attention.head_count_kv": new Int32Array(6) },
+      {},
+      /no layer has keys and values/,
+    ],
+    [
+      "kv heads that differ beside states",
+      "lfm2",
+      { "lfm2.attention.head_count_kv": Int32Array.of(0, 0, 2, 0, 3, 0) },
+      {},
+      /head_count_kv: differs/,
+    ],
+    [
+      "states where the family has none",
+      "f32",
+      { "llama.attention.head_count_kv": Int32Array.of(2, 0) },
+      {},
+      /head_count_kv: differs/,
+    ],
     ["experts", "f32", {}, { "blk.0.ffn_gate_inp.weight": [64, 8] }, /blk\.0\.ffn_gate_inp/],
     ["a bias", "f32", {}, { "blk.1.attn_q.bias": [64] }, /blk\.1\.attn_q\.bias/],
   ])("%s", async (_, name, keys, tensors, message) => {
@@ -94,6 +118,31 @@ describe("a configuration that contradicts itself or its tensors", () => {
     ["no epsilon", "f32", { "llama.attention.layer_norm_rms_epsilon": 2 }, {}, /epsilon: found 2/],
     ["a RoPE base of 1", "f32", { "llama.rope.freq_base": 1 }, {}, /freq_base: found 1/],
     ["no window", "gemma3", { "gemma3.attention.sliding_window": undefined }, {}, /sliding_window/],
+    ["no taps", "lfm2", { "lfm2.shortconv.l_cache": undefined }, {}, /l_cache/],
+    ["one tap", "lfm2", { "lfm2.shortconv.l_cache": 1 }, {}, /l_cache.*2 to 64, found 1/],
+    [
+      "kv heads of fewer layers",
+      "lfm2",
+      { "lfm2.attention.head_count_kv": Int32Array.of(0, 2) },
+      {},
+      /head_count_kv.*2 entries for 6 layers/,
+    ],
+    [
+      "kv heads below zero",
+      "lfm2",
+      { "lfm2.attention.head_count_kv": Int32Array.of(0, 0, 2, 0, 2, -1) },
+      {},
+      /head_count_kv.*found -1/,
+    ],
+    [
+      "attention of a convolution",
+      "lfm2",
+      {},
+      { "blk.2.attn_q.weight": undefined },
+      /blk\.2\.attn_q/,
+    ],
+    ["no convolution", "lfm2", {}, { "blk.3.shortconv.conv.weight": undefined }, /shortconv\.conv/],
+    ["other taps", "lfm2", {}, { "blk.3.shortconv.conv.weight": [4, 76] }, /needed \[3, 76\]/],
     ["no embedding", "f32", {}, { "token_embd.weight": undefined }, /token_embd\.weight/],
     ["no last norm", "f32", {}, { "output_norm.weight": undefined }, /output_norm.*missing/],
     ["a missing bias", "qwen2", {}, { "blk.0.attn_k.bias": undefined }, /attn_k\.bias.*missing/],

@@ -1,6 +1,7 @@
 import type { CacheOptions } from "../../../cache/cache-options.ts";
 import { calibrationHash } from "../../../cache/calibration-hash.ts";
 import type { SequenceBooks, SequenceState } from "../../../cache/sequence/sequence-books.ts";
+import { stateBytes } from "../../../cache/state-bytes.ts";
 import {
   type CacheShape,
   PAGE_SLOTS,
@@ -41,7 +42,7 @@ export interface ChatRecord {
 }
 
 /** The numbers of a model that its caches depend on. */
-export const shapeOf = ({ config }: EngineCore): ChatRecord["shape"] => ({
+export const shapeOf = ({ config, state }: EngineCore): ChatRecord["shape"] => ({
   layers: config.layers,
   kv_heads: config.kvHeads,
   head_dim: config.headDim,
@@ -49,6 +50,8 @@ export const shapeOf = ({ config }: EngineCore): ChatRecord["shape"] => ({
   vocabulary: config.vocabulary,
   windows: config.windows,
   page_slots: PAGE_SLOTS,
+  // Files from before there were any lack it.
+  ...(state.pool.shape.stateWords?.length && { states: state.pool.shape.stateWords }),
 });
 
 /** The record of a chat with these books on an engine. */
@@ -82,7 +85,7 @@ export interface TensorShape {
   readonly shape: readonly number[];
 }
 
-/** The tensors in front of the pages; the last two are there where there is something to tell. */
+/** The tensors in front of the pages; the last three are there where there is something to tell. */
 export const smallTensors = (cache: CacheShape, hidden: number, tokens: number) =>
   ({
     tokens: { name: "tokens", dtype: "U32", shape: [tokens] },
@@ -93,6 +96,7 @@ export const smallTensors = (cache: CacheShape, hidden: number, tokens: number) 
       dtype: "F32",
       shape: [cache.layers, cache.kvHeads, remainderBytes(cache) / 4],
     },
+    states: { name: "states", dtype: "F32", shape: [stateBytes(cache) / 4] },
   }) as const satisfies Record<string, TensorShape>;
 
 /** Each layer's pages in use, as they are stored, kv head by kv head. */

@@ -49,7 +49,8 @@ export async function loadChat(
   const books = checkCounts(core, file, known, await file.words(small.counts, signal));
   const pages = pageTensors(shape, books.counts);
   const optional = [small.lastRow, small.remainders].filter(({ name }) => file.has(name));
-  file.checkAll([small.tokens, small.counts, ...optional, ...pages]);
+  const kept = pool.states ? [small.states] : [];
+  file.checkAll([small.tokens, small.counts, ...optional, ...kept, ...pages]);
   const tokens = checkTokens(core, file, await file.words(small.tokens, signal));
   const read = (tensor: (typeof optional)[number]) =>
     optional.includes(tensor) ? file.words(tensor, signal) : undefined;
@@ -57,9 +58,12 @@ export async function loadChat(
   if (lastRow) checkNumbers(file, small.lastRow.name, lastRow);
   const remainders = await read(small.remainders);
   if (remainders) checkRemainders(file, remainders, small.remainders.shape[2], books.seen);
+  const states = pool.states && (await file.words(small.states, signal));
+  if (states) checkNumbers(file, small.states.name, states);
   checkState();
   const sequence = KvSequence.restore(pool, books);
   try {
+    if (states) sequence.states?.write(states);
     if (remainders) writeRemainders(pool, sequence, remainders);
     for (const [layer, tensor] of pages.entries()) {
       const words = await file.words(tensor, signal);

@@ -15,7 +15,7 @@ import {
 
 /**
  * What a chat has read, as one safetensors file: `tokens` U32 [T], `counts` U32 [L, G], `last_row` F32 [E] and
- * `remainders` F32 [L, G, 2 + 2 D] where there are any, and of each layer `pages.L` U32 [pages, words], the pages in use
+ * `remainders` F32 [L, G, 2 + 2 D] where there are any, `states` F32 of layers that keep one, and of each layer `pages.L` U32 [pages, words], the pages in use
  * as they are stored, kv head by kv head. `place` must stay as it is: a fork. One layer at a time is held in memory.
  */
 export async function saveChat(
@@ -37,6 +37,8 @@ export async function saveChat(
   if (row) parts.push([small.lastRow, row]);
   const remainders = await readRemainders(pool, sequence);
   if (remainders.some((word) => word !== 0)) parts.push([small.remainders, remainders]);
+  const states = await sequence.states?.read();
+  if (states) parts.push([small.states, states]);
   const header = writeHeader(
     metadataOf(await recordOf(core, books, about)),
     [...parts.map(([tensor]) => tensor), ...pages].map((tensor) => [

@@ -1,0 +1,120 @@
+/** The layers that keep a state in place of keys and values, in every kind of step. Loaded where a model has some. */
+
+import move from "../../shaders/states/lib/move.wgsl";
+import type { KvPool } from "../cache/kv-pool.ts";
+import type { StateMove } from "../cache/sequence/sequence-states.ts";
+import type { GpuContext } from "../gpu/context.ts";
+import type { Dispatch, Stage } from "../gpu/kernel.ts";
+import { shaderStruct } from "../gpu/shader-struct.ts";
+import { createShortConv, type ShortConv, type StateRows } from "../kernels/states/short-conv.ts";
+import { blockOf } from "./blocks.ts";
+import { CHUNK_ROWS, type StepBuffers } from "./buffers.ts";
+import type { ModelConfig } from "./config.ts";
+import type { ProductParts } from "./layer-linears.ts";
+
+const MOVE = shaderStruct<"source" | "to">(move, "Move");
+/** In place of a slot, where nothing was read yet. */
+const NO_STATE = 0xffffffff;
+
+/** The kernels of state layers for rows of one kind, one per kind and size of layer. */
+type StateKernels = ReadonlyMap<number, ShortConv>;
+
+const compile = async (
+  gpu: GpuContext,
+  { states, hidden }: Pick<ModelConfig, "states" | "hidden">,
+  rowsAre: StateRows,
+  stage?: Stage,
+): Promise<StateKernels> => {
+  const sizes = [...new Set(states.map(({ taps }) => taps))];
+  const kernels = sizes.map(async (taps) => {
+    const kernel = await createShortConv(gpu, { channels: hidden, taps }, rowsAre, stage);
+    return [taps, kernel] as const;
+  });
+  return new Map(await Promise.all(kernels));
+};
+
+/** Gives compiled kernels what they work on. */
+export type BindStates = (
+  parts: ProductParts & { readonly pool: KvPool },
+  buffers: StepBuffers,
+) => StateSteps;
+
+/** Compiles the kernels of prompts and answers, which can be done before the weights are there. */
+export async function compileStates(gpu: GpuContext, config: ModelConfig): Promise<BindStates> {
+  const [serial, apart] = await Promise.all([
+    compile(gpu, config, "serial"),
+    compile(gpu, config, "apart", "answer"),
+  ]);
+  return (parts, buffers) => new StateSteps(parts, buffers, { serial, apart, each: undefined });
+}
+
+export class StateSteps {
+  /** Move [CHUNK_ROWS]: of each row of a step, or of all its rows. */
+  private readonly moves: GPUBuffer;
+  /** Move: of the chunks of a prompt block behind its first one. */
+  private readonly next: GPUBuffer;
+  private readonly parts: Parameters<BindStates>[0];
+  private readonly buffers: StepBuffers;
+  private readonly kernels: Record<StateRows, StateKernels | undefined>;
+  /** The slabs that dispatches are bound to. */
+  private slabs: readonly GPUBuffer[] = [];
+  private readonly bound = new Map<string, (rows: number) => Dispatch>();
+
+  constructor(
+    parts: Parameters<BindStates>[0],
+    buffers: StepBuffers,
+    kernels: Record<StateRows, StateKernels | undefined>,
+  ) {
+    this.parts = parts;
+    this.buffers = buffers;
+    this.kernels = kernels;
+    const [bytes, { ledger }] = [MOVE.words * 4, parts.gpu];
+    this.moves = ledger.storage("activations", "state moves", CHUNK_ROWS * bytes);
+    this.next = ledger.storage("activations", "next state move", bytes);
+  }
+
+  /** Compiles what steps of several tokens need that can be taken back. */
+  async prepareDrafts(): Promise<void> {
+    this.kernels.each ??= await compile(this.parts.gpu, this.parts.config, "each");
+  }
+
+  /** Says where the rows of the next step find their states, and where these go. */
+  write(moves: readonly StateMove[]): void {
+    const records = moves.map(({ source = NO_STATE, to }) => ({ source, to }));
+    this.parts.gpu.write(this.moves, MOVE.pack(...records));
+    const { to } = moves.at(-1)!;
+    this.parts.gpu.write(this.next, MOVE.pack({ source: to, to }));
+  }
+
+  /** Encodes that the rows that follow go on from where those of the last step, of one sequence, left off. */
+  encodeNext(encoder: GPUCommandEncoder): void {
+    encoder.copyBufferToBuffer(this.next, 0, this.moves, 0, this.next.size);
+  }
+
+  /** Takes `rows` rows through the kernel of a layer, the layer-th that keeps a state. */
+  dispatch(layer: number, rowsAre: StateRows, rows: number): Dispatch {
+    const { slabs } = this.parts.pool.states!;
+    if (slabs.some((slab, i) => slab !== this.slabs[i])) {
+      this.slabs = [...slabs];
+      this.bound.clear();
+    }
+    const key = `${layer} ${rowsAre}`;
+    const dispatch = this.bound.get(key) ?? this.bind(layer, rowsAre);
+    this.bound.set(key, dispatch);
+    return dispatch(rows);
+  }
+
+  private bind(layer: number, rowsAre: StateRows): (rows: number) => Dispatch {
+    const { config, weights } = this.parts;
+    const { batch, qkv, attended } = this.buffers;
+    const kernel = this.kernels[rowsAre]!.get(config.states[layer]!.taps)!;
+    return kernel({
+      batch,
+      projected: qkv,
+      taps: weights.layers[blockOf(config, "state", layer)]!.taps!,
+      moves: this.moves,
+      states: this.slabs[layer]!,
+      y: attended,
+    });
+  }
+}

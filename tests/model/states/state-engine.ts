@@ -1,0 +1,40 @@
+import { expect } from "vitest";
+import type { CacheOptions } from "../../../src/cache/cache-options.ts";
+import type { Conversation } from "../../../src/engine/chat/conversation.ts";
+import { InferenceEngine } from "../../../src/engine/engine.ts";
+import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
+import { sharedGpu } from "../../shared-gpu.ts";
+
+/** Bytes of one state of the tiny model with state layers: four of two rows of E. */
+export const STATE_BYTES = 4 * 2 * 76 * 4;
+
+/** The tiny model with state layers, without an end of answers. */
+export async function loadStateEngine(
+  cache: CacheOptions = { budget: "full", kv: "f32" },
+): Promise<InferenceEngine> {
+  const engine = await InferenceEngine.load(sharedGpu, {
+    source: new MemorySource(tinyModel("lfm2"), "tiny.gguf"),
+    name: "tiny",
+    cache,
+    speculative: "off",
+  });
+  // What WebGPU refuses does nothing, silently.
+  engine.internals.state.gpu.device.addEventListener("uncapturederror", ({ error }) => {
+    throw new Error(`WebGPU: ${error.message}`);
+  });
+  Object.assign(engine.tokenizer, { endTokens: new Set() });
+  return engine;
+}
+
+/** The words of a chat's present state, layer by layer. */
+export async function stateOf(chat: Conversation): Promise<Float32Array> {
+  const words = await chat.place.live.states?.read();
+  return new Float32Array(words!.buffer);
+}
+
+/** The largest difference of two states. */
+export function apart(a: Float32Array, b: Float32Array): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+}

@@ -1,0 +1,125 @@
+"""tests/model/fixtures/converted-*: tiny checkpoints of transformers, made GGUF by llama.cpp's own converter.
+
+    python tests/reference/generators/make_converted_fixtures.py --llama-cpp FOLDER
+
+FOLDER holds convert_hf_to_gguf.py with its `conversion` and `gguf-py` (a checkout of llama.cpp, or `vendor/llama.cpp` of
+llama-cpp-python's sources). converted-NAME.gguf is what it writes, in f16; converted-NAME.json has a prompt and PyTorch's greedy
+continuation on the same weights, with the margin between the best two tokens of each step. The vocabulary is ASCII, so that
+texts can be compared. A seed is taken for which every margin is clear.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.path.join(HERE, "..", "..", "model", "fixtures")
+SPECIAL = ["<|pad|>", "<|startoftext|>", "<|im_end|>", "<|im_start|>"]
+MERGES = "t h,th e,i n,a n,Ġ the,e r,o n,r e,Ġ a,Ġ t,an d,in g,Ġ c,o u,s t,e n".split(",")
+TEXT = "the state of a layer is small, and the rest of it is read again."
+TOKENS = 64
+CLEAR = 0.06
+
+
+def tokenizer(folder):
+    letters = ["Ġ", "Ċ"] + [chr(c) for c in range(33, 127)]
+    tokens = SPECIAL + letters + [merge.replace(" ", "") for merge in MERGES]
+    merges = [tuple(merge.split(" ")) for merge in MERGES]
+    raw = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token=SPECIAL[1], eos_token=SPECIAL[2], pad_token=SPECIAL[0]
+    )
+    fast.save_pretrained(folder)
+    return fast, len(tokens)
+
+
+def lfm2(vocab):
+    return Lfm2ForCausalLM._from_config(
+        Lfm2Config(
+            vocab_size=vocab, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=4096, block_auto_adjust_ff_dim=False,
+            layer_types=["conv", "full_attention", "conv", "full_attention"], pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
+
+
+#: Name of the fixture -> what makes the model, its converter's name for the vocabulary's kind.
+MODELS = {"lfm2": (lfm2, "lfm2")}
+
+
+def randomise(model, seed):
+    """Weights as f16 holds them, wide enough that tokens are told apart; no special token is ever the best."""
+    random = torch.Generator().manual_seed(seed)
+    for name, weight in model.named_parameters():
+        norm = weight.ndim == 1
+        scale = 0.2 if norm else 0.7 if "conv.conv" in name else 1.4 / weight.shape[-1] ** 0.5
+        values = torch.randn(weight.shape, generator=random) * scale + (1 if norm else 0)
+        weight.data = values.half().float()
+    model.get_input_embeddings().weight.data[: len(SPECIAL)] = 0
+
+
+@torch.no_grad()
+def greedy(model, ids):
+    tokens, margins = list(ids), []
+    for _ in range(TOKENS):
+        best = model(torch.tensor([tokens])).logits[0, -1].topk(2)
+        margins.append(round((best.values[0] - best.values[1]).item(), 5))
+        tokens.append(best.indices[0].item())
+    return tokens[len(ids) :], margins
+
+
+def convert(llama_cpp, folder, out, pre):
+    """The converter as it is; that the vocabulary is of the kind `pre`, it knows for those of real models alone."""
+    patch = f"from conversion.base import TextModel; TextModel.get_vocab_base_pre = lambda *_: {pre!r}"
+    run = f"import runpy, sys; sys.path.insert(0, {llama_cpp!r}); sys.path.insert(1, {os.path.join(llama_cpp, 'gguf-py')!r}); {patch}"
+    script = os.path.join(llama_cpp, "convert_hf_to_gguf.py")
+    args = [script, folder, "--outtype", "f16", "--outfile", out, "--model-name", "converted"]
+    run += f"; sys.argv = {args!r}; runpy.run_path({script!r}, run_name='__main__')"
+    subprocess.run([sys.executable, "-c", run], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--llama-cpp", required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for name, (make, pre) in MODELS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            fast, vocab = tokenizer(folder)
+            model = make(vocab)
+            ids = [fast.bos_token_id, *fast(TEXT, add_special_tokens=False)["input_ids"]]
+            for seed in range(1000):
+                randomise(model, seed)
+                tokens, margins = greedy(model, ids)
+                if min(margins) > CLEAR and len(set(tokens)) > 12 and min(tokens) >= len(SPECIAL):
+                    break
+            else:
+                raise SystemExit(f"{name}: no seed is clear")
+            model.save_pretrained(folder)
+            out = os.path.join(OUT, f"converted-{name}.gguf")
+            convert(os.path.abspath(args.llama_cpp), folder, out, pre)
+        sha256 = hashlib.sha256(open(out, "rb").read()).hexdigest()
+        fixture = {
+            "gguf_sha256": sha256, "text": TEXT, "prompt": ids, "answer": fast.decode(tokens),
+            "tokens": tokens, "margins": margins,
+        }
+        with open(os.path.join(OUT, f"converted-{name}.json"), "w", encoding="utf-8") as f:
+            json.dump(fixture, f, separators=(",", ":"))
+            f.write("\n")
+        print(name, "seed", seed, "least margin", min(margins), os.path.getsize(out), "bytes", repr(fixture["answer"]))
+
+
+main()
