@@ -184,10 +184,10 @@ export class KvSequence {
    */
   rewind({ counts, ...before }: SequenceMark, tokens: number): void {
     const { counts: run } = this.pages;
+    this.states?.rewind(tokens, this.tokensSeen - before.seen);
     this.set(before);
     this.pages.setCounts(counts);
     this.advance(tokens);
-    this.states?.rewind(tokens);
     for (const { head, layer, g } of this.pages) {
       if (head.count === run[layer]![g]) continue;
       this.pages.releaseBeyond(layer, head, head.count);

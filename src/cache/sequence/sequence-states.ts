@@ -94,9 +94,11 @@ export class SequenceStates {
     this.replace(last);
   }
 
-  /** Of the rows of the last step, which kept each one's state, only the first `rows` shall have been run: at least one. */
-  rewind(rows: number): void {
+  /** Of the `run` rows of the last step, which kept each one's state, only the first `rows` count: at least one. */
+  rewind(rows: number, run: number): void {
     const all = [...this.passed, this.present!];
+    if (all.length !== run)
+      throw new WinnowError("internal", `${all.length} states of the last ${run} tokens are left`);
     this.release(all.slice(rows));
     this.passed = all.slice(0, rows - 1);
     this.present = all[rows - 1];
