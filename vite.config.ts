@@ -182,6 +182,8 @@ const browserLibrary: ViteUserConfig = {
       entry: {
         index: at("src/index.ts"),
         "ai-sdk": at("src/ai-sdk.ts"),
+        "prompt-api": at("src/prompt-api.ts"),
+        "prompt-api-polyfill": at("src/prompt-api-polyfill.ts"),
         "cli-page": at("src/cli/page/page.ts"),
       },
       formats: ["es"],

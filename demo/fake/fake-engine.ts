@@ -94,6 +94,10 @@ class FakeEngine implements PageEngine {
     this.chat = { completions: { create: create as Engine["chat"]["completions"]["create"] } };
   }
 
+  async countTokens({ messages }: ChatCompletionRequest): Promise<number> {
+    return wordsOf(checkMessages(messages)).length;
+  }
+
   async calibrate({ signal, onProgress }: CalibrateOptions = {}): Promise<CalibrationResult> {
     const stages = [
       ["writing", 1024],

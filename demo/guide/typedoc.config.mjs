@@ -33,7 +33,9 @@ function nameByHeading(app) {
 export default {
   name: "Winnow",
   tsconfig: join(root, "tsconfig.json"),
-  entryPoints: ["index", "node", "ai-sdk"].map((name) => join(root, `src/${name}.ts`)),
+  entryPoints: ["index", "node", "ai-sdk", "prompt-api"].map((name) =>
+    join(root, `src/${name}.ts`),
+  ),
   readme: join(root, "demo/guide/index.md"),
   projectDocuments: [...PAGES, ...RESULTS].map((path) => join(root, path)),
   // npm run check finds type errors.

@@ -127,6 +127,11 @@ interface RequestFields {
   /** What the answer's text is held to; a thought comes before it, and is held to nothing. Default: any text. */
   response_format: ResponseFormat;
   /**
+   * Whether the answer goes on from the last message, an assistant's, whose text is not said again; a `response_format` holds
+   * both together. Default false. Not in OpenAI's API.
+   */
+  continue_final_message: boolean;
+  /**
    * "none": the model does not think; one that its chat template cannot keep from it has its thought closed at once. Any
    * other ("minimal", "low", "medium", "high", "xhigh", "max"): it thinks, where its template can turn that on; how much
    * is up to the template, if it reads the word. Of a model without thoughts "low" and more than "medium" is refused.

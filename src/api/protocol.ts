@@ -118,6 +118,7 @@ export interface EnginePort {
     onProgress?: OnReadProgress,
   ): Promise<Completion>;
   abort(call: number): Promise<void> | void;
+  countTokens(request: CheckedRequest): Promise<number>;
   configure(conversation: string, cache: CacheOptions): Promise<Loaded>;
   retention(conversation: string): Promise<Retention>;
   reset(conversation: string): Promise<Figures>;

@@ -191,6 +191,11 @@ export interface Engine {
     /** The engine's one model, as a page that can be awaited or gone through with `for await`. */
     list(): Promise<ModelPage> & AsyncIterable<ModelObject>;
   };
+  /**
+   * How many tokens the prompt of this request has: what `usage.prompt_tokens` would say. The model reads nothing. Throws
+   * invalid_argument, closed.
+   */
+  countTokens(request: ChatCompletionRequest): Promise<number>;
   /** The cache of each conversation. */
   readonly cache: {
     /** The figures of the last token, and the settings in force. Synchronous. */

@@ -40,13 +40,20 @@ const kept = new WeakMap<Tokenizer, Kept>();
 
 /**
  * What holds an answer of a model with this tokenizer to a format. Throws invalid_argument, naming the place, for a format
- * that cannot be followed. The first call takes in the vocabulary; formats that came before are at hand.
+ * that cannot be followed. The first call takes in the vocabulary; formats that came before are at hand. `lead`: how the text
+ * begins, before the first token.
  */
-export const constrain = (tokenizer: Tokenizer, format: Format): Constraint =>
-  held(tokenizer, JSON.stringify(format), FIELDS[format.type], (builder) => {
-    const root = writeFormat(builder, format);
-    return withoutSpace(tokenizer, builder, root, FIELDS[format.type]);
-  });
+export function constrain(tokenizer: Tokenizer, format: Format, lead = ""): Constraint {
+  const field = FIELDS[format.type];
+  const constraint = held(tokenizer, JSON.stringify(format), field, (builder) =>
+    withoutSpace(tokenizer, builder, writeFormat(builder, format), field),
+  );
+  if (lead === "") return constraint;
+  // The first space is not there for some tokenizers.
+  const behind = constraint.behindText(lead) ?? constraint.behindText(` ${lead}`);
+  if (behind) return behind;
+  throw invalidArgument(field, `no answer that it allows begins with ${JSON.stringify(lead)}`);
+}
 
 /**
  * What holds an answer to the grammar that `write` gives the root of, where it is not kept under `key`. Throws
@@ -57,7 +64,7 @@ export function held(
   key: string,
   field: string,
   write: (builder: GrammarBuilder) => Rule,
-): Constraint {
+): TokenConstraint {
   let known = kept.get(tokenizer);
   if (!known) {
     known = { trie: tokenTrie(tokenizer), formats: new Map() };

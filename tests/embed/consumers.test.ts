@@ -86,6 +86,8 @@ describe("in Node", () => {
       expect(await answer()).toMatchObject({
         inPage: { code: "no_webgpu", hint: expect.stringContaining("winnow-llm/node") },
         inNode: { policy: "winnow", notices: [] },
+        finishReason: { unified: expect.stringMatching(/^(stop|length)$/) },
+        onServer: "unavailable",
       });
     } finally {
       rmSync(join(app.dir, "node_modules/webgpu"));
@@ -171,4 +173,15 @@ itInFull("Deno answers", async () => {
   } finally {
     site.stop();
   }
+});
+
+it("types of the AI SDK and of OpenAI's package go with ours both ways, with those of libraries checked too", async () => {
+  const app = await prepareApp("types-clients", packed);
+  const options =
+    "--noEmit --strict --skipLibCheck false --target ES2022 --lib ES2022,DOM --types node --module ESNext --moduleResolution bundler --ignoreConfig use.ts";
+  const tsc = join(app.dir, "node_modules/typescript/bin/tsc");
+  const run = exec(process.execPath, [tsc, ...options.split(" ")], { cwd: app.dir });
+  await run.catch(({ stdout }) => {
+    throw new Error(stdout);
+  });
 });

@@ -1,5 +1,6 @@
 import { invalidArgument } from "../../errors.ts";
-import { describe, isGiven, reading } from "./check.ts";
+import type { ChatMessage } from "../../text/types.ts";
+import { checkBoolean, describe, isGiven, reading } from "./check.ts";
 import { checkLogits, LOGIT_FIELDS } from "./validate-logits.ts";
 import { checkThoughts, THOUGHT_FIELDS } from "./validate-thoughts.ts";
 import { type CheckedTools, checkTools } from "./validate-tools.ts";
@@ -70,15 +71,22 @@ const FIELDS: Readonly<Record<string, Field>> = {
   web_search_options: refused("there is no web search"),
 };
 
+const CONTINUE = "continue_final_message";
+
 /** Fields that few requests have. */
 export const FURTHER_FIELDS: readonly string[] = [
   ...Object.keys(FIELDS),
   ...THOUGHT_FIELDS,
   ...LOGIT_FIELDS,
+  CONTINUE,
 ];
 
 /** What they say. Throws invalid_argument naming the field. */
-export const checkFurther = (given: Readonly<Record<string, unknown>>) => ({
+export const checkFurther = (
+  given: Readonly<Record<string, unknown>>,
+  messages: readonly ChatMessage[],
+) => ({
+  ...checkLead(messages, given[CONTINUE]),
   tools: checkOpenAiFields(given),
   ...checkThoughts(given),
   ...checkLogits(given),
@@ -100,3 +108,15 @@ function checkOpenAiFields(given: Readonly<Record<string, unknown>>): CheckedToo
 }
 
 const OF_TOOLS = ["tools", "tool_choice"];
+
+/** The last message apart, where the answer goes on from it. */
+function checkLead(
+  messages: readonly ChatMessage[],
+  value: unknown,
+): { messages?: ChatMessage[]; lead?: string } {
+  if (value === undefined || !checkBoolean(CONTINUE, value)) return {};
+  const last = messages.at(-1)!;
+  if (last.role === "assistant" && messages.length > 1)
+    return { messages: messages.slice(0, -1), lead: last.content };
+  throw invalidArgument(CONTINUE, "the last of at least two messages must be an assistant's");
+}

@@ -30,6 +30,8 @@ import type { CheckedTools } from "./validate-tools.ts";
 /** A chat request with every default filled in: what the engine side works from. */
 export interface CheckedRequest extends Partial<ThoughtOptions>, Partial<LogitOptions> {
   messages: ChatMessage[];
+  /** How the answer begins, which is given; it is not a part of what is said. */
+  lead?: string;
   /** undefined: none. */
   tools?: CheckedTools | undefined;
   /** A text, or its token ids, that is continued in place of a chat. */
@@ -135,8 +137,9 @@ export function checkRead(
       ? Number.POSITIVE_INFINITY
       : checkNumber(name, given[name], REQUEST_LIMITS.max_tokens);
   const maxTokens = Math.min(limit("max_tokens"), limit("max_completion_tokens"));
+  const chat = messages.map((message) => checkMessage(message, calls));
   return {
-    messages: messages.map((message) => checkMessage(message, calls)),
+    messages: chat,
     stream: given.stream === undefined ? false : checkBoolean("stream", given.stream),
     includeUsage: checkStreamOptions(given.stream_options),
     maxTokens: Number.isFinite(maxTokens) ? maxTokens : undefined,
@@ -156,7 +159,7 @@ export function checkRead(
     n: number("n", 1, 1, MOST_ANSWERS, true),
     stop: checkStop(given.stop),
     format: checkResponseFormat(given.response_format),
-    ...more?.checkFurther(given),
+    ...more?.checkFurther(given, chat),
     speculative:
       given.speculative === undefined
         ? undefined

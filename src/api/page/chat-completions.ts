@@ -13,6 +13,14 @@ import { beginRequest, type CompletionPort, type Header, type Run } from "./begi
 import { DeltaQueue } from "./delta-queue.ts";
 import { wholeChoice } from "./whole-choice.ts";
 
+/** A request that is in order. Throws invalid_argument. */
+export async function checkedRequest(request: ChatCompletionRequest): Promise<CheckedRequest> {
+  const read = readRequest(request);
+  const further = () => import("../checks/openai-fields.ts");
+  const more = read.more ? await loadLater("checks of the request", further) : undefined;
+  return checkRead(read, more);
+}
+
 /** OpenAI's chat.completions over a CompletionPort. */
 export class ChatCompletions {
   private readonly port: CompletionPort;
@@ -37,10 +45,7 @@ export class ChatCompletions {
     request: ChatCompletionRequest,
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
-    const read = readRequest(request);
-    const further = () => import("../checks/openai-fields.ts");
-    const more = read.more ? await loadLater("checks of the request", further) : undefined;
-    const checked = checkRead(read, more);
+    const checked = await checkedRequest(request);
     const { header, run, abort } = beginRequest(this.port, "chatcmpl", checked, options);
     if (checked.stream) return stream(header, checked, run, abort);
     const deltas: AnswerDelta[] = [];

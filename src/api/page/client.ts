@@ -18,13 +18,14 @@ import type {
   CacheOptions,
   CalibrateOptions,
   CalibrationResult,
+  ChatCompletionRequest,
   Engine,
   EngineInfo,
   MemoryReport,
 } from "../types.ts";
 import { type CompleteOptions, type CompletionPort, unixTime } from "./begin-request.ts";
 import { cacheCalls } from "./cache-calls.ts";
-import { ChatCompletions } from "./chat-completions.ts";
+import { ChatCompletions, checkedRequest } from "./chat-completions.ts";
 import { Calls, type Connection } from "./connection.ts";
 import { KnownFigures } from "./known-figures.ts";
 
@@ -142,6 +143,11 @@ export class EngineClient implements Engine, CompletionPort {
     this.known.keep(completion.figures);
     this.known.info = completion.info;
     return completion;
+  }
+
+  async countTokens(request: ChatCompletionRequest): Promise<number> {
+    const checked = await checkedRequest(request);
+    return this.calls.call((port) => port.countTokens(checked));
   }
 
   async calibrate(options: CalibrateOptions = {}): Promise<CalibrationResult> {

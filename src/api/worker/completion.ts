@@ -40,7 +40,8 @@ export async function runChoice(
 ): Promise<CompletionResult> {
   // A text is no chat.
   const messages = request.prompt === undefined ? request.messages : undefined;
-  const said: ChatMessage = { role: "assistant", content: "" };
+  const { lead = "" } = request;
+  const said: ChatMessage = { role: "assistant", content: lead };
   const called: ToolCallDelta[] = [];
   const onDeltas = (deltas: readonly AnswerDelta[]): void => {
     for (const { content = "", reasoning_content: thought, tool_calls = [] } of deltas) {
@@ -64,7 +65,7 @@ export async function runChoice(
   });
   const whole = called.length > 0 ? tools?.wholeCalls(called) : undefined;
   if (messages && whole?.length) chat.messages = [...messages, { ...said, tool_calls: whole }];
-  else if (said.content === "" && !said.reasoning_content) chat.messages = messages;
+  else if (said.content === lead && !said.reasoning_content) chat.messages = messages;
   return result;
 }
 

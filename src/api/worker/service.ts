@@ -27,6 +27,7 @@ import type {
   EngineInfo,
   Retention,
 } from "../types.ts";
+import { planAnswer } from "./answer/plan-answer.ts";
 import { TokenBatcher } from "./answer/token-batcher.ts";
 import { runRequest } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
@@ -112,6 +113,10 @@ export class EngineService implements EnginePort {
 
   abort(call: number): void {
     this.calls.get(call)?.abort();
+  }
+
+  async countTokens(request: CheckedRequest): Promise<number> {
+    return (await planAnswer(this.engine, request)).prompt.length;
   }
 
   async configure(conversation: string, cache: CacheOptions): Promise<Loaded> {

@@ -29,10 +29,7 @@ export const endingOf = (reason: string, usage: Usage | undefined): Ending => ({
 
 function usageOf(usage: Usage | undefined): UsageV4 {
   const total = usage?.completion_tokens;
-  const { completion_tokens_details } = (usage ?? {}) as {
-    completion_tokens_details?: { reasoning_tokens: number };
-  };
-  const reasoning = completion_tokens_details?.reasoning_tokens;
+  const reasoning = usage?.completion_tokens_details?.reasoning_tokens;
   const cacheRead = usage?.prompt_tokens_details.cached_tokens;
   return {
     inputTokens: {

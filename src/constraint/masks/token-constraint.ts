@@ -83,10 +83,19 @@ export class TokenConstraint implements Constraint {
     return copy;
   }
 
+  /** The same behind a text; undefined where it does not begin that way. */
+  behindText(text: string): TokenConstraint | undefined {
+    const place = this.step(new TextEncoder().encode(text));
+    return place ? new TokenConstraint(this.compiled, place) : undefined;
+  }
+
   /** Where the text is after a token; null if it cannot be there. */
   private behind(token: number): Place | null {
     const bytes = this.compiled.tokenizer.tokenBytes(token);
-    if (bytes.length === 0) return null;
+    return bytes.length === 0 ? null : this.step(bytes);
+  }
+
+  private step(bytes: Uint8Array): Place | null {
     let place: Place | null = this.place;
     for (const byte of bytes) place = place && this.compiled.matcher.step(place, byte);
     return place;

@@ -40,6 +40,48 @@ describe("chat completions", () => {
     expect(answer.usage.extra.prefill_tokens_per_s).toBeGreaterThan(0);
   });
 
+  it("counts the tokens of messages without answering", async () => {
+    const { engine, fake } = await openFake();
+    expect(await engine.countTokens({ messages })).toBe(PROMPT_TOKENS);
+    expect(fake.log).toEqual([]);
+    const refused = engine.countTokens({ messages: [] });
+    await expect(refused).rejects.toMatchObject({ code: "invalid_argument" });
+    await engine.close();
+    await expect(engine.countTokens({ messages })).rejects.toMatchObject({ code: "closed" });
+  });
+
+  it("goes on from the last message where that is asked for", async () => {
+    const { engine } = await openFake();
+    const { create } = engine.chat.completions;
+    const complete = create.bind(engine.chat.completions);
+    const begun = [...messages, { role: "assistant" as const, content: "Oh, " }];
+    const answer = await complete({ messages: begun, continue_final_message: true, stream: false });
+    expect(answer.choices[0].message.content).toBe("hello");
+    expect(answer.usage.prompt_tokens).toBe(PROMPT_TOKENS + "Oh, ".length);
+    for (const refused of [messages, begun.slice(1)])
+      await expect(
+        complete({ messages: refused, continue_final_message: true }),
+      ).rejects.toMatchObject({ details: { field: "continue_final_message" } });
+  });
+
+  it("holds what it goes on from to the format too, together with the answer", async () => {
+    const { engine, fake } = await openFake();
+    fake.answer = "lo";
+    const response_format = { type: "regex" as const, pattern: "hello|help" };
+    const complete = (content: string) =>
+      engine.chat.completions.create({
+        messages: [...messages, { role: "assistant", content }],
+        continue_final_message: true,
+        response_format,
+        stream: false,
+      });
+    expect((await complete("hel")).choices[0].message.content).toBe("lo");
+    await expect(complete("bye")).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining('begins with "bye"'),
+    });
+  });
+
   it("streams role, text, then the reason with the usage", async () => {
     const { engine } = await openFake();
     const chunks = await collect(await engine.chat.completions.create({ messages, stream: true }));

@@ -84,8 +84,17 @@ export class ScriptedEngine {
       this.resets.push(conversation);
       this.conversations.delete(conversation);
     },
-    usage: () => ({ budget: 512 }),
+    usage: () => ({ budget: this.budget }),
   };
+
+  /** "full": without a bound, and so with an end. */
+  budget: number | "full" = 512;
+  /** A token per word, and two per message. */
+  countTokens = async ({ messages }: Pick<ChatCompletionRequest, "messages">): Promise<number> =>
+    messages.reduce(
+      (sum, { content }) => sum + 2 + `${content}`.split(/\s+/).filter(Boolean).length,
+      0,
+    );
 
   info = () => ({ model: { name: "scripted", contextLength: 100 } });
 
@@ -135,7 +144,7 @@ export class ScriptedEngine {
           completion_tokens: deltas.length,
           total_tokens: prompt.length + deltas.length,
           prompt_tokens_details: { cached_tokens: cached },
-          ...{ completion_tokens_details: { reasoning_tokens: thoughts } },
+          completion_tokens_details: { reasoning_tokens: thoughts },
           extra: { prefill_tokens_per_s: 1, decode_tokens_per_s: 2, time_to_first_token_s: 3 },
         },
       };

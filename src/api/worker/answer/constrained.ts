@@ -5,11 +5,15 @@ import type { Tokenizer } from "../../../text/types.ts";
 
 /**
  * Makes what holds an answer to a format, one for each answer. Throws invalid_argument, naming the place, where it cannot
- * be followed.
+ * be followed. `lead`: how the text begins, before the first token that is drawn.
  */
-export async function constrained(tokenizer: Tokenizer, format: Format): Promise<() => Constraint> {
+export async function constrained(
+  tokenizer: Tokenizer,
+  format: Format,
+  lead = "",
+): Promise<() => Constraint> {
   const code = () => import("../../../constraint/constrain.ts");
   const { constrain } = await loadLater("constrained output", code);
-  const first = constrain(tokenizer, format);
+  const first = constrain(tokenizer, format, lead);
   return () => first.fork();
 }

@@ -30,7 +30,7 @@ export async function planAnswer(
   request: CheckedRequest,
 ): Promise<AnswerPlan> {
   const { tokenizer } = model;
-  const { format, prompt: text } = request;
+  const { format, prompt: text, lead } = request;
   if (text !== undefined) {
     const held = format && (await constrained(tokenizer, format));
     const prompt =
@@ -49,19 +49,23 @@ export async function planAnswer(
   const thinking = mayThink(template, request)
     ? await loadLater("thoughts", () => import("../thoughts/thinking.ts"))
     : undefined;
-  const thoughts = thinking?.planThoughts(template, request);
+  const thoughts = thinking?.planThoughts(
+    template,
+    // What is said begins, so nothing is thought before it.
+    lead === undefined ? request : { ...request, effort: "none" },
+  );
   const tools = hasTools(request)
     ? await loadLater("tools", () => import("../tools/plan-tools.ts"))
     : undefined;
   const calling = tools?.planTools({ template, tokenizer }, request);
   const { messages } = calling ?? request;
   const variables = { ...thoughts?.variables, ...calling?.variables };
-  const prompt = template.encode(messages, tokenizer, { addGenerationPrompt: true, variables });
-  const system = systemTokens({ template, tokenizer }, messages, prompt, variables);
-  const formed = calling?.constraint ?? (format && (await constrained(tokenizer, format)));
-  const thought = thoughts && thinking?.thoughtsOf(tokenizer, thoughts, prompt);
+  const asked = template.encode(messages, tokenizer, { addGenerationPrompt: true, variables });
+  const system = systemTokens({ template, tokenizer }, messages, asked, variables);
+  const formed = calling?.constraint ?? (format && (await constrained(tokenizer, format, lead)));
+  const thought = thoughts && thinking?.thoughtsOf(tokenizer, thoughts, asked);
   return {
-    prompt,
+    prompt: lead ? [...asked, ...tokenizer.encode(lead)] : asked,
     system,
     ends: template.stop,
     parsers: () => [

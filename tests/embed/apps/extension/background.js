@@ -1,1 +1,1 @@
-// An extension's page is found by the id of its service worker.
+chrome.sidePanel.setPanelBehavior({ openPanelOnActionClick: true });

@@ -1,0 +1,2 @@
+/** What tests use of the AI SDK in a page. */
+export { generateText, jsonSchema, Output, streamText } from "ai";
