@@ -5,8 +5,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runnerImport } from "vite";
 
-const [out, tasks, length, trials, seed, text, depths = ""] = process.argv.slice(2);
+const [out = "", tasks = "", length = "1024", trials = "5", seed = "1", text = "", depths = ""] =
+  process.argv.slice(2);
 const root = join(import.meta.dirname, "..", "..", "..");
+/** @param {string} path */
 const load = async (path) =>
   (await runnerImport(join(root, "src", path), { configFile: false, logLevel: "error" })).module;
 const { buildPrompt } = await load("eval/prompt.ts");

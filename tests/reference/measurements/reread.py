@@ -28,7 +28,6 @@ import os
 import time
 
 import torch
-import torch.nn.functional as F
 
 from reread_model import Scores, answer, read, replay, say
 from streams import ROOT, SINKS, WINDOW, Calibration, Model, head_budgets, load_tokenizer
