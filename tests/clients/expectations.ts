@@ -22,6 +22,7 @@ export function expectPromptApi(result: Awaited<ReturnType<typeof askByPromptApi
     before: expect.stringMatching(/^(downloadable|available)$/),
     loaded: [0, 1],
     held: { full: expect.any(Boolean) },
+    prefixed: { full: expect.any(Boolean) },
     inOrder: ["one", "two"],
     aborted: "AbortError true",
     destroyed: "InvalidStateError true",

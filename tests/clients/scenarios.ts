@@ -94,6 +94,13 @@ export async function askByPromptApi() {
       .prompt(text, { responseConstraint: new RegExp(text) })
       .then((said) => inOrder.push(said));
   await Promise.all([say("one"), say("two"), session.append("three")]);
+  const prefixed = await copy.prompt(
+    [
+      { role: "user", content: "Is it?" },
+      { role: "assistant", content: '{"full":', prefix: true },
+    ],
+    { responseConstraint: schema, omitResponseConstraintInput: true },
+  );
   const control = new AbortController();
   const reader = session.promptStreaming("go on", { signal: control.signal }).getReader();
   await reader.read();
@@ -113,6 +120,7 @@ export async function askByPromptApi() {
     loaded: [loaded[0], loaded.at(-1)],
     begun,
     held: JSON.parse(held) as { full: unknown },
+    prefixed: JSON.parse(`{"full":${prefixed}`) as { full: unknown },
     inOrder,
     aborted,
     destroyed,

@@ -17,6 +17,7 @@ const WITH_HELP = [
   "tests/bench/lanes.mjs",
   "tests/bench/soak.mjs",
   "tests/bench/tools.mjs",
+  "tests/reference/measurements/prompts.mjs",
   "tests/reference/tiny-model/write-tiny.mjs",
   "tests/run.mjs",
 ];

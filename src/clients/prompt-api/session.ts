@@ -5,8 +5,6 @@ import { type ReadConstraint, readConstraint, withNote } from "./response-constr
 import { linkSignals, SessionQueue } from "./session-queue.ts";
 import type { PromptInput, PromptOptions, SamplingMode, SignalOptions } from "./types.ts";
 
-type Handler = ((event: Event) => void) | null;
-
 /** What only `create` and `clone` have. */
 export interface SessionParts {
   readonly chat: Chat;
@@ -25,7 +23,7 @@ export class PromptSession extends EventTarget {
   readonly #make: SessionParts["make"];
   readonly #queue = new SessionQueue();
   readonly #destruction = new AbortController();
-  readonly #handlers = new Map<string, Handler>();
+  readonly #handlers = new Map<string, ((event: Event) => void) | null>();
 
   /** Throws: sessions come from `create`. */
   constructor(parts?: { [PARTS]: SessionParts }) {
@@ -100,11 +98,12 @@ export class PromptSession extends EventTarget {
   }
 
   /** Is called when the oldest messages have made room for others, which happens without a budget alone. */
-  get oncontextoverflow(): Handler {
+  get oncontextoverflow(): ((event: Event) => void) | null {
     return this.#handlers.get("contextoverflow") ?? null;
   }
 
-  set oncontextoverflow(handler: Handler) {
+  /** Takes the place of the handler before. */
+  set oncontextoverflow(handler: ((event: Event) => void) | null) {
     this.#handlers.set("contextoverflow", handler);
   }
 
@@ -139,11 +138,12 @@ export class PromptSession extends EventTarget {
   }
 
   /** The older name of `oncontextoverflow`, with an event of its own. */
-  get onquotaoverflow(): Handler {
+  get onquotaoverflow(): ((event: Event) => void) | null {
     return this.#handlers.get("quotaoverflow") ?? null;
   }
 
-  set onquotaoverflow(handler: Handler) {
+  /** Takes the place of the handler before. */
+  set onquotaoverflow(handler: ((event: Event) => void) | null) {
     this.#handlers.set("quotaoverflow", handler);
   }
 

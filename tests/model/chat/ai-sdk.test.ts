@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { generateText, jsonSchema, Output, streamText } from "ai";
+import { generateText, isStepCount, jsonSchema, Output, streamText, tool } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createWinnow, type WinnowLanguageModel } from "../../../src/ai-sdk.ts";
 import * as node from "../../../src/node.ts";
@@ -67,6 +67,36 @@ describe("winnow-llm/ai-sdk in Node", () => {
       output: Output.object({ schema }),
     });
     expect(output).toEqual({ name: expect.stringMatching(/^(Ann|Bo)$/), age: expect.any(Number) });
+  });
+
+  it("runs a loop of three steps with a tool, each call as its schema says", async () => {
+    const towns: string[] = [];
+    const weather = tool({
+      description: "The weather of a town",
+      inputSchema: jsonSchema<{ town: string }>({
+        type: "object",
+        properties: { town: { enum: ["Oslo", "Rome"] } },
+        required: ["town"],
+        additionalProperties: false,
+      }),
+      execute: async ({ town }) => {
+        towns.push(town);
+        return { degrees: 7 };
+      },
+    });
+    const { steps } = await generateText({
+      model,
+      prompt: "Weather?",
+      tools: { weather },
+      toolChoice: "required",
+      stopWhen: isStepCount(3),
+      seed: 1,
+    });
+    expect(steps.map(({ finishReason }) => finishReason)).toEqual(Array(3).fill("tool-calls"));
+    expect(towns.length).toBeGreaterThanOrEqual(3);
+    for (const town of towns) expect(town).toMatch(/^(Oslo|Rome)$/);
+    // What the first step read is in the cache of the second.
+    expect(steps[1]!.usage.inputTokenDetails.cacheReadTokens).toBeGreaterThan(20);
   });
 
   it("stops within a token of an abort", async () => {

@@ -1,12 +1,23 @@
-// node tests/reference/measurements/prompts.mjs OUT.json TASKS LENGTH TRIALS SEED TEXT [DEPTHS]: the prompts of `winnow eval --ask after`,
+// node tests/reference/measurements/prompts.mjs --help: writes the prompts of `winnow eval --ask after`,
 // as token ids, for reread.py.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runnerImport } from "vite";
 
-const [out = "", tasks = "", length = "1024", trials = "5", seed = "1", text = "", depths = ""] =
-  process.argv.slice(2);
+const [
+  out = "--help",
+  tasks = "",
+  length = "1024",
+  trials = "5",
+  seed = "1",
+  text = "",
+  depths = "",
+] = process.argv.slice(2);
+if (out === "--help") {
+  console.log("usage: prompts.mjs OUT.json TASKS LENGTH TRIALS SEED TEXT [DEPTHS]");
+  process.exit(0);
+}
 const root = join(import.meta.dirname, "..", "..", "..");
 /** @param {string} path */
 const load = async (path) =>
