@@ -32,6 +32,8 @@ export const ERROR_CODES = [
   "aborted",
   /** The engine is closed. */
   "closed",
+  /** Only an engine on this device has it, and requests are answered by a server. */
+  "not_on_device",
   /** The engine is answering another request that may not run beside this one. */
   "busy",
   /** A defect in Winnow: an invariant does not hold. */

@@ -4,6 +4,7 @@
  * @module winnow-llm/node
  */
 
+import { isGiven } from "./api/checks/check.ts";
 import { checkEngineOptions, checkModel } from "./api/checks/validate-engine.ts";
 import { EngineClient } from "./api/page/client.ts";
 import { connectLocal } from "./api/page/connect-local.ts";
@@ -20,13 +21,13 @@ import { openInNode } from "./node/open-in-node.ts";
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
-  return EngineClient.open(
-    connectLocal(new EngineService(openInNode(checked.tokenizer))),
-    checked,
-    {
+  const open = () =>
+    EngineClient.open(connectLocal(new EngineService(openInNode(checked.tokenizer))), checked, {
       calibrate: "off",
-    },
-  );
+    });
+  if (!isGiven(options.mode ?? options.remote)) return open();
+  const { openHybrid } = await import("./api/remote/hybrid-engine.ts");
+  return openHybrid(options, open);
 }
 
 /** Models that are stored in the cache folder, last used first. What lies elsewhere on the disk is not listed. */

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
+import type { InferenceSource } from "../../src/api/types.ts";
 import { emit } from "../events.ts";
 import { formatBytes } from "../format.ts";
 import { controls } from "../styles/controls.ts";
@@ -42,6 +43,17 @@ export class AppHeader extends LitElement {
         overflow: hidden;
         text-overflow: ellipsis;
       }
+      .source {
+        flex: none;
+        padding: 0.15em 0.65em;
+        border: 1px solid currentColor;
+        border-radius: 999px;
+        color: var(--pine);
+        white-space: nowrap;
+      }
+      .source[data-source="in_cloud"] {
+        color: var(--caution);
+      }
       .status {
         display: inline-flex;
         align-items: center;
@@ -74,6 +86,7 @@ export class AppHeader extends LitElement {
       }
       .panel,
       .new {
+        flex: none;
         font-size: 0.875rem;
       }
       .panel,
@@ -126,6 +139,8 @@ export class AppHeader extends LitElement {
   /** Whether there is a list of chats to open. */
   @property({ type: Boolean }) chats = false;
   @property() drawer: string | null = null;
+  /** Who answers; null where nobody but this device may. */
+  @property() source: InferenceSource | null = null;
 
   protected override render(): TemplateResult {
     return html`<header>
@@ -150,6 +165,11 @@ export class AppHeader extends LitElement {
             <span>${this.model}</span>
           </button>`
           : nothing
+      }
+      ${
+        this.source === null
+          ? nothing
+          : html`<span class="source small" data-testid="source" data-source=${this.source}>${this.source === "in_cloud" ? "server" : "this device"}</span>`
       }
       <span class="status small" role="status" data-testid="status" data-state=${this.state}>${this.status}</span>
       ${

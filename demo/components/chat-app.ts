@@ -89,7 +89,7 @@ export class ChatApp extends LitElement {
     return html`<div
       class="app"
       @load-model=${this.#onLoad}
-      @cancel-load=${() => this.#engine.cancel()}
+      @cancel-load=${() => this.#engine.cancel()} @server-settings=${(event: Event) => this.#engine.allow(detailOf<EngineStore["server"]>(event))}
       @change-model=${this.#onChangeModel}
       @new-chat=${this.#onNewChat}
       @open-panel=${() => this.#show("panel")}
@@ -126,7 +126,7 @@ export class ChatApp extends LitElement {
       .status=${status}
       .state=${state}
       .loaded=${ready}
-      .model=${this.#engine.choice?.label ?? ""}
+      .model=${this.#engine.modelName} .source=${ready ? this.#chat.source : null}
       .bytes=${this.#cache.usage?.bytes ?? 0}
       .drawer=${this.drawer}
       .chats=${this.#hasChats(ready)}
@@ -148,7 +148,7 @@ export class ChatApp extends LitElement {
 
   #loading(): TemplateResult {
     const chat = this.#chat.entries.length > 0;
-    const card = html`<load-card .phase=${this.#engine.phase} .choice=${this.#engine.choice} ?compact=${chat}></load-card>`;
+    const card = html`<load-card .phase=${this.#engine.phase} .choice=${this.#engine.choice} .server=${this.#engine.server} ?compact=${chat}></load-card>`;
     return chat
       ? html`<main class="resume" ?inert=${this.drawer !== null}>${this.#messages(true)} <div class="load">${card}</div></main>`
       : html`<main class="welcome" ?inert=${this.drawer !== null}>${card}</main>`;
@@ -194,7 +194,7 @@ export class ChatApp extends LitElement {
           .lastAnswer=${lastUsageOf(this.#chat.entries)}
           .answerSettings=${this.#chat.settings}
           .calibration=${this.#calibration.phase}
-          ?busy=${this.#chat.answering}
+          ?busy=${this.#chat.answering} ?elsewhere=${this.#engine.here === null}
         ></cache-panel>
       </aside>`;
   }
@@ -211,9 +211,8 @@ export class ChatApp extends LitElement {
     if (engine !== this.#attached) {
       this.#attached = engine;
       this.#chat.attach(engine);
-      this.#cache.attach(engine);
-      this.#calibration.attach(engine);
-      this.#chats.attach(engine);
+      for (const store of [this.#cache, this.#calibration, this.#chats])
+        store.attach(this.#engine.here);
       // What was stored is to stay. A file of the user's own is read where it is.
       const source = this.#engine.choice?.source;
       if (engine !== null && (typeof source === "string" || (source && "repo" in source)))

@@ -194,6 +194,7 @@ class FakeEngine implements PageEngine {
       object: "chat.completion",
       created: 0,
       model: "fake",
+      inferenceSource: "on_device",
       choices: [
         {
           index: 0,
@@ -285,5 +286,6 @@ const chunk = (content: string, finish_reason: FinishReason | null): ChatComplet
   object: "chat.completion.chunk",
   created: 0,
   model: "fake",
+  inferenceSource: "on_device",
   choices: [{ index: 0, delta: { content }, finish_reason }],
 });

@@ -15,6 +15,7 @@ const PAGES = [
   "persistence",
   "chats",
   "serve",
+  "remote",
   "deploy",
   "troubleshooting",
 ].map((page) => `demo/guide/${page}.md`);

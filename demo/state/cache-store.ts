@@ -123,7 +123,13 @@ export class CacheStore extends Store {
   /** Reads the figures, and the retention where a second has passed or none is being answered. */
   refresh(answering = false): void {
     if (this.#engine === null) return;
-    this.usage = this.#engine.cache.usage({ conversation: this.#conversation });
+    try {
+      this.usage = this.#engine.cache.usage({ conversation: this.#conversation });
+    } catch {
+      // This device was lost for good, and a server answers.
+      this.attach(null);
+      return;
+    }
     this.memory = this.#engine.memory();
     this.#sync(this.usage);
     this.history = thin(this.history, this.usage);

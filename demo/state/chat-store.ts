@@ -1,4 +1,4 @@
-import type { Engine, ReadProgress } from "../../src/api/types.ts";
+import type { Engine, InferenceSource, ReadProgress } from "../../src/api/types.ts";
 import { asWinnowError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/text/types.ts";
 import {
@@ -24,6 +24,8 @@ export class ChatStore extends Store {
   settings: AnswerSettings = DEFAULT_ANSWERS;
   /** How far the question under way has been read; null before reading begins and once it is over. */
   reading: ReadProgress | null = null;
+  /** Where the last answer was made, or the next one will be asked for first; null where only this device may. */
+  source: InferenceSource | null = null;
   #engine: Engine | null = null;
   #abort: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -35,6 +37,7 @@ export class ChatStore extends Store {
 
   attach(engine: Engine | null): void {
     this.#engine = engine;
+    this.source = engine?.info().inference?.source ?? null;
   }
 
   configure(settings: Partial<AnswerSettings>): void {
@@ -129,6 +132,7 @@ export class ChatStore extends Store {
       );
       for await (const chunk of stream) {
         const choice = chunk.choices[0];
+        if (this.source !== null) this.source = chunk.inferenceSource;
         if (text === "" && choice.delta.content)
           this.#update(id, { firstTokenS: (performance.now() - begin) / 1000 });
         text += choice.delta.content ?? "";

@@ -3,6 +3,7 @@ import { asWinnowError, type WinnowError } from "../../src/errors.ts";
 import { type Library, loadLibrary } from "./engine-source.ts";
 import type { ModelChoice } from "./models.ts";
 import { Rate } from "./rate.ts";
+import { inferenceOf, keepServer, readServer, type ServerSettings } from "./server-settings.ts";
 import { Store } from "./store.ts";
 
 export type EnginePhase =
@@ -15,6 +16,8 @@ export type EnginePhase =
 export class EngineStore extends Store {
   phase: EnginePhase = { kind: "idle" };
   choice: ModelChoice | null = null;
+  /** Who may answer in this device's place, from the next load on. */
+  server = readServer();
   #abort: AbortController | null = null;
   readonly #library: () => Promise<Pick<Library, "createEngine">>;
 
@@ -25,6 +28,23 @@ export class EngineStore extends Store {
 
   get engine(): Engine | null {
     return this.phase.kind === "ready" ? this.phase.engine : null;
+  }
+
+  /** The engine, where it is of this device: a server keeps its cache to itself. */
+  get here(): Engine | null {
+    return this.engine?.info().inference?.source === "in_cloud" ? null : this.engine;
+  }
+
+  /** Of the server, where nothing was loaded here. */
+  get modelName(): string {
+    if (this.engine !== null && this.here === null) return this.engine.info().model.name;
+    return this.choice?.label ?? "";
+  }
+
+  allow(server: ServerSettings): void {
+    this.server = server;
+    keepServer(server);
+    this.changed();
   }
 
   /** With the engine's own settings. Never throws: a failure becomes the phase. */
@@ -53,6 +73,7 @@ export class EngineStore extends Store {
       const { createEngine } = await this.#library();
       const engine = await createEngine({
         model: choice.source,
+        ...inferenceOf(this.server),
         onProgress,
         onCalibration: (event) => {
           if (this.#abort === abort) onCalibration(event);

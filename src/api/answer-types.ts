@@ -1,4 +1,5 @@
 /** Answers, in the shapes of OpenAI's API. */
+import type { InferenceSource } from "./remote-types.ts";
 
 /**
  * Why an answer ended: the model said so or a stop string came ("stop"), `max_tokens` or the positions ran out ("length"),
@@ -102,8 +103,10 @@ export interface ChatCompletionChunk {
   object: "chat.completion.chunk";
   /** Seconds since 1970. */
   created: number;
-  /** The request's `model`, else the model's name. */
+  /** The request's `model`, else the model's name; a server says its own. */
   model: string;
+  /** Where it was made. Not in OpenAI's API. */
+  inferenceSource: InferenceSource;
   /** One choice. */
   choices: [
     {
@@ -138,8 +141,10 @@ export interface ChatCompletion {
   object: "chat.completion";
   /** Seconds since 1970. */
   created: number;
-  /** The request's `model`, else the model's name. */
+  /** The request's `model`, else the model's name; a server says its own. */
   model: string;
+  /** Where it was made. Not in OpenAI's API. */
+  inferenceSource: InferenceSource;
   /** As many as `n` says, in the order of their `index`. */
   choices: [ChatChoice, ...ChatChoice[]];
   /** Tokens and speed. */

@@ -1,6 +1,7 @@
 /** Texts that are continued, in the shapes of OpenAI's older API. */
 import type { Usage } from "./answer-types.ts";
 import type { ChatCompletionRequest } from "./chat-types.ts";
+import type { InferenceSource } from "./remote-types.ts";
 
 /** Fields that mean what they mean in chats. */
 type SharedFields = Pick<
@@ -59,8 +60,10 @@ export interface TextCompletion {
   object: "text_completion";
   /** Seconds since 1970. */
   created: number;
-  /** The request's `model`, else the model's name. */
+  /** The request's `model`, else the model's name; a server says its own. */
   model: string;
+  /** Where it was made. Not in OpenAI's API. */
+  inferenceSource: InferenceSource;
   /** As many as `n` says; one in each piece of a stream. */
   choices: [TextChoice, ...TextChoice[]];
   /** On the last piece of a stream, unless `stream_options.include_usage` is false. */

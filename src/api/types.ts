@@ -1,4 +1,4 @@
-import type { EngineInfo } from "../engine/engine-info.ts";
+import type { EngineInfo as LoadedInfo } from "../engine/engine-info.ts";
 import type { StoredModel } from "../fetch/stored-models.ts";
 import type { ChatCompletion, ChatCompletionChunk } from "./answer-types.ts";
 import type {
@@ -18,14 +18,22 @@ import type {
   TextCompletion,
   TextCompletionRequest,
 } from "./completion-types.ts";
+import type { InferenceInfo, InferenceMode, RemoteOptions } from "./remote-types.ts";
 
 export type * from "./answer-types.ts";
 export type * from "./cache-types.ts";
 export type * from "./calibration-types.ts";
 export type * from "./chat-types.ts";
 export type * from "./completion-types.ts";
+export type * from "./remote-types.ts";
 export type * from "./response-format.ts";
-export type { EngineInfo, StoredModel };
+export type { StoredModel };
+
+/** What is loaded, on which adapter, and how it runs. Of a model on a server its name alone is known. */
+export interface EngineInfo extends LoadedInfo {
+  /** Where requests are answered; there where `mode` or `remote` was given. */
+  inference?: InferenceInfo;
+}
 
 /**
  * Where a model comes from: a name in models.json, a URL, a file, all files of a model in parts or
@@ -112,6 +120,10 @@ export interface EngineOptions {
    * itself, since code cannot be sent to a worker.
    */
   tokenizer?: ExternalTokenizer;
+  /** Where requests are answered. Default "only-on-device", or "prefer-on-device" if `remote` is given. */
+  mode?: InferenceMode;
+  /** The server of modes with "cloud" in them, and of what falls back to it. Nothing is sent anywhere without. */
+  remote?: RemoteOptions;
   /** How a download deals with a poor connection. */
   download?: DownloadOptions;
   /** Is told how far loading has come. */

@@ -93,8 +93,15 @@ export class CachePanel extends LitElement {
   /** While an answer is under way. */
   @property({ type: Boolean }) busy = false;
   @property({ attribute: false }) calibration!: CalibrationPhase;
+  /** A server answers, whose cache cannot be seen or set. */
+  @property({ type: Boolean }) elsewhere = false;
 
   protected override render(): TemplateResult {
+    if (this.elsewhere)
+      return html`<section aria-label="Cache" class="small" data-testid="elsewhere">
+          A server answers, and keeps its cache to itself.
+        </section>
+        ${this.#figures()}`;
     const { asked } = this.refusal ?? {};
     /** Whether what was refused is set in the advanced part. */
     const protection = asked !== undefined && !("budget" in asked) && !("policy" in asked);
@@ -112,19 +119,7 @@ export class CachePanel extends LitElement {
         <cache-refusal .refusal=${protection ? null : this.refusal}></cache-refusal>
         <policy-menu .policy=${this.settings.policy}></policy-menu>
       </section>
-      <section aria-label="Figures" class="small">
-        <cache-figures
-          .usage=${this.usage}
-          .liveRate=${this.liveRate}
-          .firstTokenS=${this.firstTokenS}
-          .answer=${this.lastAnswer}
-        ></cache-figures>
-        ${
-          this.busy || !this.usage?.tokensSeen
-            ? nothing
-            : html`<button class="link save" data-testid="save-context" title="A .winnow file, which this page or an app opens in place of reading" @click=${() => emit(this, "save-context")}>Save what was read</button>`
-        }
-      </section>
+      ${this.#figures()}
       <details data-testid="memory">
         <summary>GPU memory</summary>
         <memory-table .memory=${this.memory} .info=${this.info}></memory-table>
@@ -137,6 +132,22 @@ export class CachePanel extends LitElement {
           <calibrate-box .phase=${this.calibration}></calibrate-box>
         </div>
       </details>`;
+  }
+
+  #figures(): TemplateResult {
+    return html`<section aria-label="Figures" class="small">
+      <cache-figures
+        .usage=${this.usage}
+        .liveRate=${this.liveRate}
+        .firstTokenS=${this.firstTokenS}
+        .answer=${this.lastAnswer}
+      ></cache-figures>
+      ${
+        this.busy || !this.usage?.tokensSeen
+          ? nothing
+          : html`<button class="link save" data-testid="save-context" title="A .winnow file, which this page or an app opens in place of reading" @click=${() => emit(this, "save-context")}>Save what was read</button>`
+      }
+    </section>`;
   }
 
   #notices(): TemplateResult | typeof nothing {

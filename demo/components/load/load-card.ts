@@ -5,11 +5,13 @@ import { detailOf, emit } from "../../events.ts";
 import { formatBytes } from "../../format.ts";
 import type { EnginePhase } from "../../state/engine-store.ts";
 import { type GpuProbe, type ModelChoice, probeGpu, registeredModels } from "../../state/models.ts";
+import { asksServer, type ServerSettings } from "../../state/server-settings.ts";
 import { StoredStore } from "../../state/stored-store.ts";
 import { controls } from "../../styles/controls.ts";
 import { checkIcon, downIcon, logo, warnIcon } from "../icons.ts";
 import "./load-progress.ts";
 import "./own-model.ts";
+import "./server-box.ts";
 import "./stored-models.ts";
 
 /** The first thing a visitor sees: what will be loaded, what it weighs, whether it can run here. */
@@ -123,6 +125,7 @@ export class LoadCard extends LitElement {
 
   @property({ attribute: false }) phase: EnginePhase = { kind: "idle" };
   @property({ attribute: false }) choice: ModelChoice | null = null;
+  @property({ attribute: false }) server!: ServerSettings;
   /** Whether it stands under a chat that is to go on, without a word of welcome. */
   @property({ type: Boolean, reflect: true }) compact = false;
   @state() private models: ModelChoice[] = [];
@@ -172,7 +175,9 @@ export class LoadCard extends LitElement {
         ${
           this.compact
             ? "Load a model to go on with this chat."
-            : "No server, no account: what you write stays on this device. Its memory stays within a budget that you can move while it talks."
+            : asksServer(this.server)
+              ? "It runs on this device, or on your server, as you say below: what is answered there is sent there."
+              : "No server, no account: what you write stays on this device. Its memory stays within a budget that you can move while it talks."
         }
       </p>
       ${
@@ -213,6 +218,7 @@ export class LoadCard extends LitElement {
           @remove-model=${(event: Event) => void this.#stored.remove(detailOf<string>(event))}
         ></stored-models>
         <own-model></own-model>
+        <server-box .settings=${this.server}></server-box>
       </div>`;
   }
 

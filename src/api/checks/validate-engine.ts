@@ -27,11 +27,14 @@ const ENGINE_FIELDS = [
   "tokenizer",
   "worker",
   "download",
+  // Checked by what has a server answer, which is loaded for that.
+  "mode",
+  "remote",
   "onProgress",
   "signal",
 ];
 
-export type CheckedEngineOptions = Omit<EngineOptions, "filters"> & {
+export type CheckedEngineOptions = Omit<EngineOptions, "filters" | "mode" | "remote"> & {
   cache: CacheOptions;
   filters?: string | Uint8Array;
 };

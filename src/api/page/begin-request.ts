@@ -26,6 +26,7 @@ export interface Header {
   id: string;
   created: number;
   model: string;
+  inferenceSource: "on_device";
 }
 
 /** Has the request answered. */
@@ -46,6 +47,7 @@ export function beginRequest(
       id: `${kind}-${Math.random().toString(36).slice(2, 12)}`,
       created: unixTime(),
       model: checked.model ?? port.modelName,
+      inferenceSource: "on_device",
     },
     run: (onBatch) =>
       port

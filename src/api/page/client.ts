@@ -1,4 +1,3 @@
-import { defined } from "../../defined.ts";
 import { asWinnowError, closedError, loadLater, WinnowError } from "../../errors.ts";
 import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
 import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
@@ -75,42 +74,26 @@ export class EngineClient implements Engine, CompletionPort {
       notices?: readonly string[];
     },
   ): Promise<EngineClient> {
-    const {
-      model,
-      cache,
-      filters,
-      memoryLimit,
-      download,
-      speculative,
-      tuning,
-      calibrate,
-      onProgress,
-      signal,
-    } = options;
+    // Code, which does not cross, is of no use on the other side.
+    const { onProgress, onCalibration, signal, tokenizer: _, worker: __, ...given } = options;
     const call = 0;
     const abort = (): void => void connection.port.abort(call);
     try {
       if (signal?.aborted) throw new WinnowError("aborted", "loading was aborted before it began");
       signal?.addEventListener("abort", abort, { once: true });
-      const wire = {
-        model,
-        cache,
-        ...defined({ filters, memoryLimit, download, speculative, tuning }),
-        ...surroundings,
-        ...defined({ calibrate }),
-      };
+      const wire = { ...surroundings, ...given };
       const progress = connection.proxy<OnLoadProgress>((value) => tell(onProgress, value));
       let client: EngineClient | undefined;
       const calibration = connection.proxy<OnCalibration>(({ event, loaded }) => {
         if (loaded) client?.known.take(loaded);
-        tell(options.onCalibration, event);
+        tell(onCalibration, event);
       });
       const packaged = ownFilters && connection.proxy<OwnFilters>(ownFilters);
       const loaded = await Promise.race([
         connection.port.load(call, wire, progress, calibration, packaged),
         connection.failed,
       ]);
-      client = new EngineClient(connection, cache, loaded, notices);
+      client = new EngineClient(connection, options.cache, loaded, notices);
       return client;
     } catch (error) {
       connection.end();

@@ -1,5 +1,7 @@
 import { defined } from "../../defined.ts";
-import { checkEngineOptions } from "../checks/validate-engine.ts";
+import { loadLater } from "../../errors.ts";
+import { isGiven } from "../checks/check.ts";
+import { type CheckedEngineOptions, checkEngineOptions } from "../checks/validate-engine.ts";
 import { ownFilters } from "../own-filters.ts";
 import type { Engine, EngineOptions } from "../types.ts";
 import { EngineClient } from "./client.ts";
@@ -14,6 +16,12 @@ import { connect } from "./connect.ts";
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const checked = checkEngineOptions(options);
+  if (!isGiven(options.mode ?? options.remote)) return openHere(checked);
+  const load = () => import("../remote/hybrid-engine.ts");
+  return (await loadLater("servers", load)).openHybrid(options, () => openHere(checked));
+}
+
+async function openHere(checked: CheckedEngineOptions): Promise<Engine> {
   const { connection, notices } = await connect(checked);
   const baseUrl = globalThis.document?.baseURI ?? globalThis.location?.href;
   return EngineClient.open(connection, checked, {

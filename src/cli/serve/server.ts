@@ -133,8 +133,13 @@ function guardAgainstStalls(server: Server, stallMs: number): void {
   });
   server.timeout = stallMs;
   server.on("timeout", (socket) => {
-    if (answering.has(socket) && socket.writableLength === 0) socket.setTimeout(stallMs);
-    else socket.destroy();
+    const { bytesRead } = socket;
+    // What came while this process was busy is read first.
+    setImmediate(() => {
+      const waits = answering.has(socket) && socket.writableLength === 0;
+      if (waits || socket.bytesRead > bytesRead) socket.setTimeout(stallMs);
+      else socket.destroy();
+    });
   });
 }
 

@@ -117,6 +117,7 @@ export class ScriptedEngine {
       object: "chat.completion.chunk" as const,
       created: 7,
       model: "scripted",
+      inferenceSource: "on_device" as const,
     };
     const chunk = (delta: Delta): ChatCompletionChunk => ({
       ...header,
