@@ -212,6 +212,8 @@ class Soak {
     const control = new AbortController();
     try {
       const asked = this.post({ ...body, stream: true }, control.signal);
+      // It may fail while nobody waits for it.
+      asked.catch(() => {});
       if (!midway) await sleep(this.random() * 30).then(() => control.abort());
       const reader = (await asked).body!.getReader();
       for (let reads = this.random() * 6; reads > 0; reads -= 1) await reader.read();

@@ -1,19 +1,33 @@
-import type { ChatCompletion, ChatCompletionChunk } from "../types.ts";
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  TextCompletion,
+  TextCompletionRequest,
+} from "../types.ts";
 
-/** An answer, whole or in chunks. */
-export type Answered = ChatCompletion | AsyncIterable<ChatCompletionChunk>;
+/** What is asked: to go on with a chat, or with a text. */
+export type Asked =
+  | { readonly kind: "chat"; readonly request: ChatCompletionRequest }
+  | { readonly kind: "text"; readonly request: TextCompletionRequest };
+
+/** A piece of an answer. */
+export type Piece = ChatCompletionChunk | TextCompletion;
+
+/** An answer, whole or in pieces. */
+export type Answered = ChatCompletion | TextCompletion | AsyncIterable<Piece>;
 
 /**
- * A stream once so many of its chunks are there, so that what fails before them fails here, and somebody else may be asked.
+ * A stream once so many of its pieces are there, so that what fails before them fails here, and somebody else may be asked.
  * Whoever leaves the loop ends the stream; `over` is called when it has ended, however it did.
  */
 export async function begun(
-  chunks: AsyncIterable<ChatCompletionChunk>,
+  pieces: AsyncIterable<Piece>,
   count: number,
   over: () => void = () => {},
-): Promise<AsyncIterable<ChatCompletionChunk>> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  const first: ChatCompletionChunk[] = [];
+): Promise<AsyncIterable<Piece>> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  const first: Piece[] = [];
   try {
     while (first.length < count) {
       const { done, value } = await iterator.next();
@@ -25,7 +39,7 @@ export async function begun(
     throw error;
   }
   let left = false;
-  const leave = async (): Promise<IteratorResult<ChatCompletionChunk>> => {
+  const leave = async (): Promise<IteratorResult<Piece>> => {
     if (!left) over();
     left = true;
     await iterator.return?.();

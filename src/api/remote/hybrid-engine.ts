@@ -1,14 +1,16 @@
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import type { InferenceInfo, InferenceMode } from "../remote-types.ts";
 import type {
-  ChatCompletionRequest,
   Engine,
   EngineInfo,
   EngineOptions,
+  ModelObject,
+  ModelPage,
   RequestOptions,
 } from "../types.ts";
-import { type Answered, begun } from "./begun.ts";
+import { type Answered, type Asked, begun } from "./begun.ts";
 import { checkMode } from "./check-remote.ts";
+import { infoOf, listOf } from "./elsewhere.ts";
 import { deviceFallback, mayAskServer, serverFallback } from "./fallback.ts";
 import { localCache, notOnDevice } from "./local-cache.ts";
 import { askServer } from "./remote-chat.ts";
@@ -28,12 +30,14 @@ export async function openHybrid(
   return engine;
 }
 
-/** Chunks after which an answer of this device has begun: who speaks, and something said. */
-const BEGUN = 2;
+/** Pieces after which an answer of this device has begun: who speaks, and something said; or something said. */
+const BEGUN = { chat: 2, text: 1 };
 
 /** Answers here or by a server, as the mode says; whoever has begun an answer ends it. */
 class HybridEngine implements Engine {
   readonly chat: Engine["chat"];
+  readonly completions: Engine["completions"];
+  readonly models: Engine["models"];
   readonly cache: Engine["cache"];
   private readonly mode: InferenceMode;
   private readonly server: RemoteServer;
@@ -47,9 +51,13 @@ class HybridEngine implements Engine {
     this.mode = mode;
     this.server = server;
     this.openLocal = openLocal;
-    const create = (request: ChatCompletionRequest, options?: RequestOptions): Promise<Answered> =>
-      this.answer(request, options);
-    this.chat = { completions: { create: create as Engine["chat"]["completions"]["create"] } };
+    const asks =
+      (kind: Asked["kind"]) =>
+      async (request: unknown, options?: RequestOptions): Promise<Answered> =>
+        this.answer({ kind, request } as Asked, options);
+    this.chat = { completions: { create: asks("chat") } as Engine["chat"]["completions"] };
+    this.completions = { create: asks("text") } as Engine["completions"];
+    this.models = { list: () => listOf(() => this.modelsThere()) };
     this.cache = localCache(() => this.local);
   }
 
@@ -93,23 +101,20 @@ class HybridEngine implements Engine {
     await (await this.loading?.catch(() => undefined))?.close();
   }
 
-  private answer(
-    request: ChatCompletionRequest,
-    options: RequestOptions | undefined,
-  ): Promise<Answered> {
+  private answer(asked: Asked, options: RequestOptions | undefined): Promise<Answered> {
     this.checkOpen();
-    if (this.mode === "prefer-in-cloud") return this.cloudFirst(request, options);
-    if (this.local) return this.deviceFirst(this.local, request, options);
-    return askServer(this.server, request, options, this.closed.signal);
+    if (this.mode === "prefer-in-cloud") return this.cloudFirst(asked, options);
+    if (this.local) return this.deviceFirst(this.local, asked, options);
+    return askServer(this.server, asked, options, this.closed.signal);
   }
 
   private async deviceFirst(
     local: Engine,
-    request: ChatCompletionRequest,
+    asked: Asked,
     options: RequestOptions | undefined,
   ): Promise<Answered> {
     try {
-      const answer = await askHere(local, request, options);
+      const answer = await askHere(local, asked, options);
       this.fallback = undefined;
       return answer;
     } catch (thrown) {
@@ -119,16 +124,13 @@ class HybridEngine implements Engine {
       // It could not be made anew: the next request need not try.
       if (error.code === "device_lost") this.giveUp(local);
     }
-    return askServer(this.server, request, options, this.closed.signal);
+    return askServer(this.server, asked, options, this.closed.signal);
   }
 
-  private async cloudFirst(
-    request: ChatCompletionRequest,
-    options: RequestOptions | undefined,
-  ): Promise<Answered> {
+  private async cloudFirst(asked: Asked, options: RequestOptions | undefined): Promise<Answered> {
     let unreachable: WinnowError;
     try {
-      const answer = await askServer(this.server, request, options, this.closed.signal);
+      const answer = await askServer(this.server, asked, options, this.closed.signal);
       this.fallback = undefined;
       return answer;
     } catch (thrown) {
@@ -144,7 +146,15 @@ class HybridEngine implements Engine {
       throw new WinnowError("network", message, { hint: unreachable.hint, cause });
     }
     this.checkOpen();
-    return askHere(local, request, options);
+    return askHere(local, asked, options);
+  }
+
+  /** The models where the next request goes first. */
+  private async modelsThere(): Promise<ModelObject[]> {
+    this.checkOpen();
+    if (this.mode === "prefer-on-device" && this.local)
+      return (await this.local.models.list()).data;
+    return ((await this.server.json("/models", this.closed.signal)) as ModelPage).data;
   }
 
   /** The engine of this device, loaded once; after a failure it is tried again. */
@@ -172,28 +182,11 @@ class HybridEngine implements Engine {
 
 async function askHere(
   local: Engine,
-  request: ChatCompletionRequest,
+  asked: Asked,
   options: RequestOptions | undefined,
 ): Promise<Answered> {
-  const answer = await local.chat.completions.create(request, options);
-  return Symbol.asyncIterator in answer ? begun(answer, BEGUN) : answer;
+  const answer: Answered = await (asked.kind === "chat"
+    ? local.chat.completions.create(asked.request, options)
+    : local.completions.create(asked.request, options));
+  return Symbol.asyncIterator in answer ? begun(answer, BEGUN[asked.kind]) : answer;
 }
-
-/** What there is to say of a model elsewhere. */
-const infoOf = (name: string): EngineInfo => ({
-  model: { name, architecture: "", parameters: 0, contextLength: 0, bytes: 0, sha256: "" },
-  adapter: { vendor: "", architecture: "", device: "", description: "", fallback: false },
-  features: [],
-  kernels: {},
-  tuning: {
-    mode: "off",
-    source: "adapter",
-    plan: { row: "", tile: "" },
-    timings: [],
-    seconds: 0,
-  },
-  speculative: "off",
-  kv: "f16",
-  cache: { heads: 0, pairBytes: 0 },
-  notices: [],
-});

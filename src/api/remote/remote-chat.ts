@@ -1,6 +1,6 @@
 import { checkRequestOptions } from "../checks/validate-request.ts";
-import type { ChatCompletion, ChatCompletionRequest, RequestOptions } from "../types.ts";
-import { type Answered, begun } from "./begun.ts";
+import type { ChatCompletion, RequestOptions } from "../types.ts";
+import { type Answered, type Asked, begun } from "./begun.ts";
 import { remoteChunks } from "./remote-chunks.ts";
 import { remoteRequest } from "./remote-request.ts";
 import type { RemoteServer } from "./remote-server.ts";
@@ -9,15 +9,15 @@ import { RemoteClock } from "./remote-usage.ts";
 /** Has a server answer. Throws WinnowError where it cannot begin to; `closed`: the engine is. */
 export async function askServer(
   server: RemoteServer,
-  request: ChatCompletionRequest,
+  asked: Asked,
   options: RequestOptions | undefined,
   closed: AbortSignal,
 ): Promise<Answered> {
-  const { signal: asked } = checkRequestOptions(options);
-  const body = remoteRequest(request, server.model);
-  const { signal, unlink } = either(asked, closed);
+  const { signal: given } = checkRequestOptions(options);
+  const body = remoteRequest(asked.request, server.model);
+  const { signal, unlink } = either(given, closed);
   const clock = new RemoteClock();
-  const path = "/chat/completions";
+  const path = asked.kind === "chat" ? "/chat/completions" : "/completions";
   try {
     if (body.stream) {
       const response = await server.ask(path, signal, body);

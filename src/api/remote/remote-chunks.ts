@@ -1,15 +1,15 @@
 import { createParser } from "eventsource-parser";
 import { WinnowError } from "../../errors.ts";
-import type { ChatCompletionChunk } from "../types.ts";
+import type { Piece } from "./begun.ts";
 import { type RemoteServer, refusal } from "./remote-server.ts";
 import type { RemoteClock } from "./remote-usage.ts";
 
 /** What servers send: a chunk may have all choices, or none and the usage. */
-type Sent = Omit<ChatCompletionChunk, "choices" | "usage"> & {
-  choices?: readonly ChatCompletionChunk["choices"][0][];
+interface Sent {
+  choices?: readonly { finish_reason: unknown }[];
   usage?: unknown;
   error?: unknown;
-};
+}
 
 /**
  * A server's stream as chunks of one choice each, the usage on the last. Throws network where it breaks off, what the
@@ -20,13 +20,13 @@ export async function* remoteChunks(
   response: Response,
   clock: RemoteClock,
   signal: AbortSignal,
-): AsyncGenerator<ChatCompletionChunk> {
-  let last: ChatCompletionChunk | undefined;
+): AsyncGenerator<Piece> {
+  let last: Piece | undefined;
   for await (const sent of events(server, response, signal)) {
     const { choices = [], usage, ...header } = sent;
     for (const choice of choices) {
       if (last) yield last;
-      last = { ...header, inferenceSource: "in_cloud", choices: [choice] };
+      last = { ...header, inferenceSource: "in_cloud", choices: [choice] } as unknown as Piece;
       clock.token();
       if (choice.finish_reason) continue;
       yield last;

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../errors.ts";
 import { describe, isGiven, splitFields } from "../checks/check.ts";
-import type { ChatCompletionRequest } from "../types.ts";
+import type { ChatCompletionRequest, TextCompletionRequest } from "../types.ts";
 
 /** Kinds of formats that OpenAI's API has. */
 const FORMATS = ["text", "json_object", "json_schema"];
@@ -10,7 +10,7 @@ const FORMATS = ["text", "json_object", "json_schema"];
  * invalid_argument for what no server knows; all else is the server's to check.
  */
 export function remoteRequest(
-  request: ChatCompletionRequest,
+  request: ChatCompletionRequest | TextCompletionRequest,
   model: string,
 ): Record<string, unknown> & { stream: boolean } {
   const { fields, others } = splitFields("request", request, ["speculative", "stream"], "");

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as furtherChecks from "../../api/checks/openai-fields.ts";
+import { checkCompletion } from "../../api/checks/validate-completion.ts";
 import { checkRequest } from "../../api/checks/validate-request.ts";
 import type { Engine } from "../../api/types.ts";
 import { sendAnswer, sendJson } from "./answer.ts";
@@ -9,7 +10,7 @@ import { readJson } from "./read-json.ts";
 import type { Seats } from "./seats.ts";
 
 /** What the server answers from. */
-export type ServedEngine = Pick<Engine, "chat" | "info">;
+export type ServedEngine = Pick<Engine, "chat" | "completions" | "models" | "info">;
 
 /** What a route works with. */
 export interface Call {
@@ -17,8 +18,6 @@ export interface Call {
   readonly seats: Seats;
   /** Most bytes of a request's body. */
   readonly bodyLimit: number;
-  /** Seconds since 1970 at which the server began. */
-  readonly since: number;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Fires when nobody waits for the answer any more, or it may take no longer. */
@@ -34,6 +33,7 @@ const ROUTES: readonly {
   readonly run: Route;
 }[] = [
   { path: /^\/chat\/completions$/, method: "POST", run: chat },
+  { path: /^\/completions$/, method: "POST", run: text },
   { path: /^\/models$/, method: "GET", run: models },
   { path: /^\/models\/(.+)$/, method: "GET", run: oneModel },
   { path: /^\/health$/, method: "GET", run: health },
@@ -70,6 +70,14 @@ async function chat(call: Call): Promise<void> {
   );
 }
 
+async function text(call: Call): Promise<void> {
+  const body = await readJson(call.request, call.bodyLimit);
+  checkCompletion(body);
+  await complete(call, body, historyOf([body.prompt]), (conversation) =>
+    call.engine.completions.create(body as never, { conversation, signal: call.signal }),
+  );
+}
+
 async function complete(
   { engine, seats, response, signal }: Call,
   { model }: Record<string, unknown>,
@@ -92,21 +100,16 @@ const noModel = (asked: string, there: string): HttpError =>
     param: "model",
   });
 
-const modelOf = ({ engine, since }: Call): object => ({
-  id: engine.info().model.name,
-  object: "model",
-  created: since,
-  owned_by: "winnow",
-});
-
-function models(call: Call): void {
-  sendJson(call.response, 200, { object: "list", data: [modelOf(call)] });
+async function models({ engine, response }: Call): Promise<void> {
+  const { object, data } = await engine.models.list();
+  sendJson(response, 200, { object, data });
 }
 
-function oneModel(call: Call, named: string): void {
-  const { name } = call.engine.info().model;
-  if (named !== name) throw noModel(named, name);
-  sendJson(call.response, 200, modelOf(call));
+async function oneModel({ engine, response }: Call, named: string): Promise<void> {
+  const { data } = await engine.models.list();
+  const found = data.find(({ id }) => id === named);
+  if (!found) throw noModel(named, engine.info().model.name);
+  sendJson(response, 200, found);
 }
 
 function health({ engine, seats, response }: Call): void {

@@ -31,7 +31,6 @@ export class ModelServer {
   private readonly engine: ServedEngine;
   private readonly options: ServeOptions;
   private readonly seats: Seats;
-  private readonly since = Math.floor(Date.now() / 1000);
   /** What ends each request that runs. */
   private readonly running = new Set<AbortController>();
   private readonly server: Server;
@@ -85,7 +84,7 @@ export class ModelServer {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { engine, seats, since, options } = this;
+    const { engine, seats, options } = this;
     const { bodyLimit, timeoutMs } = options;
     const control = new AbortController();
     const { signal } = control;
@@ -101,7 +100,7 @@ export class ModelServer {
     try {
       if (this.stopping) throw stopped();
       if (admit(request, response, options)) return;
-      await route({ engine, seats, bodyLimit, since, request, response, signal });
+      await route({ engine, seats, bodyLimit, request, response, signal });
     } catch (thrown) {
       if (signal.aborted) return;
       if (isFault(thrown)) options.report(messageOf(thrown));
@@ -127,19 +126,19 @@ const tooLate = (timeoutMs: number): HttpError =>
  */
 function guardAgainstStalls(server: Server, stallMs: number): void {
   const answering = new WeakSet<Socket>();
+  /** Idle connections whose time is over: a client that keeps to it may have sent something on the last moment. */
+  const spared = new WeakSet<Socket>();
   server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
     answering.add(socket);
+    spared.delete(socket);
     response.on("close", () => answering.delete(socket));
   });
   server.timeout = stallMs;
   server.on("timeout", (socket) => {
-    const { bytesRead } = socket;
-    // What came while this process was busy is read first.
-    setImmediate(() => {
-      const waits = answering.has(socket) && socket.writableLength === 0;
-      if (waits || socket.bytesRead > bytesRead) socket.setTimeout(stallMs);
-      else socket.destroy();
-    });
+    const waits = answering.has(socket) ? socket.writableLength === 0 : !spared.has(socket);
+    if (!waits) return void socket.destroy();
+    if (!answering.has(socket)) spared.add(socket);
+    socket.setTimeout(stallMs);
   });
 }
 

@@ -253,6 +253,39 @@ describe("modes", () => {
   });
 });
 
+describe("texts and models", () => {
+  const continued = async (engine: Engine, stream: boolean) => {
+    if (!stream) {
+      const { choices, inferenceSource } = await engine.completions.create({ prompt: "hi" });
+      return [choices[0].text, inferenceSource];
+    }
+    let text = "";
+    const sources = new Set<string>();
+    for await (const piece of await engine.completions.create({ prompt: "hi", stream: true })) {
+      text += piece.choices[0].text;
+      sources.add(piece.inferenceSource);
+    }
+    return [text, ...sources];
+  };
+
+  it.each([false, true])("texts go on by the same modes, streamed: %s", async (stream) => {
+    const { base } = await cloud();
+    const remote = { baseURL: base, model: "fake" };
+    expect(await continued((await open("only-in-cloud", remote)).engine, stream)).toEqual(THERE);
+    expect(await continued((await open("prefer-on-device", remote)).engine, stream)).toEqual(HERE);
+    expect(await continued((await open("prefer-in-cloud", DOWN)).engine, stream)).toEqual(HERE);
+  });
+
+  it("models are those of who answers, awaited or gone through", async () => {
+    const { base } = await cloud();
+    const { engine } = await open("only-in-cloud", { baseURL: base, model: "fake" });
+    expect((await engine.models.list()).data.map(({ id }) => id)).toEqual(["fake"]);
+    for await (const { id } of engine.models.list()) expect(id).toBe("fake");
+    const down = await open("only-in-cloud", DOWN);
+    await expect(down.engine.models.list()).rejects.toMatchObject({ code: "network" });
+  });
+});
+
 describe("what is sent", () => {
   it("is the request, with the server's model and the key, without what only this engine knows", async () => {
     const { baseURL, bodies, requests } = await scripted((_, response) =>

@@ -61,6 +61,15 @@ describe("answers over HTTP", () => {
     const stream = await client.chat.completions.create({ model: "fake", messages, stream: true });
     for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
     expect(text).toBe("hello");
+    const continued = await client.completions.create({ model: "fake", prompt: "hi" });
+    expect(continued.choices[0]?.text).toBe("hello");
+    let more = "";
+    const pieces = await client.completions.create({ model: "fake", prompt: "hi", stream: true });
+    for await (const piece of pieces) more += piece.choices[0]?.text ?? "";
+    expect(more).toBe("hello");
+    await expect(
+      client.completions.create({ model: "fake", prompt: "hi", suffix: "!" }),
+    ).rejects.toMatchObject({ status: 400, param: "suffix" });
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(["fake"]);
     expect(await client.models.retrieve("fake")).toMatchObject({ id: "fake", object: "model" });
     await expect(
