@@ -173,7 +173,7 @@ export class AppHeader extends LitElement {
       }
       <span class="status small" role="status" data-testid="status" data-state=${this.state}>${this.status}</span>
       ${
-        this.loaded
+        this.loaded && this.source !== "in_cloud"
           ? html`<button
               class="panel num"
               data-testid="open-panel"
