@@ -77,6 +77,12 @@ class HybridEngine implements Engine {
     return this.local.calibrate(options);
   };
 
+  countTokens: Engine["countTokens"] = async (request) => {
+    this.checkOpen();
+    if (!this.local) throw notOnDevice("countTokens");
+    return this.local.countTokens(request);
+  };
+
   async stopCalibration(): Promise<void> {
     await this.local?.stopCalibration();
   }

@@ -439,6 +439,7 @@ describe("what comes", () => {
       () => cache.load("chat.winnow"),
       () => cache.fork("a", "b"),
       () => engine.calibrate(),
+      () => engine.countTokens({ messages: [{ role: "user", content: "Hi" }] }),
     ])
       await expect(call()).rejects.toMatchObject({
         code: "not_on_device",
