@@ -65,6 +65,8 @@ export interface FirstKernels {
   loaded(): void;
 }
 
+const loadStates = () => loadLater("layers with states", () => import("../model/state-steps.ts"));
+
 /** Begins to compile them: the device's compiler should not wait for what else there is to do. */
 export function compileFirst(
   gpu: GpuContext,
@@ -75,9 +77,7 @@ export function compileFirst(
   const cacheKernels = compileCacheKernels(gpu, cacheShapeOf(config, storage), config);
   const states =
     config.states.length > 0
-      ? loadLater("layers with states", () => import("../model/state-steps.ts")).then(
-          ({ compileStates }) => compileStates(gpu, config),
-        )
+      ? loadStates().then(({ compileStates }) => compileStates(gpu, config))
       : undefined;
   // Errors surface where the promises are awaited.
   for (const compiling of [sampling, cacheKernels, states]) compiling?.catch(() => {});
@@ -106,12 +106,7 @@ export async function createDeviceState(
     headLoss: calibration?.statistics.headLoss,
     ...(giveWay && { giveWay }),
   });
-  const { stateWords = [] } = pool.shape;
-  if (stateWords.length > 0) {
-    const load = () => import("../cache/state-pool.ts");
-    const { StatePool } = await loadLater("layers with states", load);
-    pool.states = new StatePool(pool, stateWords);
-  }
+  if (config.states.length > 0) pool.states = (await loadStates()).statePool(pool);
   const filterBuffer = gpu.ledger.storage("weights", "filters", layers * kvHeads * headDim * 4);
   if (calibration) gpu.write(filterBuffer, calibration.filters.values);
   const { cacheKernels, states, sampling } = first;

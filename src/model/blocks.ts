@@ -1,7 +1,6 @@
 /** Which of a model's layers hold keys and values, and which keep a state in their place. */
-import { WinnowError } from "../errors.ts";
 import { type Gguf, getNumber, getNumberArray } from "../formats/gguf/gguf.ts";
-import { bad, sameForAll } from "./config-fields.ts";
+import { bad, checkEntries, sameForAll, unlike } from "./config-fields.ts";
 import type { Architecture, StateKind } from "./families/family.ts";
 
 /** One layer of the model: which one of its kind it is. */
@@ -57,7 +56,7 @@ export function readBlocks(
     stateLayers && typeof gguf.metadata.get(key) === "object"
       ? Array.from(getNumberArray(gguf, key))
       : new Array<number>(layers).fill(sameForAll(gguf, key, heads));
-  if (counts.length !== layers) throw bad(key, `has ${counts.length} entries for ${layers} layers`);
+  checkEntries(key, counts, layers);
   const least = stateLayers ? 0 : 1;
   const wrong = counts.find(
     (count) => !(Number.isInteger(count) && count >= least && count <= 1024),
@@ -65,16 +64,8 @@ export function readBlocks(
   if (wrong !== undefined)
     throw bad(key, `must be a whole number from ${least} to 1024, found ${wrong}`);
   const [kvHeads, ...others] = new Set(counts.filter((count) => count !== 0));
-  if (kvHeads === undefined)
-    throw new WinnowError("unsupported_model", `${key}: no layer has keys and values`, {
-      hint: "Winnow takes models with some layers of attention.",
-      details: { field: key, value: counts },
-    });
-  if (others.length > 0)
-    throw new WinnowError("unsupported_model", `${key}: differs from layer to layer`, {
-      hint: "Winnow takes models whose layers of attention are alike.",
-      details: { field: key, value: counts },
-    });
+  if (kvHeads === undefined) throw unlike(key, counts, "no layer has keys and values");
+  if (others.length > 0) throw unlike(key, counts);
   const next = { attention: 0, state: 0 };
   const blocks = counts.map((count): Block => {
     const kind = count === 0 ? "state" : "attention";

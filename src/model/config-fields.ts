@@ -15,8 +15,21 @@ export function sameForAll(gguf: Gguf, key: string, fallback?: number): number {
   const [first] = numbers;
   if (first === undefined) throw bad(key, "is an array without a number");
   if (numbers.every((number) => number === first)) return first;
-  throw new WinnowError("unsupported_model", `${key}: differs from layer to layer`, {
-    hint: "Winnow takes models whose layers are alike.",
-    details: { field: key, value: numbers },
+  throw unlike(key, numbers);
+}
+
+/** The error of layers whose numbers differ. */
+export const unlike = (
+  key: string,
+  value: readonly number[],
+  problem = "differs from layer to layer",
+): WinnowError =>
+  new WinnowError("unsupported_model", `${key}: ${problem}`, {
+    hint: "Winnow takes models whose layers of attention are alike.",
+    details: { field: key, value },
   });
+
+/** Throws unless there is an entry for each layer. */
+export function checkEntries(key: string, { length }: ArrayLike<unknown>, layers: number): void {
+  if (length !== layers) throw bad(key, `has ${length} entries for ${layers} layers`);
 }

@@ -10,7 +10,7 @@ import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { type Architecture, architectureNamed } from "./architectures.ts";
 import { type Block, readBlocks, type StateLayer, stateWords } from "./blocks.ts";
-import { bad, sameForAll } from "./config-fields.ts";
+import { bad, checkEntries, sameForAll } from "./config-fields.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
 export interface ModelConfig {
@@ -189,7 +189,7 @@ function slidingPattern(
 ): (layer: number) => boolean {
   if (Array.isArray(gguf.metadata.get(key))) {
     const flags = getBooleanArray(gguf, key);
-    if (flags.length !== layers) throw bad(key, `has ${flags.length} entries for ${layers} layers`);
+    checkEntries(key, flags, layers);
     return (layer) => flags[layer] as boolean;
   }
   const pattern = getNumber(gguf, key, usual);

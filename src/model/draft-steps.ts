@@ -154,11 +154,12 @@ export class DraftSteps {
     return [
       ...embedding.dispatches(rows),
       ...config.blocks.flatMap(({ kind, index }, block) => {
-        const mixer =
+        const linear = this.linears[block]!;
+        const write = () => range.flatMap((r) => one(index, r));
+        const { project, attend } =
           kind === "state"
-            ? { write: [states!.dispatch(index, "each", rows)], attend: [] }
-            : { write: range.flatMap((r) => one(index, r)), attend: [combine] };
-        const { project, attend } = layerPlan(this.linears[block]!, rows, mixer);
+            ? states!.plan(linear, index, "each", rows)
+            : layerPlan(linear, rows, { write: write(), attend: [combine] });
         return [...project, ...attend];
       }),
       ...this.head.dispatches(rows),

@@ -3,6 +3,7 @@
 import move from "../../shaders/states/lib/move.wgsl";
 import type { KvPool } from "../cache/kv-pool.ts";
 import type { StateMove } from "../cache/sequence/sequence-states.ts";
+import { StatePool } from "../cache/state-pool.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Stage } from "../gpu/kernel.ts";
 import { shaderStruct } from "../gpu/shader-struct.ts";
@@ -10,7 +11,8 @@ import { createShortConv, type ShortConv, type StateRows } from "../kernels/stat
 import { blockOf } from "./blocks.ts";
 import { CHUNK_ROWS, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
-import type { ProductParts } from "./layer-linears.ts";
+import type { LayerLinears, ProductParts } from "./layer-linears.ts";
+import { type LayerPlan, layerPlan } from "./layer-plan.ts";
 
 const MOVE = shaderStruct<"source" | "to">(move, "Move");
 /** In place of a slot, where nothing was read yet. */
@@ -32,6 +34,10 @@ const compile = async (
   });
   return new Map(await Promise.all(kernels));
 };
+
+/** The pool of states that belongs to a pool of pages. */
+export const statePool = (pool: KvPool): StatePool =>
+  new StatePool(pool, pool.shape.stateWords ?? []);
 
 /** Gives compiled kernels what they work on. */
 export type BindStates = (
@@ -91,8 +97,19 @@ export class StateSteps {
     encoder.copyBufferToBuffer(this.next, 0, this.moves, 0, this.next.size);
   }
 
-  /** Takes `rows` rows through the kernel of a layer, the layer-th that keeps a state. */
-  dispatch(layer: number, rowsAre: StateRows, rows: number): Dispatch {
+  /** The schedule of a layer, the layer-th that keeps a state, for `rows` rows; `alike`: as in BoundLinear. */
+  plan(
+    linear: LayerLinears,
+    layer: number,
+    rowsAre: StateRows,
+    rows: number,
+    alike = false,
+  ): LayerPlan {
+    const write = [this.dispatch(layer, rowsAre, rows)];
+    return layerPlan(linear, rows, { write, attend: [] }, { alike });
+  }
+
+  private dispatch(layer: number, rowsAre: StateRows, rows: number): Dispatch {
     const { slabs } = this.parts.pool.states!;
     if (slabs.some((slab, i) => slab !== this.slabs[i])) {
       this.slabs = [...slabs];

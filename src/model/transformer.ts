@@ -171,10 +171,7 @@ export class Transformer {
     const { heads, kvHeads, blocks } = this.config;
     const { kind, index } = blocks[block]!;
     const linear = this.parts.linears[block]!;
-    if (kind === "state") {
-      const mixed = this.parts.states!.dispatch(index, "serial", rows);
-      return layerPlan(linear, rows, { write: [mixed], attend: [] });
-    }
+    if (kind === "state") return this.states!.plan(linear, index, "serial", rows);
     const cache = this.cacheDispatches[index]!;
     const workgroups = prefillWorkgroups(this.parts.gpu, this.parts.pool.shape, rows);
     return layerPlan(linear, rows, {
@@ -215,13 +212,7 @@ export class Transformer {
       ...this.config.blocks.flatMap(({ kind, index: layer }, block) => {
         const linear = this.parts.linears[block]!;
         if (kind === "state") {
-          const mixed = this.parts.states!.dispatch(layer, "apart", rows);
-          const { project, attend } = layerPlan(
-            linear,
-            rows,
-            { write: [mixed], attend: [] },
-            { alike },
-          );
+          const { project, attend } = this.states!.plan(linear, layer, "apart", rows, alike);
           return [...project, ...attend];
         }
         const cache = this.cacheDispatches[layer]!;

@@ -1,7 +1,6 @@
 /** llama.cpp, as wllama has it in WebAssembly, on the files that tests/model/parity/converted.test.ts gives to Winnow. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type * as WllamaModule from "@wllama/wllama";
 import { expect, it } from "vitest";
 import { serveStatic } from "../../src/node/static-server.ts";
 import { launchChromium } from "../chromium.ts";
@@ -21,24 +20,21 @@ it.each(["lfm2"])("%s: 64 greedy tokens are PyTorch's", async (name) => {
   try {
     const page = await browser.newPage();
     await page.goto(`${server.url}fixtures/converted-${name}.json`);
-    const found = await page.evaluate(
-      async ({ name, text, count }) => {
-        const address = "/wllama/index.min.js";
-        const { Wllama } = (await import(address)) as typeof WllamaModule;
-        const wllama = new Wllama({ default: `${location.origin}/wllama/wasm/wllama.wasm` });
-        const model = `${location.origin}/fixtures/converted-${name}.gguf`;
-        await wllama.loadModelFromUrl(model, { n_ctx: 512, n_parallel: 1, n_gpu_layers: 0 });
-        const { choices, usage } = await wllama.createCompletion({
-          prompt: text,
-          max_tokens: count,
-          temperature: 0,
-          ignore_eos: true,
-          stream: false,
-        });
-        return { answer: choices[0]?.text, count: usage?.completion_tokens };
-      },
-      { name, text, count: tokens.length },
-    );
+    // A text, since what this test's own imports become is not known to the page.
+    const found = await page.evaluate(`(async () => {
+      const { Wllama } = await import("/wllama/index.min.js");
+      const wllama = new Wllama({ default: location.origin + "/wllama/wasm/wllama.wasm" });
+      const model = location.origin + "/fixtures/converted-${name}.gguf";
+      await wllama.loadModelFromUrl(model, { n_ctx: 512, n_parallel: 1, n_gpu_layers: 0 });
+      const { choices, usage } = await wllama.createCompletion({
+        prompt: ${JSON.stringify(text)},
+        max_tokens: ${tokens.length},
+        temperature: 0,
+        ignore_eos: true,
+        stream: false,
+      });
+      return { answer: choices[0].text, count: usage.completion_tokens };
+    })()`);
     expect(found).toEqual({ answer, count: tokens.length });
   } finally {
     await browser.close();

@@ -9,15 +9,14 @@ import type { LogitOptions, Measured, MeasureOptions } from "../measuring/measur
 import { noNumbers } from "../no-numbers.ts";
 import { everyStep } from "../steps/step-needs.ts";
 import type { CacheUsage, Retention } from "./cache-usage.ts";
-import { changeSettings, sameSettings } from "./change-settings.ts";
 import { checkPrompt } from "./check-prompt.ts";
 import type { GenerateOptions, GenerateResult } from "./generate-options.ts";
 import { Place } from "./place.ts";
-import { retention } from "./retention.ts";
 import type { ModelIdentity } from "./saved/chat-record.ts";
 import { Turn } from "./turn.ts";
 
-/** Answers never need it. */
+/** Answers never need either. */
+const changing = () => loadLater("changes of settings", () => import("./change-settings.ts"));
 const measuring = () => loadLater("measurements", () => import("../measuring/measure.ts"));
 
 /**
@@ -89,6 +88,7 @@ export class Conversation {
   private async change(options: CacheOptions): Promise<CacheUsage> {
     this.core.checkOpen();
     this.core.checkStorage(options.kv);
+    const { changeSettings, sameSettings } = await changing();
     await this.settled();
     const asked = withChange(this.asked, options);
     const request = this.core.withPolicy(asked);
@@ -127,12 +127,10 @@ export class Conversation {
     this.request = this.core.withPolicy(this.asked);
   }
 
-  /**
-   * How many (layer, kv head) pairs, of the layers without a window, still keep each token, with the tokens' text. After the
-   * loss of the device nothing is kept until the next turn.
-   */
+  /** How many (layer, kv head) pairs, of the layers without a window, still keep each token, with the tokens' text; see Retention. */
   async retention(): Promise<Retention> {
     this.core.checkOpen();
+    const { retention } = await loadLater("retention", () => import("./retention.ts"));
     await this.settled();
     return retention(this.core, this.place);
   }

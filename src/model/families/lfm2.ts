@@ -8,5 +8,5 @@ export const lfm2: Architecture = {
   stateLayers: "short-conv",
   finalNorm: "token_embd_norm",
   caution:
-    "LFM2 keeps keys in few of its layers and normalises them (QK-norm): the budget saves memory on those layers alone, and policies differ little.",
+    "LFM2 normalises its keys (QK-norm), and few of its layers have any: the budget saves memory on those alone, and policies differ little.",
 };
