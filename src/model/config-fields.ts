@@ -25,7 +25,7 @@ export const unlike = (
   problem = "differs from layer to layer",
 ): WinnowError =>
   new WinnowError("unsupported_model", `${key}: ${problem}`, {
-    hint: "Winnow takes models whose layers of attention are alike.",
+    hint: "Winnow takes models whose layers are alike.",
     details: { field: key, value },
   });
 

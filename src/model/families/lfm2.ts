@@ -8,5 +8,5 @@ export const lfm2: Architecture = {
   stateLayers: "short-conv",
   finalNorm: "token_embd_norm",
   caution:
-    "LFM2 normalises its keys (QK-norm), and few of its layers have any: the budget saves memory on those alone, and policies differ little.",
+    "LFM2 normalises its keys (QK-norm), and few of its layers have any: policies differ little.",
 };
