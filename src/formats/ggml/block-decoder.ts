@@ -1,5 +1,5 @@
 /** What decoders of all types share. */
-import type { DecodedScales } from "./code-formats.ts";
+import type { DecodedScales } from "./plain-formats.ts";
 
 export interface DecodedBlocks extends DecodedScales {
   /** One byte per weight. */

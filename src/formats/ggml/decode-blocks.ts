@@ -21,16 +21,11 @@
  * Layouts: ggml-common.h (`block_q4_0` ...) and ggml-quants.c (`dequantize_row_*`) of ggml.
  */
 import { type DecodedBlocks, type Decoder, nibbles16 } from "./block-decoder.ts";
-import {
-  CODE_FORMATS,
-  half,
-  PLAIN_FORMATS,
-  type PlainType,
-  type QuantizedType,
-} from "./code-formats.ts";
+import { CODE_FORMATS } from "./code-formats.ts";
 import { K_DECODERS } from "./decode-k-blocks.ts";
 import { LEVEL_DECODERS } from "./decode-level-blocks.ts";
-import { GGML_TYPES } from "./ggml-types.ts";
+import { GGML_TYPES, type QuantizedType } from "./ggml-types.ts";
+import { half, PLAIN_FORMATS, type PlainType } from "./plain-formats.ts";
 
 /** Room for `blockCount` blocks of `type`. */
 export function allocateDecodedBlocks(type: QuantizedType, blockCount: number): DecodedBlocks {

@@ -1,6 +1,6 @@
 /** Decoders of the K types: blocks of 256 weights whose groups have small whole numbers as scales. See decode-blocks.ts. */
 import type { DecodedBlocks, Decoder } from "./block-decoder.ts";
-import { half } from "./code-formats.ts";
+import { half } from "./plain-formats.ts";
 
 const int8 = (byte: number): number => (byte << 24) >> 24;
 

@@ -1,6 +1,6 @@
 /** Decoders of types whose four-bit codes stand for levels (`CODE_FORMATS[type].levels`). See decode-blocks.ts. */
 import { type Decoder, nibbles16 } from "./block-decoder.ts";
-import { half } from "./code-formats.ts";
+import { half } from "./plain-formats.ts";
 
 export const LEVEL_DECODERS = {
   // d:f16, 16 nibble bytes; weight = d level

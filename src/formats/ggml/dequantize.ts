@@ -1,8 +1,14 @@
 import { invalidArgument } from "../../errors.ts";
-import { CODE_FORMATS, isQuantized, type QuantizedType } from "./code-formats.ts";
+import { CODE_FORMATS } from "./code-formats.ts";
 import { allocateDecodedBlocks, decodeBlocks } from "./decode-blocks.ts";
 import { bf16BytesToF32, f16BytesToF32 } from "./float16.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "./ggml-types.ts";
+import {
+  GGML_TYPES,
+  type GgmlType,
+  isQuantized,
+  type QuantizedType,
+  tensorByteLength,
+} from "./ggml-types.ts";
 
 /** Blocks decoded at a time, so that the scratch stays small however large the tensor. */
 const CHUNK_BLOCKS = 256;

@@ -21,6 +21,12 @@ export type GgmlType =
   | "IQ4_XS"
   | "MXFP4";
 
+/** Types whose weights are codes with scales. */
+export type QuantizedType = Exclude<GgmlType, "F32" | "F16" | "BF16">;
+
+export const isQuantized = (type: GgmlType): type is QuantizedType =>
+  type !== "F32" && type !== "F16" && type !== "BF16";
+
 export interface GgmlTypeInfo {
   readonly name: GgmlType;
   /** The number that stands for the type in a GGUF file. */

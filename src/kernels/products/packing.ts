@@ -1,12 +1,9 @@
 /** What packers of all types share. */
 import { WinnowError } from "../../errors.ts";
-import {
-  CODE_FORMATS,
-  type DecodedScales,
-  type QuantizedType,
-} from "../../formats/ggml/code-formats.ts";
 import { f32ToF16 } from "../../formats/ggml/float16.ts";
-import { BLOCK, type ScalePart } from "./weight-layouts.ts";
+import type { QuantizedType } from "../../formats/ggml/ggml-types.ts";
+import type { DecodedScales } from "../../formats/ggml/plain-formats.ts";
+import type { ScalePart } from "./weight-layouts.ts";
 
 /**
  * Packs row `row` of `bytes` into row `to` of the streams `out` (words, in the layout's order).
@@ -19,7 +16,7 @@ export type Repack = (
   to: number,
 ) => void;
 
-/** Writes what `blocks` blocks of 32 weights have to `out` from `at` on. */
+/** Writes what a row of `blocks` blocks of 32 weights has to `out` from `at` on. Scales are those of the row's groups. */
 export type Pack<T> = (
   decoded: T,
   blocks: number,
@@ -28,30 +25,27 @@ export type Pack<T> = (
   type: QuantizedType,
 ) => void;
 
+/** Per group of 16 or 32 weights. */
 export const SCALE_PACKERS: Readonly<Record<ScalePart, Pack<DecodedScales>>> = {
-  halfScaleMins({ scales, mins }, blocks, out, at, type) {
-    for (let block = 0; block < blocks; block++) {
-      const min = f32ToF16(mins[block]!);
-      if ((min & 0x7c00) === 0x7c00 && Number.isFinite(mins[block]!))
+  halfScaleMins({ scales, mins }, _, out, at, type) {
+    for (let group = 0; group < scales.length; group++) {
+      const min = f32ToF16(mins[group]!);
+      if ((min & 0x7c00) === 0x7c00 && Number.isFinite(mins[group]!))
         throw new WinnowError(
           "unsupported_model",
-          `a ${type} scale of ${scales[block]} is too large for its minimum to fit f16`,
+          `a ${type} scale of ${scales[group]} is too large for its minimum to fit f16`,
         );
-      out[at++] = f32ToF16(scales[block]!) | (min << 16);
+      out[at++] = f32ToF16(scales[group]!) | (min << 16);
     }
   },
-  // Two f32 per group: q2 has two groups per block, the others one.
-  scaleMins({ scales, mins }, blocks, out, at, type) {
-    const groups = (blocks * BLOCK) / CODE_FORMATS[type].groupSize;
-    for (let group = 0; group < groups; group++) {
+  scaleMins({ scales, mins }, _, out, at) {
+    for (let group = 0; group < scales.length; group++) {
       out[at++] = bits(scales[group]!);
       out[at++] = bits(mins[group]!);
     }
   },
-  // One f32 per group: q3 and q6 have two groups per block, the others one.
-  scales({ scales }, blocks, out, at, type) {
-    const groups = (blocks * BLOCK) / CODE_FORMATS[type].groupSize;
-    for (let group = 0; group < groups; group++) out[at++] = bits(scales[group]!);
+  scales({ scales }, _, out, at) {
+    for (const scale of scales) out[at++] = bits(scale);
   },
 };
 

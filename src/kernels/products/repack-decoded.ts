@@ -1,8 +1,7 @@
 /** Rows of blocks whose codes must be taken apart -> words of a GPU layout. */
 import type { DecodedBlocks } from "../../formats/ggml/block-decoder.ts";
-import type { QuantizedType } from "../../formats/ggml/code-formats.ts";
 import { allocateDecodedBlocks, decodeBlocks } from "../../formats/ggml/decode-blocks.ts";
-import { GGML_TYPES } from "../../formats/ggml/ggml-types.ts";
+import { GGML_TYPES, type QuantizedType } from "../../formats/ggml/ggml-types.ts";
 import { type Pack, packBytes, type Repack, SCALE_PACKERS } from "./packing.ts";
 import { BLOCK, type CodePart, type ScalePart, type WeightLayout } from "./weight-layouts.ts";
 

@@ -1,13 +1,13 @@
 /** Rows of a GGUF tensor -> words of a GPU layout (see weight-layouts.ts). Pure: no GPU. */
 import { loadLater } from "../../errors.ts";
-import {
-  isPlain,
-  isQuantized,
-  PLAIN_FORMATS,
-  type PlainType,
-} from "../../formats/ggml/code-formats.ts";
 import { bf16BytesToF32, f16BytesToF32 } from "../../formats/ggml/float16.ts";
-import { GGML_TYPES, type GgmlType, tensorByteLength } from "../../formats/ggml/ggml-types.ts";
+import {
+  GGML_TYPES,
+  type GgmlType,
+  isQuantized,
+  tensorByteLength,
+} from "../../formats/ggml/ggml-types.ts";
+import { isPlain, PLAIN_FORMATS, type PlainType } from "../../formats/ggml/plain-formats.ts";
 import { packBytes, type Repack, SCALE_PACKERS } from "./packing.ts";
 import { BLOCK, type ScalePart, type WeightLayout, type WeightStream } from "./weight-layouts.ts";
 

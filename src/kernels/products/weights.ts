@@ -1,6 +1,6 @@
 /** Weight matrices on the GPU: streams of a layout, in parts that each fit one binding. */
 import { invalidArgument, throwIfAborted, WinnowError } from "../../errors.ts";
-import { isQuantized } from "../../formats/ggml/code-formats.ts";
+import { isQuantized } from "../../formats/ggml/ggml-types.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import { BLOCK, commonLayout, layoutOfType, type WeightLayout } from "./weight-layouts.ts";
 import {

@@ -2,10 +2,9 @@ import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findModel } from "../../../src/fetch/resolve/model-registry.ts";
 import { sha256OfSource } from "../../../src/fetch/sha256-stream.ts";
-import { isQuantized } from "../../../src/formats/ggml/code-formats.ts";
 import { allocateDecodedBlocks, decodeBlocks } from "../../../src/formats/ggml/decode-blocks.ts";
 import { dequantize } from "../../../src/formats/ggml/dequantize.ts";
-import { GGML_TYPES } from "../../../src/formats/ggml/ggml-types.ts";
+import { GGML_TYPES, isQuantized } from "../../../src/formats/ggml/ggml-types.ts";
 import {
   type Gguf,
   getNumber,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CODE_FORMATS, isQuantized } from "../../../src/formats/ggml/code-formats.ts";
+import { CODE_FORMATS } from "../../../src/formats/ggml/code-formats.ts";
 import { allocateDecodedBlocks, decodeBlocks } from "../../../src/formats/ggml/decode-blocks.ts";
 import { dequantize } from "../../../src/formats/ggml/dequantize.ts";
 import {
@@ -13,6 +13,7 @@ import {
 import {
   GGML_TYPES,
   type GgmlType,
+  isQuantized,
   tensorByteLength,
 } from "../../../src/formats/ggml/ggml-types.ts";
 import fixture from "../fixtures/quant.json" with { type: "json" };
