@@ -1,6 +1,6 @@
 import type { Constraint } from "../../constraint/constraint.ts";
 import { loadLater, throwIfAborted, WinnowError } from "../../errors.ts";
-import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
+import type { TokenScores } from "../../kernels/sampling/token-scores.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";

@@ -3,8 +3,8 @@ import {
   SAMPLING_OFF,
   type SamplingParameters,
 } from "../../kernels/sampling/sampling-parameters.ts";
-import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
-import type { DrawWishes } from "../steps/draw-extras.ts";
+import type { TokenScores } from "../../kernels/sampling/token-scores.ts";
+import type { DrawWishes } from "../steps/draw-wishes.ts";
 
 /** How tokens are drawn: every parameter of the kernel that a request decides. */
 export type SamplingOptions = Required<Omit<SamplingParameters, "logitsRow" | "row">>;

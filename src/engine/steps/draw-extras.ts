@@ -6,23 +6,16 @@ import {
   biasWords,
   createBiasLogits,
 } from "../../kernels/sampling/bias-logits.ts";
+import type { TokenScores } from "../../kernels/sampling/token-scores.ts";
 import {
   createTopLogits,
   readScores,
   SCORE_WORDS,
   TOP,
-  type TokenScores,
   type TopLogits,
 } from "../../kernels/sampling/top-logits.ts";
 import { DRAFT_ROWS } from "../../model/draft-rows.ts";
-
-/** What a request asks for beside a token. */
-export interface DrawWishes {
-  /** How many of the likeliest tokens are told beside each token that is drawn; undefined: nothing is told. */
-  readonly topLogprobs?: number | undefined;
-  /** What is added to tokens' logits, by id, as OpenAI has it: -100 bans a token, 100 makes it come. */
-  readonly logitBias?: ReadonlyMap<number, number> | undefined;
-}
+import type { DrawWishes } from "./draw-wishes.ts";
 
 /** Makes the extras of one sampler around its buffers. */
 export type MakeExtras = (buffers: { logits: GPUBuffer; sampled: GPUBuffer }) => DrawExtras;

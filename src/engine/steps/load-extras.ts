@@ -3,7 +3,8 @@ import { loadLater } from "../../errors.ts";
 import type { GpuContext } from "../../gpu/context.ts";
 import type { Sample } from "../../kernels/sampling/sample.ts";
 import type { AllowedTokens } from "./allowed-tokens.ts";
-import type { DrawWishes, MakeExtras } from "./draw-extras.ts";
+import type { MakeExtras } from "./draw-extras.ts";
+import type { DrawWishes } from "./draw-wishes.ts";
 
 /** Loads and compiles what is wanted around each draw; most answers want nothing. */
 export async function loadExtras(

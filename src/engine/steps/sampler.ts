@@ -12,7 +12,7 @@ import {
   samplingWords,
 } from "../../kernels/sampling/sample.ts";
 import type { SamplingParameters } from "../../kernels/sampling/sampling-parameters.ts";
-import type { TokenScores } from "../../kernels/sampling/top-logits.ts";
+import type { TokenScores } from "../../kernels/sampling/token-scores.ts";
 import type { StepBuffers } from "../../model/buffers.ts";
 import { DRAFT_ROWS, ROW_ALIGNMENT } from "../../model/draft-rows.ts";
 import { noNumbers } from "../no-numbers.ts";

@@ -4,6 +4,7 @@ import type { GpuContext } from "../../gpu/context.ts";
 import { type BufferBinding, type Dispatch, wgslConstants } from "../../gpu/kernel.ts";
 import { shaderStruct } from "../../gpu/shader-struct.ts";
 import { SAMPLED_RING } from "./sample.ts";
+import type { TokenScores } from "./token-scores.ts";
 
 /** Most of the highest logits that are told. */
 export const MOST_TOP = 20;
@@ -51,13 +52,6 @@ export async function createTopLogits(
     before: (buffers) => top.dispatch(buffers, [1]),
     behind: (buffers) => drawn.dispatch(buffers, [1]),
   };
-}
-
-/** What the model said of a token that was drawn, in natural logarithms, before anything was done to its logits. */
-export interface TokenScores {
-  readonly logprob: number;
-  /** The likeliest tokens, most likely first. */
-  readonly top: readonly { readonly token: number; readonly logprob: number }[];
 }
 
 /** A row of `scores`; `bias`: what was added to the drawn token's logit. */

@@ -3,7 +3,7 @@ import { constrain } from "../../../src/constraint/constrain.ts";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { GenerateOptions } from "../../../src/engine/chat/generate-options.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
-import type { TokenScores } from "../../../src/kernels/sampling/top-logits.ts";
+import type { TokenScores } from "../../../src/kernels/sampling/token-scores.ts";
 import { topLogits } from "../../reference/twins/sampling/top-logits.ts";
 import { GREEDY, someTokens } from "../chat.ts";
 import { readLogits } from "../parity/logits-parity.ts";

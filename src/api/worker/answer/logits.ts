@@ -1,6 +1,6 @@
-import type { DrawWishes } from "../../../engine/steps/draw-extras.ts";
+import type { DrawWishes } from "../../../engine/steps/draw-wishes.ts";
 import { invalidArgument } from "../../../errors.ts";
-import type { TokenScores } from "../../../kernels/sampling/top-logits.ts";
+import type { TokenScores } from "../../../kernels/sampling/token-scores.ts";
 import type { Tokenizer } from "../../../text/types.ts";
 import type { LogitOptions } from "../../checks/validate-logits.ts";
 import type { TokenLogprob } from "../../types.ts";
