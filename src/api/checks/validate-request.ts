@@ -198,12 +198,15 @@ export const DEFAULT_CONVERSATION = "default";
 /** Options of requests to a server that ask for nothing here: an engine on this machine has nothing to send again. */
 const LABELS = ["maxRetries", "idempotencyKey"];
 
-/** The second argument of create(): where to answer, how to stop, and who is told how far reading has come. */
-export function checkRequestOptions(value: unknown): {
-  signal?: AbortSignal;
+/** Where a request is answered, how it is stopped, and who is told how far reading has come. */
+export interface CheckedRequestOptions {
   conversation: string;
+  signal?: AbortSignal;
   onProgress?: NonNullable<RequestOptions["onProgress"]>;
-} {
+}
+
+/** The second argument of create(): where to answer, how to stop, and who is told how far reading has come. */
+export function checkRequestOptions(value: unknown): CheckedRequestOptions {
   const known = ["signal", "conversation", "onProgress", ...LABELS];
   const reasons = { timeout: "is not supported; use signal: AbortSignal.timeout(milliseconds)" };
   const given = isGiven(value) ? readFields("options", value, known, { reasons }) : {};

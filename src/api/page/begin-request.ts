@@ -1,22 +1,14 @@
-import { type CheckedRequest, checkRequestOptions } from "../checks/validate-request.ts";
+import type { CheckedRequest, CheckedRequestOptions } from "../checks/validate-request.ts";
 import type { Completion, OnBatch } from "../protocol.ts";
-import type { ReadProgress, RequestOptions } from "../types.ts";
-
-/** Where a request is answered, how it is stopped, and who is told how far reading has come. */
-export interface CompleteOptions {
-  conversation: string;
-  signal: AbortSignal;
-  onProgress?: ((progress: ReadProgress) => void) | undefined;
-}
 
 /** Answers a checked request: text in batches, then how it ended. Rejects with WinnowError. */
 export interface CompletionPort {
   readonly modelName: string;
-  /** Throws closed. */
-  checkOpen(): void;
+  /** What a request `needs` before it can be sent: what is called meanwhile is sent after it. Throws closed. */
+  turn<T>(options: CheckedRequestOptions, needs: T | Promise<T>): Promise<T>;
   complete(
     request: CheckedRequest,
-    options: CompleteOptions,
+    options: CheckedRequestOptions,
     onBatch: OnBatch,
   ): Promise<Completion>;
 }
@@ -32,16 +24,14 @@ export interface Header {
 /** Has the request answered. */
 export type Run = (onBatch: OnBatch) => Promise<Completion>;
 
-/** What is the same for all kinds of requests. `kind` begins the answer's id. Throws invalid_argument, closed. */
+/** What is the same for all kinds of requests. `kind` begins the answer's id. */
 export function beginRequest(
   port: CompletionPort,
   kind: string,
   checked: CheckedRequest,
-  options: RequestOptions | undefined,
+  options: CheckedRequestOptions,
 ): { header: Header; run: Run; abort: () => void } {
-  const { signal, conversation, onProgress } = checkRequestOptions(options);
-  port.checkOpen();
-  const stop = linkedAbort(signal);
+  const stop = linkedAbort(options.signal);
   return {
     header: {
       id: `${kind}-${Math.random().toString(36).slice(2, 12)}`,
@@ -50,9 +40,7 @@ export function beginRequest(
       inferenceSource: "on_device",
     },
     run: (onBatch) =>
-      port
-        .complete(checked, { conversation, signal: stop.signal, onProgress }, onBatch)
-        .finally(stop.unlink),
+      port.complete(checked, { ...options, signal: stop.signal }, onBatch).finally(stop.unlink),
     abort: stop.abort,
   };
 }

@@ -1,5 +1,10 @@
 import { loadLater } from "../../errors.ts";
-import { type CheckedRequest, checkRead, readRequest } from "../checks/validate-request.ts";
+import {
+  type CheckedRequest,
+  checkRead,
+  checkRequestOptions,
+  readRequest,
+} from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
 import type {
   ChatCompletion,
@@ -13,7 +18,7 @@ import { beginRequest, type CompletionPort, type Header, type Run } from "./begi
 import { DeltaQueue } from "./delta-queue.ts";
 import { wholeChoice } from "./whole-choice.ts";
 
-/** A request that is in order. Throws invalid_argument. */
+/** A request that is in order: it is read at once. Throws invalid_argument. */
 export async function checkedRequest(request: ChatCompletionRequest): Promise<CheckedRequest> {
   const read = readRequest(request);
   const further = () => import("../checks/openai-fields.ts");
@@ -45,8 +50,9 @@ export class ChatCompletions {
     request: ChatCompletionRequest,
     options?: RequestOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
-    const checked = await checkedRequest(request);
-    const { header, run, abort } = beginRequest(this.port, "chatcmpl", checked, options);
+    const asked = checkRequestOptions(options);
+    const checked = await this.port.turn(asked, checkedRequest(request));
+    const { header, run, abort } = beginRequest(this.port, "chatcmpl", checked, asked);
     if (checked.stream) return stream(header, checked, run, abort);
     const deltas: AnswerDelta[] = [];
     const { finishes, usage } = await run((batch) => void deltas.push(...batch.deltas));

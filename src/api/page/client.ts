@@ -1,7 +1,10 @@
 import { asWinnowError, closedError, loadLater, WinnowError } from "../../errors.ts";
-import { checkCalibrateOptions } from "../checks/validate-calibrate.ts";
 import type { CheckedEngineOptions } from "../checks/validate-engine.ts";
-import type { CheckedRequest } from "../checks/validate-request.ts";
+import {
+  type CheckedRequest,
+  type CheckedRequestOptions,
+  checkRequestOptions,
+} from "../checks/validate-request.ts";
 import type {
   Completion,
   Loaded,
@@ -21,8 +24,10 @@ import type {
   Engine,
   EngineInfo,
   MemoryReport,
+  RequestOptions,
+  TextCompletionRequest,
 } from "../types.ts";
-import { type CompleteOptions, type CompletionPort, unixTime } from "./begin-request.ts";
+import { type CompletionPort, unixTime } from "./begin-request.ts";
 import { cacheCalls } from "./cache-calls.ts";
 import { ChatCompletions, checkedRequest } from "./chat-completions.ts";
 import { Calls, type Connection } from "./connection.ts";
@@ -52,9 +57,11 @@ export class EngineClient implements Engine, CompletionPort {
     this.calls = new Calls(connection);
     this.known = new KnownFigures(cache, loaded);
     this.chat = { completions: new ChatCompletions(this) };
-    const create = async (...asked: Parameters<Engine["completions"]["create"]>) => {
+    const create = async (request: TextCompletionRequest, options?: RequestOptions) => {
+      const asked = checkRequestOptions(options);
       const load = () => import("./text-completions.ts");
-      return (await loadLater("text completions", load)).createText(this, ...asked);
+      const code = await this.turn(asked, loadLater("text completions", load));
+      return code.createText(this, request, asked);
     };
     this.completions = { create } as Engine["completions"];
     this.models = { list: listModel(this.modelName) };
@@ -107,12 +114,16 @@ export class EngineClient implements Engine, CompletionPort {
     return this.known.info.model.name;
   }
 
+  turn<T>({ conversation }: CheckedRequestOptions, needs: T | Promise<T>): Promise<T> {
+    this.known.lastUsed = conversation;
+    return this.calls.turn(needs);
+  }
+
   async complete(
     request: CheckedRequest,
-    { conversation, signal, onProgress }: CompleteOptions,
+    { conversation, signal, onProgress }: CheckedRequestOptions,
     onBatch: OnBatch,
   ): Promise<Completion> {
-    this.known.lastUsed = conversation;
     const receive = this.connection.proxy<OnBatch>((batch) => {
       this.known.keep(batch.figures);
       // After an abort too: what was made before it took effect is in the cache, and belongs to the text.
@@ -120,7 +131,7 @@ export class EngineClient implements Engine, CompletionPort {
     });
     const progress =
       onProgress && this.connection.proxy<OnReadProgress>((value) => tell(onProgress, value));
-    const completion = await this.calls.abortable("the request", signal, (port, call) =>
+    const completion = await this.calls.sendAbortable("the request", signal, (port, call) =>
       port.complete(call, conversation, request, receive, progress),
     );
     this.known.keep(completion.figures);
@@ -134,12 +145,15 @@ export class EngineClient implements Engine, CompletionPort {
   }
 
   async calibrate(options: CalibrateOptions = {}): Promise<CalibrationResult> {
-    const { onProgress, signal, ...wire } = checkCalibrateOptions(options);
+    const { lastUsed } = this.known;
+    const load = () => import("../checks/validate-calibrate.ts");
+    const code = await this.calls.turn(loadLater("calibration", load));
+    const { onProgress, signal, ...wire } = code.checkCalibrateOptions(options);
     const progress = this.connection.proxy<OnCalibrateProgress>((value) => tell(onProgress, value));
-    const { result, ...loaded } = await this.calls.abortable(
+    const { result, ...loaded } = await this.calls.sendAbortable(
       "the calibration",
       signal,
-      (port, call) => port.calibrate(call, this.known.lastUsed, wire, progress),
+      (port, call) => port.calibrate(call, lastUsed, wire, progress),
     );
     this.known.take(loaded);
     return result;
@@ -159,13 +173,15 @@ export class EngineClient implements Engine, CompletionPort {
   }
 
   close(): Promise<void> {
-    this.calls.refuse(closedError());
     this.closing ??= this.shut();
     return this.closing;
   }
 
   private async shut(): Promise<void> {
     try {
+      const turn = this.calls.turn();
+      this.calls.refuse(closedError());
+      await turn;
       await Promise.race([this.connection.port.close(), this.connection.failed]);
     } catch (error) {
       throw asWinnowError(error);
@@ -173,11 +189,6 @@ export class EngineClient implements Engine, CompletionPort {
       this.connection.end();
       this.calls.end(closedError());
     }
-  }
-
-  /** Throws closed, and what the worker died of. */
-  checkOpen(): void {
-    this.calls.checkOpen();
   }
 }
 

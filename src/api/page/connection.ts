@@ -16,33 +16,51 @@ export class Calls {
   /** Ends every call that waits for its answer. */
   private readonly waiting = new Set<(error: unknown) => void>();
   /** Why there are no more calls. */
+  private refused: { error: unknown } | undefined;
+  /** Why no answer comes any more. */
   private ended: { error: unknown } | undefined;
   private next = 1;
+  /** Settles when what was called earlier has been sent. */
+  private sent: Promise<unknown> = Promise.resolve();
 
   constructor({ port, failed }: Connection) {
     this.port = port;
     failed.catch((error) => this.end(error));
   }
 
-  /** There are no more calls; those that wait go on. */
+  /** There are no more calls; those that were made are sent and answered. */
   refuse(error: unknown): void {
-    this.ended = { error };
+    this.refused = { error };
   }
 
   /** No answer comes any more. */
   end(error: unknown): void {
-    this.ended ??= { error };
+    this.refused ??= { error };
+    this.ended ??= this.refused;
     for (const leave of this.waiting) leave(error);
   }
 
-  /** Throws closed, or what the worker died of, where there are no more calls. */
-  checkOpen(): void {
-    if (this.ended) throw this.ended.error;
+  /**
+   * Calls are sent in the order of their turns. One that has what it `needs` is sent at once, or never.
+   * Throws closed, or what the worker died of, where there are no more calls.
+   */
+  turn<T>(needs?: T | Promise<T>): Promise<T> {
+    if (this.refused) throw this.refused.error;
+    const before = this.sent;
+    const turn = Promise.all([needs as T, before]).then(([needed]) => needed);
+    this.sent = before.then(() => turn).catch(() => {});
+    return turn;
+  }
+
+  /** A call in its turn. */
+  async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
+    await this.turn();
+    return this.send(send);
   }
 
   /** Not a race with what ends all calls: a promise that never settles would keep every answer in memory. */
-  async call<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
-    this.checkOpen();
+  async send<T>(send: (port: EnginePort) => Promise<T>): Promise<T> {
+    if (this.ended) throw this.ended.error;
     let leave: (error: unknown) => void = () => {};
     const ended = new Promise<never>((_resolve, reject) => {
       leave = reject;
@@ -57,8 +75,18 @@ export class Calls {
     }
   }
 
-  /** A call that `signal` stops; `what` is for the message where it has fired already. */
+  /** A call in its turn that `signal` stops. */
   async abortable<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    send: (port: EnginePort, call: number) => Promise<T>,
+  ): Promise<T> {
+    await this.turn();
+    return this.sendAbortable(what, signal, send);
+  }
+
+  /** A call that `signal` stops, sent at once; `what` is for the message where it has fired already. */
+  async sendAbortable<T>(
     what: string,
     signal: AbortSignal | undefined,
     send: (port: EnginePort, call: number) => Promise<T>,
@@ -68,7 +96,7 @@ export class Calls {
     const abort = (): void => void this.port.abort(call);
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      return await this.call((port) => send(port, call));
+      return await this.send((port) => send(port, call));
     } finally {
       signal?.removeEventListener("abort", abort);
     }

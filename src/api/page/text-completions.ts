@@ -1,8 +1,7 @@
 import { checkCompletion } from "../checks/validate-completion.ts";
-import type { CheckedRequest } from "../checks/validate-request.ts";
+import type { CheckedRequest, CheckedRequestOptions } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
 import type {
-  RequestOptions,
   TextChoice,
   TextCompletion,
   TextCompletionRequest,
@@ -16,7 +15,7 @@ import { DeltaQueue } from "./delta-queue.ts";
 export async function createText(
   port: CompletionPort,
   request: TextCompletionRequest,
-  options?: RequestOptions,
+  options: CheckedRequestOptions,
 ): Promise<AsyncIterable<TextCompletion> | TextCompletion> {
   const checked = checkCompletion(request);
   const { header, run, abort } = beginRequest(port, "cmpl", checked, options);

@@ -3,7 +3,7 @@ import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
 import { checkRequest } from "../../../src/api/checks/validate-request.ts";
 import { EngineClient } from "../../../src/api/page/client.ts";
 import type { TokenBatch } from "../../../src/api/protocol.ts";
-import type { ChatCompletionChunk } from "../../../src/api/types.ts";
+import type { ChatCompletionChunk, Engine } from "../../../src/api/types.ts";
 import { WinnowError } from "../../../src/errors.ts";
 import { FakeEngine, openFake, serviceOver } from "./api-fake-engine.ts";
 
@@ -38,6 +38,39 @@ describe("chat completions", () => {
     });
     expect(answer.usage.extra.time_to_first_token_s).toBeGreaterThan(0);
     expect(answer.usage.extra.prefill_tokens_per_s).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["a plain request", (engine: Engine) => engine.chat.completions.create({ messages })],
+    [
+      "one whose checks are loaded",
+      (engine: Engine) => engine.chat.completions.create({ messages, logprobs: false, user: "me" }),
+    ],
+    [
+      "a streamed one",
+      async (engine: Engine) =>
+        collect(await engine.chat.completions.create({ messages, stream: true })),
+    ],
+    ["a text", (engine: Engine) => engine.completions.create({ prompt: "hi" })],
+  ])("comes before what is called later: %s", async (_kind, ask) => {
+    const { engine, fake } = await openFake();
+    const answering = ask(engine);
+    const configured = engine.cache.configure({ budget: 64 });
+    const another = engine.chat.completions.create({ messages }, { conversation: "b" });
+    const reset = engine.cache.reset({ conversation: "default" });
+    const refused = engine.chat.completions.create({ messages: [] });
+    const last = engine.chat.completions.create({ messages });
+    await expect(refused).rejects.toMatchObject({ code: "invalid_argument" });
+    await Promise.all([answering, configured, another, reset, last]);
+    const begun = fake.log.filter((line) => !line.startsWith("end"));
+    expect(begun).toEqual([
+      "start default",
+      "configure default 64",
+      "start b",
+      "reset default",
+      "start default",
+    ]);
+    expect(engine.cache.usage({ conversation: "default" }).budget).toBe(64);
   });
 
   it("counts the tokens of messages without answering", async () => {
