@@ -13,6 +13,7 @@ import { commandHelp, generalHelp } from "./help.ts";
 import { runInChromium } from "./hosts/chromium-host.ts";
 import { runWithDawn, startsDawn } from "./hosts/dawn-process.ts";
 import { runInNode, runServer, runText } from "./hosts/node-host.ts";
+import { stopSignals } from "./hosts/stop-signals.ts";
 import type { Job } from "./job.ts";
 import { parseFlags } from "./parse.ts";
 import { type AnyCommand, COMMANDS, findCommand } from "./registry.ts";
@@ -71,7 +72,7 @@ async function runOne(
   if ("serve" in command) {
     command.check(flags);
     await checkModelName(model);
-    if (startsDawn()) return runWithDawn(args, { verbose: isSet(flags, "verbose"), serves: true });
+    if (startsDawn()) return runWithDawn(args, { verbose: isSet(flags, "verbose") });
     return runServer(command, flags, {
       model,
       cache,
@@ -86,9 +87,8 @@ async function runOne(
     return runWithDawn(args, { verbose: isSet(flags, "verbose") });
   const bar = new ProgressBar();
   const report = bar.update.bind(bar);
-  const abortion = new AbortController();
-  const abort = (): void => abortion.abort();
-  if ("abortable" in command && command.abortable) process.once("SIGINT", abort);
+  const stop = "abortable" in command && command.abortable ? stopSignals() : undefined;
+  stop?.endNow.addEventListener("abort", () => process.exit(1));
   let result: CommandResult;
   try {
     if ("runText" in command) result = await runText(command, input, model, report);
@@ -97,11 +97,11 @@ async function runOne(
       result = await (host === "chromium" ? runInChromium : runInNode)(job, {
         report,
         append,
-        signal: abortion.signal,
+        signal: stop?.end ?? new AbortController().signal,
       });
     }
   } finally {
-    process.off("SIGINT", abort);
+    stop?.forget();
     bar.end();
   }
   return finish(result, flags);

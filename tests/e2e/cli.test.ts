@@ -1,11 +1,12 @@
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -108,6 +109,28 @@ describe("dist/cli.js", () => {
     for (const [i, loss] of (chunked.nll as number[]).entries())
       expect(loss).toBeCloseTo(losses[i]!, 2);
   });
+
+  it.each(["SIGINT", "SIGTERM"] as const)(
+    "an evaluation ends at %s, also where only the process that was started is told",
+    async (signal) => {
+      const out = join(folder, signal);
+      const long = join(folder, "long.txt");
+      writeFileSync(long, "The quick brown fox jumps over the lazy dog. ".repeat(4000));
+      const flags = ["--tasks", "ppl", "--policies", "k-norm", "--budgets", "32", "--fresh"];
+      const size = ["--passages", "40", "--tokens", "400", "--lanes", "1"];
+      const args = ["eval", ...flags, ...size, "--text", long, "--out", out, "--model", model];
+      const child = spawn(process.execPath, [cli, ...args]);
+      let said = "";
+      child.stderr.on("data", (bytes) => {
+        said += bytes;
+      });
+      const ended = once(child, "close");
+      await vi.waitUntil(() => existsSync(join(out, "cells.jsonl")), 60_000);
+      child.kill(signal);
+      expect((await ended)[0]).toBe(1);
+      expect(said).toMatch(/^winnow: stopped; [1-9]\d* cells of this run are kept in /m);
+    },
+  );
 
   it("calibrates, and takes the filters it made", async () => {
     const out = join(folder, "f.safetensors");

@@ -47,13 +47,11 @@ describe("demo page", () => {
     await demo.at("model-fit").waitFor();
     expect(await demo.at("model-fit").getAttribute("data-fits")).toBe("true");
     expect(await demo.text(demo.at("model-fit"))).toBe(
-      "Fits: needs 111 MB of 1.07 GB assumed · Apache-2.0",
+      "Fits: needs 123 MB of 1.07 GB assumed · Apache-2.0",
     );
     const names = await demo.at("model").locator("option").allTextContents();
     expect(names).toHaveLength(MODELS.length);
-    const big = MODELS.map(({ budget, needs }) =>
-      Math.max(0, needs[budget as keyof typeof needs] - 2 ** 30),
-    );
+    const big = MODELS.map(({ budget, needs }) => Math.max(0, needs[budget]! - 2 ** 30));
     expect(big.filter((excess) => excess > 0).length).toBeGreaterThan(2);
     for (const [i, excess] of big.entries()) {
       expect(names[i]!.endsWith(", too big")).toBe(excess > 0);

@@ -2,6 +2,7 @@ import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import { checkBoolean, describe, isGiven, reading } from "./check.ts";
 import { checkLogits, LOGIT_FIELDS } from "./validate-logits.ts";
+import { checkResponseFormat } from "./validate-response-format.ts";
 import { checkThoughts, THOUGHT_FIELDS } from "./validate-thoughts.ts";
 import { type CheckedTools, checkTools } from "./validate-tools.ts";
 
@@ -72,6 +73,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
 };
 
 const CONTINUE = "continue_final_message";
+const FORMAT = "response_format";
 
 /** Fields that few requests have. */
 export const FURTHER_FIELDS: readonly string[] = [
@@ -79,6 +81,7 @@ export const FURTHER_FIELDS: readonly string[] = [
   ...THOUGHT_FIELDS,
   ...LOGIT_FIELDS,
   CONTINUE,
+  FORMAT,
 ];
 
 /** What they say. Throws invalid_argument naming the field. */
@@ -88,6 +91,7 @@ export const checkFurther = (
 ) => ({
   ...checkLead(messages, given[CONTINUE]),
   tools: checkOpenAiFields(given),
+  format: checkResponseFormat(given[FORMAT]),
   ...checkThoughts(given),
   ...checkLogits(given),
 });

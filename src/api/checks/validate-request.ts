@@ -23,7 +23,6 @@ import {
   readMessages,
   speaksOfCalls,
 } from "./validate-messages.ts";
-import { checkResponseFormat } from "./validate-response-format.ts";
 import type { ThoughtOptions } from "./validate-thoughts.ts";
 import type { CheckedTools } from "./validate-tools.ts";
 
@@ -45,7 +44,7 @@ export interface CheckedRequest extends Partial<ThoughtOptions>, Partial<LogitOp
   sampling: SamplingOptions;
   stop: string[];
   /** undefined: any text. */
-  format: Format | undefined;
+  format?: Format | undefined;
   /** undefined: the engine's default. */
   speculative: Speculative | undefined;
   /** Echoed as `model`, if the caller named one. */
@@ -68,7 +67,6 @@ const REQUEST_FIELDS = [
   "stop",
   "stream_options",
   "speculative",
-  "response_format",
   "model",
   "n",
 ];
@@ -158,7 +156,6 @@ export function checkRead(
     },
     n: number("n", 1, 1, MOST_ANSWERS, true),
     stop: checkStop(given.stop),
-    format: checkResponseFormat(given.response_format),
     ...more?.checkFurther(given, chat),
     speculative:
       given.speculative === undefined

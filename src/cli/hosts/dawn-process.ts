@@ -42,8 +42,6 @@ export function sendStderr(): void {
 interface DawnOptions {
   /** With all that drivers write. */
   readonly verbose: boolean;
-  /** It runs until it is stopped, and knows that a signal may reach it twice. */
-  readonly serves?: boolean;
 }
 
 /** Runs `winnow ARGS` in a process for Dawn and returns its exit status. */
@@ -61,7 +59,7 @@ export async function runWithDawn(args: readonly string[], options: DawnOptions)
 
 function runOnce(
   args: readonly string[],
-  { verbose, serves = false }: DawnOptions,
+  { verbose }: DawnOptions,
   words: readonly string[],
   driver: object = {},
 ): Promise<number> {
@@ -76,13 +74,12 @@ function runOnce(
   });
   child.on("message", (text) => process.stderr.write(String(text)));
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
-  // Ctrl-C reaches both processes; the one with the command decides what it does. Who stops a server may tell this one alone.
-  const leave = serves ? pass : (): void => {};
-  process.on("SIGINT", leave).on("SIGTERM", pass).on("SIGHUP", pass);
+  // Ctrl-C reaches both processes, and who stops one may tell this one alone: the one with the command decides what that does.
+  for (const name of ASKED) process.on(name, pass);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (status, signal) => {
-      process.off("SIGINT", leave).off("SIGTERM", pass).off("SIGHUP", pass);
+      for (const name of ASKED) process.off(name, pass);
       if (status !== null && status <= 1) return resolve(status);
       if (status !== OTHER_DRIVER) process.stderr.write(said);
       if (signal && !ASKED.includes(signal))

@@ -32,10 +32,13 @@ export interface ModelEntry {
     /** Bytes of one state of a chat, in all layers that keep one in place of keys and values; `layers` are the others. */
     readonly stateBytes?: number;
   };
-  /** The budget to begin with. */
+  /** The budget to begin with: the least that measurements ask for, else 512 (src/eval/RESULTS.md, "How many pairs"). */
   readonly budget: number;
-  /** GPU bytes of weights and pages by budget; "full" at the model's context length. */
-  readonly needs: { readonly 512: number; readonly 2048: number; readonly full: number };
+  /** GPU bytes of weights and pages by budget: `budget`, 2048, and "full" at the model's context length. */
+  readonly needs: Readonly<Record<string, number>> & {
+    readonly 2048: number;
+    readonly full: number;
+  };
   /** SPDX identifier. */
   readonly license: string;
 }

@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--every", type=int, default=512)
     parser.add_argument("--trained", type=int, default=8192)
     parser.add_argument("--fade", type=int, default=512)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     runs = [(policy, int(budget), map_) for policy, budget, map_ in (run.split(":") for run in args.runs)]
     tokenizer = load_tokenizer(args.model)
     encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -2,7 +2,7 @@
 
     python tests/reference/measurements/streams.py OUT.json --tokens 82000 winnow:256:fold streaming-llm:256:rank
 
-Several runs go side by side over one text, POLICY:BUDGET:MAP each: chapters of Moby Dick in order, from --chapter on.
+Several runs go side by side over one text, POLICY:BUDGET:MAP[:FIRST] each: chapters of Moby Dick in order, from --chapter on.
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
 is shorter than a chunk, so the victims of a chunk are known when it begins. `winnow ppl` has the same losses but for f16
 pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm.
@@ -14,6 +14,8 @@ Maps of age:
   fold   where a chat reaches --trained, positions are folded (src/kernels/pages/fold.ts)
   rank   each head closes its gaps: StreamingLLM's own positions
   far    a key older than half of --trained is seen at that distance (InfLLM's)
+
+FIRST: so many first tokens stay, as far as they fit into a quarter of what the window leaves of a head; 4 always do.
 
 --fade N: the remainder stands for the latest N dropped pairs. OMP_NUM_THREADS=1 is faster where others compute too.
 """
@@ -148,10 +150,13 @@ class Stream:
         self.trained, self.stride, self.half = trained, 3 * trained // 8, trained // 2
         B, L, G = len(runs), model.L, model.G
         capacity = torch.zeros(L, B, G, dtype=torch.long)
-        for b, (policy, budget, _) in enumerate(runs):
+        for b, (policy, budget, *_) in enumerate(runs):
             capacity[:, b] = head_budgets(known.head_loss, known.budgets, budget) if policy == "winnow" else budget
         self.layers = [Layer(B, G, model.D, capacity[l]) for l in range(L)]
-        self.remembers = torch.tensor([policy == "winnow" for policy, _, _ in runs])[:, None, None]
+        self.remembers = torch.tensor([policy == "winnow" for policy, *_ in runs])[:, None, None]
+        first = torch.tensor([run[3] if len(run) > 3 else SINKS for run in runs])[:, None]
+        # [L, B, G, 1]
+        self.stays = torch.minimum(first, (capacity - WINDOW) // 4).clamp(min=SINKS)[..., None]
         self.seen = 0
         self.next = torch.zeros(B, dtype=torch.long)  # where the next token stands
         # The expected queries of the next tokens, to be turned to the present.
@@ -175,7 +180,7 @@ class Stream:
         anchor = F.normalize((inverse[..., None, :] @ y.K)[..., 0, :], dim=-1)
         like = (y.K @ anchor[..., None])[..., 0] * inverse
         age = (self.seen - y.P).clamp(min=1).float().log()
-        for b, (policy, _, map_) in enumerate(self.runs):
+        for b, (policy, _, map_, *_) in enumerate(self.runs):
             if policy == "winnow":
                 turned = lambda by: self.model.turn(self.expected[l], torch.full(self.expected[l].shape[:-1], by))
                 logits = y.K[b] @ turned(int(self.next[b]) - 1).transpose(-1, -2) / root
@@ -200,7 +205,7 @@ class Stream:
             y.fixed[b] = self.fixed(l, y.K[b], y.V[b])
 
     def remap(self):
-        for b, (_, _, map_) in enumerate(self.runs):
+        for b, (_, _, map_, *_) in enumerate(self.runs):
             folds = map_ == "fold" and self.next[b] + CHUNK > self.trained
             if folds:
                 self.next[b] -= self.stride
@@ -219,7 +224,7 @@ class Stream:
                     left = (self.fade / y.n[b].clamp(min=1)).clamp(max=1)
                     y.n[b], y.k[b], y.v[b] = y.n[b] * left, y.k[b] * left[:, None], y.v[b] * left[:, None]
 
-    def victims(self, y, M):
+    def victims(self, y, stays, M):
         """Slots [B, G, M] that the rows take, whose of these hold a pair that goes, and from which row on a slot's is gone [B, G, C]."""
         B, G, C = y.P.shape
         rows, valid = torch.arange(M), y.P >= 0
@@ -228,7 +233,7 @@ class Stream:
         count = valid.sum(-1)
         if (count + M <= y.capacity).all():
             return count[..., None] + rows, evicts, gone
-        scores = y.S.masked_fill(~(valid & (y.P >= SINKS)), math.inf)
+        scores = y.S.masked_fill(~(valid & (y.P >= stays)), math.inf)
         taken = valid | (torch.arange(C) >= y.capacity[..., None])
         for i in range(M):
             full = count >= y.capacity
@@ -256,12 +261,12 @@ class Stream:
             C = y.P.shape[-1]
             self.score(l)
             valid = y.P >= 0
-            slots, evicts, gone = self.victims(y, M)
+            slots, evicts, gone = self.victims(y, self.stays[l], M)
             sees = valid[:, :, None] & (rows[:, None] < gone[:, :, None])
             turned, k = model.turn(q, standing.expand(B, model.H, M)), model.turn(k, standing.expand(B, G, M))
             queries = turned.reshape(B, G, r * M, D)
             past = queries @ y.K.transpose(-1, -2) / root
-            for b, (_, _, map_) in enumerate(self.runs):
+            for b, (_, _, map_, *_) in enumerate(self.runs):
                 if map_ == "far":
                     far = model.turn(q[b], torch.full((model.H, M), self.half)).reshape(G, r * M, D)
                     past[b] = torch.where(y.far[b][:, None], far @ y.K[b].transpose(-1, -2) / root, past[b])
@@ -333,7 +338,7 @@ p99 = lambda x: x.quantile(0.99, dim=-1)
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
-    parser.add_argument("runs", nargs="*", help="POLICY:BUDGET:MAP")
+    parser.add_argument("runs", nargs="*", help="POLICY:BUDGET:MAP[:FIRST]")
     parser.add_argument("--uncompressed", action="store_true")
     parser.add_argument("--kl", action="store_true")
     parser.add_argument("--model", default=os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf"))
@@ -343,8 +348,9 @@ def main():
     parser.add_argument("--bin", type=int, default=1024)
     parser.add_argument("--trained", type=int, default=8192)
     parser.add_argument("--fade", type=int, default=512)
-    args = parser.parse_args()
-    runs = [(policy, int(budget), map_) for policy, budget, map_ in (run.split(":") for run in args.runs)]
+    args = parser.parse_intermixed_args()
+    parts = (run.split(":") for run in args.runs)
+    runs = [(policy, int(budget), map_, *map(int, first)) for policy, budget, map_, *first in parts]
     ids = torch.tensor(text_of(load_tokenizer(args.model), args.tokens + 1, args.chapter))
     model = Model(args.model)
     reference = uncompressed(model, ids)

@@ -88,8 +88,8 @@ describe("the footprint of a model of the catalogue", () => {
 
   it("is what models.json says at each budget", () => {
     expect(MODELS.length).toBeGreaterThanOrEqual(12);
-    for (const { name, needs: said, contextLength } of MODELS) {
-      expect(said[512], name).toBe(needs(name, 512));
+    for (const { name, budget, needs: said, contextLength } of MODELS) {
+      expect(said[budget], name).toBe(needs(name, budget));
       expect(said[2048], name).toBe(needs(name, 2048));
       expect(said.full, name).toBe(needs(name, contextLength));
     }
