@@ -1,7 +1,7 @@
 // Rotates the queries and keys of M rows, scores each key, and writes key, value, position and score.
 // Needs: HEAD_DIM, PAGE_SLOTS, lib/pages_STORAGE.wgsl for `pages` (write words), WORKGROUP and SUMMED (powers of two; SUMMED: of those
 // invocations, how many hold a part of a head's sums), QK_NORM (RMSNorm of each query and key head, with
-// EPSILON and gain_of, before it is turned), RING, and APPEND:
+// EPSILON, before its gains), gain_of (1 where heads have no gains), RING, and APPEND:
 //   true   decoding: into the lane's cache. Below capacity the next free slot is taken; at capacity the
 //          lowest-scoring unprotected slot is overwritten (ties: lowest position), before attention: the
 //          order of the Q-Filters reference. Nothing is moved and nothing is read back. Where the lane remembers, the
@@ -54,7 +54,7 @@ fn norm_scale(t: u32, base: u32) -> f32 {
 // Dimensions i and i + D/2 of the head at `base`, normalised and turned. `gain` is 0 for queries, D for keys.
 fn turned_pair(base: u32, i: u32, scale: f32, gain: u32, position: u32) -> vec2<f32> {
   var pair = vec2<f32>(qkv[base + i], qkv[base + i + HALF_DIM]);
-  if (QK_NORM) { pair *= scale * vec2<f32>(gain_of(gain + i), gain_of(gain + i + HALF_DIM)); }
+  pair *= scale * vec2<f32>(gain_of(gain + i), gain_of(gain + i + HALF_DIM));
   return rope_turn(pair, rope_angle(position, i));
 }
 

@@ -7,7 +7,7 @@ import { type GpuContext, openGpu } from "../gpu/context.ts";
 import { misfit } from "../gpu/memory.ts";
 import { beginLoading } from "../kernels/by-adapter.ts";
 import { compileSample } from "../kernels/sampling/sample.ts";
-import { isOdd } from "../model/architectures.ts";
+import { architectureOf } from "../model/architectures.ts";
 import { cacheShapeOf, readConfig } from "../model/config.ts";
 import type { TuningMode, TuningStore } from "../model/tuning.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
@@ -97,9 +97,7 @@ async function loadOn(
   // Begun now, since the compiler would wait for the header. Errors surface where the kernels are awaited.
   compileSample(context).catch(() => {});
   const gguf = await parseModel(source, signal ? { signal } : {});
-  if (isOdd(gguf))
-    (await loadLater("models of other kinds", () => import("../model/kinds.ts"))).checkKind(gguf);
-  const config = readConfig(gguf);
+  const config = readConfig(gguf, await architectureOf(gguf));
   const { early = false } = options;
   const first = compileFirst(context, { config, storage, early });
   const tokenizer = options.tokenizer

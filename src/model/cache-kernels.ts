@@ -28,9 +28,9 @@ export interface WindowKernels {
 export async function compileCacheKernels(
   gpu: GpuContext,
   shape: CacheShape,
-  { architecture, normEpsilon, windows }: ModelConfig,
+  { architecture, normEpsilon, windows, gains }: ModelConfig,
 ): Promise<CacheKernels> {
-  const qk = { qkNorm: architecture.qkNorm ? { epsilon: normEpsilon } : undefined };
+  const qk = { gains, ...(architecture.qkNorm && { normEpsilon }) };
   const [byWindow, attendDecode, combine, writeChunk] = await Promise.all([
     Promise.all(
       [...new Set(windows)].map(async (window) => {

@@ -1,19 +1,14 @@
 import { WinnowError } from "../errors.ts";
-import {
-  type Gguf,
-  getBooleanArray,
-  getNumber,
-  getString,
-  tensorNamed,
-} from "../formats/gguf/gguf.ts";
+import { type Gguf, getNumber, getString, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
-import { type Architecture, architectureNamed } from "./architectures.ts";
 import { type Block, readBlocks, type StateLayer, stateWords } from "./blocks.ts";
-import { bad, checkEntries, sameForAll } from "./config-fields.ts";
+import { bad, sameForAll } from "./config-fields.ts";
+import type { Architecture, OwnNumbers } from "./families/family.ts";
+import type { Rope } from "./rope-config.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
-export interface ModelConfig {
+export interface ModelConfig extends OwnNumbers, Rope {
   readonly architecture: Architecture;
   readonly name: string;
   /** L: the layers that hold keys and values. */
@@ -28,30 +23,22 @@ export interface ModelConfig {
   readonly kvHeads: number;
   /** D */
   readonly headDim: number;
-  /** E */
-  readonly hidden: number;
   /** F */
   readonly mlp: number;
   /** V */
   readonly vocabulary: number;
-  readonly contextLength: number;
-  readonly normEpsilon: number;
-  /** RoPE of global layers: base, and what frequencies are divided by (linear scaling). */
+  /** RoPE base of global layers. */
   readonly ropeBase: number;
-  readonly ropeDivisor: number;
-  /** RoPE base of layers with a sliding window. */
-  readonly localRopeBase: number;
-  /** [L]: tokens a layer with a sliding window sees, 0 for a global one. */
-  readonly windows: readonly number[];
   /** The factor of query times key; 1 / sqrt(D) but for a few models. */
   readonly attentionScale: number;
+  /** Queries and keys have gains: of norms, or since kernels scale by 1 / sqrt(D) alone. */
+  readonly gains: boolean;
   /** The head is the embedding matrix. */
   readonly tiedHead: boolean;
 }
 
 /** Reads and checks the configuration. Throws unsupported_model or bad_model_file, naming the field. */
-export function readConfig(gguf: Gguf): ModelConfig {
-  const architecture = architectureNamed(getString(gguf, "general.architecture"));
+export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig {
   const prefix = architecture.name;
   const whole = (key: string, highest: number, fallback?: number): number => {
     const value = sameForAll(gguf, `${prefix}.${key}`, fallback);
@@ -81,25 +68,28 @@ export function readConfig(gguf: Gguf): ModelConfig {
       },
     );
   }
-  const ropeDivisor = readRope(gguf, prefix, whole("rope.dimension_count", 1024, headDim), headDim);
+  const dims = whole("rope.dimension_count", 1024, headDim);
+  const rope = architecture.readRope(gguf, prefix, dims, headDim);
   const normEpsilon = getNumber(gguf, `${prefix}.attention.layer_norm_rms_epsilon`);
   const ropeBase = getNumber(gguf, `${prefix}.rope.freq_base`, 10000);
   if (!(normEpsilon > 0 && normEpsilon < 1))
     throw bad(`${prefix}.attention.layer_norm_rms_epsilon`, `found ${normEpsilon}`);
   if (!(ropeBase > 1 && Number.isFinite(ropeBase)))
     throw bad(`${prefix}.rope.freq_base`, `found ${ropeBase}`);
-  const { windows, localRopeBase } = readSliding(gguf, architecture, layers);
+  const basis: OwnNumbers = {
+    hidden,
+    contextLength,
+    normEpsilon,
+    embeddingScale: 1,
+    logitScale: 1,
+    // Qwen 2's converter writes one down where the model does not use it.
+    windows: new Array<number>(layers).fill(0),
+    localRopeBase: undefined,
+  };
   const usualScale = 1 / Math.sqrt(headDim);
   const attentionScale = getNumber(gguf, `${prefix}.attention.scale`, usualScale);
   if (!(attentionScale > 0 && attentionScale <= 1))
     throw bad(`${prefix}.attention.scale`, `found ${attentionScale}`);
-  if (attentionScale !== usualScale && !architecture.qkNorm) {
-    throw new WinnowError(
-      "unsupported_model",
-      `${prefix}.attention.scale: ${attentionScale} where ${usualScale} is usual`,
-      { details: { field: `${prefix}.attention.scale`, value: attentionScale } },
-    );
-  }
   for (const field of ["attn_logit_softcapping", "final_logit_softcapping"]) {
     if (!gguf.metadata.has(`${prefix}.${field}`)) continue;
     throw new WinnowError("unsupported_model", `${prefix}.${field}: Winnow caps no logits`, {
@@ -115,87 +105,16 @@ export function readConfig(gguf: Gguf): ModelConfig {
     heads,
     kvHeads,
     headDim,
-    hidden,
     mlp,
     vocabulary,
-    contextLength,
-    normEpsilon,
     ropeBase,
-    ropeDivisor,
-    localRopeBase,
-    windows,
+    ...rope,
+    ...basis,
+    ...architecture.readOwn?.(gguf, basis),
     attentionScale,
+    gains: architecture.qkNorm || attentionScale !== usualScale || rope.ropeGain !== 1,
     tiedHead: tensorNamed(gguf, "output.weight") === undefined,
   };
-}
-
-/**
- * What the frequencies of RoPE are divided by. A factor without a type means linear scaling, as in llama.cpp.
- * @throws unsupported_model for another scaling than linear, or RoPE over a part of the head.
- */
-function readRope(gguf: Gguf, prefix: string, rotated: number, headDim: number): number {
-  const { metadata } = gguf;
-  const key = (name: string) => `${prefix}.rope.${name}`;
-  const type = metadata.get(key("scaling.type")) ?? "linear";
-  const attention = getNumber(gguf, key("scaling.attn_factor"), 1);
-  if (rotated !== headDim || (type !== "none" && type !== "linear") || attention !== 1) {
-    const scaled = attention === 1 ? "" : ` and attention factor ${attention}`;
-    throw new WinnowError(
-      "unsupported_model",
-      `RoPE over ${rotated} of ${headDim} dimensions with scaling "${String(type)}"${scaled}`,
-      {
-        hint: "Winnow takes RoPE over the whole head, plain or with linear scaling.",
-        details: { field: `${prefix}.rope` },
-      },
-    );
-  }
-  if (type === "none") return 1;
-  // Files from before 2024 have scale_linear. Zero says that there is none.
-  const field = key(metadata.has(key("scaling.factor")) ? "scaling.factor" : "scale_linear");
-  const factor = getNumber(gguf, field, 1) || 1;
-  if (factor < 0) throw bad(field, `found ${factor}`);
-  return factor;
-}
-
-/** Which layers have a sliding window, and their RoPE base. */
-function readSliding(
-  gguf: Gguf,
-  { name, sliding }: Architecture,
-  layers: number,
-): Pick<ModelConfig, "windows" | "localRopeBase"> {
-  const field = `${name}.attention.sliding_window`;
-  const window = gguf.metadata.has(field) ? getNumber(gguf, field) : 0;
-  if (!Number.isInteger(window) || window < 0 || window > 1 << 24)
-    throw bad(field, `must be a whole number, found ${window}`);
-  if (!sliding) {
-    // Qwen 2's converter writes it down where the model does not use it.
-    return { windows: new Array<number>(layers).fill(0), localRopeBase: 10_000 };
-  }
-  if (window === 0) throw bad(field, "is missing");
-  const isLocal = slidingPattern(gguf, `${field}_pattern`, sliding.pattern, layers);
-  const localRopeBase = getNumber(gguf, `${name}.rope.freq_base_swa`, sliding.ropeBase);
-  if (!(localRopeBase > 1 && Number.isFinite(localRopeBase)))
-    throw bad(`${name}.rope.freq_base_swa`, `found ${localRopeBase}`);
-  const windows = Array.from({ length: layers }, (_, i) => (isLocal(i) ? window : 0));
-  return { windows, localRopeBase };
-}
-
-/** Files say of how many layers in a row the last is global, or of each layer whether it has a window. */
-function slidingPattern(
-  gguf: Gguf,
-  key: string,
-  usual: number,
-  layers: number,
-): (layer: number) => boolean {
-  if (Array.isArray(gguf.metadata.get(key))) {
-    const flags = getBooleanArray(gguf, key);
-    checkEntries(key, flags, layers);
-    return (layer) => flags[layer] as boolean;
-  }
-  const pattern = getNumber(gguf, key, usual);
-  if (!Number.isInteger(pattern) || pattern < 1)
-    throw bad(key, `must be a positive whole number, found ${pattern}`);
-  return (layer) => (layer + 1) % pattern !== 0;
 }
 
 /** The shape for which the cache and its kernels are specialised. */

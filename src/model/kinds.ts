@@ -20,10 +20,19 @@ const EXPERTS =
   /_(exps|shexp|chexps)\b|_gate_inp\b|ffn_(gate|up|down)\.\d+\.|\.experts\.|block_sparse_moe/;
 
 /**
- * Refuses by name what is no dense decoder of text, from the header alone.
+ * Refuses by name what is no dense decoder of text, from the header alone. `supported`: the families, for hints.
  * @throws unsupported_model for experts, projectors, adapters, embedding and diffusion models.
  */
-export function checkKind(gguf: Gguf): void {
+export function checkKind(gguf: Gguf, supported: string): void {
+  const refusal = (what: string, field: string, value?: unknown): WinnowError =>
+    new WinnowError(
+      "unsupported_model",
+      `${field}${value === undefined ? "" : `: ${JSON.stringify(value)}`}: the file holds ${what}`,
+      {
+        hint: `Winnow runs dense decoders of text: ${supported}.`,
+        details: { field, ...(value === undefined ? {} : { value }) },
+      },
+    );
   const { metadata } = gguf;
   const architecture = metadata.get("general.architecture");
   const type = metadata.get("general.type");
@@ -67,13 +76,3 @@ const KIND_OF_FILE: Readonly<Record<string, string>> = {
   imatrix: "an importance matrix, which holds no weights",
   vocab: "a vocabulary, which holds no weights",
 };
-
-const refusal = (what: string, field: string, value?: unknown): WinnowError =>
-  new WinnowError(
-    "unsupported_model",
-    `${field}${value === undefined ? "" : `: ${JSON.stringify(value)}`}: the file holds ${what}`,
-    {
-      hint: "Winnow runs dense decoders of text: llama, smollm3, qwen2, qwen3, gemma3 and lfm2.",
-      details: { field, ...(value === undefined ? {} : { value }) },
-    },
-  );

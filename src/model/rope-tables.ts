@@ -7,6 +7,7 @@ type RopeConfig = Pick<
   | "headDim"
   | "contextLength"
   | "ropeBase"
+  | "ropeDims"
   | "ropeDivisor"
   | "localRopeBase"
   | "windows"
@@ -14,12 +15,12 @@ type RopeConfig = Pick<
 
 type RopeKind = "global" | "local" | "none";
 
-/** [L]: layers with a sliding window have a RoPE of their own, some families' layers none. */
-export const ropeKinds = ({ architecture, windows }: RopeConfig): RopeKind[] =>
+/** [L]: layers with a sliding window may have a RoPE of their own, some families' layers none. */
+export const ropeKinds = ({ architecture, windows, localRopeBase }: RopeConfig): RopeKind[] =>
   windows.map((window, layer) => {
     const { ropelessEvery } = architecture;
     if (ropelessEvery !== undefined && (layer + 1) % ropelessEvery === 0) return "none";
-    return window > 0 ? "local" : "global";
+    return window > 0 && localRopeBase !== undefined ? "local" : "global";
   });
 
 /** Radians a position that each rotary pair [D/2] turns by, for each kind of layer that the model has. */
@@ -27,10 +28,16 @@ function frequenciesByKind(
   config: RopeConfig,
   factors?: Float32Array,
 ): ReadonlyMap<RopeKind, Float64Array> {
-  const { headDim, ropeBase, ropeDivisor, localRopeBase } = config;
+  const { headDim, ropeBase, ropeDims, ropeDivisor, localRopeBase } = config;
+  // Dimensions that are not turned are the last pairs of a head.
+  const turning = (base: number, divisors?: Float32Array): Float64Array => {
+    const frequencies = new Float64Array(headDim / 2);
+    frequencies.set(inverseFrequencies(ropeDims, base, divisors));
+    return frequencies;
+  };
   const frequencies: Record<RopeKind, () => Float64Array> = {
-    global: () => inverseFrequencies(headDim, ropeBase, factors).map((f) => f / ropeDivisor),
-    local: () => inverseFrequencies(headDim, localRopeBase),
+    global: () => turning(ropeBase, factors).map((f) => f / ropeDivisor),
+    local: () => turning(localRopeBase!),
     none: () => new Float64Array(headDim / 2),
   };
   return new Map([...new Set(ropeKinds(config))].map((kind) => [kind, frequencies[kind]()]));

@@ -5,14 +5,24 @@ import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import type { Block, StateLayer } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
 
-/** Half-split row i of each head is interleaved row 2i (first half) or 2(i - D/2) + 1. */
-export const halfSplitRow =
-  (headDim: number) =>
-  (row: number): number => {
-    const i = row % headDim;
-    const half = headDim / 2;
-    return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
+type Rows = (row: number) => number;
+
+/**
+ * Where in the file the rows of a query or key head are; undefined: as kernels turn them, i with i + D/2. Interleaved rows
+ * are turned 2i with 2i + 1; of R dimensions that turn, i with i + R/2, and what does not turn comes behind each half.
+ */
+export function headRows({ architecture, headDim: D, ropeDims: R }: ModelConfig): Rows | undefined {
+  const { interleavedRope } = architecture;
+  if (!interleavedRope && (R === D || R === 0)) return undefined;
+  return (row) => {
+    const i = row % D;
+    const pair = i % (D / 2);
+    const second = i < D / 2 ? 0 : 1;
+    if (interleavedRope) return row - i + 2 * pair + second;
+    const [first, half] = pair < R / 2 ? [pair, R / 2] : [pair + R / 2, (D - R) / 2];
+    return row - i + first + second * half;
   };
+}
 
 /** What some decoder computes with: to leave such a tensor out would give other answers. */
 const COMPUTED =
@@ -60,21 +70,54 @@ class TensorReader {
   }
 
   /** W [rows, cols] as it lies in the file: ggml's first dimension is cols. */
-  matrix(
+  matrix(name: string, rows: number, cols: number, rowOrder?: Rows): TensorSource {
+    return this.stacked(name, cols, [rows], [rowOrder])[0]!;
+  }
+
+  /** Matrices [heights[i], cols] that lie one behind the other in one tensor. */
+  stacked(
     name: string,
-    rows: number,
     cols: number,
-    rowOrder?: (row: number) => number,
-  ): TensorSource {
-    const tensor = this.tensor(name, cols, rows);
-    return {
-      name,
-      type: tensor.type,
-      rows,
-      cols,
-      read: (offset, length) => this.source.read(tensor.offset + offset, length, this.signal),
-      ...(rowOrder ? { rowOrder } : {}),
-    };
+    heights: readonly number[],
+    rowOrders: readonly (Rows | undefined)[] = [],
+  ): TensorSource[] {
+    const rows = heights.reduce((sum, height) => sum + height, 0);
+    const { type, offset, byteLength } = this.tensor(name, cols, rows);
+    let start = offset;
+    return heights.map((height, i) => {
+      const begin = start;
+      const rowOrder = rowOrders[i];
+      start += (byteLength / rows) * height;
+      return {
+        name,
+        type,
+        rows: height,
+        cols,
+        read: (at, length) => this.source.read(begin + at, length, this.signal),
+        ...(rowOrder ? { rowOrder } : {}),
+      };
+    });
+  }
+
+  /** The same where the file has them joined in one tensor, else each by its own name. */
+  several(
+    names: readonly string[],
+    joined: string,
+    cols: number,
+    heights: readonly number[],
+    rowOrders: readonly (Rows | undefined)[] = [],
+  ): TensorSource[] {
+    return this.has(joined) && !this.has(names[0]!)
+      ? this.stacked(joined, cols, heights, rowOrders)
+      : names.map((name, i) => this.matrix(name, heights[i]!, cols, rowOrders[i]));
+  }
+
+  private has(name: string): boolean {
+    return tensorNamed(this.gguf, name) !== undefined;
+  }
+
+  optional(name: string, ...shape: number[]): Vector | undefined {
+    return this.has(name) ? this.vector(name, ...shape) : undefined;
   }
 
   /** Looked up now, read when asked for. `shape`: as ggml has it, the contiguous dimension first. */
@@ -110,7 +153,7 @@ export interface LayerTensors {
   readonly taps: Vector | undefined;
   /** Biases of Q, K and V. */
   readonly qkvBias: readonly [Vector, Vector, Vector] | undefined;
-  /** Gains of queries and keys. */
+  /** Gains of queries and keys, of norms or ones. */
   readonly qkNorm: readonly [Vector, Vector] | undefined;
   readonly output: TensorSource;
   readonly postAttentionNorm: Vector | undefined;
@@ -140,17 +183,21 @@ export function findTensors(
   signal?: AbortSignal,
 ): ModelTensors {
   const { hidden: E, heads: H, kvHeads: G, headDim: D, mlp: F, vocabulary: V } = config;
-  const { interleavedRope, qkvBias, qkNorm, postNorms } = config.architecture;
+  const { qkvBias, qkNorm, postNorms } = config.architecture;
   const { finalNorm = "output_norm" } = config.architecture;
   const reader = new TensorReader(source, gguf, signal);
-  const rope = interleavedRope ? halfSplitRow(D) : undefined;
+  const rope = headRows(config);
+  const ones: Vector = { length: D, read: async () => new Float32Array(D).fill(1) };
+  const usual: LayerTensors["qkNorm"] = config.gains ? [ones, ones] : undefined;
   type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "taps" | "output">;
   const attention = (at: (part: string, kind?: string) => string): Mixer => ({
-    qkv: [
-      reader.matrix(at("attn_q"), H * D, E, rope),
-      reader.matrix(at("attn_k"), G * D, E, rope),
-      reader.matrix(at("attn_v"), G * D, E),
-    ],
+    qkv: reader.several(
+      [at("attn_q"), at("attn_k"), at("attn_v")],
+      at("attn_qkv"),
+      E,
+      [H * D, G * D, G * D],
+      [rope, rope],
+    ),
     qkvBias: qkvBias
       ? [
           reader.vector(at("attn_q", "bias"), H * D),
@@ -160,7 +207,7 @@ export function findTensors(
       : undefined,
     qkNorm: qkNorm
       ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
-      : undefined,
+      : usual,
     taps: undefined,
     output: reader.matrix(at("attn_output"), E, H * D),
   });
@@ -179,7 +226,7 @@ export function findTensors(
       ...(kind === "state" ? shortConv(at, config.states[ofKind]!) : attention(at)),
       postAttentionNorm: post("post_attention_norm"),
       mlpNorm: reader.vector(at("ffn_norm"), E),
-      gateUp: [reader.matrix(at("ffn_gate"), F, E), reader.matrix(at("ffn_up"), F, E)],
+      gateUp: reader.several([at("ffn_gate"), at("ffn_up")], at("ffn_up"), E, [F, F]),
       down: reader.matrix(at("ffn_down"), E, F),
       postMlpNorm: post("post_ffw_norm"),
     };
@@ -189,9 +236,9 @@ export function findTensors(
     layers: config.blocks.map(layer),
     finalNorm: reader.vector(`${finalNorm}.weight`, E),
     head: config.tiedHead ? undefined : reader.matrix("output.weight", V, E),
-    ropeFactors: tensorNamed(gguf, "rope_freqs.weight")
-      ? reader.vector("rope_freqs.weight", D / 2)
-      : undefined,
+    ropeFactors: config.ropeFactors
+      .map((name) => reader.optional(name, config.ropeDims / 2))
+      .find((factors) => factors !== undefined),
   };
   reader.checkAllUsed();
   return found;

@@ -55,7 +55,6 @@ export async function createParts(
   pending: PendingParts,
 ): Promise<TransformerParts> {
   const { gpu, config, weights } = given;
-  const { scaledEmbedding } = config.architecture;
   const makeHead = (rows?: readonly number[]): Promise<Linear> =>
     createLinear(gpu, { ...headConfig(given), ...(rows && { rows }) });
   const [compressor, kernels, states, head, embed, linears] = await Promise.all([
@@ -63,7 +62,7 @@ export async function createParts(
     pending.kernels,
     pending.states,
     makeHead([1]),
-    createEmbed(gpu, weights.embedding, scaledEmbedding ? Math.sqrt(config.hidden) : 1),
+    createEmbed(gpu, weights.embedding, config.embeddingScale),
     createLayerLinears(given),
   ]);
   const factors = await weights.ropeFactors;

@@ -104,8 +104,9 @@ export class Transformer {
     layer: number,
     read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
   ): Promise<Float32Array | undefined> {
-    const gains = this.parts.layers[layer]?.qkNorm;
-    return gains && new Float32Array(await read(gains)).slice(this.config.headDim);
+    const { layers, config } = this.parts;
+    const gains = config.architecture.qkNorm ? layers[layer]?.qkNorm : undefined;
+    return gains && new Float32Array(await read(gains)).slice(config.headDim);
   }
 
   /**

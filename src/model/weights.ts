@@ -5,7 +5,7 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import { placeMatrix, type WeightMatrix } from "../kernels/products/weights.ts";
 import type { ModelConfig } from "./config.ts";
-import { findTensors, halfSplitRow, type LayerTensors, type Vector } from "./tensors.ts";
+import { findTensors, headRows, type LayerTensors, type Vector } from "./tensors.ts";
 
 export interface LayerWeights {
   /** f32 [E] */
@@ -16,7 +16,7 @@ export interface LayerWeights {
   readonly taps: GPUBuffer | undefined;
   /** f32 [(H + 2G) D], where the family has biases */
   readonly qkvBias: GPUBuffer | undefined;
-  /** f32 [2, D], gains of queries and keys, where the family has QK-norm */
+  /** f32 [2, D], gains of queries and keys, where the model has any */
   readonly qkNorm: GPUBuffer | undefined;
   /** [E, H D]; in a short convolution [E, E] */
   readonly output: WeightMatrix;
@@ -106,7 +106,7 @@ export async function placeWeights(
   config: ModelConfig,
   { onProgress, signal }: UploadHooks = {},
 ): Promise<PlacedWeights> {
-  const { headDim: D } = config;
+  const { headDim: D, ropeDims, ropeGain } = config;
   const tensors = findTensors(source, gguf, config, signal);
   let total = 0;
   for (const tensor of gguf.tensors.values()) total += tensor.byteLength;
@@ -136,14 +136,16 @@ export async function placeWeights(
     });
     return buffer;
   };
-  const rope = config.architecture.interleavedRope ? halfSplitRow(D) : undefined;
+  const rope = headRows(config);
   // RoPE turns Q and K, not V.
   const turned = (values: Float32Array, index: number) =>
     index < 2 ? inOrder(values, rope) : values;
   // The kernels scale by 1 / sqrt(D): what a model has beyond that goes into the queries' gain.
   const scale = config.attentionScale * Math.sqrt(D);
   const scaled = (gains: Float32Array, index: number) =>
-    index === 0 ? gains.map((gain) => gain * scale) : gains;
+    inOrder(gains, rope).map((gain, d) =>
+      index > 0 ? gain : gain * scale * (d % (D / 2) < ropeDims / 2 ? ropeGain : 1),
+    );
 
   // The file has each channel's taps together, the oldest row's first.
   const newestFirst = (taps: Float32Array): Float32Array => {
@@ -186,7 +188,9 @@ export async function placeWeights(
   };
   const placingEmbedding = matrix("embedding", [tensors.embedding]);
   const placingLayers = allOf(tensors.layers.map(placeLayer));
-  const finalNorm = vector("final norm", [tensors.finalNorm]);
+  const finalNorm = vector("final norm", [tensors.finalNorm], (gains) =>
+    gains.map((gain) => gain * config.logitScale),
+  );
   const placingHead = tensors.head ? matrix("head", [tensors.head]) : placingEmbedding;
   const [embedding, head, layers] = await allOf([placingEmbedding, placingHead, placingLayers]);
   const ropeFactors = Promise.resolve(tensors.ropeFactors?.read());

@@ -196,10 +196,10 @@ async function cache(list: VariantList, shape: CacheShape): Promise<void> {
       await createAttentionPrefill(gpu, shape, undefined, window, over);
     }
   name();
-  for (const qkNorm of [undefined, { epsilon: 1e-6 }])
+  for (const gained of [{}, { gains: true }, { gains: true, normEpsilon: 1e-6 }])
     for (const ring of [false, true]) {
-      await createKvWrite(gpu, shape, { mode: "append", ring, qkNorm });
-      await createKvWrite(gpu, shape, { mode: "chunk", ring, qkNorm });
+      await createKvWrite(gpu, shape, { mode: "append", ring, ...gained });
+      await createKvWrite(gpu, shape, { mode: "chunk", ring, ...gained });
     }
   await createKvFold(gpu, shape);
   await createKvRing(gpu, shape);

@@ -12,7 +12,7 @@ import { type ErrorCode, WinnowError } from "../../src/errors.ts";
 import { DEFAULT_MODEL, findModel } from "../../src/fetch/resolve/model-registry.ts";
 import { BlobSource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
-import { readConfig } from "../../src/model/config.ts";
+import { configOf } from "../reference/tiny-model/config-of.ts";
 import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { type FakeEngine, openFake } from "./api/api-fake-engine.ts";
 import { winnow } from "./cli/cli-harness.ts";
@@ -392,7 +392,7 @@ describe("bad requests lose nothing", () => {
 describe("bad model files", () => {
   it.each(FILES)("%s", async (_name, file, code, message) => {
     const source = new BlobSource(new Blob([file as Uint8Array<ArrayBuffer>]), "bad.gguf");
-    const error = await failure(async () => readConfig(await parseGguf(source)));
+    const error = await failure(async () => configOf(await parseGguf(source)));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
     expect(error.hint).not.toBe("");

@@ -11,8 +11,8 @@ import { findModel, MODELS, type ModelEntry } from "../../src/fetch/resolve/mode
 import { MemoryStore } from "../../src/fetch/store/memory-store.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { parseGguf } from "../../src/formats/gguf/gguf.ts";
-import { readConfig } from "../../src/model/config.ts";
 import { readOwnFilters } from "../../src/node/filter-files.ts";
+import { configOf } from "../reference/tiny-model/config-of.ts";
 import { TINY_MODELS, tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { startServer, type TestServer } from "./fetch/fetch-test-server.ts";
 
@@ -42,8 +42,8 @@ afterEach(async () => {
   rmSync(cache, { recursive: true });
 });
 
-const configOf = async (name: "llama3" | "qwen3" | "gemma3") =>
-  readConfig(await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
+const configNamed = async (name: "llama3" | "qwen3" | "gemma3") =>
+  configOf(await parseGguf(new MemorySource(tinyModel(name), "tiny.gguf")));
 
 describe("published filters", () => {
   it("come once, and fit the model they are for", async () => {
@@ -51,12 +51,12 @@ describe("published filters", () => {
     const first = await fetchHubFile(HUB, { store, fetch });
     expect(await fetchHubFile(HUB, { store, fetch })).toEqual(first);
     expect(server.requests).toEqual(["", "bytes=0-0"]);
-    expect(loadCalibration(first, await configOf("llama3")).filters.values).toEqual(values);
+    expect(loadCalibration(first, await configNamed("llama3")).filters.values).toEqual(values);
   });
 
   it("of another shape are refused, naming both", async () => {
     const bytes = await fetchHubFile(HUB, { store: new MemoryStore(), fetch });
-    const config = await configOf("qwen3");
+    const config = await configNamed("qwen3");
     expect(() => loadCalibration(bytes, config)).toThrow(
       expect.objectContaining({
         code: "bad_filters",
@@ -66,7 +66,7 @@ describe("published filters", () => {
   });
 
   it("of the global layers alone leave the others at zero", async () => {
-    const config = await configOf("gemma3");
+    const config = await configNamed("gemma3");
     const given = Float32Array.from({ length: 256 }, (_, i) => i + 1);
     const bytes = writeFilters({ values: given, layers: 1, kvHeads: 1, headDim: 256 });
     const { filters } = loadCalibration(bytes, config);

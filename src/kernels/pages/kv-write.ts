@@ -13,8 +13,10 @@ export interface KvWriteConfig {
   readonly mode: KvWriteMode;
   /** The layer has a sliding window: the cache is a ring of so many slots as the head's capacity. */
   readonly ring?: boolean;
-  /** RMSNorm of each query and key head; its gains are one more binding, f32 [2, D]: queries', keys'. */
-  readonly qkNorm?: { readonly epsilon: number } | undefined;
+  /** Gains of each query and key head are one more binding, f32 [2, D]: queries', keys'. */
+  readonly gains?: boolean;
+  /** Epsilon of an RMSNorm of each query and key head, before its gains. Default: there is none. */
+  readonly normEpsilon?: number;
   /** Default: by the adapter, and more where a victim is looked for. */
   readonly workgroup?: number;
 }
@@ -29,23 +31,24 @@ export function createKvWrite(
   {
     mode,
     ring = false,
-    qkNorm,
+    gains = false,
+    normEpsilon,
     workgroup = headWorkgroup(gpu, mode === "append" && !ring),
   }: KvWriteConfig,
 ): Promise<Kernel> {
   return gpu.kernel({
-    label: `kv_write ${mode}${ring ? " ring" : ""}${qkNorm ? " qk-norm" : ""}`,
+    label: `kv_write ${mode}${ring ? " ring" : ""}${gains ? " gains" : ""}${normEpsilon ? " qk-norm" : ""}`,
     code: [
       pagedConstants(shape, {
         WORKGROUP: workgroup,
         SUMMED: Math.min(workgroup, 2 ** Math.ceil(Math.log2(shape.headDim))),
         APPEND: mode === "append",
         RING: ring,
-        QK_NORM: qkNorm !== undefined,
+        QK_NORM: normEpsilon !== undefined,
       }),
-      `const EPSILON = ${wgslFloat(qkNorm?.epsilon ?? 0)};`,
-      qkNorm ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
-      `fn gain_of(i: u32) -> f32 { return ${qkNorm ? "gains[i]" : "1.0"}; }`,
+      `const EPSILON = ${wgslFloat(normEpsilon ?? 0)};`,
+      gains ? "@group(0) @binding(8) var<storage, read> gains: array<f32>; // [2, D]" : "",
+      `fn gain_of(i: u32) -> f32 { return ${gains ? "gains[i]" : "1.0"}; }`,
       ...pageCode(
         "pages",
         mode === "append" ? shape : chunkFormat(shape),

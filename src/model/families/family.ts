@@ -1,3 +1,6 @@
+import type { Gguf } from "../../formats/gguf/gguf.ts";
+import { linearRope, type ReadRope } from "../rope-config.ts";
+
 /** What layers may be that keep a state in place of keys and values. */
 export type StateKind = "short-conv";
 
@@ -15,10 +18,10 @@ export interface Architecture {
   readonly postNorms: boolean;
   /** Activation of the gated MLP; gelu is its tanh form. */
   readonly activation: "silu" | "gelu";
-  /** Embeddings are multiplied by sqrt(E). */
-  readonly scaledEmbedding: boolean;
-  /** Most layers see only the last tokens (a sliding window). */
-  readonly sliding?: SlidingLayers;
+  /** How the files describe RoPE. */
+  readonly readRope: ReadRope;
+  /** Numbers of the family's own, instead of those of `basis`. Throws bad_model_file, unsupported_model. */
+  readonly readOwn?: (gguf: Gguf, basis: OwnNumbers) => Partial<OwnNumbers>;
   /** Layers without kv heads keep a state in place of keys and values: of this kind. */
   readonly stateLayers?: StateKind;
   /** The tensor of the norm before the head. Default output_norm. */
@@ -29,11 +32,20 @@ export interface Architecture {
   readonly caution?: string;
 }
 
-export interface SlidingLayers {
-  /** Every so-many-th layer is global, unless the file says otherwise. */
-  readonly pattern: number;
-  /** RoPE base of the sliding layers, unless the file says otherwise. */
-  readonly ropeBase: number;
+/** Numbers of the model that only some families have. */
+export interface OwnNumbers {
+  /** E */
+  readonly hidden: number;
+  readonly contextLength: number;
+  readonly normEpsilon: number;
+  /** Embeddings are multiplied by it. */
+  readonly embeddingScale: number;
+  /** Logits are multiplied by it. */
+  readonly logitScale: number;
+  /** [L]: tokens a layer with a sliding window sees, 0 for a global one. */
+  readonly windows: readonly number[];
+  /** RoPE base of layers with a sliding window; undefined: they have the RoPE of the others. */
+  readonly localRopeBase: number | undefined;
 }
 
 /** Llama's block: what the others are described against. */
@@ -43,5 +55,5 @@ export const PLAIN = {
   qkNorm: false,
   postNorms: false,
   activation: "silu",
-  scaledEmbedding: false,
+  readRope: linearRope,
 } as const satisfies Omit<Architecture, "name">;

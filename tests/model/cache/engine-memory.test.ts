@@ -4,7 +4,7 @@ import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { footprint } from "../../../src/engine/memory/footprint.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
-import { readConfig } from "../../../src/model/config.ts";
+import { configOf } from "../../reference/tiny-model/config-of.ts";
 import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { ask, someTokens } from "../chat.ts";
 import { checkCache, loadTinyEngine } from "../tiny-engine.ts";
@@ -49,7 +49,7 @@ test("memory() is what is alive on the device, from loading to closing", async (
   const gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
   // What stands in for winnow without a fitted score, of which the plan cannot know.
   const settings = resolveCacheSettings({ budget: 100, policy: "q-filters" });
-  const plan = footprint(gguf, readConfig(gguf), settings);
+  const plan = footprint(gguf, configOf(gguf), settings);
   expect(plan.weights).toBe(idle.weights);
   // The plan leaves out uniforms and tables, a few kB.
   expect(Math.abs(plan.activations - inside)).toBeLessThan(16_384);

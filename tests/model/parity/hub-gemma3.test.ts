@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { resolveModel } from "../../../src/fetch/resolve/resolve-model.ts";
 import { parseModel } from "../../../src/formats/parse-model.ts";
-import { readConfig } from "../../../src/model/config.ts";
 import { createTokenizer } from "../../../src/text/create-tokenizer.ts";
+import { configOf } from "../../reference/tiny-model/config-of.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 
 interface Fixture {
@@ -39,7 +39,7 @@ async function checkpoint(config: object = fixture.config) {
 test("its numbers: windows, scale, two RoPE bases", async () => {
   const nested = { model_type: "gemma3", text_config: fixture.config };
   for (const config of [fixture.config, nested]) {
-    const read = readConfig(await parseModel(await checkpoint(config)));
+    const read = configOf(await parseModel(await checkpoint(config)));
     expect(read).toMatchObject({
       windows: [9, 0, 9, 0],
       attentionScale: 1 / Math.sqrt(24),

@@ -8,11 +8,21 @@ import { expect, test } from "vitest";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
-import { ARCHITECTURES } from "../../../src/model/architectures.ts";
+import { ARCHITECTURES } from "../../../src/model/families/all.ts";
 import { MATRIX_TYPES, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 
-const FAMILIES = ["llama", "llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2"] as const;
+const FAMILIES = [
+  "llama",
+  "llama3",
+  "smollm3",
+  "qwen2",
+  "qwen3",
+  "gemma3",
+  "lfm2",
+  "granite",
+  "phi3",
+] as const;
 const TOLERANCE = 1e-3;
 
 // Each compiles some 40 kernels, half a minute of CPU on a software adapter.

@@ -38,6 +38,8 @@ const NAMES = [
   "qwen3",
   "gemma3",
   "lfm2",
+  "granite",
+  "phi3",
 ] as const;
 
 /**

@@ -7,7 +7,8 @@ Layers with a sliding window are left as they are.
 
 import torch
 from gguf import GGUFReader, dequantize
-from transformers import AttentionInterface, Lfm2Config, Lfm2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import AttentionInterface, GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from oracle_eviction import score
@@ -43,6 +44,18 @@ def cached_layers(config, end=None):
     return sum(kind != "conv" for kind in kinds[:end])
 
 
+def as_winnow(config, query, key):
+    """Queries and keys after RoPE with what turns in the pairs (i, i + D/2), and keys without LongRoPE's factor."""
+    if config.model_type != "phi3":
+        return query, key
+    D = key.shape[-1]
+    R = int(D * config.rope_parameters.get("partial_rotary_factor", 1))
+    order = [*range(R // 2), *range(R, (D + R) // 2), *range(R // 2, R), *range((D + R) // 2, D)]
+    factor = config.rope_parameters["attention_factor"]
+    scale = torch.tensor([factor if d < R else 1 for d in range(D)])
+    return (query * scale)[..., order], (key / scale)[..., order]
+
+
 class Masked:
     """An attention function for transformers; `run` None attends as the model would."""
 
@@ -51,6 +64,7 @@ class Masked:
     half = False
 
     def __call__(self, module, query, key, value, attention_mask, scaling, **_):
+        query, key = as_winnow(module.config, query, key)
         G = key.shape[1]
         group = query.shape[1] // G
         mask = attention_mask[0, 0, :, : key.shape[2]]
@@ -67,37 +81,6 @@ class Masked:
 
 
 MASKED = Masked()
-
-
-def load_smollm3(path):
-    """transformers has the model, but its GGUF reader does not know it: the weights by the `gguf` package."""
-    reader = GGUFReader(path)
-    key = lambda name: reader.fields[f"smollm3.{name}"].contents()
-    weights = {t.name: torch.tensor(dequantize(t.data, t.tensor_type)) for t in reader.tensors}
-    heads, kv_heads, D = key("attention.head_count"), key("attention.head_count_kv"), key("attention.key_length")
-    vocab, hidden = weights["token_embd.weight"].shape
-    config = SmolLM3Config(
-        vocab_size=vocab, hidden_size=hidden, intermediate_size=key("feed_forward_length"), num_hidden_layers=key("block_count"),
-        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096, no_rope_layer_interval=4,
-        rms_norm_eps=key("attention.layer_norm_rms_epsilon"), tie_word_embeddings="output.weight" not in weights,
-        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")}, pad_token_id=None,
-    )
-    assert config.no_rope_layers[:4] == [1, 1, 1, 0] and hidden == heads * D
-    model = SmolLM3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
-    half_split = lambda w, n: w.view(n, D // 2, 2, -1).transpose(1, 2).reshape(w.shape)
-    names = {
-        "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-        "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
-    }
-    state = {"model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.norm.weight": weights.pop("output_norm.weight")}
-    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
-    for name, tensor in weights.items():
-        _, layer, part, _ = name.split(".")
-        if part in ("attn_q", "attn_k"):
-            tensor = half_split(tensor, heads if part == "attn_q" else kv_heads)
-        state[f"model.layers.{layer}.{names[part]}.weight"] = tensor
-    model.load_state_dict(state)
-    return model
 
 
 def load_lfm2(path):
@@ -133,8 +116,103 @@ def load_lfm2(path):
     return model
 
 
-def load_family(path, name):
+LLAMA_NAMES = {
+    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_qkv": "self_attn.qkv_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}
+
+
+def read_gguf(path, family):
+    """What looks up a family's keys, the weights by the `gguf` package, and what configurations have in common."""
+    reader = GGUFReader(path)
+
+    def key(name):
+        return reader.fields[f"{family}.{name}"].contents()
+
+    weights = {t.name: torch.tensor(dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    vocab, hidden = weights["token_embd.weight"].shape
+    common = {
+        "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": key("feed_forward_length"),
+        "num_hidden_layers": key("block_count"), "num_attention_heads": key("attention.head_count"),
+        "num_key_value_heads": key("attention.head_count_kv"), "rms_norm_eps": key("attention.layer_norm_rms_epsilon"),
+        "tie_word_embeddings": "output.weight" not in weights, "pad_token_id": None,
+    }
+    return key, weights, common
+
+
+def with_weights(model, weights, names, change=lambda part, tensor: tensor):
+    state = {"model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.norm.weight": weights.pop("output_norm.weight")}
+    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
+    for name, tensor in weights.items():
+        if name.startswith("rope_"):
+            continue
+        _, layer, part = name.removesuffix(".weight").split(".", 2)
+        state[f"model.layers.{layer}.{names[part]}.weight"] = change(part, tensor)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def half_split_rows(D):
+    """Rows of Q and K from the order of interleaved RoPE."""
+
+    def change(part, w):
+        return w.view(-1, D // 2, 2, w.shape[1]).transpose(1, 2).reshape(w.shape) if part in ("attn_q", "attn_k") else w
+
+    return change
+
+
+def load_smollm3(path):
+    key, weights, common = read_gguf(path, "smollm3")
+    config = SmolLM3Config(
+        **common, max_position_embeddings=4096, no_rope_layer_interval=4,
+        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")},
+    )
+    D = key("attention.key_length")
+    assert config.no_rope_layers[:4] == [1, 1, 1, 0] and config.hidden_size == config.num_attention_heads * D
+    model = SmolLM3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    return with_weights(model, weights, LLAMA_NAMES, half_split_rows(D))
+
+
+def load_granite(path):
+    key, weights, common = read_gguf(path, "granite")
+    config = GraniteConfig(
+        **common, max_position_embeddings=4096, rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")},
+        embedding_multiplier=key("embedding_scale"), residual_multiplier=key("residual_scale"),
+        attention_multiplier=key("attention.scale"), logits_scaling=key("logit_scale"),
+    )
+    config.head_dim = D = key("attention.key_length")
+    model = GraniteForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    return with_weights(model, weights, LLAMA_NAMES, half_split_rows(D))
+
+
+def load_phi3(path, always_long=False):
+    """`always_long`: whatever stands first, as where one token is run at a time."""
+    key, weights, common = read_gguf(path, "phi3")
+    D = key("attention.key_length")
+    long = weights["rope_factors_long.weight"].tolist()
+    short = long if always_long else weights["rope_factors_short.weight"].tolist()
+    original = key("rope.scaling.original_context_length")
+    window = {"sliding_window": key("attention.sliding_window")} if "phi3.attention.sliding_window" in GGUFReader(path).fields else {}
+    config = Phi3Config(
+        **common, **window, max_position_embeddings=4096, original_max_position_embeddings=original,
+        rope_parameters={
+            "rope_type": "longrope", "rope_theta": key("rope.freq_base"), "partial_rotary_factor": key("rope.dimension_count") / D,
+            "long_factor": long, "short_factor": short, "attention_factor": key("rope.scaling.attn_factor"),
+            "original_max_position_embeddings": original,
+        },
+    )
+    config.head_dim = D
+    model = Phi3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    return with_weights(model, weights, {**LLAMA_NAMES, "ffn_up": "mlp.gate_up_proj"})
+
+
+def load_family(path, name, **options):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
+    if name == "granite":
+        return load_granite(path)
+    if name == "phi3":
+        return load_phi3(path, **options)
     if name == "smollm3":
         return load_smollm3(path)
     if name == "lfm2":

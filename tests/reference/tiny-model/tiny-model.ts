@@ -10,12 +10,23 @@ import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
   /** Default llama. */
-  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2";
+  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2" | "granite" | "phi3";
   /** Of the layers with a sliding window. */
   window?: number;
   /** Which of the layers are gated short convolutions, and over how many tokens. */
   convolutions?: readonly number[];
   taps?: number;
+  /** Granite's. */
+  multipliers?: Record<
+    "embedding_scale" | "residual_scale" | "attention.scale" | "logit_scale",
+    number
+  >;
+  /** Phi 3's: Q, K and V are one matrix, gate and up too. */
+  fused?: boolean;
+  /** How many dimensions of a head RoPE turns. Default: all. */
+  rotated?: number;
+  /** LongRoPE's: the context that the model was trained for first, and the factor of turned queries and keys. */
+  longRope?: readonly [original: number, attention: number];
   /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
   ropeScaling?: readonly [number, number, number, number];
   layers: number;
@@ -215,6 +226,41 @@ export const TINY_MODELS = {
     taps: 3,
     types: same("F32"),
   },
+  /** Multipliers of embeddings, residuals, attention and logits; a ragged MLP, a head of its own. */
+  granite: {
+    family: "granite",
+    layers: 3,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 16,
+    hidden: 96,
+    mlp: 140,
+    tied: false,
+    ropeBase: 10000000,
+    multipliers: {
+      embedding_scale: 12,
+      residual_scale: 0.22,
+      "attention.scale": 0.0625 * 1.3,
+      logit_scale: 3,
+    },
+    types: { ...same("F32"), q: "F16", embed: "Q8_0" },
+  },
+  /** Fused matrices, 12 of 16 dimensions turned, LongRoPE; a ragged MLP. */
+  phi3: {
+    family: "phi3",
+    layers: 3,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 16,
+    hidden: 64,
+    mlp: 92,
+    tied: true,
+    ropeBase: 10000,
+    fused: true,
+    rotated: 12,
+    longRope: [20, 1.1],
+    types: { ...same("F32"), q: "F16", up: "Q8_0" },
+  },
   "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
   "types-llama3": {
     ...ofEveryType(3, "Q4_1", "Q4_K"),
@@ -233,6 +279,24 @@ export const TINY_MODELS = {
     convolutions: [1],
     taps: 4,
     ropeBase: 1000000,
+  },
+  "types-granite": {
+    ...ofEveryType(5, "Q4_K", "Q8_0"),
+    family: "granite",
+    multipliers: {
+      embedding_scale: 6,
+      residual_scale: 0.4,
+      "attention.scale": 0.2,
+      logit_scale: 2,
+    },
+  },
+  "types-phi3": {
+    ...ofEveryType(2, "Q4_K"),
+    family: "phi3",
+    layers: 4,
+    fused: true,
+    rotated: 48,
+    longRope: [20, 1.19],
   },
   "types-gemma3": {
     ...ofEveryType(1, "Q6_K"),
@@ -310,11 +374,23 @@ function shapeMetadata(
       : shape.kvHeads,
     "attention.key_length": shape.headDim,
     "attention.value_length": shape.headDim,
-    "rope.dimension_count": shape.headDim,
+    "rope.dimension_count": shape.rotated ?? shape.headDim,
     "rope.freq_base": { type: "f32", value: shape.ropeBase },
     "attention.layer_norm_rms_epsilon": 1e-5,
     vocab_size: vocabulary,
     ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
+    ...(shape.longRope
+      ? {
+          "rope.scaling.original_context_length": shape.longRope[0],
+          "rope.scaling.attn_factor": { type: "f32", value: shape.longRope[1] } as const,
+        }
+      : {}),
+    ...Object.fromEntries(
+      Object.entries(shape.multipliers ?? {}).map(([key, value]) => [
+        key,
+        { type: "f32", value } as const,
+      ]),
+    ),
     ...(shape.taps ? { "shortconv.l_cache": shape.taps } : {}),
   };
   return {
@@ -362,9 +438,13 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             weight(`${p}shortconv.out_proj.weight`, types.o, E, E),
           ]
         : [
-            weight(`${p}attn_q.weight`, types.q, E, qRows),
-            weight(`${p}attn_k.weight`, types.k, E, kvRows),
-            weight(`${p}attn_v.weight`, types.v, E, kvRows),
+            ...(shape.fused
+              ? [weight(`${p}attn_qkv.weight`, types.q, E, qRows + 2 * kvRows)]
+              : [
+                  weight(`${p}attn_q.weight`, types.q, E, qRows),
+                  weight(`${p}attn_k.weight`, types.k, E, kvRows),
+                  weight(`${p}attn_v.weight`, types.v, E, kvRows),
+                ]),
             weight(`${p}attn_output.weight`, types.o, qRows, E),
           ]),
       ...(family === "qwen2"
@@ -384,29 +464,44 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
         ? [norm(`${p}post_attention_norm.weight`), norm(`${p}post_ffw_norm.weight`)]
         : []),
       norm(`${p}ffn_norm.weight`),
-      weight(`${p}ffn_gate.weight`, types.gate, E, F),
-      weight(`${p}ffn_up.weight`, types.up, E, F),
+      ...(shape.fused
+        ? [weight(`${p}ffn_up.weight`, types.up, E, 2 * F)]
+        : [
+            weight(`${p}ffn_gate.weight`, types.gate, E, F),
+            weight(`${p}ffn_up.weight`, types.up, E, F),
+          ]),
       weight(`${p}ffn_down.weight`, types.down, F, E),
     );
   }
   list.push(norm(family === "lfm2" ? "token_embd_norm.weight" : "output_norm.weight"));
   if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, vocabulary));
   if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
+  if (shape.longRope)
+    for (const [which, most] of [["long", 9] as const, ["short", 1.5] as const])
+      list.push(floats(`rope_factors_${which}.weight`, longFactors(shape, most)));
   return list;
 }
 
 const ROLES = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+const FUSED_ROLES = ["q", "o", "up", "down"] as const;
 
-/** The types of layer 0, 1 or 2 of a model with all of them. */
+/** The types of one of the first layers of a model with all of them. */
 function mixedTypes(
-  { mixedFrom, types }: TinyShape,
+  { mixedFrom, types, fused }: TinyShape,
   layer: number,
 ): TinyShape["types"] | undefined {
-  if (mixedFrom === undefined || layer > 2) return undefined;
+  const roles = fused ? FUSED_ROLES : ROLES;
+  if (mixedFrom === undefined || roles.length * layer > MATRIX_TYPES.length) return undefined;
   const turn = (role: number) =>
-    MATRIX_TYPES[(mixedFrom + 7 * layer + role) % MATRIX_TYPES.length]!;
-  return { ...types, ...Object.fromEntries(ROLES.map((role, i) => [role, turn(i)])) };
+    MATRIX_TYPES[(mixedFrom + roles.length * layer + role) % MATRIX_TYPES.length]!;
+  return { ...types, ...Object.fromEntries(roles.map((role, i) => [role, turn(i)])) };
 }
+
+/** Divisors that grow from 1 to `most`. */
+const longFactors = (shape: TinyShape, most: number): Float32Array<ArrayBuffer> => {
+  const count = (shape.rotated ?? shape.headDim) / 2;
+  return Float32Array.from({ length: count }, (_, i) => most ** (i / (count - 1)));
+};
 
 /** What the frequencies of Llama 3 are divided by, as its converter writes it. */
 function frequencyFactors(shape: TinyShape): Float32Array<ArrayBuffer> {

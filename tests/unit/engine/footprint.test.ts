@@ -6,7 +6,8 @@ import { findModel, MODELS } from "../../../src/fetch/resolve/model-registry.ts"
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { misfit } from "../../../src/gpu/memory.ts";
-import { type ModelConfig, readConfig } from "../../../src/model/config.ts";
+import type { ModelConfig } from "../../../src/model/config.ts";
+import { configOf } from "../../reference/tiny-model/config-of.ts";
 import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 describe("the footprint of a model, from its header", () => {
@@ -14,7 +15,7 @@ describe("the footprint of a model, from its header", () => {
   let config: ModelConfig;
   beforeAll(async () => {
     gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
-    config = readConfig(gguf);
+    config = configOf(gguf);
   });
   const plan = (budget: number | "full") =>
     footprint(gguf, config, resolveCacheSettings({ budget }));

@@ -5,10 +5,8 @@ import { MemoryStore } from "../../../src/fetch/store/memory-store.ts";
 import { configMetadata } from "../../../src/formats/checkpoint/hub-config.ts";
 import { writeSafetensors } from "../../../src/formats/checkpoint/write-safetensors.ts";
 import { parseModel } from "../../../src/formats/parse-model.ts";
-import { isOdd } from "../../../src/model/architectures.ts";
-import { readConfig } from "../../../src/model/config.ts";
-import { checkKind } from "../../../src/model/kinds.ts";
 import { createTokenizer } from "../../../src/text/create-tokenizer.ts";
+import { configOf } from "../../reference/tiny-model/config-of.ts";
 
 const [H, G, D, E, F, V] = [2, 1, 4, 8, 6, 762];
 const fixture = JSON.parse(
@@ -206,8 +204,7 @@ describe("a safetensors checkpoint", () => {
     };
     return resolveModel(drop(files)).then(async ({ source }) => {
       const gguf = await parseModel(source);
-      if (isOdd(gguf)) checkKind(gguf);
-      return readConfig(gguf);
+      return configOf(gguf);
     });
   };
 

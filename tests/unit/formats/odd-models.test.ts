@@ -3,11 +3,10 @@ import { describe, expect, it } from "vitest";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { parseModel } from "../../../src/formats/parse-model.ts";
-import { isOdd } from "../../../src/model/architectures.ts";
-import { readConfig } from "../../../src/model/config.ts";
-import { checkKind } from "../../../src/model/kinds.ts";
+import { isPlain } from "../../../src/model/architectures.ts";
 import { layerFrequencies } from "../../../src/model/rope-tables.ts";
 import { findTensors } from "../../../src/model/tensors.ts";
+import { configOf } from "../../reference/tiny-model/config-of.ts";
 import {
   type MetadataInput,
   type TensorInput,
@@ -16,13 +15,7 @@ import {
 import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 const noBytes = new MemorySource(new Uint8Array(0), "none");
-const load = (gguf: Gguf) => findTensors(noBytes, gguf, readConfig(gguf));
-
-/** As the engine does. */
-const configOf = (gguf: Gguf) => {
-  if (isOdd(gguf)) checkKind(gguf);
-  return readConfig(gguf);
-};
+const load = (gguf: Gguf) => findTensors(noBytes, gguf, configOf(gguf));
 
 const write = (metadata: Record<string, MetadataInput>, tensors: TensorInput[] = []) =>
   parseGguf(new MemorySource(writeGguf({ metadata, tensors }), "odd.gguf"));
@@ -172,34 +165,34 @@ describe("numbers a layer", () => {
       Int32Array.of(value, value),
       BigInt64Array.of(BigInt(value), BigInt(value)),
     ])
-      expect(readConfig(await changed({ [name]: array }))).toEqual(readConfig(await tiny));
+      expect(configOf(await changed({ [name]: array }))).toEqual(configOf(await tiny));
   });
 
   it.each(keys)("%s is refused by name where they differ", async (key) => {
     const gguf = await changed({ [`llama.${key}`]: Uint32Array.of(2, 4) });
-    expect(() => readConfig(gguf)).toThrow(
+    expect(() => configOf(gguf)).toThrow(
       expect.objectContaining({
         code: "unsupported_model",
         message: expect.stringContaining(`llama.${key}: differs`),
       }),
     );
     const none = await changed({ [`llama.${key}`]: new Uint32Array(0) });
-    expect(() => readConfig(none)).toThrow(expect.objectContaining({ code: "bad_model_file" }));
+    expect(() => configOf(none)).toThrow(expect.objectContaining({ code: "bad_model_file" }));
   });
 
   it("may say which layers have a sliding window", async () => {
     const pattern = [false, true, true, true, true, false, true];
     const key = "gemma3.attention.sliding_window_pattern";
-    const { windows } = readConfig(await changed({ [key]: pattern }, {}, gemma));
+    const { windows } = configOf(await changed({ [key]: pattern }, {}, gemma));
     expect(windows).toEqual([0, 13, 13, 13, 13, 0, 13]);
     const few = await changed({ [key]: [true] }, {}, gemma);
-    expect(() => readConfig(few)).toThrow(/1 entries for 7 layers/);
+    expect(() => configOf(few)).toThrow(/1 entries for 7 layers/);
   });
 });
 
 describe("RoPE", () => {
   const divisor = async (keys: Record<string, unknown>) =>
-    readConfig(await changed(keys)).ropeDivisor;
+    configOf(await changed(keys)).ropeDivisor;
 
   it.each<[string, Record<string, unknown>, number]>([
     ["a factor without a type is linear", { "llama.rope.scaling.factor": 4 }, 4],
@@ -223,15 +216,13 @@ describe("RoPE", () => {
   });
 
   it("turns by the angle divided by the factor", async () => {
-    const [plain] = layerFrequencies(readConfig(await tiny));
-    const [scaled] = layerFrequencies(
-      readConfig(await changed({ "llama.rope.scaling.factor": 4 })),
-    );
+    const [plain] = layerFrequencies(configOf(await tiny));
+    const [scaled] = layerFrequencies(configOf(await changed({ "llama.rope.scaling.factor": 4 })));
     expect([...scaled!]).toEqual([...plain!].map((f) => f / 4));
   });
 
   it("without a base has llama.cpp's", async () => {
-    expect(readConfig(await changed({ "llama.rope.freq_base": undefined })).ropeBase).toBe(10000);
+    expect(configOf(await changed({ "llama.rope.freq_base": undefined })).ropeBase).toBe(10000);
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
@@ -242,7 +233,7 @@ describe("RoPE", () => {
     ["an attention factor", { "llama.rope.scaling.attn_factor": 1.2 }, /attention factor 1\.2/],
   ])("%s is refused by name", async (_, keys, message) => {
     const gguf = await changed({ "llama.rope.scaling.factor": 4, ...keys });
-    expect(() => readConfig(gguf)).toThrow(
+    expect(() => configOf(gguf)).toThrow(
       expect.objectContaining({
         code: "unsupported_model",
         message: expect.stringMatching(message),
@@ -252,7 +243,7 @@ describe("RoPE", () => {
 
   it.each([-2, Number.NaN, Infinity, "4"])("a factor of %s is a bad file", async (factor) => {
     const gguf = await changed({ "llama.rope.scaling.factor": factor });
-    expect(() => readConfig(gguf)).toThrow(expect.objectContaining({ code: "bad_model_file" }));
+    expect(() => configOf(gguf)).toThrow(expect.objectContaining({ code: "bad_model_file" }));
   });
 });
 
@@ -300,12 +291,12 @@ describe("what is no dense decoder of text is refused by name, from the header",
   it("zero experts and no pooling are a dense decoder", async () => {
     const keys = { "llama.expert_count": 0, "llama.expert_used_count": 0, "llama.pooling_type": 0 };
     expect(configOf(await changed({ ...keys, "general.type": "model" }))).toEqual(
-      readConfig(await tiny),
+      configOf(await tiny),
     );
   });
 
-  it("a plain model is not even asked after", async () => {
-    expect([isOdd(await tiny), isOdd(await gemma)]).toEqual([false, false]);
+  it("a plain Llama is not even asked after", async () => {
+    expect([isPlain(await tiny), isPlain(await gemma)]).toEqual([true, false]);
   });
 
   it("a part whose first is missing says so", async () => {

@@ -1,0 +1,37 @@
+import { WinnowError } from "../../errors.ts";
+import { type Gguf, getString } from "../../formats/gguf/gguf.ts";
+import { checkKind } from "../kinds.ts";
+import type { Architecture } from "./family.ts";
+import { gemma3 } from "./gemma3.ts";
+import { granite } from "./granite.ts";
+import { lfm2 } from "./lfm2.ts";
+import { llama } from "./llama.ts";
+import { phi3 } from "./phi3.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+import { smollm3 } from "./smollm3.ts";
+
+/** Every family by `general.architecture`: a new one is a file beside this one and a line here. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
+  [llama, smollm3, qwen2, qwen3, gemma3, lfm2, granite, phi3].map((family) => [
+    family.name,
+    family,
+  ]),
+);
+
+/**
+ * The family of the model in a file.
+ * @throws unsupported_model, naming the architecture and those supported, or what the file holds if it is no decoder of
+ *   text; bad_model_file where it does not say.
+ */
+export function familyOf(gguf: Gguf): Architecture {
+  const supported = Object.keys(ARCHITECTURES).join(", ");
+  checkKind(gguf, supported);
+  const name = getString(gguf, "general.architecture");
+  const found = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
+  if (found) return found;
+  throw new WinnowError("unsupported_model", `general.architecture: "${name}" is not supported`, {
+    hint: `Use a model of: ${supported}.`,
+    details: { field: "general.architecture", value: name },
+  });
+}
