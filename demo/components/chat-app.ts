@@ -100,6 +100,7 @@ export class ChatApp extends LitElement {
       @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event), this.#attachments.take())}
       @attach-files=${(event: Event) => void this.#attachments.addFiles(this.#chats.takeContexts(detailOf<File[]>(event)))}
       @save-context=${() => void this.#chats.saveContext()}
+      @save-attachment=${(event: Event) => void this.#attachments.save(detailOf<number>(event), this.#chats.saveDocument)}
       @attach-text=${(event: Event) => this.#attachments.addText(detailOf<string>(event))}
       @remove-attachment=${(event: Event) => this.#attachments.remove(detailOf<number>(event))}
       @suggest=${(event: Event) => this.#chat.send(detailOf<string>(event))}
@@ -176,7 +177,7 @@ export class ChatApp extends LitElement {
         ${this.#messages(this.#chat.answering || !mine)}
         <div class="write">${
           mine
-            ? html`<chat-composer .answering=${this.#chat.answering} .attachments=${this.#attachments.items}></chat-composer>`
+            ? html`<chat-composer .answering=${this.#chat.answering} .attachments=${this.#attachments.items} ?savable=${this.#engine.here !== null}></chat-composer>`
             : html`<chat-elsewhere .access=${access}></chat-elsewhere>`
         }</div>
       </main>

@@ -64,6 +64,10 @@ class FakeEngine implements PageEngine {
         await pause(60);
         return cacheOf(which).configure(change);
       },
+      read: async (request, options = {}) => {
+        await this.#read(checkMessages(request.messages), options);
+        return this.#of(options.conversation ?? undefined).cache.usage();
+      },
       retention: async (which) => cacheOf(which).retention(),
       reset: async ({ conversation } = {}) => {
         const reset = this.#of(conversation);
@@ -207,18 +211,15 @@ class FakeEngine implements PageEngine {
     };
   }
 
-  async *#stream(
-    request: ChatCompletionRequest,
+  /** Reads what the conversation has not read yet. Returns how many words there are, and how many were new. */
+  async #read(
+    messages: readonly ChatMessage[],
     { signal, conversation, onProgress }: RequestOptions,
-  ): AsyncGenerator<ChatCompletionChunk> {
-    const begin = performance.now();
+  ): Promise<{ words: number; fresh: number }> {
     const place = this.#of(conversation ?? undefined);
-    const { cache } = place;
-    const messages = checkMessages(request.messages);
     const words = wordsOf(messages);
-    const shared = commonPrefix(place.last, words);
-    if (shared < place.last.length) {
-      cache.reset();
+    if (commonPrefix(place.last, words) < place.last.length) {
+      place.cache.reset();
       place.last = [];
     }
     const fresh = words.slice(place.last.length);
@@ -233,11 +234,24 @@ class FakeEngine implements PageEngine {
       const piece = fresh.slice(read, read + CHUNK);
       await pause((1000 * piece.length) / READING_RATE);
       throwIfAborted(signal);
-      for (const token of piece) cache.append(token);
+      for (const token of piece) place.cache.append(token);
       place.last.push(...piece);
     }
     throwIfAborted(signal);
     onProgress?.({ read: total, total, secondsLeft: 0 });
+    place.messages = [...messages];
+    return { words: words.length, fresh: total };
+  }
+
+  async *#stream(
+    request: ChatCompletionRequest,
+    { signal, conversation, onProgress }: RequestOptions,
+  ): AsyncGenerator<ChatCompletionChunk> {
+    const begin = performance.now();
+    const place = this.#of(conversation ?? undefined);
+    const { cache } = place;
+    const messages = checkMessages(request.messages);
+    const { words, fresh } = await this.#read(messages, { signal, conversation, onProgress });
     const first = performance.now();
     const answer = split(answerFor(messages.at(-1)!.content, this.#requests++));
     const limit = Math.min(answer.length, request.max_tokens ?? Number.POSITIVE_INFINITY);
@@ -261,12 +275,12 @@ class FakeEngine implements PageEngine {
     yield {
       ...chunk("", limit < answer.length ? "length" : "stop"),
       usage: {
-        prompt_tokens: words.length,
+        prompt_tokens: words,
         completion_tokens: limit,
-        total_tokens: words.length + limit,
-        prompt_tokens_details: { cached_tokens: words.length - fresh.length },
+        total_tokens: words + limit,
+        prompt_tokens_details: { cached_tokens: words - fresh },
         extra: {
-          prefill_tokens_per_s: fresh.length / ((first - begin) / 1000),
+          prefill_tokens_per_s: fresh / ((first - begin) / 1000),
           decode_tokens_per_s: limit / seconds,
           time_to_first_token_s: (first - begin) / 1000,
         },

@@ -1,3 +1,4 @@
+import type { ReadProgress } from "../../src/api/types.ts";
 import { asWinnowError, loadLater, type WinnowError } from "../../src/errors.ts";
 import type { Attachment } from "./chats/chat-types.ts";
 import { Store } from "./store.ts";
@@ -6,12 +7,25 @@ import { Store } from "./store.ts";
 export type Pending = { readonly id: number; readonly name: string } & (
   | { readonly state: "reading"; readonly read: number; readonly total: number }
   | { readonly state: "ready"; readonly attachment: Attachment }
+  /** The model reads it, for a file. */
+  | {
+      readonly state: "saving";
+      readonly attachment: Attachment;
+      readonly progress: ReadProgress | null;
+    }
   | { readonly state: "failed"; readonly error: WinnowError }
 );
+
+/** Reads a document with the model and saves what was read. */
+export type SaveDocument = (
+  attachment: Attachment,
+  options: { signal: AbortSignal; onProgress: (progress: ReadProgress) => void },
+) => Promise<void>;
 
 /** Documents that were dropped, picked or pasted, until the question is sent. */
 export class AttachmentStore extends Store {
   items: readonly Pending[] = [];
+  /** What stops opening or saving a document. */
   readonly #reading = new Map<number, AbortController>();
   #nextId = 1;
 
@@ -38,10 +52,27 @@ export class AttachmentStore extends Store {
     this.changed();
   }
 
+  /** Takes a document away; one that is being saved is kept, and no longer read. */
   remove(id: number): void {
     this.#reading.get(id)?.abort();
+    if (this.items.some((item) => item.id === id && item.state === "saving")) return;
     this.items = this.items.filter((item) => item.id !== id);
     this.changed();
+  }
+
+  /** Has the model read a document and what was read saved. Never throws: `save` says what went wrong. */
+  async save(id: number, save: SaveDocument): Promise<void> {
+    const found = this.items.find((item) => item.id === id);
+    if (found?.state !== "ready") return;
+    const { name, attachment } = found;
+    const abort = new AbortController();
+    this.#reading.set(id, abort);
+    const onProgress = (progress: ReadProgress | null): void =>
+      this.#update({ id, name, state: "saving", attachment, progress });
+    onProgress(null);
+    await save(attachment, { signal: abort.signal, onProgress });
+    this.#reading.delete(id);
+    this.#update(found);
   }
 
   /** The documents that are ready. */
@@ -52,7 +83,7 @@ export class AttachmentStore extends Store {
   /** The documents that are ready, which leave with the question; files that could not be read leave too. */
   take(): Attachment[] {
     const { ready } = this;
-    this.items = this.items.filter(({ state }) => state === "reading");
+    this.items = this.items.filter(({ state }) => state === "reading" || state === "saving");
     this.changed();
     return ready;
   }

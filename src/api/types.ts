@@ -217,6 +217,12 @@ export interface Engine {
      * once and frees pages. Resolves once it is in force. Throws invalid_argument, out_of_memory.
      */
     configure(cache: CacheOptions, options?: ConversationOptions): Promise<CacheUsage>;
+    /**
+     * Reads messages before they are asked about, such as a document, so that the request that begins with them reads only
+     * what follows. Takes a request as `create` does, of which the messages and tools matter, and what the template is told.
+     * Resolves once it is read, under the budget. Throws invalid_argument, context_overflow, out_of_memory, aborted, closed.
+     */
+    read(request: ChatCompletionRequest, options?: RequestOptions): Promise<CacheUsage>;
     /** How many heads still keep each token. */
     retention(options?: ConversationOptions): Promise<Retention>;
     /** Forgets the conversation and frees its pages. */

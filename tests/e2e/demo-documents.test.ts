@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type DemoPage, pagePerTest } from "./demo-harness.ts";
@@ -25,7 +25,7 @@ describe("documents of the page", () => {
   const choose = (name: string, buffer: Buffer): Promise<void> =>
     demo.at("documents").setInputFiles({ name, mimeType: "application/octet-stream", buffer });
   const chips = () => demo.at("attachment");
-  const chip = async (state: "ready" | "failed"): Promise<string> => {
+  const chip = async (state: "ready" | "saving" | "failed"): Promise<string> => {
     const found = demo.page.locator(`[data-testid=attachment][data-state=${state}]`);
     // Unbundled, the code for PDF files takes a while.
     await found.first().waitFor({ timeout: 120_000 });
@@ -140,6 +140,38 @@ describe("documents of the page", () => {
     expect(tokens).toContain("pasted words pasted words");
     expect(tokens).not.toContain("document.title");
     expect(await demo.page.title()).not.toBe("run");
+  });
+
+  it("has a document read for a file, which begins a chat anywhere; given up, it is as before", async () => {
+    const text = Array.from({ length: 900 }, (_, i) => `Field ${i} gave ${7 * i} sacks.`).join(
+      "\n",
+    );
+    await choose("harvest 2026.txt", Buffer.from(text));
+    await chip("ready");
+    await demo.at("save-attachment").click();
+    expect(await chip("saving")).toMatch(/^harvest 2026\.txt is being read for a file/);
+    expect(await demo.at("send").isDisabled()).toBe(true);
+    await demo.page.screenshot({ path: `${OUTPUT}/documents-4-saving.png` });
+    await demo.at("remove-attachment").click();
+    await chip("ready");
+    const [download] = await Promise.all([
+      demo.page.waitForEvent("download"),
+      demo.at("save-attachment").click(),
+    ]);
+    expect(download.suggestedFilename()).toBe("harvest-2026.winnow");
+    await chip("ready");
+    // The chat that is open knows nothing of it.
+    expect(await demo.count("tokens-seen")).toBe(0);
+    await demo.at("remove-attachment").click();
+    await demo.at("documents").setInputFiles({
+      name: download.suggestedFilename(),
+      mimeType: "application/octet-stream",
+      buffer: readFileSync(await download.path()),
+    });
+    await expect.poll(() => demo.count("tokens-seen")).toBeGreaterThan(4000);
+    const seen = await demo.count("tokens-seen");
+    await demo.ask("Which field gave most?");
+    expect(await demo.count("tokens-reused")).toBeGreaterThanOrEqual(seen);
   });
 
   it.each([

@@ -91,6 +91,8 @@ export class ChatComposer extends LitElement {
 
   @property({ type: Boolean }) answering = false;
   @property({ attribute: false }) attachments: readonly Pending[] = [];
+  /** Whether documents may be read for a file. */
+  @property({ type: Boolean }) savable = false;
   /** What is written and not sent. */
   @state() draft = "";
   /** Whether a file is held over the page. */
@@ -126,7 +128,7 @@ export class ChatComposer extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    return html`<attachment-chips .items=${this.attachments}></attachment-chips>
+    return html`<attachment-chips .items=${this.attachments} ?savable=${this.savable}></attachment-chips>
       <form class=${this.over ? "over" : ""} @submit=${this.#submit}>
         <button type="button" class="quiet" data-testid="attach" aria-label="Add documents" title="Add documents: text, Markdown, HTML, PDF, Word, or a .winnow file" @click=${() => this.file.click()}>${clipIcon}</button>
         <input type="file" hidden multiple data-testid="documents" aria-label="Documents" accept=".txt,.md,.html,.htm,.pdf,.docx,.csv,.json,.winnow,text/*" @change=${this.#onFiles} />
@@ -157,7 +159,8 @@ export class ChatComposer extends LitElement {
   /** A document may be sent without a question, and a question waits until its document is there. */
   get #sendable(): boolean {
     const states = this.attachments.map(({ state }) => state);
-    if (this.answering || states.includes("reading")) return false;
+    if (this.answering || states.some((state) => state === "reading" || state === "saving"))
+      return false;
     return this.draft.trim() !== "" || states.includes("ready");
   }
 

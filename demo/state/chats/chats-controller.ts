@@ -1,5 +1,6 @@
 import type { Engine } from "../../../src/api/types.ts";
 import { loadLater } from "../../../src/errors.ts";
+import type { SaveDocument } from "../attachments.ts";
 import type { CacheStore } from "../cache-store.ts";
 import type { ChatStore } from "../chat-store.ts";
 import type { NoticeStore } from "../notices.ts";
@@ -135,6 +136,15 @@ export class ChatsController {
       download(file, `${wordsOf(name)}.winnow`);
     });
   }
+
+  /** Has a document read, and saves what was read. Says what went wrong, unless it was given up. */
+  readonly saveDocument: SaveDocument = (attachment, options) =>
+    this.#notices.attempt("context", async () => {
+      const file = await this.contexts.read(attachment, options).catch((thrown: unknown) => {
+        if (!options.signal.aborted) throw thrown;
+      });
+      if (file) download(file, `${wordsOf(attachment.name.replace(/\.[^.]+$/, ""))}.winnow`);
+    });
 
   async #import(file: File): Promise<void> {
     const { readChatFile } = await loadLater("imports", () => import("./file/chat-file.ts"));

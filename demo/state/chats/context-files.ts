@@ -1,11 +1,11 @@
 import { checkMessages } from "../../../src/api/checks/validate-messages.ts";
-import type { Engine } from "../../../src/api/types.ts";
+import type { Engine, ReadProgress } from "../../../src/api/types.ts";
 import { asWinnowError, WinnowError } from "../../../src/errors.ts";
 import type { ChatMessage } from "../../../src/text/types.ts";
 import { formatCount } from "../../format.ts";
 import type { NoticeStore } from "../notices.ts";
 import type { CacheKeeper } from "./cache-keeper.ts";
-import type { Chat } from "./chat-types.ts";
+import type { Attachment, Chat } from "./chat-types.ts";
 import { type ChatsStore, newRecord } from "./chats-store.ts";
 import { entryOf } from "./entry-content.ts";
 
@@ -58,6 +58,26 @@ export class ContextFiles {
     await this.#chats.open(chat.record);
     const text = `“${title}” begins a chat: its ${formatCount(usage.tokensSeen)} tokens are read already.`;
     this.#notices.say({ name: "context", text, tone: "quiet" }, { passing: true });
+  }
+
+  /** What is read of a document, as `winnow read` makes it, in a conversation of its own. Throws what the engine says. */
+  async read(
+    { text, name }: Attachment,
+    options: { signal: AbortSignal; onProgress: (progress: ReadProgress) => void },
+  ): Promise<Blob> {
+    const engine = this.#engine;
+    if (engine === null) throw new WinnowError("invalid_argument", "No model is loaded.");
+    const conversation = `file of ${name}`;
+    const { signal } = options;
+    try {
+      await engine.cache.read(
+        { messages: [{ role: "system", content: text }] },
+        { conversation, ...options },
+      );
+      return await engine.cache.save({ conversation, signal });
+    } finally {
+      await engine.cache.reset({ conversation }).catch(() => undefined);
+    }
   }
 
   /** What was read of the chat that is open. Throws what the engine says. */

@@ -35,6 +35,8 @@ export interface CheckedRequest extends Partial<ThoughtOptions>, Partial<LogitOp
   tools?: CheckedTools | undefined;
   /** A text, or its token ids, that is continued in place of a chat. */
   prompt?: string | number[];
+  /** Whether it is read alone, for an answer that is asked for later. */
+  ahead?: true;
   /** How many answers. */
   n: number;
   stream: boolean;

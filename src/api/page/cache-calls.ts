@@ -7,12 +7,19 @@ import {
   checkSavedChatOptions,
   readCacheOptions,
 } from "../checks/validate-cache.ts";
+import { checkRequestOptions } from "../checks/validate-request.ts";
 import type { Engine } from "../types.ts";
+import type { CompletionPort } from "./begin-request.ts";
+import { checkedRequest } from "./chat-completions.ts";
 import type { Calls } from "./connection.ts";
 import type { KnownFigures } from "./known-figures.ts";
 
 /** `engine.cache`: each call is checked here, answered by the worker, and its figures are kept. */
-export const cacheCalls = (calls: Calls, known: KnownFigures): Engine["cache"] => ({
+export const cacheCalls = (
+  calls: Calls,
+  known: KnownFigures,
+  port: CompletionPort,
+): Engine["cache"] => ({
   usage(options) {
     const { conversation = known.lastUsed } = checkConversationOptions(options);
     return known.usageOf(conversation);
@@ -26,6 +33,13 @@ export const cacheCalls = (calls: Calls, known: KnownFigures): Engine["cache"] =
     // Another change may have been made meanwhile.
     known.setSettings(conversation, withChange(known.settingsOf(conversation), checked));
     return known.usageOf(conversation);
+  },
+
+  async read(request, options) {
+    const asked = checkRequestOptions(options);
+    const checked = await port.turn(asked, checkedRequest(request));
+    await port.complete({ ...checked, ahead: true }, asked, () => {});
+    return known.usageOf(asked.conversation);
   },
 
   async retention(options) {

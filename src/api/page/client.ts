@@ -65,7 +65,7 @@ export class EngineClient implements Engine, CompletionPort {
     };
     this.completions = { create } as Engine["completions"];
     this.models = { list: listModel(this.modelName) };
-    this.cache = cacheCalls(this.calls, this.known);
+    this.cache = cacheCalls(this.calls, this.known, this);
   }
 
   /** Loads through the port; ends the connection when that fails. */

@@ -21,6 +21,7 @@ export function localCache(local: () => Engine | undefined): Engine["cache"] {
   return {
     usage: (options) => here("usage").usage(options),
     configure: async (...given) => here("configure").configure(...given),
+    read: async (...given) => here("read").read(...given),
     retention: async (options) => here("retention").retention(options),
     reset: async (options) => local()?.cache.reset(options),
     save: async (options) => here("save").save(options),

@@ -1,6 +1,7 @@
 /** What those who answer requests say to each other. */
 import type { Conversation } from "../../engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../engine/engine.ts";
+import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { AnswerDelta } from "../protocol.ts";
 import type { FinishReason, ReadProgress, Usage } from "../types.ts";
 
@@ -19,6 +20,15 @@ export interface CompletionResult {
   tokens: number[];
   usage: Usage;
 }
+
+/** Reads a prompt and answers it. */
+export type RunPrompt = (
+  model: CompletionModel,
+  chat: Chat,
+  prompt: readonly number[],
+  request: Pick<CheckedRequest, "maxTokens" | "sampling" | "stop"> & { system: number },
+  hooks: ChatHooks,
+) => Promise<CompletionResult>;
 
 export interface ChatHooks {
   /** Gets what each token has brought, as soon as it is certain; often nothing. */

@@ -2,17 +2,18 @@ import { GREEDY } from "../../engine/chat/generate-options.ts";
 import type { CheckedRequest } from "../checks/validate-request.ts";
 import type { Usage } from "../types.ts";
 import type { AnswerPlan } from "./answer/plan-answer.ts";
-import type { Answered, Chat, ChatHooks, CompletionModel, CompletionResult } from "./answering.ts";
+import type {
+  Answered,
+  Chat,
+  ChatHooks,
+  CompletionModel,
+  CompletionResult,
+  RunPrompt,
+} from "./answering.ts";
 
 /** How a prompt is read, and one answer made. */
 interface Answering {
-  runPrompt(
-    model: CompletionModel,
-    chat: Chat,
-    prompt: readonly number[],
-    request: Pick<CheckedRequest, "maxTokens" | "sampling" | "stop"> & { system: number },
-    hooks: ChatHooks,
-  ): Promise<CompletionResult>;
+  readonly runPrompt: RunPrompt;
   runChoice(
     model: CompletionModel,
     chat: Chat,

@@ -19,8 +19,12 @@ export async function runRequest(
   hooks: ChatHooks,
 ): Promise<Answered> {
   throwIfAborted(hooks.signal);
-  const plan = await planAnswer(model, request);
   const chat = model.conversation(conversation);
+  if (request.ahead) {
+    const code = await loadLater("reading ahead", () => import("./read-ahead.ts"));
+    return code.readAhead(model, chat, request, hooks, runPrompt);
+  }
+  const plan = await planAnswer(model, request);
   if (request.n > 1) {
     const code = await loadLater("several answers", () => import("./choices.ts"));
     return code.runChoices(model, chat, request, plan, hooks, { runPrompt, runChoice });

@@ -1,6 +1,6 @@
+import { checkRequest } from "../../api/checks/validate-request.ts";
+import { beginningOf } from "../../api/worker/read-ahead.ts";
 import { GREEDY } from "../../engine/chat/generate-options.ts";
-import { commonPrefix } from "../../engine/chat/prefix.ts";
-import type { InferenceEngine } from "../../engine/engine.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { Command } from "../command.ts";
@@ -11,9 +11,6 @@ interface Input {
   text: string;
   out: string;
 }
-
-/** Beginnings of questions: letters, digits, spaces and signs, which tokenizers join to what comes before them in many ways. */
-const QUESTIONS = ["A", "what", "1", " a", "\n", "(", "é", "問", "🙂"];
 
 export const read: Command<Input> = {
   name: "read",
@@ -31,7 +28,7 @@ export const read: Command<Input> = {
   },
   async run({ text, out }, { engine, report, signal }) {
     const messages: ChatMessage[] = [{ role: "system", content: text }];
-    const prompt = beginningOf(engine, messages);
+    const { prompt } = await beginningOf(engine, checkRequest({ messages }));
     const chat = engine.conversation(CONVERSATION);
     const began = performance.now();
     const reading = chat.generate(prompt, {
@@ -60,17 +57,3 @@ export const read: Command<Input> = {
     };
   },
 };
-
-/** The tokens with which every chat begins that has these messages first, whatever its user asks then. */
-function beginningOf(
-  { template, tokenizer }: Pick<InferenceEngine, "template" | "tokenizer">,
-  messages: readonly ChatMessage[],
-): number[] {
-  const [first, ...others] = QUESTIONS.map((content) =>
-    template.encode([...messages, { role: "user", content }], tokenizer, {
-      addGenerationPrompt: true,
-    }),
-  );
-  const length = Math.min(...others.map((prompt) => commonPrefix(first!, prompt)));
-  return first!.slice(0, length);
-}

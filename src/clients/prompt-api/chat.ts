@@ -40,10 +40,11 @@ export class Chat {
     this.options = options;
   }
 
-  /** Counts what the session begins with. Rejects with QuotaExceededError where that is too much. */
-  async begin(): Promise<void> {
+  /** Reads what the session begins with. Rejects with QuotaExceededError where that is too much. */
+  async begin(signal: AbortSignal | undefined): Promise<void> {
     this.usage = await this.count(this.messages);
     if (this.usage > this.window) throw quotaExceeded(this.usage, this.window);
+    await this.read(this.messages, signal);
   }
 
   /** Tokens that a session can hold. Under a budget the cache drops what is worth least, and a chat has no end. */
@@ -57,7 +58,7 @@ export class Chat {
     return Math.max(0, (await this.count([...this.messages, ...messages])) - this.usage);
   }
 
-  /** Adds messages that are not answered; they are read with the next that is. */
+  /** Adds messages that are not answered, and reads them. Nothing is kept where that is aborted. */
   async append(
     messages: readonly ChatMessage[],
     onOverflow: () => void,
@@ -65,8 +66,10 @@ export class Chat {
   ): Promise<void> {
     this.checkOrder(messages);
     const turns = await this.makeRoom(messages, 0, onOverflow);
-    const usage = await this.count([...this.options.initial, ...turns.flat(), ...messages]);
+    const all = [...this.options.initial, ...turns.flat(), ...messages];
+    const usage = await this.count(all);
     if (signal.aborted) return;
+    await this.read(all, signal);
     this.turns = [...turns, messages];
     this.usage = usage;
   }
@@ -111,6 +114,16 @@ export class Chat {
 
   private checkOrder([first]: readonly ChatMessage[]): void {
     if (first?.role === "system" && this.messages.length > 0) throw lateSystemMessage();
+  }
+
+  private async read(
+    messages: readonly ChatMessage[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (messages.length === 0) return;
+    const { tools } = requestFields(this.options);
+    const { conversation } = this;
+    await this.engine.cache.read({ messages, ...(tools && { tools }) }, { conversation, signal });
   }
 
   private async count(messages: readonly ChatMessage[]): Promise<number> {

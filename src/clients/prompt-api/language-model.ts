@@ -76,7 +76,7 @@ export function defineLanguageModel(options: PromptApiOptions = {}): LanguageMod
         monitor.onProgress(progress);
       });
       const chat = new Chat(engine, session);
-      await chat.begin();
+      await chat.begin(signal);
       monitor.tell(1);
       // Whoever listens may abort now.
       await new Promise((resolve) => setTimeout(resolve));

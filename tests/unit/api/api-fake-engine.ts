@@ -10,7 +10,7 @@ import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { throwIfAborted, WinnowError } from "../../../src/errors.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { seededRandom } from "../../../src/random.ts";
-import type { ChatTemplate, Tokenizer } from "../../../src/text/types.ts";
+import type { ChatMessage, ChatTemplate, Tokenizer } from "../../../src/text/types.ts";
 import { drawTokens } from "../../reference/schemas/random-walk.ts";
 
 const END = 256;
@@ -155,6 +155,8 @@ export class FakeEngine {
 
 class FakeConversation {
   tokens: number[] = [];
+  /** What has been said. */
+  messages?: readonly ChatMessage[];
   /** What was read last, and how many of its first tokens are the system message. */
   prompt: readonly number[] = [];
   system = 0;

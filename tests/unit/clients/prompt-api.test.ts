@@ -432,6 +432,19 @@ describe("prompt", () => {
     await first;
   });
 
+  it("reads what it begins with and what is appended, before it is asked about", async () => {
+    const { script, LanguageModel } = scripted();
+    const made = await LanguageModel.create({ initialPrompts: [user] });
+    await made.append("more");
+    const { conversation } = script.read[0]!.options;
+    expect(script.read.map(({ request }) => request.messages)).toEqual([
+      [user],
+      [user, { role: "user", content: "more" }],
+    ]);
+    await made.prompt("now");
+    expect(script.asked.map(({ options }) => options)).toEqual([{ conversation }]);
+  });
+
   it("queues what is asked at once", async () => {
     const { script, LanguageModel } = scripted();
     const made = await LanguageModel.create();

@@ -75,7 +75,15 @@ export class ScriptedEngine {
     },
   };
 
+  /** What was read without being asked about. */
+  readonly read: Asked[] = [];
+
   readonly cache = {
+    read: async (request: ChatCompletionRequest, options: RequestOptions): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve));
+      throwIfAborted(options.signal);
+      this.read.push(structuredClone({ request, options: { conversation: options.conversation } }));
+    },
     fork: async (from: string, to: string): Promise<void> => {
       this.forks.push([from, to]);
       this.conversations.set(to, this.conversations.get(from) ?? "");
