@@ -1,7 +1,6 @@
 import type { GpuContext } from "../gpu/context.ts";
 import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import { BATCH, ROW } from "../kernels/records.ts";
-import { projectedWidth } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Rows of the largest prompt chunk: what one pass over the weights takes. */
@@ -31,13 +30,13 @@ export interface StepBuffers {
   readonly normed: GPUBuffer;
   /** f32 [M, (H + 2G) D]; in a state layer, what its kernel takes */
   readonly qkv: GPUBuffer;
-  /** f32 [M, H, D]; in a state layer [M, E] */
+  /** f32 [M, H, D]; in a state layer, what its kernels give */
   readonly attended: GPUBuffer;
   /** f32 [M, H]: of a prompt's attention, ln of the sum of exp(logit) */
   readonly lse: GPUBuffer;
   /** f32 [DECODE_ROWS, H, MAX_SPLITS, D + 2], until lanes need more */
   readonly partials: GPUBuffer;
-  /** f32 [M, F] */
+  /** f32 [M, F]; before, [M, H D] of gates where a family has them */
   readonly mlp: GPUBuffer;
   /** f32 [LOGIT_ROWS, V] */
   readonly logits: GPUBuffer;
@@ -51,10 +50,10 @@ export interface StepBuffers {
 export function stepBufferBytes(
   config: ModelConfig,
 ): Omit<Record<keyof StepBuffers, number>, "batch" | "headBatch"> {
-  const { hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
+  const { architecture, hidden, heads, kvHeads, headDim, mlp, vocabulary } = config;
   const f32 = 4;
-  const projected = config.states.map((layer) => projectedWidth(layer, hidden));
-  const mixed = config.states.map(() => hidden);
+  const projected = config.states.map((layer) => layer.projected);
+  const mixed = config.states.map((layer) => layer.mixed);
   return {
     rows: CHUNK_ROWS * ROW.words * 4,
     hidden: CHUNK_ROWS * hidden * f32,
@@ -63,7 +62,7 @@ export function stepBufferBytes(
     attended: CHUNK_ROWS * Math.max(heads * headDim, ...mixed) * f32,
     lse: CHUNK_ROWS * heads * f32,
     partials: partialsBytes(config, DECODE_ROWS),
-    mlp: CHUNK_ROWS * mlp * f32,
+    mlp: CHUNK_ROWS * Math.max(mlp, architecture.outputGate ? heads * headDim : 0) * f32,
     logits: LOGIT_ROWS * vocabulary * f32,
     blockRows: blockRows(config) * ROW.words * 4,
     blockHidden: blockRows(config) * hidden * f32,

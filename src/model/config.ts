@@ -2,10 +2,11 @@ import { WinnowError } from "../errors.ts";
 import { type Gguf, getNumber, getString, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
-import { type Block, readBlocks, type StateLayer, stateWords } from "./blocks.ts";
+import { type Block, blocksOf } from "./blocks.ts";
 import { bad, sameForAll } from "./config-fields.ts";
 import type { Architecture, OwnNumbers } from "./families/family.ts";
 import type { Rope } from "./rope-config.ts";
+import type { StateLayer } from "./states/state-kind.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
 export interface ModelConfig extends OwnNumbers, Rope {
@@ -48,9 +49,11 @@ export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig 
   };
   const blockCount = whole("block_count", 1024);
   const heads = whole("attention.head_count", 1024);
-  const { kvHeads, blocks, states } = readBlocks(gguf, architecture, blockCount, heads);
-  const layers = blockCount - states.length;
   const hidden = whole("embedding_length", 1 << 17);
+  const found = architecture.stateLayers?.read(gguf, prefix, blockCount, heads, hidden);
+  const { kvHeads = whole("attention.head_count_kv", 1024, heads) } = found ?? {};
+  const { blocks, states } = blocksOf(found?.keeps.length ?? blockCount, found);
+  const layers = blocks.length - states.length;
   const headDim = whole("attention.key_length", 1024, Math.floor(hidden / heads));
   const mlp = whole("feed_forward_length", 1 << 20);
   const contextLength = whole("context_length", 1 << 24);
@@ -119,19 +122,18 @@ export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig 
 
 /** The shape for which the cache and its kernels are specialised. */
 export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
-  const { layers, heads, kvHeads, headDim, windows, contextLength, hidden } = config;
-  const words = config.states.map((layer) => stateWords(layer, hidden));
+  const { layers, heads, kvHeads, headDim, windows, contextLength } = config;
   const shape = { layers, heads, kvHeads, headDim, windows, storage, trained: contextLength };
-  return { ...shape, stateWords: words };
+  return { ...shape, stateWords: config.states.map(({ words }) => words) };
 };
 
 /** Bytes of the keys and values of `tokens` tokens, uncompressed in f16, windows with their last tokens only; and of their states. */
 export function uncompressedBytes(
-  { windows, kvHeads, headDim, states, hidden }: ModelConfig,
+  { windows, kvHeads, headDim, states }: ModelConfig,
   tokens: number,
 ): number {
   const held = (window: number) => (window === 0 ? tokens : Math.min(tokens, window));
   const pairs = windows.reduce((sum, window) => sum + held(window), 0) * kvHeads;
-  const words = states.reduce((sum, layer) => sum + stateWords(layer, hidden), 0);
+  const words = states.reduce((sum, layer) => sum + layer.words, 0);
   return pairs * headDim * 2 * 2 + (tokens > 0 ? words * 4 : 0);
 }

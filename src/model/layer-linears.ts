@@ -1,4 +1,5 @@
 /** The weight products of the layers and of the head: which epilogue, norm and bias each has. */
+import { loadLater } from "../errors.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import { MAX_SPLITS } from "../kernels/attention/attention-tiling.ts";
 import { type BoundLinear, createLinear, type LinearConfig } from "../kernels/products/linear.ts";
@@ -39,6 +40,12 @@ export const headConfig = ({ config, weights, plan }: ProductParts): LinearConfi
   norm: { gain: weights.finalNorm, epsilon: config.normEpsilon },
 });
 
+/** Both, one after the other. */
+const after = (first: BoundLinear | undefined, then: BoundLinear): BoundLinear =>
+  first
+    ? { dispatches: (...rows) => [...first.dispatches(...rows), ...then.dispatches(...rows)] }
+    : then;
+
 /** Compiles the products of all layers; `asAlone` as in LinearConfig. */
 export async function createLayerLinears(
   { gpu, config, weights, plan }: ProductParts,
@@ -57,8 +64,11 @@ export async function createLayerLinears(
   const [residualNorm, ...linears] = await Promise.all([
     postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
     ...weights.layers.map(async (layer, index) => {
-      const attends = config.blocks[index]!.kind === "attention";
-      const [qkv, output, outputJoined, gateUp, down] = await Promise.all([
+      const attends = config.blocks[index]!.kind === "attention" && !layer.gate;
+      const gating =
+        layer.gate && loadLater("gates of attention", () => import("./output-gate.ts"));
+      const [gate, qkv, output, outputJoined, gateUp, down] = await Promise.all([
+        gating?.then(({ createGate }) => createGate(gpu, config, layer, few)),
         createLinear(gpu, {
           matrix: layer.qkv,
           epilogue: "store",
@@ -85,7 +95,7 @@ export async function createLayerLinears(
         createLinear(gpu, { matrix: layer.down, epilogue: toResidual, ...few }),
       ]);
       const { postAttentionNorm, postMlpNorm } = layer;
-      return { qkv, output, outputJoined, gateUp, down, postAttentionNorm, postMlpNorm };
+      return { gate, qkv, output, outputJoined, gateUp, down, postAttentionNorm, postMlpNorm };
     }),
   ]);
   return ({ batch, hidden, normed, qkv, attended, partials, mlp }) => {
@@ -102,7 +112,10 @@ export async function createLayerLinears(
     };
     return linears.map((layer) => ({
       qkv: layer.qkv.bind({ batch, x: hidden, y: qkv, normed }),
-      output: add(layer.output, attended, layer.postAttentionNorm),
+      output: after(
+        layer.gate?.({ batch, hidden, normed, attended, gates: mlp }),
+        add(layer.output, attended, layer.postAttentionNorm),
+      ),
       outputJoined:
         layer.outputJoined && add(layer.outputJoined, partials, layer.postAttentionNorm),
       gateUp: layer.gateUp.bind({ batch, x: hidden, y: mlp, normed }),

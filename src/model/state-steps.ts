@@ -7,30 +7,30 @@ import { StatePool } from "../cache/state-pool.ts";
 import type { GpuContext } from "../gpu/context.ts";
 import type { Dispatch, Stage } from "../gpu/kernel.ts";
 import { shaderStruct } from "../gpu/shader-struct.ts";
-import { createShortConv, type ShortConv, type StateRows } from "../kernels/states/short-conv.ts";
+import type { StateRows } from "../kernels/states/state-rows.ts";
 import { blockOf } from "./blocks.ts";
 import { CHUNK_ROWS, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { LayerLinears, ProductParts } from "./layer-linears.ts";
 import { type LayerPlan, layerPlan } from "./layer-plan.ts";
+import type { StateKernel, StateLayer } from "./states/state-kind.ts";
 
 const MOVE = shaderStruct<"source" | "to">(move, "Move");
 /** In place of a slot, where nothing was read yet. */
 const NO_STATE = 0xffffffff;
 
-/** The kernels of state layers for rows of one kind, one per kind and size of layer. */
-type StateKernels = ReadonlyMap<number, ShortConv>;
+/** The kernels of state layers for rows that belong together in one way, by layer. */
+type StateKernels = ReadonlyMap<StateLayer, StateKernel>;
 
 const compile = async (
   gpu: GpuContext,
-  { states, hidden }: Pick<ModelConfig, "states" | "hidden">,
+  config: ModelConfig,
   rowsAre: StateRows,
   stage?: Stage,
 ): Promise<StateKernels> => {
-  const sizes = [...new Set(states.map(({ taps }) => taps))];
-  const kernels = sizes.map(async (taps) => {
-    const kernel = await createShortConv(gpu, { channels: hidden, taps }, rowsAre, stage);
-    return [taps, kernel] as const;
+  const kind = config.architecture.stateLayers!;
+  const kernels = [...new Set(config.states)].map(async (layer) => {
+    return [layer, await kind.compile(gpu, config, layer, rowsAre, stage)] as const;
   });
   return new Map(await Promise.all(kernels));
 };
@@ -64,7 +64,7 @@ export class StateSteps {
   private readonly kernels: Record<StateRows, StateKernels | undefined>;
   /** The slabs that dispatches are bound to. */
   private slabs: readonly GPUBuffer[] = [];
-  private readonly bound = new Map<string, (rows: number) => Dispatch>();
+  private readonly bound = new Map<string, (rows: number) => Dispatch[]>();
 
   constructor(
     parts: Parameters<BindStates>[0],
@@ -105,33 +105,29 @@ export class StateSteps {
     rows: number,
     alike = false,
   ): LayerPlan {
-    const write = [this.dispatch(layer, rowsAre, rows)];
+    const write = this.dispatches(layer, rowsAre, rows);
     return layerPlan(linear, rows, { write, attend: [] }, { alike });
   }
 
-  private dispatch(layer: number, rowsAre: StateRows, rows: number): Dispatch {
+  private dispatches(layer: number, rowsAre: StateRows, rows: number): Dispatch[] {
     const { slabs } = this.parts.pool.states!;
     if (slabs.some((slab, i) => slab !== this.slabs[i])) {
       this.slabs = [...slabs];
       this.bound.clear();
     }
     const key = `${layer} ${rowsAre}`;
-    const dispatch = this.bound.get(key) ?? this.bind(layer, rowsAre);
-    this.bound.set(key, dispatch);
-    return dispatch(rows);
+    const bound = this.bound.get(key) ?? this.bind(layer, rowsAre);
+    this.bound.set(key, bound);
+    return bound(rows);
   }
 
-  private bind(layer: number, rowsAre: StateRows): (rows: number) => Dispatch {
+  private bind(layer: number, rowsAre: StateRows): (rows: number) => Dispatch[] {
     const { config, weights } = this.parts;
     const { batch, qkv, attended } = this.buffers;
-    const kernel = this.kernels[rowsAre]!.get(config.states[layer]!.taps)!;
-    return kernel({
-      batch,
-      projected: qkv,
-      taps: weights.layers[blockOf(config, "state", layer)]!.taps!,
-      moves: this.moves,
-      states: this.slabs[layer]!,
-      y: attended,
-    });
+    const kernel = this.kernels[rowsAre]!.get(config.states[layer]!)!;
+    return kernel(
+      { batch, projected: qkv, moves: this.moves, states: this.slabs[layer]!, y: attended },
+      weights.layers[blockOf(config, "state", layer)]!.state!,
+    );
   }
 }

@@ -2,8 +2,9 @@ import { loadLater, WinnowError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
-import type { Block, StateLayer } from "./blocks.ts";
+import type { Block } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
+import type { Vector } from "./vector.ts";
 
 type Rows = (row: number) => number;
 
@@ -58,10 +59,15 @@ class TensorReader {
     return tensor;
   }
 
-  /** Throws unsupported_model where the file has a layer's tensor that the schedule would leave out. */
-  checkAllUsed(): void {
+  /**
+   * Throws unsupported_model where the file has a layer's tensor that the schedule would leave out. Blocks from `blocks` to
+   * `all` guess tokens ahead, and may be.
+   */
+  checkAllUsed(blocks: number, all: number): void {
     for (const name of [...this.gguf.tensors.keys(), ...this.gguf.unreadable.keys()]) {
       if (this.used.has(name) || !COMPUTED.test(name) || /rot_embd/.test(name)) continue;
+      const block = Number(name.split(".")[1]);
+      if (block >= blocks && block < all) continue;
       throw new WinnowError("unsupported_model", `tensor ${name}: not known in this architecture`, {
         hint: "The file is of a variant that Winnow does not compute.",
         details: { field: name },
@@ -138,23 +144,19 @@ class TensorReader {
   }
 }
 
-/** f32 values of the file. */
-export interface Vector {
-  readonly length: number;
-  read(): Promise<Float32Array>;
-}
-
 /** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
 export interface LayerTensors {
   readonly attentionNorm: Vector;
-  /** Q, K and V; in a short convolution the matrix to B, C and x. */
+  /** Q, K and V; in a layer that keeps a state what its kernels take. */
   readonly qkv: readonly TensorSource[];
-  /** [E, K], a short convolution's. */
-  readonly taps: Vector | undefined;
+  /** What the kernels of a layer that keeps a state take besides. */
+  readonly state?: Readonly<Record<string, Vector>>;
+  /** Gates of what the heads find. */
+  readonly gate?: TensorSource | undefined;
   /** Biases of Q, K and V. */
-  readonly qkvBias: readonly [Vector, Vector, Vector] | undefined;
+  readonly qkvBias?: readonly [Vector, Vector, Vector] | undefined;
   /** Gains of queries and keys, of norms or ones. */
-  readonly qkNorm: readonly [Vector, Vector] | undefined;
+  readonly qkNorm?: readonly [Vector, Vector] | undefined;
   readonly output: TensorSource;
   readonly postAttentionNorm: Vector | undefined;
   readonly mlpNorm: Vector;
@@ -183,21 +185,34 @@ export function findTensors(
   signal?: AbortSignal,
 ): ModelTensors {
   const { hidden: E, heads: H, kvHeads: G, headDim: D, mlp: F, vocabulary: V } = config;
-  const { qkvBias, qkNorm, postNorms } = config.architecture;
-  const { finalNorm = "output_norm" } = config.architecture;
+  const { qkvBias, qkNorm, postNorms, outputGate, stateLayers } = config.architecture;
+  const { finalNorm = "output_norm", mlpNorm = "ffn_norm" } = config.architecture;
   const reader = new TensorReader(source, gguf, signal);
   const rope = headRows(config);
   const ones: Vector = { length: D, read: async () => new Float32Array(D).fill(1) };
   const usual: LayerTensors["qkNorm"] = config.gains ? [ones, ones] : undefined;
-  type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "taps" | "output">;
+  type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "gate" | "output">;
+  // A gate stands behind each head's query.
+  const half = (name: string, second: number, order?: Rows): TensorSource => ({
+    ...reader.matrix(name, 2 * H * D, E),
+    rows: H * D,
+    height: 2 * H * D,
+    rowOrder: (row) => (order?.(row) ?? row) + D * (Math.floor(row / D) + second),
+  });
   const attention = (at: (part: string, kind?: string) => string): Mixer => ({
-    qkv: reader.several(
-      [at("attn_q"), at("attn_k"), at("attn_v")],
-      at("attn_qkv"),
-      E,
-      [H * D, G * D, G * D],
-      [rope, rope],
-    ),
+    qkv: outputGate
+      ? [
+          half(at("attn_q"), 0, rope),
+          reader.matrix(at("attn_k"), G * D, E, rope),
+          reader.matrix(at("attn_v"), G * D, E),
+        ]
+      : reader.several(
+          [at("attn_q"), at("attn_k"), at("attn_v")],
+          at("attn_qkv"),
+          E,
+          [H * D, G * D, G * D],
+          [rope, rope],
+        ),
     qkvBias: qkvBias
       ? [
           reader.vector(at("attn_q", "bias"), H * D),
@@ -208,24 +223,19 @@ export function findTensors(
     qkNorm: qkNorm
       ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
       : usual,
-    taps: undefined,
+    gate: outputGate ? half(at("attn_q"), 1) : undefined,
     output: reader.matrix(at("attn_output"), E, H * D),
-  });
-  const shortConv = (at: (part: string) => string, { taps }: StateLayer): Mixer => ({
-    qkv: [reader.matrix(at("shortconv.in_proj"), 3 * E, E)],
-    qkvBias: undefined,
-    qkNorm: undefined,
-    taps: reader.vector(at("shortconv.conv"), taps, E),
-    output: reader.matrix(at("shortconv.out_proj"), E, E),
   });
   const layer = ({ kind, index: ofKind }: Block, index: number): LayerTensors => {
     const at = (part: string, kind = "weight"): string => `blk.${index}.${part}.${kind}`;
     const post = (part: string) => (postNorms ? reader.vector(at(part), E) : undefined);
     return {
       attentionNorm: reader.vector(at("attn_norm"), E),
-      ...(kind === "state" ? shortConv(at, config.states[ofKind]!) : attention(at)),
+      ...(kind === "state"
+        ? stateLayers!.tensors(reader, at, config.states[ofKind]!, E)
+        : attention(at)),
       postAttentionNorm: post("post_attention_norm"),
-      mlpNorm: reader.vector(at("ffn_norm"), E),
+      mlpNorm: reader.vector(at(mlpNorm), E),
       gateUp: reader.several([at("ffn_gate"), at("ffn_up")], at("ffn_up"), E, [F, F]),
       down: reader.matrix(at("ffn_down"), E, F),
       postMlpNorm: post("post_ffw_norm"),
@@ -240,6 +250,7 @@ export function findTensors(
       .map((name) => reader.optional(name, config.ropeDims / 2))
       .find((factors) => factors !== undefined),
   };
-  reader.checkAllUsed();
+  const { name } = config.architecture;
+  reader.checkAllUsed(config.blocks.length, Number(gguf.metadata.get(`${name}.block_count`)));
   return found;
 }

@@ -5,20 +5,23 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import { placeMatrix, type WeightMatrix } from "../kernels/products/weights.ts";
 import type { ModelConfig } from "./config.ts";
-import { findTensors, headRows, type LayerTensors, type Vector } from "./tensors.ts";
+import { findTensors, headRows, type LayerTensors } from "./tensors.ts";
+import type { Vector } from "./vector.ts";
 
 export interface LayerWeights {
   /** f32 [E] */
   readonly attentionNorm: GPUBuffer;
-  /** [(H + 2G) D, E], rows of Q, K, V one after the other; in a short convolution [3E, E], rows of B, C, x */
+  /** [(H + 2G) D, E], rows of Q, K, V one after the other; in a layer that keeps a state what its kernels take */
   readonly qkv: WeightMatrix;
-  /** f32 [K, E], a short convolution's, those of the newest row first */
-  readonly taps: GPUBuffer | undefined;
+  /** What the kernels of a layer that keeps a state take besides, by their names */
+  readonly state: Readonly<Record<string, GPUBuffer>> | undefined;
+  /** [H D, E], where what the heads find is gated */
+  readonly gate: WeightMatrix | undefined;
   /** f32 [(H + 2G) D], where the family has biases */
   readonly qkvBias: GPUBuffer | undefined;
   /** f32 [2, D], gains of queries and keys, where the model has any */
   readonly qkNorm: GPUBuffer | undefined;
-  /** [E, H D]; in a short convolution [E, E] */
+  /** [E, H D]; in a layer that keeps a state [E, what its kernels give] */
   readonly output: WeightMatrix;
   /** f32 [E], where the family has norms after attention and MLP */
   readonly postAttentionNorm: GPUBuffer | undefined;
@@ -147,15 +150,6 @@ export async function placeWeights(
       index > 0 ? gain : gain * scale * (d % (D / 2) < ropeDims / 2 ? ropeGain : 1),
     );
 
-  // The file has each channel's taps together, the oldest row's first.
-  const newestFirst = (taps: Float32Array): Float32Array => {
-    const rows = taps.length / config.hidden;
-    return taps.map((_, i) => {
-      const [lag, channel] = [Math.floor(i / config.hidden), i % config.hidden];
-      return taps[channel * rows + rows - 1 - lag]!;
-    });
-  };
-
   // The device's answer to a matrix, whether it had the memory, is awaited beside those to the others.
   const matrix = async (
     label: string,
@@ -171,7 +165,12 @@ export async function placeWeights(
     const placing = {
       attentionNorm: norm("attention norm", layer.attentionNorm),
       qkv: matrix(`qkv ${index}`, layer.qkv),
-      taps: layer.taps && vector(`taps ${index}`, [layer.taps], newestFirst),
+      state:
+        layer.state &&
+        Object.fromEntries(
+          Object.entries(layer.state).map(([name, values]) => [name, norm(name, values)]),
+        ),
+      gate: layer.gate && matrix(`gate ${index}`, [layer.gate]),
       qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
       qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
       output: matrix(`attention output ${index}`, [layer.output]),
@@ -182,9 +181,9 @@ export async function placeWeights(
       down: matrix(`down ${index}`, [layer.down]),
       postMlpNorm: layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm),
     };
-    const matrices = [placing.qkv, placing.output, placing.gateUp, placing.down] as const;
-    const [qkv, output, gateUp, down] = await allOf(matrices);
-    return { ...placing, qkv, output, gateUp, down };
+    const { qkv: first, gate: gating, output: last, gateUp: two, down: third } = placing;
+    const [qkv, gate, output, gateUp, down] = await allOf([first, gating, last, two, third]);
+    return { ...placing, qkv, gate, output, gateUp, down };
   };
   const placingEmbedding = matrix("embedding", [tensors.embedding]);
   const placingLayers = allOf(tensors.layers.map(placeLayer));

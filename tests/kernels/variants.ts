@@ -8,6 +8,7 @@ import {
   createAttentionDecode,
   createAttentionPrefill,
 } from "../../src/kernels/attention/attention.ts";
+import { createGateHeads } from "../../src/kernels/attention/gate-heads.ts";
 import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts";
 import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
 import { createClamped } from "../../src/kernels/pages/clamped.ts";
@@ -40,6 +41,7 @@ import { createJoinedScores } from "../../src/kernels/scoring/joined-scores.ts";
 import { createLagScores } from "../../src/kernels/scoring/lag-scores.ts";
 import { createObserve } from "../../src/kernels/scoring/observe.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
+import { createDeltaPrompt, createDeltaStep } from "../../src/kernels/states/delta-net.ts";
 import { createShortConv } from "../../src/kernels/states/short-conv.ts";
 
 /** A kernel as it is compiled for some adapter and model. */
@@ -48,6 +50,14 @@ export interface KernelVariant {
   readonly name: string;
   readonly spec: KernelSpec;
 }
+
+/** [D, key heads, value heads] of gated DeltaNet. */
+const DELTA_HEADS = [
+  [128, 16, 16],
+  [128, 16, 32],
+  [256, 2, 4],
+  [4, 2, 2],
+] as const;
 
 /** [head dimension, query heads, kv heads]: of SmolLM2 135M, Llama 3 8B, Gemma 3, and the smallest that is taken. */
 const HEADS = [
@@ -82,6 +92,13 @@ export async function kernelVariants(
   for (const taps of [2, 3, 7])
     for (const rowsAre of ["serial", "apart", "each"] as const)
       await createShortConv(gpu, { channels: 2048, taps }, rowsAre);
+  // Of Qwen3.5 0.8B and 4B, the largest and the smallest that are taken.
+  for (const [dim, keyHeads, valueHeads] of DELTA_HEADS) {
+    const shape = { dim, keyHeads, valueHeads, taps: 4, epsilon: 1e-6 };
+    await createDeltaPrompt(gpu, shape);
+    for (const rowsAre of ["apart", "each"] as const) await createDeltaStep(gpu, shape, rowsAre);
+  }
+  await createGateHeads(gpu, 2048);
   return [...list.variants.values()];
 }
 

@@ -84,10 +84,12 @@ export function footprint(
   const rope = tables.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const step = Object.values(stepBufferBytes(config)).reduce((sum, bytes) => sum + bytes, 0);
   const block = blockBytes(config, storage);
+  const scratch = config.states[0]?.scratchBytes ?? 0;
   return {
     weights: repackedBytes(gguf) + heads + rope,
     kv: modelCacheBytes(config, settings, storage),
-    activations: step + block + movesBytes(kvHeads, blockRows(config)) + 2 * vocabulary * 4,
+    activations:
+      step + scratch + block + movesBytes(kvHeads, blockRows(config)) + 2 * vocabulary * 4,
   };
 }
 

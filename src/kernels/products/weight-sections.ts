@@ -11,6 +11,8 @@ export interface TensorSource {
   readonly type: GgmlType;
   readonly rows: number;
   readonly cols: number;
+  /** Rows of the tensor, where `rowOrder` takes some of them. Default `rows`. */
+  readonly height?: number;
   /** Bytes [offset, offset + length) of the tensor's data. */
   read(offset: number, length: number): Promise<Uint8Array> | Uint8Array;
   /**
@@ -88,7 +90,7 @@ export async function repackSectionRows(
   let bytesUsed = 0;
   for (const [i, list] of wanted.entries()) {
     if (list.length === 0) continue;
-    const { type, name, rows: height } = each.sources[i]!;
+    const { type, name, rows: own, height = own } = each.sources[i]!;
     const rowBytes = tensorByteLength(type, [cols]);
     let low = Number.POSITIVE_INFINITY;
     let high = -1;

@@ -2,12 +2,7 @@ import code from "../../../shaders/states/short_conv.wgsl";
 import type { GpuContext } from "../../gpu/context.ts";
 import { type BufferBinding, type Dispatch, type Stage, wgslConstants } from "../../gpu/kernel.ts";
 import { unroll } from "../unroll.ts";
-
-/**
- * How a step's rows belong together: each of another sequence, all of one, or all of one with the state behind every row
- * kept, so that the last rows can be taken back.
- */
-export type StateRows = "apart" | "serial" | "each";
+import type { StateRows } from "./state-rows.ts";
 
 export interface ShortConvBuffers {
   /** Uniform Batch. */

@@ -9,11 +9,12 @@ import { llama } from "./llama.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen35 } from "./qwen35.ts";
 import { smollm3 } from "./smollm3.ts";
 
 /** Every family by `general.architecture`: a new one is a file beside this one and a line here. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
-  [llama, smollm3, qwen2, qwen3, gemma3, lfm2, granite, phi3].map((family) => [
+  [llama, smollm3, qwen2, qwen3, gemma3, lfm2, granite, phi3, qwen35].map((family) => [
     family.name,
     family,
   ]),

@@ -1,8 +1,6 @@
 import type { Gguf } from "../../formats/gguf/gguf.ts";
 import { linearRope, type ReadRope } from "../rope-config.ts";
-
-/** What layers may be that keep a state in place of keys and values. */
-export type StateKind = "short-conv";
+import type { StateKind } from "../states/state-kind.ts";
 
 /** The differences between a model family and the common decoder block; the schedule of kernels reads them. */
 export interface Architecture {
@@ -22,10 +20,14 @@ export interface Architecture {
   readonly readRope: ReadRope;
   /** Numbers of the family's own, instead of those of `basis`. Throws bad_model_file, unsupported_model. */
   readonly readOwn?: (gguf: Gguf, basis: OwnNumbers) => Partial<OwnNumbers>;
-  /** Layers without kv heads keep a state in place of keys and values: of this kind. */
+  /** Some layers keep a state in place of keys and values: of this kind. */
   readonly stateLayers?: StateKind;
   /** The tensor of the norm before the head. Default output_norm. */
   readonly finalNorm?: string;
+  /** The tensor of the norm before the MLP. Default ffn_norm. */
+  readonly mlpNorm?: string;
+  /** attn_q has a gate behind each head's query: what the head finds is multiplied by its sigmoid. */
+  readonly outputGate?: boolean;
   /** Every so-many-th layer has no RoPE. */
   readonly ropelessEvery?: number;
   /** What users of a small cache budget should know; shown as a notice. */

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GpuContext } from "../../../src/gpu/context.ts";
 import { BATCH } from "../../../src/kernels/records.ts";
-import { createShortConv, type StateRows } from "../../../src/kernels/states/short-conv.ts";
+import { createShortConv } from "../../../src/kernels/states/short-conv.ts";
+import type { StateRows } from "../../../src/kernels/states/state-rows.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { shortConv, type TwinMove } from "../../reference/twins/states/short-conv.ts";
 import { readF32, testGpu, upload } from "../gpu.ts";

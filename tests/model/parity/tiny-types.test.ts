@@ -22,6 +22,7 @@ const FAMILIES = [
   "lfm2",
   "granite",
   "phi3",
+  "qwen35",
 ] as const;
 const TOLERANCE = 1e-3;
 

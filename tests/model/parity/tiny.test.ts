@@ -40,6 +40,7 @@ const NAMES = [
   "lfm2",
   "granite",
   "phi3",
+  "qwen35",
 ] as const;
 
 /**
@@ -57,7 +58,7 @@ const meanOf = (nll: ArrayLike<number>): number =>
   Array.from(nll).reduce((sum, loss) => sum + loss, 0) / nll.length;
 
 /** Each takes seconds to compile: q8 on what differs in head size and windows. */
-const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3", "lfm2"];
+const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3", "lfm2", "qwen35"];
 
 const CASES = NAMES.flatMap((name) =>
   STORAGES.filter(([kv]) => kv !== "q8" || WITH_Q8.includes(name)).map(

@@ -8,7 +8,7 @@ Layers with a sliding window are left as they are.
 import torch
 from gguf import GGUFReader, dequantize
 from transformers import AttentionInterface, GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
-from transformers import Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import Phi3Config, Phi3ForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from oracle_eviction import score
@@ -41,17 +41,17 @@ def seen_rows(run, k, f, budget, step):
 def cached_layers(config, end=None):
     """How many of the first layers (default: of all) hold keys and values."""
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
-    return sum(kind != "conv" for kind in kinds[:end])
+    return sum(kind not in ("conv", "linear_attention") for kind in kinds[:end])
 
 
 def as_winnow(config, query, key):
     """Queries and keys after RoPE with what turns in the pairs (i, i + D/2), and keys without LongRoPE's factor."""
-    if config.model_type != "phi3":
+    if config.model_type not in ("phi3", "qwen3_5_text"):
         return query, key
     D = key.shape[-1]
     R = int(D * config.rope_parameters.get("partial_rotary_factor", 1))
     order = [*range(R // 2), *range(R, (D + R) // 2), *range(R // 2, R), *range((D + R) // 2, D)]
-    factor = config.rope_parameters["attention_factor"]
+    factor = config.rope_parameters.get("attention_factor", 1)
     scale = torch.tensor([factor if d < R else 1 for d in range(D)])
     return (query * scale)[..., order], (key / scale)[..., order]
 
@@ -207,6 +207,54 @@ def load_phi3(path, always_long=False):
     return with_weights(model, weights, {**LLAMA_NAMES, "ffn_up": "mlp.gate_up_proj"})
 
 
+QWEN35_NAMES = {
+    **LLAMA_NAMES, "post_attention_norm": "post_attention_layernorm", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+    "attn_qkv": "linear_attn.in_proj_qkv", "attn_gate": "linear_attn.in_proj_z", "ssm_beta": "linear_attn.in_proj_b",
+    "ssm_alpha": "linear_attn.in_proj_a", "ssm_conv1d": "linear_attn.conv1d", "ssm_norm": "linear_attn.norm", "ssm_out": "linear_attn.out_proj",
+}
+
+
+def load_qwen35(path):
+    """From what llama.cpp's converter writes."""
+    key, weights, common = read_gguf(path, "qwen35")
+    D, dim = key("attention.key_length"), key("ssm.state_size")
+    key_heads, value_heads = key("ssm.group_count"), key("ssm.time_step_rank")
+    interval = key("full_attention_interval")
+    config = Qwen3_5TextConfig(
+        **common, head_dim=D, max_position_embeddings=4096, linear_conv_kernel_dim=key("ssm.conv_kernel"),
+        linear_key_head_dim=dim, linear_value_head_dim=dim, linear_num_key_heads=key_heads, linear_num_value_heads=value_heads,
+        rope_parameters={
+            "rope_type": "default", "rope_theta": key("rope.freq_base"), "partial_rotary_factor": key("rope.dimension_count") / D,
+            "mrope_section": [1, 1, 1],
+        },
+        layer_types=["linear_attention" if (i + 1) % interval else "full_attention" for i in range(key("block_count"))],
+    )
+    model = Qwen3_5ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    # In a GGUF value heads take the key heads in turns; in PyTorch those of a key head stand together.
+    order = torch.arange(value_heads).view(value_heads // key_heads, key_heads).T.flatten()
+    wide = (order[:, None] * dim + torch.arange(dim)).flatten()
+    mixed = torch.cat([torch.arange(2 * key_heads * dim), 2 * key_heads * dim + wide])
+    rows = {"attn_qkv": mixed, "ssm_conv1d": mixed, "attn_gate": wide, "ssm_beta": order, "ssm_alpha": order}
+    state = {"model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.norm.weight": weights.pop("output_norm.weight") - 1}
+    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
+    for name, tensor in weights.items():
+        _, layer, part = name.removesuffix(".weight").split(".", 2)
+        layer = f"model.layers.{layer}"
+        if part == "ssm_a":
+            state[f"{layer}.linear_attn.A_log"] = (-tensor[order]).log()
+        elif part == "ssm_dt.bias":
+            state[f"{layer}.linear_attn.dt_bias"] = tensor[order]
+        elif part == "ssm_out":
+            state[f"{layer}.linear_attn.out_proj.weight"] = tensor[:, wide]
+        else:
+            tensor = tensor[rows[part]] if part in rows else tensor
+            # Norms multiply by 1 + w there, but for that of what DeltaNet reads.
+            tensor = tensor - 1 if part.endswith("norm") and part != "ssm_norm" else tensor
+            state[f"{layer}.{QWEN35_NAMES[part]}.weight"] = tensor[:, None] if part == "ssm_conv1d" else tensor
+    model.load_state_dict(state)
+    return model.eval()
+
+
 def load_family(path, name, **options):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
     if name == "granite":
@@ -217,6 +265,8 @@ def load_family(path, name, **options):
         return load_smollm3(path)
     if name == "lfm2":
         return load_lfm2(path)
+    if name == "qwen35":
+        return load_qwen35(path)
     # transformers leaves out Qwen 3's head size, which need not be E / H.
     keys = GGUFReader(path).fields
     head_dim = {"head_dim": keys["qwen3.attention.key_length"].contents()} if name == "qwen3" else {}

@@ -10,7 +10,7 @@ import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
   /** Default llama. */
-  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2" | "granite" | "phi3";
+  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2" | "granite" | "phi3" | "qwen35";
   /** Of the layers with a sliding window. */
   window?: number;
   /** Which of the layers are gated short convolutions, and over how many tokens. */
@@ -27,6 +27,8 @@ export interface TinyShape {
   rotated?: number;
   /** LongRoPE's: the context that the model was trained for first, and the factor of turned queries and keys. */
   longRope?: readonly [original: number, attention: number];
+  /** Gated DeltaNet in all layers but every so-many-th, and the sizes of its heads; attention has gates. */
+  delta?: { interval: number; keyHeads: number; valueHeads: number; dim: number };
   /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
   ropeScaling?: readonly [number, number, number, number];
   layers: number;
@@ -261,6 +263,22 @@ export const TINY_MODELS = {
     longRope: [20, 1.1],
     types: { ...same("F32"), q: "F16", up: "Q8_0" },
   },
+  /** Gated DeltaNet with two value heads per key head of another size than attention's; gated attention, RoPE on a part of the head. */
+  qwen35: {
+    family: "qwen35",
+    layers: 6,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 32,
+    hidden: 76,
+    mlp: 116,
+    tied: true,
+    ropeBase: 10000000,
+    taps: 4,
+    delta: { interval: 3, keyHeads: 3, valueHeads: 6, dim: 20 },
+    rotated: 12,
+    types: same("F32"),
+  },
   "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
   "types-llama3": {
     ...ofEveryType(3, "Q4_1", "Q4_K"),
@@ -297,6 +315,14 @@ export const TINY_MODELS = {
     fused: true,
     rotated: 48,
     longRope: [20, 1.19],
+  },
+  "types-qwen35": {
+    ...ofEveryType(5, "BF16", "Q8_0"),
+    family: "qwen35",
+    taps: 4,
+    delta: { interval: 3, keyHeads: 2, valueHeads: 4, dim: 64 },
+    rotated: 16,
+    ropeBase: 10000000,
   },
   "types-gemma3": {
     ...ofEveryType(1, "Q6_K"),
@@ -391,7 +417,17 @@ function shapeMetadata(
         { type: "f32", value } as const,
       ]),
     ),
-    ...(shape.taps ? { "shortconv.l_cache": shape.taps } : {}),
+    ...(shape.convolutions ? { "shortconv.l_cache": shape.taps! } : {}),
+    ...(shape.delta
+      ? {
+          full_attention_interval: shape.delta.interval,
+          "ssm.conv_kernel": shape.taps!,
+          "ssm.state_size": shape.delta.dim,
+          "ssm.group_count": shape.delta.keyHeads,
+          "ssm.time_step_rank": shape.delta.valueHeads,
+          "ssm.inner_size": shape.delta.valueHeads * shape.delta.dim,
+        }
+      : {}),
   };
   return {
     "general.architecture": family,
@@ -429,6 +465,10 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
     const types = mixedTypes(shape, layer) ?? shape.types;
     const p = `blk.${layer}.`;
     const convolves = shape.convolutions?.includes(layer);
+    const { delta } = shape;
+    const recurs = delta && (layer + 1) % delta.interval !== 0;
+    const attends = !convolves && !recurs;
+    const gated = delta ? 2 : 1;
     list.push(
       norm(`${p}attn_norm.weight`),
       ...(convolves
@@ -437,11 +477,15 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             weight(`${p}shortconv.conv.weight`, "F32", shape.taps!, E),
             weight(`${p}shortconv.out_proj.weight`, types.o, E, E),
           ]
+        : []),
+      ...(recurs ? deltaTensors(p, shape, types, weight, norm, floats, draw) : []),
+      ...(!attends
+        ? []
         : [
             ...(shape.fused
               ? [weight(`${p}attn_qkv.weight`, types.q, E, qRows + 2 * kvRows)]
               : [
-                  weight(`${p}attn_q.weight`, types.q, E, qRows),
+                  weight(`${p}attn_q.weight`, types.q, E, gated * qRows),
                   weight(`${p}attn_k.weight`, types.k, E, kvRows),
                   weight(`${p}attn_v.weight`, types.v, E, kvRows),
                 ]),
@@ -454,7 +498,7 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             bias(`${p}attn_v.bias`, kvRows),
           ]
         : []),
-      ...((family === "qwen3" || family === "gemma3" || family === "lfm2") && !convolves
+      ...(["qwen3", "gemma3", "lfm2", "qwen35"].includes(family) && attends
         ? [
             norm(`${p}attn_q_norm.weight`, shape.headDim),
             norm(`${p}attn_k_norm.weight`, shape.headDim),
@@ -463,7 +507,7 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
       ...(family === "gemma3"
         ? [norm(`${p}post_attention_norm.weight`), norm(`${p}post_ffw_norm.weight`)]
         : []),
-      norm(`${p}ffn_norm.weight`),
+      norm(`${p}${family === "qwen35" ? "post_attention_norm" : "ffn_norm"}.weight`),
       ...(shape.fused
         ? [weight(`${p}ffn_up.weight`, types.up, E, 2 * F)]
         : [
@@ -480,6 +524,38 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
     for (const [which, most] of [["long", 9] as const, ["short", 1.5] as const])
       list.push(floats(`rope_factors_${which}.weight`, longFactors(shape, most)));
   return list;
+}
+
+/** A layer of gated DeltaNet. What it forgets goes from little to nearly all. */
+function deltaTensors(
+  p: string,
+  { delta, hidden: E, taps }: TinyShape,
+  types: TinyShape["types"],
+  weight: (name: string, type: TinyType, columns: number, rows: number) => TensorInput,
+  norm: (name: string, length: number) => TensorInput,
+  floats: (name: string, values: Float32Array<ArrayBuffer>) => TensorInput,
+  draw: Random,
+): TensorInput[] {
+  const { keyHeads, valueHeads, dim } = delta!;
+  const [values, channels] = [valueHeads * dim, (2 * keyHeads + valueHeads) * dim];
+  const perHead = (number: () => number) => Float32Array.from({ length: valueHeads }, number);
+  return [
+    weight(`${p}attn_qkv.weight`, types.q, E, channels),
+    weight(`${p}attn_gate.weight`, types.k, E, values),
+    weight(`${p}ssm_beta.weight`, types.v, E, valueHeads),
+    weight(`${p}ssm_alpha.weight`, "F32", E, valueHeads),
+    weight(`${p}ssm_conv1d.weight`, "F32", taps!, channels),
+    floats(
+      `${p}ssm_a`,
+      perHead(() => -0.03 - 2 * draw() * draw()),
+    ),
+    floats(
+      `${p}ssm_dt.bias`,
+      perHead(() => 2 * draw() - 1),
+    ),
+    norm(`${p}ssm_norm.weight`, dim),
+    weight(`${p}ssm_out.weight`, types.o, values, E),
+  ];
 }
 
 const ROLES = ["q", "k", "v", "o", "gate", "up", "down"] as const;

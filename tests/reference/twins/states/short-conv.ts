@@ -1,4 +1,4 @@
-import type { StateRows } from "../../../../src/kernels/states/short-conv.ts";
+import type { StateRows } from "../../../../src/kernels/states/state-rows.ts";
 
 /** Slots of the states; `source` undefined: nothing was read yet. */
 export interface TwinMove {

@@ -1,0 +1,5 @@
+/** f32 values of the file. */
+export interface Vector {
+  readonly length: number;
+  read(): Promise<Float32Array>;
+}
