@@ -10,7 +10,16 @@ import { type Random, randomTensor, type TinyType } from "./tiny-weights.ts";
 
 export interface TinyShape {
   /** Default llama. */
-  family?: "llama" | "smollm3" | "qwen2" | "qwen3" | "gemma3" | "lfm2" | "granite" | "phi3" | "qwen35";
+  family?:
+    | "llama"
+    | "smollm3"
+    | "qwen2"
+    | "qwen3"
+    | "gemma3"
+    | "lfm2"
+    | "granite"
+    | "phi3"
+    | "qwen35";
   /** Of the layers with a sliding window. */
   window?: number;
   /** Which of the layers are gated short convolutions, and over how many tokens. */

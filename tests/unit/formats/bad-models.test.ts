@@ -59,6 +59,27 @@ describe("an architecture that is not supported", () => {
 
 type Change = Parameters<typeof changed>;
 
+const ODD_HEADS = {
+  "qwen35.ssm.group_count": 3,
+  "qwen35.ssm.time_step_rank": 3,
+  "qwen35.ssm.inner_size": 60,
+};
+const HEADS_OF_18 = { "qwen35.ssm.state_size": 18, "qwen35.ssm.inner_size": 108 };
+
+describe("layers that guess tokens ahead", () => {
+  it("are passed over, where the file says so", async () => {
+    const extra = { "blk.6.attn_norm.weight": [76], "blk.6.nextn.eh_proj.weight": [152, 76] };
+    const counts = { "qwen35.block_count": 7, "qwen35.nextn_predict_layers": 1 };
+    expect(load(await changed("qwen35", counts, extra)).layers).toHaveLength(6);
+    const flags = {
+      "qwen35.attention.recurrent_layers": [true, true, false, true, true, false, false],
+    };
+    expect(load(await changed("qwen35", { ...counts, ...flags }, extra)).layers).toHaveLength(6);
+    const unsaid = await changed("qwen35", {}, extra);
+    expect(() => load(unsaid)).toThrow(/blk\.6\.attn_norm\.weight: not known/);
+  });
+});
+
 describe("a file of another kind than Winnow computes", () => {
   it.each<[string, ...Change, message: RegExp]>([
     ["odd heads", "f32", { "llama.attention.key_length": 20 }, {}, /head dimension 20/],
@@ -85,6 +106,15 @@ describe("a file of another kind than Winnow computes", () => {
       { "llama.attention.head_count_kv": Int32Array.of(2, 0) },
       {},
       /head_count_kv: differs/,
+    ],
+    ["an odd number of value heads", "qwen35", ODD_HEADS, {}, /time_step_rank: Winnow takes even/],
+    ["heads of 18", "qwen35", HEADS_OF_18, {}, /state_size: Winnow takes multiples of 4/],
+    [
+      "nothing but DeltaNet",
+      "qwen35",
+      { "qwen35.full_attention_interval": 7 },
+      {},
+      /no layer has keys/,
     ],
     ["experts", "f32", {}, { "blk.0.ffn_gate_inp.weight": [64, 8] }, /blk\.0\.ffn_gate_inp/],
     ["a bias", "f32", {}, { "blk.1.attn_q.bias": [64] }, /blk\.1\.attn_q\.bias/],
@@ -142,6 +172,35 @@ describe("a configuration that contradicts itself or its tensors", () => {
     ],
     ["no convolution", "lfm2", {}, { "blk.3.shortconv.conv.weight": undefined }, /shortconv\.conv/],
     ["other taps", "lfm2", {}, { "blk.3.shortconv.conv.weight": [4, 76] }, /needed \[3, 76\]/],
+    ["no state size", "qwen35", { "qwen35.ssm.state_size": undefined }, {}, /ssm\.state_size/],
+    ["one row of a convolution", "qwen35", { "qwen35.ssm.conv_kernel": 1 }, {}, /conv_kernel.*1/],
+    ["another inner size", "qwen35", { "qwen35.ssm.inner_size": 60 }, {}, /inner_size: is 60/],
+    ["key heads that do not divide", "qwen35", { "qwen35.ssm.group_count": 4 }, {}, /4 does not/],
+    ["no interval", "qwen35", { "qwen35.full_attention_interval": 0 }, {}, /interval: found 0/],
+    ["too many that guess", "qwen35", { "qwen35.nextn_predict_layers": 6 }, {}, /nextn.*found 6/],
+    [
+      "RoPE beyond a head",
+      "qwen35",
+      { "qwen35.rope.dimension_count": 34 },
+      {},
+      /34 for heads of 32/,
+    ],
+    [
+      "kinds of fewer layers",
+      "qwen35",
+      { "qwen35.attention.recurrent_layers": [true] },
+      {},
+      /1 entries/,
+    ],
+    [
+      "a query without a gate",
+      "qwen35",
+      {},
+      { "blk.2.attn_q.weight": [76, 192] },
+      /needed \[76, 384\]/,
+    ],
+    ["no decay", "qwen35", {}, { "blk.0.ssm_a": undefined }, /blk\.0\.ssm_a.*missing/],
+    ["no bias of steps", "qwen35", {}, { "blk.1.ssm_dt.bias": undefined }, /ssm_dt\.bias/],
     ["no embedding", "f32", {}, { "token_embd.weight": undefined }, /token_embd\.weight/],
     ["no last norm", "f32", {}, { "output_norm.weight": undefined }, /output_norm.*missing/],
     ["a missing bias", "qwen2", {}, { "blk.0.attn_k.bias": undefined }, /attn_k\.bias.*missing/],
