@@ -1,6 +1,7 @@
 import type { HeadStatistics } from "../src/cache/filters-file.ts";
 import { invalidArgument, throwIfAborted, WinnowError } from "../src/errors.ts";
 import { type Agreement, SampleAgreement } from "./agreement.ts";
+import { RereadLoss } from "./attention/reread-loss.ts";
 import { LayerStatistics } from "./layer-statistics.ts";
 import { layerFilters } from "./queries/head-filter.ts";
 import { NormStatistics } from "./queries/norm-statistics.ts";
@@ -123,7 +124,9 @@ export async function calibrate(
   );
   const attention = new AttentionSample(source, seed);
   const norms = new NormStatistics(source);
-  const total = (source.rows ?? 0) * layers;
+  const { rereads } = source;
+  const again = rereads ? 2 * rereads.tokens * rereads.documents : 0;
+  const total = source.rows ? (source.rows + again) * layers : 0;
   let loaded = 0;
   for await (const batch of source.batches(signal)) {
     throwIfAborted(signal);
@@ -134,6 +137,15 @@ export async function calibrate(
     loaded += batch.rows;
     onProgress?.({ stage: "queries", loaded, total });
   }
+
+  const reread = rereads && new RereadLoss(source, rereads.tokens);
+  if (reread)
+    for await (const attention of rereads.attention(signal)) {
+      throwIfAborted(signal);
+      reread.add(attention);
+      loaded += 2 * rereads.tokens * layers;
+      onProgress?.({ stage: "queries", loaded, total });
+    }
 
   const filters = new Float32Array(layers * kvHeads * headDim);
   const explained: number[][] = [];
@@ -164,6 +176,7 @@ export async function calibrate(
     onProgress?.({ stage: "filters", loaded: layer + 1, total: layers });
   }
   const keyValueNorms = norms.result();
+  const found = statistics.result();
   return {
     filters,
     layers,
@@ -172,7 +185,13 @@ export async function calibrate(
     explained,
     samples,
     seed,
-    statistics: { ...statistics.result(), ...(keyValueNorms ? { keyValueNorms } : {}) },
+    statistics: {
+      ...found,
+      ...(keyValueNorms ? { keyValueNorms } : {}),
+      ...(found.headLoss && {
+        headLoss: { ...found.headLoss, ...(reread && { reread: reread.result() }) },
+      }),
+    },
     notices: statistics.notices,
     ...(agreement ? { agreement: agreement.result() } : {}),
   };

@@ -4,12 +4,20 @@ import type { QueryBatch, QuerySource } from "./query-source.ts";
 /** The reference reads 2,048; attention over them would be half of the time on a software adapter. */
 const SEQUENCE_TOKENS = 1280;
 
+/** Documents that are read twice, and their tokens. */
+const DOCUMENTS = 2;
+const DOCUMENT_TOKENS = 1024;
+/** Of shorter ones heads would say little. */
+const LEAST_TOKENS = 64;
+
 /** The part of an engine that calibration needs. */
 export interface CalibrationModel {
   readonly contextLength: number;
   readonly shape: Pick<QuerySource, "layers" | "heads" | "kvHeads" | "headDim" | "frequencies">;
   readonly tokenizer: { encode(text: string): number[]; readonly prefix: readonly number[] };
   captureHeads(tokens: readonly number[], signal?: AbortSignal): AsyncIterable<QueryBatch>;
+  /** [L][G][tokens] */
+  rereadAttention(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array[][]>;
   /** [E, H D] */
   outputMatrix(layer: number): Promise<Float32Array>;
 }
@@ -62,10 +70,33 @@ export function cutTexts(
 export function modelSource(model: CalibrationModel, pieces: readonly Piece[]): QuerySource {
   return {
     ...model.shape,
+    ...rereadsOf(model, pieces),
     rows: pieces.reduce((sum, { tokens }) => sum + tokens.length, 0),
     outputMatrix: (layer) => model.outputMatrix(layer),
     async *batches(signal) {
       for (const { tokens } of pieces) yield* model.captureHeads(tokens, signal);
+    },
+  };
+}
+
+/** The beginnings of the longest pieces, as documents of one length. */
+function rereadsOf(
+  model: CalibrationModel,
+  pieces: readonly Piece[],
+): Pick<QuerySource, "rereads"> {
+  const lengths = pieces.map(({ tokens }) => tokens.length);
+  const room = Math.floor(model.contextLength / 2);
+  const tokens = Math.min(DOCUMENT_TOKENS, room, Math.max(...lengths));
+  if (tokens < LEAST_TOKENS) return {};
+  const long = pieces.filter((piece) => piece.tokens.length >= tokens).slice(0, DOCUMENTS);
+  return {
+    rereads: {
+      tokens,
+      documents: long.length,
+      async *attention(signal) {
+        for (const piece of long)
+          yield await model.rereadAttention(piece.tokens.slice(0, tokens), signal);
+      },
     },
   };
 }

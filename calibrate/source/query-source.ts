@@ -37,8 +37,18 @@ export interface QuerySource {
   readonly rows?: number;
   /** Attention's output matrix [E, H D] of a layer; without it, head budgets cannot be made. */
   outputMatrix?(layer: number): Promise<Float32Array>;
+  /** Documents that are read twice; without them, no head budgets are made for that. */
+  rereads?: Rereads;
   /** Any order of layers; the rows of one layer come in text order. */
   batches(signal?: AbortSignal): AsyncIterable<QueryBatch>;
+}
+
+/** Documents of as many tokens each. */
+export interface Rereads {
+  readonly tokens: number;
+  readonly documents: number;
+  /** Of each document [L][G][tokens]: the most attention that a row of its second reading pays to each of its pairs. */
+  attention(signal?: AbortSignal): AsyncIterable<readonly (readonly Float32Array[])[]>;
 }
 
 export type SourceShape = Pick<QuerySource, "layers" | "heads" | "kvHeads" | "headDim">;

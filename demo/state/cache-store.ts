@@ -167,8 +167,8 @@ export class CacheStore extends Store {
     this.#policy = evicting(asked.policy) ?? this.#policy;
   }
 
-  #sync({ budget, policy, window, sinks, wholeLayers, protect }: CacheUsage): void {
-    this.#settings = { budget, policy, window, sinks, wholeLayers, protect };
+  #sync({ budget, policy, window, sinks, wholeLayers, protect, reread }: CacheUsage): void {
+    this.#settings = { budget, policy, window, sinks, wholeLayers, protect, reread };
     if (budget !== "full") this.#budget = budget;
   }
 

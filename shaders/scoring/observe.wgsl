@@ -2,9 +2,9 @@
 // query group, as its score (SnapKV, arXiv 2404.14469), or with ACCUMULATE their sum added to it (H2O, arXiv
 // 2306.14048).
 // With POOL > 0 rows of the prompt block get the mean over themselves and POOL rows on either side. With
-// PEAKS it is the most instead of the mean, of the group's heads and of the rows.
-// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, CANDIDATES (an invocation's), QUERIES (at a time), ACCUMULATE, POOL, PEAKS;
-// lib/candidates_*, and `leave`, which takes the result.
+// PEAKS it is the most instead of the mean, of the group's heads and of the rows; with MOST, of the queries.
+// Needs: HEAD_DIM, PAGE_SLOTS, GROUP, WORKGROUP, CANDIDATES (an invocation's), QUERIES (at a time), ACCUMULATE, POOL, PEAKS,
+// MOST; lib/queries_* or lib/candidates_step, and `leave`, which takes the result.
 // Workgroups: (ceil(candidates / (WORKGROUP CANDIDATES - 2 POOL)), G, rows of a step, or 1); `lse` comes from
 // attention_prefill, of a step from observe_lse. Loops written out by unroll: c < CANDIDATES, n < QUERIES, h < GROUP,
 // d < D / 4.
@@ -78,7 +78,8 @@ fn main(
       {
         let whole = lse[whole$n + $hu];
         //: for c
-        of_head$c_$h += select(0.0, exp(logit$c_$n_$h - whole), seen$n_$c);
+        let attention$c = select(0.0, exp(logit$c_$n_$h - whole), seen$n_$c);
+        if (MOST) { of_head$c_$h = max(of_head$c_$h, attention$c); } else { of_head$c_$h += attention$c; }
         //: end
       }
       //: end
@@ -87,7 +88,7 @@ fn main(
     //: for c
     var mass$c = 0.0;
     //: for h
-    if (!ACCUMULATE) { of_head$c_$h /= f32(queries); }
+    if (!ACCUMULATE && !MOST) { of_head$c_$h /= f32(queries); }
     if (PEAKS) { mass$c = max(mass$c, of_head$c_$h); } else { mass$c += of_head$c_$h / f32(GROUP); }
     //: end
     sh_mass[t + $cu * WORKGROUP] = select(0.0, mass$c, i$c < total);

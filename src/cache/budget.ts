@@ -22,6 +22,8 @@ export interface CacheSettings {
   readonly wholeLayers: number;
   /** What stays beside the sinks and the window. */
   readonly protect: Protected;
+  /** Whether long prompts are read twice. */
+  readonly reread: boolean;
 }
 
 /** Slots a head may hold when nothing is ever evicted. */
@@ -54,6 +56,7 @@ export function resolveCacheSettings(
     evicts = true,
     window: usual = DEFAULTS.window,
     windowShare: share = 2,
+    headBudgets,
   } = policyOf(policy);
   const sinks = count("sinks", request.sinks ?? DEFAULTS.sinks);
   const wholeLayers = count("wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers);
@@ -64,6 +67,9 @@ export function resolveCacheSettings(
     );
   const protect = request.protect ?? DEFAULTS.protect;
   assume(PROTECTED.includes(protect), () => `cache.protect is ${String(protect)}`);
+  const reread = request.reread ?? DEFAULTS.reread;
+  if (reread && (!headBudgets || wholeLayers > 0))
+    throw invalidArgument("cache.reread", 'goes with the policy "winnow" and no whole layers');
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {
     if (asked !== "full") count("budget", asked);
@@ -74,6 +80,7 @@ export function resolveCacheSettings(
       sinks,
       wholeLayers,
       protect,
+      reread,
     };
   }
   const budget = count("budget", asked);
@@ -88,7 +95,7 @@ export function resolveCacheSettings(
       `Use a budget above ${window + sinks}, or a smaller window.`,
     );
   }
-  return { budget, policy, window, sinks, wholeLayers, protect };
+  return { budget, policy, window, sinks, wholeLayers, protect, reread };
 }
 
 /** Throws invalid_argument where the options cannot stand together, whatever the model. */

@@ -31,6 +31,13 @@ export interface CacheOptions {
    */
   protect?: Protected;
   /**
+   * Whether a long prompt is read twice before anything of it is dropped: what the second reading attends to stays, and heads
+   * are given budgets that were measured for that. It finds far more of what is asked afterwards, and takes over twice the
+   * time. Prompts that fit, and those of up to 128 tokens, are read once. Needs the policy "winnow", no whole layers, and a
+   * calibration that has measured second readings: without one `info().notices` says that it is off. Default false.
+   */
+  reread?: boolean;
+  /**
    * Storage of keys and values; it cannot change after the engine is made. Default "f16", and "f32" once the model is
    * seen to make keys or values larger than f16 holds; `info().notices` says so.
    */
@@ -48,6 +55,7 @@ export const DEFAULTS = {
   sinks: 4,
   wholeLayers: 0,
   protect: "system",
+  reread: false,
 } as const;
 
 /**

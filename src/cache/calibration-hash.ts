@@ -1,13 +1,14 @@
 import { sha256Of } from "../fetch/sha256.ts";
+import type { CacheSettings } from "./budget.ts";
 import type { Calibration } from "./filters-file.ts";
-import { type PolicyName, policyOf } from "./policies/index.ts";
+import { policyOf } from "./policies/index.ts";
 
 /**
  * SHA-256 of the parts of a calibration that a policy uses: pages hold scores made with them, and head budgets come from
  * them. "" where it uses none.
  */
 export async function calibrationHash(
-  name: PolicyName,
+  { policy: name, reread }: Pick<CacheSettings, "policy" | "reread">,
   calibration: Calibration | undefined,
 ): Promise<string> {
   const { needs, headBudgets } = policyOf(name);
@@ -19,6 +20,8 @@ export async function calibrationHash(
   ]);
   const loss = headBudgets ? statistics.headLoss : undefined;
   if (loss) parts.push(["budgets", loss.budgets], ["headLoss", loss.values]);
+  const twice = reread ? loss?.reread : undefined;
+  if (twice) parts.push(["reread budgets", twice.budgets], ["rereadLoss", twice.values]);
   const hashes = await Promise.all(
     parts.map(async ([part, values]) => {
       const bytes = new Uint8Array(Float32Array.from(values).buffer);

@@ -41,10 +41,10 @@ interface Kernels {
 export class Compressor {
   /** A prompt block's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
   readonly chunk: GPUBuffer;
-  private readonly pool: KvPool;
+  readonly pool: KvPool;
   private readonly kernels: Kernels;
   readonly policies: PolicyKernels;
-  /** The kernel of `retention`. */
+  /** The kernel of `tokenHolders`. */
   readonly counting: OnDemand<Retention>;
   /** The kernel of `fold`. */
   readonly folding: OnDemand<KvFold>;
@@ -199,36 +199,6 @@ export class Compressor {
     } finally {
       ledger.destroy(count);
       ledger.destroy(lane);
-    }
-  }
-
-  /** For each token seen, how many (global layer, kv head) pairs still keep it. [tokensSeen] Needs `counting`. */
-  async retention(sequence: KvSequence): Promise<Uint32Array> {
-    const tokens = sequence.tokensSeen;
-    if (tokens === 0) return new Uint32Array(0);
-    const { ledger } = this.gpu;
-    const kernel = this.counting.value;
-    const counts = ledger.storage("staging", "retention", tokens * 4);
-    try {
-      this.target(sequence, 0, tokens - 1);
-      const { kvHeads } = this.pool.shape;
-      this.gpu.run(
-        globalLayers(this.pool.shape).map((layer) =>
-          kernel.dispatch(
-            {
-              shape: this.pool.layerShapes[layer]!,
-              lane: this.eviction,
-              tables: this.pool.tables,
-              pages: this.pool.slabs[layer]!,
-              counts,
-            },
-            kvHeads,
-          ),
-        ),
-      );
-      return new Uint32Array(await this.gpu.read(counts));
-    } finally {
-      ledger.destroy(counts);
     }
   }
 

@@ -32,6 +32,8 @@ export interface HeadLoss {
   readonly budgets: readonly number[];
   /** [L, G, B] */
   readonly values: Float32Array;
+  /** The same of what a second reading attends to: see `REREAD_LOSS`. */
+  readonly reread?: HeadLoss;
 }
 
 /**
@@ -97,6 +99,12 @@ export const STATISTICS: Readonly<
 };
 export const PLAIN = Object.keys(STATISTICS) as Plain[];
 export const HEAD_LOSS = "head_loss";
+/**
+ * [L, G, B]: of documents that are read twice, each pair scored by the most attention that a row of the second reading pays to it,
+ * the root of the sum of the scores beyond a head's best pairs, as many as each budget. Squared, as errors are, it is a sum, whose
+ * division among heads keeps the best pairs of all of them. The last budget is the documents' length.
+ */
+export const REREAD_LOSS = "reread_loss";
 
 /**
  * Reads filters, ours or published ones. `name` is for messages.
@@ -148,9 +156,13 @@ export function readCalibration(bytes: Uint8Array, name = "filters"): Calibratio
     const values = take(field, wanted);
     if (values) statistics[key] = values;
   }
-  const budgets = numbers(metadata.get("head_loss_budgets"));
-  const loss = take(HEAD_LOSS, [budgets.length]);
-  if (loss) statistics.headLoss = { budgets, values: loss };
+  const lossOf = (field: string): HeadLoss | undefined => {
+    const budgets = numbers(metadata.get(`${field}_budgets`));
+    const values = take(field, [budgets.length]);
+    return values && { budgets, values };
+  };
+  const [loss, reread] = [lossOf(HEAD_LOSS), lossOf(REREAD_LOSS)];
+  if (loss) statistics.headLoss = { ...loss, ...(reread && { reread }) };
   const filters = { values: tensor.values, layers, kvHeads, headDim, ...provenance(metadata) };
   return { filters, statistics };
 }
@@ -232,7 +244,11 @@ export function spreadLayers(
     const values = statistics[key];
     if (values) wide[key] = spread(values);
   }
-  if (statistics.headLoss)
-    wide.headLoss = { ...statistics.headLoss, values: spread(statistics.headLoss.values) };
+  const spreadLoss = ({ budgets, values, reread }: HeadLoss): HeadLoss => ({
+    budgets,
+    values: spread(values),
+    ...(reread && { reread: spreadLoss(reread) }),
+  });
+  if (statistics.headLoss) wide.headLoss = spreadLoss(statistics.headLoss);
   return { filters: { ...filters, layers, values: spread(filters.values) }, statistics: wide };
 }

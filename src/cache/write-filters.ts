@@ -4,7 +4,9 @@ import {
   type Calibration,
   type Filters,
   HEAD_LOSS,
+  type HeadLoss,
   PLAIN,
+  REREAD_LOSS,
   STATISTICS,
   TENSOR,
 } from "./filters-file.ts";
@@ -34,11 +36,13 @@ export function writeCalibration(calibration: Calibration): Uint8Array<ArrayBuff
     if (data) put(tensor, sizes(headDim, data.length / values.length), data);
   }
   const metadata: Record<string, string> = { version: VERSION };
-  if (statistics.headLoss) {
-    const { budgets, values: loss } = statistics.headLoss;
-    put(HEAD_LOSS, [budgets.length], loss);
-    metadata.head_loss_budgets = budgets.join(" ");
-  }
+  const putLoss = (name: string, { budgets, values: loss }: HeadLoss): void => {
+    put(name, [budgets.length], loss);
+    metadata[`${name}_budgets`] = budgets.join(" ");
+  };
+  const { headLoss } = statistics;
+  if (headLoss) putLoss(HEAD_LOSS, headLoss);
+  if (headLoss?.reread) putLoss(REREAD_LOSS, headLoss.reread);
   if (filters.modelSha256) metadata.model_sha256 = filters.modelSha256;
   if (filters.modelName) metadata.model_name = filters.modelName;
   if (filters.textsSha256) metadata.texts_sha256 = filters.textsSha256.join(" ");

@@ -52,7 +52,7 @@ export const EVAL_FLAGS = {
 
 export const EVAL_USAGE =
   "[--preset quick|policies|stream|full] [--text FILE...] [--join] [--tasks ppl,stream,agreement,mass,needle,ruler,chats|all]" +
-  " [--policies a,b@W|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
+  " [--policies a,b@W,winnow+reread|all] [--budgets 64,128] [--ratios 2,4] [--lengths 512,1024] [--depths 0,0.5,1]" +
   " [--ask in|after|both] [--tokens N] [--passages N] [--bin 1024] [--trials N] [--seed N] [--window W] [--sinks S] [--whole-layers N]" +
   " [--protect system|none] [--kv f16|q8|f32] [--from POSITION] [--lanes 16] [--filters F.safetensors] [--out DIR] [--fresh]" +
   " | --table DIR/report.json";
@@ -134,15 +134,19 @@ const MAKE_ONE = "Make one with `npx winnow-llm calibrate` and name it by --filt
  */
 export function policiesFor(
   { policies }: EvalFlags,
-  lacks: (name: PolicyName) => readonly string[],
+  lacks: (name: PolicyName, reread?: boolean) => readonly string[],
 ): { policies: ArmName[]; notices: string[] } {
   const needs = (name: PolicyName): boolean => lacks(name).length > 0;
   if (policies) {
-    const lacking = policies.map((name) => parseArm(name).policy).find(needs);
+    const missing = (arm: ArmName): readonly string[] => {
+      const { policy, reread } = parseArm(arm);
+      return lacks(policy, reread);
+    };
+    const lacking = policies.find((arm) => missing(arm).length > 0);
     if (lacking === undefined) return { policies, notices: [] };
     throw invalidArgument(
       "--policies",
-      `${lacking} needs this model's calibration (missing: ${lacks(lacking).join(", ")})`,
+      `${lacking} needs this model's calibration (missing: ${missing(lacking).join(", ")})`,
       `${MAKE_ONE}, or leave ${lacking} out.`,
     );
   }

@@ -14,13 +14,14 @@ export const CACHE_FLAGS = {
   sinks: "string",
   "whole-layers": "string",
   protect: "string",
+  reread: "boolean",
   filters: "string",
   kv: "string",
 } as const;
 
 export const CACHE_USAGE =
   `[--budget B|full] [--policy ${POLICY_NAMES.join("|")}] [--window W] [--sinks S] [--whole-layers N]` +
-  " [--protect system|none] [--filters F.safetensors] [--kv f16|q8|f32]";
+  " [--protect system|none] [--reread] [--filters F.safetensors] [--kv f16|q8|f32]";
 
 export function optional(flags: FlagValues, name: string): string | undefined {
   const values = flags[name];
@@ -119,6 +120,7 @@ export function cacheFlags(flags: FlagValues, defaults: CacheOptions): CacheOpti
   if (isSet(flags, "whole-layers"))
     given.wholeLayers = wholeNumber(flags, "whole-layers", { min: LEAST.wholeLayers });
   if (isSet(flags, "protect")) given.protect = oneOf(flags, "protect", PROTECTED, "system");
+  if (isSet(flags, "reread")) given.reread = true;
   const kv = optional(flags, "kv");
   if (kv !== undefined) given.kv = kv as KvStorage;
   return withChange(defaults, checkCacheOptions(given, defaults));

@@ -5,8 +5,7 @@ import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
-import { invalidArgument, loadLater, type WinnowError } from "../errors.ts";
-import { type Footprint, misfit } from "../gpu/memory.ts";
+import { invalidArgument, loadLater } from "../errors.ts";
 import { globalLayers } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -15,7 +14,6 @@ import type { Tokenizer } from "../text/types.ts";
 import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import type { DeviceHost } from "./device-host.ts";
-import { blockBytes, modelCacheBytes } from "./memory/footprint.ts";
 import { OncePerPool } from "./once-per-pool.ts";
 import type { DraftPlace, Drafts } from "./speculation/drafts.ts";
 import type { Speculation } from "./speculation/speculation.ts";
@@ -46,7 +44,7 @@ export class EngineCore {
     | (typeof import("./speculation/guessing.ts") & { readonly costs: StepCosts })
     | undefined;
   /** The user named the storage of pages, so it stays. */
-  private readonly storageChosen: boolean;
+  readonly storageChosen: boolean;
   /** Settings of requests and their bytes, which are asked for at every token, as they are on one device. */
   private readonly decided = new OncePerPool<CacheOptions, CacheSettings>();
   private readonly bounds = new OncePerPool<CacheSettings, number | "full">();
@@ -151,52 +149,26 @@ export class EngineCore {
     const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.model.calibration);
-    if (chosen === policy) return request;
-    const missing = this.lacks(policy).join(", ");
-    const text = `The policy ${policy} needs this model's calibration (missing: ${missing}), so ${chosen} is used: calibrate the model to have ${policy}.`;
+    const missing = this.lacks(policy, request.reread);
+    if (missing.length === 0) return request;
+    const other = chosen !== policy;
+    const text = `${other ? `The policy ${policy}` : "cache.reread"} needs this model's calibration (missing: ${missing.join(", ")}), so ${other ? `${chosen} is used` : "long prompts are read once"}: calibrate the model to have ${other ? policy : "it"}.`;
     this.notice(text);
     this.lackNotices.add(text);
-    return { ...request, policy: chosen };
+    return { ...request, policy: chosen, reread: false };
   }
 
-  /** Words for the calibration that a policy needs and the model lacks. */
-  lacks(policy: PolicyName): string[] {
-    return missingNeeds(policy, this.model.calibration).map((need) => NEED_NAMES[need]);
-  }
-
-  /** What is allocated beside the cache, and the cache once it is full. */
-  private footprint(storage: KvStorage, settings: CacheSettings): Footprint {
-    const { weights, activations, staging } = this.state.gpu.ledger.report();
-    const scratch = blockBytes(this.config, storage) - blockBytes(this.config, this.storage);
-    return {
-      weights,
-      kv: modelCacheBytes(this.config, settings, storage),
-      activations: activations + staging + scratch,
-    };
-  }
-
-  /** Why a full budget would not fit the limit; undefined where it does. One without an end is refused when it meets it. */
-  private excess(storage: KvStorage, settings: CacheSettings): WinnowError | undefined {
-    const { budget, wholeLayers } = settings;
-    if (budget === "full") return undefined;
-    const whole = wholeLayers > 0 ? ` and cache.wholeLayers: ${wholeLayers}` : "";
-    return misfit(
-      `cache.budget: the engine with ${budget} pairs per head${whole}`,
-      this.footprint(storage, settings),
-      this.model.memoryLimit,
-      `Lower the cache budget${whole && ", or keep fewer layers whole"}.`,
-    );
+  /** Words for the calibration that a policy needs and the model lacks; `reread`: also to read prompts twice. */
+  lacks(policy: PolicyName, reread?: boolean): string[] {
+    const { calibration } = this.model;
+    const missing = missingNeeds(policy, calibration).map((need) => NEED_NAMES[need]);
+    const measured = calibration?.statistics.headLoss?.reread;
+    return reread && !measured ? [...missing, "second readings"] : missing;
   }
 
   /** Says something in `notices`, once. */
   notice(text: string): void {
     if (!this.notices.includes(text)) this.notices.push(text);
-  }
-
-  /** Throws out_of_memory where a full budget would not fit the limit. */
-  checkBudget(settings: CacheSettings): void {
-    const error = this.excess(this.storage, settings);
-    if (error) throw error;
   }
 
   /**
@@ -206,17 +178,8 @@ export class EngineCore {
    */
   async widen(state: DeviceState, cut: number, settings: CacheSettings): Promise<boolean> {
     if (cut === 0) return false;
-    if (this.host.stays(state)) {
-      const cuts = `${cut} keys and values of this model are larger than f16 holds (65504)`;
-      if (this.storageChosen || this.excess("f32", settings)) {
-        this.notice(`${cuts} and were cut, which harms answers: use cache.kv "f32" or "q8"`);
-        return false;
-      }
-      this.notice(`${cuts}: they are stored as f32, in twice the memory; cache.kv "q8" takes less`);
-      this.host.inputs = { ...this.model, storage: "f32" };
-    }
-    await this.host.replace(state);
-    return true;
+    const { widerPages } = await loadLater("wider pages", () => import("./memory/wider-pages.ts"));
+    return widerPages(this, state, cut, settings);
   }
 
   /**

@@ -185,9 +185,9 @@ export class InferenceEngine {
     );
   }
 
-  /** Words for the calibration that the policy needs and the model lacks; undefined if it lacks none. */
-  lacks(policy: PolicyName): string[] {
-    return this.core.lacks(policy);
+  /** Words for the calibration that the policy needs and the model lacks, also to read prompts twice; of none if it lacks none. */
+  lacks(policy: PolicyName, reread?: boolean): string[] {
+    return this.core.lacks(policy, reread);
   }
 
   /** A conversation that has no name and keeps everything; its caller resets it in the end. */
@@ -250,6 +250,20 @@ export class InferenceEngine {
     await this.core.state.runner.compiled({ stages: ["answer", "turn"] });
     const { captureHeads } = await loadLater("calibration", () => import("./measuring/capture.ts"));
     yield* captureHeads(this.core.state, this.core.config, tokens, signal);
+  }
+
+  /**
+   * Runs `tokens` twice with nothing evicted: [L][G][tokens], the most attention that a row of the second reading pays to each,
+   * of the layers that the budget governs. Half of the trained length and of a prompt block at most: see `rereadAttention`.
+   */
+  async rereadAttention(
+    tokens: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array[][]> {
+    this.core.checkOpen();
+    const load = () => import("./measuring/reread-attention.ts");
+    const { rereadAttention } = await loadLater("calibration", load);
+    return rereadAttention(this.core.state, tokens, signal);
   }
 
   /** Attention's output matrix [E, H D] of the layer-th of those that the budget governs, from the file. */

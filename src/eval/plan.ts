@@ -49,7 +49,7 @@ function armsOf(
   const arms = policies
     .map(parseArm)
     .filter(({ policy }) => policyOf(policy).evicts !== false)
-    .flatMap(({ policy, window = options.window }) =>
+    .flatMap(({ policy, window = options.window, reread }) =>
       [...budgets]
         .sort((a, b) => a - b)
         .map((budget): Arm => {
@@ -59,7 +59,7 @@ function armsOf(
             kv,
             ...defined({ window, sinks }),
             ...(wholeLayers ? { wholeLayers } : {}),
-            ...defined({ protect }),
+            ...defined({ protect, reread }),
           };
           checkCacheOptions(cacheOf(asked));
           return asked;
@@ -187,10 +187,19 @@ function promptCells(
   return cells;
 }
 
-/** The policy and the window that an arm's name says. */
-export function parseArm(name: ArmName): { policy: PolicyName; window?: number } {
-  const [policy, window] = name.split("@") as [PolicyName, string?];
-  return { policy, ...(window === undefined ? {} : { window: Number(window) }) };
+/** What an arm's name says. */
+export function parseArm(name: ArmName): {
+  policy: PolicyName;
+  window?: number;
+  reread?: true;
+} {
+  const [first, window] = name.split("@") as [string, string?];
+  const policy = first.replace(/\+reread$/, "") as PolicyName;
+  return {
+    policy,
+    ...(window === undefined ? {} : { window: Number(window) }),
+    ...(policy === first ? {} : { reread: true }),
+  };
 }
 
 /** Throws invalid_argument for a name that is no policy, and for a window that is no whole number. */
@@ -201,7 +210,7 @@ export function checkPolicies(names: readonly string[]): ArmName[] {
       throw invalidArgument(
         "--policies",
         `unknown policy "${policy}"`,
-        `Use some of ${POLICY_NAMES.join(", ")}, or all; q-filters@32 is one with a window of 32.`,
+        `Use some of ${POLICY_NAMES.join(", ")}, or all; q-filters@32 is one with a window of 32, winnow+reread reads prompts twice.`,
       );
     if (window !== undefined && !(Number.isInteger(window) && window >= 1))
       throw invalidArgument("--policies", `"${name}": the window must be a whole number from 1 on`);

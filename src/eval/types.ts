@@ -27,8 +27,11 @@ export type TextTask = (typeof TEXT_TASKS)[number];
 export type PromptTask = (typeof PROMPT_TASKS)[number];
 export type TaskName = TextTask | PromptTask;
 
-/** A policy, or one with a window of its own: "q-filters@32". */
-export type ArmName = PolicyName | `${PolicyName}@${number}`;
+/** A policy, one with a window of its own ("q-filters@32"), or one that reads prompts twice ("winnow+reread"). */
+export type ArmName =
+  | PolicyName
+  | `${PolicyName}${"" | "+reread"}@${number}`
+  | `${PolicyName}+reread`;
 
 export const TASKS: readonly TaskName[] = [...TEXT_TASKS, ...PROMPT_TASKS];
 
@@ -49,6 +52,8 @@ export interface Arm {
   readonly wholeLayers?: number;
   /** Left out: the system message. */
   readonly protect?: Protected;
+  /** Long prompts are read twice. */
+  readonly reread?: true;
   readonly kv: KvStorage;
 }
 
@@ -59,16 +64,26 @@ export const cacheOf = ({
   sinks,
   wholeLayers,
   protect,
+  reread,
 }: Arm): CacheOptions => ({
   policy,
   budget,
-  ...defined({ window, sinks, wholeLayers, protect }),
+  ...defined({ window, sinks, wholeLayers, protect, reread }),
 });
 
 /** An arm in words. */
-export const armText = ({ policy, budget, window, wholeLayers = 0, protect, kv }: Arm): string =>
+export const armText = ({
+  policy,
+  budget,
+  window,
+  wholeLayers = 0,
+  protect,
+  reread,
+  kv,
+}: Arm): string =>
   [
     policy,
+    reread ? " read twice" : "",
     budget === "full" ? "" : ` ${budget}`,
     window === undefined ? "" : `, window ${window}`,
     wholeLayers > 0 ? `, ${wholeLayers} layers whole` : "",

@@ -18,6 +18,7 @@ const usage = (tokensSeen: number, options: CacheOptions = {}): CacheUsage => ({
   sinks: 4,
   wholeLayers: 0,
   protect: "system",
+  reread: false,
   ...options,
   tokensSeen,
   pairsKept: 90 * tokensSeen,

@@ -53,13 +53,3 @@ fn candidate_value(c: Candidate, octet: u32) -> Octet {
   if (c.in_block) { return chunk_octet(chunk_value(c.page, c.slot) + octet * CHUNK_OCTET_UNITS); }
   return pages_octet(pages_value(c.page, c.slot) + octet * PAGES_OCTET_UNITS);
 }
-
-// The queries that `observe` observes: the last of the block, which are the last of its last chunk.
-struct ObservedQuery {
-  row: u32,   // of qkv
-  sees: u32,  // rows of the block that it sees, itself included
-}
-fn observed_queries() -> u32 { return eviction.queries; }
-fn observed_query(z: u32, q: u32) -> ObservedQuery {
-  return ObservedQuery(eviction.first_query + q, eviction.rows - eviction.queries + q + 1u);
-}

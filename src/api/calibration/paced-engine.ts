@@ -6,7 +6,14 @@ import type { CapturedHeads } from "../../engine/measuring/capture.ts";
 /** The parts of an InferenceEngine that calibration uses. */
 export type CalibratableEngine = Pick<
   InferenceEngine,
-  "tokenizer" | "template" | "contextLength" | "shape" | "captureHeads" | "outputMatrix" | "info"
+  | "tokenizer"
+  | "template"
+  | "contextLength"
+  | "shape"
+  | "captureHeads"
+  | "rereadAttention"
+  | "outputMatrix"
+  | "info"
 > & { unnamedConversation(): Pick<Conversation, "generate" | "reset"> };
 
 /** The same engine, which awaits `pause` between two tokens, prompt chunks and matrices. */
@@ -22,6 +29,10 @@ export function pacedEngine(engine: CalibratableEngine, pause: () => Promise<voi
     outputMatrix: async (layer) => {
       await pause();
       return engine.outputMatrix(layer);
+    },
+    rereadAttention: async (tokens, signal) => {
+      await pause();
+      return engine.rereadAttention(tokens, signal);
     },
     async *captureHeads(tokens, signal): AsyncGenerator<CapturedHeads> {
       for await (const heads of engine.captureHeads(tokens, signal)) {

@@ -5,6 +5,7 @@ import { isBlob } from "../../formats/blob-source.ts";
 import { KV_STORAGES } from "../../kernels/pages/page-format.ts";
 import type { CacheOptions, ConversationOptions, SavedChatOptions } from "../types.ts";
 import {
+  checkBoolean,
   checkNumber,
   checkOneOf,
   checkSignal,
@@ -23,6 +24,7 @@ const CACHE_FIELDS = [
   "sinks",
   "wholeLayers",
   "protect",
+  "reread",
   "kv",
 ];
 
@@ -60,6 +62,7 @@ export function readCacheOptions(value: unknown, current: CacheOptions = {}): Ca
   if (given.wholeLayers !== undefined) options.wholeLayers = count("wholeLayers");
   if (given.protect !== undefined)
     options.protect = checkOneOf("cache.protect", given.protect, PROTECTED);
+  if (given.reread !== undefined) options.reread = checkBoolean("cache.reread", given.reread);
   if (given.kv !== undefined) options.kv = checkOneOf("cache.kv", given.kv, KV_STORAGES);
   const { bytes, ...asked } = withChange(current, options);
   if (bytes !== undefined) checkBounded(asked);

@@ -5,6 +5,12 @@ const STEP = 32;
 /** No head gets more than so many times the mean. */
 const MOST = 8;
 
+/** What second readings lose where a document is so long that a head may keep all of it: 8 times the mean budget. */
+export const ofRereads = ({ budgets, values }: HeadLoss, budget: number): HeadLoss => {
+  const scale = (MOST * budget) / STEP / budgets[budgets.length - 1]!;
+  return { budgets: budgets.map((pairs) => STEP * Math.round(scale * pairs)), values };
+};
+
 /** The cache that head budgets are made for. */
 export interface HeadBudgetRequest {
   /** Mean pairs per head. */

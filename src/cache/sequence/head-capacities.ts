@@ -3,7 +3,7 @@ import { type CacheShape, globalLayers, windowOf } from "../../kernels/pages/cac
 import { type CacheSettings, capacityOf, UNLIMITED } from "../budget.ts";
 import type { HeadLoss } from "../filters-file.ts";
 import { policyOf } from "../policies/index.ts";
-import { headBudgets } from "./head-budgets.ts";
+import { headBudgets, ofRereads } from "./head-budgets.ts";
 
 /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
 const fixedCapacity = (shape: CacheShape, layer: number, { wholeLayers }: CacheSettings): number =>
@@ -39,10 +39,12 @@ export function ownBudgets(
   settings: CacheSettings,
   loss: HeadLoss,
 ): number[][] | undefined {
-  const { budget, window, sinks } = settings;
+  const { budget, window, sinks, reread } = settings;
   if (budget === "full") return undefined;
+  const own = reread ? loss.reread && ofRereads(loss.reread, budget) : loss;
+  if (!own) return undefined;
   const compressed = compressedLayers(shape, settings);
-  return headBudgets(loss, shape.kvHeads, {
+  return headBudgets(own, shape.kvHeads, {
     budget,
     least: window + sinks + 1,
     governed: Array.from({ length: shape.layers }, (_, layer) => compressed.includes(layer)),

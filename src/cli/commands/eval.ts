@@ -63,7 +63,7 @@ export const evalCommand: Command<Input> = {
   async run(input, { engine, modelSha256, report, append, signal }) {
     const { texts, out, host, command, version } = input;
     const filters = await engine.filtersSha256();
-    const { policies, notices } = policiesFor(input, (name) => engine.lacks(name));
+    const { policies, notices } = policiesFor(input, (name, reread) => engine.lacks(name, reread));
     const options = { ...input.options, policies };
     const provenance = { version, modelSha256, filtersSha256: filters ?? "" };
     const keep = keepLines((text) => append(`${out}/cells.jsonl`, text));

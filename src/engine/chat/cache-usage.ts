@@ -17,6 +17,8 @@ export interface CacheUsage {
   wholeLayers: number;
   /** Whether the system message is never evicted. */
   protect: Protected;
+  /** Whether long prompts are read twice: never where the model's calibration has not measured second readings. */
+  reread: boolean;
   /** Tokens that the conversation has put through the model. */
   tokensSeen: number;
   /** Pairs held now, summed over layers and kv heads. */

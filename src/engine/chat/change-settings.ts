@@ -4,6 +4,8 @@ import { scoresAlike } from "../../cache/policies/scoring-id.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { Runner } from "../steps/runner.ts";
 
+export { checkBudget } from "../memory/excess.ts";
+
 /**
  * Puts a sequence under new settings: pairs are scored anew where their scores are of no use under them, and what no
  * longer fits is evicted. Throws out_of_memory with nothing lost.

@@ -88,12 +88,12 @@ export class Conversation {
   private async change(options: CacheOptions): Promise<CacheUsage> {
     this.core.checkOpen();
     this.core.checkStorage(options.kv);
-    const { changeSettings, sameSettings } = await changing();
+    const { changeSettings, checkBudget, sameSettings } = await changing();
     await this.settled();
     const asked = withChange(this.asked, options);
     const request = this.core.withPolicy(asked);
     const settings = this.core.settingsOf(request);
-    this.core.checkBudget(settings);
+    checkBudget(this.core, settings);
     await this.core.host.survive(async ({ runner }) => {
       const wait = (): Promise<unknown> | undefined => {
         const { alive } = this.place;
@@ -118,8 +118,8 @@ export class Conversation {
 
   /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
   get wantsCalibration(): boolean {
-    const { policy = DEFAULTS.policy, budget = DEFAULTS.budget } = this.asked;
-    return budget !== "full" && this.core.lacks(policy).length > 0;
+    const { policy = DEFAULTS.policy, budget = DEFAULTS.budget, reread } = this.asked;
+    return budget !== "full" && this.core.lacks(policy, reread).length > 0;
   }
 
   /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */

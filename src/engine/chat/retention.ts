@@ -1,3 +1,4 @@
+import { tokenHolders } from "../../cache/token-holders.ts";
 import type { EngineCore } from "../core.ts";
 import type { Retention } from "./cache-usage.ts";
 import type { Place } from "./place.ts";
@@ -9,7 +10,7 @@ export async function retention(core: EngineCore, place: Place): Promise<Retenti
     const { seen, alive } = place;
     const ids = [...seen];
     const kept = alive
-      ? Array.from(await runner.compressor.retention(alive)).slice(0, ids.length)
+      ? Array.from(await tokenHolders(runner.compressor, alive)).slice(0, ids.length)
       : new Array<number>(ids.length).fill(0);
     return { ids, kept };
   });

@@ -5,7 +5,7 @@ import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
 import type { Place } from "../chat/place.ts";
 import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
-import type { PrefillStep } from "../steps/prompts.ts";
+import type { PrefillStep } from "../steps/prefill-step.ts";
 import { everyStep } from "../steps/step-needs.ts";
 import { LossReader } from "./loss-reader.ts";
 

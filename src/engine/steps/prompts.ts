@@ -3,22 +3,10 @@ import { checkpoint } from "../../cache/sequence/going-back.ts";
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import { loadLater, throwIfAborted } from "../../errors.ts";
 import { blockRows, CHUNK_ROWS } from "../../model/buffers.ts";
+import type { OnStep } from "./prefill-step.ts";
+import type { PromptBlock, Told } from "./prompt-block.ts";
 import type { Runner } from "./runner.ts";
 import { needsOf } from "./step-needs.ts";
-
-/** How far a prompt has come. */
-export interface PrefillStep {
-  /** Tokens of the prompt that are through, of `total`; of a block in progress, its part of the layers. */
-  readonly done: number;
-  readonly total: number;
-  /** The tokens that this step made part of the sequence. */
-  readonly taken: readonly number[];
-  /** Where the last of them is in the residual stream; undefined between the layers of a block. */
-  readonly row: number | undefined;
-  readonly last: boolean;
-}
-
-type OnStep = (step: PrefillStep) => void;
 
 /** Reads prompts of any length by the runner's steps, on one device. */
 export class Prompts {
@@ -48,6 +36,12 @@ export class Prompts {
     return this.readParts(sequence, tokens, onStep, signal).finally(ended);
   }
 
+  /** Reads a block of a prompt twice, whatever the sequence's settings say: see `runPromptBlock`. */
+  readTwice(sequence: KvSequence, tokens: readonly number[], signal?: AbortSignal): Promise<void> {
+    const block = { sequence, tokens, rereading: { scored: false } };
+    return this.readBlock(block, { before: 0, total: tokens.length, onStep: () => {} }, signal);
+  }
+
   /** Ends when a block under way is whole, or torn for good: ask again then. undefined: none is of this sequence. */
   unsettled(sequence: KvSequence): Promise<void> | undefined {
     return this.inBlock.has(sequence) ? this.blocks : undefined;
@@ -61,17 +55,19 @@ export class Prompts {
   ): Promise<void> {
     const { runner } = this;
     const largest = blockRows(runner.transformer.config);
+    const rereads = readsTwice(sequence, tokens.length);
     // Its later chunks' kernels, while the first is read.
     if (tokens.length > CHUNK_ROWS) runner.compiled({ stages: ["turn"] });
     for (let start = 0; start < tokens.length; ) {
       throwIfAborted(signal);
-      const most = Math.min(
-        largest,
-        sequence.longestStep,
-        untilSystem(sequence, tokens.length - start),
-      );
+      const left = tokens.length - start;
+      const room = Math.min(largest, sequence.longestStep);
+      // Both readings must find room, and no block is left with a few tokens.
+      const most = rereads
+        ? Math.ceil(left / Math.ceil(left / (room >> 1)))
+        : Math.min(room, untilSystem(sequence, left));
       const block = tokens.slice(start, start + most);
-      const whole = readsWhole(sequence, block.length);
+      const whole = rereads || readsWhole(sequence, block.length);
       const chunk = whole ? block : block.slice(0, CHUNK_ROWS);
       const compiling = start > 0 && runner.compiled(needsOf(sequence, chunk.length, "prompt"));
       if (compiling) {
@@ -79,7 +75,9 @@ export class Prompts {
         continue;
       }
       if (whole) {
-        await this.readBlock(sequence, block, start, tokens.length, onStep, signal);
+        const rereading = rereads ? { scored: start > 0 } : undefined;
+        const told = { before: start, total: tokens.length, onStep };
+        await this.readBlock({ sequence, tokens: block, rereading }, told, signal);
         start += block.length;
         continue;
       }
@@ -93,32 +91,15 @@ export class Prompts {
   }
 
   private async readBlock(
-    sequence: KvSequence,
-    tokens: readonly number[],
-    start: number,
-    total: number,
-    onStep: OnStep,
+    block: Omit<PromptBlock, "runner">,
+    told: Told,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { runner } = this;
-    const rows = tokens.length;
-    const onLayer = (layer: number, layers: number): void => {
-      if (layer === layers - 1) {
-        const last = start + rows === total;
-        const row = Math.min(rows, CHUNK_ROWS) - 1;
-        onStep({ done: start + rows, total, taken: tokens, row, last });
-      } else {
-        const done = start + Math.floor((rows * (layer + 1)) / layers);
-        onStep({ done, total, taken: [], row: undefined, last: false });
-      }
-    };
+    const { sequence } = block;
     const run = this.blocks.then(async () => {
       const { runPromptBlock } = await loadLater("long prompts", () => import("./prompt-block.ts"));
       throwIfAborted(signal);
-      runner.adapt(sequence, rows);
-      const { gpu, transformer, compressor, scorer } = runner;
-      const block = { gpu, transformer, compressor, scorer, sequence, tokens };
-      return runPromptBlock(block, onLayer, signal);
+      return runPromptBlock({ ...block, runner: this.runner }, told, signal);
     });
     this.inBlock.add(sequence);
     this.blocks = run.then(
@@ -138,6 +119,11 @@ function untilSystem(sequence: KvSequence, tokens: number): number {
   const left = sequence.systemTokens - sequence.tokensSeen;
   const ends = left > 0 && left < tokens;
   return ends && sequence.states && !sequence.evictsWith(tokens) ? left : tokens;
+}
+
+/** Whether a prompt of so many tokens is read twice: what comes in a single chunk is a question rather than a document. */
+function readsTwice(sequence: KvSequence, tokens: number): boolean {
+  return sequence.settings.reread && tokens > CHUNK_ROWS && sequence.evictsWith(tokens);
 }
 
 /** Whether so many tokens go through as a block: they do if something is dropped that later rows should see. */

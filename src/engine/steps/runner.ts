@@ -244,15 +244,18 @@ export class Runner {
 
   /**
    * What must change before `tokens` more are run: positions are folded where they would leave the trained length, and
-   * heads get budgets of their own where all would not fit otherwise.
+   * heads get budgets of their own where all would not fit otherwise. `rereading`: they are read twice, and the second
+   * reading stands behind them; what `scored` says was scored by earlier blocks' second readings stays so.
    */
-  adapt(sequence: KvSequence, tokens: number): void {
-    if (sequence.foldsWith(tokens)) this.compressor.fold(sequence, this.transformer.turning);
+  adapt(sequence: KvSequence, tokens: number, rereading?: { readonly scored: boolean }): void {
+    if (sequence.foldsWith(rereading ? 2 * tokens : tokens))
+      this.compressor.fold(sequence, this.transformer.turning);
     if (!sequence.dividesWith(tokens)) return;
     // What may fail comes first: copies of pages that are shared with a fork.
     sequence.pages.own();
     sequence.divide();
-    this.shrink(sequence);
+    if (rereading?.scored) this.compressor.shrink(sequence, undefined);
+    else this.shrink(sequence);
   }
 
   /** Submits the head on `rows` rows of the residual stream from `first` on, then `after`. */

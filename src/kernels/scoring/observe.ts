@@ -21,6 +21,9 @@ function inHand(kind: AdapterKind, { heads, kvHeads, headDim }: CacheShape) {
   return { workgroup: TILE / c, c, n: 1 };
 }
 
+/** What is seen of a second reading: the most attention of any row of it, and of any head of the group. */
+export const SECOND_READING: Observation = { pool: 0, accumulate: false, peaks: true, most: true };
+
 /** Workgroups that share the candidates of a kv head where attention is observed. */
 export const OBSERVE_TILES = 16;
 
@@ -40,6 +43,8 @@ export interface Observation {
   readonly accumulate: boolean;
   /** The most instead of the mean, of the query group's heads and of the neighbouring rows. */
   readonly peaks?: boolean;
+  /** The most of all queries instead of their mean. */
+  readonly most?: boolean;
   /** Leave it beside the scores, in a buffer f32 [G, as many as there is room for], instead of as scores. */
   readonly apart?: boolean;
 }
@@ -56,11 +61,11 @@ export interface ObserveKernels {
 export async function createObserve(
   gpu: GpuContext,
   shape: CacheShape,
-  { pool, accumulate, peaks = false, apart = false }: Observation,
+  { pool, accumulate, peaks = false, most = false, apart = false }: Observation,
   target: ScoreTarget,
   kind: AdapterKind = gpu.kind,
 ): Promise<ObserveKernels> {
-  const inBlock = target.kind === "block";
+  const inBlock = target.kind !== "step";
   const candidates = candidatesCode(shape, target);
   const { workgroup, c, n } = inHand(kind, shape);
   const constants = {
@@ -71,6 +76,7 @@ export async function createObserve(
     POOL: pool,
     ACCUMULATE: accumulate,
     PEAKS: peaks,
+    MOST: most,
   };
   const make = (label: string, code: Wgsl[]): Promise<Kernel> =>
     gpu.kernel({
@@ -78,7 +84,8 @@ export async function createObserve(
       code: [pagedConstants(shape, constants), ...candidates, ...code],
       stage: "eviction",
     });
-  const leave = apart ? LEAVE_APART : LEAVE_AS_SCORE;
+  // A second reading has its own.
+  const leave = target.kind === "reread" ? "" : apart ? LEAVE_APART : LEAVE_AS_SCORE;
   const counts = { h: constants.GROUP, c, n, d: shape.headDim / 4 };
   const [lse, mass] = await Promise.all([
     inBlock ? undefined : make("observe_lse", [unroll(observeLse, counts)]),

@@ -7,24 +7,27 @@ import { chunkFormat, type PageFormat } from "../pages/page-format.ts";
 import { unroll } from "../unroll.ts";
 import { headStride } from "./head-data.ts";
 import { headDataShape, type ScoreFeatures } from "./score-features.ts";
-import { block, scoreCache, step } from "./scoring-code.ts";
+import { block, reread, scoreCache, step } from "./scoring-code.ts";
 
 /** Invocations of a workgroup: on a GPU many, since a kv head has one workgroup. */
 export type ScoreWorkgroup = 64 | 256;
 export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind === "cpu" ? 64 : 256);
 
 /**
- * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `step`, the
- * caches of a decode step's rows (the `rows` buffer) whose lanes name this `scoring`.
+ * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `reread`, the same, which the
+ * chunk of `rows` and `batch` reads once more; `step`, the caches of a decode step's rows (the `rows` buffer) whose lanes
+ * name this `scoring`.
  */
-export type ScoreTarget = { readonly kind: "block" } | { readonly kind: "step"; scoring: number };
+export type ScoreTarget =
+  | { readonly kind: "block" | "reread" }
+  | { readonly kind: "step"; scoring: number };
 
 /** The snippet that says what a scoring or observing kernel works on. */
 export function candidatesCode(format: PageFormat, target: ScoreTarget): Wgsl[] {
   const pages = pageCode("pages", format, "read words");
-  return target.kind === "block"
-    ? [pages, pageCode("chunk", chunkFormat(format), "read words"), block]
-    : [pages, `const SCORING = ${target.scoring}u;`, step];
+  if (target.kind === "step") return [pages, `const SCORING = ${target.scoring}u;`, step];
+  const chunk = pageCode("chunk", chunkFormat(format), "read words");
+  return [pages, chunk, target.kind === "block" ? block : reread];
 }
 
 /** Constants of the kernels that read keys and values to score them. */

@@ -3,15 +3,17 @@ import type { AdapterKind } from "../../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../../src/gpu/context.ts";
 import type { CacheShape } from "../../../src/kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../../../src/kernels/pages/page-format.ts";
+import { BATCH } from "../../../src/kernels/records.ts";
 import {
   createObserve,
   OBSERVE_TILES,
   type Observation,
+  SECOND_READING,
 } from "../../../src/kernels/scoring/observe.ts";
 import type { ScoreTarget } from "../../../src/kernels/scoring/score-cache.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { attentionLse } from "../../reference/twins/attention/attention-decode.ts";
-import { normals, PLAIN_LANE } from "../../reference/twins/pages/paged-cache.ts";
+import { normals, PLAIN_LANE, rowWords } from "../../reference/twins/pages/paged-cache.ts";
 import { observe } from "../../reference/twins/scoring/observe.ts";
 import { readF32, testGpu, upload } from "../gpu.ts";
 import {
@@ -240,3 +242,78 @@ test("step: each lane of this scoring gets its own query's attention", async () 
   );
   await expectTwin(scene, { rows }, { pool: 0, accumulate: true }, seen);
 });
+
+test.each([
+  ["f16", 64, 3, "cpu", false],
+  ["f16", 64, 3, "cpu", true],
+  ["q8", 16, 2, "gpu", true],
+  ["f32", 80, 1, "cpu", false],
+] as const)(
+  "second reading: the most attention of all its chunks, %s, D %i, %i heads a group, for a %s, scores of another kind: %s",
+  async (storage, headDim, group, kind, anew) => {
+    const shape = shapeOf(headDim, storage, group);
+    const { heads, kvHeads } = shape;
+    for (const [cached, rows] of [
+      [40, 130],
+      [0, 3],
+      [150, 70],
+    ] as const) {
+      const scene = makeScene({
+        shape,
+        lanes: [LANE, LANE],
+        fill: (_, g) => ({ count: cached && cached + 3 * g }),
+        rows,
+        seed: cached + rows,
+      });
+      const { mass } = await createObserve(gpu, shape, SECOND_READING, { kind: "reread" }, kind);
+      const target = { lane: 1, last: 0, anew };
+      const width = (heads + 2 * kvHeads) * headDim;
+      /** [G]: the most that any row so far has paid to each candidate. */
+      const scores = Array.from({ length: kvHeads }, (_, g) =>
+        candidatesOf(scene, 1, g).map(({ score }, i) =>
+          anew || i >= scene.cache.count(1, g) ? 0 : score,
+        ),
+      );
+      let after = scene;
+      const count = Math.ceil(rows / 2);
+      for (const [first, size] of [
+        [0, count],
+        [count, rows - count],
+      ] as const) {
+        const qkv = normals(seededRandom(first + 3), size * width, 1.5);
+        // Rows also see their own repetition, which takes a part of their attention.
+        const lse = new Float32Array(size * heads);
+        for (const [g, most] of scores.entries()) {
+          const pairs = candidatesOf(scene, 1, g);
+          for (let row = 0; row < size; row += 1)
+            for (let h = g * group; h < (g + 1) * group; h += 1) {
+              const at = row * width + h * headDim;
+              const query = qkv.subarray(at, at + headDim);
+              const own = attentionLse(query, pairs) + 0.5;
+              lse[row * heads + h] = own;
+              pairs.forEach(({ key }, i) => {
+                const logit =
+                  key.reduce((sum, x, d) => sum + x * query[d]!, 0) / Math.sqrt(headDim);
+                most[i] = Math.max(most[i]!, Math.exp(logit - own));
+              });
+            }
+        }
+        const places = Array.from({ length: size }, (_, i) => ({ lane: 1, position: 6000 + i }));
+        const own = {
+          qkv: upload(gpu, qkv),
+          lse: upload(gpu, lse),
+          rows: upload(gpu, rowWords(places, rows + first)),
+          batch: gpu.ledger.uniform("batch", BATCH.pack({ rows: size, first: 0, splits: 1 })),
+        };
+        const run = { kernel: mass, workgroups: [OBSERVE_TILES, kvHeads] as const };
+        after = await runScene(gpu, after, target, [run], own);
+      }
+      expectScores(
+        scene,
+        after,
+        scores.map((own, g) => ({ lane: 1, g, scores: own })),
+        1e-4,
+      );
+    }
+  },
+);

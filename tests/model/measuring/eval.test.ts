@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 import type { PolicyName } from "../../../src/cache/policies/index.ts";
+import { tokenHolders } from "../../../src/cache/token-holders.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { evaluate } from "../../../src/eval/evaluate.ts";
@@ -231,7 +232,7 @@ describe("the evaluation of a tiny model", () => {
       await lanes.prefill(lane, someTokens(tokens, 8));
       const { runner } = engine.internals.state;
       await runner.compiled({ retention: true });
-      return Array.from(await runner.compressor.retention(lane.sequence));
+      return Array.from(await tokenHolders(runner.compressor, lane.sequence));
     });
     const heads = 4; // L x G of the tiny model
     const share = (budget - window - sinks) / (tokens - window - sinks);

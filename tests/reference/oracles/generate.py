@@ -2,8 +2,8 @@
 
     python tests/reference/oracles/generate.py WHAT --model .cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, endless, heads, policies, whole, mass, or all. `tiny`, `endless`,
-`heads`, `policies`, `whole`, `mass`, `calibrate` and `statistics` need no model.
+WHAT: logits, filters, eviction, qk, calibrate, statistics, tiny, endless, heads, policies, whole, reread, mass, or all. `tiny`, `endless`,
+`heads`, `policies`, `whole`, `reread`, `mass`, `calibrate` and `statistics` need no model.
 Made with torch 2.13, transformers 5.24, gguf 0.19, safetensors 0.8 (pip install "torch==2.13.*"
 "transformers==5.24.*" "gguf==0.19.*" accelerate safetensors); one thread, so that sums run in one
 order. `npm test` needs none of this.
@@ -44,7 +44,7 @@ def provenance():
 def main():
     parser = argparse.ArgumentParser()
     whats = ["logits", "qk", "filters", "eviction", "calibrate", "statistics", "tiny", "endless", "heads"]
-    whats += ["policies", "whole", "mass", "all"]
+    whats += ["policies", "whole", "reread", "mass", "all"]
     parser.add_argument("what", choices=whats)
     gguf = os.path.join(ROOT, ".cache", "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--model", default=gguf)
@@ -80,6 +80,10 @@ def main():
         from oracle_whole import whole_fixture
 
         whole_fixture(ROOT, OUT, {"torch": torch.__version__}, write)
+    if wanted("reread"):
+        from oracle_reread import reread_fixture
+
+        reread_fixture(ROOT, OUT, {"torch": torch.__version__}, write)
     if wanted("mass"):
         from oracle_mass import mass_fixture
 

@@ -101,6 +101,12 @@ export class FakeEngine {
     }
   }
 
+  async rereadAttention(tokens: readonly number[]): Promise<Float32Array[][]> {
+    const { layers, kvHeads } = this.shape;
+    const scores = Float32Array.from(tokens, (_, i) => 1 / (1 + i));
+    return Array.from({ length: layers }, () => new Array<Float32Array>(kvHeads).fill(scores));
+  }
+
   async outputMatrix(): Promise<Float32Array> {
     const { heads, headDim } = this.shape;
     return Float32Array.from({ length: 6 * heads * headDim }, (_, i) => Math.sin(i));
@@ -187,6 +193,7 @@ class FakeConversation {
       sinks: this.cache.sinks ?? 4,
       wholeLayers: this.cache.wholeLayers ?? 0,
       protect: this.cache.protect ?? "system",
+      reread: this.cache.reread ?? false,
       tokensSeen: this.tokens.length,
       pairsKept: this.tokens.length,
       pairsEvicted: 0,

@@ -8,6 +8,22 @@ import {
 } from "../../../src/cache/budget.ts";
 import type { CacheOptions } from "../../../src/cache/cache-options.ts";
 
+describe("cache.reread", () => {
+  it("goes with winnow alone, and not with whole layers", () => {
+    expect(checkCacheOptions({ reread: true })).toEqual({ reread: true });
+    expect(resolveCacheSettings({ reread: true, budget: "full" }).reread).toBe(true);
+    for (const other of [{ policy: "k-norm" }, { policy: "full" }, { wholeLayers: 1 }])
+      expect(() => checkCacheOptions({ reread: true, ...other })).toThrow(/^cache.reread: /);
+    // What is in force counts too.
+    expect(() => checkCacheOptions({ policy: "snapkv" }, { reread: true })).toThrow("cache.reread");
+    expect(checkCacheOptions({ reread: false }, { policy: "snapkv" })).toEqual({ reread: false });
+  });
+
+  it.each([1, "yes", {}])("refuses %j", (reread) => {
+    expect(() => checkCacheOptions({ reread })).toThrow(/cache.reread: .*true or false/);
+  });
+});
+
 describe("resolveCacheSettings", () => {
   it("has the documented defaults", () => {
     expect(resolveCacheSettings({})).toEqual({
@@ -17,6 +33,7 @@ describe("resolveCacheSettings", () => {
       sinks: 4,
       wholeLayers: 0,
       protect: "system",
+      reread: false,
     });
     expect(capacityOf(resolveCacheSettings({}))).toBe(512);
   });
@@ -64,6 +81,7 @@ describe("resolveCacheSettings", () => {
       ...request,
       wholeLayers: 0,
       protect: "system",
+      reread: false,
     });
   });
 

@@ -1,6 +1,10 @@
 import { expect, it } from "vitest";
 import { resolveCacheSettings, UNLIMITED } from "../../../src/cache/budget.ts";
-import { headCapacities, headsDiffer } from "../../../src/cache/sequence/head-capacities.ts";
+import {
+  capacitiesAfter,
+  headCapacities,
+  headsDiffer,
+} from "../../../src/cache/sequence/head-capacities.ts";
 
 /** Four layers of two kv heads; layer 1 has a sliding window of 16 tokens. */
 const shape = { layers: 4, heads: 4, kvHeads: 2, headDim: 16, windows: [0, 16, 0, 0] };
@@ -31,4 +35,34 @@ it("lets heads differ once not everything fits, under policies that divide, wher
   expect(headsDiffer(shape, settings("winnow"), 65)).toBe(true);
   expect(headsDiffer(shape, settings("k-norm"), 65)).toBe(false);
   expect(headsDiffer(shape, settings("winnow", 4), 65)).toBe(false);
+});
+
+it("divides a budget by what second readings lose where prompts are read twice, in proportion to the budget", () => {
+  const own = { layers: 1, heads: 2, kvHeads: 2, headDim: 16 };
+  const reread = {
+    // Documents of 512 tokens: what is beyond so many pairs, as a root.
+    budgets: [0, 64, 128, 256, 512],
+    values: Float32Array.from([20, 10, 5, 1, 0, 100, 80, 60, 30, 0].map(Math.sqrt)),
+  };
+  const headLoss = {
+    budgets: [32, 512],
+    values: Float32Array.from([9, 0, 1, 0]),
+    reread,
+  };
+  const capacities = (budget: number, twice: boolean, tokens = 10_000) =>
+    capacitiesAfter(
+      { shape: own, headLoss },
+      resolveCacheSettings({ budget, window: 8, sinks: 2, reread: twice }),
+      tokens,
+    );
+  expect(capacities(64, false)).toEqual([[96, 32]]);
+  expect(capacities(64, true)).toEqual([[32, 96]]);
+  // Documents are taken to be 8 budgets long.
+  expect(capacities(256, true)).toEqual([[32, 480]]);
+  expect(capacities(256, true, 256)).toEqual([[256, 256]]);
+  const { reread: _, ...measuredOnce } = headLoss;
+  const settings = resolveCacheSettings({ budget: 64, reread: true });
+  expect(capacitiesAfter({ shape: own, headLoss: measuredOnce }, settings, 100)).toEqual([
+    [64, 64],
+  ]);
 });

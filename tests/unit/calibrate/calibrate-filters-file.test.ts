@@ -110,7 +110,11 @@ describe("calibration file", () => {
       ageFit: wave(24),
       keyValueNorms: wave(24),
       scoreFit: wave(48),
-      headLoss: { budgets: [32, 64, 128], values: wave(18) },
+      headLoss: {
+        budgets: [32, 64, 128],
+        values: wave(18),
+        reread: { budgets: [0, 512], values: wave(12) },
+      },
     },
   });
 
@@ -133,6 +137,7 @@ describe("calibration file", () => {
       k_stats: [2, 3, 4],
       score_fit: [2, 3, 8],
       head_loss: [2, 3, 3],
+      reread_loss: [2, 3, 2],
     });
     expect(Object.fromEntries(metadata)).toEqual({
       version: "3",
@@ -140,6 +145,7 @@ describe("calibration file", () => {
       samples: "9",
       seed: "0",
       head_loss_budgets: "32 64 128",
+      reread_loss_budgets: "0 512",
     });
   });
 

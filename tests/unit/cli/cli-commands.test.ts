@@ -249,6 +249,7 @@ describe("winnow calibrate", () => {
           yield { layer, rows: tokens.length, start: 0, queries };
         }
       },
+      rereadAttention: async () => [],
     });
     const flags = { text: "f", samples: "700", sequences: "2", out: "o.safetensors" };
     const { json, files: written } = await run(calibrateCommand, flags, engine);

@@ -43,12 +43,11 @@ export function fakeCore(
     },
   );
   const core = {
-    state: { pool },
-    config: { ...MODEL, hidden: 16, vocabulary: VOCABULARY, contextLength: 4096 },
+    state: { pool, gpu: pool.gpu },
+    config: { ...MODEL, hidden: 16, vocabulary: VOCABULARY, contextLength: 4096, states: [] },
     storage,
-    model: { calibration },
+    model: { calibration, memoryLimit: Number.POSITIVE_INFINITY },
     lacks: () => (calibration ? [] : ["filters"]),
-    checkBudget: () => undefined,
   };
   return { core: core as unknown as EngineCore, pool };
 }

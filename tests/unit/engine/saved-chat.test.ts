@@ -238,6 +238,16 @@ const WRONG: [string, (file: Uint8Array) => Uint8Array, RegExp][] = [
 describe("a saved chat", () => {
   beforeAll(setGpuGlobals);
 
+  it("comes from before long prompts could be read twice, and goes on as one that reads them once", async () => {
+    const { file } = await fakeChat();
+    const old = withHeader(file, ({ __metadata__ }) => {
+      __metadata__.sequence = __metadata__.sequence!.replace(',"reread":false', "");
+    });
+    expect(old).not.toEqual(file);
+    const loaded = await load(fakeCore().core, old);
+    expect(loaded.sequence.settings.reread).toBe(false);
+  });
+
   it.each(KV_STORAGES)("comes back word for word, with pages of %s", async (storage) => {
     const chat = await fakeChat(storage);
     const { core, pool } = fakeCore({ storage });

@@ -60,7 +60,7 @@ export async function recordOf(
   { counts: _, ...books }: SequenceBooks,
   rest: Pick<ChatRecord, "model" | "asked" | "messages">,
 ): Promise<ChatRecord> {
-  const calibration = await calibrationHash(books.settings.policy, core.model.calibration);
+  const calibration = await calibrationHash(books.settings, core.model.calibration);
   return { ...rest, shape: shapeOf(core), storage: core.storage, calibration, books };
 }
 

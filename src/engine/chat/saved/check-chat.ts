@@ -10,6 +10,7 @@ import { windowOf } from "../../../kernels/pages/cache-shape.ts";
 import { foldStride, ropePosition } from "../../../kernels/pages/fold.ts";
 import type { ChatMessage } from "../../../text/types.ts";
 import type { EngineCore } from "../../core.ts";
+import { checkBudget } from "../../memory/excess.ts";
 import { type ChatFile, shown } from "./chat-file.ts";
 import { FORMAT, type ModelIdentity, shapeOf, VERSION } from "./chat-record.ts";
 
@@ -67,7 +68,7 @@ export async function checkBooks(
   const given = fieldsOf(file, "sequence");
   const settings = settingsOf(core, file, given.settings);
   await checkCalibration(core, file, settings);
-  core.checkBudget(settings);
+  checkBudget(core, settings);
   const { contextLength } = core.config;
   const [seen, folds] = [given.seen as number, given.folds as number];
   if (!Number.isSafeInteger(seen) || seen < 1 || seen > MOST_TOKENS)
@@ -221,19 +222,29 @@ function askedOf(core: EngineCore, file: ChatFile, settings: CacheSettings): Cac
   }
 }
 
-const SETTINGS = ["budget", "bytes", "window", "sinks", "wholeLayers", "protect"] as const;
+const SETTINGS = [
+  "budget",
+  "bytes",
+  "window",
+  "sinks",
+  "wholeLayers",
+  "protect",
+  "reread",
+] as const;
 
+/** Files from before long prompts could be read twice do not say that theirs were not. */
 const same = (settings: CacheSettings, given: unknown): boolean =>
   Object.entries(settings).every(
-    ([name, value]) => (given as Record<string, unknown> | null)?.[name] === value,
+    ([name, value]) => ((given as Record<string, unknown> | null)?.[name] ?? false) === value,
   );
 
 async function checkCalibration(
   core: EngineCore,
   file: ChatFile,
-  { policy }: CacheSettings,
+  settings: CacheSettings,
 ): Promise<void> {
-  const missing = core.lacks(policy);
+  const { policy, reread } = settings;
+  const missing = core.lacks(policy, reread);
   if (missing.length > 0)
     file.fail(
       "sequence.settings.policy",
@@ -241,7 +252,7 @@ async function checkCalibration(
       "Load it with the filters that it was saved with: createEngine({ filters }).",
     );
   const found = file.text("calibration_sha256");
-  const expected = await calibrationHash(policy, core.model.calibration);
+  const expected = await calibrationHash(settings, core.model.calibration);
   if (found !== expected)
     file.fail(
       "calibration_sha256",
