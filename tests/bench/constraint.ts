@@ -14,11 +14,13 @@ import { seededRandom } from "../../src/random.ts";
 import type { Tokenizer } from "../../src/text/types.ts";
 import { randomSchema } from "../reference/schemas/random-schema.ts";
 import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
+import { Journal } from "./journal.ts";
 
-const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny [SCHEMAS] [SEEDS] [TOKENS]
+const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny [SCHEMAS] [SEEDS] [TOKENS] [JOURNAL]
   masks    milliseconds of a mask and of compiling, at the model's vocabulary and at larger ones made of it
   times    milliseconds of a token with a schema and without, in turns
-  answers  SCHEMAS (300) random schemas with SEEDS (3) each, temperature 1, at most TOKENS (400): all valid?`;
+  answers  SCHEMAS (300) random schemas with SEEDS (3) each, temperature 1, at most TOKENS (400): all valid?
+           JOURNAL: a file for results; a run that was broken off goes on from it`;
 
 export async function main([
   what = "--help",
@@ -26,12 +28,13 @@ export async function main([
   schemas = "300",
   seeds = "3",
   tokens = "400",
+  journal,
 ]: readonly string[]): Promise<number> {
   const kinds = {
     masks,
     times,
     answers: (engine: InferenceEngine) =>
-      answers(engine, Number(schemas), Number(seeds), Number(tokens)),
+      answers(engine, Number(schemas), Number(seeds), Number(tokens), journal),
   };
   if (!Object.hasOwn(kinds, what)) {
     console.log(USAGE);
@@ -199,59 +202,76 @@ async function msPerToken(
   return (performance.now() - begin) / (count - 8);
 }
 
+/** What came of a schema, or of an answer to it; "cut": the limit of its tokens came first. */
+type Outcome = "refused" | "valid" | "cut" | "invalid";
+
 async function answers(
   engine: InferenceEngine,
   schemas: number,
   seeds: number,
   maxTokens: number,
+  path: string | undefined,
 ): Promise<number> {
   const ajv = addFormats.default(new Ajv2020({ strict: false }));
   const random = seededRandom(11);
   const prompt = engine.tokenizer.encode("Make up some data in JSON.\n");
-  const counts = { schemas, refused: 0, valid: 0, cut: 0, invalid: 0 };
+  const journal = new Journal<Outcome>(path);
+  const counts = { refused: 0, valid: 0, cut: 0, invalid: 0 };
   const compiles: number[] = [];
   for (let i = 0; i < schemas; i += 1) {
     const schema = randomSchema(random);
     const valid = ajv.compile(schema);
     for (let seed = 0; seed < seeds; seed += 1) {
-      let constraint: Constraint;
-      try {
-        const [made, ms] = timed(() =>
-          constrain(engine.tokenizer, { type: "json_schema", schema }),
-        );
+      const outcome = await journal.of(`${i} ${seed}`, async () => {
+        const format: Format = { type: "json_schema", schema };
+        const [constraint, ms] = timed(() => orRefused(engine.tokenizer, format));
         if (seed === 0) compiles.push(ms);
-        constraint = made;
-      } catch (error) {
-        if ((error as WinnowError).code !== "invalid_argument") throw error;
-        counts.refused += 1;
-        break;
-      }
-      engine.internals.holders.clear();
-      const ids = engine.conversation("answers").generate(prompt, {
-        sampling: { ...GREEDY, temperature: 1, seed },
-        maxTokens,
-        constraint,
-      });
-      const answer: number[] = [];
-      let finish = "";
-      while (finish === "") {
-        const step = await ids.next();
-        if (step.done) ({ finish } = step.value);
-        else answer.push(step.value);
-      }
-      const text = engine.tokenizer.decode(answer);
-      if (finish === "length") counts.cut += 1;
-      else if (isValid(text, valid)) counts.valid += 1;
-      else {
-        counts.invalid += 1;
+        if (!constraint) return "refused";
+        const { text, finish } = await answerTo(engine, prompt, constraint, seed, maxTokens);
+        if (isValid(text, valid)) return "valid";
+        if (finish === "length") return "cut";
         console.log(`${JSON.stringify(schema)}\n${text}`);
-      }
-      await engine.conversation("answers").reset();
+        return "invalid";
+      });
+      counts[outcome] += 1;
+      if (outcome === "refused") break;
     }
     if (i % 20 === 19) console.error(`${i + 1} schemas: ${JSON.stringify(counts)}`);
   }
   console.log(JSON.stringify(counts), `compile: ${told(compiles)}`);
   return counts.invalid === 0 ? 0 : 1;
+}
+
+/** Undefined: the schema is refused, with its place. */
+function orRefused(tokenizer: Tokenizer, format: Format): Constraint | undefined {
+  try {
+    return constrain(tokenizer, format);
+  } catch (error) {
+    if ((error as WinnowError).code !== "invalid_argument") throw error;
+    return undefined;
+  }
+}
+
+async function answerTo(
+  engine: InferenceEngine,
+  prompt: readonly number[],
+  constraint: Constraint,
+  seed: number,
+  maxTokens: number,
+): Promise<{ text: string; finish: string }> {
+  engine.internals.holders.clear();
+  const chat = engine.conversation("answers");
+  const sampling = { ...GREEDY, temperature: 1, seed };
+  const ids = chat.generate(prompt, { sampling, maxTokens, constraint });
+  const answer: number[] = [];
+  for (;;) {
+    const step = await ids.next();
+    if (!step.done) answer.push(step.value);
+    else {
+      await chat.reset();
+      return { text: engine.tokenizer.decode(answer), finish: step.value.finish };
+    }
+  }
 }
 
 function isValid(text: string, valid: (value: unknown) => boolean): boolean {

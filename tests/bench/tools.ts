@@ -14,11 +14,13 @@ import { createGgufTokenizer } from "../../src/text/gguf/gguf-tokenizer.ts";
 import * as jinja from "../../src/text/jinja.ts";
 import { createChatTemplate } from "../../src/text/template/chat-template.ts";
 import { launchChromium } from "../chromium.ts";
+import { Journal } from "./journal.ts";
 import { inOrder, type Question, questions, TOOLS } from "./tool-questions.ts";
 
-const USAGE = `usage: node tests/bench/tools.mjs winnow|wllama MODEL.gguf [QUESTIONS]
+const USAGE = `usage: node tests/bench/tools.mjs winnow|wllama MODEL.gguf [JOURNAL]
   100 questions with five tools each, tool_choice "required", greedy: do all calls parse and fit, is the right tool called?
-  wllama: llama.cpp in wasm with the same prompts, held to the same calls by a grammar; for models whose template knows of no tools`;
+  wllama: llama.cpp in wasm with the same prompts, held to the same calls by a grammar; for models whose template knows of no tools
+  JOURNAL: a file for answers; a run that was broken off goes on from it`;
 
 const MOST_TOKENS = 120;
 const ajv = new Ajv2020();
@@ -26,29 +28,36 @@ const VALID = new Map(
   TOOLS.map(({ function: { name, parameters } }) => [name, ajv.compile(parameters)]),
 );
 
-type Answer = (question: Question) => Promise<{ name: string; json: string } | undefined>;
+interface Call {
+  readonly name: string;
+  readonly json: string;
+}
+
+type Answer = (question: Question) => Promise<Call | undefined>;
 
 export async function main([
   who = "--help",
   model = "",
-  most = "100",
+  journal,
 ]: readonly string[]): Promise<number> {
   if (!["winnow", "wllama"].includes(who) || !existsSync(model)) {
     console.log(USAGE);
     return who === "--help" ? 0 : 1;
   }
   const { ask, close } = who === "winnow" ? await winnow(model) : await wllama(model);
+  const answers = new Journal<Call | "none">(journal);
   const counts = { questions: 0, fits: 0, right: 0 };
   const byTool = new Map<string, number>();
   try {
-    for (const question of questions().slice(0, Number(most))) {
-      const call = await ask(question);
+    for (const question of questions()) {
+      const { asked, wanted } = question;
+      const call = await answers.of(asked, async () => (await ask(question)) ?? "none");
+      const right = call !== "none" && call.name === wanted;
       counts.questions += 1;
-      if (call && fits(call)) counts.fits += 1;
-      const right = call?.name === question.wanted;
-      if (right) counts.right += 1;
-      byTool.set(question.wanted, (byTool.get(question.wanted) ?? 0) + Number(right));
-      console.error(`${right ? "+" : "-"} ${question.asked} ${call?.name} ${call?.json}`);
+      counts.right += Number(right);
+      counts.fits += Number(call !== "none" && fits(call));
+      byTool.set(wanted, (byTool.get(wanted) ?? 0) + Number(right));
+      console.error(`${right ? "+" : "-"} ${asked} ${JSON.stringify(call)}`);
     }
   } finally {
     await close();
@@ -59,7 +68,7 @@ export async function main([
   return 0;
 }
 
-function fits({ name, json }: { name: string; json: string }): boolean {
+function fits({ name, json }: Call): boolean {
   try {
     return VALID.get(name)?.(JSON.parse(json)) ?? false;
   } catch {

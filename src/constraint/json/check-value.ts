@@ -1,5 +1,8 @@
+import { automatonOf, type CharAutomaton, takes } from "../syntax/char-automaton.ts";
+import { foundIn, wholeMatch } from "../syntax/regex.ts";
 import { FORMATS } from "./formats.ts";
 import { isObject, type SchemaObject, type SchemaRef, type SchemaSource } from "./schema-source.ts";
+import { at } from "./write-strings.ts";
 
 /** Whether a literal of `const` or `enum` is what a schema asks for, in the keywords that grammars are made of. */
 export function fits(source: SchemaSource, value: unknown, ref: SchemaRef): boolean {
@@ -26,7 +29,7 @@ export function fits(source: SchemaSource, value: unknown, ref: SchemaRef): bool
   if (one.length > 0 && one.filter((child) => inner(child)).length !== 1) return false;
   if (schema.not !== undefined && inner(source.child(ref, schema.not, "not"))) return false;
   if (typeof value === "number") return numberFits(schema, value);
-  if (typeof value === "string") return stringFits(schema, value);
+  if (typeof value === "string") return stringFits(source, value, ref, schema);
   if (Array.isArray(value)) return arrayFits(source, value, ref, schema);
   return !isObject(value) || objectFits(source, value, ref, schema);
 }
@@ -63,20 +66,34 @@ function numberFits(schema: SchemaObject, value: number): boolean {
   return typeof multipleOf !== "number" || Number.isInteger(value / multipleOf);
 }
 
-function stringFits(schema: SchemaObject, value: string): boolean {
-  if (!within([...value].length, schema.minLength, schema.maxLength)) return false;
-  if (typeof schema.pattern === "string" && !regex(schema.pattern).test(value)) return false;
-  const { format } = schema;
+function stringFits(
+  source: SchemaSource,
+  value: string,
+  ref: SchemaRef,
+  { minLength, maxLength, pattern, format }: SchemaObject,
+): boolean {
+  if (!within([...value].length, minLength, maxLength)) return false;
+  if (typeof pattern === "string" && !finds(source, ref, "pattern", pattern, value)) return false;
   if (typeof format !== "string" || !Object.hasOwn(FORMATS, format)) return true;
-  return regex(`^(?:${FORMATS[format]})$`).test(value);
+  return takes(automatonOf(wholeMatch(FORMATS[format]!)), value);
 }
 
-export function regex(pattern: string): RegExp {
-  try {
-    return new RegExp(pattern, "u");
-  } catch {
-    return new RegExp(pattern);
-  }
+const searches = new WeakMap<SchemaSource, Map<string, CharAutomaton>>();
+
+/** Whether a user's pattern finds something: no engine that tries one way after the other may hang over it. */
+function finds(
+  source: SchemaSource,
+  ref: SchemaRef,
+  keyword: string,
+  pattern: string,
+  text: string,
+): boolean {
+  const known = searches.get(source) ?? new Map<string, CharAutomaton>();
+  searches.set(source, known);
+  const search =
+    known.get(pattern) ?? at(source, ref, keyword, () => automatonOf(foundIn(pattern)));
+  known.set(pattern, search);
+  return takes(search, text);
 }
 
 function arrayFits(
@@ -126,7 +143,7 @@ function objectFits(
 export function schemasOfKey(source: SchemaSource, ref: SchemaRef, key: string): SchemaRef[] {
   const own = source.named(ref, "properties").get(key);
   const patterns = [...source.named(ref, "patternProperties")].filter(([pattern]) =>
-    regex(pattern).test(key),
+    finds(source, ref, "patternProperties", pattern, key),
   );
   const found = [...(own ? [own] : []), ...patterns.map(([, schema]) => schema)];
   const { additionalProperties: others } = ref.schema as SchemaObject;

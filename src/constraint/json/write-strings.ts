@@ -7,15 +7,8 @@ import {
   type CharAutomaton,
   lengths,
 } from "../syntax/char-automaton.ts";
-import {
-  choice,
-  type Expression,
-  oneOf,
-  repeat,
-  sequence,
-  writeExpression,
-} from "../syntax/expression.ts";
-import { parseRegex, wholeMatch } from "../syntax/regex.ts";
+import { type Expression, oneOf, writeExpression } from "../syntax/expression.ts";
+import { foundIn, wholeMatch } from "../syntax/regex.ts";
 import { FORMATS, REFUSED_FORMATS } from "./formats.ts";
 import { freeString, type JsonRules, writeInString } from "./json-text.ts";
 import type { Notation } from "./notation.ts";
@@ -40,7 +33,7 @@ export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]
     if (typeof minLength === "number") min = Math.max(min, minLength);
     if (typeof maxLength === "number") max = Math.min(max, maxLength);
     if (typeof pattern === "string")
-      forms.push(at(source, ref, "pattern", () => searched(pattern)));
+      forms.push(at(source, ref, "pattern", () => foundIn(pattern, BEFORE_MATCH)));
     if (typeof format !== "string") continue;
     if (REFUSED_FORMATS.includes(format))
       throw source.refuse(
@@ -64,20 +57,6 @@ export function at<T>(source: SchemaSource, ref: SchemaRef, keyword: string, mak
       error.message,
     );
   }
-}
-
-/** Texts in which a regular expression of JavaScript finds something. */
-function searched(pattern: string): Expression {
-  const any = oneOf(ANY_CHAR);
-  return choice(
-    ...parseRegex(pattern).map(({ expression, fromStart, toEnd }) =>
-      sequence(
-        ...(fromStart ? [] : [repeat(any, 0, BEFORE_MATCH)]),
-        expression,
-        ...(toEnd ? [] : [repeat(any, 0, Number.POSITIVE_INFINITY)]),
-      ),
-    ),
-  );
 }
 
 /** The automaton of all that is wished; undefined: nothing is. */

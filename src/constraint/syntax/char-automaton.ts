@@ -166,6 +166,18 @@ export function both(a: CharAutomaton, b: CharAutomaton): CharAutomaton {
   return { start: 0, edges, ends: pairs.map(([i, j]) => a.ends[i]! && b.ends[j]!) };
 }
 
+/** Whether it takes a text. All ways are gone at once, so it takes no longer than the text times the automaton. */
+export function takes({ start, edges, ends }: CharAutomaton, text: string): boolean {
+  let places = new Set([start]);
+  for (const char of text) {
+    const code = char.codePointAt(0)!;
+    const isIn = ({ set }: CharEdge): boolean =>
+      set.some(([first, last]) => code >= first && code <= last);
+    places = new Set([...places].flatMap((at) => edges[at]!.filter(isIn).map(({ to }) => to)));
+  }
+  return [...places].some((at) => ends[at]);
+}
+
 /** Whether it takes no text at all. */
 export function isEmpty({ start, edges, ends }: CharAutomaton): boolean {
   const seen = new Set([start]);

@@ -55,6 +55,20 @@ export function parseRegex(pattern: string): Branch[] {
 export const wholeMatch = (pattern: string): Expression =>
   choice(...parseRegex(pattern).map(({ expression }) => expression));
 
+/** Texts in which a regular expression of JavaScript finds something, behind at most so many other characters. */
+export function foundIn(pattern: string, before = Number.POSITIVE_INFINITY): Expression {
+  const any = oneOf(ANY_CHAR);
+  return choice(
+    ...parseRegex(pattern).map(({ expression, fromStart, toEnd }) =>
+      sequence(
+        ...(fromStart ? [] : [repeat(any, 0, before)]),
+        expression,
+        ...(toEnd ? [] : [repeat(any, 0, Number.POSITIVE_INFINITY)]),
+      ),
+    ),
+  );
+}
+
 class RegexParser {
   private readonly source: string;
   private readonly unicode: boolean;
@@ -173,7 +187,8 @@ class RegexParser {
       return { set: scan(`\\${property[0]}`) };
     }
     const hex = /^(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|u\{([\da-fA-F]+)\})/.exec(rest);
-    if (hex) {
+    // Without the flag u these braces repeat a letter.
+    if (hex && (this.unicode || hex[3] === undefined)) {
       this.at += hex[0].length;
       let code = Number.parseInt(hex[1] ?? hex[2] ?? hex[3]!, 16);
       const low = /^\\u([dD][c-fC-F][\da-fA-F]{2})/.exec(this.source.slice(this.at));

@@ -144,6 +144,14 @@ describe("regular expressions", () => {
     }
   });
 
+  test("braces behind \\u repeat a letter where the flag u does not hold", () => {
+    // "\\-" outside a class is an error under that flag.
+    const pattern = "\\u{3}\\-";
+    expect(new RegExp(`^${pattern}$`).test("uuu-")).toBe(true);
+    const constraint = regex(pattern);
+    expect(["uuu-", "\u0003-"].map((text) => takes(constraint, text))).toEqual([true, false]);
+  });
+
   test.each([
     "a(?=b)",
     "(?<!a)b",
@@ -233,6 +241,42 @@ describe("schemas that would be dear are refused or bounded", () => {
   ])("%s", (_name, value) => {
     // The suite's limit on a test's time bounds how dear the refusal itself may be.
     expect(() => schema(value)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  });
+
+  test.each([
+    ["a literal", { enum: [`${"a".repeat(60)}!`, "aa"], pattern: "^(a+)+$" }],
+    ["optional parts", { enum: ["a".repeat(60), "b"], pattern: "^(a?){60}a{60}$" }],
+    [
+      "a property's name",
+      {
+        type: "object",
+        properties: { [`${"a".repeat(60)}!`]: { type: "string" } },
+        patternProperties: { "^(a|aa)+$": { type: "integer" } },
+      },
+    ],
+  ])("no pattern can take long over %s", (_name, value) => {
+    // One way after the other would take longer than this suite will last.
+    expect(next(schema(value)).length).toBeGreaterThan(0);
+  });
+
+  test("literals are found by their pattern as JavaScript finds them", () => {
+    const texts = ["", "a", "ab", "ba", "aab", "x-b-ax", "é1", "\u{1f600}", "a\nb"];
+    for (const pattern of [
+      "a",
+      "^a",
+      "b$",
+      "^(?:ab|a)*$",
+      "a+b",
+      "^.$",
+      "\\d|-",
+      "^[^a]*$",
+      ".b",
+    ]) {
+      const found = texts.filter((text) => new RegExp(pattern, "u").test(text));
+      const constraint = schema({ enum: [...texts, 1], pattern });
+      const taken = texts.filter((text) => takes(constraint, JSON.stringify(text)));
+      expect([pattern, taken]).toEqual([pattern, found]);
+    }
   });
 
   test.each([
