@@ -3,6 +3,7 @@ import type { Tokenizer } from "../text/types.ts";
 import type { Constraint } from "./constraint.ts";
 import { type Grammar, GrammarBuilder, GrammarError, type Rule } from "./grammar/grammar.ts";
 import { Matcher } from "./grammar/matcher.ts";
+import { Shortest } from "./grammar/shortest.ts";
 import { writeAnyObject, writeSchema } from "./json/compile-schema.ts";
 import { type Compiled, TokenConstraint } from "./masks/token-constraint.ts";
 import { TokenMasks } from "./masks/token-masks.ts";
@@ -75,7 +76,8 @@ export function held(
   formats.delete(key);
   if (!compiled) {
     const matcher = new Matcher(grammarOf(field, write), field);
-    compiled = { matcher, masks: new TokenMasks(matcher, trie), tokenizer };
+    const shortest = new Shortest(matcher);
+    compiled = { matcher, shortest, masks: new TokenMasks(matcher, shortest, trie), tokenizer };
     if (formats.size >= MOST_KEPT) formats.delete(formats.keys().next().value!);
   }
   formats.set(key, compiled);

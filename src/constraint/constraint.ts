@@ -3,8 +3,11 @@
  * about schemas and grammars is behind this interface, and is loaded when an answer first asks for it.
  */
 export interface Constraint {
-  /** Writes the tokens that may come next as bits [ceil(V / 32)]: token t is bit t % 32 of word t / 32. */
-  mask(into: Uint32Array): void;
+  /**
+   * Writes the tokens that may come next as bits [ceil(V / 32)]: token t is bit t % 32 of word t / 32. `left`: how many
+   * tokens there are, this one included; the text is brought to its end within them, where that is possible.
+   */
+  mask(into: Uint32Array, left?: number): void;
   /** Takes the next token, which the mask must allow. */
   accept(token: number): void;
   /** Tokens that must come next, whatever the model says; at most `limit`. Masks allow nothing else. */
@@ -15,6 +18,8 @@ export interface Constraint {
   readonly mayEnd: boolean;
   /** Whether it must. */
   readonly over: boolean;
+  /** It has been brought to its end for lack of tokens. */
+  readonly hurried: boolean;
   /** One that has taken the same tokens and goes its own way. */
   fork(): Constraint;
 }

@@ -107,25 +107,26 @@ string ::= "\\"" char{0,60} "\\""
 char ::= [^"\\\\\\x00-\\x1f] | "\\\\" ["\\\\/bfnrt]
 `;
 
+const WLLAMA_PAGE = `<!doctype html><title>wllama</title><script type="module">
+import { Wllama } from "/wllama/index.min.js";
+const engine = new Wllama({ default: location.origin + "/wllama/wasm/wllama.wasm" });
+await engine.loadModelFromUrl(location.origin + "/model.gguf", { n_ctx: 2048, n_parallel: 1 });
+globalThis.engine = engine;
+</script>`;
+
 /** llama.cpp in wasm, with the prompts that Winnow makes. */
 async function wllama(model: string): Promise<{ ask: Answer; close(): Promise<void> }> {
   const { metadata } = await parseGguf(await NodeFileSource.open(model));
   const tokenizer = createGgufTokenizer(metadata);
   const template = createChatTemplate(metadata, tokenizer.vocabulary, jinja);
   const folder = mkdtempSync(join(tmpdir(), "winnow-tools-"));
-  writeFileSync(join(folder, "index.html"), "<!doctype html><title>wllama</title>");
+  writeFileSync(join(folder, "index.html"), WLLAMA_PAGE);
   const library = fileURLToPath(new URL("../../node_modules/@wllama/wllama/esm", import.meta.url));
   const server = await serveStatic({ "/": folder, "/wllama/": library, "/model.gguf": model }, 0);
   const browser = await launchChromium();
   const page = await browser.newPage();
   await page.goto(server.url);
-  await page.evaluate(async () => {
-    const address = "/wllama/index.min.js";
-    const { Wllama } = await import(address);
-    const engine: Wllama = new Wllama({ default: `${location.origin}/wllama/wasm/wllama.wasm` });
-    await engine.loadModelFromUrl(`${location.origin}/model.gguf`, { n_ctx: 2048, n_parallel: 1 });
-    Object.assign(globalThis, { engine });
-  });
+  await page.waitForFunction(() => "engine" in globalThis, undefined, { timeout: 120_000 });
   return {
     close: async () => {
       await browser.close();

@@ -3,14 +3,19 @@ import type { Tokenizer } from "../../text/types.ts";
 import type { Constraint } from "../constraint.ts";
 import { FIRST_MARK_BYTE } from "../grammar/char-set.ts";
 import type { Matcher, Place } from "../grammar/matcher.ts";
+import type { Shortest } from "../grammar/shortest.ts";
 import type { TokenMasks } from "./token-masks.ts";
 
 /** Most bytes that are looked ahead for what is forced. */
 const FORCED_BYTES = 256;
 
+/** Tokens that are kept back for the end of a text: what is left of it may be written in some more than the whole was. */
+const SPARE = 4;
+
 /** What all answers to one format share. */
 export interface Compiled {
   readonly matcher: Matcher;
+  readonly shortest: Shortest;
   readonly masks: TokenMasks;
   readonly tokenizer: Tokenizer & { readonly marks?: readonly (number | undefined)[] };
 }
@@ -22,6 +27,11 @@ export class TokenConstraint implements Constraint {
   /** The next tokens, where the grammar leaves no choice. */
   private queue: readonly number[];
   private ended = false;
+  hurried = false;
+  /** A shortest end that was written in tokens: how many, of how many bytes. */
+  private end: { readonly tokens: number; readonly bytes: number } | undefined;
+  /** There never were tokens enough. */
+  private lost = false;
 
   constructor(compiled: Compiled, place = compiled.matcher.start(), queue?: readonly number[]) {
     this.compiled = compiled;
@@ -37,8 +47,9 @@ export class TokenConstraint implements Constraint {
     return this.ended || this.place.frames.length === 0;
   }
 
-  mask(into: Uint32Array): void {
+  mask(into: Uint32Array, left = Number.POSITIVE_INFINITY): void {
     const { masks, tokenizer } = this.compiled;
+    const rest = this.over || this.queue.length > 0 ? 0 : this.restWithin(left);
     const [only] = this.queue;
     if (only !== undefined) {
       into.fill(0);
@@ -46,7 +57,7 @@ export class TokenConstraint implements Constraint {
       return;
     }
     if (this.over) into.fill(0);
-    else masks.fill(this.place, into);
+    else masks.fill(this.place, into, rest);
     if (this.place.ends) for (const token of tokenizer.endTokens) allow(token, into);
     if (into.some((word) => word !== 0)) return;
     throw new WinnowError("unsupported_model", "no token of the model writes what must come next", {
@@ -79,8 +90,38 @@ export class TokenConstraint implements Constraint {
 
   fork(): TokenConstraint {
     const copy = new TokenConstraint(this.compiled, this.place, this.queue);
-    copy.ended = this.ended;
+    [copy.ended, copy.hurried] = [this.ended, this.hurried];
+    [copy.end, copy.lost] = [this.end, this.lost];
     return copy;
+  }
+
+  /**
+   * How many bytes the end may be away behind the next of `left` tokens. Where they are only just enough for the shortest
+   * end, it is what comes next; where they never were, there is no bound.
+   */
+  private restWithin(left: number): number {
+    const { place } = this;
+    const { shortest, tokenizer } = this.compiled;
+    const bytes = shortest.rest(place);
+    // Each byte may be a token.
+    if (bytes < left) return left - 1;
+    if (this.lost) return Number.POSITIVE_INFINITY;
+    const spare = (): number =>
+      left - 1 - (this.end ? this.end.tokens + Math.max(0, bytes - this.end.bytes) : left);
+    if (spare() >= SPARE) return bytes + spare();
+    const end = shortest.text(place);
+    // The rest of a character, which no text can be encoded from.
+    let begun = 0;
+    while ((end[begun]! & 0xc0) === 0x80) begun += 1;
+    const tokens = tokensOf(end.slice(begun), tokenizer);
+    this.end = { tokens: begun + tokens.length, bytes };
+    if (spare() >= SPARE) return bytes + spare();
+    this.lost = this.end.tokens > left;
+    if (this.lost) return Number.POSITIVE_INFINITY;
+    this.hurried = true;
+    if (begun > 0 || !writes(tokens, end, tokenizer)) return bytes - 1;
+    this.queue = tokens;
+    return 0;
   }
 
   /** The same behind a text; undefined where it does not begin that way. */
@@ -116,12 +157,21 @@ export class TokenConstraint implements Constraint {
     }
     if (bytes.length < 2) return [];
     const tokens = tokensOf(bytes, tokenizer).slice(0, -1);
-    let written = 0;
-    for (const token of tokens)
-      for (const byte of tokenizer.tokenBytes(token)) if (byte !== bytes[written++]) return [];
-    const silent = tokens.some((token) => tokenizer.tokenBytes(token).length === 0);
-    return silent ? [] : tokens;
+    return writes(tokens, bytes, tokenizer) ? tokens : [];
   }
+}
+
+/** Whether tokens write what bytes begin with, each something of it. */
+function writes(
+  tokens: readonly number[],
+  bytes: readonly number[],
+  tokenizer: Compiled["tokenizer"],
+): boolean {
+  let written = 0;
+  return tokens.every((token) => {
+    const own = tokenizer.tokenBytes(token);
+    return own.length > 0 && own.every((byte) => byte === bytes[written++]);
+  });
 }
 
 /** Texts as the tokenizer writes them, and the tokens of marks between. */

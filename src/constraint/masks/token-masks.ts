@@ -1,4 +1,5 @@
 import type { Frame, Matcher, Place } from "../grammar/matcher.ts";
+import type { Shortest } from "../grammar/shortest.ts";
 import { ROOT, type TokenTrie } from "./token-trie.ts";
 
 /** What the tokens do that begin in a frame by itself. */
@@ -13,6 +14,8 @@ interface Local {
   readonly begun: readonly (readonly number[])[];
   /** `inside` without those that begin more than n rounds. */
   readonly upTo: (Uint32Array | undefined)[];
+  /** Most bytes that the frame may need for its end behind one of `inside`. */
+  readonly farthest: number;
 }
 
 interface Leaf {
@@ -35,6 +38,7 @@ const shared = new WeakMap<TokenTrie, Map<string, Local>>();
  */
 export class TokenMasks {
   private readonly matcher: Matcher;
+  private readonly shortest: Shortest;
   private readonly trie: TokenTrie;
   private readonly locals = new Map<Place, Local>();
   private readonly shared: Map<string, Local>;
@@ -42,8 +46,9 @@ export class TokenMasks {
   private readonly path: Place[];
   private readonly begun: Uint16Array;
 
-  constructor(matcher: Matcher, trie: TokenTrie) {
+  constructor(matcher: Matcher, shortest: Shortest, trie: TokenTrie) {
     this.matcher = matcher;
+    this.shortest = shortest;
     this.trie = trie;
     this.path = new Array<Place>(trie.depth + 1);
     this.begun = new Uint16Array(trie.depth + 1);
@@ -51,15 +56,21 @@ export class TokenMasks {
     shared.set(trie, this.shared);
   }
 
-  /** Sets the bits [ceil(V / 32)] of tokens that write text, and clears all others. */
-  fill(place: Place, mask: Uint32Array): void {
+  /** Sets the bits [ceil(V / 32)] of tokens behind which at most `rest` bytes end the text, and clears all others. */
+  fill(place: Place, mask: Uint32Array, rest = Number.POSITIVE_INFINITY): void {
     mask.fill(0);
     for (const frame of place.frames) {
       const { loop } = this.matcher.grammar.states[frame.state]!;
       const local = this.local(frame, loop);
+      if (local.farthest + this.shortest.beyond(frame) > rest) {
+        // Few answers come so near to their limit: each token is looked at.
+        mask.fill(0);
+        this.walk(ROOT, place, mask, rest);
+        return;
+      }
       const inside = loop === undefined ? local.inside : this.upTo(local, frame.room);
       for (let word = 0; word < mask.length; word += 1) mask[word]! |= inside[word]!;
-      this.goOn(frame, loop !== undefined, local, mask);
+      this.goOn(frame, loop !== undefined, local, mask, rest);
     }
   }
 
@@ -69,18 +80,21 @@ export class TokenMasks {
     counted: boolean,
     local: Local,
     mask: Uint32Array,
+    rest: number,
   ): void {
     const fits = ({ begun }: Leaf): boolean => !counted || (begun >= need && begun <= room);
-    for (const leaf of local.leaves) if (fits(leaf)) this.allow(leaf.node, mask);
-    if (!parent) return;
-    const back = this.matcher.back(parent);
+    const back = parent && this.matcher.back(parent);
+    if (!back || this.shortest.rest(back) <= rest)
+      for (const leaf of local.leaves) if (fits(leaf)) this.allow(leaf.node, mask);
+    if (!back) return;
     for (const [byte, nodes] of local.behind) {
       const next = this.matcher.step(back, byte);
       if (!next) continue;
+      const near = this.shortest.rest(next) <= rest;
       for (const leaf of nodes) {
         if (!fits(leaf)) continue;
-        this.allow(leaf.node, mask);
-        this.walk(leaf.node, next, mask);
+        if (near) this.allow(leaf.node, mask);
+        this.walk(leaf.node, next, mask, rest);
       }
     }
   }
@@ -107,8 +121,9 @@ export class TokenMasks {
     const leaves: Leaf[] = [];
     const begun: number[][] = [[]];
     const place = this.matcher.alone(frame, this.trie.longest);
-    this.walk(ROOT, place, inside, { leaves, begun });
-    return { inside, leaves, begun, behind: this.nodesBehind(leaves), upTo: [] };
+    const found = { leaves, begun, farthest: 0 };
+    this.walk(ROOT, place, inside, Number.POSITIVE_INFINITY, found);
+    return { inside, ...found, behind: this.nodesBehind(leaves), upTo: [] };
   }
 
   private nodesBehind(leaves: readonly Leaf[]): Map<number, Leaf[]> {
@@ -135,14 +150,18 @@ export class TokenMasks {
     return fewer;
   }
 
-  /** Allows what is below a node of the trie and goes on from `place`; where it is a frame by itself, takes down in `local` what ends there. */
+  /**
+   * Allows what is below a node of the trie, goes on from `place`, and leaves at most `rest` bytes to the end; where it is a
+   * frame by itself, takes down in `local` what ends there.
+   */
   private walk(
     node: number,
     place: Place,
     mask: Uint32Array,
-    local?: { leaves: Leaf[]; begun: number[][] },
+    rest: number,
+    local?: { leaves: Leaf[]; begun: number[][]; farthest: number },
   ): void {
-    const { matcher, path, begun } = this;
+    const { matcher, path, begun, shortest } = this;
     const { bytes, after, depths, firstId, ids } = this.trie;
     const { classOf } = matcher.grammar;
     path[depths[node]!] = place;
@@ -158,14 +177,16 @@ export class TokenMasks {
         continue;
       }
       path[depth] = next;
-      if (!local) this.allow(at, mask);
-      else {
+      if (!local) {
+        if (shortest.rest(next) <= rest) this.allow(at, mask);
+      } else {
         // A round ends where the loop may be left, and the next begins with the byte behind.
         const rounds = begun[depth - 1]! + Number(from.ends);
         begun[depth] = rounds;
         if (rounds >= local.begun.length) local.begun.push([]);
         if (next.ends) local.leaves.push({ node: at, begun: rounds });
         if (next.frames.length > 0) {
+          local.farthest = Math.max(local.farthest, shortest.rest(next));
           for (let i = firstId[at]!; i < firstId[at + 1]!; i += 1) {
             mask[ids[i]! >>> 5]! |= 1 << (ids[i]! & 31);
             if (rounds > 0) local.begun[rounds]!.push(ids[i]!);

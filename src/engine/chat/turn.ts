@@ -119,7 +119,7 @@ export class Turn {
         wanted.push(token);
         answer.push(token);
         this.allowed?.take(token);
-        if (this.allowed?.over) return { finish: "stop", ...result };
+        if (this.allowed?.over) return { finish: this.allowed.finish, ...result };
         if (answer.length === options.maxTokens || wanted.length > this.end)
           return { finish: "length", ...result };
         if (answer.length === LONG_ANSWER) long();
@@ -197,7 +197,8 @@ export class Turn {
     const { sampling, maxTokens, signal, onPrefill, constraint } = this.options;
     const { gpu, sample, runner, prompts } = state;
     const { vocabulary } = core.config;
-    if (constraint) this.allowed = await loadAllowed(sample, constraint, vocabulary, this.allowed);
+    if (constraint)
+      this.allowed = await loadAllowed(sample, constraint, vocabulary, maxTokens, this.allowed);
     const extras = await loadExtras(gpu, vocabulary, this.options);
     if (!place.alive) place.open(this.asked());
     await place.compiled(state, wanted.length - place.seen.length, "prompt");

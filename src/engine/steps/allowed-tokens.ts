@@ -5,9 +5,12 @@ import type { Sampler } from "./sampler.ts";
 export class AllowedTokens {
   private readonly constraint: Constraint;
   private readonly mask: Uint32Array<ArrayBuffer>;
+  /** Tokens that the answer may have yet. */
+  private left: number;
 
-  constructor(constraint: Constraint, vocabulary: number) {
+  constructor(constraint: Constraint, vocabulary: number, maxTokens: number) {
     this.constraint = constraint;
+    this.left = maxTokens;
     this.mask = new Uint32Array(Math.ceil(vocabulary / 32));
   }
 
@@ -16,21 +19,30 @@ export class AllowedTokens {
     return this.constraint.over;
   }
 
+  /** Why it is: it was brought to its end where tokens ran out. */
+  get finish(): "stop" | "length" {
+    return this.constraint.hurried ? "length" : "stop";
+  }
+
   /** Takes the next token of the answer. */
   take(token: number): void {
     this.constraint.accept(token);
+    this.left -= 1;
   }
 
   /** To be called before draws are submitted: from row 0 what follows the answer, from row r what follows r guesses. */
   write(sampler: Sampler, guesses: readonly number[] = []): void {
-    const { constraint, mask } = this;
-    constraint.mask(mask);
+    const { constraint, mask, left } = this;
+    constraint.mask(mask, left);
     sampler.allow(0, mask);
     if (guesses.length === 0) return;
     const ahead = constraint.fork();
     guesses.forEach((token, i) => {
-      ahead.accept(token);
-      ahead.mask(mask);
+      // Where tokens have run out a guess may be wrong, and those behind it come to nothing.
+      if (ahead.allows(token)) {
+        ahead.accept(token);
+        ahead.mask(mask, left - 1 - i);
+      }
       sampler.allow(i + 1, mask);
     });
   }

@@ -24,9 +24,10 @@ export async function loadAllowed(
   { masks }: Sample,
   constraint: Constraint,
   vocabulary: number,
+  maxTokens: number,
   known: AllowedTokens | undefined,
 ): Promise<AllowedTokens> {
   const load = () => import("./allowed-tokens.ts");
   const [code] = await Promise.all([loadLater("constrained output", load), masks.made()]);
-  return known ?? new code.AllowedTokens(constraint, vocabulary);
+  return known ?? new code.AllowedTokens(constraint, vocabulary, maxTokens);
 }

@@ -64,3 +64,99 @@ test("200 random schemas: what is drawn is valid, or the schema is refused befor
   expect(followed).toBeGreaterThan(140);
   expect(ended).toBeGreaterThan(2 * followed);
 });
+
+/** What is drawn where `limit` tokens are all that there is; undefined: it was not ended. */
+function drawnWithin(start: Constraint, limit: number, random: () => number) {
+  const constraint = start.fork();
+  const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
+  const tokens: number[] = [];
+  for (let left = limit; !constraint.over && left > 0; left -= 1) {
+    constraint.mask(mask, left);
+    const allowed = [...Array(tokenizer.vocabSize).keys()].filter(
+      (id) => (mask[id >>> 5]! >>> (id & 31)) & 1,
+    );
+    const token = allowed[Math.floor(random() * allowed.length)]!;
+    expect(constraint.allows(token)).toBe(true);
+    constraint.accept(token);
+    if (tokenizer.endTokens.has(token)) break;
+    tokens.push(token);
+  }
+  const text = constraint.over || constraint.mayEnd ? tokenizer.decode(tokens) : undefined;
+  return { text, tokens: tokens.length, hurried: constraint.hurried };
+}
+
+describe("an answer is brought to its end within its tokens", () => {
+  test.each([
+    ["strings and lists without end", { type: "array", items: { type: "string" }, minItems: 2 }],
+    ["nesting without end", SCHEMA_KINDS["a recursive tree"]],
+    [
+      "50 properties that must be there",
+      {
+        type: "object",
+        properties: Object.fromEntries(
+          Array.from({ length: 50 }, (_, i) => [`field_${i}`, { type: ["string", "number"] }]),
+        ),
+        required: Array.from({ length: 50 }, (_, i) => `field_${i}`),
+      },
+    ],
+    ["a long string", { type: "string", minLength: 300 }],
+    [
+      "large things that need not be there",
+      {
+        type: "object",
+        properties: Object.fromEntries(
+          [..."abcdef"].map((name) => [name, { type: "string", minLength: 40, pattern: "^x+$" }]),
+        ),
+      },
+    ],
+  ])("%s", (_name, schema) => {
+    const valid = ajv.compile(schema as object);
+    const start = constrain(tokenizer, { type: "json_schema", schema });
+    const random = seededRandom(5);
+    // The fewest tokens that suffice.
+    let [too, least] = [0, 600];
+    while (least - too > 1) {
+      const limit = (too + least) >> 1;
+      if (drawnWithin(start, limit, random).text === undefined) too = limit;
+      else least = limit;
+    }
+    for (const limit of [least, least + 1, least + 2, least + 5, least + 20, least * 2, 600])
+      for (let i = 0; i < 10; i += 1) {
+        const { text, tokens } = drawnWithin(start, limit, random);
+        expect(tokens).toBeLessThanOrEqual(limit);
+        if (text === undefined || !valid(JSON.parse(text)))
+          expect.fail(`of ${limit} tokens, ${least} are needed: ${text}`);
+      }
+  });
+
+  test("200 random schemas", () => {
+    const random = seededRandom(4);
+    let whole = 0;
+    for (let i = 0; i < 200; i += 1) {
+      const schema = randomSchema(random);
+      const valid = ajv.compile(schema);
+      let start: Constraint;
+      try {
+        start = constrain(tokenizer, { type: "json_schema", schema });
+      } catch {
+        continue;
+      }
+      const limit = 400;
+      const { text } = drawnWithin(start, limit, random);
+      if (text === undefined || !valid(JSON.parse(text)))
+        expect.fail(`${JSON.stringify(schema)}\n${text}`);
+      whole += 1;
+    }
+    expect(whole).toBeGreaterThan(140);
+  });
+
+  test("says that it was hurried, and only then", () => {
+    const long = constrain(tokenizer, {
+      type: "json_schema",
+      schema: { type: "string", minLength: 90 },
+    });
+    expect(drawnWithin(long, 60, seededRandom(1)).hurried).toBe(true);
+    const short = constrain(tokenizer, { type: "json_schema", schema: { enum: ["a", "b"] } });
+    expect(drawnWithin(short, 60, seededRandom(1)).hurried).toBe(false);
+  });
+});

@@ -92,7 +92,11 @@ export class ThoughtConstraint implements Constraint {
     return this.queue.length === 0 && this.reached && (this.inner?.over ?? false);
   }
 
-  mask(into: Uint32Array): void {
+  get hurried(): boolean {
+    return this.inner?.hurried ?? false;
+  }
+
+  mask(into: Uint32Array, left?: number): void {
     const { inner, held, phase } = this;
     const [next] = this.queue;
     if (next !== undefined) {
@@ -104,7 +108,7 @@ export class ThoughtConstraint implements Constraint {
       for (const token of held.tokenizer.endTokens) forbid(token, into);
       for (const token of this.overshooting()) forbid(token, into);
     } else {
-      inner.mask(into);
+      inner.mask(into, left);
       for (const token of this.beside) allow(token, into);
     }
   }
