@@ -1,6 +1,6 @@
 /**
- * What an answer's text must be. Every token is drawn from those alone that fit, so the answer does fit, unless it ends by
- * `max_tokens` (finish_reason "length") or a stop string. What cannot be followed token by token is refused beforehand with the
+ * What an answer's text must be. Every token is drawn from those alone that fit, so the answer does fit, unless a stop string ends
+ * it. Where `max_tokens` runs out it is brought to its end in time (finish_reason "length"), if they suffice for any that fits. What cannot be followed token by token is refused beforehand with the
  * error `invalid_argument`, which names the place.
  */
 export type ResponseFormat =

@@ -105,13 +105,29 @@ describe("an answer to a schema", () => {
     expect((await answer({ sampling })).answer).toEqual(plain.answer);
   });
 
-  test("ends at max_tokens as any other, and what came is a beginning of it", async () => {
+  test("is brought to its end within max_tokens, and says so", async () => {
+    const schema = { type: "object", properties: { a: { type: "string", minLength: 200 } } };
+    const format: Format = {
+      type: "json_schema",
+      schema: { ...schema, required: ["a"], additionalProperties: false },
+    };
+    const long = (options: AskOptions) =>
+      answer({ maxTokens: 230, constraint: held(engine, format), ...options });
+    const { answer: tokens, text, finish } = await long({});
+    expect(finish).toBe("length");
+    expect(tokens.length).toBeLessThanOrEqual(230);
+    expect(JSON.parse(text).a.length).toBeGreaterThanOrEqual(200);
+    const plain = await long({ ahead: false, speculative: "off" });
+    expect(plain.answer).toEqual(tokens);
+    const roomy = await answer({ maxTokens: 199 });
+    expect([roomy.finish, roomy.answer]).toEqual(["stop", (await answer()).answer]);
+  });
+
+  test("is a beginning of what it would be where max_tokens is too few for any", async () => {
     const whole = await answer();
     const part = await answer({ maxTokens: 20 });
     expect(part.finish).toBe("length");
     expect(part.answer).toEqual(whole.answer.slice(0, 20));
-    const exact = await answer({ maxTokens: whole.answer.length });
-    expect(exact.finish).toBe("stop");
   });
 
   test("leaves the chat usable where it is aborted, and the next turn reads what is new alone", async () => {
