@@ -14,6 +14,8 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 
 /** The worker's code in one file, and in chunks for pages without a bundler. */
 const ONE_FILE = "worker.js";
+/** All of the package in one file. */
+const WHOLE_FILE = "service-worker.js";
 const WORKER_FILE = "engine.worker.js";
 
 /**
@@ -200,18 +202,18 @@ const browserLibrary: ViteUserConfig = {
   },
 };
 
-/** dist/worker.js: one file that imports nothing, so that whatever bundles an app leaves it whole. */
-const workerLibrary: ViteUserConfig = {
+/** A file of dist that imports nothing, so that whatever bundles an app leaves it whole. */
+const oneFile = (entry: string, fileName: string): ViteUserConfig => ({
   publicDir: false,
   plugins: [wgslModules()],
   build: {
     outDir: "dist",
     emptyOutDir: false,
     target: "es2022",
-    lib: { entry: at("workers/engine.worker.ts"), formats: ["es"], fileName: () => ONE_FILE },
+    lib: { entry: at(entry), formats: ["es"], fileName: () => fileName },
     rolldownOptions: { output: { minify: true, codeSplitting: false } },
   },
-};
+});
 
 /** dist/node.js and dist/cli.js, complete but for the GPU and the browser. */
 const nodeLibrary: ViteUserConfig = {
@@ -296,7 +298,8 @@ export default defineConfig(({ mode, command }) => {
   // What is built is for users, whatever the process that builds it is for: packages and `import.meta.env` go by this.
   if (command === "build") process.env.NODE_ENV = "production";
   if (mode === "browser") return browserLibrary;
-  if (mode === "worker") return workerLibrary;
+  if (mode === "worker") return oneFile("workers/engine.worker.ts", ONE_FILE);
+  if (mode === "service-worker") return oneFile("workers/service-worker.ts", WHOLE_FILE);
   if (mode === "node") return nodeLibrary;
   if (mode === "demo") return demoSite;
   return { ...demoSite, ...tests, root: mode === "test" ? at(".") : at("demo") };

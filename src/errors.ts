@@ -81,6 +81,11 @@ export class WinnowError extends Error {
     return { code: this.code, message: this.message, hint: this.hint, details: this.details };
   }
 
+  /** Also of another copy of the package, as a service worker's. */
+  static override [Symbol.hasInstance](thrown: unknown): boolean {
+    return (thrown as Error | undefined)?.name === "WinnowError";
+  }
+
   /** The error that `toWire` made plain data of. @internal */
   static fromWire(wire: WireError): WinnowError {
     return new WinnowError(wire.code, wire.message, {
@@ -115,8 +120,6 @@ export function messageOf(thrown: unknown): string {
 export function asWinnowError(thrown: unknown): WinnowError {
   if (thrown instanceof WinnowError) return thrown;
   const name = (thrown as Error | undefined)?.name;
-  // The engine's code, imported into a page, has a copy of the class.
-  if (name === "WinnowError") return WinnowError.fromWire(thrown as WinnowError);
   if (name === "AbortError")
     return new WinnowError("aborted", "the operation was aborted", { cause: thrown });
   return new WinnowError("internal", messageOf(thrown), { cause: thrown });

@@ -27,7 +27,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     });
   if (!isGiven(options.mode ?? options.remote)) return open();
   const { openHybrid } = await import("./api/remote/hybrid-engine.ts");
-  return openHybrid(options, open);
+  return openHybrid(options, open, listModels);
 }
 
 /** Models that are stored in the cache folder, last used first. What lies elsewhere on the disk is not listed. */

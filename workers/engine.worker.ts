@@ -1,6 +1,6 @@
 import * as Comlink from "comlink";
 import { carryErrors } from "../src/api/carry-errors.ts";
-import { ENGINE_HERE, GREETING } from "../src/api/page/worker-greeting.ts";
+import { GREETING } from "../src/api/page/worker-greeting.ts";
 import type { EnginePort } from "../src/api/protocol.ts";
 import type { ExternalTokenizer } from "../src/api/types.ts";
 import { openInBrowser } from "../src/api/worker/open-in-browser.ts";
@@ -12,9 +12,6 @@ export const url: string | undefined = import.meta.url;
 /** An engine in the calling thread. */
 export const engineHere = (tokenizer?: ExternalTokenizer): EnginePort =>
   new EngineService(openInBrowser(globalThis.navigator?.gpu, tokenizer));
-
-// A service worker can only have imported this file beforehand: that is how createEngine finds it there.
-Reflect.set(globalThis, ENGINE_HERE, engineHere);
 
 // A page greets its worker with a port. In any other scope, and to any other message, this file does nothing.
 if ("DedicatedWorkerGlobalScope" in globalThis) {

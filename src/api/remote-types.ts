@@ -1,8 +1,8 @@
 import type { ErrorCode } from "../errors.ts";
 
 /**
- * Where requests are answered. "only-on-device": here. "prefer-on-device": here, and by `remote` where the model cannot be loaded
- * or can answer no more. "prefer-in-cloud": by `remote`, and here where it cannot be reached; the model is loaded when that
+ * Where requests are answered. "only-on-device": here. "prefer-on-device": here, and by `remote` while the model is being
+ * downloaded, where it cannot be loaded, or can answer no more. "prefer-in-cloud": by `remote`, and here where it cannot be reached; the model is loaded when that
  * first happens. "only-in-cloud": by `remote`; no model is loaded.
  */
 export type InferenceMode =
@@ -34,12 +34,12 @@ export interface InferenceInfo {
   fallback?: {
     /**
      * "no_webgpu": there is no WebGPU, or no adapter that will do. "does_not_fit": memory or the model's positions do not
-     * suffice. "not_downloaded": the model could not be fetched. "unreachable": the server does not answer. "error": anything else.
+     * suffice. "not_downloaded": the model is being downloaded, or could not be. "unreachable": the server does not answer. "error": anything else.
      */
     reason: "no_webgpu" | "does_not_fit" | "not_downloaded" | "unreachable" | "error";
-    /** The code of the error that was met. */
-    code: ErrorCode;
-    /** Its message. */
+    /** The code of the error that was met; absent while the model is being downloaded. */
+    code?: ErrorCode;
+    /** What happened. */
     message: string;
   };
 }

@@ -1,5 +1,6 @@
 import { loadLater } from "../errors.ts";
 import { checkModel } from "./checks/validate-engine.ts";
+import { wholePackage } from "./page/whole-package.ts";
 import type { ModelSource, StoredModel } from "./types.ts";
 
 const stored = async () => {
@@ -11,6 +12,10 @@ const stored = async () => {
 
 /** Models that are stored in this browser for this origin, last used first. Works in pages and in workers. */
 export async function listModels(): Promise<StoredModel[]> {
+  return wholePackage()?.listModels() ?? listHere();
+}
+
+export async function listHere(): Promise<StoredModel[]> {
   const { listStored, store } = await stored();
   return listStored(store);
 }
@@ -22,6 +27,10 @@ export async function listModels(): Promise<StoredModel[]> {
  * knows; `invalid_argument`.
  */
 export async function removeModel(source: ModelSource): Promise<boolean> {
+  return wholePackage()?.removeModel(source) ?? removeHere(source);
+}
+
+export async function removeHere(source: ModelSource): Promise<boolean> {
   const model = checkModel(source);
   const { removeStored, store } = await stored();
   return removeStored(model, store);

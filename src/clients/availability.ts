@@ -1,5 +1,6 @@
+import { wholePackage } from "../api/page/whole-package.ts";
 import type { ModelSource } from "../api/types.ts";
-import { loadLater } from "../errors.ts";
+import { whereIs } from "../api/where-is.ts";
 import { createEngine } from "../index.ts";
 import type { EngineMaker, EngineSource } from "./shared-engine.ts";
 
@@ -8,6 +9,8 @@ import type { EngineMaker, EngineSource } from "./shared-engine.ts";
  * ("downloading"), or it is stored or loaded ("available").
  */
 export type Availability = "unavailable" | "downloadable" | "downloading" | "available";
+
+const PLACES = { here: "available", elsewhere: "downloadable", unknown: "unavailable" } as const;
 
 /** Whether this browser offers WebGPU; asks no adapter. */
 export const hasWebGpu = (): boolean => globalThis.navigator?.gpu !== undefined;
@@ -20,20 +23,8 @@ export async function availabilityOf(
 ): Promise<Availability> {
   if (source.state !== "none") return source.state === "loaded" ? "available" : "downloading";
   if (maker.createEngine === createEngine && !(await hasAdapter())) return "unavailable";
-  const load = () =>
-    Promise.all([
-      import("../fetch/stored-models.ts"),
-      import("../fetch/resolve/model-registry.ts"),
-      import("../fetch/resolve/resolve-model.ts"),
-    ]);
-  const [{ filedUnder }, { MODELS }, { isAddress }] = await loadLater("stored models", load);
-  const name = filedUnder(model);
-  // Files are here, and so is what a path of Node names.
-  if (name === undefined) return "available";
-  const stored = await maker.listModels();
-  if (stored.some(({ source, complete }) => complete && source === name)) return "available";
-  const known = isAddress(name) || MODELS.some((entry) => entry.name === name);
-  return known ? "downloadable" : "unavailable";
+  const find = wholePackage()?.whereIs ?? whereIs;
+  return PLACES[await find(model, maker.listModels)];
 }
 
 async function hasAdapter(): Promise<boolean> {

@@ -106,9 +106,22 @@ describe("the packed package in pages without a bundler", () => {
     expectAnswers(besideStorage(await visit(browser, site.url)));
   });
 
-  itInFull("an engine in a service worker that imports winnow-llm/worker", async () => {
+  it("an engine in a service worker that imports winnow-llm/service-worker", async () => {
     const site = await open({ "/": join(app.dir, "service-worker.html") });
     expectAnswers(besideStorage(await visit(browser, `${site.url}?script=in-service-worker.js`)));
+  });
+
+  it("what is loaded later elsewhere is there in a service worker", async () => {
+    const site = await open({ "/": join(app.dir, "service-worker.html") });
+    const address = `${site.url}?script=in-service-worker.js&ask=later`;
+    expect(await visit(browser, address)).toEqual({
+      text: "text_completion",
+      called: "weather",
+      refused: "invalid_argument",
+      saved: true,
+      away: "in_cloud",
+      stored: true,
+    });
   });
 
   it("a service worker that does not import it is told to", async () => {
@@ -116,7 +129,7 @@ describe("the packed package in pages without a bundler", () => {
     const error = await failure(`${site.url}?script=in-worker.js`);
     expect(error).toMatchObject({
       code: "no_worker",
-      hint: expect.stringContaining('import "winnow-llm/worker"'),
+      hint: expect.stringContaining('import "winnow-llm/service-worker"'),
     });
   });
 

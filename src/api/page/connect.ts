@@ -1,12 +1,10 @@
 import { WinnowError } from "../../errors.ts";
-import type { EnginePort } from "../protocol.ts";
 import type { EngineOptions, ExternalTokenizer } from "../types.ts";
 import { connectLocal } from "./connect-local.ts";
 import { connectWorker } from "./connect-worker.ts";
 import type { Connection } from "./connection.ts";
 import { findWorker, loadEngineCode } from "./find-worker.ts";
 import { startWorker } from "./start-worker.ts";
-import { ENGINE_HERE } from "./worker-greeting.ts";
 
 /** A way to the engine, and what the user should know of it. */
 export interface Connected {
@@ -46,12 +44,9 @@ function connectGiven(given: NonNullable<EngineOptions["worker"]>): Connection {
 }
 
 async function connectHere(tokenizer?: ExternalTokenizer): Promise<Connection> {
-  type EngineHere = (tokenizer?: ExternalTokenizer) => EnginePort;
-  const imported: EngineHere | undefined = Reflect.get(globalThis, ENGINE_HERE);
-  if (imported) return connectLocal(imported(tokenizer));
   if ("ServiceWorkerGlobalScope" in globalThis)
     throw new WinnowError("no_worker", "a service worker cannot import the engine's code later", {
-      hint: 'Write `import "winnow-llm/worker";` beside the import of createEngine, and give it `filters`, which cannot be imported later either.',
+      hint: 'Write `import "winnow-llm/service-worker";` beside the import of createEngine.',
     });
   return connectLocal((await loadEngineCode()).engineHere(tokenizer));
 }

@@ -19,6 +19,12 @@ const REASONS: Partial<Record<ErrorCode, Fallback["reason"]>> = {
 /** Whether what the device could not do may be asked of a server. */
 export const mayAskServer = ({ code }: WinnowError): boolean => !NOT_MENDED.includes(code);
 
+/** Why the device does not answer yet. */
+export const DOWNLOADING: Fallback = {
+  reason: "not_downloaded",
+  message: "the model is being downloaded",
+};
+
 /** Why the device does not answer. */
 export const deviceFallback = ({ code, message }: WinnowError): Fallback => ({
   reason: REASONS[code] ?? "error",

@@ -1,5 +1,6 @@
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import type { InferenceInfo, InferenceMode } from "../remote-types.ts";
+import type { listModels } from "../stored-models.ts";
 import type {
   Engine,
   EngineInfo,
@@ -8,25 +9,34 @@ import type {
   ModelPage,
   RequestOptions,
 } from "../types.ts";
+import { whereIs } from "../where-is.ts";
 import { type Answered, type Asked, begun } from "./begun.ts";
 import { checkMode } from "./check-remote.ts";
 import { infoOf, listOf } from "./elsewhere.ts";
-import { deviceFallback, mayAskServer, serverFallback } from "./fallback.ts";
+import { DOWNLOADING, deviceFallback, mayAskServer, serverFallback } from "./fallback.ts";
 import { localCache, notOnDevice } from "./local-cache.ts";
 import { askServer } from "./remote-chat.ts";
 import { RemoteServer } from "./remote-server.ts";
 
 type OpenLocal = () => Promise<Engine>;
 
-/** An engine by its `mode` and `remote`. Throws invalid_argument, and what loading throws where no server stands in. */
+/**
+ * An engine by its `mode` and `remote`. `list`: the models that are stored. Throws invalid_argument, and what loading throws
+ * where no server stands in.
+ */
 export async function openHybrid(
-  options: Pick<EngineOptions, "mode" | "remote">,
+  options: Pick<EngineOptions, "mode" | "remote" | "model">,
   openLocal: OpenLocal,
+  list: typeof listModels,
 ): Promise<Engine> {
   const { mode, remote } = checkMode(options.mode, options.remote);
   if (mode === "only-on-device" || !remote) return openLocal();
   const engine = new HybridEngine(mode, new RemoteServer(remote), openLocal);
-  if (mode === "prefer-on-device") await engine.begin();
+  if (mode === "prefer-on-device") {
+    // Where it cannot be told, the model is waited for.
+    const place = await whereIs(options.model, list).catch(() => "here");
+    await engine.begin(place === "here");
+  }
   return engine;
 }
 
@@ -61,15 +71,23 @@ class HybridEngine implements Engine {
     this.cache = localCache(() => this.local);
   }
 
-  /** Loads the model; where that fails for a reason that a server does not share, the server stands in. */
-  async begin(): Promise<void> {
-    try {
-      await this.load();
-    } catch (thrown) {
-      const error = asWinnowError(thrown);
-      if (!mayAskServer(error)) throw error;
-      this.fallback = deviceFallback(error);
-    }
+  /**
+   * Loads the model; where that fails for a reason that a server does not share, the server stands in. A model that must be
+   * downloaded first is not waited for: the server answers meanwhile.
+   */
+  async begin(stored: boolean): Promise<void> {
+    if (!stored) this.fallback = DOWNLOADING;
+    const loading = this.load().then(
+      () => {
+        this.fallback = undefined;
+      },
+      (thrown) => {
+        const error = asWinnowError(thrown);
+        this.fallback = deviceFallback(error);
+        if (stored && !mayAskServer(error)) throw error;
+      },
+    );
+    if (stored) await loading;
   }
 
   calibrate: Engine["calibrate"] = async (options) => {

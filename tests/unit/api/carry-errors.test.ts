@@ -38,6 +38,7 @@ class WinnowErrorOfAnotherCopy extends Error {
   readonly code = "out_of_memory";
   readonly hint = "lower it";
   readonly details = { pages: 3 };
+  readonly toWire = WinnowError.prototype.toWire;
 }
 
 describe.each([

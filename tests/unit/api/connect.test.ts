@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ENGINE_HERE, GREETING } from "../../../src/api/page/worker-greeting.ts";
+import { WHOLE_PACKAGE } from "../../../src/api/page/whole-package.ts";
+import { GREETING } from "../../../src/api/page/worker-greeting.ts";
 import { WinnowError } from "../../../src/errors.ts";
 import { createEngine } from "../../../src/index.ts";
 
@@ -35,16 +36,15 @@ describe("where there is no Worker", () => {
     });
   });
 
-  it("a scope with WebGPU runs the engine in place", async () => {
-    vi.stubGlobal("navigator", { gpu: {} });
-    const load = vi.fn(async () => {
+  it("the whole package, where a service worker has imported it, is what answers", async () => {
+    const createEngine = vi.fn(async () => {
       throw new WinnowError("no_adapter", "in place");
     });
-    Reflect.set(globalThis, ENGINE_HERE, () => ({ load }));
+    Reflect.set(globalThis, WHOLE_PACKAGE, { createEngine });
     try {
       expect(await failure()).toMatchObject({ code: "no_adapter", message: "in place" });
     } finally {
-      Reflect.deleteProperty(globalThis, ENGINE_HERE);
+      Reflect.deleteProperty(globalThis, WHOLE_PACKAGE);
     }
   });
 
@@ -53,7 +53,7 @@ describe("where there is no Worker", () => {
     vi.stubGlobal("ServiceWorkerGlobalScope", class {});
     expect(await failure()).toMatchObject({
       code: "no_worker",
-      hint: expect.stringContaining('import "winnow-llm/worker"'),
+      hint: expect.stringContaining('import "winnow-llm/service-worker"'),
     });
   });
 });

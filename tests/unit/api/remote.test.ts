@@ -8,7 +8,9 @@ import type {
   Engine,
   EngineOptions,
   InferenceMode,
+  ModelSource,
   RemoteOptions,
+  StoredModel,
 } from "../../../src/api/types.ts";
 import { type ErrorCode, WinnowError } from "../../../src/errors.ts";
 import { type Served, serveFake } from "../serve/serve-harness.ts";
@@ -61,18 +63,35 @@ async function open(
   mode: InferenceMode | undefined,
   remote: RemoteOptions,
   failure?: WinnowError,
+  {
+    model = new Blob([]),
+    arrived = Promise.resolve(),
+  }: { model?: ModelSource; arrived?: Promise<void> } = {},
 ): Promise<Opened> {
   const local: Opened["local"] = { loads: 0 };
-  const engine = await openHybrid({ remote, ...(mode && { mode }) }, async () => {
+  const openLocal = async () => {
     local.loads += 1;
+    await arrived;
     if (failure) throw failure;
     const { engine, fake } = await openFake();
     local.fake = fake;
     return engine;
-  });
+  };
+  const engine = await openHybrid({ model, remote, ...(mode && { mode }) }, openLocal, stored);
   closing.push(() => engine.close());
   return { engine, local };
 }
+
+const STORED = "https://models.example/stored.gguf";
+const stored = async (): Promise<StoredModel[]> => [
+  {
+    source: STORED,
+    bytes: 1,
+    complete: true,
+    lastUsed: new Date(),
+    files: [],
+  } as unknown as StoredModel,
+];
 
 async function collect(stream: AsyncIterable<ChatCompletionChunk>) {
   const chunks: ChatCompletionChunk[] = [];
@@ -145,6 +164,52 @@ describe("modes", () => {
       expect(fake.log).toEqual([]);
     },
   );
+
+  const ABSENT = "https://models.example/absent.gguf";
+
+  it("prefer-on-device has the server answer while the model is downloaded, and then answers here", async () => {
+    const { base } = await cloud();
+    const remote = { baseURL: base, model: "fake" };
+    let arrive = (): void => {};
+    const arrived = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    const { engine, local } = await open("prefer-on-device", remote, undefined, {
+      model: ABSENT,
+      arrived,
+    });
+    expect(await whole(engine)).toEqual(THERE);
+    expect(engine.info().inference).toEqual({
+      mode: "prefer-on-device",
+      source: "in_cloud",
+      fallback: { reason: "not_downloaded", message: "the model is being downloaded" },
+    });
+    arrive();
+    await expect.poll(() => engine.info().inference?.source).toBe("on_device");
+    expect(engine.info().inference).toEqual({ mode: "prefer-on-device", source: "on_device" });
+    expect(await whole(engine)).toEqual(HERE);
+    expect(local.loads).toBe(1);
+  });
+
+  it("a model that is stored, or at hand, is waited for", async () => {
+    const { base, fake } = await cloud();
+    for (const model of [STORED, new Blob([])]) {
+      const arrived = new Promise<void>((resolve) => setTimeout(resolve, 20));
+      const remote = { baseURL: base, model: "fake" };
+      const { engine } = await open("prefer-on-device", remote, undefined, { model, arrived });
+      expect(await whole(engine)).toEqual(HERE);
+    }
+    expect(fake.log).toEqual([]);
+  });
+
+  it("a download that fails leaves the server to answer, and says why", async () => {
+    const { base } = await cloud();
+    const remote = { baseURL: base, model: "fake" };
+    const failure = new WinnowError("network", "alas");
+    const { engine } = await open("prefer-on-device", remote, failure, { model: ABSENT });
+    await expect.poll(() => engine.info().inference?.fallback?.code).toBe("network");
+    expect(await whole(engine)).toEqual(THERE);
+  });
 
   it("only-on-device never asks the server", async () => {
     const { base } = await cloud();
@@ -353,7 +418,7 @@ describe("what is sent", () => {
     [{ remote: "http://x" }, "remote"],
   ])("createEngine refuses %j", async (options, field) => {
     const opening = async () =>
-      openHybrid(options as EngineOptions, () => Promise.reject(new Error()));
+      openHybrid(options as EngineOptions, () => Promise.reject(new Error()), stored);
     await expect(opening()).rejects.toMatchObject({ code: "invalid_argument", details: { field } });
   });
 });

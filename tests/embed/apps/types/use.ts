@@ -1,5 +1,6 @@
 import { createEngine, type Engine, WinnowError } from "winnow-llm";
 import { createEngine as inNode } from "winnow-llm/node";
+import "winnow-llm/service-worker";
 import "winnow-llm/worker";
 
 export async function use(): Promise<Blob> {
