@@ -1,12 +1,12 @@
 import { loadLater } from "../errors.ts";
-import type { listModels } from "./stored-models.ts";
-import type { ModelSource } from "./types.ts";
+import type { Whereabouts } from "./page/whole-package.ts";
+import type { ModelSource, StoredModel } from "./types.ts";
 
 /** Whether a model's bytes are "here", "elsewhere", or it is "unknown". Nothing is fetched; `list`: what is stored. */
 export async function whereIs(
   model: ModelSource,
-  list: typeof listModels,
-): Promise<"here" | "elsewhere" | "unknown"> {
+  list: () => Promise<StoredModel[]>,
+): Promise<Whereabouts> {
   const load = () =>
     Promise.all([
       import("../fetch/stored-models.ts"),

@@ -1,6 +1,5 @@
 import { asWinnowError, closedError, WinnowError } from "../../errors.ts";
 import type { InferenceInfo, InferenceMode } from "../remote-types.ts";
-import type { listModels } from "../stored-models.ts";
 import type {
   Engine,
   EngineInfo,
@@ -8,6 +7,7 @@ import type {
   ModelObject,
   ModelPage,
   RequestOptions,
+  StoredModel,
 } from "../types.ts";
 import { whereIs } from "../where-is.ts";
 import { type Answered, type Asked, begun } from "./begun.ts";
@@ -27,7 +27,7 @@ type OpenLocal = () => Promise<Engine>;
 export async function openHybrid(
   options: Pick<EngineOptions, "mode" | "remote" | "model">,
   openLocal: OpenLocal,
-  list: typeof listModels,
+  list: () => Promise<StoredModel[]>,
 ): Promise<Engine> {
   const { mode, remote } = checkMode(options.mode, options.remote);
   if (mode === "only-on-device" || !remote) return openLocal();
