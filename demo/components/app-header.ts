@@ -173,15 +173,15 @@ export class AppHeader extends LitElement {
       }
       <span class="status small" role="status" data-testid="status" data-state=${this.state}>${this.status}</span>
       ${
-        this.loaded && this.source !== "in_cloud"
+        this.loaded
           ? html`<button
               class="panel num"
               data-testid="open-panel"
               aria-expanded=${this.drawer === "panel" ? "true" : "false"}
-              aria-label="Cache settings and figures, ${formatBytes(this.bytes)} held"
+              aria-label="Settings and figures${this.source === "in_cloud" ? "" : `, ${formatBytes(this.bytes)} held`}"
               @click=${() => emit(this, "open-panel")}
             >
-              ${gaugeIcon} ${formatBytes(this.bytes)}
+              ${gaugeIcon} ${this.source === "in_cloud" ? nothing : formatBytes(this.bytes)}
             </button>`
           : nothing
       }

@@ -50,6 +50,7 @@ export class ChatApp extends LitElement {
   readonly #chats = new ChatsController(this.#chat, this.#cache, this.#notices);
   readonly #announcer = new Announcer();
   #attached: Engine | null = null;
+  #attachedHere: Engine | null = null;
   #wasAnswering = false;
   #unsubscribe: (() => void)[] = [];
   #connected = new AbortController();
@@ -195,7 +196,7 @@ export class ChatApp extends LitElement {
           .lastAnswer=${lastUsageOf(this.#chat.entries)}
           .answerSettings=${this.#chat.settings}
           .calibration=${this.#calibration.phase}
-          ?busy=${this.#chat.answering} ?elsewhere=${this.#engine.here === null}
+          ?busy=${this.#chat.answering} ?elsewhere=${this.#engine.here === null} .download=${this.#engine.download}
         ></cache-panel>
       </aside>`;
   }
@@ -208,12 +209,14 @@ export class ChatApp extends LitElement {
   }
 
   #onEngine(): void {
-    const { engine } = this.#engine;
+    const { engine, here } = this.#engine;
+    if (engine !== this.#attached || here !== this.#attachedHere) {
+      this.#chat.attach(engine);
+      for (const store of [this.#cache, this.#calibration, this.#chats]) store.attach(here);
+      this.#attachedHere = here;
+    }
     if (engine !== this.#attached) {
       this.#attached = engine;
-      this.#chat.attach(engine);
-      for (const store of [this.#cache, this.#calibration, this.#chats])
-        store.attach(this.#engine.here);
       // What was stored is to stay. A file of the user's own is read where it is.
       const source = this.#engine.choice?.source;
       if (engine !== null && (typeof source === "string" || (source && "repo" in source)))

@@ -111,7 +111,7 @@ export class ChatStore extends Store {
 
   async #answer(id: number, messages: ChatMessage[], abort: AbortController): Promise<void> {
     const begin = performance.now();
-    let text = "";
+    let [text, thought] = ["", ""];
     let queued = false;
     let open = true;
     let end: Partial<ChatEntry> = { status: "done" };
@@ -122,8 +122,10 @@ export class ChatStore extends Store {
     };
     const flush = (): void => {
       queued = false;
-      if (open) this.#update(id, { text, status: text === "" ? "waiting" : "streaming" });
+      const status = text === "" && thought === "" ? "waiting" : "streaming";
+      if (open) this.#update(id, { ...said(), status });
     };
+    const said = () => ({ text, ...(thought !== "" && { thought }) });
     try {
       const { temperature, maxTokens } = this.settings;
       const stream = await this.#engine!.chat.completions.create(
@@ -133,9 +135,11 @@ export class ChatStore extends Store {
       for await (const chunk of stream) {
         const choice = chunk.choices[0];
         if (this.source !== null) this.source = chunk.inferenceSource;
-        if (text === "" && choice.delta.content)
+        const { content, reasoning_content: thinking } = choice.delta;
+        if (text === "" && thought === "" && (content || thinking))
           this.#update(id, { firstTokenS: (performance.now() - begin) / 1000 });
-        text += choice.delta.content ?? "";
+        text += content ?? "";
+        thought += thinking ?? "";
         if (choice.finish_reason !== null) end = { ...end, finish: choice.finish_reason };
         if (chunk.usage !== undefined) end = { ...end, usage: chunk.usage };
         if (!queued) nextFrame(flush);
@@ -150,7 +154,7 @@ export class ChatStore extends Store {
     open = false;
     this.reading = null;
     this.#abort = null;
-    this.#update(id, { text, ...end });
+    this.#update(id, { ...said(), ...end });
   }
 
   /** What the model is given: failed answers left out, questions without an answer joined. */

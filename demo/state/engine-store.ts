@@ -18,6 +18,8 @@ export class EngineStore extends Store {
   choice: ModelChoice | null = null;
   /** Who may answer in this device's place, from the next load on. */
   server = readServer();
+  /** How far the model is that a server answers for until it is there. */
+  download: LoadProgress | null = null;
   #abort: AbortController | null = null;
   readonly #library: () => Promise<Pick<Library, "createEngine">>;
 
@@ -66,6 +68,11 @@ export class EngineStore extends Store {
       if (this.#abort !== abort) return;
       if (progress.stage !== stage) rate.clear();
       stage = progress.stage;
+      if (this.phase.kind === "ready") {
+        this.download = progress;
+        this.changed();
+        return;
+      }
       rate.add(progress.loaded, performance.now());
       this.#enter({ kind: "loading", progress, secondsLeft: rate.secondsLeft(progress.total) });
     };
@@ -82,11 +89,25 @@ export class EngineStore extends Store {
       });
       if (this.#abort !== abort) return await engine.close();
       this.#enter({ kind: "ready", engine });
+      await this.#arrived(engine, abort);
     } catch (thrown) {
       if (this.#abort !== abort) return;
       const error = asWinnowError(thrown);
       this.#enter(error.code === "aborted" ? { kind: "idle" } : { kind: "failed", error });
     }
+  }
+
+  /** Waits for a model that is being downloaded while a server answers. */
+  async #arrived(engine: Engine, abort: AbortController): Promise<void> {
+    const coming = (): boolean => {
+      const { fallback } = engine.info().inference ?? {};
+      return fallback?.reason === "not_downloaded" && fallback.code === undefined;
+    };
+    while (this.#abort === abort && coming())
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    if (this.#abort !== abort) return;
+    this.download = null;
+    this.changed();
   }
 
   /** Back to the choice of models. What was downloaded is kept and resumes. */

@@ -11,8 +11,13 @@ export function statusOf(phase: EnginePhase["kind"], chat: ChatStore): [State, s
   if (phase === "loading") return ["loading", "Loading"];
   if (phase === "failed") return ["error", "Could not load"];
   if (phase === "idle") return ["idle", "No model yet"];
-  if (chat.answering) return ["answering", last?.status === "waiting" ? "Reading" : "Answering"];
+  if (chat.answering) return ["answering", doing(last)];
   return last?.status === "failed" ? ["error", "Answer failed"] : ["ready", "Ready"];
+}
+
+function doing(answer: ChatEntry | undefined): string {
+  if (answer?.status === "waiting") return "Reading";
+  return answer?.text === "" ? "Thinking" : "Answering";
 }
 
 /** Seconds to the first token, until the engine's own figure comes with the end of the answer. */

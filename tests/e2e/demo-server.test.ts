@@ -49,6 +49,46 @@ describe("demo page with a server", () => {
     if (folder) await pictures(folder);
   });
 
+  it("shows what the model thinks, folded away once it answers, and sends what is set of answers", async () => {
+    const sent: Record<string, unknown>[] = [];
+    const delta = (delta: object, finish_reason: string | null = null): string =>
+      `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
+    await context.route(`${served.base}/chat/completions`, async (route) => {
+      if (route.request().method() === "POST") sent.push(route.request().postDataJSON());
+      await route.fulfill({
+        headers: {
+          "access-control-allow-origin": "*",
+          "access-control-allow-headers": "*",
+          "content-type": "text/event-stream",
+        },
+        body: `${delta({ reasoning_content: "Who asks, and why?" })}${delta({ content: "A server." })}${delta({}, "stop")}data: [DONE]\n\n`,
+      });
+    });
+    await demo.load();
+    await demo.at("temperature").fill("0.2");
+    await demo.at("temperature").blur();
+    await demo.at("system").fill("Be brief.");
+    await demo.at("system").blur();
+    await demo.ask("Who are you?");
+    expect(sent[0]).toMatchObject({
+      temperature: 0.2,
+      messages: [{ role: "system", content: "Be brief." }, { role: "user" }],
+    });
+    const thought = demo.at("thought");
+    expect(await demo.text(demo.answer)).toContain("A server.");
+    expect(await thought.getAttribute("open")).toBe(null);
+    expect(await thought.getByText("Who asks").isVisible()).toBe(false);
+    await thought.locator("summary").click();
+    expect(await thought.getByText("Who asks").isVisible()).toBe(true);
+    // Figures of a cache that is not here say nothing.
+    expect(await demo.at("pairs-kept").count()).toBe(0);
+    expect(await demo.at("window").count()).toBe(0);
+    await demo.page.reload();
+    expect(await demo.at("thought").count()).toBe(1);
+    const folder = process.env.SCREENSHOTS;
+    if (folder) await demo.page.screenshot({ path: `${folder}/thought.png` });
+  });
+
   it("keeps the key where the user says alone, and in no export", async () => {
     await demo.load();
     await demo.ask("Who are you?");

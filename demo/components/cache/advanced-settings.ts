@@ -1,4 +1,4 @@
-import { css, html, LitElement, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 import { REQUEST_LIMITS } from "../../../src/api/checks/validate-request.ts";
@@ -37,15 +37,14 @@ export class AdvancedSettings extends LitElement {
     `,
   ];
 
-  @property({ attribute: false }) cache!: CacheSettings;
+  /** null: a server answers, whose cache is its own. */
+  @property({ attribute: false }) cache: CacheSettings | null = null;
   @property({ attribute: false }) answer!: AnswerSettings;
 
   protected override render(): TemplateResult {
     const { answer } = this;
     return html`<div class="grid small">
-      ${this.#setting("window", "window", "Recent tokens kept")}
-      ${this.#setting("sinks", "sinks", "First tokens kept")}
-      ${this.#setting("wholeLayers", "whole-layers", "Layers kept whole")}
+      ${this.#kept()}
       <number-field
         name="temperature"
         label="Temperature"
@@ -74,16 +73,29 @@ export class AdvancedSettings extends LitElement {
           @change=${(event: Event) =>
             this.#answer({ system: (event.target as HTMLTextAreaElement).value })}
         ></textarea>
-        <p class="muted">Applies from the next message; the chat so far is then read again.</p>
+        <p class="muted">Applies from the next message${this.cache === null ? "" : "; the chat so far is then read again"}.</p>
       </div>
     </div>`;
   }
 
-  #setting(key: "window" | "sinks" | "wholeLayers", name: string, label: string): TemplateResult {
+  #kept(): TemplateResult | typeof nothing {
+    if (this.cache === null) return nothing;
+    const { window, sinks, wholeLayers } = this.cache;
+    return html`${this.#setting("window", "window", "Recent tokens kept", window)}
+      ${this.#setting("sinks", "sinks", "First tokens kept", sinks)}
+      ${this.#setting("wholeLayers", "whole-layers", "Layers kept whole", wholeLayers)}`;
+  }
+
+  #setting(
+    key: "window" | "sinks" | "wholeLayers",
+    name: string,
+    label: string,
+    value: number,
+  ): TemplateResult {
     return html`<number-field
       name=${name}
       label=${label}
-      .value=${this.cache[key]}
+      .value=${value}
       .min=${LEAST[key]}
       .max=${MOST}
       @number=${(event: Event) =>

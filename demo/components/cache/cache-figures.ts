@@ -41,9 +41,13 @@ export class CacheFigures extends LitElement {
     const first = this.firstTokenS ?? answer?.extra.time_to_first_token_s ?? null;
     const rate = this.liveRate ?? answer?.extra.decode_tokens_per_s ?? null;
     return html`<dl>
-      ${row("Tokens seen", "tokens-seen", usage?.tokensSeen ?? 0)}
-      ${row("Pairs kept", "pairs-kept", usage?.pairsKept ?? 0)}
-      ${row("Pairs evicted", "pairs-evicted", usage?.pairsEvicted ?? 0)}
+      ${
+        usage === null
+          ? nothing
+          : html`${row("Tokens seen", "tokens-seen", usage.tokensSeen)}
+            ${row("Pairs kept", "pairs-kept", usage.pairsKept)}
+            ${row("Pairs evicted", "pairs-evicted", usage.pairsEvicted)}`
+      }
       ${
         rate === null
           ? nothing
@@ -56,7 +60,7 @@ export class CacheFigures extends LitElement {
             <dd data-testid="first-token">${formatSeconds(first)}</dd>`
       }
       ${
-        answer === null
+        answer === null || usage === null
           ? nothing
           : html`<dt>Prompt tokens reused</dt>
             <dd data-testid="tokens-reused" data-count=${answer.prompt_tokens_details.cached_tokens}>

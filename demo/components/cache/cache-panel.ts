@@ -1,6 +1,12 @@
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { CacheUsage, EngineInfo, MemoryReport, Usage } from "../../../src/api/types.ts";
+import type {
+  CacheUsage,
+  EngineInfo,
+  LoadProgress,
+  MemoryReport,
+  Usage,
+} from "../../../src/api/types.ts";
 import type { CacheSettings } from "../../../src/cache/budget.ts";
 import { emit } from "../../events.ts";
 import type { Refusal } from "../../state/cache-store.ts";
@@ -95,13 +101,18 @@ export class CachePanel extends LitElement {
   @property({ attribute: false }) calibration!: CalibrationPhase;
   /** A server answers, whose cache cannot be seen or set. */
   @property({ type: Boolean }) elsewhere = false;
+  /** How far the model is that will answer then. */
+  @property({ attribute: false }) download: LoadProgress | null = null;
 
   protected override render(): TemplateResult {
     if (this.elsewhere)
       return html`<section aria-label="Cache" class="small" data-testid="elsewhere">
-          A server answers, and keeps its cache to itself.
+          ${this.#whileDownloading()}
         </section>
-        ${this.#figures()}`;
+        ${this.#figures()}
+        <section aria-label="Answers">
+          <advanced-settings .answer=${this.answerSettings}></advanced-settings>
+        </section>`;
     const { asked } = this.refusal ?? {};
     /** Whether what was refused is set in the advanced part. */
     const protection = asked !== undefined && !("budget" in asked) && !("policy" in asked);
@@ -134,16 +145,23 @@ export class CachePanel extends LitElement {
       </details>`;
   }
 
+  #whileDownloading(): string {
+    if (this.download === null) return "A server answers, and keeps its cache to itself.";
+    const { loaded, total } = this.download;
+    const part = total > 0 ? `: ${Math.floor((100 * loaded) / total)} %` : "";
+    return `A server answers while the model is downloaded${part}.`;
+  }
+
   #figures(): TemplateResult {
     return html`<section aria-label="Figures" class="small">
       <cache-figures
-        .usage=${this.usage}
+        .usage=${this.elsewhere ? null : this.usage}
         .liveRate=${this.liveRate}
         .firstTokenS=${this.firstTokenS}
         .answer=${this.lastAnswer}
       ></cache-figures>
       ${
-        this.busy || !this.usage?.tokensSeen
+        this.busy || this.elsewhere || !this.usage?.tokensSeen
           ? nothing
           : html`<button class="link save" data-testid="save-context" title="A .winnow file, which this page or an app opens in place of reading" @click=${() => emit(this, "save-context")}>Save what was read</button>`
       }

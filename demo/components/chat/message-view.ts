@@ -48,6 +48,19 @@ export class MessageView extends LitElement {
       .document span {
         min-width: 0;
       }
+      .thought {
+        margin: 0 0 0.6rem;
+        color: var(--muted);
+        font-size: 0.875rem;
+      }
+      .thought summary {
+        width: fit-content;
+        cursor: pointer;
+      }
+      .thought .words {
+        padding-left: 0.8rem;
+        border-left: 2px solid var(--line-strong);
+      }
       .words {
         max-height: 16rem;
         margin-top: 0.5rem;
@@ -188,6 +201,7 @@ export class MessageView extends LitElement {
             ${this.read === null ? nothing : html`<progress max="1" .value=${this.read} aria-label="Reading your message"></progress>`}`
           : nothing
       }
+      ${this.#thought()}
       <div class="prose ${status === "streaming" ? "growing" : ""}" @click=${this.#copyCode}></div>
       ${
         error === undefined
@@ -199,6 +213,17 @@ export class MessageView extends LitElement {
       }
       ${busy ? nothing : this.#actions(text)}
     </div>`;
+  }
+
+  /** Open while nothing else is there to be read; the reader's own choice counts from then on. */
+  #thought(): TemplateResult | typeof nothing {
+    const { thought, status, text } = this.entry;
+    if (thought === undefined) return nothing;
+    const thinking = status === "streaming" && text === "";
+    return html`<details class="thought" data-testid="thought" ?open=${thinking}>
+      <summary>${thinking ? "Thinking…" : "Thought"}</summary>
+      <div class="words" tabindex="0" role="region" aria-label="What the model thought">${thought}</div>
+    </details>`;
   }
 
   #actions(text: string): TemplateResult {

@@ -18,6 +18,8 @@ export interface ChatEntry {
   readonly id: number;
   readonly role: "user" | "assistant";
   readonly text: string;
+  /** What the model thought before it answered. */
+  readonly thought?: string;
   /** waiting: the question is being read, no token yet. */
   readonly status: "done" | "waiting" | "streaming" | "stopped" | "failed";
   readonly attachments?: readonly Attachment[];

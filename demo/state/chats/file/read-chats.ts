@@ -97,13 +97,14 @@ function readChat(at: string, value: unknown): Chat & { bytes: number } {
 }
 
 function readMessage(at: string, id: number, value: unknown): ChatEntry {
-  const known = "role text status attachments finish usage firstTokenS error";
+  const known = "role text thought status attachments finish usage firstTokenS error";
   const message = fieldsOf(at, value, known.split(" "));
-  const { attachments, finish, usage, firstTokenS, error } = message;
+  const { thought, attachments, finish, usage, firstTokenS, error } = message;
   return {
     id,
     role: checkOneOf(`${at}.role`, message.role, ["user", "assistant"]),
     text: readText(`${at}.text`, message.text),
+    ...(isGiven(thought) && { thought: readText(`${at}.thought`, thought) }),
     status: checkOneOf(`${at}.status`, message.status ?? "done", STATUSES),
     ...(isGiven(attachments) && {
       attachments: arrayOf(`${at}.attachments`, attachments).map((attachment, i) =>
