@@ -28,13 +28,16 @@ type SharedFields = Pick<
 
 /** A request in the shape of OpenAI's completions.create. `max_tokens` is 16 unless it says otherwise, as there. */
 export interface TextCompletionRequest extends SharedFields {
-  /** The text, or its token ids, or a list of one text. The model's first token comes before a text. */
+  /**
+   * A text, its token ids, or a list of such, which are continued one after the other: the choices of prompt p are p n to
+   * (p + 1) n - 1. The model's first token comes before a text.
+   */
   prompt: string | readonly string[] | readonly number[] | readonly (readonly number[])[] | null;
   /** How many of the likeliest tokens are told at each place, from 0 to 20, beside the log probability of each token. */
   logprobs?: number | null;
   /** Accepted if it is `n`: as many answers are made as are given. */
   best_of?: number | null;
-  /** Accepted if it is false. */
+  /** Whether each text begins with its prompt, which must be a text then. Not beside `logprobs`. Default false. */
   echo?: boolean | null;
   /** Accepted if it is "". */
   suffix?: string | null;
@@ -64,7 +67,7 @@ export interface TextCompletion {
   model: string;
   /** Where it was made. Not in OpenAI's API. */
   inferenceSource: InferenceSource;
-  /** As many as `n` says; one in each piece of a stream. */
+  /** As many as `n` says, for each prompt; one in each piece of a stream. */
   choices: [TextChoice, ...TextChoice[]];
   /** On the last piece of a stream, unless `stream_options.include_usage` is false. */
   usage?: Usage;

@@ -1,5 +1,5 @@
 import { invalidArgument } from "../../errors.ts";
-import { checkNumber, describe, readFields, reading } from "./check.ts";
+import { checkBoolean, checkNumber, describe, readFields, reading } from "./check.ts";
 import * as further from "./openai-fields.ts";
 import { type CheckedRequest, checkRequest } from "./validate-request.ts";
 
@@ -28,14 +28,34 @@ const OWN = ["prompt", "logprobs", "best_of", "echo", "suffix"];
 /** OpenAI's. */
 const DEFAULT_TOKENS = 16;
 
+/** A request of completions.create that is in order. */
+export interface CheckedCompletion {
+  /** What is asked of each prompt. */
+  readonly checked: CheckedRequest;
+  readonly prompts: (string | number[])[];
+  /** Whether a text begins with its prompt. */
+  readonly echo: boolean;
+}
+
 /** Checks a request of completions.create. Throws invalid_argument naming the field. */
-export function checkCompletion(value: unknown): CheckedRequest {
+export function checkCompletion(value: unknown): CheckedCompletion {
   const given = readFields("request", value, [...SHARED, ...OWN], { path: "" });
   const shared = Object.fromEntries(SHARED.map((name) => [name, given[name]]));
   const messages = [{ role: "user", content: "" }];
   const checked = checkRequest({ ...shared, messages }, further);
-  const { logprobs, echo, suffix, best_of: best } = given;
-  refuseUnless(echo === undefined || echo === false, "echo", "the prompt is not repeated");
+  const { logprobs, suffix, best_of: best } = given;
+  const prompts = reading("prompt", () => checkPrompts(given.prompt));
+  const echo = given.echo !== undefined && checkBoolean("echo", given.echo);
+  refuseUnless(
+    !echo || logprobs === undefined,
+    "echo",
+    "a prompt has no log probabilities beside those of its continuation",
+  );
+  refuseUnless(
+    !echo || prompts.every((prompt) => typeof prompt === "string"),
+    "echo",
+    "token ids are not repeated as text",
+  );
   refuseUnless(
     suffix === undefined || suffix === "",
     "suffix",
@@ -46,31 +66,30 @@ export function checkCompletion(value: unknown): CheckedRequest {
     "best_of",
     "no more answers are made than n gives",
   );
-  return {
-    ...checked,
-    messages: [],
-    prompt: reading("prompt", () => checkPrompt(given.prompt)),
-    maxTokens: checked.maxTokens ?? DEFAULT_TOKENS,
-    topLogprobs:
-      logprobs === undefined
-        ? undefined
-        : checkNumber("logprobs", logprobs, { min: 0, max: 20, integer: true }),
-  };
+  const topLogprobs =
+    logprobs === undefined
+      ? undefined
+      : checkNumber("logprobs", logprobs, { min: 0, max: 20, integer: true });
+  const maxTokens = checked.maxTokens ?? DEFAULT_TOKENS;
+  return { checked: { ...checked, messages: [], maxTokens, topLogprobs }, prompts, echo };
 }
 
 function refuseUnless(good: boolean, field: string, problem: string): void {
   if (!good) throw invalidArgument(field, problem, "Leave the field out.");
 }
 
+/** One prompt, or a list of them. */
+function checkPrompts(value: unknown): (string | number[])[] {
+  const several = Array.isArray(value) && value.length > 0 && typeof value[0] !== "number";
+  return several ? value.map(checkPrompt) : [checkPrompt(value)];
+}
+
 function checkPrompt(value: unknown): string | number[] {
   if (typeof value === "string") return value;
-  if (Array.isArray(value) && value.length === 1 && typeof value[0] !== "number")
-    return checkPrompt(value[0]);
   const isIds = Array.isArray(value) && value.length > 0;
   if (isIds && value.every((id) => Number.isSafeInteger(id) && id >= 0)) return [...value];
   throw invalidArgument(
     "prompt",
-    `must be a text or token ids, not ${describe(value)}`,
-    "Send one request per prompt.",
+    `must be a text or token ids, or a list of such, not ${describe(value)}`,
   );
 }

@@ -26,7 +26,7 @@ export type Run = (onBatch: OnBatch) => Promise<Completion>;
 
 /** What is the same for all kinds of requests. `kind` begins the answer's id. */
 export function beginRequest(
-  port: CompletionPort,
+  port: Pick<CompletionPort, "modelName" | "complete">,
   kind: string,
   checked: CheckedRequest,
   options: CheckedRequestOptions,

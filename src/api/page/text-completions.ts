@@ -10,6 +10,7 @@ import type {
 } from "../types.ts";
 import { beginRequest, type CompletionPort, type Header, type Run } from "./begin-request.ts";
 import { DeltaQueue } from "./delta-queue.ts";
+import { toPrompts } from "./several-prompts.ts";
 
 /** OpenAI's completions.create over a CompletionPort. */
 export async function createText(
@@ -17,8 +18,9 @@ export async function createText(
   request: TextCompletionRequest,
   options: CheckedRequestOptions,
 ): Promise<AsyncIterable<TextCompletion> | TextCompletion> {
-  const checked = checkCompletion(request);
-  const { header, run, abort } = beginRequest(port, "cmpl", checked, options);
+  const { checked, prompts, echo } = checkCompletion(request);
+  const asked = toPrompts(port, prompts, echo);
+  const { header, run, abort } = beginRequest(asked, "cmpl", checked, options);
   return checked.stream ? streamed(header, checked, run, abort) : whole(header, run);
 }
 

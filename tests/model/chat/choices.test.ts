@@ -41,8 +41,11 @@ async function texts(
   return { texts, usage, chat: engine.conversation(id) };
 }
 
-const asking = (more: object) =>
-  checkCompletion({ prompt, temperature: 1, seed: 3, max_tokens: 20, ...more });
+const asking = (more: object): CheckedRequest => {
+  const request = { prompt, temperature: 1, seed: 3, max_tokens: 20, ...more };
+  const { checked, prompts } = checkCompletion(request);
+  return { ...checked, prompt: prompts[0]! };
+};
 
 describe("several answers to one prompt", () => {
   test.each(["full", 96] as const)("are those of their seeds alone, budget %s", async (budget) => {

@@ -107,12 +107,34 @@ describe("texts that are continued", () => {
     });
   });
 
+  it("several prompts are continued one after the other, each behind itself where echo asks for it", async () => {
+    const { engine, fake } = await openFake();
+    fake.answer = "ab";
+    const request = { prompt: ["one ", "three "], n: 2, echo: true } as const;
+    const { choices, usage } = await engine.completions.create(request);
+    expect(choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, "one ab"],
+      [1, "one ab"],
+      [2, "three ab"],
+      [3, "three ab"],
+    ]);
+    expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 8 });
+    const texts: string[] = [];
+    for await (const { choices } of await engine.completions.create({ ...request, stream: true }))
+      texts[choices[0].index] = (texts[choices[0].index] ?? "") + choices[0].text;
+    expect(texts).toEqual(choices.map(({ text }) => text));
+    const ids = await engine.completions.create({ prompt: [[1], [2]] });
+    expect(ids.choices.map(({ text }) => text)).toEqual(["ab", "ab"]);
+  });
+
   it.each<[string, object]>([
-    ["echo", { echo: true }],
+    ["echo", { echo: true, logprobs: 1 }],
+    ["echo", { echo: true, prompt: [1, 2] }],
     ["suffix", { suffix: "end" }],
     ["best_of", { best_of: 2 }],
     ["logprobs", { logprobs: true }],
-    ["prompt", { prompt: ["a", "b"] }],
+    ["prompt", { prompt: ["a", 1] }],
+    ["prompt", { prompt: [] }],
     ["prompt", { prompt: [1.5] }],
     ["prompt", { prompt: null }],
     ["messages", { messages }],
