@@ -173,6 +173,7 @@ export class ChatApp extends LitElement {
     const cache = this.#cache;
     const { access } = this.#chats.store;
     const mine = access === "mine";
+    const title = this.#engine.here === null ? "Settings" : "Cache";
     return html`<main ?inert=${this.drawer !== null}>
         <retention-strip .retention=${cache.retention}></retention-strip>
         ${this.#messages(this.#chat.answering || !mine)}
@@ -182,8 +183,8 @@ export class ChatApp extends LitElement {
             : html`<chat-elsewhere .access=${access}></chat-elsewhere>`
         }</div>
       </main>
-      <aside class=${this.drawer === "panel" ? "open" : ""} aria-label="Cache" data-testid="panel" ?inert=${this.drawer === "chats"}>
-        ${this.#grip("Cache", "close-panel")}
+      <aside class=${this.drawer === "panel" ? "open" : ""} aria-label=${title} data-testid="panel" ?inert=${this.drawer === "chats"}>
+        ${this.#grip(title, "close-panel")}
         <cache-panel
           .settings=${cache.shown}
           .usage=${cache.usage}

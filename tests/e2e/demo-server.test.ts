@@ -69,7 +69,9 @@ describe("demo page with a server", () => {
     await demo.at("temperature").blur();
     await demo.at("system").fill("Be brief.");
     await demo.at("system").blur();
-    await demo.ask("Who are you?");
+    await demo.at("composer").fill("Who are you?");
+    await demo.at("send").click();
+    await demo.at("copy").waitFor();
     expect(sent[0]).toMatchObject({
       temperature: 0.2,
       messages: [{ role: "system", content: "Be brief." }, { role: "user" }],
