@@ -43,7 +43,7 @@ const load = (
     ...options,
   });
 
-describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3"] as const)(
+describe.each(["f32", "llama3", "smollm3", "qwen2", "qwen3", "gemma3", "granite", "phi3"] as const)(
   "tiny %s, trained for 512 positions, against PyTorch",
   (name) => {
     const { tokens, mean, calibration, runs }: Fixture = JSON.parse(

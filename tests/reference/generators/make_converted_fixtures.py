@@ -18,7 +18,8 @@ import tempfile
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+from transformers import GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "..", "..", "model", "fixtures")
@@ -56,8 +57,41 @@ def lfm2(vocab):
     ).eval()
 
 
+SMALL = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "max_position_embeddings": 4096, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}
+
+
+def granite(vocab):
+    return GraniteForCausalLM._from_config(
+        GraniteConfig(
+            **SMALL, vocab_size=vocab, embedding_multiplier=1.5, residual_multiplier=0.6, attention_multiplier=0.2,
+            logits_scaling=0.5, tie_word_embeddings=True,
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
+
+
+def phi3(vocab):
+    """The prompt is longer than the first context, so that every program takes LongRoPE's long factors."""
+    factors = lambda most: [most ** (i / 5) for i in range(6)]
+    return Phi3ForCausalLM._from_config(
+        Phi3Config(
+            **SMALL, vocab_size=vocab, tie_word_embeddings=True, original_max_position_embeddings=32,
+            rope_parameters={
+                "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75, "long_factor": factors(8.0),
+                "short_factor": factors(1.25), "original_max_position_embeddings": 32,
+            },
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
+
+
 #: Name of the fixture -> what makes the model, its converter's name for the vocabulary's kind.
-MODELS = {"lfm2": (lfm2, "lfm2")}
+MODELS = {"lfm2": (lfm2, "lfm2"), "granite": (granite, "dbrx"), "phi3": (phi3, "gpt-4o")}
 
 
 def randomise(model, seed):
@@ -94,14 +128,17 @@ def convert(llama_cpp, folder, out, pre):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--llama-cpp", required=True)
+    parser.add_argument("--models", nargs="*", default=[*MODELS], help="default: all")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed to try")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for name, (make, pre) in MODELS.items():
+    for name in args.models:
+        make, pre = MODELS[name]
         with tempfile.TemporaryDirectory() as folder:
             fast, vocab = tokenizer(folder)
             model = make(vocab)
             ids = [fast.bos_token_id, *fast(TEXT, add_special_tokens=False)["input_ids"]]
-            for seed in range(1000):
+            for seed in range(args.seed, args.seed + 1000):
                 randomise(model, seed)
                 tokens, margins = greedy(model, ids)
                 if min(margins) > CLEAR and len(set(tokens)) > 12 and min(tokens) >= len(SPECIAL):
@@ -109,6 +146,10 @@ def main():
             else:
                 raise SystemExit(f"{name}: no seed is clear")
             model.save_pretrained(folder)
+            told = os.path.join(folder, "tokenizer_config.json")
+            config = json.load(open(told, encoding="utf-8"))
+            # Where a family has vocabularies of several kinds, the converter asks which; llama.cpp, whether a text begins with BOS.
+            json.dump({**config, "tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}, open(told, "w", encoding="utf-8"))
             out = os.path.join(OUT, f"converted-{name}.gguf")
             convert(os.path.abspath(args.llama_cpp), folder, out, pre)
         sha256 = hashlib.sha256(open(out, "rb").read()).hexdigest()

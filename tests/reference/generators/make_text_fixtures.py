@@ -21,7 +21,7 @@ import re
 import sys
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 from transformers.tokenization_utils_base import generate_merges
 
@@ -189,6 +189,26 @@ def byte_level_fixture(strings):
     }
 
 
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTION}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+# Of Granite 4 and of Phi 4 mini; Granite 3 has SmolLM's, Phi 3 has SentencePiece.
+OTHERS = {"dbrx": dict(pre=split(LLAMA3)), "gpt-4o": dict(pre=split(O200K))}
+
+
+def others_fixture(byte_level):
+    """Ids of the same strings, with the vocabulary of `byte_level`."""
+    keys = {key.removeprefix("tokenizer.ggml."): value for key, value in byte_level["metadata"].items()}
+    merges = [tuple(merge.split(" ")) for merge in keys["merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(keys["tokens"])}, merges=merges))
+    tokenizer.add_tokens([AddedToken("<think>", normalized=False)])
+    return {name: [ids_of(with_pre(tokenizer, **options), s) for s in byte_level["strings"]] for name, options in OTHERS.items()}
+
+
 def sentencepiece_fixture(strings, prefix):
     import sentencepiece
 
@@ -298,7 +318,9 @@ def main():
     directory, name = sys.argv[1:3]
     strings = hard_strings()
     print(len(strings), "strings")
-    write("../../unit/fixtures/text-byte-level.json", byte_level_fixture(strings))
+    byte_level = byte_level_fixture(strings)
+    write("../../unit/fixtures/text-byte-level.json", byte_level)
+    write("../../unit/fixtures/text-other-pre-tokenizers.json", others_fixture(byte_level))
     write("../../unit/fixtures/text-sentencepiece.json", [sentencepiece_fixture(strings, prefix) for prefix in (True, False)])
     write("../../model/fixtures/text-smollm2.json", smollm2_fixture(directory, name, strings))
 

@@ -15,7 +15,7 @@ import tempfile
 import torch
 from transformers import AttentionInterface
 
-from oracle_families import load_family
+from oracle_families import as_winnow, load_family
 from oracle_model import load
 from oracle_policies import AHEAD, REMAINDER_BIAS, Head, moduli, winnow
 from oracle_tiny import FAMILIES
@@ -98,6 +98,7 @@ class Endless:
         layer.keys, layer.values = layer.keys * fading + k[at, gone], layer.values * fading + v[at, gone]
 
     def __call__(self, module, query, key, value, attention_mask, scaling, **_):
+        query, key = as_winnow(module.config, query, key)
         layer = self.layers[module.layer_idx]
         sliding = getattr(module, "is_sliding", False)
         remembers = self.run["policy"] == "winnow" and not sliding
@@ -149,10 +150,15 @@ def turn(model, index, k, by):
     if getattr(model.config, "no_rope_layers", None) and not model.config.no_rope_layers[index]:
         return k
     rotary = model.model.rotary_emb
+    half = k.shape[-1] // 2
+    if model.config.model_type == "phi3":
+        # As as_winnow has it: dimensions that do not turn come last, and nothing is scaled.
+        frequencies = torch.nn.functional.pad(rotary.inv_freq, (0, half - len(rotary.inv_freq)))
+        angles = torch.cat([by[..., None] * frequencies] * 2, -1)
+        return k * angles.cos() + torch.cat([-k[..., half:], k[..., :half]], -1) * angles.sin()
     kinds = getattr(model.config, "layer_types", None)
     args = (kinds[index],) if model.config.model_type.startswith("gemma3") else ()
     cos, sin = rotary(k, by, *args)
-    half = k.shape[-1] // 2
     return k * cos + torch.cat([-k[..., half:], k[..., :half]], -1) * sin
 
 
@@ -180,7 +186,9 @@ def losses(model, ids, run, known):
 
 def endless_fixture(path):
     name = os.path.basename(path).removeprefix("tiny-").removesuffix(".gguf")
-    model = load_family(path, name) if name in FAMILIES else load(path)
+    # Token by token, LongRoPE would have other divisors for what stands first.
+    options = {"always_long": True} if name == "phi3" else {}
+    model = load_family(path, name, **options) if name in FAMILIES else load(path)
     ids = sequence(model.config.vocab_size, TOKENS + 1)
     config = model.config
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -35,6 +35,14 @@ it.each([
   expect(splitWords(text, otherPreTokenizer(name))).toEqual(words);
 });
 
+it.each(["dbrx", "gpt-4o"])("%s has the ids of transformers on hard strings", async (name) => {
+  const others = JSON.parse(
+    readFileSync(new URL("../fixtures/text-other-pre-tokenizers.json", import.meta.url), "utf8"),
+  ) as Record<string, number[][]>;
+  const tokenizer = await named(name);
+  expect(fixture.strings.map((text) => tokenizer.encode(text))).toEqual(others[name]);
+});
+
 it("a name that nobody knows is refused, with those that are known", async () => {
   await expect(named("poem-bpe")).rejects.toMatchObject({
     code: "unsupported_model",
