@@ -2,7 +2,7 @@ import { WinnowError } from "../../errors.ts";
 import type { GgufValue } from "../gguf/gguf-metadata.ts";
 import { badConfig, isObject, unsupportedConfig } from "./hub-errors.ts";
 import type { HubConfig } from "./hub-fields.ts";
-import { linearFactor, ropeFactors, ropeOf } from "./hub-rope.ts";
+import { linearFactor, longRope, ropeFactors, ropeOf } from "./hub-rope.ts";
 
 /** `model_type` of config.json -> `general.architecture`. */
 const ARCHITECTURE: Readonly<Record<string, string>> = {
@@ -13,6 +13,8 @@ const ARCHITECTURE: Readonly<Record<string, string>> = {
   qwen3: "qwen3",
   gemma3_text: "gemma3",
   gemma3: "gemma3",
+  granite: "granite",
+  phi3: "phi3",
 };
 
 /** Defaults of a configuration class, which a config.json may leave out. */
@@ -31,14 +33,22 @@ const DEFAULTS: Readonly<Record<string, HubConfig>> = {
   },
 };
 
+/** Granite's multipliers under a GGUF's keys; a configuration without one means 1. */
+const MULTIPLIERS = [
+  ["attention.scale", "attention_multiplier"],
+  ["embedding_scale", "embedding_multiplier"],
+  ["residual_scale", "residual_multiplier"],
+  ["logit_scale", "logits_scaling"],
+] as const;
+
 const ACTIVATION: Readonly<Record<string, string>> = { gemma3: "gelu_pytorch_tanh" };
 
 export interface HubMetadata {
   readonly architecture: string;
   /** Keys as a GGUF has them. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** f32 [D/2] divisors of the RoPE frequencies, `rope_freqs.weight` of a GGUF, where there are any. */
-  readonly ropeFactors: Float32Array<ArrayBuffer> | undefined;
+  /** f32 [R/2] divisors of the RoPE frequencies, under the names of a GGUF's tensors. */
+  readonly ropeFactors: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
 }
 
 /**
@@ -91,16 +101,29 @@ export function configMetadata(file: HubConfig): HubMetadata {
     if (typeof scalar === "number" && scalar !== headDim)
       metadata.set("gemma3.attention.scale", 1 / Math.sqrt(scalar));
   }
-  const { base, localBase, scaling } = ropeOf(config);
+  if (architecture === "granite") for (const [key, field] of MULTIPLIERS) put(key, field, 1);
+  if (architecture === "phi3" && config.sliding_window !== null)
+    put("attention.sliding_window", "sliding_window");
+  const { base, localBase, scaling, rotated } = ropeOf(config, architecture === "phi3");
+  if (rotated !== 1)
+    metadata.set(`${architecture}.rope.dimension_count`, Math.floor(headDim * rotated));
   if (base !== undefined) metadata.set(`${architecture}.rope.freq_base`, base);
   if (localBase !== undefined) metadata.set(`${architecture}.rope.freq_base_swa`, localBase);
   const factor = linearFactor(scaling);
   if (factor !== undefined) {
     metadata.set(`${architecture}.rope.scaling.type`, "linear");
     metadata.set(`${architecture}.rope.scaling.factor`, factor);
-    return { architecture, metadata, ropeFactors: undefined };
+    return { architecture, metadata, ropeFactors: {} };
   }
-  return { architecture, metadata, ropeFactors: ropeFactors(scaling, base ?? 10000, headDim) };
+  const long = architecture === "phi3" ? longRope(scaling, config) : undefined;
+  if (long) {
+    for (const [key, value] of Object.entries(long.metadata))
+      metadata.set(`${architecture}.rope.scaling.${key}`, value);
+    return { architecture, metadata, ropeFactors: long.factors };
+  }
+  const factors = ropeFactors(scaling, base ?? 10000, headDim);
+  const named = factors ? { "rope_freqs.weight": factors } : {};
+  return { architecture, metadata, ropeFactors: named };
 }
 
 /** The decoder's part of config.json, with what its configuration class adds. */
@@ -146,7 +169,7 @@ function checkVariant(config: HubConfig, architecture: string): void {
   for (const field of ["attn_logit_softcapping", "final_logit_softcapping"] as const)
     if (typeof config[field] === "number") refuse(field);
   const { partial_rotary_factor: rotated = 1 } = config;
-  if (rotated !== null && rotated !== 1) refuse("partial_rotary_factor");
+  if (rotated !== null && rotated !== 1 && architecture !== "phi3") refuse("partial_rotary_factor");
   if (config.use_sliding_window === true) refuse("use_sliding_window");
   if (config.model_type === "mistral" && typeof config.sliding_window === "number")
     refuse("sliding_window");

@@ -23,6 +23,12 @@ export interface HubConfig {
   readonly no_rope_layers?: unknown;
   readonly rope_local_base_freq?: unknown;
   readonly query_pre_attn_scalar?: unknown;
+  readonly attention_multiplier?: unknown;
+  readonly embedding_multiplier?: unknown;
+  readonly residual_multiplier?: unknown;
+  readonly logits_scaling?: unknown;
+  /** The context that LongRoPE's models were trained for first. */
+  readonly original_max_position_embeddings?: unknown;
   readonly hidden_act?: unknown;
   readonly hidden_activation?: unknown;
   readonly attn_logit_softcapping?: unknown;

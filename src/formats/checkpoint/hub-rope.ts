@@ -7,9 +7,12 @@ interface Rope {
   base?: number;
   localBase?: number;
   scaling?: Record<string, unknown>;
+  /** The share of a head's dimensions that turn. */
+  rotated: number;
 }
 
-export function ropeOf(config: HubConfig): Rope {
+/** `partly`: the family may turn a part of a head. */
+export function ropeOf(config: HubConfig, partly = false): Rope {
   const nested = isObject(config.rope_parameters) ? config.rope_parameters : {};
   // Gemma 3 keeps one entry a kind of layer; the global one is what a GGUF calls freq_base.
   const rope = isObject(nested.full_attention) ? nested.full_attention : nested;
@@ -17,23 +20,54 @@ export function ropeOf(config: HubConfig): Rope {
   const base = rope.rope_theta ?? config.rope_theta;
   const localBase = local.rope_theta ?? config.rope_local_base_freq;
   const scaling = config.rope_scaling ?? rope;
-  const [localType, rotated] = [local.rope_type ?? "default", rope.partial_rotary_factor ?? 1];
+  const part = rope.partial_rotary_factor ?? config.partial_rotary_factor ?? 1;
+  const localType = local.rope_type ?? "default";
+  const rotated = Number(part);
   if (localType !== "default")
     throw unsupportedConfig(
       "rope_parameters.sliding_attention",
       localType,
       "Winnow takes plain RoPE",
     );
-  if (rotated !== 1)
+  if (!(partly ? rotated > 0 && rotated <= 1 : rotated === 1))
     throw unsupportedConfig(
       "rope_parameters.partial_rotary_factor",
-      rotated,
+      part,
       "Winnow turns whole heads",
     );
   return {
+    rotated,
     ...(typeof base === "number" ? { base } : {}),
     ...(typeof localBase === "number" ? { localBase } : {}),
     ...(isObject(scaling) ? { scaling } : {}),
+  };
+}
+
+/** LongRoPE's divisors, and what a GGUF says of it under rope.scaling; undefined for other kinds. */
+export function longRope(scaling: Record<string, unknown> | undefined, config: HubConfig) {
+  const { type, rope_type: kind = type, long_factor, short_factor } = scaling ?? {};
+  if (kind !== "longrope" && kind !== "su") return undefined;
+  const factors = (field: string, value: unknown): Float32Array<ArrayBuffer> => {
+    if (!Array.isArray(value) || !value.every((one) => typeof one === "number" && one > 0))
+      throw badConfig(`rope_scaling.${field}`, "is not a list of positive numbers");
+    return Float32Array.from(value);
+  };
+  const { original_max_position_embeddings: given = config.original_max_position_embeddings } =
+    scaling ?? {};
+  const original = Number(given);
+  if (!(original > 1)) throw badConfig("original_max_position_embeddings", `is ${String(given)}`);
+  const stretch = Number(scaling?.factor ?? Number(config.max_position_embeddings) / original);
+  const usual = stretch > 1 ? Math.sqrt(1 + Math.log(stretch) / Math.log(original)) : 1;
+  return {
+    metadata: {
+      type: "longrope",
+      original_context_length: original,
+      attn_factor: Number(scaling?.attention_factor ?? usual),
+    },
+    factors: {
+      "rope_factors_long.weight": factors("long_factor", long_factor),
+      "rope_factors_short.weight": factors("short_factor", short_factor),
+    },
   };
 }
 

@@ -13,11 +13,13 @@ const LAYER: Readonly<Record<string, string>> = {
   "self_attn.q_proj": "attn_q",
   "self_attn.k_proj": "attn_k",
   "self_attn.v_proj": "attn_v",
+  "self_attn.qkv_proj": "attn_qkv",
   "self_attn.o_proj": "attn_output",
   "self_attn.q_norm": "attn_q_norm",
   "self_attn.k_norm": "attn_k_norm",
   "mlp.gate_proj": "ffn_gate",
   "mlp.up_proj": "ffn_up",
+  "mlp.gate_up_proj": "ffn_up",
   "mlp.down_proj": "ffn_down",
   input_layernorm: "attn_norm",
   post_attention_layernorm: "ffn_norm",
@@ -48,7 +50,7 @@ export function ggufName(key: string, architecture: string): string | undefined 
 
 /** Families whose GGUF has the rows of Q and K in the order of interleaved RoPE. */
 export const isInterleaved = (architecture: string): boolean =>
-  architecture === "llama" || architecture === "smollm3";
+  ["llama", "smollm3", "granite"].includes(architecture);
 
 /** Gemma's norms multiply by 1 + w; a GGUF holds the sum, in f32. */
 export const holdsOneLess = (ggufName: string, architecture: string): boolean =>

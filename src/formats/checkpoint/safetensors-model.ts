@@ -98,10 +98,8 @@ export class SafetensorsModel implements ByteSource {
       }
     }
     if (config.tie_word_embeddings === true) tensors.delete("output.weight");
-    if (ropeFactors !== undefined) {
-      const factors = new MemorySource(new Uint8Array(ropeFactors.buffer));
-      tensors.set("rope_freqs.weight", make("rope_freqs.weight", factors));
-    }
+    for (const [tensor, factors] of Object.entries(ropeFactors))
+      tensors.set(tensor, make(tensor, new MemorySource(new Uint8Array(factors.buffer))));
     const joined = new JoinedSource([...files.weights, ...made], name);
     const all = new Map<string, GgufValue>([
       ["general.name", name],
@@ -255,14 +253,16 @@ function checkShapes(config: HubConfig, gguf: Gguf): void {
       `is ${config.vocab_size}, but the embedding has ${vocabulary} rows`,
     );
   const layers = Number(config.num_hidden_layers);
+  const attends = (layer: number): boolean =>
+    ["attn_q", "attn_qkv"].some((part) => tensorNamed(gguf, `blk.${layer}.${part}.weight`));
   for (let layer = 0; layer < layers; layer++)
-    if (tensorNamed(gguf, `blk.${layer}.attn_q.weight`) === undefined)
+    if (!attends(layer))
       throw bad(
         "config.json",
         "num_hidden_layers",
         `is ${layers}, but layer ${layer} has no weights`,
       );
-  if (gguf.tensors.has(`blk.${layers}.attn_q.weight`))
+  if (attends(layers))
     throw bad(
       "config.json",
       "num_hidden_layers",

@@ -41,6 +41,7 @@ const NAMES = [
   "granite",
   "phi3",
   "qwen35",
+  "phi3-window",
 ] as const;
 
 /**

@@ -150,12 +150,14 @@ def main():
             config = json.load(open(told, encoding="utf-8"))
             # Where a family has vocabularies of several kinds, the converter asks which; llama.cpp, whether a text begins with BOS.
             json.dump({**config, "tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}, open(told, "w", encoding="utf-8"))
+            # The checkpoint's own words, which safetensors are read by.
+            checkpoint = {"config": json.load(open(os.path.join(folder, "config.json"), encoding="utf-8")), "names": sorted(model.state_dict())}
             out = os.path.join(OUT, f"converted-{name}.gguf")
             convert(os.path.abspath(args.llama_cpp), folder, out, pre)
         sha256 = hashlib.sha256(open(out, "rb").read()).hexdigest()
         fixture = {
             "gguf_sha256": sha256, "text": TEXT, "prompt": ids, "answer": fast.decode(tokens),
-            "tokens": tokens, "margins": margins,
+            "tokens": tokens, "margins": margins, "checkpoint": checkpoint,
         }
         with open(os.path.join(OUT, f"converted-{name}.json"), "w", encoding="utf-8") as f:
             json.dump(fixture, f, separators=(",", ":"))

@@ -56,6 +56,11 @@ def as_winnow(config, query, key):
     return (query * scale)[..., order], (key / scale)[..., order]
 
 
+def slides(module):
+    """Whether the layer sees its last tokens alone: Phi 3 has no word for it in a layer."""
+    return getattr(module, "is_sliding", module.config.model_type == "phi3" and module.config.sliding_window is not None)
+
+
 class Masked:
     """An attention function for transformers; `run` None attends as the model would."""
 
@@ -69,7 +74,7 @@ class Masked:
         group = query.shape[1] // G
         mask = attention_mask[0, 0, :, : key.shape[2]]
         mask = (mask == 0 if mask.is_floating_point() else mask).expand(G, -1, -1)
-        if self.run and not getattr(module, "is_sliding", False):
+        if self.run and not slides(module):
             filters = self.filters[cached_layers(module.config, module.layer_idx)]
             mask = mask & seen_rows(self.run, key[0], filters, self.budget, self.step)
         mask = mask.repeat_interleave(group, 0)[None]
@@ -190,17 +195,18 @@ def load_phi3(path, always_long=False):
     """`always_long`: whatever stands first, as where one token is run at a time."""
     key, weights, common = read_gguf(path, "phi3")
     D = key("attention.key_length")
-    long = weights["rope_factors_long.weight"].tolist()
-    short = long if always_long else weights["rope_factors_short.weight"].tolist()
-    original = key("rope.scaling.original_context_length")
+    rope = {"rope_type": "default", "rope_theta": key("rope.freq_base"), "partial_rotary_factor": key("rope.dimension_count") / D}
+    if "rope_factors_long.weight" in weights:
+        long = weights["rope_factors_long.weight"].tolist()
+        rope |= {
+            "rope_type": "longrope", "long_factor": long, "short_factor": long if always_long else weights["rope_factors_short.weight"].tolist(),
+            "attention_factor": key("rope.scaling.attn_factor"),
+            "original_max_position_embeddings": key("rope.scaling.original_context_length"),
+        }
     window = {"sliding_window": key("attention.sliding_window")} if "phi3.attention.sliding_window" in GGUFReader(path).fields else {}
     config = Phi3Config(
-        **common, **window, max_position_embeddings=4096, original_max_position_embeddings=original,
-        rope_parameters={
-            "rope_type": "longrope", "rope_theta": key("rope.freq_base"), "partial_rotary_factor": key("rope.dimension_count") / D,
-            "long_factor": long, "short_factor": short, "attention_factor": key("rope.scaling.attn_factor"),
-            "original_max_position_embeddings": original,
-        },
+        **common, **window, max_position_embeddings=4096, rope_parameters=rope,
+        original_max_position_embeddings=rope.get("original_max_position_embeddings", 4096),
     )
     config.head_dim = D
     model = Phi3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
@@ -259,7 +265,7 @@ def load_family(path, name, **options):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
     if name == "granite":
         return load_granite(path)
-    if name == "phi3":
+    if name.startswith("phi3"):
         return load_phi3(path, **options)
     if name == "smollm3":
         return load_smollm3(path)

@@ -288,6 +288,21 @@ export const TINY_MODELS = {
     rotated: 12,
     types: same("F32"),
   },
+  /** Phi 3 mini's of 4,096 tokens: every layer has a window, no LongRoPE, as many kv heads as heads. */
+  "phi3-window": {
+    family: "phi3",
+    layers: 2,
+    heads: 4,
+    kvHeads: 4,
+    headDim: 16,
+    hidden: 64,
+    mlp: 92,
+    tied: false,
+    ropeBase: 10000,
+    fused: true,
+    window: 13,
+    types: same("F32"),
+  },
   "types-llama": ofEveryType(0, "Q4_0", "Q5_0"),
   "types-llama3": {
     ...ofEveryType(3, "Q4_1", "Q4_K"),

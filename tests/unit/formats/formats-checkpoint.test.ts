@@ -344,7 +344,7 @@ describe("a safetensors checkpoint", () => {
       original_max_position_embeddings: 8192,
     };
     const scaled = { ...config, head_dim: 64, rope_scaling: scaling };
-    const factors = configMetadata(scaled).ropeFactors!;
+    const factors = configMetadata(scaled).ropeFactors["rope_freqs.weight"]!;
     expect(factors).toHaveLength(32);
     expect(factors[0]).toBe(1);
     expect(factors[31]).toBe(32);
