@@ -276,30 +276,27 @@ describe("chats of the page", () => {
   });
 
   it("says that the storage is full, loses nothing on the screen, and stores it once there is room", async () => {
-    await context.addInitScript(() => {
-      const { put } = IDBObjectStore.prototype;
-      IDBObjectStore.prototype.put = function (...args) {
-        if (Reflect.get(window, "full")) throw new DOMException("no room", "QuotaExceededError");
-        return put.apply(this, args);
-      };
-    });
+    const browser = await context.newCDPSession(demo.page);
+    const { origin } = new URL(url);
+    const allow = (room: { quotaSize?: number }) =>
+      browser.send("Storage.overrideQuotaForOrigin", { origin, ...room });
+    await demo.page.goto("about:blank");
+    // Before anything is stored: Chromium remembers for a while how much room there was.
+    await allow({ quotaSize: 1 });
     await open("rate=1000");
     await demo.load();
-    await demo.ask("before");
-    await stored();
-    await demo.page.evaluate(() => Object.assign(window, { full: true }));
     await demo.ask("while it is full");
     await demo.page.getByText("The browser's storage is full").waitFor();
     // Another chat and back: what could not be stored is still here.
     await demo.at("new-chat").click();
     await demo.at("suggestion").first().waitFor();
     await demo.at("open-chat").first().click();
-    await expect.poll(() => questions()).toEqual(["before", "while it is full"]);
-    await demo.page.evaluate(() => Object.assign(window, { full: false }));
+    await expect.poll(() => questions()).toEqual(["while it is full"]);
+    await allow({});
     await demo.at("notice-action").click();
     await demo.at("notice").waitFor({ state: "detached" });
     await demo.page.reload();
-    await expect.poll(() => questions()).toEqual(["before", "while it is full"]);
+    await expect.poll(() => questions()).toEqual(["while it is full"]);
   });
 
   it("keeps chats in the tab where the browser refuses a database, and says so", async () => {

@@ -68,7 +68,12 @@ export class BrowserDatabase implements ChatDatabase {
         ? [entries.delete([chat, change.id])]
         : [entries.put({ ...change.value!, chat })];
     });
-    await Promise.all([...steps, transaction.done]);
+    try {
+      await Promise.all([...steps, transaction.done]);
+    } catch (error) {
+      // A step may say no more than that the transaction was aborted.
+      throw transaction.error ?? error;
+    }
   }
 
   #database(): Promise<IDBPDatabase<Schema>> {
