@@ -2,6 +2,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { create, globals } from "webgpu";
 import { median } from "../../src/cli/bench/statistics.ts";
+import { constrainCalls } from "../../src/constraint/calls/constrain-calls.ts";
+import { SYNTAXES } from "../../src/constraint/calls/syntaxes.ts";
 import { constrain, type Format } from "../../src/constraint/constrain.ts";
 import type { Constraint } from "../../src/constraint/constraint.ts";
 import { GREEDY } from "../../src/engine/chat/generate-options.ts";
@@ -76,6 +78,14 @@ const FIFTY = {
   additionalProperties: false,
 };
 
+/** Offered to answers that may call one or speak. */
+const TOOLS = ["get_weather", "send_email"].map((name, i) => ({
+  name,
+  parameters: FIFTY,
+  field: `tools[${i}]`,
+}));
+const HERMES = SYNTAXES.find(({ name }) => name === "hermes")!;
+
 async function masks({ tokenizer }: InferenceEngine): Promise<number> {
   for (const size of [tokenizer.vocabSize, 151_936, 262_144]) {
     const larger = enlarged(tokenizer, size);
@@ -85,6 +95,12 @@ async function masks({ tokenizer }: InferenceEngine): Promise<number> {
     console.log(
       `${size} tokens: vocabulary ${vocabulary.toFixed(0)} ms, compile ${compile.toFixed(0)} ms, ` +
         `masks of a first answer ${told(first)}, of a second ${told(again)}`,
+    );
+    const auto = { mode: "auto", tools: TOOLS, parallel: true } as const;
+    const [calls, ready] = timed(() => constrainCalls(larger, HERMES, auto));
+    const [speaking, later] = [walk(larger, calls.fork(), 1), walk(larger, calls.fork(), 2)];
+    console.log(
+      `  tool_choice auto: compile ${ready.toFixed(0)} ms, masks of a first answer ${told(speaking)}, of a second ${told(later)}`,
     );
   }
   return 0;
