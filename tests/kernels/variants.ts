@@ -39,7 +39,7 @@ import { createSample } from "../../src/kernels/sampling/sample.ts";
 import { createTopLogits } from "../../src/kernels/sampling/top-logits.ts";
 import { createJoinedScores } from "../../src/kernels/scoring/joined-scores.ts";
 import { createLagScores } from "../../src/kernels/scoring/lag-scores.ts";
-import { createObserve } from "../../src/kernels/scoring/observe.ts";
+import { createObserve, SECOND_READING } from "../../src/kernels/scoring/observe.ts";
 import { createScoreCache, type ScoreTarget } from "../../src/kernels/scoring/score-cache.ts";
 import { createDeltaPrompt, createDeltaStep } from "../../src/kernels/states/delta-net.ts";
 import { createShortConv } from "../../src/kernels/states/short-conv.ts";
@@ -230,11 +230,13 @@ async function cache(list: VariantList, shape: CacheShape): Promise<void> {
   await createRetainedMass(gpu, shape);
   if (storage === "f16") await createClamped(gpu, shape);
   // Scores read heads by 16 dimensions.
-  if (headDim % 16 === 0)
-    for (const [label, policy] of Object.entries<Policy>(POLICIES)) {
-      name(label);
-      await scores(gpu, shape, policy);
-    }
+  if (headDim % 16 !== 0) return;
+  for (const [label, policy] of Object.entries<Policy>(POLICIES)) {
+    name(label);
+    await scores(gpu, shape, policy);
+  }
+  name("second reading");
+  await createObserve(gpu, shape, SECOND_READING, { kind: "reread" });
 }
 
 /** What a policy scores with, as src/cache/scorer.ts asks for it. */

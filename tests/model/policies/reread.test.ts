@@ -183,3 +183,34 @@ test("without budgets that were measured for it, prompts are read once, and a no
   expect(chat.usage()).toMatchObject({ reread: true });
   await lacking.close();
 });
+
+test.each(["lfm2", "gemma3"] as const)(
+  "nothing of a second reading stays in what a %s keeps beside pairs: states and rings",
+  async (family) => {
+    const other = await InferenceEngine.load(sharedGpu, {
+      source: new MemorySource(tinyModel(family), `${family}.gguf`),
+      name: family,
+      cache: { policy: "full", kv: "f32" },
+    });
+    const { state } = other.internals;
+    await state.runner.compiled(everyStep("full"));
+    const tokens = someTokens(303, 7);
+    const losses = await LossReader.create(state, state.runner.transformer.config.vocabulary, 4);
+    for (const [i, twice] of [false, true].entries()) {
+      const sequence = new KvSequence(state.pool, resolveCacheSettings({ policy: "full" }));
+      if (twice) await state.prompts.readTwice(sequence, tokens.slice(0, 300));
+      else await state.prompts.read(sequence, tokens.slice(0, 300), () => {});
+      for (const at of [300, 301]) {
+        state.runner.submitToken(sequence, tokens[at]!);
+        losses.submit([tokens[at + 1]!], 0, 2 * i + at - 300);
+      }
+      sequence.free();
+    }
+    const [first, second, again, behind] = await losses.read(4);
+    expect(again).toBeCloseTo(first!, 3);
+    expect(behind).toBeCloseTo(second!, 3);
+    checkCache(other);
+    losses.dispose();
+    await other.close();
+  },
+);
