@@ -32,6 +32,12 @@ const SEED_CODER = new RegExp(
   "gu",
 );
 
+/** Qwen 2's, but marks belong to words. */
+const QWEN35 = new RegExp(
+  `${CONTRACTION}|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^${S}\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES}`,
+  "gu",
+);
+
 const plain = (...stages: RegExp[]): PreTokenizer => ({ stages, nfc: false, ignoreMerges: false });
 const llama3 = preTokenizerNamed("llama-bpe");
 const groups: [PreTokenizer, string][] = [
@@ -44,6 +50,7 @@ const groups: [PreTokenizer, string][] = [
   ],
   [plain(SINGLE_DIGITS, GPT2_WORDS), "refact command-r codeshell exaone minerva-7b mellum2"],
   [preTokenizerNamed("qwen2"), "megrez"],
+  [{ ...plain(QWEN35), nfc: true }, "qwen35"],
   [plain(words("\\p{N}")), "stablelm2 hunyuan kormo f2llmv2 solar-open grok-2"],
   [{ ...plain(cased("", "\\p{N}")), ignoreMerges: true }, "tekken"],
   [plain(cased(`(?:${CONTRACTION})?`, "\\p{N}{1,3}")), "gpt-4o llama4 kanana2 talkie minimax-m2"],

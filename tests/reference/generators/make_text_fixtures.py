@@ -140,11 +140,14 @@ LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
 # The pre-tokenizers of the models' published tokenizer.json, by llama.cpp's names
+#: transformers.models.qwen3_5: marks belong to words.
+QWEN35 = QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
 PRE = {
     "gpt-2": dict(pre=pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "smollm": dict(pre=SINGLE_DIGITS),
     "llama-bpe": dict(pre=split(LLAMA3), ignore_merges=True),
     "qwen2": dict(pre=split(QWEN2), normalizer=normalizers.NFC()),
+    "qwen35": dict(pre=split(QWEN35), normalizer=normalizers.NFC()),
 }
 
 

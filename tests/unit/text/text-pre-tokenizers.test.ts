@@ -18,6 +18,7 @@ it.each([
   ["refact", "smollm"],
   ["command-r", "smollm"],
   ["megrez", "qwen2"],
+  ["qwen35", "qwen35"],
 ])("a GGUF that names %s has the ids of %s", async (name, known) => {
   const tokenizer = await named(name);
   const ids = fixture.strings.map((text) => tokenizer.encode(text));
