@@ -6,18 +6,19 @@ import { BlobSource } from "../../../src/formats/blob-source.ts";
 import { DRAFT_ROWS } from "../../../src/model/draft-rows.ts";
 import { type AskOptions, ask, someTokens } from "../chat.ts";
 import { checkCache, freshChat } from "../tiny-engine.ts";
-import { apart, loadStateEngine, STATE_BYTES, stateOf } from "./state-engine.ts";
+import { apart, loadStateEngine, STATE_MODELS, stateBytesOf, stateOf } from "./state-engine.ts";
 
 const TINY = { name: "tiny", sha256: "" };
 /** States of the same tokens, read in other steps: what is left is the order of sums. */
 const CLOSE = 1e-3;
 
-describe("a chat of a model with states", () => {
+describe.each(STATE_MODELS)("a chat of a model with states: $name", (model) => {
+  const STATE_BYTES = stateBytesOf(model);
   let engine: InferenceEngine;
   let oracle: InferenceEngine;
   beforeAll(async () => {
-    engine = await loadStateEngine();
-    oracle = await loadStateEngine();
+    engine = await loadStateEngine(model);
+    oracle = await loadStateEngine(model);
   });
   afterAll(async () => {
     await engine?.close();
@@ -145,7 +146,9 @@ describe("a chat of a model with states", () => {
       code: "bad_cache_file",
       message: expect.stringMatching(/states: the tensor is missing/),
     });
-    await expect(load(text.replace("152,152", "152,160"))).rejects.toMatchObject({
+    await expect(
+      load(text.replace(`${model.words},${model.words}`, `${model.words},${model.words + 8}`)),
+    ).rejects.toMatchObject({
       code: "bad_cache_file",
       message: expect.stringMatching(/shape.states/),
     });
@@ -264,10 +267,11 @@ describe("a chat of a model with states", () => {
   });
 });
 
-describe("a budget on a model with states", () => {
+describe.each(STATE_MODELS)("a budget on a model with states: $name", (model) => {
+  const STATE_BYTES = stateBytesOf(model);
   let engine: InferenceEngine;
   beforeAll(async () => {
-    engine = await loadStateEngine({ budget: 48, policy: "k-norm", kv: "f32" });
+    engine = await loadStateEngine(model, { budget: 48, policy: "k-norm", kv: "f32" });
   });
   afterAll(() => engine?.close());
   afterEach(() => checkCache(engine));
@@ -285,9 +289,10 @@ describe("a budget on a model with states", () => {
     await expect(chat.configure({ wholeLayers: 3 })).rejects.toMatchObject({
       code: "invalid_argument",
     });
-    await chat.configure({ bytes: 150_000 });
+    const allowed = 140_000 + 9 * STATE_BYTES;
+    await chat.configure({ bytes: allowed });
     await ask(chat, [...chat.tokens, ...someTokens(200, 2)], { maxTokens: 10 });
-    expect(chat.usage().bytes).toBeLessThanOrEqual(150_000);
+    expect(chat.usage().bytes).toBeLessThanOrEqual(allowed);
     const { kept } = await chat.retention();
     expect(Math.max(...kept)).toBe(4);
   });

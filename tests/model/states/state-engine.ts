@@ -6,15 +6,23 @@ import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 
-/** Bytes of one state of the tiny model with state layers: four of two rows of E. */
-export const STATE_BYTES = 4 * 2 * 76 * 4;
+/** The tiny models with state layers, four each, and the words of such a layer: two rows of E; three rows and S in six heads. */
+export const STATE_MODELS = [
+  { name: "lfm2", words: 2 * 76 },
+  { name: "qwen35", words: 6 * 20 * (3 * 3 + 20) },
+] as const;
+export type StateModel = (typeof STATE_MODELS)[number];
 
-/** The tiny model with state layers, without an end of answers. */
+/** Bytes of one state of a tiny model. */
+export const stateBytesOf = ({ words }: StateModel): number => 4 * words * 4;
+
+/** A tiny model with state layers, without an end of answers. */
 export async function loadStateEngine(
+  { name }: StateModel,
   cache: CacheOptions = { budget: "full", kv: "f32" },
 ): Promise<InferenceEngine> {
   const engine = await InferenceEngine.load(sharedGpu, {
-    source: new MemorySource(tinyModel("lfm2"), "tiny.gguf"),
+    source: new MemorySource(tinyModel(name), "tiny.gguf"),
     name: "tiny",
     cache,
     speculative: "off",

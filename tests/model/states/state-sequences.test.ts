@@ -3,7 +3,7 @@
  * anew, edited messages, forks, files, wrong guesses, lost devices. Each answer must be that of an engine which reads the text
  * at once. WINNOW_FULL=1 runs 200 of them.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Conversation } from "../../../src/engine/chat/conversation.ts";
 import type { InferenceEngine } from "../../../src/engine/engine.ts";
 import { BlobSource } from "../../../src/formats/blob-source.ts";
@@ -11,7 +11,7 @@ import { DRAFT_ROWS } from "../../../src/model/draft-rows.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { type AskOptions, ask, someTokens } from "../chat.ts";
 import { checkCache } from "../tiny-engine.ts";
-import { apart, loadStateEngine, stateOf } from "./state-engine.ts";
+import { apart, loadStateEngine, STATE_MODELS, stateOf } from "./state-engine.ts";
 
 const SEQUENCES = process.env.WINNOW_FULL === "1" ? 200 : 8;
 const TINY = { name: "tiny", sha256: "" };
@@ -20,16 +20,16 @@ const CLOSE = 1e-3;
 
 let engine: InferenceEngine;
 let oracle: InferenceEngine;
-beforeAll(async () => {
-  engine = await loadStateEngine();
-  oracle = await loadStateEngine();
+const open = async (model: (typeof STATE_MODELS)[number]) => {
+  engine = await loadStateEngine(model);
+  oracle = await loadStateEngine(model);
   await engine.internals.prepareGuesses();
   await engine.internals.state.runner.compiled({ drafts: true });
-});
-afterAll(async () => {
+};
+const close = async () => {
   await engine?.close();
   await oracle?.close();
-});
+};
 
 /** One chat, and what was told in it. */
 interface Told {
@@ -238,8 +238,12 @@ class Sequence {
   }
 }
 
-test.each(Array.from({ length: SEQUENCES }, (_, seed) => seed))(
-  "sequence %i answers as if each text were read at once",
-  (seed) => new Sequence(seed).run(9),
-  600_000,
-);
+describe.each(STATE_MODELS)("$name", (model) => {
+  beforeAll(() => open(model));
+  afterAll(close);
+  test.each(Array.from({ length: SEQUENCES }, (_, seed) => seed))(
+    "sequence %i answers as if each text were read at once",
+    (seed) => new Sequence(seed).run(9),
+    600_000,
+  );
+});
