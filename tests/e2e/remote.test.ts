@@ -91,6 +91,8 @@ describe("a server in the place of a device", () => {
     async (name) => {
       const { host, model } = hosts[name];
       const cache = { policy: "k-norm" } as const;
+      // A server would answer while it is downloaded.
+      await ask(host, { options: { model, cache, mode: "only-on-device" } });
       const here = await ask(host, {
         options: { model, cache, mode: "prefer-on-device", remote: remote() },
       });
@@ -111,6 +113,7 @@ describe("a server in the place of a device", () => {
     "stands in where the model does not fit in %s",
     async (name) => {
       const { host, model } = hosts[name];
+      await ask(host, { options: { model, mode: "only-on-device" } });
       const options = {
         model,
         memoryLimit: 1000,
