@@ -8,7 +8,9 @@ import { launchChromium } from "../chromium.ts";
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const FIXTURES = path("../model/fixtures");
 
-it.each(["lfm2", "granite", "phi3"])("%s: 64 greedy tokens are PyTorch's", async (name) => {
+const FAMILIES = ["lfm2", "granite", "phi3", "qwen35"];
+
+it.each(FAMILIES)("%s: 64 greedy tokens are PyTorch's", async (name) => {
   const { text, answer, tokens } = JSON.parse(
     readFileSync(`${FIXTURES}/converted-${name}.json`, "utf8"),
   ) as { text: string; answer: string; tokens: number[] };

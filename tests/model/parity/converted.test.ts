@@ -19,7 +19,9 @@ interface Converted {
 
 const file = (name: string) => new URL(`../fixtures/converted-${name}`, import.meta.url);
 
-test.each(["lfm2", "granite", "phi3"])("%s: 64 greedy tokens are PyTorch's", async (name) => {
+const FAMILIES = ["lfm2", "granite", "phi3", "qwen35"];
+
+test.each(FAMILIES)("%s: 64 greedy tokens are PyTorch's", async (name) => {
   const fixture: Converted = JSON.parse(readFileSync(file(`${name}.json`), "utf8"));
   const engine = await InferenceEngine.load(sharedGpu, {
     source: new MemorySource(new Uint8Array(readFileSync(file(`${name}.gguf`))), "converted.gguf"),

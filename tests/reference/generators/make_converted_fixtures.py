@@ -19,7 +19,7 @@ import tempfile
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
-from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
+from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast, Qwen3_5ForCausalLM, Qwen3_5TextConfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "..", "..", "model", "fixtures")
@@ -90,8 +90,25 @@ def phi3(vocab):
     ).eval()
 
 
+def qwen35(vocab):
+    """Two value heads per key head, which the converter puts in another order."""
+    return Qwen3_5ForCausalLM._from_config(
+        Qwen3_5TextConfig(
+            vocab_size=vocab, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=32, max_position_embeddings=4096, tie_word_embeddings=True, linear_key_head_dim=16,
+            linear_value_head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, full_attention_interval=4,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [2, 1, 1]},
+            pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
+
+
 #: Name of the fixture -> what makes the model, its converter's name for the vocabulary's kind.
-MODELS = {"lfm2": (lfm2, "lfm2"), "granite": (granite, "dbrx"), "phi3": (phi3, "gpt-4o")}
+MODELS = {
+    "lfm2": (lfm2, "lfm2"), "granite": (granite, "dbrx"), "phi3": (phi3, "gpt-4o"), "qwen35": (qwen35, "qwen35"),
+}
 
 
 def randomise(model, seed):
@@ -99,8 +116,12 @@ def randomise(model, seed):
     random = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
         norm = weight.ndim == 1
-        scale = 0.2 if norm else 0.7 if "conv.conv" in name else 1.4 / weight.shape[-1] ** 0.5
-        values = torch.randn(weight.shape, generator=random) * scale + (1 if norm else 0)
+        # Norms of Qwen3.5 multiply by 1 + w, but for that of what DeltaNet reads; its decays are no norms either.
+        about = 0 if isinstance(model, Qwen3_5ForCausalLM) and not name.endswith("linear_attn.norm.weight") else 1
+        # A last norm that is wide sets its tokens apart: few seeds of this model have 64 clear margins otherwise.
+        about += 3 if isinstance(model, Qwen3_5ForCausalLM) and name == "model.norm.weight" else 0
+        scale = 0.2 if norm else 0.7 if "conv.conv" in name or "conv1d" in name else 1.4 / weight.shape[-1] ** 0.5
+        values = torch.randn(weight.shape, generator=random) * scale + (about if norm else 0)
         weight.data = values.half().float()
     model.get_input_embeddings().weight.data[: len(SPECIAL)] = 0
 
@@ -111,6 +132,8 @@ def greedy(model, ids):
     for _ in range(TOKENS):
         best = model(torch.tensor([tokens])).logits[0, -1].topk(2)
         margins.append(round((best.values[0] - best.values[1]).item(), 5))
+        if margins[-1] <= CLEAR:
+            break
         tokens.append(best.indices[0].item())
     return tokens[len(ids) :], margins
 
@@ -121,6 +144,8 @@ def convert(llama_cpp, folder, out, pre):
     run = f"import runpy, sys; sys.path.insert(0, {llama_cpp!r}); sys.path.insert(1, {os.path.join(llama_cpp, 'gguf-py')!r}); {patch}"
     script = os.path.join(llama_cpp, "convert_hf_to_gguf.py")
     args = [script, folder, "--outtype", "f16", "--outfile", out, "--model-name", "converted"]
+    # A checkpoint of transformers has no layers that guess tokens ahead.
+    args += ["--no-mtp"] if pre == "qwen35" else []
     run += f"; sys.argv = {args!r}; runpy.run_path({script!r}, run_name='__main__')"
     subprocess.run([sys.executable, "-c", run], check=True)
 
@@ -149,7 +174,8 @@ def main():
             told = os.path.join(folder, "tokenizer_config.json")
             config = json.load(open(told, encoding="utf-8"))
             # Where a family has vocabularies of several kinds, the converter asks which; llama.cpp, whether a text begins with BOS.
-            json.dump({**config, "tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}, open(told, "w", encoding="utf-8"))
+            kind = {"tokenizer_class": "GPT2Tokenizer"} if name in ("granite", "phi3") else {}
+            json.dump({**config, **kind, "add_bos_token": True}, open(told, "w", encoding="utf-8"))
             # The checkpoint's own words, which safetensors are read by.
             checkpoint = {"config": json.load(open(os.path.join(folder, "config.json"), encoding="utf-8")), "names": sorted(model.state_dict())}
             out = os.path.join(OUT, f"converted-{name}.gguf")
