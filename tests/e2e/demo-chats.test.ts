@@ -294,7 +294,8 @@ describe("chats of the page", () => {
     await expect.poll(() => questions()).toEqual(["while it is full"]);
     await allow({});
     await demo.at("notice-action").click();
-    await demo.at("notice").waitFor({ state: "detached" });
+    // That the cache has no room either is said apart.
+    await demo.page.locator("[data-name=storage]").waitFor({ state: "detached" });
     await demo.page.reload();
     await expect.poll(() => questions()).toEqual(["while it is full"]);
   });

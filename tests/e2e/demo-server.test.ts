@@ -85,8 +85,10 @@ describe("demo page with a server", () => {
     // Figures of a cache that is not here say nothing.
     expect(await demo.at("pairs-kept").count()).toBe(0);
     expect(await demo.at("window").count()).toBe(0);
+    // Until the archive has it.
+    await demo.page.waitForTimeout(800);
     await demo.page.reload();
-    expect(await demo.at("thought").count()).toBe(1);
+    await expect.poll(() => demo.at("thought").count()).toBe(1);
     const folder = process.env.SCREENSHOTS;
     if (folder) await demo.page.screenshot({ path: `${folder}/thought.png` });
   });
