@@ -65,8 +65,6 @@ class Masked:
     """An attention function for transformers; `run` None attends as the model would."""
 
     run = filters = budget = step = None
-    #: Keys and values as pages hold them.
-    half = False
 
     def __call__(self, module, query, key, value, attention_mask, scaling, **_):
         query, key = as_winnow(module.config, query, key)
@@ -78,8 +76,6 @@ class Masked:
             filters = self.filters[cached_layers(module.config, module.layer_idx)]
             mask = mask & seen_rows(self.run, key[0], filters, self.budget, self.step)
         mask = mask.repeat_interleave(group, 0)[None]
-        if self.half:
-            key, value = key.half().float(), value.half().float()
         k, v = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
         logits = (query @ k.transpose(2, 3) * scaling).masked_fill(~mask, float("-inf"))
         return (logits.softmax(-1) @ v).transpose(1, 2).contiguous(), None
@@ -310,15 +306,6 @@ def losses(model, ids, run=None, filters=None, budget=None, step=None):
 
 
 @torch.no_grad()
-def logits_of_half_pages(model, ids):
-    """[T, V] with keys and values rounded to f16 after RoPE: what remains to differ is the order of sums."""
-    use_masked(model)
-    MASKED.half = True
-    logits = model(torch.tensor([ids]), use_cache=False).logits[0]
-    MASKED.half = False
-    return logits
-
-
 def simulate_masked(model, ids, filters, runs, budget, step):
     out = []
     for run in runs:
