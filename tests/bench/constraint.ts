@@ -1,5 +1,3 @@
-import { Ajv2020 } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
 import { create, globals } from "webgpu";
 import { median } from "../../src/cli/bench/statistics.ts";
 import { constrainCalls } from "../../src/constraint/calls/constrain-calls.ts";
@@ -8,13 +6,12 @@ import { constrain, type Format } from "../../src/constraint/constrain.ts";
 import type { Constraint } from "../../src/constraint/constraint.ts";
 import { GREEDY } from "../../src/engine/chat/generate-options.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
-import type { WinnowError } from "../../src/errors.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { Tokenizer } from "../../src/text/types.ts";
-import { randomSchema } from "../reference/schemas/random-schema.ts";
+import { checkedSchemas, holdTo } from "../reference/schemas/checked-schemas.ts";
 import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
 import { Journal } from "./journal.ts";
 
@@ -228,25 +225,22 @@ async function answers(
   maxTokens: number,
   path: string | undefined,
 ): Promise<number> {
-  const ajv = addFormats.default(new Ajv2020({ strict: false }));
-  const random = seededRandom(11);
   const prompt = engine.tokenizer.encode("Make up some data in JSON.\n");
   const journal = new Journal<Outcome>(path);
   const counts = { refused: 0, valid: 0, hurried: 0, cut: 0, invalid: 0 };
   const compiles: number[] = [];
-  const asked = Array.from({ length: schemas }, () => randomSchema(random));
-  const checks = asked.map((schema) => ajv.compile(schema));
+  const asked = [...checkedSchemas(seededRandom(11), schemas)];
   for (let seed = 0; seed < seeds; seed += 1) {
-    for (const [i, schema] of asked.entries()) {
+    for (const [i, one] of asked.entries()) {
       const outcome = await journal.of(`${i} ${seed}`, async () => {
-        const format: Format = { type: "json_schema", schema };
-        const [constraint, ms] = timed(() => orRefused(engine.tokenizer, format));
+        const [constraint, ms] = timed(() => holdTo(engine.tokenizer, one));
         if (seed === 0) compiles.push(ms);
         if (!constraint) return "refused";
         const { text, finish } = await answerTo(engine, prompt, constraint, seed, maxTokens);
-        if (isValid(text, checks[i]!)) return finish === "length" ? "hurried" : "valid";
+        const fault = one.fault(text);
+        if (!fault) return finish === "length" ? "hurried" : "valid";
         if (finish === "length") return "cut";
-        console.log(`${JSON.stringify(schema)}\n${text}`);
+        console.log(fault);
         return "invalid";
       });
       counts[outcome] += 1;
@@ -255,16 +249,6 @@ async function answers(
   }
   console.log(JSON.stringify(counts), `compile: ${told(compiles)}`);
   return counts.invalid === 0 ? 0 : 1;
-}
-
-/** Undefined: the schema is refused, with its place. */
-function orRefused(tokenizer: Tokenizer, format: Format): Constraint | undefined {
-  try {
-    return constrain(tokenizer, format);
-  } catch (error) {
-    if ((error as WinnowError).code !== "invalid_argument") throw error;
-    return undefined;
-  }
 }
 
 async function answerTo(
@@ -286,13 +270,5 @@ async function answerTo(
       await chat.reset();
       return { text: engine.tokenizer.decode(answer), finish: step.value.finish };
     }
-  }
-}
-
-function isValid(text: string, valid: (value: unknown) => boolean): boolean {
-  try {
-    return valid(JSON.parse(text));
-  } catch {
-    return false;
   }
 }

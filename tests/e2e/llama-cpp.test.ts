@@ -4,13 +4,12 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { serveStatic } from "../../src/node/static-server.ts";
 import { launchChromium } from "../chromium.ts";
+import { CONVERTED } from "../reference/tiny-model/families.ts";
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const FIXTURES = path("../model/fixtures");
 
-const FAMILIES = ["lfm2", "granite", "phi3", "qwen35"];
-
-it.each(FAMILIES)("%s: 64 greedy tokens are PyTorch's", async (name) => {
+it.each(CONVERTED)("%s: 64 greedy tokens are PyTorch's", async (name) => {
   const { text, answer, tokens } = JSON.parse(
     readFileSync(`${FIXTURES}/converted-${name}.json`, "utf8"),
   ) as { text: string; answer: string; tokens: number[] };

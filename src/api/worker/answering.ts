@@ -10,6 +10,9 @@ export type CompletionModel = Pick<InferenceEngine, "tokenizer" | "template" | "
   conversation(id: string): Chat;
 };
 
+/** What prompts are made with. */
+export type PromptModel = Pick<CompletionModel, "tokenizer" | "template">;
+
 export type Chat = Pick<Conversation, "endless" | "generate" | "messages" | "reset"> & {
   fork(): Chat;
 };

@@ -27,7 +27,7 @@ import type {
   EngineInfo,
   Retention,
 } from "../types.ts";
-import { planAnswer } from "./answer/plan-answer.ts";
+import { planPrompt } from "./answer/plan-prompt.ts";
 import { TokenBatcher } from "./answer/token-batcher.ts";
 import { runRequest } from "./completion.ts";
 import { Delivery } from "./delivery.ts";
@@ -116,7 +116,7 @@ export class EngineService implements EnginePort {
   }
 
   async countTokens(request: CheckedRequest): Promise<number> {
-    return (await planAnswer(this.engine, request)).prompt.length;
+    return (await planPrompt(this.engine, request)).prompt.length;
   }
 
   async configure(conversation: string, cache: CacheOptions): Promise<Loaded> {

@@ -1,6 +1,5 @@
 import { checkRequest } from "../../api/checks/validate-request.ts";
-import { beginningOf } from "../../api/worker/read-ahead.ts";
-import { GREEDY } from "../../engine/chat/generate-options.ts";
+import { runRequest } from "../../api/worker/completion.ts";
 import { invalidArgument } from "../../errors.ts";
 import type { ChatMessage } from "../../text/types.ts";
 import type { Command } from "../command.ts";
@@ -28,31 +27,32 @@ export const read: Command<Input> = {
   },
   async run({ text, out }, { engine, report, signal }) {
     const messages: ChatMessage[] = [{ role: "system", content: text }];
-    const { prompt } = await beginningOf(engine, checkRequest({ messages }));
-    const chat = engine.conversation(CONVERSATION);
     const began = performance.now();
-    const reading = chat.generate(prompt, {
-      sampling: GREEDY,
-      maxTokens: 0,
-      signal,
-      onPrefill: (done, total) => report("read", done, total),
-    });
-    await reading.next();
+    const { usage } = await runRequest(
+      engine,
+      CONVERSATION,
+      { ...checkRequest({ messages }), ahead: true },
+      {
+        onDeltas: () => {},
+        onProgress: ({ read, total }) => report("read", read, total),
+        signal,
+      },
+    );
+    const tokens = usage.prompt_tokens;
     const seconds = (performance.now() - began) / 1000;
-    chat.messages = messages;
     const file = await engine.save(CONVERSATION, signal);
-    const cache = chat.usage();
+    const cache = engine.conversation(CONVERSATION).usage();
     const { name } = engine.info().model;
     const kept = `${cache.bytesUncompressed} bytes uncompressed`;
     return {
       json: {
-        tokens: prompt.length,
+        tokens,
         seconds,
         bytes: file.size,
         cache,
         adapter: engine.info().adapter,
       },
-      text: `${out}: ${prompt.length} tokens, read in ${seconds.toFixed(1)} s by ${name}, ${file.size} bytes (${kept})`,
+      text: `${out}: ${tokens} tokens, read in ${seconds.toFixed(1)} s by ${name}, ${file.size} bytes (${kept})`,
       files: { [out]: new Uint8Array(await file.arrayBuffer()) },
     };
   },

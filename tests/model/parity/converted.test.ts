@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { CONVERTED } from "../../reference/tiny-model/families.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 import { ask } from "../chat.ts";
 
@@ -19,9 +20,7 @@ interface Converted {
 
 const file = (name: string) => new URL(`../fixtures/converted-${name}`, import.meta.url);
 
-const FAMILIES = ["lfm2", "granite", "phi3", "qwen35"];
-
-test.each(FAMILIES)("%s: 64 greedy tokens are PyTorch's", async (name) => {
+test.each(CONVERTED)("%s: 64 greedy tokens are PyTorch's", async (name) => {
   const fixture: Converted = JSON.parse(readFileSync(file(`${name}.json`), "utf8"));
   const engine = await InferenceEngine.load(sharedGpu, {
     source: new MemorySource(new Uint8Array(readFileSync(file(`${name}.gguf`))), "converted.gguf"),

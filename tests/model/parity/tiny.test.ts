@@ -5,6 +5,7 @@ import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
+import { FAMILIES } from "../../reference/tiny-model/families.ts";
 import { TINY_MODELS, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
 
@@ -28,21 +29,7 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return worst;
 };
 
-const NAMES = [
-  "f32",
-  "quant",
-  "kquant",
-  "llama3",
-  "smollm3",
-  "qwen2",
-  "qwen3",
-  "gemma3",
-  "lfm2",
-  "granite",
-  "phi3",
-  "qwen35",
-  "phi3-window",
-] as const;
+const NAMES = ["f32", "quant", "kquant", ...FAMILIES, "phi3-window"] as const;
 
 /**
  * Largest error of a logit or a loss, and of a loss under eviction. f16 and q8 round keys and values; what

@@ -1,7 +1,19 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ReadProgress } from "../../../src/api/types.ts";
 import type { ChatMessage } from "../../../src/text/types.ts";
 import { openFake } from "./api-fake-engine.ts";
+
+const compile = vi.hoisted(() => vi.fn());
+vi.mock("../../../src/constraint/constrain.ts", async (load) => {
+  const code = await load<typeof import("../../../src/constraint/constrain.ts")>();
+  const counted = (which: "constrain" | "held") => {
+    return (...given: unknown[]) => {
+      compile();
+      return (code[which] as (...given: unknown[]) => unknown)(...given);
+    };
+  };
+  return { ...code, constrain: counted("constrain"), held: counted("held") };
+});
 
 const manual: ChatMessage = { role: "system", content: "Turn the key twice." };
 const question: ChatMessage = { role: "user", content: "How often?" };
@@ -31,6 +43,20 @@ describe("messages that are read before they are asked about", () => {
     expect(fake.conversation("default").system).toBe(0);
     await engine.cache.read({ messages: [manual, question] });
     expect(fake.conversation("default").system).toBe("<system>Turn the key twice.<user>".length);
+  });
+
+  it.each([
+    ["a format", { response_format: { type: "json_object" } }],
+    ["tools", { tools: [{ type: "function", function: { name: "turn" } }] }],
+  ] as [string, object][])("%s is compiled for answers alone", async (_what, asked) => {
+    const { engine } = await openFake();
+    const request = { messages: [manual, question], ...asked };
+    compile.mockClear();
+    await engine.cache.read(request);
+    await engine.countTokens(request);
+    expect(compile).not.toHaveBeenCalled();
+    await engine.chat.completions.create(request).catch(() => {});
+    expect(compile).toHaveBeenCalledOnce();
   });
 
   it("tells how far it is, in the conversation that is named, and keeps what was said", async () => {

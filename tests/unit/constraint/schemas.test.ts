@@ -1,31 +1,25 @@
-import { Ajv2020 } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
 import { constrain } from "../../../src/constraint/constrain.ts";
 import type { Constraint } from "../../../src/constraint/constraint.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { byteTokenizer } from "../../reference/schemas/byte-tokenizer.ts";
-import { randomSchema } from "../../reference/schemas/random-schema.ts";
+import { checked, checkedSchemas, holdTo } from "../../reference/schemas/checked-schemas.ts";
+import type { Schema } from "../../reference/schemas/random-schema.ts";
 import { randomText } from "../../reference/schemas/random-walk.ts";
 import { REFUSED_SCHEMAS, SCHEMA_KINDS } from "../../reference/schemas/schema-kinds.ts";
 
 const tokenizer = byteTokenizer();
-const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true }));
 
 describe("what is drawn at random is valid", () => {
   test.each(Object.entries(SCHEMA_KINDS))("%s", (_name, schema) => {
-    const valid = ajv.compile(schema);
+    const one = checked(schema);
     const random = seededRandom(7);
     let ended = 0;
     for (let i = 0; i < 40; i += 1) {
-      const text = randomText(
-        tokenizer,
-        constrain(tokenizer, { type: "json_schema", schema }),
-        random,
-      );
+      const text = randomText(tokenizer, holdTo(tokenizer, one)!, random);
       if (text === undefined) continue;
       ended += 1;
-      if (!valid(JSON.parse(text))) expect.fail(`${text}: ${ajv.errorsText(valid.errors)}`);
+      expect(one.fault(text)).toBeUndefined();
     }
     expect(ended).toBeGreaterThan(20);
   });
@@ -42,23 +36,15 @@ describe("a schema that cannot be followed is refused beforehand, with its place
 test("200 random schemas: what is drawn is valid, or the schema is refused beforehand", () => {
   const random = seededRandom(3);
   let [followed, ended] = [0, 0];
-  for (let i = 0; i < 200; i += 1) {
-    const schema = randomSchema(random);
-    const valid = ajv.compile(schema);
-    let start: Constraint;
-    try {
-      start = constrain(tokenizer, { type: "json_schema", schema });
-    } catch (error) {
-      expect(error).toMatchObject({ code: "invalid_argument" });
-      continue;
-    }
+  for (const one of checkedSchemas(random, 200)) {
+    const start = holdTo(tokenizer, one);
+    if (!start) continue;
     followed += 1;
     for (let k = 0; k < 3; k += 1) {
       const text = randomText(tokenizer, start.fork(), random, 1500);
       if (text === undefined) continue;
       ended += 1;
-      if (!valid(JSON.parse(text)))
-        expect.fail(`${JSON.stringify(schema)}\n${text}\n${ajv.errorsText(valid.errors)}`);
+      expect(one.fault(text)).toBeUndefined();
     }
   }
   expect(followed).toBeGreaterThan(140);
@@ -110,8 +96,8 @@ describe("an answer is brought to its end within its tokens", () => {
       },
     ],
   ])("%s", (_name, schema) => {
-    const valid = ajv.compile(schema as object);
-    const start = constrain(tokenizer, { type: "json_schema", schema });
+    const one = checked(schema as Schema);
+    const start = holdTo(tokenizer, one)!;
     const random = seededRandom(5);
     // The fewest tokens that suffice.
     let [too, least] = [0, 600];
@@ -124,27 +110,17 @@ describe("an answer is brought to its end within its tokens", () => {
       for (let i = 0; i < 10; i += 1) {
         const { text, tokens } = drawnWithin(start, limit, random);
         expect(tokens).toBeLessThanOrEqual(limit);
-        if (text === undefined || !valid(JSON.parse(text)))
-          expect.fail(`of ${limit} tokens, ${least} are needed: ${text}`);
+        expect(one.fault(text ?? ""), `of ${limit} tokens, ${least} are needed`).toBeUndefined();
       }
   });
 
   test("200 random schemas", () => {
     const random = seededRandom(4);
     let whole = 0;
-    for (let i = 0; i < 200; i += 1) {
-      const schema = randomSchema(random);
-      const valid = ajv.compile(schema);
-      let start: Constraint;
-      try {
-        start = constrain(tokenizer, { type: "json_schema", schema });
-      } catch {
-        continue;
-      }
-      const limit = 400;
-      const { text } = drawnWithin(start, limit, random);
-      if (text === undefined || !valid(JSON.parse(text)))
-        expect.fail(`${JSON.stringify(schema)}\n${text}`);
+    for (const one of checkedSchemas(random, 200)) {
+      const start = holdTo(tokenizer, one);
+      if (!start) continue;
+      expect(one.fault(drawnWithin(start, 400, random).text ?? "")).toBeUndefined();
       whole += 1;
     }
     expect(whole).toBeGreaterThan(140);

@@ -4,15 +4,16 @@ import { constrainCalls } from "../../../constraint/calls/constrain-calls.ts";
 import type { CallableTool } from "../../../constraint/calls/write-calls.ts";
 import type { Constraint } from "../../../constraint/constraint.ts";
 import { WinnowError } from "../../../errors.ts";
-import type { ChatMessage, ChatTemplate, MessageCall, Tokenizer } from "../../../text/types.ts";
+import type { ChatMessage, MessageCall, Tokenizer } from "../../../text/types.ts";
 import type { CheckedRequest } from "../../checks/validate-request.ts";
 import type { ToolCallDelta } from "../../types.ts";
 import type { ChannelParser } from "../answer/channel-parser.ts";
+import type { PromptModel } from "../answering.ts";
 import { familyOf } from "./call-family.ts";
 import { type ShownChat, showTools } from "./show-tools.ts";
 
-/** How a request with tools, or with calls in its messages, is answered. */
-export interface ToolPlan extends ShownChat {
+/** How a request with tools is answered. */
+export interface CallPlan {
   /** What takes calls out of the answer; undefined where it has none. */
   readonly parser: (() => ChannelParser) | undefined;
   /** What the answer is held to; undefined: what it would be without tools. */
@@ -35,15 +36,22 @@ export function wholeCalls(deltas: readonly ToolCallDelta[]): MessageCall[] {
   });
 }
 
-/** Throws invalid_argument, naming the place, for tools whose calls cannot be followed. */
-export function planTools(
-  { template, tokenizer }: { readonly template: ChatTemplate; readonly tokenizer: Tokenizer },
-  { messages, tools, format }: CheckedRequest,
-): ToolPlan {
-  const family = familyOf(template, tokenizer);
-  const shown = showTools(family, messages, tools?.list ?? []);
-  if (!tools) return { ...shown, parser: undefined, constraint: undefined };
-  const { syntax } = family;
+/** A chat with tools, or with calls in its messages, as the template can show it. */
+export const showCalls = (
+  { template, tokenizer }: PromptModel,
+  { messages, tools }: CheckedRequest,
+): ShownChat => showTools(familyOf(template, tokenizer), messages, tools?.list ?? []);
+
+/**
+ * Undefined for a request that has calls in its messages alone. Throws invalid_argument, naming the place, for tools whose
+ * calls cannot be followed.
+ */
+export function planCalls(
+  { template, tokenizer }: PromptModel,
+  { tools, format }: CheckedRequest,
+): CallPlan | undefined {
+  if (!tools) return undefined;
+  const { syntax } = familyOf(template, tokenizer);
   const all = tools.list.map((tool, i): CallableTool => {
     const { name, parameters } = tool.function;
     return { name, parameters, field: tools.fields[i]! };
@@ -59,7 +67,6 @@ export function planTools(
   const isText = (tool: string, key: string): boolean => known.get(tool)?.isText(key) ?? false;
   const reading = { syntax, names, isText, strict, required: mode === "required" };
   return {
-    ...shown,
     parser: mode === "none" ? undefined : () => new CallReader(reading),
     constraint: mode === "none" && format ? undefined : () => held.fork(),
   };
