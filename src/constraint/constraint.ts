@@ -18,6 +18,8 @@ export interface Constraint {
   readonly mayEnd: boolean;
   /** Whether it must. */
   readonly over: boolean;
+  /** So many tokens are enough for the shortest text that it may yet become. */
+  readonly enough: number;
   /** It has been brought to its end for lack of tokens. */
   readonly hurried: boolean;
   /** One that has taken the same tokens and goes its own way. */

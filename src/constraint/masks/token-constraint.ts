@@ -47,6 +47,10 @@ export class TokenConstraint implements Constraint {
     return this.ended || this.place.frames.length === 0;
   }
 
+  get enough(): number {
+    return this.mayEnd ? 0 : this.shortestEnd().count + SPARE + 1;
+  }
+
   mask(into: Uint32Array, left = Number.POSITIVE_INFINITY): void {
     const { masks, tokenizer } = this.compiled;
     const rest = this.over || this.queue.length > 0 ? 0 : this.restWithin(left);
@@ -101,27 +105,34 @@ export class TokenConstraint implements Constraint {
    */
   private restWithin(left: number): number {
     const { place } = this;
-    const { shortest, tokenizer } = this.compiled;
-    const bytes = shortest.rest(place);
+    const bytes = this.compiled.shortest.rest(place);
     // Each byte may be a token.
     if (bytes < left) return left - 1;
     if (this.lost) return Number.POSITIVE_INFINITY;
     const spare = (): number =>
       left - 1 - (this.end ? this.end.tokens + Math.max(0, bytes - this.end.bytes) : left);
     if (spare() >= SPARE) return bytes + spare();
-    const end = shortest.text(place);
-    // The rest of a character, which no text can be encoded from.
-    let begun = 0;
-    while ((end[begun]! & 0xc0) === 0x80) begun += 1;
-    const tokens = tokensOf(end.slice(begun), tokenizer);
-    this.end = { tokens: begun + tokens.length, bytes };
+    const { count, tokens } = this.shortestEnd();
+    this.end = { tokens: count, bytes };
     if (spare() >= SPARE) return bytes + spare();
     this.lost = this.end.tokens > left;
     if (this.lost) return Number.POSITIVE_INFINITY;
     this.hurried = true;
-    if (begun > 0 || !writes(tokens, end, tokenizer)) return bytes - 1;
+    if (!tokens) return bytes - 1;
     this.queue = tokens;
     return 0;
+  }
+
+  /** How many tokens the shortest end takes, and which; undefined where the tokenizer has others for that text. */
+  private shortestEnd(): { count: number; tokens: readonly number[] | undefined } {
+    const { shortest, tokenizer } = this.compiled;
+    const end = shortest.text(this.place);
+    // The rest of a character, which no text can be encoded from.
+    let begun = 0;
+    while ((end[begun]! & 0xc0) === 0x80) begun += 1;
+    const tokens = tokensOf(end.slice(begun), tokenizer);
+    const written = begun === 0 && writes(tokens, end, tokenizer);
+    return { count: begun + tokens.length, tokens: written ? tokens : undefined };
   }
 
   /** The same behind a text; undefined where it does not begin that way. */

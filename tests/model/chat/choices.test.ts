@@ -93,26 +93,32 @@ describe("thoughts", () => {
       inner: constrain(engine.tokenizer, { type: "regex", pattern: "[0-9]{4}" }),
     });
 
-  test("are closed at their budget, and a format follows, whatever way steps are run", async () => {
-    const answers = [];
-    for (const [ahead, speculative] of [
-      [true, "off"],
-      [false, "off"],
-      [true, "lookup"],
-    ] as const) {
-      const { answer, result } = await ask(freshChat(engine), prompt, {
-        maxTokens: 80,
-        sampling: { temperature: 1, seed: 4 },
-        constraint: held(9),
-        ahead,
-        speculative,
-      });
-      expect(result?.finish).toBe("stop");
-      answers.push(engine.tokenizer.decode(answer));
-    }
-    expect(answers[0]).toMatch(/^[\s\S]*\n<\/think>\n\n\d{4}$/);
-    expect(answers).toEqual([answers[0], answers[0], answers[0]]);
-  });
+  test.each([
+    ["at their budget", 9, 80],
+    ["while an answer fits into max_tokens", undefined, 30],
+  ])(
+    "are closed %s, and a format follows, whatever way steps are run",
+    async (_when, budget, maxTokens) => {
+      const answers = [];
+      for (const [ahead, speculative] of [
+        [true, "off"],
+        [false, "off"],
+        [true, "lookup"],
+      ] as const) {
+        const { answer, result } = await ask(freshChat(engine), prompt, {
+          maxTokens,
+          sampling: { temperature: 1, seed: 4 },
+          constraint: held(budget),
+          ahead,
+          speculative,
+        });
+        expect(result?.finish).toBe("stop");
+        answers.push(engine.tokenizer.decode(answer));
+      }
+      expect(answers[0]).toMatch(/^[\s\S]*\n<\/think>\n\n\d{4}$/);
+      expect(answers).toEqual([answers[0], answers[0], answers[0]]);
+    },
+  );
 
   test.each(["full", 96] as const)(
     "that a template takes out again leave the cache right, budget %s",

@@ -31,10 +31,11 @@ export function* drawTokens(
   tokenizer: Tokenizer,
   constraint: Constraint,
   random: () => number,
+  left?: () => number,
 ): Generator<number> {
   const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
   while (!constraint.over) {
-    constraint.mask(mask);
+    constraint.mask(mask, left?.());
     const allowed: number[] = [];
     for (let id = 0; id < tokenizer.vocabSize; id += 1)
       if ((mask[id >>> 5]! >>> (id & 31)) & 1) allowed.push(id);
@@ -43,4 +44,22 @@ export function* drawTokens(
     constraint.accept(token);
     yield token;
   }
+}
+
+/** What is drawn where `limit` tokens are all that there is; undefined: it was not ended. */
+export function drawnWithin(
+  tokenizer: Tokenizer,
+  constraint: Constraint,
+  limit: number,
+  random: () => number,
+) {
+  const tokens: number[] = [];
+  let left = limit;
+  for (const token of drawTokens(tokenizer, constraint, random, () => left)) {
+    tokens.push(token);
+    left -= 1;
+    if (left === 0) break;
+  }
+  const ended = constraint.over || constraint.mayEnd;
+  return { tokens, text: ended ? tokenizer.decode(tokens) : undefined };
 }

@@ -9,8 +9,11 @@ import { ThoughtParser } from "../../../src/api/worker/thoughts/thought-parser.t
 import { planThoughts } from "../../../src/api/worker/thoughts/thoughts.ts";
 import { constrain } from "../../../src/constraint/constrain.ts";
 import type { Constraint } from "../../../src/constraint/constraint.ts";
+import { seededRandom } from "../../../src/random.ts";
 import { type ThoughtMarkers, thoughtMarkers } from "../../../src/text/template/thought-markers.ts";
 import type { ChatTemplate, Tokenizer } from "../../../src/text/types.ts";
+import { checked, holdTo } from "../../reference/schemas/checked-schemas.ts";
+import { drawnWithin } from "../../reference/schemas/random-walk.ts";
 import { byteTokenizer, FakeEngine, openFake } from "./api-fake-engine.ts";
 
 const messages = [{ role: "user" as const, content: "hi" }];
@@ -50,9 +53,10 @@ function tokenizerWith(more: readonly string[], hidden: boolean): Tokenizer {
   };
 }
 
-const controls = tokenizerWith(["<think>", "</think>", "<|channel>", "<channel|>"], true);
+const MORE = ["<think>", "</think>", "<|channel>", "<channel|>", "\n\n"];
+const controls = tokenizerWith(MORE.slice(0, 4), true);
 const plain = byteTokenizer;
-const merged = tokenizerWith(["<think>", "</think>", "<|channel>", "<channel|>", "\n\n"], false);
+const merged = tokenizerWith(MORE, false);
 
 /** What is shown of a text, in every piecewise cut of its tokens, which must all agree. */
 function shown(
@@ -360,6 +364,73 @@ describe("a format behind a thought", () => {
     const constraint = held(plain, true, { budget: 3, inner: digits(plain) });
     expect(follow(constraint, plain, plain.encode("abc123"))[0]).toBe("abc\n</think>\n\n123");
     expect(constraint.over).toBe(true);
+  });
+});
+
+describe("an answer behind a thought is whole within its tokens", () => {
+  const schema = {
+    type: "object",
+    properties: { name: { type: "string", minLength: 3 }, ages: { type: "array", minItems: 2 } },
+    required: ["name", "ages"],
+  };
+  const person = checked(schema);
+  const [open, close] = [THINK.open, THINK.close];
+
+  describe.each<[string, Tokenizer]>([
+    ["control tokens", controls],
+    ["plain text", plain],
+    ["tokens that write", merged],
+  ])("with %s", (_name, tokenizer) => {
+    const inner = holdTo(tokenizer, person)!;
+    const least = inner.enough;
+    const make = (opened: boolean) =>
+      ThoughtConstraint.create(tokenizer, THINK, opened, { inner: inner.fork() });
+    const ids = (text: string) => tokenizer.encode(text, { special: true });
+    const markers = ids(open).length + ids(`\n${close}\n\n`).length;
+
+    it.each([true, false])(
+      "however many those are, in the thought from the start: %s",
+      (opened) => {
+        const random = seededRandom(2);
+        let thoughts = 0;
+        for (let limit = least; limit < least + markers + 60; limit += 1) {
+          const constraint = make(opened);
+          const parser = new ThoughtParser(THINK, opened);
+          const { tokens } = drawnWithin(tokenizer, constraint, limit, random);
+          const spell = (id: number) => (id > 256 ? MORE[id - 257]! : tokenizer.decode([id]));
+          const written = tokens.map(spell).join("");
+          const parts = [...parser.push(written), ...parser.end()];
+          const said = parts.map(({ content = "" }) => content).join("");
+          // Where the prompt has begun a thought, its end takes tokens too.
+          if (opened && limit < least + markers) continue;
+          expect(person.fault(said), `${limit} tokens, ${written}`).toBeUndefined();
+          if (written.includes(close)) thoughts += 1;
+        }
+        expect(thoughts).toBeGreaterThan(opened ? 50 : 0);
+      },
+    );
+
+    it("no thought is begun without room for one, and one with room is", () => {
+      const [first] = ids(open);
+      const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
+      const begins = (left: number): boolean => {
+        const constraint = make(false);
+        constraint.mask(mask, left);
+        return constraint.allows(first!);
+      };
+      expect(begins(least + markers)).toBe(false);
+      expect(begins(least + markers + 10)).toBe(true);
+    });
+
+    it("a thought is not cut for an answer that may be empty", () => {
+      const any = constrain(tokenizer, { type: "regex", pattern: "[0-9]*" });
+      const constraint = ThoughtConstraint.create(tokenizer, THINK, true, { inner: any });
+      const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
+      for (let left = 9; left > 0; left -= 1) {
+        constraint.mask(mask, left);
+        constraint.accept(97);
+      }
+    });
   });
 });
 

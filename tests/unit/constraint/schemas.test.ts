@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { constrain } from "../../../src/constraint/constrain.ts";
-import type { Constraint } from "../../../src/constraint/constraint.ts";
 import { seededRandom } from "../../../src/random.ts";
 import { byteTokenizer } from "../../reference/schemas/byte-tokenizer.ts";
 import { checked, checkedSchemas, holdTo } from "../../reference/schemas/checked-schemas.ts";
 import type { Schema } from "../../reference/schemas/random-schema.ts";
-import { randomText } from "../../reference/schemas/random-walk.ts";
+import { drawnWithin, randomText } from "../../reference/schemas/random-walk.ts";
 import { REFUSED_SCHEMAS, SCHEMA_KINDS } from "../../reference/schemas/schema-kinds.ts";
 
 const tokenizer = byteTokenizer();
@@ -51,26 +50,6 @@ test("200 random schemas: what is drawn is valid, or the schema is refused befor
   expect(ended).toBeGreaterThan(2 * followed);
 });
 
-/** What is drawn where `limit` tokens are all that there is; undefined: it was not ended. */
-function drawnWithin(start: Constraint, limit: number, random: () => number) {
-  const constraint = start.fork();
-  const mask = new Uint32Array(Math.ceil(tokenizer.vocabSize / 32));
-  const tokens: number[] = [];
-  for (let left = limit; !constraint.over && left > 0; left -= 1) {
-    constraint.mask(mask, left);
-    const allowed = [...Array(tokenizer.vocabSize).keys()].filter(
-      (id) => (mask[id >>> 5]! >>> (id & 31)) & 1,
-    );
-    const token = allowed[Math.floor(random() * allowed.length)]!;
-    expect(constraint.allows(token)).toBe(true);
-    constraint.accept(token);
-    if (tokenizer.endTokens.has(token)) break;
-    tokens.push(token);
-  }
-  const text = constraint.over || constraint.mayEnd ? tokenizer.decode(tokens) : undefined;
-  return { text, tokens: tokens.length, hurried: constraint.hurried };
-}
-
 describe("an answer is brought to its end within its tokens", () => {
   test.each([
     ["strings and lists without end", { type: "array", items: { type: "string" }, minItems: 2 }],
@@ -103,13 +82,13 @@ describe("an answer is brought to its end within its tokens", () => {
     let [too, least] = [0, 600];
     while (least - too > 1) {
       const limit = (too + least) >> 1;
-      if (drawnWithin(start, limit, random).text === undefined) too = limit;
+      if (drawnWithin(tokenizer, start.fork(), limit, random).text === undefined) too = limit;
       else least = limit;
     }
     for (const limit of [least, least + 1, least + 2, least + 5, least + 20, least * 2, 600])
       for (let i = 0; i < 10; i += 1) {
-        const { text, tokens } = drawnWithin(start, limit, random);
-        expect(tokens).toBeLessThanOrEqual(limit);
+        const { text, tokens } = drawnWithin(tokenizer, start.fork(), limit, random);
+        expect(tokens.length).toBeLessThanOrEqual(limit);
         expect(one.fault(text ?? ""), `of ${limit} tokens, ${least} are needed`).toBeUndefined();
       }
   });
@@ -120,7 +99,7 @@ describe("an answer is brought to its end within its tokens", () => {
     for (const one of checkedSchemas(random, 200)) {
       const start = holdTo(tokenizer, one);
       if (!start) continue;
-      expect(one.fault(drawnWithin(start, 400, random).text ?? "")).toBeUndefined();
+      expect(one.fault(drawnWithin(tokenizer, start, 400, random).text ?? "")).toBeUndefined();
       whole += 1;
     }
     expect(whole).toBeGreaterThan(140);
@@ -131,8 +110,10 @@ describe("an answer is brought to its end within its tokens", () => {
       type: "json_schema",
       schema: { type: "string", minLength: 90 },
     });
-    expect(drawnWithin(long, 60, seededRandom(1)).hurried).toBe(true);
+    drawnWithin(tokenizer, long, 60, seededRandom(1));
+    expect(long.hurried).toBe(true);
     const short = constrain(tokenizer, { type: "json_schema", schema: { enum: ["a", "b"] } });
-    expect(drawnWithin(short, 60, seededRandom(1)).hurried).toBe(false);
+    drawnWithin(tokenizer, short, 60, seededRandom(1));
+    expect(short.hurried).toBe(false);
   });
 });

@@ -24,7 +24,7 @@ interface Held {
 }
 
 /**
- * Closes a thought that is over its budget, and holds what comes behind the thought to a format: within it every token
+ * Closes a thought that is over its budget, or that leaves too few tokens for an answer of some format, and holds what comes behind the thought to a format: within it every token
  * is allowed, but the end of the answer where a format is still to come. Without a thought the format holds from the start.
  */
 export class ThoughtConstraint implements Constraint {
@@ -36,6 +36,8 @@ export class ThoughtConstraint implements Constraint {
   private queue: readonly number[] = [];
   /** Tokens of the thought so far. */
   private spent = 0;
+  /** Most tokens of the thought that leave enough for an answer of the format; known with the first mask. */
+  private room: number | undefined;
   /** Line ends behind the thought so far. */
   private lines = 0;
   /** The end of the thought's text, a character a byte. */
@@ -92,11 +94,17 @@ export class ThoughtConstraint implements Constraint {
     return this.queue.length === 0 && this.reached && (this.inner?.over ?? false);
   }
 
+  get enough(): number {
+    const closing = this.phase === "inside" ? this.held.closing.length : 0;
+    return this.queue.length + closing + (this.inner?.enough ?? 0);
+  }
+
   get hurried(): boolean {
     return this.inner?.hurried ?? false;
   }
 
   mask(into: Uint32Array, left?: number): void {
+    if (this.room === undefined) this.makeRoom(left);
     const { inner, held, phase } = this;
     const [next] = this.queue;
     if (next !== undefined) {
@@ -144,14 +152,9 @@ export class ThoughtConstraint implements Constraint {
   }
 
   fork(): ThoughtConstraint {
-    const copy = new ThoughtConstraint(this.held, this.phase, this.inner?.fork());
-    [copy.queue, copy.spent, copy.lines, copy.tail] = [
-      this.queue,
-      this.spent,
-      this.lines,
-      this.tail,
-    ];
-    return copy;
+    const { held, phase, inner, queue, spent, room, lines, tail } = this;
+    const copy = new ThoughtConstraint(held, phase, inner?.fork());
+    return Object.assign(copy, { queue, spent, room, lines, tail });
   }
 
   /** The answer itself has been reached. */
@@ -161,9 +164,21 @@ export class ThoughtConstraint implements Constraint {
 
   /** Tokens that may come beside those of the format. */
   private get beside(): readonly number[] {
-    if (this.phase === "gap")
-      return this.held.gap.filter((token) => this.lines + this.spell(token).length <= LINES);
-    return this.phase === "before" ? this.held.opening.slice(0, 1) : [];
+    const { phase, held } = this;
+    if (phase === "gap" && !this.hurried)
+      return held.gap.filter((token) => this.lines + this.spell(token).length <= LINES);
+    // Without room for any thought none is begun.
+    return phase === "before" && (this.room ?? 0) >= 0 ? held.opening.slice(0, 1) : [];
+  }
+
+  /** `left`: how many tokens there are for the thought and the answer. */
+  private makeRoom(left = Number.POSITIVE_INFINITY): void {
+    const { phase, enough } = this;
+    const { opening, closing } = this.held;
+    const markers = phase === "before" ? opening.length + closing.length : 0;
+    // An answer that may be empty needs no room.
+    this.room = this.inner?.enough ? left - enough - markers - CHARACTER : Number.POSITIVE_INFINITY;
+    if (phase === "inside" && this.queue.length === 0) this.closeIfSpent();
   }
 
   private begin(token: number): void {
@@ -194,9 +209,9 @@ export class ThoughtConstraint implements Constraint {
     else this.closeIfSpent();
   }
 
-  /** Closes the thought where it is over its budget, and not in the middle of a character. */
+  /** Closes the thought where it has no tokens left, and not in the middle of a character. */
   private closeIfSpent(): void {
-    const over = this.spent - this.held.budget;
+    const over = this.spent - Math.min(this.held.budget, this.room ?? Number.POSITIVE_INFINITY);
     if (over < 0 || (over < CHARACTER && endsInCharacter(this.tail))) return;
     this.queue = this.held.closing;
     this.phase = "behind";
