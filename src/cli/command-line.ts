@@ -82,7 +82,8 @@ async function runOne(
   }
   const host = oneOf(flags, "host", ["node", "chromium"], "node");
   const input = await command.read(flags, files);
-  await checkModelName(model);
+  const own = "ownModel" in command && command.ownModel?.(input) !== undefined;
+  if (!own) await checkModelName(model);
   if (!("runText" in command) && host === "node" && startsDawn())
     return runWithDawn(args, { verbose: isSet(flags, "verbose") });
   const bar = new ProgressBar();
@@ -93,7 +94,13 @@ async function runOne(
   try {
     if ("runText" in command) result = await runText(command, input, model, report);
     else {
-      const job: Job = { command: command.name, input, model, cache, filters };
+      const job: Job = {
+        command: command.name,
+        input,
+        model: own ? undefined : model,
+        cache,
+        filters,
+      };
       result = await (host === "chromium" ? runInChromium : runInNode)(job, {
         report,
         append,

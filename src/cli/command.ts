@@ -1,4 +1,5 @@
 import type { CacheOptions, StoredModel } from "../api/types.ts";
+import type { ReadableModel } from "../api/worker/open-engine.ts";
 import type { InferenceEngine } from "../engine/engine.ts";
 import type { Tokenizer } from "../text/types.ts";
 
@@ -66,12 +67,17 @@ export interface Command<Input> {
   /** The result where the flags ask for none that takes a model. */
   withoutModel?(flags: FlagValues, files: CommandFiles): Promise<CommandResult | undefined>;
   read(flags: FlagValues, files: CommandFiles): Promise<Input>;
+  /** What makes the model that the command runs in place of --model; undefined where it takes that one. */
+  ownModel?(input: Input): (() => Promise<ReadableModel>) | undefined;
   run(input: Input, context: CommandContext): Promise<CommandResult>;
 }
 
 /** A command that needs the model's tokenizer and no GPU. */
 export interface TextCommand<Input>
-  extends Omit<Command<Input>, "run" | "cacheDefaults" | "abortable" | "withoutModel"> {
+  extends Omit<
+    Command<Input>,
+    "run" | "cacheDefaults" | "abortable" | "withoutModel" | "ownModel"
+  > {
   runText(input: Input, tokenizer: Tokenizer): Promise<CommandResult>;
 }
 

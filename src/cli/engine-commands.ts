@@ -9,8 +9,9 @@ import { ppl } from "./commands/ppl.ts";
 import { read } from "./commands/read.ts";
 
 // A command's input is its own affair: `read` makes it and `run` takes it.
-const erase = <Input>(command: Command<Input>): Command<unknown> => ({
+const erase = <Input>({ ownModel, ...command }: Command<Input>): Command<unknown> => ({
   ...command,
+  ...(ownModel && { ownModel: (input: unknown) => ownModel(input as Input) }),
   run: (input, context) => command.run(input as Input, context),
 });
 

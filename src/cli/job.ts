@@ -9,7 +9,8 @@ export type JobHooks = Pick<CommandContext, "report" | "append" | "signal">;
 export interface Job {
   command: string;
   input: unknown;
-  model: string;
+  /** Undefined where the command makes its own. */
+  model: string | undefined;
   cache: ReturnType<typeof cacheFlags>;
   filters: string | undefined;
 }

@@ -1,18 +1,19 @@
 import type { KvSequence } from "../../cache/sequence/kv-sequence.ts";
 import type { DeviceState } from "../../engine/state.ts";
-import { globalLayers } from "../../kernels/pages/cache-shape.ts";
+import { windowOf } from "../../kernels/pages/cache-shape.ts";
 import type { Reset } from "./gpu-timer.ts";
 
-/** Says on the device that each head holds `count` slots, or with `most` [L][G] no more than these. */
+/** Says on the device that each head holds `count` slots, or where that is less its window, or with `most` [L][G] no more than these. */
 export function writeCounts(
   { pool }: DeviceState,
   { lane }: KvSequence,
   count: number,
   most?: readonly (readonly number[])[],
 ): void {
-  for (const layer of globalLayers(pool.shape))
+  for (let layer = 0; layer < pool.shape.layers; layer += 1)
     for (let head = 0; head < pool.shape.kvHeads; head += 1) {
-      const slots = Math.min(count, most?.[layer]?.[head] ?? count);
+      const window = windowOf(pool.shape, layer) || count;
+      const slots = Math.min(count, window, most?.[layer]?.[head] ?? count);
       pool.gpu.write(pool.tables, Uint32Array.of(slots), pool.rowWord(lane, layer, head) * 4);
     }
 }

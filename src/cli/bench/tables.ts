@@ -1,17 +1,26 @@
 import type { EvictionReport } from "./eviction-cost.ts";
+import type { TimingMethod } from "./gpu-timer.ts";
 import type { KernelReport, KernelResult } from "./kernel-bench.ts";
+import type { Roofline } from "./roofline.ts";
 
-const percent = (value: number | undefined): string =>
+export const percent = (value: number | undefined): string =>
   value === undefined ? "-" : `${(100 * value).toFixed(1)} %`;
 
-/** The roofline, then each plan's steps, kernel by kernel. */
-export function kernelTable({ timing, roofline, plans }: KernelReport): string {
+/** What the adapter can do, and how times were taken. */
+export function rooflineLines(timing: TimingMethod, roofline: Roofline): string[] {
   const { flopsPerS, readBytesPerS, dispatchMs } = roofline;
   const giga = (value: number): string => (value / 1e9).toFixed(2);
   return [
     `roofline: ${giga(flopsPerS)} GFLOPS fma, reads ${giga(readBytesPerS.contiguous)} GB/s contiguous,` +
       ` ${giga(readBytesPerS.coalesced)} GB/s coalesced; no dispatch takes less than ${dispatchMs.toFixed(4)} ms`,
     `timing by ${timing}; medians`,
+  ];
+}
+
+/** The roofline, then each plan's steps, kernel by kernel. */
+export function kernelTable({ timing, roofline, plans }: KernelReport): string {
+  return [
+    ...rooflineLines(timing, roofline),
     ...plans.flatMap(({ plan, own, steps, layouts }) => [
       "",
       `kernels for a ${plan.toUpperCase()}${own ? "" : ", which this adapter is not"}`,

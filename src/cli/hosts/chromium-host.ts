@@ -18,16 +18,9 @@ export async function runInChromium(
     throw new WinnowError("internal", "dist/cli-page.js is missing", {
       hint: "Run `npm run build`.",
     });
-  const model = await resolveNodeModel(job.model, reportTo(report), signal);
-  const filters = (await readGivenFilters(job.filters)) ?? (await readOwnFilters(model.entry));
-  const { sha256 } = await model.verified();
-  await model.close();
-  const path = await model.path();
-  if (path === undefined)
-    throw new WinnowError("invalid_argument", `${job.model}: Chromium takes a model of one file`, {
-      hint: "Use --host node.",
-    });
-  const server = await serveStatic({ "/dist/": packageFile("dist")!, "/model.gguf": path }, 0);
+  const model = job.model === undefined ? undefined : await findModel(job.model, job.filters);
+  const files = { "/dist/": packageFile("dist")!, ...(model && { "/model.gguf": model.path }) };
+  const server = await serveStatic(files, 0);
   try {
     return await withPage(async (page) => {
       await page.exposeFunction("winnowReport", report);
@@ -42,10 +35,10 @@ export async function runInChromium(
         command: job.command,
         input: job.input,
         cache: job.cache,
-        modelUrl: `${server.url}model.gguf`,
-        name: model.name,
-        sha256,
-        ...(filters ? { filters: Buffer.from(filters).toString("base64") } : {}),
+        modelUrl: model && `${server.url}model.gguf`,
+        name: model?.name ?? "",
+        sha256: model?.sha256 ?? "",
+        ...(model?.filters && { filters: Buffer.from(model.filters).toString("base64") }),
       };
       const abort = (): void => void page.evaluate(() => globalThis.winnowAbort());
       signal.addEventListener("abort", abort);
@@ -54,6 +47,19 @@ export async function runInChromium(
     });
   } finally {
     server.close();
+  }
+
+  /** A file with the model, its hash and its filters. */
+  async function findModel(name: string, given: string | undefined) {
+    const found = await resolveNodeModel(name, reportTo(report), signal);
+    const filters = (await readGivenFilters(given)) ?? (await readOwnFilters(found.entry));
+    const { sha256 } = await found.verified();
+    await found.close();
+    const path = await found.path();
+    if (path !== undefined) return { path, name: found.name, sha256, filters };
+    throw new WinnowError("invalid_argument", `${name}: Chromium takes a model of one file`, {
+      hint: "Use --host node.",
+    });
   }
 }
 

@@ -1,5 +1,7 @@
-import { giveUpModel } from "../../api/worker/open-engine.ts";
+import { giveUpModel, openEngine, type ReadableModel } from "../../api/worker/open-engine.ts";
+import type { OpenedEngine } from "../../api/worker/opened-engine.ts";
 import { defined } from "../../defined.ts";
+import { NodeFileSource } from "../../formats/node-source.ts";
 import { parseModel } from "../../formats/parse-model.ts";
 import { nodeGpu, requireAdapter } from "../../node/dawn.ts";
 import { resolveNodeModel } from "../../node/model-files.ts";
@@ -23,21 +25,11 @@ import { stopSignals } from "./stop-signals.ts";
 /** Runs a job on Dawn in this process. */
 export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResult> {
   await findAdapter();
-  const { engine, sha256, close } = await openInNode(undefined, false)(
-    {
-      model: job.model,
-      cache: job.cache,
-      // What is measured here must not depend on what the machine was doing at the time.
-      tuning: "off",
-      ...defined({ filters: job.filters }),
-    },
-    reportTo(hooks.report),
-    hooks.signal,
-  );
+  const command = findEngineCommand(job.command)!;
+  const { engine, sha256, close } = await open(job, hooks, command.ownModel?.(job.input));
   try {
     const before = engine.info().notices;
     for (const notice of before) console.error(`winnow: ${inFlags(notice)}`);
-    const command = findEngineCommand(job.command)!;
     const result = await command.run(job.input, { engine, modelSha256: sha256, ...hooks });
     for (const notice of engine.info().notices.slice(before.length))
       console.error(`winnow: ${inFlags(notice)}`);
@@ -45,6 +37,33 @@ export async function runInNode(job: Job, hooks: JobHooks): Promise<CommandResul
   } finally {
     await close();
   }
+}
+
+/** The engine of a job, with its model or one that the command makes. */
+async function open(
+  job: Job,
+  { report, signal }: JobHooks,
+  ownModel: (() => Promise<ReadableModel>) | undefined,
+): Promise<OpenedEngine> {
+  // What is measured here must not depend on what the machine was doing at the time.
+  const options = { cache: job.cache, tuning: "off" } as const;
+  const onProgress = reportTo(report);
+  if (!ownModel)
+    return openInNode(undefined, false)(
+      { ...options, model: job.model!, ...defined({ filters: job.filters }) },
+      onProgress,
+      signal,
+    );
+  return openEngine({
+    gpu: await nodeGpu(),
+    model: await ownModel(),
+    options,
+    filters: undefined,
+    tokenizer: undefined,
+    openFile: (path) => NodeFileSource.open(path),
+    onProgress,
+    signal,
+  });
 }
 
 /** Runs a command that needs the tokenizer alone: no GPU is asked for. */

@@ -6,7 +6,8 @@ export interface PageJob {
   command: string;
   input: unknown;
   cache: CacheOptions;
-  modelUrl: string;
+  /** Undefined where the command makes its model. */
+  modelUrl: string | undefined;
   name: string;
   sha256: string;
   filters?: string;

@@ -18,12 +18,17 @@ globalThis.winnowRun = async (job: PageJob): Promise<PageOutcome> => {
 };
 
 async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["result"]> {
-  const { cache, name, sha256, modelUrl } = job;
-  const source = await HttpSource.open(modelUrl);
+  const { cache, name, sha256 } = job;
+  const command = findEngineCommand(job.command)!;
   const { engine, close } = await openEngine({
     gpu: navigator.gpu,
-    // The command line has hashed the file already.
-    model: { source, name, sha256, verified: async () => ({ sha256 }) },
+    model: (await command.ownModel?.(job.input)?.()) ?? {
+      source: await HttpSource.open(job.modelUrl!),
+      name,
+      // The command line has hashed the file already.
+      sha256,
+      verified: async () => ({ sha256 }),
+    },
     // What is measured here must not depend on what the machine was doing at the time.
     options: { cache, tuning: "off" },
     filters: job.filters === undefined ? undefined : fromBase64(job.filters),
@@ -35,7 +40,6 @@ async function run(job: PageJob): Promise<Extract<PageOutcome, { ok: true }>["re
   try {
     const before = engine.info().notices;
     for (const notice of before) console.log(`winnow: ${inFlags(notice)}`);
-    const command = findEngineCommand(job.command)!;
     const {
       json,
       text,

@@ -3,6 +3,7 @@ import finish from "../../../shaders/states/delta_finish.wgsl";
 import prepare from "../../../shaders/states/delta_rows.wgsl";
 import scan from "../../../shaders/states/delta_scan.wgsl";
 import step from "../../../shaders/states/delta_step.wgsl";
+import serialStep from "../../../shaders/states/delta_step_serial.wgsl";
 import within from "../../../shaders/states/delta_within.wgsl";
 import type { GpuContext } from "../../gpu/context.ts";
 import {
@@ -92,12 +93,16 @@ const constantsOf = ({ dim, keyHeads, valueHeads, taps }: DeltaShape) => ({
   LAGS: taps - 1,
 });
 
-/** Dispatches that take single tokens through: each of another sequence, or with the state behind every one kept. */
+/**
+ * Dispatches that take single tokens through: each of another sequence, or with the state behind every one kept. `kind`: the
+ * adapter's, but in tests.
+ */
 export async function createDeltaStep(
   gpu: GpuContext,
   shape: DeltaShape,
   rowsAre: Exclude<StateRows, "serial">,
   stage?: Stage,
+  kind = gpu.kind,
 ): Promise<(buffers: DeltaBuffers) => (rows: number) => Dispatch[]> {
   const quads = shape.dim / 4;
   const most = Math.min(MOST_SLICES, Math.floor(MOST_INVOCATIONS / quads));
@@ -105,7 +110,7 @@ export async function createDeltaStep(
     most - Array.from({ length: most }, (_, i) => most - i).findIndex((n) => quads % n === 0);
   const each = rowsAre === "each";
   const kernel = await gpu.kernel({
-    label: `delta_step ${rowsAre}`,
+    label: `delta_step ${rowsAre}${kind === "cpu" ? " serial" : ""}`,
     code: [
       wgslConstants({
         ...constantsOf(shape),
@@ -114,7 +119,7 @@ export async function createDeltaStep(
         EACH: each,
       }),
       `const EPSILON = ${wgslFloat(shape.epsilon)};`,
-      ...unroll(step, { i: quads / slices }),
+      ...(kind === "cpu" ? serialStep : unroll(step, { i: quads / slices })),
     ],
     stage,
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { AdapterKind } from "../../../src/gpu/adapter-kind.ts";
 import type { GpuContext } from "../../../src/gpu/context.ts";
 import { BATCH } from "../../../src/kernels/records.ts";
 import {
@@ -64,6 +65,7 @@ async function run(
   moves: readonly TwinMove[],
   rowsAre: StateRows,
   inputs: ReturnType<typeof inputsOf>,
+  kind?: AdapterKind,
 ): Promise<{ y: Float32Array; states: Float32Array; beyond: number[] }> {
   const none = 0xffffffff;
   const words = moves.flatMap(({ source = none, to }) => [source, to]);
@@ -87,7 +89,7 @@ async function run(
   const kernel =
     rowsAre === "serial"
       ? (await createDeltaPrompt(gpu, shape))(buffers)
-      : (await createDeltaStep(gpu, shape, rowsAre))(buffers);
+      : (await createDeltaStep(gpu, shape, rowsAre, undefined, kind))(buffers);
   gpu.run(kernel(rows));
   const y = await readF32(gpu, buffers.y);
   const states = await readF32(gpu, buffers.states);
@@ -123,23 +125,31 @@ const ROWS: Record<StateRows, readonly number[]> = {
   apart: [1, 4],
   each: [1, 4],
 };
+/** Prompts have the same kernels on either kind of adapter. */
+const KINDS: readonly (readonly [StateRows, AdapterKind])[] = [
+  ["serial", "gpu"],
+  ["apart", "gpu"],
+  ["apart", "cpu"],
+  ["each", "gpu"],
+  ["each", "cpu"],
+];
 const cases = SHAPES.flatMap((shape) =>
-  (["serial", "apart", "each"] as const).flatMap((rowsAre) =>
+  KINDS.flatMap(([rowsAre, kind]) =>
     ROWS[rowsAre]
       .filter((rows) => shape.dim < 100 || rows < 40)
-      .map(
-        (rows) =>
-          [shape.dim, shape.keyHeads, shape.valueHeads, shape.taps, rowsAre, rows, shape] as const,
-      ),
+      .map((rows) => {
+        const { dim, keyHeads, valueHeads, taps } = shape;
+        return [dim, keyHeads, valueHeads, taps, rowsAre, kind, rows, shape] as const;
+      }),
   ),
 );
 
 test.each(cases)(
-  "D %i, heads %i and %i, K %i, %s: %i rows",
-  async (...[, , , , rowsAre, rows, shape]) => {
+  "D %i, heads %i and %i, K %i, %s, for a %s: %i rows",
+  async (...[, , , , rowsAre, kind, rows, shape]) => {
     const inputs = inputsOf(shape, rows);
     const moves = MOVES[rowsAre](rows);
-    const found = await run(shape, rows, moves, rowsAre, inputs);
+    const found = await run(shape, rows, moves, rowsAre, inputs, kind);
     const expected = deltaNet(inputs, shape, moves, rowsAre);
     expect(found.beyond, "nothing is written beyond").toEqual([9, 9, 9, 9]);
     expect(largest(found.y, expected)).toBeLessThan(1e-4);
@@ -161,20 +171,23 @@ test("chunks are the rule row by row, whatever their size", () => {
   }
 });
 
-test("a draft's rows have the bits of single tokens", async () => {
-  const shape = shapeOf(128, 2, 4, 4);
-  const rows = 4;
-  const inputs = inputsOf(shape, rows);
-  const together = await run(shape, rows, MOVES.each(rows), "each", inputs);
-  let states: Float32Array = inputs.states;
-  const width = deltaWidth(shape);
-  for (let m = 0; m < rows; m += 1) {
-    const projected = inputs.projected.slice(m * width, (m + 1) * width);
-    const one = { ...inputs, projected, states: states as Float32Array<ArrayBuffer> };
-    const alone = await run(shape, 1, [MOVES.each(rows)[m]!], "apart", one);
-    states = alone.states;
-    const length = shape.valueHeads * shape.dim;
-    expect(alone.y).toEqual(together.y.slice(m * length, (m + 1) * length));
-  }
-  expect(states).toEqual(together.states);
-});
+test.each(["cpu", "gpu"] as const)(
+  "a draft's rows have the bits of single tokens, for a %s",
+  async (kind) => {
+    const shape = shapeOf(128, 2, 4, 4);
+    const rows = 4;
+    const inputs = inputsOf(shape, rows);
+    const together = await run(shape, rows, MOVES.each(rows), "each", inputs, kind);
+    let states: Float32Array = inputs.states;
+    const width = deltaWidth(shape);
+    for (let m = 0; m < rows; m += 1) {
+      const projected = inputs.projected.slice(m * width, (m + 1) * width);
+      const one = { ...inputs, projected, states: states as Float32Array<ArrayBuffer> };
+      const alone = await run(shape, 1, [MOVES.each(rows)[m]!], "apart", one, kind);
+      states = alone.states;
+      const length = shape.valueHeads * shape.dim;
+      expect(alone.y).toEqual(together.y.slice(m * length, (m + 1) * length));
+    }
+    expect(states).toEqual(together.states);
+  },
+);

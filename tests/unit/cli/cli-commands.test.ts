@@ -295,10 +295,10 @@ describe("bench", () => {
   });
 
   it.each([
-    [{}, "--kernels: or --eviction is required"],
+    [{}, "--kernels: or --eviction or --shape is required"],
     [{ eviction: true, layouts: true }, "--layouts: belongs to --kernels"],
-    [{ kernels: true, prompts: "512" }, "--prompts: belongs to --eviction"],
-    [{ kernels: true, budget: "512" }, "--budget: belongs to --eviction"],
+    [{ kernels: true, prompts: "512" }, "--prompts: belongs to --eviction or --shape"],
+    [{ kernels: true, budget: "512" }, "--budget: belongs to --eviction or --shape"],
     [{ kernels: true, plan: "tpu" }, "--plan: must be one of cpu, gpu, both"],
     [{ eviction: true, prompts: "64" }, "--prompts: must be numbers of tokens from 128 on"],
   ])("refuses %j", async (flags, message) => {
