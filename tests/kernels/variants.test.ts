@@ -5,7 +5,7 @@ import { testGpu } from "./gpu.ts";
 import { kernelVariants } from "./variants.ts";
 
 /** Software adapters compile for minutes: there every so-many-th one stands for its neighbours. */
-const EVERY = process.env.WINNOW_FULL === "1" ? 1 : 40;
+const EVERY = process.env.WINNOW_FULL === "1" ? 1 : 150;
 
 let gpu: GpuContext;
 beforeAll(async () => {
