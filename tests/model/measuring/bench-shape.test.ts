@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { layerTypes, withLayers } from "../../../src/cli/bench/shape/layer-types.ts";
+import { withLayers } from "../../../src/cli/bench/shape/layer-types.ts";
 import { RandomModel } from "../../../src/cli/bench/shape/random-model.ts";
 import { benchShape } from "../../../src/cli/bench/shape/shape-bench.ts";
 import { shapeTable } from "../../../src/cli/bench/shape/shape-table.ts";
 import { readShape, type ShapeConfig } from "../../../src/cli/bench/shape/shapes.ts";
-import { decodeLayers, stepParts } from "../../../src/cli/bench/shape/step-parts.ts";
 import type { CommandFiles } from "../../../src/cli/command.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { someTokens } from "../chat.ts";
@@ -95,9 +94,12 @@ test("a token of Qwen3.5 0.8B moves no more than 1.3 of its states and weights, 
   const engine = await load(kept, watched.gpu);
   const { state } = engine.internals;
   const history = 512;
+  const found = await benchShape(engine, {
+    ...{ name: "qwen3.5-0.8b", whole, kept, histories: [history], prompts: [] },
+    ...{ budget: 512, runs: 1, report: () => {} },
+  });
   const { transformer } = state.runner;
-  const { config } = engine.internals;
-  const { states } = config;
+  const { states } = engine.internals.config;
   const stateBytes = states.reduce((sum, { words }) => sum + words * 4, 0);
   const moved = bytesMoved(
     watched,
@@ -110,16 +112,8 @@ test("a token of Qwen3.5 0.8B moves no more than 1.3 of its states and weights, 
   expect(moved).toBeGreaterThan(weights + 2 * stateBytes);
   expect(moved / (weights + stateBytes)).toBeLessThan(1.3);
   // What the bench counts, from shapes alone, is what the bindings say; activations are bound for the widest layer.
-  const model = {
-    config,
-    gguf: engine.internals.model.gguf,
-    types: layerTypes(kept),
-    whole: layerTypes(whole),
-  };
-  const rest = transformer.head(1);
-  const steps = { ...decodeLayers(state, transformer.decode(1, 8), 4), rest, head: true };
-  const parts = stepParts(model, state, { rows: 1, slots: history }, steps);
-  const counted = parts.reduce((sum, { work }) => sum + work.bytes, 0);
+  const full = found.decode.find(({ budget }) => budget === "full")!;
+  const counted = full.parts.reduce((sum, { work }) => sum + work.bytes, 0);
   expect(counted / moved).toBeGreaterThan(0.95);
   expect(counted / moved).toBeLessThan(1.02);
   await engine.close();
