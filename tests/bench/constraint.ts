@@ -7,17 +7,27 @@ import type { Constraint } from "../../src/constraint/constraint.ts";
 import { GREEDY } from "../../src/engine/chat/generate-options.ts";
 import { InferenceEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/blob-source.ts";
+import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { Tokenizer } from "../../src/text/types.ts";
 import { checkedSchemas, holdTo } from "../reference/schemas/checked-schemas.ts";
-import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
+import {
+  CHAT_TEMPLATE,
+  TINY_MODELS,
+  TINY_VOCAB,
+  type TinyShape,
+  tinyGguf,
+  tinyModel,
+} from "../reference/tiny-model/tiny-model.ts";
 import { Journal } from "./journal.ts";
 
-const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny [SCHEMAS] [SEEDS] [TOKENS] [JOURNAL]
+const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny|random:V [SCHEMAS] [SEEDS] [TOKENS] [JOURNAL]
+           random:V: random weights in SmolLM2's shape, with a vocabulary of V
   masks    milliseconds of a mask and of compiling, at the model's vocabulary and at larger ones made of it
-  times    milliseconds of a token with a schema and without, in turns
+  times    milliseconds of a token with a schema and without, in turns: by the clock, and of the processor, whose part a
+           busy machine does not change (all of it where the adapter is software)
   answers  SCHEMAS (300) random schemas with SEEDS (3) each, temperature 1, at most TOKENS (400): all valid?
            JOURNAL: a file for results; a run that was broken off goes on from it`;
 
@@ -42,10 +52,7 @@ export async function main([
   Object.assign(globalThis, globals);
   easeWaits(GPUQueue, GPUBuffer);
   const engine = await InferenceEngine.load(create([]), {
-    source:
-      path === "tiny"
-        ? new MemorySource(tinyModel("f32"), "tiny.gguf")
-        : await NodeFileSource.open(path),
+    source: await sourceOf(path),
     name: path,
     cache: { policy: "full" },
   });
@@ -55,6 +62,35 @@ export async function main([
     await engine.close();
   }
 }
+
+async function sourceOf(path: string): Promise<ByteSource> {
+  if (path === "tiny") return new MemorySource(tinyModel("f32"), "tiny.gguf");
+  const [, size] = /^random:(\d+)$/.exec(path) ?? [];
+  if (size === undefined) return NodeFileSource.open(path);
+  const text = { template: CHAT_TEMPLATE, words: Number(size) - TINY_VOCAB };
+  return new MemorySource(tinyGguf("random", SMOLLM2, 2048, text), "random.gguf");
+}
+
+const SMOLLM2: TinyShape = {
+  ...TINY_MODELS.f32,
+  layers: 30,
+  heads: 9,
+  kvHeads: 3,
+  headDim: 64,
+  hidden: 576,
+  mlp: 1536,
+  types: {
+    embed: "Q8_0",
+    head: "Q8_0",
+    q: "Q4_1",
+    k: "Q4_1",
+    v: "Q4_1",
+    o: "Q4_1",
+    gate: "Q4_1",
+    up: "Q4_1",
+    down: "Q4_1",
+  },
+};
 
 /** 50 properties of five kinds. */
 const FIFTY = {
@@ -178,27 +214,39 @@ async function times(engine: InferenceEngine): Promise<number> {
   );
   // Long enough by its bounds, whatever the model.
   const cases = { plain: undefined, schema: WORDS };
-  const found = new Map(Object.keys(cases).map((name) => [name, [] as number[]]));
+  const found = new Map(Object.keys(cases).map((name) => [name, [] as Cost[]]));
   for (let round = -1; round < ROUNDS; round += 1)
     for (const [name, format] of Object.entries(cases)) {
-      const ms = await msPerToken(engine, prompt, format, round);
-      if (round >= 0) found.get(name)!.push(ms);
-      console.error(`round ${round}: ${name} ${ms.toFixed(1)} ms`);
+      const cost = await costPerToken(engine, prompt, format, round);
+      if (round >= 0) found.get(name)!.push(cost);
+      console.error(
+        `round ${round}: ${name} ${cost.clock.toFixed(1)}, ${cost.processor.toFixed(1)} ms`,
+      );
     }
-  const plain = median(found.get("plain")!);
-  for (const [name, ms] of found)
-    console.log(
-      `${name}: ${median(ms).toFixed(2)} ms per token, ${(median(ms) / plain).toFixed(3)} times plain (${ms.map((one) => one.toFixed(1)).join(", ")})`,
-    );
+  for (const kind of ["clock", "processor"] as const) {
+    const plain = median(found.get("plain")!.map((cost) => cost[kind]));
+    for (const [name, costs] of found) {
+      const ms = costs.map((cost) => cost[kind]);
+      console.log(
+        `${kind}, ${name}: ${median(ms).toFixed(2)} ms per token, ${(median(ms) / plain).toFixed(3)} times plain (${ms.map((one) => one.toFixed(1)).join(", ")})`,
+      );
+    }
+  }
   return 0;
 }
 
-async function msPerToken(
+/** Milliseconds. */
+interface Cost {
+  clock: number;
+  processor: number;
+}
+
+async function costPerToken(
   engine: InferenceEngine,
   prompt: readonly number[],
   format: Format | undefined,
   seed: number,
-): Promise<number> {
+): Promise<Cost> {
   engine.internals.holders.clear();
   const constraint = format && constrain(engine.tokenizer, format);
   const ids = engine.conversation(`times ${seed} ${format?.type}`).generate(prompt, {
@@ -207,12 +255,14 @@ async function msPerToken(
     speculative: "off",
     constraint,
   });
-  let [count, begin] = [0, 0];
+  let [count, begin, spent] = [0, 0, process.cpuUsage()];
   for await (const _ of ids) {
     count += 1;
-    if (count === 8) begin = performance.now();
+    if (count === 8) [begin, spent] = [performance.now(), process.cpuUsage()];
   }
-  return (performance.now() - begin) / (count - 8);
+  const clock = (performance.now() - begin) / (count - 8);
+  const { user, system } = process.cpuUsage(spent);
+  return { clock, processor: (user + system) / 1000 / (count - 8) };
 }
 
 /** What came of a schema, or of an answer to it: valid, also where it was hurried to its end; cut where tokens were too few for any. */

@@ -215,7 +215,9 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
     if (!sizes(offsets) || offsets.length !== 2)
       throw bad(shard.name, `${key}.data_offsets`, "is not a pair of offsets");
     const [begin, end] = offsets as [number, number];
-    const bytes = BYTES[String(dtype)];
+    if (typeof dtype !== "string")
+      throw bad(shard.name, `${key}.dtype`, `${JSON.stringify(dtype)} is no name of a type`);
+    const bytes = Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : undefined;
     const needed = bytes && shape.reduce((product, n) => product * n, bytes);
     if ((needed !== undefined && end - begin !== needed) || 8 + length + end > shard.size)
       throw bad(
@@ -225,7 +227,7 @@ async function readHeader(shard: ByteSource, signal?: AbortSignal): Promise<Map<
       );
     entries.set(key, {
       type: bytes === undefined ? undefined : (dtype as GgmlType),
-      dtype: String(dtype),
+      dtype,
       shape: shape.toReversed(),
       begin: 8 + length + begin,
       end: 8 + length + end,

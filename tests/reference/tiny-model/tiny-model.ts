@@ -384,12 +384,20 @@ export interface TinyText {
   readonly template: string;
   /** Control tokens besides, behind all others. */
   readonly controls?: readonly string[];
+  /** How many words there are behind those, up to 94 ** 3, which no text is encoded to: for large vocabularies. */
+  readonly words?: number;
 }
 
-function tokenizerMetadata({ template, controls = [] }: TinyText): Metadata {
+/** Three printable characters. */
+const wordOf = (_: unknown, i: number): string =>
+  String.fromCharCode(...[94 * 94, 94, 1].map((unit) => 33 + (Math.floor(i / unit) % 94)));
+
+function tokenizerMetadata({ template, controls = [], words = 0 }: TinyText): Metadata {
   const merged = MERGES.map((pair) => pair.replace(" ", ""));
-  const tokens = [...CONTROL, ...byteCharacters(), ...merged, ...controls];
-  const types = tokens.map((_, id) => (id < CONTROL.length || id >= TINY_VOCAB ? 3 : 1));
+  const known = [...CONTROL, ...byteCharacters(), ...merged, ...controls];
+  const kinds = known.map((_, id) => (id < CONTROL.length || id >= TINY_VOCAB ? 3 : 1));
+  const tokens = [...known, ...Array.from({ length: words }, wordOf)];
+  const types = [...kinds, ...Array.from({ length: words }, () => 1)];
   return {
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",
@@ -628,7 +636,7 @@ export function tinyGguf(
   text: TinyText = { template: CHAT_TEMPLATE },
 ): Uint8Array<ArrayBuffer> {
   const draw = seededRandom(name.length * 1000 + name.charCodeAt(0));
-  const vocabulary = TINY_VOCAB + (text.controls?.length ?? 0);
+  const vocabulary = TINY_VOCAB + (text.controls?.length ?? 0) + (text.words ?? 0);
   return writeGguf({
     metadata: {
       ...shapeMetadata(name, shape, contextLength, vocabulary),

@@ -260,21 +260,30 @@ describe("a safetensors checkpoint", () => {
     );
   });
 
-  it("may have tensors of other types that nobody reads", async () => {
-    const withI64 = (name: string): Uint8Array<ArrayBuffer> => {
+  it("may have tensors of other types that nobody reads, and none whose type has no name", async () => {
+    const withType = (name: string, dtype: unknown): Uint8Array<ArrayBuffer> => {
       const bytes = REPOSITORY[SHARDS[0]]!;
       const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
       const header = JSON.parse(new TextDecoder().decode(bytes.slice(8, 8 + length)));
-      header[name] = { dtype: "I64", shape: [1], data_offsets: [0, 8] };
+      header[name] = { dtype, shape: [1], data_offsets: [0, 8] };
       const text = new TextEncoder().encode(JSON.stringify(header));
       const size = new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer);
       return Uint8Array.from([...size, ...text, ...bytes.slice(8 + length)]);
     };
-    const { source } = await resolveModel(drop({ [SHARDS[0]]: withI64("model.position_ids") }));
-    const { notices } = await parseModel(source);
-    expect(notices).toEqual([expect.stringContaining("model.position_ids (I64)")]);
-    const needed = drop({ [SHARDS[0]]: withI64("model.embed_tokens.weight") });
-    await expect(resolveModel(needed)).rejects.toMatchObject({ code: "unsupported_model" });
+    const opened = (name: string, dtype: unknown) =>
+      resolveModel(drop({ [SHARDS[0]]: withType(name, dtype) }));
+    for (const type of ["I64", "toString"]) {
+      const { notices } = await parseModel((await opened("model.position_ids", type)).source);
+      expect(notices).toEqual([expect.stringContaining(`model.position_ids (${type})`)]);
+      await expect(opened("model.embed_tokens.weight", type)).rejects.toMatchObject({
+        code: "unsupported_model",
+      });
+    }
+    for (const type of [{ name: "F32" }, ["I64"], undefined])
+      await expect(opened("model.position_ids", type)).rejects.toMatchObject({
+        code: "bad_model_file",
+        message: expect.stringMatching(/position_ids\.dtype: .* is no name of a type/),
+      });
   });
 
   it("comes from a repository, each file once", async () => {
