@@ -98,13 +98,13 @@ export class ChatApp extends LitElement {
       @open-chat=${(event: Event) => this.#onOpenChat(detailOf<ChatRecord>(event))}
       @take-over=${() => void this.#chats.store.takeOver()}
       @end-notice=${(event: Event) => this.#notices.end(detailOf<string>(event))}
-      @send-message=${(event: Event) => this.#chat.send(detailOf<string>(event), this.#attachments.take())}
+      @send-message=${(event: Event) => this.#chats.send(detailOf<string>(event), this.#attachments.take())}
       @attach-files=${(event: Event) => void this.#attachments.addFiles(this.#chats.takeContexts(detailOf<File[]>(event)))}
       @save-context=${() => void this.#chats.saveContext()}
       @save-attachment=${(event: Event) => void this.#attachments.save(detailOf<number>(event), this.#chats.saveDocument)}
       @attach-text=${(event: Event) => this.#attachments.addText(detailOf<string>(event))}
       @remove-attachment=${(event: Event) => this.#attachments.remove(detailOf<number>(event))}
-      @suggest=${(event: Event) => this.#chat.send(detailOf<string>(event))}
+      @suggest=${(event: Event) => this.#chats.send(detailOf<string>(event))}
       @stop-answer=${() => this.#chat.stop()}
       @retry-answer=${() => this.#chat.retry()}
       @edit-question=${this.#onEdit}

@@ -100,11 +100,24 @@ export class CacheStore extends Store {
       if (change.budget !== undefined) next.policy = change.policy ?? this.#policy;
       if (change.policy !== undefined) next.budget = change.budget ?? this.#budget;
     }
+    const policy = next.policy ?? this.shown.policy;
+    if (this.shown.reread && (policy !== "winnow" || change.wholeLayers)) next.reread = false;
     this.#wanted = { ...this.#wanted, ...next };
     this.refusal = null;
     clearTimeout(this.#debounce);
     this.#debounce = setTimeout(() => void this.#apply(), DEBOUNCE_MS);
     this.changed();
+  }
+
+  /** Has long prompts of this chat read twice from now on, unless the user chose otherwise or the policy has no use for it. */
+  readTwice(): void {
+    const { policy, wholeLayers, reread } = this.shown;
+    const chosen = { ...this.#chosen, ...this.#wanted }.reread;
+    if (reread || chosen !== undefined || policy !== "winnow" || wholeLayers > 0) return;
+    this.#wanted = { ...this.#wanted, reread: true };
+    clearTimeout(this.#debounce);
+    // At once: the question is on its way.
+    void this.#apply();
   }
 
   /** Starts and ends the polling of an answer. */

@@ -10,23 +10,16 @@ import {
   resolveCacheSettings,
 } from "./budget.ts";
 import { type CacheOptions, LEAST, MOST } from "./cache-options.ts";
-import type { HeadLoss } from "./filters-file.ts";
 import { policyOf } from "./policies/index.ts";
-import { capacitiesAfter } from "./sequence/head-capacities.ts";
+import { capacitiesAfter, type DividedShape } from "./sequence/head-capacities.ts";
 import { mostStateBytes } from "./state-bytes.ts";
-
-/** What decides how many bytes a pair takes, and how a budget is divided among heads. */
-export interface CacheBasis {
-  readonly shape: CacheShape;
-  readonly headLoss?: HeadLoss | undefined;
-}
 
 /** Bytes of one kv head: its pages, the used part of its page-table row, and what it has dropped, in sum. */
 export const headBytes = (shape: CacheShape, pages: number, remembers: boolean): number =>
   pages * pageWords(shape) * 4 + (pages + 2) * 4 + (remembers ? remainderBytes(shape) : 0);
 
 /** Most bytes that a chat's cache takes under these settings; "full" where it grows with the chat. */
-export function mostBytes(basis: CacheBasis, settings: CacheSettings): number | "full" {
+export function mostBytes(basis: DividedShape, settings: CacheSettings): number | "full" {
   if (!endless(settings)) return "full";
   // As long as all fits heads are alike; then each has a budget of its own.
   const [alike, divided] = [0, MOST + 1].map((tokens) => {
@@ -46,7 +39,7 @@ export function mostBytes(basis: CacheBasis, settings: CacheSettings): number | 
  * The settings of a request, whose bound may be in bytes: then the most pairs per head with which the cache never takes
  * more. Throws invalid_argument where these bytes hold too few, and what `resolveCacheSettings` throws.
  */
-export function decideSettings(basis: CacheBasis, request: CacheOptions): CacheSettings {
+export function decideSettings(basis: DividedShape, request: CacheOptions): CacheSettings {
   const { bytes, ...rest } = request;
   const { layers } = basis.shape;
   if (bytes === undefined) return resolveCacheSettings(rest, layers);

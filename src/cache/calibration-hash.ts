@@ -8,7 +8,7 @@ import { policyOf } from "./policies/index.ts";
  * them. "" where it uses none.
  */
 export async function calibrationHash(
-  { policy: name, reread }: Pick<CacheSettings, "policy" | "reread">,
+  { policy: name }: Pick<CacheSettings, "policy">,
   calibration: Calibration | undefined,
 ): Promise<string> {
   const { needs, headBudgets } = policyOf(name);
@@ -20,7 +20,7 @@ export async function calibrationHash(
   ]);
   const loss = headBudgets ? statistics.headLoss : undefined;
   if (loss) parts.push(["budgets", loss.budgets], ["headLoss", loss.values]);
-  const twice = reread ? loss?.reread : undefined;
+  const twice = loss?.reread;
   if (twice) parts.push(["reread budgets", twice.budgets], ["rereadLoss", twice.values]);
   const hashes = await Promise.all(
     parts.map(async ([part, values]) => {

@@ -9,8 +9,8 @@ import {
 } from "../kernels/pages/cache-shape.ts";
 import { LAYER_SHAPE } from "../kernels/records.ts";
 import { BlockAllocator } from "./block-allocator.ts";
-import type { HeadLoss } from "./filters-file.ts";
 import { PageTables } from "./page-tables.ts";
+import type { HeadBudgets } from "./sequence/head-capacities.ts";
 import type { StatePool } from "./state-pool.ts";
 
 const GROWTH_HINT = "Lower the cache budget, or start a new chat.";
@@ -38,7 +38,7 @@ export interface KvPoolOptions {
   readonly blockRows: number;
   /** GPU bytes, everything included. */
   readonly memoryLimit: number;
-  readonly headLoss?: HeadLoss | undefined;
+  readonly headBudgets?: HeadBudgets | undefined;
   /**
    * Frees the pages and the lane of a sequence that nobody uses at the moment; false where there is none. Default: there
    * never is.
@@ -64,8 +64,8 @@ export class KvPool {
   /** Where the model has layers that keep a state. */
   states: StatePool | undefined;
   generation = 0;
-  /** What calibration measured heads to lose at smaller budgets, for policies that divide a budget by it. */
-  readonly headLoss: HeadLoss | undefined;
+  /** Where calibration measured what heads lose at smaller budgets, for policies that divide a budget by it. */
+  readonly headBudgets: HeadBudgets | undefined;
   /** Bytes of pages up to which such sequences are kept. */
   keptBytes = KEPT_BYTES;
   private readonly chunkPages: number;
@@ -76,13 +76,13 @@ export class KvPool {
   constructor(
     gpu: GpuContext,
     shape: CacheShape,
-    { blockRows, memoryLimit, headLoss, giveWay = () => false }: KvPoolOptions,
+    { blockRows, memoryLimit, headBudgets, giveWay = () => false }: KvPoolOptions,
   ) {
     this.gpu = gpu;
     this.shape = shape;
     this.chunkPages = pagesFor(blockRows);
     this.memoryLimit = memoryLimit;
-    this.headLoss = headLoss;
+    this.headBudgets = headBudgets;
     this.giveWay = giveWay;
     this.layerShapes = Array.from({ length: shape.layers }, (_, layer) =>
       gpu.ledger.uniform(`layer ${layer}`, new Uint32Array(LAYER_SHAPE.words)),

@@ -1,7 +1,6 @@
 import type { CacheSettings } from "../cache/budget.ts";
 import { decideSettings, mostBytes } from "../cache/byte-budget.ts";
 import { type CacheOptions, DEFAULTS } from "../cache/cache-options.ts";
-import type { Calibration } from "../cache/filters-file.ts";
 import { missingNeeds, possiblePolicy } from "../cache/head-knowledge.ts";
 import { isPolicy, type PolicyName } from "../cache/policies/index.ts";
 import type { Need } from "../cache/policies/policy.ts";
@@ -14,6 +13,7 @@ import type { Tokenizer } from "../text/types.ts";
 import type { CacheHolders } from "./cache-holders.ts";
 import type { Speculative } from "./chat/generate-options.ts";
 import type { DeviceHost } from "./device-host.ts";
+import type { LoadedCalibration } from "./load-filters.ts";
 import { OncePerPool } from "./once-per-pool.ts";
 import type { DraftPlace, Drafts } from "./speculation/drafts.ts";
 import type { Speculation } from "./speculation/speculation.ts";
@@ -186,7 +186,7 @@ export class EngineCore {
    * Puts a calibration in use: the device's state is made anew with it, and conversations find their caches
    * gone, as after the loss of a device, and read what they have seen again on their next turn.
    */
-  async install(calibration: Calibration, asked: PolicyName): Promise<void> {
+  async install(calibration: LoadedCalibration, asked: PolicyName): Promise<void> {
     await this.host.remake({ calibration, policy: possiblePolicy(asked, calibration) });
     for (const text of this.lackNotices) this.notices.splice(this.notices.indexOf(text), 1);
     this.lackNotices.clear();

@@ -4,8 +4,15 @@ import {
   spreadLayers,
   validateFilters,
 } from "../cache/filters-file.ts";
+import { headBudgetsOf } from "../cache/sequence/head-budgets.ts";
+import type { HeadBudgets } from "../cache/sequence/head-capacities.ts";
 import { globalLayers } from "../kernels/pages/cache-shape.ts";
 import type { ModelConfig } from "../model/config.ts";
+
+/** A calibration, and how it divides budgets where it measured what heads lose. */
+export interface LoadedCalibration extends Calibration {
+  readonly headBudgets?: HeadBudgets;
+}
 
 /**
  * The calibration of every layer [L, G, ...] from a file that has it for every layer, or only for those
@@ -16,7 +23,7 @@ export function loadCalibration(
   bytes: Uint8Array,
   config: ModelConfig,
   modelSha256?: string,
-): Calibration {
+): LoadedCalibration {
   const { layers, kvHeads, headDim } = config;
   const file = readCalibration(bytes);
   const global = globalLayers(config);
@@ -27,5 +34,7 @@ export function loadCalibration(
     headDim,
     ...(modelSha256 ? { modelSha256 } : {}),
   });
-  return partial && global.length < layers ? spreadLayers(file, global, layers) : file;
+  const whole = partial && global.length < layers ? spreadLayers(file, global, layers) : file;
+  const { headLoss } = whole.statistics;
+  return headLoss ? { ...whole, headBudgets: headBudgetsOf(headLoss, kvHeads) } : whole;
 }

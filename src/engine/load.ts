@@ -109,7 +109,7 @@ async function loadOn(
     options.filters && (await calibrationOf(options.filters, config, options.sha256));
   const basis = {
     shape: cacheShapeOf(config, storage),
-    headLoss: calibration?.statistics.headLoss,
+    headBudgets: calibration?.headBudgets,
   };
   const excess = (request: CacheOptions): WinnowError | undefined => {
     const settings = decideSettings(basis, request);

@@ -1,5 +1,4 @@
 import { Compressor } from "../cache/compressor.ts";
-import type { Calibration } from "../cache/filters-file.ts";
 import { headKnowledge, possiblePolicy } from "../cache/head-knowledge.ts";
 import { KvPool } from "../cache/kv-pool.ts";
 import type { PolicyName } from "../cache/policies/index.ts";
@@ -21,6 +20,7 @@ import { createParts } from "../model/transformer-parts.ts";
 import type { TuningMode, TuningReport, TuningStore } from "../model/tuning.ts";
 import { placeWeights, type UploadHooks } from "../model/weights.ts";
 import type { Speculative } from "./chat/generate-options.ts";
+import type { LoadedCalibration } from "./load-filters.ts";
 import { Prompts } from "./steps/prompts.ts";
 import { Runner } from "./steps/runner.ts";
 
@@ -40,7 +40,7 @@ export interface DeviceStateInputs {
   readonly gguf: Gguf;
   readonly config: ModelConfig;
   /** Calibration of every layer, or undefined if the model has none. */
-  readonly calibration: Calibration | undefined;
+  readonly calibration: LoadedCalibration | undefined;
   /** The policy that conversations ask for to begin with: prepared at once. */
   readonly policy: PolicyName;
   readonly memoryLimit: number;
@@ -103,7 +103,7 @@ export async function createDeviceState(
   const pool = new KvPool(gpu, cacheShapeOf(config, storage), {
     blockRows: blockRows(config),
     memoryLimit,
-    headLoss: calibration?.statistics.headLoss,
+    headBudgets: calibration?.headBudgets,
     ...(giveWay && { giveWay }),
   });
   if (config.states.length > 0) pool.states = (await loadStates()).statePool(pool);

@@ -54,6 +54,7 @@ describe("documents of the page", () => {
     await demo.settled();
     expect(await chips().count()).toBe(0);
     expect(await demo.count("tokens-seen")).toBeGreaterThan(800);
+    expect(await demo.at("reread").isChecked()).toBe(true);
     await demo.at("document").locator("summary").click();
     expect(await demo.text(demo.at("document"))).toContain("Field 30 gave 303 sacks of wheat");
     const tokens = await read();
@@ -80,6 +81,10 @@ describe("documents of the page", () => {
     await demo.load();
     await choose("sacks.txt", Buffer.from(text));
     await chip("ready");
+    // The user's word counts for more than the document.
+    await demo.at("advanced").locator("summary").click();
+    await demo.at("reread").check();
+    await demo.at("reread").uncheck();
     await demo.send("Which sack is last?");
     const bar = demo.page.getByRole("progressbar", { name: "Reading your message" });
     await expect.poll(async () => Number(await bar.getAttribute("value"))).toBeGreaterThan(0);
@@ -96,6 +101,7 @@ describe("documents of the page", () => {
     await demo.settled(1500);
     expect(await demo.answer.getAttribute("data-status")).toBe("stopped");
     expect(await demo.count("tokens-seen")).toBeLessThan(Number(total!.replaceAll(",", "")) / 2);
+    expect(await demo.at("reread").isChecked()).toBe(false);
     // Retry goes on with what was read.
     const seen = await demo.count("tokens-seen");
     await demo.at("retry").click();

@@ -34,6 +34,11 @@ export class AdvancedSettings extends LitElement {
       p {
         margin-top: 0.25rem;
       }
+      label.check {
+        display: flex;
+        align-items: baseline;
+        gap: 0.4rem;
+      }
     `,
   ];
 
@@ -83,7 +88,28 @@ export class AdvancedSettings extends LitElement {
     const { window, sinks, wholeLayers } = this.cache;
     return html`${this.#setting("window", "window", "Recent tokens kept", window)}
       ${this.#setting("sinks", "sinks", "First tokens kept", sinks)}
-      ${this.#setting("wholeLayers", "whole-layers", "Layers kept whole", wholeLayers)}`;
+      ${this.#setting("wholeLayers", "whole-layers", "Layers kept whole", wholeLayers)}
+      ${this.#twice()}`;
+  }
+
+  #twice(): TemplateResult | typeof nothing {
+    const { policy, reread } = this.cache!;
+    if (policy !== "winnow") return nothing;
+    return html`<div class="wide">
+      <label class="check">
+        <input
+          type="checkbox"
+          data-testid="reread"
+          .checked=${live(reread)}
+          @change=${(event: Event) =>
+            emit<CacheOptions>(this, "cache-request", {
+              reread: (event.target as HTMLInputElement).checked,
+            })}
+        />
+        Read long prompts twice
+      </label>
+      <p class="muted">More of what you ask later is found; reading takes over twice as long. On where a chat begins with a document.</p>
+    </div>`;
   }
 
   #setting(

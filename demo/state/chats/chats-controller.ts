@@ -11,7 +11,7 @@ import { ChatArchive } from "./chat-archive.ts";
 import { BrowserDatabase } from "./chat-database.ts";
 import { ChatLock } from "./chat-lock.ts";
 import type { Found } from "./chat-search.ts";
-import type { ChatRecord } from "./chat-types.ts";
+import type { Attachment, ChatRecord } from "./chat-types.ts";
 import { ChatsStore } from "./chats-store.ts";
 import { ContextFiles } from "./context-files.ts";
 import type { FileChat } from "./file/read-chats.ts";
@@ -28,6 +28,7 @@ export class ChatsController {
   readonly contexts: ContextFiles;
   readonly #notices: NoticeStore;
   readonly #chat: ChatStore;
+  readonly #cache: CacheStore;
 
   constructor(chat: ChatStore, cache: CacheStore, notices: NoticeStore) {
     const { archive } = this;
@@ -35,6 +36,7 @@ export class ChatsController {
     this.store = new ChatsStore({ chat, cache, archive, ...parts });
     this.#notices = notices;
     this.#chat = chat;
+    this.#cache = cache;
     const { files, store: chats } = this;
     this.keeper = new CacheKeeper({ chat, chats, cache, files, notices });
     this.contexts = new ContextFiles(chats, this.keeper, notices);
@@ -94,6 +96,12 @@ export class ChatsController {
     // What another tab has open is kept, and so is what was read of it.
     if (!refused) await this.keeper.forgetAll();
     await this.storage.refresh();
+  }
+
+  /** Asks. Documents that a chat begins with are read twice: what is asked of them later is not known yet. */
+  send(text: string, attachments: readonly Attachment[] = []): void {
+    if (attachments.length > 0 && this.#chat.entries.length === 0) this.#cache.readTwice();
+    this.#chat.send(text, attachments);
   }
 
   /** Saves chats as one file, with what the model has read of them if that is wanted. */

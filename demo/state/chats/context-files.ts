@@ -70,6 +70,7 @@ export class ContextFiles {
     const conversation = `file of ${name}`;
     const { signal } = options;
     try {
+      await engine.cache.configure({ reread: true }, { conversation });
       await engine.cache.read(
         { messages: [{ role: "system", content: text }] },
         { conversation, ...options },

@@ -1,25 +1,53 @@
 import type { HeadLoss } from "../filters-file.ts";
+import type { HeadBudgetRequest, HeadBudgets } from "./head-capacities.ts";
 
 /** Pairs by which budgets differ: a page. */
 const STEP = 32;
 /** No head gets more than so many times the mean. */
 const MOST = 8;
 
-/** What second readings lose where a document is so long that a head may keep all of it: 8 times the mean budget. */
-export const ofRereads = ({ budgets, values }: HeadLoss, budget: number): HeadLoss => {
-  const scale = (MOST * budget) / STEP / budgets[budgets.length - 1]!;
-  return { budgets: budgets.map((pairs) => STEP * Math.round(scale * pairs)), values };
-};
+/** Second readings weigh so many times what is lost of the next tokens. */
+const REREAD_WEIGHT = 3;
 
-/** The cache that head budgets are made for. */
-export interface HeadBudgetRequest {
-  /** Mean pairs per head. */
-  readonly budget: number;
-  /** Pairs that every head must have: more than are protected. */
-  readonly least: number;
-  /** [L]: whether the budget governs a layer. */
-  readonly governed: readonly boolean[];
+/**
+ * What heads lose of the next tokens and of second readings, each as a share of what all of them lose together with `budget` pairs. A
+ * document is taken to be so long that a head may keep all of it: 8 budgets.
+ */
+export function ofBothReadings(loss: HeadLoss, reread: HeadLoss, budget: number): HeadLoss {
+  const scale = (MOST * budget) / STEP / reread.budgets.at(-1)!;
+  const scaled = reread.budgets.map((pairs) => STEP * Math.round(scale * pairs));
+  const curves = [loss, { budgets: scaled, values: reread.values }] as const;
+  const heads = Array.from({ length: loss.values.length / loss.budgets.length }, (_, head) => head);
+  const budgets = [...new Set(curves.flatMap((curve) => curve.budgets))]
+    .filter((pairs) => pairs >= STEP)
+    .sort((a, b) => a - b);
+  const sums = curves.map((curve) =>
+    heads.reduce((sum, head) => sum + squareAt(curve, head, budget), 0),
+  );
+  const shareAt = (i: 0 | 1, head: number, pairs: number): number =>
+    squareAt(curves[i], head, pairs) / (sums[i] || 1);
+  const both = (head: number) => (pairs: number) =>
+    Math.sqrt(shareAt(0, head, pairs) + REREAD_WEIGHT * shareAt(1, head, pairs));
+  return { budgets, values: Float32Array.from(heads.flatMap((head) => budgets.map(both(head)))) };
 }
+
+/** The squared loss of one head with so many pairs, between those that were measured. */
+function squareAt({ budgets, values }: HeadLoss, head: number, pairs: number): number {
+  const square = (i: number): number => values[head * budgets.length + i]! ** 2;
+  const next = budgets.findIndex((larger) => larger > pairs);
+  if (next < 1) return square(next < 0 ? budgets.length - 1 : 0);
+  const [from, to] = [budgets[next - 1]!, budgets[next]!];
+  return square(next - 1) + ((square(next) - square(next - 1)) * (pairs - from)) / (to - from);
+}
+
+/** Divides budgets by what a calibration measured: by both losses where it has both. */
+export const headBudgetsOf =
+  (loss: HeadLoss, kvHeads: number): HeadBudgets =>
+  (request) => {
+    const { reread } = loss;
+    const own = reread ? ofBothReadings(loss, reread, request.budget) : loss;
+    return headBudgets(own, kvHeads, request);
+  };
 
 /**
  * Budgets of each head [L][G] that add up to `budget` per head of the governed layers: after a page or `least` for

@@ -1,9 +1,7 @@
 /** How many pairs each kv head may hold, from the settings alone. */
 import { type CacheShape, globalLayers, windowOf } from "../../kernels/pages/cache-shape.ts";
 import { type CacheSettings, capacityOf, UNLIMITED } from "../budget.ts";
-import type { HeadLoss } from "../filters-file.ts";
 import { policyOf } from "../policies/index.ts";
-import { headBudgets, ofRereads } from "./head-budgets.ts";
 
 /** Slots per head that the budget does not govern: its layer's window, or no end. 0 if the budget governs it. */
 const fixedCapacity = (shape: CacheShape, layer: number, { wholeLayers }: CacheSettings): number =>
@@ -33,31 +31,36 @@ export const headCapacities = (
     );
   });
 
-/** Budgets of each head [L][G] by what it loses; undefined where nothing is ever dropped. */
-export function ownBudgets(
-  shape: CacheShape,
-  settings: CacheSettings,
-  loss: HeadLoss,
-): number[][] | undefined {
-  const { budget, window, sinks, reread } = settings;
-  if (budget === "full") return undefined;
-  const own = reread ? loss.reread && ofRereads(loss.reread, budget) : loss;
-  if (!own) return undefined;
-  const compressed = compressedLayers(shape, settings);
-  return headBudgets(own, shape.kvHeads, {
-    budget,
-    least: window + sinks + 1,
-    governed: Array.from({ length: shape.layers }, (_, layer) => compressed.includes(layer)),
-  });
+/** The cache that a budget is divided for. */
+export interface HeadBudgetRequest {
+  /** Mean pairs per head. */
+  readonly budget: number;
+  /** Pairs that every head must have: more than are protected. */
+  readonly least: number;
+  /** [L]: whether the budget governs a layer. */
+  readonly governed: readonly boolean[];
 }
 
-/** [L][G] once `tokens` have been seen. `headLoss`: what each head loses, where calibration measured it. */
+/** Divides a budget among heads [L][G]. */
+export type HeadBudgets = (request: HeadBudgetRequest) => number[][];
+
+/** Of a cache: its shape, and how a budget is divided where calibration knows what each head loses. */
+export interface DividedShape {
+  readonly shape: CacheShape;
+  readonly headBudgets?: HeadBudgets | undefined;
+}
+
+/** [L][G] once `tokens` have been seen. */
 export function capacitiesAfter(
-  { shape, headLoss }: { readonly shape: CacheShape; readonly headLoss?: HeadLoss | undefined },
+  { shape, headBudgets }: DividedShape,
   settings: CacheSettings,
   tokens: number,
 ): number[][] {
-  const differ = headsDiffer(shape, settings, tokens);
-  const own = differ && headLoss ? ownBudgets(shape, settings, headLoss) : undefined;
+  const { budget, window, sinks } = settings;
+  if (budget === "full" || !headsDiffer(shape, settings, tokens))
+    return headCapacities(shape, settings);
+  const compressed = compressedLayers(shape, settings);
+  const governed = Array.from({ length: shape.layers }, (_, layer) => compressed.includes(layer));
+  const own = headBudgets?.({ budget, least: window + sinks + 1, governed });
   return headCapacities(shape, settings, own);
 }

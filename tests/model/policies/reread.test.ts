@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RereadLoss } from "../../../calibrate/attention/reread-loss.ts";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { readCalibration } from "../../../src/cache/filters-file.ts";
-import { headBudgets, ofRereads } from "../../../src/cache/sequence/head-budgets.ts";
+import { headBudgets, ofBothReadings } from "../../../src/cache/sequence/head-budgets.ts";
 import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { writeCalibration } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
@@ -79,9 +79,11 @@ test("the attention that a second reading pays, and what it says of heads' budge
   checkCache(engine);
 });
 
-test("heads are given what keeps the best pairs of all of them", () => {
+test("heads are given what lowers both losses most: of the next tokens, and of second readings", () => {
   const request = { budget: 64, least: 21, governed: [true, true] };
-  expect(headBudgets(ofRereads(reread, 64), 2, request)).toEqual(fixture.heads);
+  const { statistics } = readCalibration(file("policies-tiny.safetensors"));
+  const both = ofBothReadings(statistics.headLoss!, reread, 64);
+  expect(headBudgets(both, 2, request)).toEqual(fixture.heads);
   expect(new Set(fixture.heads.flat()).size).toBeGreaterThan(1);
 });
 

@@ -15,7 +15,8 @@ the same, and whether it is until the answer has all that it will have. `answer`
 An arm is SCORE/BUDGETS/REMAINDER/AFTERWARDS, all but the first may be left out:
   SCORE       winnow, streaming-llm, k-norm, random, full; replay, asked (attention in the second reading); error (its output-error
               term: p / (1 - p) |W_o (v - o)| / |x|); own (attention that the document's own rows pay); a+w0.5: ln a + 0.5 winnow
-  BUDGETS     uniform; heads (as calibrated today); all (the best of all heads together, 32 of each at least); repeat (what `all` gives each
+  BUDGETS     uniform; heads (as calibrated; heads*0, heads*10, heads*inf by the weight of second readings: streams.py);
+              all (the best of all heads together, 32 of each at least); repeat (what `all` gives each
               head with `replay`, as a mean over the documents of the other tasks: known before the document is)
   REMAINDER   none, or rest: what a head drops attends as one more pair
   AFTERWARDS  grow (nothing is dropped after the document), or evicts: by winnow's scores, the question's attention among them
@@ -30,7 +31,7 @@ import time
 import torch
 
 from reread_model import Scores, answer, read, replay, say
-from streams import ROOT, SINKS, WINDOW, Calibration, Model, head_budgets, load_tokenizer
+from streams import ROOT, SINKS, WINDOW, Calibration, Model, load_tokenizer
 
 REPEAT = "\n\nRepeat the previous context exactly.<|im_end|>\n<|im_start|>assistant\n"
 FLOOR = 32
@@ -162,8 +163,8 @@ def main():
     with open(args.prompts, encoding="utf-8") as f:
         prompts = json.load(f)
     os.makedirs(args.folder, exist_ok=True)
-    heads = head_budgets(known.head_loss, known.budgets, args.budget)
-    repeated = repeat_budgets(prompts, args.folder, args.budget) if args.what != "read" else {}
+    calibrated = {name: known.capacities(name, args.budget) for arm in args.arms for name in arm.split("/")[1:2] if name.startswith("heads")}
+    repeated = repeat_budgets(prompts, args.folder, args.budget) if any("/repeat" in arm for arm in args.arms) else {}
     results, started = [], time.time()
     for i, prompt in sorted(enumerate(prompts), key=lambda x: x[1]["trial"]):
         file = os.path.join(args.folder, f"{i}.pt")
@@ -175,7 +176,7 @@ def main():
             print(i, prompt["task"], f"{time.time() - started:.0f} s", flush=True)
             continue
         doc = {k: x.float() for k, x in torch.load(file).items()}
-        capacities = {"heads": heads, "repeat": repeated[prompt["task"]]}
+        capacities = {"repeat": repeated.get(prompt["task"]), **calibrated}
         arms = [arm_of(name, doc, capacities, args.budget) for name in args.arms]
         if args.what == "compare":
             right, got = compared(model, doc, arms, prompt, tokenizer)

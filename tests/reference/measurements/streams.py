@@ -5,8 +5,9 @@
 Several runs go side by side over one text, POLICY:BUDGET:MAP[:FIRST] each: chapters of Moby Dick in order, from --chapter on.
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
 is shorter than a chunk, so the victims of a chunk are known when it begins. `winnow ppl` has the same losses but for f16
-pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm.
-With --uncompressed nothing is dropped, and the runs are left out. With --kl the uncompressed run goes along, and what is written holds, for
+pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm;
+winnow*0 has head budgets by what is lost of the next tokens alone, winnow*10 weighs second readings ten times in place of three, winnow*inf
+heeds them alone. With --uncompressed nothing is dropped, and the runs are left out. With --kl the uncompressed run goes along, and what is written holds, for
 each run and bin and for all positions, the mean and the 99th percentile of KL(uncompressed || run) of the next token, and the perplexity of the uncompressed run.
 
 Maps of age:
@@ -27,6 +28,7 @@ import os
 import sys
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -38,6 +40,7 @@ from oracle_policies import REMAINDER_BIAS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 MOBY = os.path.join(ROOT, "node_modules", "@stdlib", "datasets-moby-dick", "data")
 CHUNK, WINDOW, SINKS = 16, 24, 4
+REREAD_WEIGHT = 3
 AHEAD = [2**i for i in range(10)]
 
 
@@ -86,7 +89,28 @@ class Calibration:
         file = safe_open(path, "pt")
         for name in file.keys():
             setattr(self, name, file.get_tensor(name))
-        self.budgets = [int(x) for x in file.metadata()["head_loss_budgets"].split()]
+        pairs = lambda name: [int(x) for x in file.metadata()[name].split()]
+        self.budgets, self.reread_budgets = pairs("head_loss_budgets"), pairs("reread_loss_budgets")
+
+    def capacities(self, policy, budget):
+        """Pairs of each head [L, G], as src/cache/sequence/head-budgets.ts divides them."""
+        _, _, weight = policy.partition("*")
+        weight = float(weight or REREAD_WEIGHT)
+        scale = 8 * budget / 32 / self.reread_budgets[-1]
+        scaled = [32 * math.floor(scale * pairs + 0.5) for pairs in self.reread_budgets]
+        pairs = range(32, 8 * budget + 1, 32)
+        reread = shares(self.reread_loss, scaled, pairs, budget)
+        if weight == 0:
+            return head_budgets(self.head_loss, self.budgets, budget)
+        if weight == math.inf:
+            return head_budgets(reread.sqrt(), pairs, budget)
+        return head_budgets((shares(self.head_loss, self.budgets, pairs, budget) + weight * reread).sqrt(), pairs, budget)
+
+
+def shares(losses, budgets, pairs, mean):
+    """Squared losses [L, G, n] at each of `pairs`, as shares of what all heads lose with the mean."""
+    square = lambda at: np.stack([np.interp(at, *zip(*dict(zip(budgets, y)).items())) for y in losses.double().square().flatten(0, 1).tolist()])
+    return torch.tensor(square(list(pairs)) / square([mean]).sum()).view(*losses.shape[:2], -1)
 
 
 class Model:
@@ -151,9 +175,9 @@ class Stream:
         B, L, G = len(runs), model.L, model.G
         capacity = torch.zeros(L, B, G, dtype=torch.long)
         for b, (policy, budget, *_) in enumerate(runs):
-            capacity[:, b] = head_budgets(known.head_loss, known.budgets, budget) if policy == "winnow" else budget
+            capacity[:, b] = known.capacities(policy, budget) if policy.startswith("winnow") else budget
         self.layers = [Layer(B, G, model.D, capacity[l]) for l in range(L)]
-        self.remembers = torch.tensor([policy == "winnow" for policy, *_ in runs])[:, None, None]
+        self.remembers = torch.tensor([policy.startswith("winnow") for policy, *_ in runs])[:, None, None]
         first = torch.tensor([run[3] if len(run) > 3 else SINKS for run in runs])[:, None]
         # [L, B, G, 1]
         self.stays = torch.minimum(first, (capacity - WINDOW) // 4).clamp(min=SINKS)[..., None]
@@ -181,7 +205,7 @@ class Stream:
         like = (y.K @ anchor[..., None])[..., 0] * inverse
         age = (self.seen - y.P).clamp(min=1).float().log()
         for b, (policy, _, map_, *_) in enumerate(self.runs):
-            if policy == "winnow":
+            if policy.startswith("winnow"):
                 turned = lambda by: self.model.turn(self.expected[l], torch.full(self.expected[l].shape[:-1], by))
                 logits = y.K[b] @ turned(int(self.next[b]) - 1).transpose(-1, -2) / root
                 if map_ == "far":

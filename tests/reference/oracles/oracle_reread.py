@@ -2,18 +2,19 @@
 
 The tiny model, fp32, as in oracle_policies. A block of a prompt is followed by its own tokens once more, in each layer: a pair's score
 is the most attention that a row of this second reading pays to it, over the query heads of its group, and only then is the layer's
-cache compressed, under head budgets that were measured so. Nothing of the second reading is kept. A second block of the same
+cache compressed, under head budgets that heed second readings. Nothing of the second reading is kept. A second block of the same
 prompt leaves what is cached the larger of its score and what the new second reading pays; a new prompt scores it anew.
 """
 
 import math
 import os
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from oracle_model import Llama, grouped_attention
-from oracle_policies import DECODED, PROMPT, SECOND, Simulation, heads_of, lower_hull, sequence, tiny_model
+from oracle_policies import DECODED, LOSS_BUDGETS, PROMPT, SECOND, Simulation, heads_of, lower_hull, sequence, tiny_model
 
 RUN = {"budget": 64, "window": 16, "sinks": 4}
 BLOCK = 200
@@ -82,18 +83,25 @@ def curve(attention):
     return budgets, torch.stack([beyond(b) for b in budgets], -1).sqrt()
 
 
-def divided(budgets, roots, mean):
-    """Budgets [L][G] of the same mean: one pair after the other goes where it lowers the sum most, of documents of 8 budgets."""
+def divided(loss, budgets, roots, mean):
+    """Budgets [L][G] of the same mean: one pair after the other goes where it lowers the sum most, of what heads lose of the next tokens
+    and three times of what they lose of second readings, in documents of 8 budgets: each as shares of what all lose with the mean."""
     scaled = [32 * math.floor(8 * mean * b / budgets[-1] / 32 + 0.5) for b in budgets]
-    curves = []
-    for y in roots.square().flatten(0, 1).tolist():
-        points = dict(zip(scaled, y))
-        curves.append(lower_hull(list(points), list(points.values())))
+    grid = sorted(n for n in {*LOSS_BUDGETS, *scaled} if n >= 32)
+    both = zip(shares(LOSS_BUDGETS, loss, grid, mean), shares(scaled, roots, grid, mean))
+    curves = [lower_hull(grid, (chat + 3 * document).tolist()) for chat, document in both]
     pairs = [32] * len(curves)
     for _ in range((mean - 32) * len(curves)):
-        gains = [c(n) - c(n + 1) if n < scaled[-1] else -math.inf for c, n in zip(curves, pairs)]
+        gains = [c(n) - c(n + 1) if n < grid[-1] else -math.inf for c, n in zip(curves, pairs)]
         pairs[gains.index(max(gains))] += 1
     return torch.tensor(pairs).view(roots.shape[:2]).tolist()
+
+
+def shares(budgets, losses, grid, mean):
+    """Of each head, its squared loss with so many pairs, as a share of what all lose with the mean."""
+    points = [dict(zip(budgets, y)) for y in losses.square().flatten(0, 1).tolist()]
+    at = [np.interp([*grid, mean], list(p), list(p.values())) for p in points]
+    return [y[:-1] / sum(y[-1] for y in at) for y in at]
 
 
 def losses(logits, ids, first):
@@ -103,13 +111,14 @@ def losses(logits, ids, first):
 def reread_fixture(root, folder, provenance, write):
     model = tiny_model(root)
     llama, vocab = Llama(model), model.config.vocab_size
-    heads = heads_of(llama, load_file(os.path.join(folder, "policies-tiny.safetensors")))
+    known = load_file(os.path.join(folder, "policies-tiny.safetensors"))
+    heads = heads_of(llama, known)
     ids, second = sequence(vocab, PROMPT + DECODED, 1), sequence(vocab, SECOND, 4)
     # Heads of a random model are alike: scaled, each a bit more, they want different budgets.
     attention = attention_of(llama, sequence(vocab, 200, 2)).float()
     budgets, roots = curve(attention)
     sharpened = roots * torch.tensor([[1.0, 3.0], [0.7, 1.6]])[..., None]
-    own = divided(budgets, sharpened, RUN["budget"])
+    own = divided(known["head_loss"], budgets, sharpened, RUN["budget"])
 
     simulation = Rereading(llama, heads, own, PROMPT + DECODED + SECOND)
     logits = simulation.read_twice(ids[:PROMPT], 0)

@@ -4,6 +4,7 @@ import { checkCacheOptions } from "../../../src/api/checks/check-cache.ts";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { decideSettings, mostBytes } from "../../../src/cache/byte-budget.ts";
 import { type CacheOptions, withChange } from "../../../src/cache/cache-options.ts";
+import { headBudgetsOf } from "../../../src/cache/sequence/head-budgets.ts";
 import { withDefaultBudget } from "../../../src/engine/memory/default-budget.ts";
 
 /** SmolLM2-135M. */
@@ -69,7 +70,7 @@ describe("a budget in bytes", () => {
     const values = Float32Array.from({ length: 90 * 4 }, (_, i) => (1 + (i % 7)) / (1 + (i % 4)));
     const headLoss = { budgets: [32, 128, 512, 1024], values };
     for (const bytes of [900_000, 5e6, 12e6]) {
-      const basis = { shape, headLoss };
+      const basis = { shape, headBudgets: headBudgetsOf(headLoss, shape.kvHeads) };
       const settings = decideSettings(basis, { bytes, policy: "winnow" });
       expect(mostBytes(basis, settings)).toBeLessThanOrEqual(bytes);
     }

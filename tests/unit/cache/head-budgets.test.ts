@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { headKnowledge } from "../../../src/cache/head-knowledge.ts";
-import { type HeadBudgetRequest, headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
+import { headBudgets } from "../../../src/cache/sequence/head-budgets.ts";
+import type { HeadBudgetRequest } from "../../../src/cache/sequence/head-capacities.ts";
 
 const BUDGETS = [32, 64, 96, 128, 192, 256, 512, 1024];
 

@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
 import { resolveCacheSettings, UNLIMITED } from "../../../src/cache/budget.ts";
+import type { HeadLoss } from "../../../src/cache/filters-file.ts";
+import { headBudgetsOf, ofBothReadings } from "../../../src/cache/sequence/head-budgets.ts";
 import {
   capacitiesAfter,
   headCapacities,
@@ -37,32 +39,26 @@ it("lets heads differ once not everything fits, under policies that divide, wher
   expect(headsDiffer(shape, settings("winnow", 4), 65)).toBe(false);
 });
 
-it("divides a budget by what second readings lose where prompts are read twice, in proportion to the budget", () => {
+it("divides a budget by what heads lose of the next tokens and of second readings, in shares of what all lose", () => {
   const own = { layers: 1, heads: 2, kvHeads: 2, headDim: 16 };
+  const once = { budgets: [32, 512], values: Float32Array.from([9, 0, 1, 0]) };
+  // Documents of 512 tokens: what is beyond so many pairs, as a root.
   const reread = {
-    // Documents of 512 tokens: what is beyond so many pairs, as a root.
     budgets: [0, 64, 128, 256, 512],
     values: Float32Array.from([20, 10, 5, 1, 0, 100, 80, 60, 30, 0].map(Math.sqrt)),
   };
-  const headLoss = {
-    budgets: [32, 512],
-    values: Float32Array.from([9, 0, 1, 0]),
-    reread,
-  };
-  const capacities = (budget: number, twice: boolean, tokens = 10_000) =>
+  const capacities = (budget: number, loss: HeadLoss, tokens = 10_000) =>
     capacitiesAfter(
-      { shape: own, headLoss },
-      resolveCacheSettings({ budget, window: 8, sinks: 2, reread: twice }),
+      { shape: own, headBudgets: headBudgetsOf(loss, 2) },
+      resolveCacheSettings({ budget, window: 8, sinks: 2 }),
       tokens,
     );
-  expect(capacities(64, false)).toEqual([[96, 32]]);
-  expect(capacities(64, true)).toEqual([[32, 96]]);
-  // Documents are taken to be 8 budgets long.
-  expect(capacities(256, true)).toEqual([[32, 480]]);
-  expect(capacities(256, true, 256)).toEqual([[256, 256]]);
-  const { reread: _, ...measuredOnce } = headLoss;
-  const settings = resolveCacheSettings({ budget: 64, reread: true });
-  expect(capacitiesAfter({ shape: own, headLoss: measuredOnce }, settings, 100)).toEqual([
-    [64, 64],
-  ]);
+  expect(capacities(64, once)).toEqual([[96, 32]]);
+  const both = { ...once, reread };
+  expect(capacities(64, both)).toEqual([[32, 96]]);
+  expect(capacities(256, both)).toEqual([[480, 32]]);
+  expect(capacities(256, both, 256)).toEqual([[256, 256]]);
+  // Documents are taken to be 8 budgets long, whatever the length was that was measured.
+  expect(ofBothReadings(once, reread, 64).budgets).toEqual([32, 64, 128, 256, 512]);
+  expect(ofBothReadings(once, reread, 256).budgets).toEqual([32, 256, 512, 1024, 2048]);
 });

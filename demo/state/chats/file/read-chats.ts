@@ -177,6 +177,7 @@ function readCache(at: string, value: unknown): Chat["record"]["cache"] {
     "sinks",
     "wholeLayers",
     "protect",
+    "reread",
   ]);
   try {
     return checkCacheOptions(given);
