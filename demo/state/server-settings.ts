@@ -42,6 +42,10 @@ export function keepServer(settings: ServerSettings): void {
 export const asksServer = ({ mode, baseURL, model }: ServerSettings): boolean =>
   mode !== "only-on-device" && baseURL !== "" && model !== "";
 
+/** Whether a server answers everything, and no model is loaded here. */
+export const asksServerAlone = (settings: ServerSettings): boolean =>
+  asksServer(settings) && settings.mode === "only-in-cloud";
+
 /** What `createEngine` is told of it. */
 export function inferenceOf(settings: ServerSettings): Pick<EngineOptions, "mode" | "remote"> {
   if (!asksServer(settings)) return {};

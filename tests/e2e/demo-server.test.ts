@@ -33,6 +33,9 @@ describe("demo page with a server", () => {
     demo.page.evaluate(() => JSON.stringify(Object.entries(localStorage)));
 
   it("is answered by it, says so, and goes on with the chat there", async () => {
+    // Nothing is offered that will not be loaded.
+    expect(await demo.at("load-facts").count()).toBe(0);
+    expect(await demo.text(demo.at("load"))).toBe("Use the server");
     await demo.load();
     expect(await demo.text(demo.at("source"))).toBe("server");
     expect(await demo.text(demo.at("change-model"))).toBe("fake");

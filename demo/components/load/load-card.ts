@@ -5,7 +5,7 @@ import { detailOf, emit } from "../../events.ts";
 import { formatBytes } from "../../format.ts";
 import type { EnginePhase } from "../../state/engine-store.ts";
 import { type GpuProbe, type ModelChoice, probeGpu, registeredModels } from "../../state/models.ts";
-import { asksServer, type ServerSettings } from "../../state/server-settings.ts";
+import { asksServer, asksServerAlone, type ServerSettings } from "../../state/server-settings.ts";
 import { StoredStore } from "../../state/stored-store.ts";
 import { controls } from "../../styles/controls.ts";
 import { checkIcon, downIcon, logo, warnIcon } from "../icons.ts";
@@ -171,15 +171,8 @@ export class LoadCard extends LitElement {
   #offer(): TemplateResult {
     const failed = this.phase.kind === "failed" ? this.phase.error : null;
     const model = this.#model;
-    return html`<p class="lead">
-        ${
-          this.compact
-            ? "Load a model to go on with this chat."
-            : asksServer(this.server)
-              ? "It runs on this device, or on your server, as you say below: what is answered there is sent there."
-              : "No server, no account: what you write stays on this device. Its memory stays within a budget that you can move while it talks."
-        }
-      </p>
+    const elsewhere = asksServerAlone(this.server);
+    return html`<p class="lead">${leadOf(this.server, this.compact)}</p>
       ${
         failed === null
           ? nothing
@@ -188,12 +181,7 @@ export class LoadCard extends LitElement {
             ${failed.hint === "" ? nothing : html`<p>${failed.hint}</p>`}
           </div>`
       }
-      <div class="facts" data-testid="load-facts">
-        ${this.#modelLine(model)}
-        <div class=${GPU_SIGNS[this.gpu.state].tone || "fine"} data-testid="gpu" data-state=${this.gpu.state}>
-          ${GPU_SIGNS[this.gpu.state].icon}<span>${this.gpu.text}</span>
-        </div>
-      </div>
+      ${elsewhere ? nothing : this.#facts(model)}
       <div class="actions">
         <button
           class="primary"
@@ -201,7 +189,7 @@ export class LoadCard extends LitElement {
           ?disabled=${model === undefined}
           @click=${() => emit(this, "load-model", failed === null ? model : (this.choice ?? model))}
         >
-          ${failed === null ? "Load the model" : "Try again"}
+          ${failed !== null ? "Try again" : elsewhere ? "Use the server" : "Load the model"}
         </button>
         ${
           failed !== null && this.choice !== null && this.choice !== model && model !== undefined
@@ -220,6 +208,17 @@ export class LoadCard extends LitElement {
         <own-model></own-model>
         <server-box .settings=${this.server}></server-box>
       </div>`;
+  }
+
+  /** What would be loaded, and whether it can run here. */
+  #facts(model: ModelChoice | undefined): TemplateResult {
+    const { tone, icon } = GPU_SIGNS[this.gpu.state];
+    return html`<div class="facts" data-testid="load-facts">
+      ${this.#modelLine(model)}
+      <div class=${tone || "fine"} data-testid="gpu" data-state=${this.gpu.state}>
+        ${icon}<span>${this.gpu.text}</span>
+      </div>
+    </div>`;
   }
 
   get #model(): ModelChoice | undefined {
@@ -267,6 +266,18 @@ export class LoadCard extends LitElement {
   readonly #pick = (event: Event): void => {
     this.picked = Number((event.target as HTMLSelectElement).value);
   };
+}
+
+/** Who will answer, and where what is written goes. `compact`: under a chat that is to go on. */
+function leadOf(server: ServerSettings, compact: boolean): string {
+  if (asksServerAlone(server))
+    return compact
+      ? "Go on with this chat on your server."
+      : "Your server answers: what you write is sent there, and no model is loaded here.";
+  if (compact) return "Load a model to go on with this chat.";
+  if (asksServer(server))
+    return "It runs on this device, or on your server, as you say below: what is answered there is sent there.";
+  return "No server, no account: what you write stays on this device. Its memory stays within a budget that you can move while it talks.";
 }
 
 const GPU_SIGNS = {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { checkEngineOptions } from "../../../src/api/checks/validate-engine.ts";
 import { checkRequest } from "../../../src/api/checks/validate-request.ts";
 import { EngineClient } from "../../../src/api/page/client.ts";
@@ -425,7 +425,7 @@ describe("the engine as a whole", () => {
       expect(engine.cache.reset()).rejects.toMatchObject(closed),
       expect(engine.calibrate()).rejects.toMatchObject(closed),
     ];
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await vi.waitFor(() => expect(engine.cache.usage().tokensSeen).toBeGreaterThan(0));
     const closing = engine.close();
     await expect(engine.cache.configure({ budget: 100 })).rejects.toMatchObject(closed);
     await Promise.all([closing, engine.close(), ...ended]);
