@@ -7,7 +7,7 @@ import type {
   PolicyName,
   Retention,
 } from "../../src/api/types.ts";
-import { type CacheSettings, resolveCacheSettings } from "../../src/cache/budget.ts";
+import { type CacheSettings, mayReread, resolveCacheSettings } from "../../src/cache/budget.ts";
 import { DEFAULTS } from "../../src/cache/cache-options.ts";
 import { asWinnowError, type WinnowError } from "../../src/errors.ts";
 import { type KvSample, thin } from "./kv-history.ts";
@@ -100,8 +100,7 @@ export class CacheStore extends Store {
       if (change.budget !== undefined) next.policy = change.policy ?? this.#policy;
       if (change.policy !== undefined) next.budget = change.budget ?? this.#budget;
     }
-    const policy = next.policy ?? this.shown.policy;
-    if (this.shown.reread && (policy !== "winnow" || change.wholeLayers)) next.reread = false;
+    if (this.shown.reread && !mayReread({ ...this.shown, ...next })) next.reread = false;
     this.#wanted = { ...this.#wanted, ...next };
     this.refusal = null;
     clearTimeout(this.#debounce);
@@ -111,9 +110,8 @@ export class CacheStore extends Store {
 
   /** Has long prompts of this chat read twice from now on, unless the user chose otherwise or the policy has no use for it. */
   readTwice(): void {
-    const { policy, wholeLayers, reread } = this.shown;
     const chosen = { ...this.#chosen, ...this.#wanted }.reread;
-    if (reread || chosen !== undefined || policy !== "winnow" || wholeLayers > 0) return;
+    if (this.shown.reread || chosen !== undefined || !mayReread(this.shown)) return;
     this.#wanted = { ...this.#wanted, reread: true };
     clearTimeout(this.#debounce);
     // At once: the question is on its way.

@@ -29,6 +29,13 @@ export interface CacheSettings {
 /** Slots a head may hold when nothing is ever evicted. */
 export const UNLIMITED = 0x7fffffff;
 
+/** Whether prompts may be read twice under these settings. */
+export const mayReread = ({
+  policy,
+  wholeLayers,
+}: Pick<CacheSettings, "policy" | "wholeLayers">): boolean =>
+  policyOf(policy).headBudgets === true && wholeLayers === 0;
+
 const count = (name: keyof typeof LEAST, value: number): number => {
   const holds = Number.isInteger(value) && value >= LEAST[name] && value <= MOST;
   assume(holds, () => `cache.${name} is ${String(value)}`);
@@ -56,7 +63,6 @@ export function resolveCacheSettings(
     evicts = true,
     window: usual = DEFAULTS.window,
     windowShare: share = 2,
-    headBudgets,
   } = policyOf(policy);
   const sinks = count("sinks", request.sinks ?? DEFAULTS.sinks);
   const wholeLayers = count("wholeLayers", request.wholeLayers ?? DEFAULTS.wholeLayers);
@@ -68,7 +74,7 @@ export function resolveCacheSettings(
   const protect = request.protect ?? DEFAULTS.protect;
   assume(PROTECTED.includes(protect), () => `cache.protect is ${String(protect)}`);
   const reread = request.reread ?? DEFAULTS.reread;
-  if (reread && (!headBudgets || wholeLayers > 0))
+  if (reread && !mayReread({ policy, wholeLayers }))
     throw invalidArgument("cache.reread", 'goes with the policy "winnow" and no whole layers');
   const asked = request.budget ?? DEFAULTS.budget;
   if (asked === "full" || !evicts) {

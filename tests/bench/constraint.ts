@@ -13,11 +13,10 @@ import { easeWaits } from "../../src/node/dawn-waits.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { Tokenizer } from "../../src/text/types.ts";
 import { checkedSchemas, holdTo } from "../reference/schemas/checked-schemas.ts";
+import { SMOLLM2_SHAPE } from "../reference/tiny-model/smollm2-shape.ts";
 import {
   CHAT_TEMPLATE,
-  TINY_MODELS,
   TINY_VOCAB,
-  type TinyShape,
   tinyGguf,
   tinyModel,
 } from "../reference/tiny-model/tiny-model.ts";
@@ -68,29 +67,8 @@ async function sourceOf(path: string): Promise<ByteSource> {
   const [, size] = /^random:(\d+)$/.exec(path) ?? [];
   if (size === undefined) return NodeFileSource.open(path);
   const text = { template: CHAT_TEMPLATE, words: Number(size) - TINY_VOCAB };
-  return new MemorySource(tinyGguf("random", SMOLLM2, 2048, text), "random.gguf");
+  return new MemorySource(tinyGguf("random", SMOLLM2_SHAPE, 2048, text), "random.gguf");
 }
-
-const SMOLLM2: TinyShape = {
-  ...TINY_MODELS.f32,
-  layers: 30,
-  heads: 9,
-  kvHeads: 3,
-  headDim: 64,
-  hidden: 576,
-  mlp: 1536,
-  types: {
-    embed: "Q8_0",
-    head: "Q8_0",
-    q: "Q4_1",
-    k: "Q4_1",
-    v: "Q4_1",
-    o: "Q4_1",
-    gate: "Q4_1",
-    up: "Q4_1",
-    down: "Q4_1",
-  },
-};
 
 /** 50 properties of five kinds. */
 const FIFTY = {

@@ -1,4 +1,5 @@
 import { sharedGpu } from "../shared-gpu.ts";
+import { watchDevices } from "./watch-devices.ts";
 
 /** A GPU whose devices tell which buffers are alive: counted where they are made, not by our ledger. */
 export interface WatchedGpu {
@@ -15,13 +16,12 @@ export interface WatchedGpu {
   devices(): number;
 }
 
-/** `real` is held: in Node, Dawn crashes once it is collected. */
 export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
   const alive = new Map<GPUBuffer, number>();
   const devices: GPUDevice[] = [];
   const groups = new Set<WeakRef<GPUBindGroup>>();
   let made = 0;
-  const watch = (device: GPUDevice): GPUDevice => {
+  const watch = (device: GPUDevice): void => {
     const createBuffer = device.createBuffer.bind(device);
     device.createBuffer = (descriptor) => {
       const buffer = createBuffer(descriptor);
@@ -41,17 +41,9 @@ export function watchedGpu(real: GPU = sharedGpu): WatchedGpu {
       return group;
     };
     devices.push(device);
-    return device;
-  };
-  const requestAdapter: GPU["requestAdapter"] = async (options) => {
-    const adapter = await real.requestAdapter(options);
-    if (!adapter) return null;
-    const requestDevice = adapter.requestDevice.bind(adapter);
-    adapter.requestDevice = async (descriptor) => watch(await requestDevice(descriptor));
-    return adapter;
   };
   return {
-    gpu: { requestAdapter, real } as unknown as GPU,
+    gpu: watchDevices(real, watch),
     bytes: () => [...alive.values()].reduce((sum, size) => sum + size, 0),
     made: () => made,
     alive: () => {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MODELS } from "../../../src/fetch/resolve/model-registry.ts";
+import { SMOLLM2_SHAPE } from "../../reference/tiny-model/smollm2-shape.ts";
 import { tinyGguf } from "../../reference/tiny-model/tiny-model.ts";
 import { OUTPUT, ROOT } from "./paths.ts";
 
@@ -27,27 +28,7 @@ export function packWithDefault(): Packed {
  */
 export function packWithTiny(): Packed {
   const packed = pack("tiny");
-  const bytes = tinyGguf("default", {
-    layers: 30,
-    heads: 9,
-    kvHeads: 3,
-    headDim: 64,
-    hidden: 64,
-    mlp: 64,
-    tied: true,
-    ropeBase: 100000,
-    types: {
-      embed: "Q8_0",
-      q: "Q4_1",
-      k: "Q4_1",
-      v: "Q4_1",
-      o: "Q4_1",
-      gate: "Q4_1",
-      up: "Q4_1",
-      down: "Q4_1",
-      head: "Q8_0",
-    },
-  });
+  const bytes = tinyGguf("default", { ...SMOLLM2_SHAPE, hidden: 64, mlp: 64 });
   const model = join(OUTPUT, "tiny.gguf");
   writeFileSync(model, bytes);
   const sha256 = createHash("sha256").update(bytes).digest("hex");

@@ -3,6 +3,7 @@ import type { Dispatch } from "../../../src/gpu/kernel.ts";
 import { slotBytes } from "../../../src/kernels/pages/page-format.ts";
 import { CHUNK_ROWS, LOGIT_ROWS } from "../../../src/model/buffers.ts";
 import { sharedGpu } from "../../shared-gpu.ts";
+import { watchDevices } from "../watch-devices.ts";
 
 interface Binding {
   readonly buffer: GPUBuffer;
@@ -18,7 +19,7 @@ export interface WatchedBindings {
 export function watchBindings(): WatchedBindings {
   const layouts = new Map<GPUBindGroupLayout, Map<number, GPUBufferBindingType>>();
   const groups = new Map<GPUBindGroup, Binding[]>();
-  const watch = (device: GPUDevice): GPUDevice => {
+  const watch = (device: GPUDevice): void => {
     const createLayout = device.createBindGroupLayout.bind(device);
     device.createBindGroupLayout = (descriptor) => {
       const layout = createLayout(descriptor);
@@ -38,17 +39,9 @@ export function watchBindings(): WatchedBindings {
       groups.set(group, bindings);
       return group;
     };
-    return device;
-  };
-  const requestAdapter: GPU["requestAdapter"] = async (options) => {
-    const adapter = await sharedGpu.requestAdapter(options);
-    if (!adapter) return null;
-    const requestDevice = adapter.requestDevice.bind(adapter);
-    adapter.requestDevice = async (descriptor) => watch(await requestDevice(descriptor));
-    return adapter;
   };
   return {
-    gpu: { requestAdapter } as GPU,
+    gpu: watchDevices(sharedGpu, watch),
     bindingsOf: ({ bindings }) => groups.get(bindings)!,
   };
 }

@@ -24,8 +24,9 @@ interface Held {
 }
 
 /**
- * Closes a thought that is over its budget, or that leaves too few tokens for an answer of some format, and holds what comes behind the thought to a format: within it every token
- * is allowed, but the end of the answer where a format is still to come. Without a thought the format holds from the start.
+ * Closes a thought that is over its budget, or that leaves too few tokens for an answer of some format, and holds what
+ * comes behind the thought to a format: within it every token is allowed, but the end of the answer where a format is
+ * still to come. Without a thought the format holds from the start.
  */
 export class ThoughtConstraint implements Constraint {
   private readonly held: Held;
