@@ -39,8 +39,8 @@ interface Kernels {
  * sliding window take chunks in, and take no part in the rest; nor do those kept whole in shrinking.
  */
 export class Compressor {
-  /** A prompt block's keys and values, in pages of `chunkFormat`; one layer at a time uses it. */
-  readonly chunk: GPUBuffer;
+  /** [L]: where each layer has a prompt block's keys and values, in pages of `chunkFormat`; but for the lender one at a time. */
+  readonly chunks: readonly GPUBuffer[];
   readonly pool: KvPool;
   private readonly kernels: Kernels;
   readonly policies: PolicyKernels;
@@ -90,7 +90,11 @@ export class Compressor {
     const { kvHeads } = pool.shape;
     const { ledger } = pool.gpu;
     const blockBytes = scratchBytes(pool.shape, kvHeads, blockRows);
-    this.chunk = ledger.storage("activations", "prompt block", blockBytes);
+    const scratch = () => ledger.storage("activations", "prompt block", blockBytes);
+    const { layers, lender } = pool.shape;
+    const chunks = new Array<GPUBuffer>(layers).fill(scratch());
+    if (lender !== undefined) chunks[lender] = scratch();
+    this.chunks = chunks;
     this.moves = ledger.storage("activations", "moves", movesBytes(kvHeads, blockRows));
     this.eviction = ledger.uniform("eviction", new Uint32Array(EVICTION.words));
   }
@@ -120,10 +124,15 @@ export class Compressor {
 
   /** Dispatches that take the block of one layer into the cache, evicting down to capacity where something must go. */
   absorb(layer: number, how: Absorption): Dispatch[] {
-    const { pool, chunk, eviction } = this;
+    const { pool, eviction } = this;
     if (windowOf(pool.shape, layer) === 0) return this.take(layer, this.moves, how);
-    const shape = pool.layerShapes[layer]!;
-    const buffers = { shape, eviction, chunk, tables: pool.tables, pages: pool.slabs[layer]! };
+    const buffers = {
+      shape: pool.layerShapes[layer]!,
+      eviction,
+      chunk: this.chunks[layer]!,
+      tables: pool.tables,
+      pages: pool.slabs[layer]!,
+    };
     return [this.kernels.ring!.dispatch(buffers, pool.shape.kvHeads)];
   }
 
@@ -215,7 +224,7 @@ export class Compressor {
       eviction: this.eviction,
       tables: this.pool.tables,
       pages: this.pool.slabs[layer]!,
-      chunk: this.chunk,
+      chunk: this.chunks[layer]!,
       moves,
     };
     const withLanes = { ...shared, lanes: this.pool.lanes };

@@ -14,8 +14,8 @@ import type { PolicyKernels } from "./policy-kernels.ts";
 export interface ScoreSources {
   /** Uniform of lib/eviction. */
   readonly eviction: GPUBuffer;
-  /** The prompt block's scratch. */
-  readonly block: GPUBuffer;
+  /** [L]: where each layer has a prompt block's keys and values. */
+  readonly blocks: readonly GPUBuffer[];
   /** Row [M] of a decode step. */
   readonly rows: GPUBuffer;
   /** f32 [M, (H + 2G) D], queries turned. */
@@ -172,7 +172,7 @@ export class Scorer {
 
   private bind(name: PolicyName, layer: number): Bound {
     const { kvHeads } = this.pool.shape;
-    const { eviction, rows, block, qkv, lse, ropes } = this.sources;
+    const { eviction, rows, blocks, qkv, lse, ropes } = this.sources;
     const { tables, lanes } = this.pool;
     const shape = this.pool.layerShapes[layer]!;
     const { code, joined, scoreWhole, groups, scoreStep, observeBlock, observeStep } =
@@ -191,7 +191,7 @@ export class Scorer {
       qkv,
       lse,
       pages: this.pool.slabs[layer]!,
-      chunk: block,
+      chunk: blocks[layer]!,
       observed: attention,
     };
     const whole = scoreWhole.dispatch(given, [groups, kvHeads]);

@@ -71,7 +71,7 @@ export class InferenceEngine {
     frequencies: readonly Float64Array[];
   } {
     const { heads, kvHeads, headDim } = this.core.config;
-    const { frequencies } = this.core.state.runner.transformer;
+    const { frequencies } = this.core.state.runner.transformer.parts;
     const { globalLayers } = this.core;
     return {
       layers: globalLayers.length,
@@ -109,7 +109,7 @@ export class InferenceEngine {
         fallback: adapterKind(adapter.info) === "cpu",
       },
       features: [...device.features],
-      kernels: { ...state.runner.transformer.variants },
+      kernels: { ...state.runner.transformer.parts.variants },
       tuning: state.tuning,
       speculative: this.core.speculative,
       kv: this.core.storage,

@@ -67,6 +67,9 @@ export interface FirstKernels {
 
 const loadStates = () => loadLater("layers with states", () => import("../model/state-steps.ts"));
 
+const loadExtension = () =>
+  loadLater("this model's weights", () => import("../model/per-layer/extend.ts"));
+
 /** Begins to compile them: the device's compiler should not wait for what else there is to do. */
 export function compileFirst(
   gpu: GpuContext,
@@ -135,6 +138,8 @@ export async function createDeviceState(
   const building = createParts(
     { gpu, config, weights, plan: tuning.plan, pool, filters: filterBuffer },
     { compressor: compressing, kernels: cacheKernels, states },
+  ).then(async (parts) =>
+    config.layerwise ? (await loadExtension()).extend(parts, inputs) : parts,
   );
   const [parts, compressor, sample] = await Promise.all([
     building,
@@ -148,12 +153,12 @@ export async function createDeviceState(
   const transformer = new Transformer(parts);
   const scorer = new Scorer(pool, policies, {
     eviction: compressor.eviction,
-    block: compressor.chunk,
+    blocks: compressor.chunks,
     rows: transformer.buffers.rows,
     qkv: transformer.buffers.qkv,
     lse: transformer.buffers.lse,
     ropes: transformer.ropes,
-    knowledge: headKnowledge(calibration, pool.shape, transformer.frequencies),
+    knowledge: headKnowledge(calibration, pool.shape, parts.frequencies),
     blockRows: blockRows(config),
   });
   const runner = new Runner(gpu, transformer, compressor, scorer);

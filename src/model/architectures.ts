@@ -6,7 +6,7 @@ import { llama } from "./families/llama.ts";
 export type { Architecture } from "./families/family.ts";
 
 /** Keys and tensors of what is no dense decoder of text, which `checkKind` tells by name. */
-const ODD_KEY = /^diffusion\.|\.(expert_count|pooling_type|attention\.causal)$/;
+const ODD_KEY = /^diffusion\.|\.(expert_count|pooling_type|attention\.causal|\w+_softcapping)$/;
 const ODD_TENSOR = /exps?\b|expert|ffn_gate_inp|block_sparse_moe|ffn_gate\.\d/;
 
 /** Whether the header is that of a Llama, and gives no cause to ask further what the file holds. */

@@ -6,6 +6,10 @@ export interface Block {
   /** `attention` layers are those of the cache; a `state` layer has a state of fixed size. */
   readonly kind: "attention" | "state";
   readonly index: number;
+  /** Its keys and values are those of an earlier layer of the same index, where this is so. */
+  readonly borrows?: boolean;
+  /** Layers behind it attend to its keys and values, or to those that it borrows. */
+  readonly lends?: boolean;
 }
 
 /** Where among all layers the index-th of its kind is. */

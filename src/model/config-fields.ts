@@ -18,14 +18,14 @@ export function sameForAll(gguf: Gguf, key: string, fallback?: number): number {
   throw unlike(key, numbers);
 }
 
-/** The error of layers whose numbers differ. */
+/** The error of numbers that Winnow does not take, of layers that differ where nothing else is said. */
 export const unlike = (
   key: string,
   value: readonly number[],
   problem = "differs from layer to layer",
 ): WinnowError =>
   new WinnowError("unsupported_model", `${key}: ${problem}`, {
-    hint: "Winnow takes models whose layers are alike.",
+    hint: "The file is of a variant that Winnow does not compute.",
     details: { field: key, value },
   });
 

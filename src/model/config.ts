@@ -1,15 +1,14 @@
-import { WinnowError } from "../errors.ts";
 import { type Gguf, getNumber, getString, tensorNamed } from "../formats/gguf/gguf.ts";
 import type { CacheShape } from "../kernels/pages/cache-shape.ts";
 import type { KvStorage } from "../kernels/pages/page-format.ts";
 import { type Block, blocksOf } from "./blocks.ts";
-import { bad, sameForAll } from "./config-fields.ts";
-import type { Architecture, OwnNumbers } from "./families/family.ts";
+import { bad, sameForAll, unlike } from "./config-fields.ts";
+import type { Architecture, ModelNumbers, OwnNumbers } from "./families/family.ts";
 import type { Rope } from "./rope-config.ts";
 import type { StateLayer } from "./states/state-kind.ts";
 
 /** The numbers that shape a model; letters as in ARCHITECTURE.md. */
-export interface ModelConfig extends OwnNumbers, Rope {
+export interface ModelConfig extends ModelNumbers, Rope {
   readonly architecture: Architecture;
   readonly name: string;
   /** L: the layers that hold keys and values. */
@@ -18,16 +17,8 @@ export interface ModelConfig extends OwnNumbers, Rope {
   readonly blocks: readonly Block[];
   /** The layers that keep a state in place of keys and values. */
   readonly states: readonly StateLayer[];
-  /** H */
-  readonly heads: number;
-  /** G */
-  readonly kvHeads: number;
-  /** D */
-  readonly headDim: number;
   /** F */
   readonly mlp: number;
-  /** V */
-  readonly vocabulary: number;
   /** RoPE base of global layers. */
   readonly ropeBase: number;
   /** The factor of query times key; 1 / sqrt(D) but for a few models. */
@@ -55,22 +46,19 @@ export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig 
   const { blocks, states } = blocksOf(found?.keeps.length ?? blockCount, found);
   const layers = blocks.length - states.length;
   const headDim = whole("attention.key_length", 1024, Math.floor(hidden / heads));
-  const mlp = whole("feed_forward_length", 1 << 20);
+  const mlp = architecture.extension?.readMlp(gguf) ?? whole("feed_forward_length", 1 << 20);
   const contextLength = whole("context_length", 1 << 24);
   const embedding = tensorNamed(gguf, "token_embd.weight");
   if (!embedding) throw bad("token_embd.weight", "the tensor is missing");
   const vocabulary = embedding.shape[1] ?? 0;
   if (heads % kvHeads !== 0)
     throw bad(`${prefix}.attention.head_count_kv`, `${kvHeads} does not divide ${heads} heads`);
-  if (headDim % 8 !== 0 || headDim > 256) {
-    throw new WinnowError(
-      "unsupported_model",
-      `head dimension ${headDim}: Winnow takes multiples of 8 up to 256`,
-      {
-        details: { field: `${prefix}.attention.key_length`, value: headDim },
-      },
+  if (headDim % 8 !== 0 || headDim > 512)
+    throw unlike(
+      `${prefix}.attention.key_length`,
+      [headDim],
+      `head dimension ${headDim} is no multiple of 8 up to 512`,
     );
-  }
   const dims = whole("rope.dimension_count", 1024, headDim);
   const rope = architecture.readRope(gguf, prefix, dims, headDim);
   const normEpsilon = getNumber(gguf, `${prefix}.attention.layer_norm_rms_epsilon`);
@@ -93,12 +81,6 @@ export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig 
   const attentionScale = getNumber(gguf, `${prefix}.attention.scale`, usualScale);
   if (!(attentionScale > 0 && attentionScale <= 1))
     throw bad(`${prefix}.attention.scale`, `found ${attentionScale}`);
-  for (const field of ["attn_logit_softcapping", "final_logit_softcapping"]) {
-    if (!gguf.metadata.has(`${prefix}.${field}`)) continue;
-    throw new WinnowError("unsupported_model", `${prefix}.${field}: Winnow caps no logits`, {
-      details: { field: `${prefix}.${field}` },
-    });
-  }
   return {
     architecture,
     name: getString(gguf, "general.name", prefix),
@@ -121,11 +103,12 @@ export function readConfig(gguf: Gguf, architecture: Architecture): ModelConfig 
 }
 
 /** The shape for which the cache and its kernels are specialised. */
-export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => {
-  const { layers, heads, kvHeads, headDim, windows, contextLength } = config;
-  const shape = { layers, heads, kvHeads, headDim, windows, storage, trained: contextLength };
-  return { ...shape, stateWords: config.states.map(({ words }) => words) };
-};
+export const cacheShapeOf = (config: ModelConfig, storage: KvStorage): CacheShape => ({
+  ...config,
+  storage,
+  trained: config.contextLength,
+  stateWords: config.states.map(({ words }) => words),
+});
 
 /** Bytes of the keys and values of `tokens` tokens, uncompressed in f16, windows with their last tokens only; and of their states. */
 export function uncompressedBytes(

@@ -64,9 +64,9 @@ export async function createLayerLinears(
   const [residualNorm, ...linears] = await Promise.all([
     postNorms ? createRmsNorm(gpu, { cols: config.hidden, epsilon, add: true }) : undefined,
     ...weights.layers.map(async (layer, index) => {
-      const attends = config.blocks[index]!.kind === "attention" && !layer.gate;
+      const attends = config.blocks[index]!.kind === "attention" && !layer.more;
       const gating =
-        layer.gate && loadLater("gates of attention", () => import("./output-gate.ts"));
+        layer.more?.gate && loadLater("gates of attention", () => import("./output-gate.ts"));
       const [gate, qkv, output, outputJoined, gateUp, down] = await Promise.all([
         gating?.then(({ createGate }) => createGate(gpu, config, layer, few)),
         createLinear(gpu, {

@@ -15,12 +15,12 @@ type GateBuffers = Pick<StepBuffers, "batch" | "hidden" | "normed" | "attended">
 export async function createGate(
   gpu: GpuContext,
   { heads, headDim, normEpsilon }: ModelConfig,
-  { gate, attentionNorm }: LayerWeights,
+  { more, attentionNorm }: LayerWeights,
   few: Pick<LinearConfig, "shape" | "asAlone" | "fewRows">,
 ): Promise<(buffers: GateBuffers) => BoundLinear> {
   const [product, multiply] = await Promise.all([
     createLinear(gpu, {
-      matrix: gate!,
+      matrix: more!.gate!,
       epilogue: "store",
       norm: { gain: attentionNorm, epsilon: normEpsilon },
       ...few,

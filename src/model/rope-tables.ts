@@ -10,6 +10,7 @@ type RopeConfig = Pick<
   | "ropeDims"
   | "ropeDivisor"
   | "localRopeBase"
+  | "localRopeDims"
   | "windows"
 >;
 
@@ -28,16 +29,16 @@ function frequenciesByKind(
   config: RopeConfig,
   factors?: Float32Array,
 ): ReadonlyMap<RopeKind, Float64Array> {
-  const { headDim, ropeBase, ropeDims, ropeDivisor, localRopeBase } = config;
+  const { headDim, ropeBase, ropeDims, ropeDivisor, localRopeBase, localRopeDims } = config;
   // Dimensions that are not turned are the last pairs of a head.
-  const turning = (base: number, divisors?: Float32Array): Float64Array => {
+  const turning = (base: number, divisors?: Float32Array, dims = ropeDims): Float64Array => {
     const frequencies = new Float64Array(headDim / 2);
-    frequencies.set(inverseFrequencies(ropeDims, base, divisors));
+    frequencies.set(inverseFrequencies(dims, base, divisors));
     return frequencies;
   };
   const frequencies: Record<RopeKind, () => Float64Array> = {
     global: () => turning(ropeBase, factors).map((f) => f / ropeDivisor),
-    local: () => turning(localRopeBase!),
+    local: () => turning(localRopeBase!, undefined, localRopeDims),
     none: () => new Float64Array(headDim / 2),
   };
   return new Map([...new Set(ropeKinds(config))].map((kind) => [kind, frequencies[kind]()]));

@@ -4,9 +4,8 @@ import { type Gguf, type GgufTensor, tensorNamed } from "../formats/gguf/gguf.ts
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import type { Block } from "./blocks.ts";
 import type { ModelConfig } from "./config.ts";
+import type { LayerTensors, Rows, TensorFinder } from "./layer-tensors.ts";
 import type { Vector } from "./vector.ts";
-
-type Rows = (row: number) => number;
 
 /**
  * Where in the file the rows of a query or key head are; undefined: as kernels turn them, i with i + D/2. Interleaved rows
@@ -30,7 +29,7 @@ const COMPUTED =
   /^(blk\.\d+\.|output|token_embd_norm|token_types|position_embd|rope_factors|cls|dense_|per_layer|altup)/;
 
 /** Looks tensors up by name and checks their shapes, so that a damaged file fails before any upload. */
-class TensorReader {
+class TensorReader implements TensorFinder {
   private readonly source: ByteSource;
   private readonly gguf: Gguf;
   private readonly signal: AbortSignal | undefined;
@@ -144,27 +143,6 @@ class TensorReader {
   }
 }
 
-/** Where a layer's weights lie in the file; Q, K and V, and gate and up, are joined on the GPU. */
-export interface LayerTensors {
-  readonly attentionNorm: Vector;
-  /** Q, K and V; in a layer that keeps a state what its kernels take. */
-  readonly qkv: readonly TensorSource[];
-  /** What the kernels of a layer that keeps a state take besides. */
-  readonly state?: Readonly<Record<string, Vector>>;
-  /** Gates of what the heads find. */
-  readonly gate?: TensorSource | undefined;
-  /** Biases of Q, K and V. */
-  readonly qkvBias?: readonly [Vector, Vector, Vector] | undefined;
-  /** Gains of queries and keys, of norms or ones. */
-  readonly qkNorm?: readonly [Vector, Vector] | undefined;
-  readonly output: TensorSource;
-  readonly postAttentionNorm: Vector | undefined;
-  readonly mlpNorm: Vector;
-  readonly gateUp: readonly TensorSource[];
-  readonly down: TensorSource;
-  readonly postMlpNorm: Vector | undefined;
-}
-
 interface ModelTensors {
   readonly embedding: TensorSource;
   readonly layers: readonly LayerTensors[];
@@ -185,45 +163,29 @@ export function findTensors(
   signal?: AbortSignal,
 ): ModelTensors {
   const { hidden: E, heads: H, kvHeads: G, headDim: D, mlp: F, vocabulary: V } = config;
-  const { qkvBias, qkNorm, postNorms, outputGate, stateLayers } = config.architecture;
+  const { qkvBias, qkNorm, postNorms, outputGate, stateLayers, extension } = config.architecture;
   const { finalNorm = "output_norm", mlpNorm = "ffn_norm" } = config.architecture;
   const reader = new TensorReader(source, gguf, signal);
   const rope = headRows(config);
   const ones: Vector = { length: D, read: async () => new Float32Array(D).fill(1) };
   const usual: LayerTensors["qkNorm"] = config.gains ? [ones, ones] : undefined;
-  type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "gate" | "output">;
-  // A gate stands behind each head's query.
-  const half = (name: string, second: number, order?: Rows): TensorSource => ({
-    ...reader.matrix(name, 2 * H * D, E),
-    rows: H * D,
-    height: 2 * H * D,
-    rowOrder: (row) => (order?.(row) ?? row) + D * (Math.floor(row / D) + second),
-  });
+  type Mixer = Pick<LayerTensors, "qkv" | "qkvBias" | "qkNorm" | "more" | "output">;
   const attention = (at: (part: string, kind?: string) => string): Mixer => ({
-    qkv: outputGate
-      ? [
-          half(at("attn_q"), 0, rope),
-          reader.matrix(at("attn_k"), G * D, E, rope),
-          reader.matrix(at("attn_v"), G * D, E),
-        ]
-      : reader.several(
-          [at("attn_q"), at("attn_k"), at("attn_v")],
-          at("attn_qkv"),
-          E,
-          [H * D, G * D, G * D],
-          [rope, rope],
-        ),
+    ...(outputGate?.(reader, at, config, rope) ?? {
+      qkv: reader.several(
+        [at("attn_q"), at("attn_k"), at("attn_v")],
+        at("attn_qkv"),
+        E,
+        [H * D, G * D, G * D],
+        [rope, rope],
+      ),
+    }),
     qkvBias: qkvBias
-      ? [
-          reader.vector(at("attn_q", "bias"), H * D),
-          reader.vector(at("attn_k", "bias"), G * D),
-          reader.vector(at("attn_v", "bias"), G * D),
-        ]
+      ? [H, G, G].map((heads, i) => reader.vector(at(`attn_${"qkv"[i]}`, "bias"), heads * D))
       : undefined,
     qkNorm: qkNorm
       ? [reader.vector(at("attn_q_norm"), D), reader.vector(at("attn_k_norm"), D)]
       : usual,
-    gate: outputGate ? half(at("attn_q"), 1) : undefined,
     output: reader.matrix(at("attn_output"), E, H * D),
   });
   const layer = ({ kind, index: ofKind }: Block, index: number): LayerTensors => {
@@ -243,7 +205,9 @@ export function findTensors(
   };
   const found: ModelTensors = {
     embedding: reader.matrix("token_embd.weight", V, E),
-    layers: config.blocks.map(layer),
+    layers: config.blocks.map((block, index) =>
+      extension ? extension.tensors(reader, config, block, index) : layer(block, index),
+    ),
     finalNorm: reader.vector(`${finalNorm}.weight`, E),
     head: config.tiedHead ? undefined : reader.matrix("output.weight", V, E),
     ropeFactors: config.ropeFactors

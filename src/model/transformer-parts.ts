@@ -9,6 +9,7 @@ import { blockOf } from "./blocks.ts";
 import { createStepBuffers, type StepBuffers } from "./buffers.ts";
 import type { CacheKernels } from "./cache-kernels.ts";
 import {
+  type BindLayers,
   createLayerLinears,
   headConfig,
   type LayerLinears,
@@ -17,11 +18,12 @@ import {
 import type { LayerParts } from "./layer-plan.ts";
 import { layerFrequencies, ropeKinds, ropeTables } from "./rope-tables.ts";
 import type { BindStates, StateSteps } from "./state-steps.ts";
+import type { TokenRows } from "./token-rows.ts";
 
 export interface TransformerParts extends ProductParts {
   readonly pool: KvPool;
-  /** A prompt block's keys and values. */
-  readonly block: GPUBuffer;
+  /** [L]: where each layer has a prompt block's keys and values. */
+  readonly blocks: readonly GPUBuffer[];
   /** f32 [L, G, D]: the filters of calibration. */
   readonly filters: GPUBuffer;
   readonly kernels: CacheKernels;
@@ -30,9 +32,12 @@ export interface TransformerParts extends ProductParts {
   readonly layers: readonly LayerParts[];
   /** Where some layers keep a state. */
   readonly states: StateSteps | undefined;
+  readonly bindLayers: BindLayers;
   /** Of each block. */
   readonly linears: readonly LayerLinears[];
-  readonly embedding: { dispatches(rows: number): Dispatch[] };
+  readonly embedding: { dispatches(rows: number, alike?: boolean): Dispatch[] };
+  /** Where the file has a table of which the rows of tokens are read as they are run. */
+  readonly tokenRows?: TokenRows;
   /** The head for one row, and what makes it for more. */
   readonly head: BoundLinear;
   readonly makeHeads: () => Promise<BoundLinear>;
@@ -79,7 +84,7 @@ export async function createParts(
   const headBuffers = { batch: headBatch, x: hidden, y: logits, normed };
   return {
     ...given,
-    block: compressor.chunk,
+    blocks: compressor.chunks,
     kernels,
     buffers,
     layers: config.windows.map((window, layer) => ({
@@ -88,6 +93,7 @@ export async function createParts(
       kernels: kernels.byWindow.get(window)!,
     })),
     states: states?.(given, buffers),
+    bindLayers: linears,
     linears: linears(buffers),
     embedding: embed.bind({ batch, rows, y: hidden }),
     head: head.bind(headBuffers),

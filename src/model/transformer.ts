@@ -8,7 +8,6 @@ import { partialsBytes, type StepBuffers } from "./buffers.ts";
 import type { ModelConfig } from "./config.ts";
 import type { DraftSteps } from "./draft-steps.ts";
 import { type LayerPlan, layerPlan } from "./layer-plan.ts";
-import type { StateSteps } from "./state-steps.ts";
 import type { TransformerParts } from "./transformer-parts.ts";
 
 /** Most splits of attention that the output product joins by itself. */
@@ -46,7 +45,7 @@ export class Transformer {
   readonly heads: OnDemand<BoundLinear>;
   /** Steps of several tokens. */
   readonly drafts: OnDemand<DraftSteps>;
-  private readonly parts: TransformerParts;
+  readonly parts: TransformerParts;
   private cacheDispatches: LayerCacheDispatches[] = [];
   private generation = -1;
   private readonly decodePlans = new Map<number, Dispatch[]>();
@@ -68,23 +67,8 @@ export class Transformer {
     return this.parts.config;
   }
 
-  /** The layers that keep a state, where there are any. */
-  get states(): StateSteps | undefined {
-    return this.parts.states;
-  }
-
   get buffers(): StepBuffers {
     return this.parts.buffers;
-  }
-
-  /** Kernel name -> variant, for engine.info(). */
-  get variants(): TransformerParts["variants"] {
-    return this.parts.variants;
-  }
-
-  /** [L][D/2]: radians a position that each layer's rotary pairs turn by. */
-  get frequencies(): readonly Float64Array[] {
-    return this.parts.frequencies;
   }
 
   /** [L]: each layer's RoPE table. */
@@ -95,18 +79,8 @@ export class Transformer {
   /** [L]: the same of layers that have RoPE. */
   get turning(): (GPUBuffer | undefined)[] {
     return this.ropes.map((rope, layer) =>
-      this.frequencies[layer]!.some((angle) => angle !== 0) ? rope : undefined,
+      this.parts.frequencies[layer]!.some((angle) => angle !== 0) ? rope : undefined,
     );
-  }
-
-  /** Gains [D] of a layer's key norm as `read` fetches them; undefined where the family has none. */
-  async keyGains(
-    layer: number,
-    read: (buffer: GPUBuffer) => Promise<ArrayBuffer>,
-  ): Promise<Float32Array | undefined> {
-    const { layers, config } = this.parts;
-    const gains = config.architecture.qkNorm ? layers[layer]?.qkNorm : undefined;
-    return gains && new Float32Array(await read(gains)).slice(config.headDim);
   }
 
   /**
@@ -170,13 +144,13 @@ export class Transformer {
   chunkLayer(rows: number, block: number, over: PrefillOver = "any"): LayerPlan {
     this.refresh();
     const { heads, kvHeads, blocks } = this.config;
-    const { kind, index } = blocks[block]!;
+    const { kind, index, borrows } = blocks[block]!;
     const linear = this.parts.linears[block]!;
-    if (kind === "state") return this.states!.plan(linear, index, "serial", rows);
+    if (kind === "state") return this.parts.states!.plan(linear, index, "serial", rows);
     const cache = this.cacheDispatches[index]!;
     const workgroups = prefillWorkgroups(this.parts.gpu, this.parts.pool.shape, rows);
     return layerPlan(linear, rows, {
-      write: [{ ...cache.writeChunk, workgroups: [heads + kvHeads, rows] }],
+      write: [{ ...cache.writeChunk, workgroups: [borrows ? heads : heads + kvHeads, rows] }],
       attend: [{ ...cache.attendPrefill[over], workgroups }],
     });
   }
@@ -209,11 +183,11 @@ export class Transformer {
       [heads, rows],
     );
     return [
-      ...this.parts.embedding.dispatches(rows),
-      ...this.config.blocks.flatMap(({ kind, index: layer }, block) => {
+      ...this.parts.embedding.dispatches(rows, alike),
+      ...this.config.blocks.flatMap(({ kind, index: layer, borrows }, block) => {
         const linear = this.parts.linears[block]!;
         if (kind === "state") {
-          const { project, attend } = this.states!.plan(linear, layer, "apart", rows, alike);
+          const { project, attend } = this.parts.states!.plan(linear, layer, "apart", rows, alike);
           return [...project, ...attend];
         }
         const cache = this.cacheDispatches[layer]!;
@@ -223,8 +197,10 @@ export class Transformer {
           linear,
           rows,
           {
-            write: [{ ...cache.append, workgroups: [heads + kvHeads, rows] }],
-            attend: joins ? [attend] : [attend, combine, ...(observe?.(layer) ?? [])],
+            write: [{ ...cache.append, workgroups: [borrows ? heads : heads + kvHeads, rows] }],
+            attend: joins
+              ? [attend]
+              : [attend, combine, ...(borrows ? [] : (observe?.(layer) ?? []))],
           },
           { alike, joined: joins },
         );
@@ -235,7 +211,7 @@ export class Transformer {
 
   /** Makes the bind groups that depend on the pool's buffers, if those have changed. */
   private refresh(): void {
-    const { pool, kernels, filters, block: chunk } = this.parts;
+    const { pool, kernels, filters, blocks } = this.parts;
     if (this.generation === pool.generation) return;
     this.generation = pool.generation;
     this.decodePlans.clear();
@@ -244,7 +220,7 @@ export class Transformer {
     const { rows, batch, qkv, attended, lse } = this.buffers;
     const { tables, lanes } = pool;
     this.cacheDispatches = pool.slabs.map((pages, layer) => {
-      const shape = pool.layerShapes[layer]!;
+      const [shape, chunk] = [pool.layerShapes[layer]!, blocks[layer]!];
       const { rope, qkNorm, kernels: own } = this.parts.layers[layer]!;
       const written = { shape, rows, qkv, tables, lanes, filters, rope_table: rope, gains: qkNorm };
       const seen = { shape, batch, rows, qkv, pages, chunk, tables, out: attended, lse };

@@ -5,7 +5,8 @@ import type { GpuContext } from "../gpu/context.ts";
 import type { TensorSource } from "../kernels/products/weight-sections.ts";
 import { placeMatrix, type WeightMatrix } from "../kernels/products/weights.ts";
 import type { ModelConfig } from "./config.ts";
-import { findTensors, headRows, type LayerTensors } from "./tensors.ts";
+import type { LayerTensors } from "./layer-tensors.ts";
+import { findTensors, headRows } from "./tensors.ts";
 import type { Vector } from "./vector.ts";
 
 export interface LayerWeights {
@@ -15,8 +16,8 @@ export interface LayerWeights {
   readonly qkv: WeightMatrix;
   /** What the kernels of a layer that keeps a state take besides, by their names */
   readonly state: Readonly<Record<string, GPUBuffer>> | undefined;
-  /** [H D, E], where what the heads find is gated */
-  readonly gate: WeightMatrix | undefined;
+  /** Matrices that few families have: `gate` [H D, E], of what the heads find, and those that an extension takes */
+  readonly more: Readonly<Record<string, WeightMatrix>> | undefined;
   /** f32 [(H + 2G) D], where the family has biases */
   readonly qkvBias: GPUBuffer | undefined;
   /** f32 [2, D], gains of queries and keys, where the model has any */
@@ -112,7 +113,8 @@ export async function placeWeights(
   const { headDim: D, ropeDims, ropeGain } = config;
   const tensors = findTensors(source, gguf, config, signal);
   let total = 0;
-  for (const tensor of gguf.tensors.values()) total += tensor.byteLength;
+  for (const [name, tensor] of gguf.tensors)
+    if (name !== config.architecture.extension?.table) total += tensor.byteLength;
   let loaded = 0;
   const onBytes = (bytes: number): void => {
     loaded += bytes;
@@ -170,7 +172,6 @@ export async function placeWeights(
         Object.fromEntries(
           Object.entries(layer.state).map(([name, values]) => [name, norm(name, values)]),
         ),
-      gate: layer.gate && matrix(`gate ${index}`, [layer.gate]),
       qkvBias: layer.qkvBias && vector("qkv bias", layer.qkvBias, turned),
       qkNorm: layer.qkNorm && vector("qk norm", layer.qkNorm, scaled),
       output: matrix(`attention output ${index}`, [layer.output]),
@@ -181,9 +182,12 @@ export async function placeWeights(
       down: matrix(`down ${index}`, [layer.down]),
       postMlpNorm: layer.postMlpNorm && norm("post MLP norm", layer.postMlpNorm),
     };
-    const { qkv: first, gate: gating, output: last, gateUp: two, down: third } = placing;
-    const [qkv, gate, output, gateUp, down] = await allOf([first, gating, last, two, third]);
-    return { ...placing, qkv, gate, output, gateUp, down };
+    const { qkv: first, output: last, gateUp: two, down: third } = placing;
+    const placeMore = async ([name, from]: [string, TensorSource]) =>
+      [name, await matrix(`${name} ${index}`, [from])] as const;
+    const added = layer.more && allOf(Object.entries(layer.more).map(placeMore));
+    const [qkv, output, gateUp, down, more] = await allOf([first, last, two, third, added]);
+    return { ...placing, qkv, output, gateUp, down, more: more && Object.fromEntries(more) };
   };
   const placingEmbedding = matrix("embedding", [tensors.embedding]);
   const placingLayers = allOf(tensors.layers.map(placeLayer));

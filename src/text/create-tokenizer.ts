@@ -12,10 +12,10 @@ import { isUsualPreTokenizer } from "./pre-tokenizer.ts";
 export async function createTokenizer(metadata: GgufMetadata): Promise<GuardedTokenizer> {
   if (metadata.get(PIPELINE) === undefined) {
     const pre = metadata.get("tokenizer.ggml.pre");
-    if (typeof pre !== "string" || isUsualPreTokenizer(pre)) return createGgufTokenizer(metadata);
     const others = () => import("./other-pre-tokenizers.ts");
-    const { otherPreTokenizer } = await loadLater("pre-tokenizers of other families", others);
-    return createGgufTokenizer(metadata, otherPreTokenizer);
+    if (metadata.get("tokenizer.ggml.model") !== "gemma4")
+      if (typeof pre !== "string" || isUsualPreTokenizer(pre)) return createGgufTokenizer(metadata);
+    return (await loadLater("other tokenizers", others)).otherTokenizer(metadata);
   }
   const load = () => import("./pipeline/json-tokenizer.ts");
   const { JsonTokenizer } = await loadLater("tokenizer.json", load);

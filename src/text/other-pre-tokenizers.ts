@@ -1,4 +1,6 @@
 /** Pre-tokenizers of families whose files are met less often, by the names llama.cpp gives them. */
+import { badMetadata, type GgufMetadata, readStrings } from "./gguf/gguf-fields.ts";
+import { createGgufTokenizer, type GgufTokenizer } from "./gguf/gguf-tokenizer.ts";
 import {
   CONTRACTION,
   GPT2_WORDS,
@@ -8,6 +10,7 @@ import {
   words,
 } from "./pre-tokenizer.ts";
 
+const MERGES = "tokenizer.ggml.merges";
 const S = "\\p{White_Space}";
 const UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 const LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
@@ -65,3 +68,26 @@ const BY_NAME: ReadonlyMap<string, PreTokenizer> = new Map(
 /** The pre-tokenizer of that name. @throws unsupported_model if it is not known. */
 export const otherPreTokenizer = (name: string): PreTokenizer =>
   BY_NAME.get(name) ?? preTokenizerNamed(name, [...BY_NAME.keys()]);
+
+/** The tokenizer of a file whose text is cut or merged as in few files. Throws as createGgufTokenizer. */
+export const otherTokenizer = (metadata: GgufMetadata): GgufTokenizer =>
+  createGgufTokenizer(
+    metadata.get("tokenizer.ggml.model") === "gemma4" ? asSentencePiece(metadata) : metadata,
+    otherPreTokenizer,
+  );
+
+/**
+ * Gemma 4's vocabulary as one of SentencePiece with merges: no space is put in front, text begins with bos, and runs of newlines
+ * are words of their own, so that nothing merges a newline with something else.
+ */
+function asSentencePiece(metadata: GgufMetadata): GgufMetadata {
+  const merges = readStrings(metadata, MERGES);
+  if (merges === undefined) throw badMetadata(MERGES, "is missing");
+  const changed = new Map<string, unknown>([
+    ["tokenizer.ggml.model", "llama"],
+    ["tokenizer.ggml.add_space_prefix", false],
+    ["tokenizer.ggml.add_bos_token", true],
+    [MERGES, merges.filter((line) => !line.includes("\n") || /^\n+ \n+$/.test(line))],
+  ]);
+  return { get: (key) => (changed.has(key) ? changed.get(key) : metadata.get(key)) };
+}

@@ -9,7 +9,13 @@ import {
   createAttentionPrefill,
 } from "../../src/kernels/attention/attention.ts";
 import { createGateHeads } from "../../src/kernels/attention/gate-heads.ts";
+import { createGatherHeads, createSpreadHeads } from "../../src/kernels/attention/head-sizes.ts";
 import { createRetainedMass } from "../../src/kernels/attention/retained-mass.ts";
+import {
+  createFinishLayer,
+  createGateInputs,
+  createLayerInputs,
+} from "../../src/kernels/inputs/layer-inputs.ts";
 import type { CacheShape } from "../../src/kernels/pages/cache-shape.ts";
 import { createClamped } from "../../src/kernels/pages/clamped.ts";
 import { createEvictSelect } from "../../src/kernels/pages/evict-select.ts";
@@ -33,6 +39,7 @@ import { createRmsNorm } from "../../src/kernels/products/rms-norm.ts";
 import { LAYOUTS, type LayoutName } from "../../src/kernels/products/weight-layouts.ts";
 import type { WeightMatrix } from "../../src/kernels/products/weights.ts";
 import { createBiasLogits } from "../../src/kernels/sampling/bias-logits.ts";
+import { createCapLogits } from "../../src/kernels/sampling/cap-logits.ts";
 import { createMaskLogits } from "../../src/kernels/sampling/mask-logits.ts";
 import { createNll } from "../../src/kernels/sampling/nll.ts";
 import { createSample } from "../../src/kernels/sampling/sample.ts";
@@ -59,11 +66,12 @@ const DELTA_HEADS = [
   [4, 2, 2],
 ] as const;
 
-/** [head dimension, query heads, kv heads]: of SmolLM2 135M, Llama 3 8B, Gemma 3, and the smallest that is taken. */
+/** [head dimension, query heads, kv heads]: of SmolLM2 135M, Llama 3 8B, Gemma 3 and 4, and the smallest that is taken. */
 const HEADS = [
   [64, 9, 3],
   [128, 32, 8],
   [256, 4, 1],
+  [512, 8, 1],
   [24, 4, 2],
 ] as const;
 
@@ -99,6 +107,18 @@ export async function kernelVariants(
     for (const rowsAre of ["apart", "each"] as const) await createDeltaStep(gpu, shape, rowsAre);
   }
   await createGateHeads(gpu, 2048);
+  // Of Gemma 4 E2B: layers with a window, global ones, and those that borrow keys and values.
+  for (const size of [256, 512]) {
+    const sizes = { heads: 8, kvHeads: 1, headDim: 512, size, epsilon: 1e-6, scale: 22.6 };
+    for (const queriesOnly of [false, true])
+      await createSpreadHeads(gpu, { ...sizes, queriesOnly });
+    await createGatherHeads(gpu, sizes);
+  }
+  const inputs = { layers: 35, size: 256, rows: 128, scale: 0.03, epsilon: 1e-6 };
+  await createLayerInputs(gpu, inputs);
+  await createGateInputs(gpu, 256);
+  await createFinishLayer(gpu, { cols: 1536, epsilon: 1e-6 });
+  await createCapLogits(gpu, { vocabulary: 262144, cap: 30 });
   return [...list.variants.values()];
 }
 

@@ -127,7 +127,7 @@ async function benchPlan(
   const scratch = productScratch(gpu, widest, Math.max(3 * widest, config.vocabulary));
   const rows = [1, CHUNK_ROWS];
   const used = new Set(
-    Object.values(state.runner.transformer.variants).map((variant) => variant.split(" ")[0]!),
+    Object.values(state.runner.transformer.parts.variants).map((variant) => variant.split(" ")[0]!),
   );
   const products = await modelProducts(bench, used, scratch, rows);
   const steps: StepResult[] = [];

@@ -235,9 +235,15 @@ export class Place {
     return this.share(prompt, settings);
   }
 
-  /** Resolves when the kernels are there that `tokens` more may need; settings may change meanwhile. */
-  async compiled({ runner }: DeviceState, tokens: number, of: "prompt" | "answer"): Promise<void> {
-    const wait = () => this.alive && runner.compiled(needsOf(this.alive, tokens, of));
+  /** Resolves when the kernels are there that `tokens` more may need, and what the file has of those that are `known`; settings may change meanwhile. */
+  async compiled(
+    { runner }: DeviceState,
+    tokens: number,
+    of: "prompt" | "answer",
+    known?: readonly number[],
+  ): Promise<void> {
+    const wait = () =>
+      this.alive && runner.compiled({ ...needsOf(this.alive, tokens, of), tokens: known });
     for (let waiting = wait(); waiting; waiting = wait()) await waiting;
   }
 

@@ -156,7 +156,7 @@ export class Turn {
     this.sampler ??= await this.start(state);
     const { sampler } = this;
     if (!started && next !== undefined) {
-      await place.compiled(state, DRAFT_ROWS, "answer");
+      await place.compiled(state, DRAFT_ROWS, "answer", [next]);
       throwIfAborted(options.signal);
       const draft = place.alive && this.runNext(sampler, next, guesser);
       if (draft) {
@@ -243,7 +243,7 @@ export class Turn {
   private runAhead(sampler: Sampler): boolean {
     const { core, place, answer } = this;
     const { maxTokens, ahead = true } = this.options;
-    if (!ahead || answer.length + 1 >= maxTokens) return false;
+    if (!ahead || answer.length + 1 >= maxTokens || core.config.layerwise) return false;
     if (place.seen.length + 1 > this.end) return false;
     if (core.state.runner.compiled(needsOf(place.live, 1, "answer"))) return false;
     // What may follow a token is known once it is: a mask comes between its step and the draw.

@@ -5,6 +5,7 @@ import { globalLayers } from "../../kernels/pages/cache-shape.ts";
 import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { DeviceState } from "../state.ts";
+import { tokenRows } from "../steps/token-rows.ts";
 
 /** What the heads of one layer made of some consecutive tokens, D in half-split order. */
 export interface CapturedHeads {
@@ -39,16 +40,28 @@ export async function* captureHeads(
   const sequence = new KvSequence(pool, resolveCacheSettings({ policy: "full" }));
   const capture = gpu.ledger.storage("staging", "capture", layers * CHUNK_ROWS * each * 4);
   const governed = globalLayers(config);
-  const { frequencies } = runner.transformer;
+  const { frequencies } = runner.transformer.parts;
   try {
     const gains = await Promise.all(
-      governed.map((layer) => runner.transformer.keyGains(layer, (buffer) => gpu.read(buffer))),
+      governed.map(async (layer) => {
+        const both = runner.transformer.parts.layers[layer]!.qkNorm;
+        if (!both || !config.architecture.qkNorm) return undefined;
+        return new Float32Array(await gpu.read(both)).slice(headDim);
+      }),
     );
     for (let start = 0; start < tokens.length; start += CHUNK_ROWS) {
       throwIfAborted(signal);
       const chunk = tokens.slice(start, start + CHUNK_ROWS);
       const rows = chunk.length;
-      runner.submitChunk(sequence, chunk, capture);
+      await tokenRows(runner, chunk);
+      const { hidden: entering, qkv: projection } = runner.transformer.buffers;
+      runner.submitChunk(sequence, chunk, (encoder, layer, projected) => {
+        const [from, before, floats] = projected
+          ? [projection, hidden, width]
+          : [entering, 0, hidden];
+        const at = rows * (layer * each + before) * 4;
+        encoder.copyBufferToBuffer(from, 0, capture, at, rows * floats * 4);
+      });
       const captured = new Float32Array(await gpu.read(capture, 0, layers * rows * each * 4));
       for (const [index, layer] of governed.entries()) {
         const entering = captured.subarray(

@@ -8,6 +8,7 @@ import { CHUNK_ROWS, LOGIT_ROWS } from "../../model/buffers.ts";
 import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import { everyStep } from "../steps/step-needs.ts";
+import { tokenRows } from "../steps/token-rows.ts";
 import type { AttentionMass } from "./attention-mass.ts";
 
 /** Most lanes of a step: the rows that the activations have room for. */
@@ -149,6 +150,10 @@ export class Lanes {
       throw new WinnowError("internal", `${inputs.length} lanes in a step of up to ${this.most}`);
     const { gpu, runner } = this.state;
     await runner.compiled({ folds: inputs.some(({ lane }) => lane.sequence.foldsWith(1)) });
+    await tokenRows(
+      runner,
+      inputs.map(({ token }) => token),
+    );
     const measured = want.mass ? this.measuredFor(inputs) : undefined;
     runner.submitLanes(
       inputs.map(({ lane, token }) => ({ sequence: lane.sequence, token })),

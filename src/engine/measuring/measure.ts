@@ -7,6 +7,7 @@ import type { EngineCore } from "../core.ts";
 import type { DeviceState } from "../state.ts";
 import type { PrefillStep } from "../steps/prefill-step.ts";
 import { everyStep } from "../steps/step-needs.ts";
+import { tokenRows } from "../steps/token-rows.ts";
 import { LossReader } from "./loss-reader.ts";
 
 export interface MeasureOptions {
@@ -63,6 +64,7 @@ async function run(
     throwIfAborted(signal);
     const rows = Math.min(chunk, CHUNK_ROWS, count - start);
     const part = tokens.slice(start, start + rows);
+    await tokenRows(runner, part);
     if (chunk === 1) runner.submitToken(sequence, part[0]!);
     else runner.submitChunk(sequence, part);
     onRun(part);

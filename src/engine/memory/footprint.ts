@@ -86,17 +86,23 @@ export function footprint(
   const block = blockBytes(config, storage);
   const scratch = config.states[0]?.scratchBytes ?? 0;
   return {
-    weights: repackedBytes(gguf) + heads + rope,
+    weights: repackedBytes(gguf, config.architecture.extension?.table) + heads + rope,
     kv: modelCacheBytes(config, settings, storage),
     activations:
-      step + scratch + block + movesBytes(kvHeads, blockRows(config)) + 2 * vocabulary * 4,
+      step +
+      scratch +
+      block +
+      (config.architecture.extension?.extraBytes(config, storage) ?? 0) +
+      movesBytes(kvHeads, blockRows(config)) +
+      2 * vocabulary * 4,
   };
 }
 
-/** Bytes of all tensors once repacked for the GPU: in blocks of 32 weights of a row. */
-function repackedBytes(gguf: Gguf): number {
+/** Bytes of all tensors but `table`, which stays in the file, once repacked for the GPU: in blocks of 32 weights of a row. */
+function repackedBytes(gguf: Gguf, table: string | undefined): number {
   let bytes = 0;
-  for (const { type, shape } of gguf.tensors.values()) {
+  for (const [name, { type, shape }] of gguf.tensors) {
+    if (name === table) continue;
     const [columns = 1, ...rest] = shape;
     const rows = rest.reduce((product, n) => product * n, 1);
     const words = layoutOfType(type).streams.reduce((sum, stream) => sum + stream.words, 0);

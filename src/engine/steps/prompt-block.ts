@@ -6,6 +6,7 @@ import { CHUNK_ROWS } from "../../model/buffers.ts";
 import type { OnStep } from "./prefill-step.ts";
 import type { Runner } from "./runner.ts";
 import type { SecondReading } from "./second-reading.ts";
+import { tokenRows } from "./token-rows.ts";
 
 /** Layers that are submitted before the first of them must be done: an abort waits for these. */
 const LAYERS_AHEAD = 2;
@@ -55,6 +56,7 @@ export async function runPromptBlock(
   const start = sequence.tokensSeen;
   const { settings } = sequence;
   const second = rereading && (await loadSecondReading(runner, sequence, rows));
+  await tokenRows(runner, tokens);
   runner.adapt(sequence, rows, rereading);
   const firstChunks = chunksOf(rows);
   const last = firstChunks[firstChunks.length - 1]!;
@@ -75,13 +77,14 @@ export async function runPromptBlock(
     firstQuery: last.rows - queries,
     anew: rereading?.scored === false,
   };
+  const inputs = transformer.parts.tokenRows?.block(run);
   const running: Promise<unknown>[] = [];
   try {
     const { blocks } = config;
-    for (const [block, { kind, index: layer }] of blocks.entries()) {
+    for (const [block, { kind, index: layer, borrows, lends }] of blocks.entries()) {
       throwIfAborted(signal);
       compressor.target(sequence, rows, start + rows - 1, observation);
-      if (sequence.states) transformer.states?.write(sequence.states.moves);
+      if (sequence.states) transformer.parts.states?.write(sequence.states.moves);
       const encoder = gpu.device.createCommandEncoder();
       chunks.forEach(({ first, rows: size }, i) => {
         const { rows: chunkRows, batch, hidden, blockRows, blockHidden } = buffers;
@@ -90,21 +93,23 @@ export async function runPromptBlock(
         const [at, bytes] = [first * hiddenBytes, size * hiddenBytes];
         const again = i >= firstChunks.length;
         if (i === firstChunks.length && kind === "state") second!.keepState(encoder, layer);
-        if (i > 0) transformer.states?.encodeNext(encoder);
+        if (i > 0) transformer.parts.states?.encodeNext(encoder);
         if (block > 0) encoder.copyBufferToBuffer(blockHidden, at, hidden, 0, bytes);
+        inputs?.encodeTake(encoder, first, size, block > 0 ? block : undefined);
         const { project, attend } = transformer.chunkLayer(size, block);
         encodePass(encoder, [
           ...(block === 0 ? transformer.embed(size) : []),
           ...project,
           ...attend,
-          ...(again && kind === "attention" ? second!.score(layer) : []),
+          ...(again && kind === "attention" && !borrows ? second!.score(layer) : []),
         ]);
         encoder.copyBufferToBuffer(hidden, 0, blockHidden, at, bytes);
+        if (block === 0) inputs?.encodeKeep(encoder, first, size);
       });
       if (kind === "attention")
         encodePass(encoder, [
-          ...(second ? [] : scorer.block(settings, layer)),
-          ...compressor.absorb(layer, { evicts, policy: settings.policy }),
+          ...(second || borrows ? [] : scorer.block(settings, layer)),
+          ...(lends ? [] : compressor.absorb(layer, { evicts, policy: settings.policy })),
         ]);
       else second?.restoreState(encoder, layer);
       if (second && block === blocks.length - 1) {
@@ -112,7 +117,7 @@ export async function runPromptBlock(
         encoder.copyBufferToBuffer(buffers.blockHidden, at, buffers.hidden, 0, bytes);
       }
       gpu.device.queue.submit([encoder.finish()]);
-      sequence.advanceLayer(kind === "attention" ? layer : undefined, rows);
+      sequence.advanceLayer(kind === "attention" && !lends ? layer : undefined, rows);
       if (block === blocks.length - 1) sequence.endBlock(rows);
       tell(told, tokens, (block + 1) / blocks.length);
       running.push(gpu.done());
@@ -121,6 +126,7 @@ export async function runPromptBlock(
     await Promise.all(running);
   } finally {
     gpu.ledger.destroy(batchBuffer);
+    inputs?.dispose();
     second?.dispose();
   }
 }

@@ -69,7 +69,10 @@ export class Prompts {
       const block = tokens.slice(start, start + most);
       const whole = rereads || readsWhole(sequence, block.length);
       const chunk = whole ? block : block.slice(0, CHUNK_ROWS);
-      const compiling = start > 0 && runner.compiled(needsOf(sequence, chunk.length, "prompt"));
+      const compiling = runner.compiled({
+        ...(start > 0 && needsOf(sequence, chunk.length, "prompt")),
+        tokens: chunk,
+      });
       if (compiling) {
         await compiling;
         continue;

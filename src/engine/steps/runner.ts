@@ -65,6 +65,7 @@ export class Runner {
     drafts,
     retention,
     folds,
+    tokens,
   }: Needs): Promise<unknown> | undefined {
     const { gpu, transformer, compressor } = this;
     return allOf([
@@ -74,6 +75,7 @@ export class Runner {
       drafts ? transformer.drafts.made() : undefined,
       retention ? compressor.counting.made() : undefined,
       folds ? compressor.folding.made() : undefined,
+      tokens && transformer.parts.tokenRows?.read(tokens),
     ]);
   }
 
@@ -98,7 +100,10 @@ export class Runner {
     );
     const words = ROW.pack(...rows);
     this.gpu.write(this.buffers.rows, words);
-    this.transformer.states?.write(parts.flatMap(({ sequence }) => sequence.states?.moves ?? []));
+    this.transformer.parts.tokenRows?.write(rows.map(({ token }) => token));
+    this.transformer.parts.states?.write(
+      parts.flatMap(({ sequence }) => sequence.states?.moves ?? []),
+    );
     const longest = parts.map(({ sequence, tokens }) => sequence.pages.longestAfter(tokens.length));
     const splits = how.splits ?? decodeSplits(Math.max(...longest));
     this.gpu.write(this.buffers.batch, BATCH.pack({ rows: rows.length, first: 0, splits }));
@@ -188,13 +193,17 @@ export class Runner {
   }
 
   /**
-   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. With `capture` the residual
-   * stream [M, E] that enters layer l and its qkv rows [M, (H + 2G) D], queries rotated, are copied to it, one
-   * after the other, at l * M * (E + (H + 2G) D) * 4.
+   * Submits a prompt chunk of at most CHUNK_ROWS tokens: attends, then evicts. `look` may encode copies, in each layer that
+   * has keys and values of its own: of the residual stream [M, E] that enters it, then, `projected`, of its qkv rows
+   * [M, (H + 2G) D], queries rotated.
    */
-  submitChunk(sequence: KvSequence, tokens: readonly number[], capture?: GPUBuffer): void {
+  submitChunk(
+    sequence: KvSequence,
+    tokens: readonly number[],
+    look?: (encoder: GPUCommandEncoder, layer: number, projected: boolean) => void,
+  ): void {
     const { policy } = sequence.settings;
-    const { heads, kvHeads, headDim, hidden: width, blocks } = this.transformer.config;
+    const { blocks } = this.transformer.config;
     const encode = ({ encoder, rows }: EncodedStep): void => {
       const start = sequence.tokensSeen;
       const queries = this.scorer.observed(policy, rows);
@@ -205,25 +214,23 @@ export class Runner {
       const scored = scoresChunk(sequence, rows);
       const how = { evicts: sequence.evictsWith(rows), policy };
       const { embed, layers } = this.transformer.chunk(rows, start === 0 ? "empty" : "any");
-      const [entering, qkvBytes] = [rows * width * 4, rows * (heads + 2 * kvHeads) * headDim * 4];
       const pass: Dispatch[] = [...embed];
-      const keep = (from: GPUBuffer, at: number, bytes: number): void => {
-        if (!capture) return;
-        encodePass(encoder, pass.splice(0));
-        encoder.copyBufferToBuffer(from, 0, capture, at, bytes);
-      };
       for (const [block, { project, attend }] of layers.entries()) {
-        const { kind, index: layer } = blocks[block]!;
+        const { kind, index: layer, borrows, lends } = blocks[block]!;
         if (kind === "state") {
           pass.push(...project, ...attend);
           continue;
         }
-        const at = layer * (entering + qkvBytes);
-        keep(this.buffers.hidden, at, entering);
-        pass.push(...project);
-        keep(this.buffers.qkv, at + entering, qkvBytes);
-        pass.push(...attend, ...(scored ? this.scorer.block(sequence.settings, layer) : []));
-        pass.push(...this.compressor.absorb(layer, how));
+        for (const part of [[], project]) {
+          pass.push(...part);
+          if (!look || borrows) continue;
+          encodePass(encoder, pass.splice(0));
+          look(encoder, layer, part === project);
+        }
+        // The layer whose keys they are scores them, and once all that attend to them have, they are taken in.
+        pass.push(...attend);
+        if (scored && !borrows) pass.push(...this.scorer.block(sequence.settings, layer));
+        if (!lends) pass.push(...this.compressor.absorb(layer, how));
       }
       encodePass(encoder, pass);
     };

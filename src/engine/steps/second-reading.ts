@@ -49,7 +49,7 @@ export class SecondReading {
 
   /** Dispatches behind a layer's part of a chunk of the second reading. */
   score(layer: number): Dispatch[] {
-    const { pool, eviction, chunk } = this.runner.compressor;
+    const { pool, eviction, chunks } = this.runner.compressor;
     const { rows, batch, qkv, lse } = this.runner.transformer.buffers;
     if (windowOf(pool.shape, layer) > 0) return [];
     const buffers = {
@@ -60,7 +60,7 @@ export class SecondReading {
       qkv,
       lse,
       pages: pool.slabs[layer]!,
-      chunk,
+      chunk: chunks[layer]!,
       rows,
       batch,
     };

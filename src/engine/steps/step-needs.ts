@@ -27,6 +27,8 @@ export interface Needs {
   readonly retention?: boolean;
   /** Positions are folded. */
   readonly folds?: boolean;
+  /** What the file has of these tokens is at hand. */
+  readonly tokens?: readonly number[] | undefined;
 }
 
 /** Every step under a policy. */

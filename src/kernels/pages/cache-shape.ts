@@ -18,6 +18,8 @@ export interface CacheShape {
   readonly windows?: readonly number[];
   /** Of each layer that keeps a state in place of keys and values, the f32 words of that. Default: there are none. */
   readonly stateWords?: readonly number[];
+  /** The layer whose prompt blocks have a scratch of their own: others attend to them later. Default: there is none. */
+  readonly lender?: number | undefined;
   /** How pages hold keys and values. Default f16. */
   readonly storage?: KvStorage;
   /** L, the positions that the model was trained for: a chat that gets there folds its positions. Default: it never does. */

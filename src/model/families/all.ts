@@ -3,6 +3,7 @@ import { type Gguf, getString } from "../../formats/gguf/gguf.ts";
 import { checkKind } from "../kinds.ts";
 import type { Architecture } from "./family.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gemma4 } from "./gemma4.ts";
 import { granite } from "./granite.ts";
 import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
@@ -14,7 +15,7 @@ import { smollm3 } from "./smollm3.ts";
 
 /** Every family by `general.architecture`: a new one is a file beside this one and a line here. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
-  [llama, smollm3, qwen2, qwen3, gemma3, lfm2, granite, phi3, qwen35].map((family) => [
+  [llama, smollm3, qwen2, qwen3, gemma3, gemma4, lfm2, granite, phi3, qwen35].map((family) => [
     family.name,
     family,
   ]),
@@ -30,9 +31,23 @@ export function familyOf(gguf: Gguf): Architecture {
   checkKind(gguf, supported);
   const name = getString(gguf, "general.architecture");
   const found = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
-  if (found) return found;
+  if (found) {
+    checkCaps(gguf, found);
+    return found;
+  }
   throw new WinnowError("unsupported_model", `general.architecture: "${name}" is not supported`, {
     hint: `Use a model of: ${supported}.`,
     details: { field: "general.architecture", value: name },
   });
+}
+
+/** Throws unsupported_model where logits are capped that the family does not cap. */
+function checkCaps({ metadata }: Gguf, { name, caps = [] }: Architecture): void {
+  for (const field of ["attn_logit_softcapping", "final_logit_softcapping"]) {
+    if (!metadata.has(`${name}.${field}`) || caps.includes(field)) continue;
+    throw new WinnowError("unsupported_model", `${name}.${field}: this family caps no logits`, {
+      hint: "The file is of a variant that Winnow does not compute.",
+      details: { field: `${name}.${field}` },
+    });
+  }
 }

@@ -1,4 +1,6 @@
+import type { TensorSource } from "../../kernels/products/weight-sections.ts";
 import { bad } from "../config-fields.ts";
+import type { Rows } from "../layer-tensors.ts";
 import { linearRope } from "../rope-config.ts";
 import { deltaNet } from "../states/delta-net.ts";
 import { type Architecture, PLAIN } from "./family.ts";
@@ -19,7 +21,18 @@ export const qwen35: Architecture = {
       throw bad(`${family}.rope.dimension_count`, `found ${dims} for heads of ${headDim}`);
     return { ...linearRope(gguf, family, headDim, headDim), ropeDims: dims };
   },
-  outputGate: true,
+  outputGate: (reader, at, { hidden: E, heads: H, kvHeads: G, headDim: D }, order) => {
+    // A gate stands behind each head's query.
+    const half = (second: number, of?: Rows): TensorSource => ({
+      ...reader.matrix(at("attn_q"), 2 * H * D, E),
+      rows: H * D,
+      height: 2 * H * D,
+      rowOrder: (row) => (of?.(row) ?? row) + D * (Math.floor(row / D) + second),
+    });
+    const keys = reader.matrix(at("attn_k"), G * D, E, order);
+    const values = reader.matrix(at("attn_v"), G * D, E);
+    return { qkv: [half(0, order), keys, values], more: { gate: half(1) } };
+  },
   caution:
     "Qwen3.5 normalises its keys (QK-norm), and one layer of four has any: policies differ little.",
 };

@@ -4,6 +4,7 @@ import type { GpuContext } from "../../gpu/context.ts";
 import type { Dispatch, Stage } from "../../gpu/kernel.ts";
 import type { TensorSource } from "../../kernels/products/weight-sections.ts";
 import type { StateRows } from "../../kernels/states/state-rows.ts";
+import type { TensorFinder } from "../layer-tensors.ts";
 import type { Vector } from "../vector.ts";
 
 /** A layer that keeps a state: the sizes that the schedule needs, beside those of its kind. */
@@ -55,12 +56,6 @@ export type StateKernel = (
   buffers: StateBuffers,
   weights: Readonly<Record<string, GPUBuffer>>,
 ) => (rows: number) => Dispatch[];
-
-/** Looks tensors up by name and checks their shapes. */
-interface TensorFinder {
-  matrix(name: string, rows: number, cols: number): TensorSource;
-  vector(name: string, ...shape: number[]): Vector;
-}
 
 export interface StateKind {
   /** @throws bad_model_file, unsupported_model, naming the field. */

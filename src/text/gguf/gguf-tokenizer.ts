@@ -95,7 +95,7 @@ function unsupportedTokenizer(model: string): WinnowError {
     "unsupported_model",
     `tokenizer.ggml.model: the tokenizer "${model}" is not supported`,
     {
-      hint: "Supported are gpt2, llama; or pass a tokenizer of @huggingface/transformers.",
+      hint: "Supported are gpt2, llama, gemma4; or pass a tokenizer of @huggingface/transformers.",
       details: { field: "tokenizer.ggml.model", value: model, supported: ["gpt2", "llama"] },
     },
   );

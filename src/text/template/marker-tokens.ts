@@ -8,6 +8,7 @@ export const END_SPELLINGS: readonly string[] = [
   "<|eot|>",
   "<end_of_turn>",
   "<|end_of_turn|>",
+  "<turn|>",
   "<|endoftext|>",
   "<|end_of_text|>",
   "<|end|>",

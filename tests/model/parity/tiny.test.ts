@@ -4,6 +4,7 @@ import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { KvSequence } from "../../../src/cache/sequence/kv-sequence.ts";
 import { writeFilters } from "../../../src/cache/write-filters.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
+import { tokenRows } from "../../../src/engine/steps/token-rows.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { FAMILIES } from "../../reference/tiny-model/families.ts";
 import { TINY_MODELS, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
@@ -46,7 +47,7 @@ const meanOf = (nll: ArrayLike<number>): number =>
   Array.from(nll).reduce((sum, loss) => sum + loss, 0) / nll.length;
 
 /** Each takes seconds to compile: q8 on what differs in head size and windows. */
-const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3", "lfm2", "qwen35"];
+const WITH_Q8: readonly string[] = ["f32", "llama3", "qwen3", "gemma3", "lfm2", "qwen35", "gemma4"];
 
 const CASES = NAMES.flatMap((name) =>
   STORAGES.filter(([kv]) => kv !== "q8" || WITH_Q8.includes(name)).map(
@@ -100,6 +101,7 @@ describe.each(CASES)(
       let seen = 0;
       for (const rows of [11, 1, 1, 7, 1, 4, 20, 1, 3, 1]) {
         const part = fixture.tokens.slice(seen, seen + rows);
+        await tokenRows(runner, part);
         if (rows === 1) runner.submitToken(sequence, part[0]!);
         else runner.submitChunk(sequence, part);
         seen += rows;

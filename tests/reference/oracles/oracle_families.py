@@ -7,7 +7,7 @@ Layers with a sliding window are left as they are.
 
 import torch
 from gguf import GGUFReader, dequantize
-from transformers import AttentionInterface, GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import AttentionInterface, Gemma4ForCausalLM, Gemma4TextConfig, GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
 from transformers import Phi3Config, Phi3ForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
@@ -41,7 +41,17 @@ def seen_rows(run, k, f, budget, step):
 def cached_layers(config, end=None):
     """How many of the first layers (default: of all) hold keys and values."""
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    kinds = kinds[: len(kinds) - getattr(config, "num_kv_shared_layers", 0)]
     return sum(kind not in ("conv", "linear_attention") for kind in kinds[:end])
+
+
+def cache_of(module):
+    """Which of the layers that hold keys and values has those of an attention layer: that of its kind that it borrows from."""
+    config, layer = module.config, module.layer_idx
+    own = cached_layers(config)
+    if not getattr(config, "num_kv_shared_layers", 0) or layer < own:
+        return cached_layers(config, layer)
+    return max(i for i in range(own) if config.layer_types[i] == config.layer_types[layer])
 
 
 def as_winnow(config, query, key):
@@ -73,7 +83,7 @@ class Masked:
         mask = attention_mask[0, 0, :, : key.shape[2]]
         mask = (mask == 0 if mask.is_floating_point() else mask).expand(G, -1, -1)
         if self.run and not slides(module):
-            filters = self.filters[cached_layers(module.config, module.layer_idx)]
+            filters = self.filters[cache_of(module)]
             mask = mask & seen_rows(self.run, key[0], filters, self.budget, self.step)
         mask = mask.repeat_interleave(group, 0)[None]
         k, v = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
@@ -257,6 +267,50 @@ def load_qwen35(path):
     return model.eval()
 
 
+GEMMA4_NAMES = {
+    **LLAMA_NAMES, "ffn_norm": "pre_feedforward_layernorm", "post_attention_norm": "post_attention_layernorm", "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm", "post_ffw_norm": "post_feedforward_layernorm", "inp_gate": "per_layer_input_gate",
+    "proj": "per_layer_projection", "post_norm": "post_per_layer_input_norm",
+}
+
+
+def load_gemma4(path):
+    key, weights, common = read_gguf(path, "gemma4")
+    mlps, shared, size = key("feed_forward_length"), key("attention.shared_kv_layers"), key("embedding_length_per_layer_input")
+    D, factors = key("attention.key_length"), weights.pop("rope_freqs.weight")
+    assert mlps == [mlps[0]] * (len(mlps) - shared) + [2 * mlps[0]] * shared
+    assert ((factors == 1) | (factors == 1e30)).all()
+    common["intermediate_size"] = mlps[0]
+    # The file has the window inclusive of the token itself, as transformers has it.
+    config = Gemma4TextConfig(
+        **common, head_dim=key("attention.key_length_swa"), global_head_dim=D, max_position_embeddings=4096, num_kv_shared_layers=shared,
+        use_double_wide_mlp=True, hidden_size_per_layer_input=size, vocab_size_per_layer_input=common["vocab_size"],
+        sliding_window=key("attention.sliding_window"), final_logit_softcapping=key("final_logit_softcapping"),
+        layer_types=["sliding_attention" if local else "full_attention" for local in key("attention.sliding_window_pattern")],
+        rope_parameters={
+            "sliding_attention": {"rope_type": "default", "rope_theta": key("rope.freq_base_swa")},
+            "full_attention": {
+                "rope_type": "proportional", "rope_theta": key("rope.freq_base"), "partial_rotary_factor": 2 * (factors == 1).sum().item() / D,
+            },
+        },
+    )
+    model = Gemma4ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    state = {
+        "model.embed_tokens.weight": weights.pop("token_embd.weight"), "model.norm.weight": weights.pop("output_norm.weight"),
+        "model.embed_tokens_per_layer.weight": weights.pop("per_layer_token_embd.weight"),
+        "model.per_layer_model_projection.weight": weights.pop("per_layer_model_proj.weight"),
+        "model.per_layer_projection_norm.weight": weights.pop("per_layer_proj_norm.weight"),
+    }
+    state["lm_head.weight"] = weights.pop("output.weight", state["model.embed_tokens.weight"])
+    for name, tensor in weights.items():
+        _, layer, part = name.removesuffix(".weight").split(".", 2)
+        name = "layer_scalar" if part == "layer_output_scale" else f"{GEMMA4_NAMES[part]}.weight"
+        state[f"model.layers.{layer}.{name}"] = tensor
+    model.load_state_dict(state)
+    model.config.global_head_dim = D
+    return model.eval()
+
+
 def load_family(path, name, **options):
     """transformers' model of a GGUF; what its reader leaves out is put in from the definition."""
     if name == "granite":
@@ -269,6 +323,8 @@ def load_family(path, name, **options):
         return load_lfm2(path)
     if name == "qwen35":
         return load_qwen35(path)
+    if name == "gemma4":
+        return load_gemma4(path)
     # transformers leaves out Qwen 3's head size, which need not be E / H.
     keys = GGUFReader(path).fields
     head_dim = {"head_dim": keys["qwen3.attention.key_length"].contents()} if name == "qwen3" else {}

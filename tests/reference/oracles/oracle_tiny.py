@@ -15,7 +15,7 @@ from oracle_model import check, load
 TOKENS, BUDGET, CHUNK = 50, 16, 20
 POSITIONS = (0, 24, TOKENS - 1)
 #: Models that the written-out Llama of oracle_model.py does not cover.
-FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2", "granite", "phi3", "phi3-window", "qwen35")
+FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2", "granite", "phi3", "phi3-window", "qwen35", "gemma4")
 
 
 def sequence(vocab):
@@ -44,7 +44,7 @@ def tiny_fixture(path):
     if not family:
         assert check(model, ids) < 1e-4
     config = model.config
-    head_dim = getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    head_dim = getattr(config, "global_head_dim", None) or getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
     shape = (cached_layers(config), config.num_key_value_heads, head_dim)
     filters = torch.randn(shape, generator=torch.Generator().manual_seed(7)) * 0.3
     filters = (filters * 1e4).round() / 1e4

@@ -9,6 +9,7 @@ export const FAMILIES = [
   "granite",
   "phi3",
   "qwen35",
+  "gemma4",
 ] as const;
 
 /** Families of which llama.cpp's converter made a file (tests/model/fixtures/converted-NAME.gguf). */

@@ -19,9 +19,19 @@ export interface TinyShape {
     | "lfm2"
     | "granite"
     | "phi3"
-    | "qwen35";
+    | "qwen35"
+    | "gemma4";
   /** Of the layers with a sliding window. */
   window?: number;
+  /** Gemma 4's: heads of layers with a window, which of the layers are global, how many of the last borrow, per-layer inputs, the cap. */
+  layerwise?: {
+    headDim: number;
+    globals: readonly number[];
+    shared: number;
+    inputs: number;
+    cap: number;
+    table: TinyType;
+  };
   /** Which of the layers are gated short convolutions, and over how many tokens. */
   convolutions?: readonly number[];
   taps?: number;
@@ -288,6 +298,24 @@ export const TINY_MODELS = {
     rotated: 12,
     types: same("F32"),
   },
+  /**
+   * Small and large heads; layers that borrow from two others, between which one has keys and values of its own; a wide MLP where
+   * they do, per-layer inputs of a ragged size, a cap that bites.
+   */
+  gemma4: {
+    family: "gemma4",
+    layers: 9,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 48,
+    hidden: 76,
+    mlp: 52,
+    tied: true,
+    ropeBase: 1000000,
+    window: 13,
+    layerwise: { headDim: 16, globals: [2, 6, 8], shared: 4, inputs: 12, cap: 4, table: "F32" },
+    types: same("F32"),
+  },
   /** Phi 3 mini's of 4,096 tokens: every layer has a window, no LongRoPE, as many kv heads as heads. */
   "phi3-window": {
     family: "phi3",
@@ -347,6 +375,15 @@ export const TINY_MODELS = {
     delta: { interval: 3, keyHeads: 2, valueHeads: 4, dim: 64 },
     rotated: 16,
     ropeBase: 10000000,
+  },
+  "types-gemma4": {
+    ...ofEveryType(7, "Q8_0"),
+    family: "gemma4",
+    layers: 5,
+    headDim: 128,
+    window: 13,
+    layerwise: { headDim: 64, globals: [1, 4], shared: 2, inputs: 256, cap: 30, table: "Q5_K" },
+    ropeBase: 1000000,
   },
   "types-gemma3": {
     ...ofEveryType(1, "Q6_K"),
@@ -412,6 +449,27 @@ function tokenizerMetadata({ template, controls = [], words = 0 }: TinyText): Me
   };
 }
 
+/** Layers that borrow keys and values have an MLP of twice the width. */
+const mlpOf = ({ mlp, layers, layerwise }: TinyShape, layer: number): number =>
+  layerwise && layer >= layers - layerwise.shared ? 2 * mlp : mlp;
+
+const layerwiseMetadata = (
+  { layers }: TinyShape,
+  { headDim, globals, shared, inputs, cap }: NonNullable<TinyShape["layerwise"]>,
+): Metadata => ({
+  "attention.sliding_window_pattern": Array.from(
+    { length: layers },
+    (_, layer) => !globals.includes(layer),
+  ),
+  "attention.key_length_swa": headDim,
+  "attention.value_length_swa": headDim,
+  "attention.shared_kv_layers": shared,
+  "rope.dimension_count_swa": headDim,
+  "rope.freq_base_swa": { type: "f32", value: 10000 },
+  embedding_length_per_layer_input: inputs,
+  final_logit_softcapping: { type: "f32", value: cap },
+});
+
 function shapeMetadata(
   name: string,
   shape: TinyShape,
@@ -423,7 +481,9 @@ function shapeMetadata(
     block_count: shape.layers,
     context_length: contextLength,
     embedding_length: shape.hidden,
-    feed_forward_length: shape.mlp,
+    feed_forward_length: shape.layerwise
+      ? Int32Array.from({ length: shape.layers }, (_, layer) => mlpOf(shape, layer))
+      : shape.mlp,
     "attention.head_count": shape.heads,
     "attention.head_count_kv": shape.convolutions
       ? Int32Array.from({ length: shape.layers }, (_, layer) =>
@@ -437,6 +497,7 @@ function shapeMetadata(
     "attention.layer_norm_rms_epsilon": 1e-5,
     vocab_size: vocabulary,
     ...(shape.window ? { "attention.sliding_window": shape.window } : {}),
+    ...(shape.layerwise ? layerwiseMetadata(shape, shape.layerwise) : {}),
     ...(shape.longRope
       ? {
           "rope.scaling.original_context_length": shape.longRope[0],
@@ -469,9 +530,7 @@ function shapeMetadata(
 }
 
 function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInput[] {
-  const { hidden: E, mlp: F } = shape;
-  const qRows = shape.heads * shape.headDim;
-  const kvRows = shape.kvHeads * shape.headDim;
+  const { hidden: E, layerwise } = shape;
   const weight = (name: string, type: TinyType, columns: number, rows: number): TensorInput => ({
     name,
     type,
@@ -486,6 +545,14 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
       name,
       Float32Array.from({ length }, () => 0.5 + draw()),
     );
+  // Where attention does not divide by sqrt(D), its norms do.
+  const headNorm = (name: string, length: number): TensorInput =>
+    layerwise
+      ? floats(
+          name,
+          Float32Array.from({ length }, () => (0.5 + draw()) * 0.4),
+        )
+      : norm(name, length);
   const bias = (name: string, length: number, scale = 1): TensorInput =>
     floats(
       name,
@@ -496,6 +563,10 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
   for (let layer = 0; layer < shape.layers; layer++) {
     const types = mixedTypes(shape, layer) ?? shape.types;
     const p = `blk.${layer}.`;
+    const F = mlpOf(shape, layer);
+    const D = layerwise && !layerwise.globals.includes(layer) ? layerwise.headDim : shape.headDim;
+    const [qRows, kvRows] = [shape.heads * D, shape.kvHeads * D];
+    const borrows = layerwise !== undefined && layer >= shape.layers - layerwise.shared;
     const convolves = shape.convolutions?.includes(layer);
     const { delta } = shape;
     const recurs = delta && (layer + 1) % delta.interval !== 0;
@@ -518,8 +589,12 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
               ? [weight(`${p}attn_qkv.weight`, types.q, E, qRows + 2 * kvRows)]
               : [
                   weight(`${p}attn_q.weight`, types.q, E, gated * qRows),
-                  weight(`${p}attn_k.weight`, types.k, E, kvRows),
-                  weight(`${p}attn_v.weight`, types.v, E, kvRows),
+                  ...(borrows
+                    ? []
+                    : [
+                        weight(`${p}attn_k.weight`, types.k, E, kvRows),
+                        weight(`${p}attn_v.weight`, types.v, E, kvRows),
+                      ]),
                 ]),
             weight(`${p}attn_output.weight`, types.o, qRows, E),
           ]),
@@ -530,13 +605,13 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             bias(`${p}attn_v.bias`, kvRows),
           ]
         : []),
-      ...(["qwen3", "gemma3", "lfm2", "qwen35"].includes(family) && attends
+      ...(["qwen3", "gemma3", "lfm2", "qwen35", "gemma4"].includes(family) && attends
         ? [
-            norm(`${p}attn_q_norm.weight`, shape.headDim),
-            norm(`${p}attn_k_norm.weight`, shape.headDim),
+            headNorm(`${p}attn_q_norm.weight`, D),
+            ...(borrows ? [] : [headNorm(`${p}attn_k_norm.weight`, D)]),
           ]
         : []),
-      ...(family === "gemma3"
+      ...(family === "gemma3" || family === "gemma4"
         ? [norm(`${p}post_attention_norm.weight`), norm(`${p}post_ffw_norm.weight`)]
         : []),
       norm(`${p}${family === "qwen35" ? "post_attention_norm" : "ffn_norm"}.weight`),
@@ -547,15 +622,45 @@ function tensors(shape: TinyShape, draw: Random, vocabulary: number): TensorInpu
             weight(`${p}ffn_up.weight`, types.up, E, F),
           ]),
       weight(`${p}ffn_down.weight`, types.down, F, E),
+      ...(layerwise
+        ? [
+            weight(`${p}inp_gate.weight`, types.gate, E, layerwise.inputs),
+            weight(`${p}proj.weight`, types.up, layerwise.inputs, E),
+            norm(`${p}post_norm.weight`),
+            norm(`${p}layer_output_scale.weight`, 1),
+          ]
+        : []),
     );
   }
   list.push(norm(family === "lfm2" ? "token_embd_norm.weight" : "output_norm.weight"));
+  if (layerwise) list.push(...layerwiseTensors(shape, layerwise, weight, norm, floats, vocabulary));
   if (!shape.tied) list.push(weight("output.weight", shape.types.head, E, vocabulary));
   if (shape.ropeScaling) list.push(floats("rope_freqs.weight", frequencyFactors(shape)));
   if (shape.longRope)
     for (const [which, most] of [["long", 9] as const, ["short", 1.5] as const])
       list.push(floats(`rope_factors_${which}.weight`, longFactors(shape, most)));
   return list;
+}
+
+/** The table, what is made of embeddings beside it, and the divisors of a RoPE that turns a quarter of a head's pairs. */
+function layerwiseTensors(
+  { hidden: E, headDim: D, layers, types }: TinyShape,
+  { inputs, table }: NonNullable<TinyShape["layerwise"]>,
+  weight: (name: string, type: TinyType, columns: number, rows: number) => TensorInput,
+  norm: (name: string, length: number) => TensorInput,
+  floats: (name: string, values: Float32Array<ArrayBuffer>) => TensorInput,
+  vocabulary: number,
+): TensorInput[] {
+  const turned = Math.floor(D / 8);
+  return [
+    weight("per_layer_token_embd.weight", table, layers * inputs, vocabulary),
+    weight("per_layer_model_proj.weight", types.q, E, layers * inputs),
+    norm("per_layer_proj_norm.weight", inputs),
+    floats(
+      "rope_freqs.weight",
+      Float32Array.from({ length: D / 2 }, (_, i) => (i < turned ? 1 : 1e30)),
+    ),
+  ];
 }
 
 /** A layer of gated DeltaNet. What it forgets goes from little to nearly all. */

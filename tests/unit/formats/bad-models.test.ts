@@ -116,6 +116,27 @@ describe("a file of another kind than Winnow computes", () => {
       {},
       /no layer has keys/,
     ],
+    [
+      "Gemma 4 without per-layer embeddings",
+      "gemma4",
+      { "gemma4.embedding_length_per_layer_input": 0 },
+      {},
+      /per-layer embeddings \(E2B, E4B\)/,
+    ],
+    [
+      "Gemma 4 of kv heads that differ",
+      "gemma4",
+      { "gemma4.attention.head_count_kv": Int32Array.of(2, 2, 1, 2, 2, 2, 1, 2, 1) },
+      {},
+      /head_count_kv: differs/,
+    ],
+    [
+      "capped attention in Gemma 4",
+      "gemma4",
+      { "gemma4.attn_logit_softcapping": 50 },
+      {},
+      /attn_logit_softcapping: this family caps no logits/,
+    ],
     ["experts", "f32", {}, { "blk.0.ffn_gate_inp.weight": [64, 8] }, /blk\.0\.ffn_gate_inp/],
     ["a bias", "f32", {}, { "blk.1.attn_q.bias": [64] }, /blk\.1\.attn_q\.bias/],
   ])("%s", async (_, name, keys, tensors, message) => {
@@ -133,6 +154,48 @@ describe("a file of another kind than Winnow computes", () => {
 describe("a configuration that contradicts itself or its tensors", () => {
   it.each<[string, ...Change, message: RegExp]>([
     ["no layers", "f32", { "llama.block_count": 0 }, {}, /llama\.block_count/],
+    [
+      "more borrowing layers than layers",
+      "gemma4",
+      { "gemma4.attention.shared_kv_layers": 9 },
+      {},
+      /shared_kv_layers/,
+    ],
+    [
+      "no global layer to borrow from",
+      "gemma4",
+      { "gemma4.attention.shared_kv_layers": 7 },
+      {},
+      /shared_kv_layers: 7 leave no layer of some kind/,
+    ],
+    [
+      "MLPs of too few layers",
+      "gemma4",
+      { "gemma4.feed_forward_length": Int32Array.of(52, 104) },
+      {},
+      /feed_forward_length: has 2 entries for 9 layers/,
+    ],
+    [
+      "no table",
+      "gemma4",
+      {},
+      { "per_layer_token_embd.weight": undefined },
+      /per_layer_token_embd/,
+    ],
+    [
+      "a table of other rows",
+      "gemma4",
+      {},
+      { "per_layer_token_embd.weight": [96, 271] },
+      /\[108, 271\]/,
+    ],
+    [
+      "heads of layers with a window larger than the others",
+      "gemma4",
+      { "gemma4.attention.key_length_swa": 64 },
+      {},
+      /key_length_swa/,
+    ],
     ["more layers than there are", "f32", { "llama.block_count": 3 }, {}, /blk\.2\..*missing/],
     [
       "kv heads that do not divide",
