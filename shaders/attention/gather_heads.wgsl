@@ -1,6 +1,7 @@
 // What attention found, from heads of HEAD_DIM to those of SIZE that spread_heads took: y[m, h] is the beginnings of both halves.
 // Grid: (H SIZE / 64, rows). Bytes per row: 8 H SIZE: bound by memory, and small beside the product behind it.
 // Needs: const SIZE (even), HEAD_DIM, HEADS.
+// Tested in kernels/attention/head-sizes.
 @group(0) @binding(0) var<storage, read> attended: array<f32>; // [M, HEADS, HEAD_DIM]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [M, HEADS, SIZE]
 

@@ -4,6 +4,7 @@
 // A layer that reads another one's keys and values has query heads alone.
 // Grid: (heads in a row of x, rows). Bytes per head: 8 SIZE read, 4 HEAD_DIM written: bound by memory, and small beside the product.
 // Needs: const SIZE (even), HEAD_DIM, HEADS, KV_HEADS, PROJECTED (heads in a row of x), EPSILON, SCALE (of queries), GROUP.
+// Tested in kernels/attention/head-sizes.
 //: import products/lib/reduce
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [M, PROJECTED, SIZE]

@@ -1,6 +1,7 @@
 // The end of a layer with per-layer embeddings: hidden[m] = (hidden[m] + x[m] * gain * rsqrt(mean(x[m]^2) + EPSILON)) * factor.
 // One workgroup per row. Bytes per row: 4 E read twice, 8 E: bound by memory.
 // Needs: const COLS (E), EPSILON, GROUP.
+// Tested in kernels/inputs/layer-inputs.
 //: import products/lib/reduce
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [M, COLS]

@@ -1,5 +1,6 @@
 // A layer's inputs, gated by what the layer has made of the token: y = gelu(y) * inputs, both [M, SIZE], in GELU's tanh form.
 // Grid: (M SIZE / 64). Bytes: 12 a value: bound by memory, and small beside the products around it.
+// Tested in kernels/inputs/layer-inputs.
 //: import lib/batch
 // Needs: const SIZE.
 @group(0) @binding(0) var<uniform> batch: Batch;

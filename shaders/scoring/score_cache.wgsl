@@ -5,12 +5,11 @@
 // with its calibrated vectors, norms, age, and -cos(key, mean of the unit keys of all candidates), KeyDiff (arXiv
 // 2504.15364).
 //
-// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64 or 256), HEAD_STRIDE, QUERIES, features; lib/candidates_*,
-// lib/score_*. Workgroups: (1, G, rows of a step, or 1).
+// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP (64 or 256), HEAD_STRIDE, QUERIES, CONTEXT, SHARED, features;
+// lib/candidates_*, lib/score_*. Workgroups: (1, G, rows of a step, or 1).
 // Bytes: a key (and value) a candidate, read twice for the anchor and once for the score. Flops: 2 D a feature
-// and candidate (D^2 for QUADRATIC). Workgroup memory: 5 WORKGROUP + (QUERIES + 6) D f32 (15 KiB at WORKGROUP 256,
-// D 256, QUERIES 4). There are only G workgroups, each bound by the latency of its loads: the more threads, the
-// fewer rounds of them.
+// and candidate (D^2 for QUADRATIC). Workgroup memory: 5 WORKGROUP + (CONTEXT + SHARED) D f32, 16 KiB at most. There
+// are only G workgroups, each bound by the latency of its loads: the more threads, the fewer rounds of them.
 //: import scoring/lib/score_anchors
 //: import scoring/lib/score_parts
 

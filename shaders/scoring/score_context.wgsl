@@ -1,6 +1,6 @@
 // What parts of a score (score_parts) are measured against: directions and channels of a prompt's candidates, all
 // together. One workgroup per kv head.
-// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, QUERIES (0), NOVELTY; lib/candidates_*. Workgroups: (1, G).
+// Needs: HEAD_DIM (a multiple of 16), PAGE_SLOTS, WORKGROUP, HEAD_STRIDE, CONTEXT, SHARED (0), NOVELTY; lib/candidates_*. Workgroups: (1, G).
 // Bytes: a candidate's key twice (its length; then itself, threads sharing it), its value once. Workgroup memory: 5
 // WORKGROUP + 6 D f32.
 // Tested in kernels/scoring/score-cache.

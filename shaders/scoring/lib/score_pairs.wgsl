@@ -1,6 +1,7 @@
 // Keys and values as scores are computed from them: sixteen dimensions at a time, those that RoPE turns together; sums of
 // them over a workgroup; and vectors that a workgroup shares.
-// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, QUERIES.
+// Needs: HEAD_DIM (a multiple of 16), WORKGROUP, CONTEXT (6, or 1 where nothing reads the vectors from PLAIN_ANCHOR on),
+// SHARED (expected queries that lie in workgroup memory: all of them, or none).
 //: import scoring/lib/score_head
 //: import scoring/lib/score_sums
 //: import lib/rope
@@ -12,13 +13,13 @@ const QUADS = HEAD_DIM / 4u;
 const HALF_OCTETS = OCTETS_A_VECTOR / 2u; // threads that share a key
 const SHARES = WORKGROUP / HALF_OCTETS;   // keys at a time, where threads share them
 
-// Vectors [D] that the workgroup shares; those before MOVING_QUERY are the context (lib/joined).
+// Vectors [D] that the workgroup shares; those before MOVING_QUERY are the context (CONTEXT of them; lib/joined).
 const ANCHOR = 0u;            // direction of the mean unit key; PLAIN_ANCHOR: of keys as before RoPE
 const PLAIN_ANCHOR = 1u;
 const MEAN = 2u;              // of each channel: of keys as before RoPE, then of values
 const INVERSE_DEVIATION = 4u; // the same two
-const MOVING_QUERY = 6u;      // QUERIES: the expected queries, turned to the present
-var<workgroup> sh_vectors: array<vec4<f32>, (MOVING_QUERY + QUERIES) * QUADS>;
+const MOVING_QUERY = CONTEXT; // SHARED: the expected queries, turned to the present
+var<workgroup> sh_vectors: array<vec4<f32>, (MOVING_QUERY + SHARED) * QUADS>;
 
 // Dimensions [8 o, 8 o + 8) of a key and their partners D/2 further on: what RoPE turns together.
 struct Pairs { low: Octet, high: Octet }

@@ -1,5 +1,5 @@
 // The parts of a candidate's score, for score_cache (the first alone) and, with JOINED, for score_parts (all four).
-// Needs: QUERIES (expected queries a head, at least 1); what is used: MOVING,
+// Needs: QUERIES (expected queries a head, at least 1), SHARED (QUERIES or 0); what is used: MOVING,
 // PAIR_NORM, QUADRATIC, VALUE, NOVELTY, JOINED. Loops written out by unroll: e < QUERIES.
 //: import scoring/lib/score_pairs
 //: import scoring/lib/score_spread
@@ -10,10 +10,10 @@ const EXPECTED_QUERY = FILTER + QUADS;    // [QUERIES, D], before RoPE
 const PAIR_WEIGHTS = EXPECTED_QUERY + QUERIES * QUADS; // [D/2]
 const COVARIANCE = PAIR_WEIGHTS + QUADS / 2u;          // [D, D], before RoPE, where QUADRATIC
 
-// The expected queries as they will be where the newest token stands.
+// The expected queries as they will be where the newest token stands, if there is room for them.
 fn turn_expected_queries(t: u32, h: Head) {
   let last = standing(h.lane, h.last);
-  for (var i = t; i < QUERIES * QUADS / 2u; i += WORKGROUP) {
+  for (var i = t; i < SHARED * QUADS / 2u; i += WORKGROUP) {
     let query = i / (QUADS / 2u);
     let q = i % (QUADS / 2u);
     let first = h.base + EXPECTED_QUERY + query * QUADS + q;
@@ -52,6 +52,7 @@ fn quadratic_form(c: Candidate, last: u32, covariance: u32) -> f32 {
 fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
   let position = candidate_position(c);
   let scales = candidate_scales(c);
+  let last = standing(h.lane, h.last);
   var square = 0.0;
   var filter_dot = 0.0;
   //: for e
@@ -65,9 +66,16 @@ fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
     let k = key_pairs(c, o);
     square += square_of(k);
     filter_dot += dot_pairs(k, head_pairs(h.base + FILTER, o));
-    if (MOVING) {
+    if (MOVING && SHARED > 0u) {
       //: for e
       expected$e += dot_pairs(k, vector_pairs(MOVING_QUERY + $eu, o));
+      //: end
+    }
+    if (MOVING && SHARED == 0u) {
+      // Turning the key back is the same as turning the queries.
+      let back = turned_back(k, last, o);
+      //: for e
+      expected$e += dot_pairs(back, head_pairs(h.base + EXPECTED_QUERY + $eu * QUADS, o));
       //: end
     }
     if (PAIR_NORM) {
@@ -111,7 +119,7 @@ fn parts_of(c: Candidate, h: Head) -> vec4<f32> {
     importance += first.w * position_hash(position, head, lanes[h.lane].seed);
   }
   if (QUADRATIC) {
-    let form = quadratic_form(c, standing(h.lane, h.last), h.base + COVARIANCE);
+    let form = quadratic_form(c, last, h.base + COVARIANCE);
     importance += second.z * scales.x * scales.x * form;
   }
   if (VALUE) { importance += second.w * log(max(sqrt(value_square), 1e-6)); }

@@ -3,7 +3,7 @@ import type { Kernel, Wgsl } from "../../gpu/kernel.ts";
 import type { CacheShape } from "../pages/cache-shape.ts";
 import { pagedConstants } from "../pages/page-code.ts";
 import { unroll } from "../unroll.ts";
-import { candidatesCode, scoreConstants, scoreWorkgroup } from "./score-cache.ts";
+import { candidatesCode, scoreConstants, scoreWorkgroup, vectorsBeside } from "./score-cache.ts";
 import type { ScoreFeatures } from "./score-features.ts";
 import { scoreContext, scoreJoin, scoreParts } from "./scoring-code.ts";
 
@@ -34,8 +34,12 @@ export async function createJoinedScores(
   pool: number,
   workgroup = scoreWorkgroup(gpu),
 ): Promise<JoinedScores> {
-  const { QUERIES, ...others } = scoreConstants(format, features, workgroup);
-  const own: Record<string, number | boolean> = { ...others, JOINED: true, POOL: pool };
+  // Of the parts, which many workgroups share.
+  const parted = scoreConstants(format, features, 64, CONTEXT_VECTORS);
+  const { QUERIES } = parted;
+  const own: Record<string, number | boolean> = { ...parted, JOINED: true, POOL: pool };
+  let together: number = workgroup;
+  while (vectorsBeside(together, format) < CONTEXT_VECTORS) together /= 2;
   const candidates = candidatesCode(format, { kind: "block" });
   const make = (label: string, constants: typeof own, code: Wgsl): Promise<Kernel> =>
     gpu.kernel({
@@ -45,9 +49,9 @@ export async function createJoinedScores(
     });
   const [context, parts, join] = await Promise.all([
     // No room for queries: workgroup memory takes long to compile.
-    make("score_context", { ...own, QUERIES: 0 }, scoreContext),
-    make("score_parts", { ...own, QUERIES, WORKGROUP: 64 }, unroll(scoreParts, { e: QUERIES })),
-    make("score_join", own, scoreJoin),
+    make("score_context", { ...own, SHARED: 0, WORKGROUP: together }, scoreContext),
+    make("score_parts", own, unroll(scoreParts, { e: QUERIES })),
+    make("score_join", { ...own, WORKGROUP: workgroup }, scoreJoin),
   ]);
   return { context, parts, join };
 }

@@ -13,6 +13,13 @@ import { block, reread, scoreCache, step } from "./scoring-code.ts";
 export type ScoreWorkgroup = 64 | 256;
 export const scoreWorkgroup = ({ kind }: GpuContext): ScoreWorkgroup => (kind === "cpu" ? 64 : 256);
 
+/** Bytes of workgroup storage that every device has. */
+const WORKGROUP_BYTES = 16384;
+
+/** How many vectors [D] a workgroup has room for, beside what its threads add up. */
+export const vectorsBeside = (workgroup: number, { headDim }: CacheShape): number =>
+  Math.floor((WORKGROUP_BYTES - 20 * workgroup) / (4 * headDim));
+
 /**
  * Which candidates: `block`, of an eviction (cache and prompt block, an `eviction` uniform); `reread`, the same, which the
  * chunk of `rows` and `batch` reads once more; `step`, the caches of a decode step's rows (the `rows` buffer) whose lanes
@@ -30,20 +37,28 @@ export function candidatesCode(format: PageFormat, target: ScoreTarget): Wgsl[] 
   return [pages, chunk, target.kind === "block" ? block : reread];
 }
 
-/** Constants of the kernels that read keys and values to score them. */
+/**
+ * Constants of the kernels that read keys and values to score them. `context`: vectors that a workgroup shares. Expected queries lie
+ * beside them if all of them fit; else each candidate's key is turned instead.
+ */
 export function scoreConstants(
   format: CacheShape,
   features: ScoreFeatures,
   workgroup: ScoreWorkgroup,
+  context: number,
 ): Record<string, number | boolean> & { readonly QUERIES: number } {
   const { headDim } = format;
   if (headDim % 16 !== 0)
     throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
   const data = headDataShape(format, features);
+  const queries = data.queries ?? 1;
+  const shared = features.moving && context + queries <= vectorsBeside(workgroup, format);
   return {
     WORKGROUP: workgroup,
     HEAD_STRIDE: headStride(data),
-    QUERIES: data.queries ?? 1,
+    QUERIES: queries,
+    CONTEXT: context,
+    SHARED: shared ? queries : 0,
     MOVING: features.moving === true,
     PAIR_NORM: features.pairNorm === true,
     QUADRATIC: features.quadratic === true,
@@ -60,7 +75,7 @@ export async function createScoreCache(
   target: ScoreTarget,
   workgroup = scoreWorkgroup(gpu),
 ): Promise<Kernel> {
-  const constants = { ...scoreConstants(format, features, workgroup), JOINED: false };
+  const constants = { ...scoreConstants(format, features, workgroup, 1), JOINED: false };
   return gpu.kernel({
     label: `score_cache ${target.kind}`,
     code: [

@@ -335,6 +335,10 @@ describe("scores joined from parts: as winnow scores a prompt", () => {
     [4, 128, "f16", 7, 64],
     [3, 80, "f16", 4, 256],
     [2, 16, "q8", 4, 256],
+    // Queries fill what a workgroup has; heads too large for that.
+    [8, 256, "f16", 4, 64],
+    [8, 512, "f16", 4, 64],
+    [8, 512, "q8", 4, 256],
   ] as const)(
     "%i heads a group, D %i, %s, %i neighbours",
     async (...[group, D, storage, pool, workgroup]) => {
@@ -368,10 +372,16 @@ describe("scores joined from parts: as winnow scores a prompt", () => {
     await expectTwin(whole, one, target, () => true);
   });
 
-  test("a step: every expected query, what is in the cache alone", async () => {
-    const shape = shapeOf(64, "f16", 3);
-    const heads = [1, 2].map((seed) => randomHead(64, seed, false, 3));
-    const scored = await prepare(shape, features, STEP, heads);
+  test.each([
+    [3, 64, 64],
+    [8, 256, 256],
+    [8, 512, 64],
+    [8, 512, 256],
+  ] as const)("a step: %i expected queries of %i, what is in the cache alone", async (...case_) => {
+    const [queries, D, workgroup] = case_;
+    const shape = shapeOf(D, "f16", queries);
+    const heads = [1, 2].map((seed) => randomHead(D, seed, false, queries));
+    const scored = await prepare(shape, features, STEP, heads, { workgroup });
     const scene = makeScene({ shape, lanes: [LANE, LANE], fill: (_, g) => ({ count: 90 + g }) });
     const rows = [1, 0].map((lane) => ({ lane, position: 640 }));
     await expectTwin(scored, scene, { rows }, () => true, 1e-4);
