@@ -26,6 +26,11 @@ export function tensorsOf(
   const all = mlps.length * P;
   // Asked for here, so that its shape is checked before anything is read of it.
   if (index === 0) reader.matrix(TABLE, V, all);
+  // Files have them also where nothing reads them.
+  if (borrows) {
+    for (const part of ["attn_k", "attn_v"]) reader.optional(at(part), E, G * d);
+    reader.optional(at("attn_k_norm"), d);
+  }
   return {
     attentionNorm: reader.vector(at("attn_norm"), E),
     qkv: borrows

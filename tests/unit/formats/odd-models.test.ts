@@ -310,3 +310,32 @@ describe("what is no dense decoder of text is refused by name, from the header",
     });
   });
 });
+
+describe("Gemma 4's layers that borrow keys and values", () => {
+  const gemma4 = parseGguf(new MemorySource(tinyModel("gemma4"), "tiny.gguf"));
+  const withTensor = async (name: string, shape: readonly number[]): Promise<Gguf> => {
+    const gguf = await gemma4;
+    const tensor = { ...gguf.tensors.get("blk.0.attn_norm.weight")!, name, shape };
+    return { ...gguf, tensors: new Map([...gguf.tensors, [name, tensor]]) };
+  };
+
+  // Layer 5 has a window and heads of 16, layer 6 has none and heads of 48; as in the files that people download.
+  it.each([
+    ["blk.5.attn_k.weight", [76, 32]],
+    ["blk.5.attn_v.weight", [76, 32]],
+    ["blk.5.attn_k_norm.weight", [16]],
+    ["blk.6.attn_k.weight", [76, 96]],
+    ["blk.6.attn_k_norm.weight", [48]],
+  ])("may have %s, which nothing reads", async (name, shape) => {
+    const plain = load(await gemma4);
+    const found = load(await withTensor(name, shape));
+    const { layers } = found;
+    expect(layers.map(({ qkv }) => qkv.length)).toEqual(plain.layers.map(({ qkv }) => qkv.length));
+    expect(layers[5]!.qkv).toHaveLength(1);
+  });
+
+  it("may have no other tensors that are not known", async () => {
+    const gguf = await withTensor("blk.5.attn_k.bias", [32]);
+    expect(() => load(gguf)).toThrow(expect.objectContaining({ code: "unsupported_model" }));
+  });
+});
