@@ -16,9 +16,9 @@ export type StateModel = (typeof STATE_MODELS)[number];
 /** Bytes of one state of a tiny model. */
 export const stateBytesOf = ({ words }: StateModel): number => 4 * words * 4;
 
-/** A tiny model with state layers, without an end of answers. */
+/** A tiny model with state layers, or gemma4, without an end of answers. */
 export async function loadStateEngine(
-  { name }: StateModel,
+  { name }: { readonly name: StateModel["name"] | "gemma4" },
   cache: CacheOptions = { budget: "full", kv: "f32" },
 ): Promise<InferenceEngine> {
   const engine = await InferenceEngine.load(sharedGpu, {
