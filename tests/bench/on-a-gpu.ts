@@ -15,7 +15,7 @@ const USAGE = `usage: node tests/bench/on-a-gpu.mjs [--out FILE.json] [--minutes
 Runs the kernel tests with every variant of GPUs, then times kernels, eviction, tokens and shapes, and writes one JSON.
 What finds no time is named in it. Build before: npm run build`;
 
-const SHAPES = "llama-3.2-1b,qwen3.5-0.8b,qwen3-0.6b,lfm2.5-1.2b,llama-3.2-3b";
+const SHAPES = "llama-3.2-1b,qwen3.5-0.8b,gemma-4-e2b,qwen3-0.6b,lfm2.5-1.2b,llama-3.2-3b";
 /** Kept back of the time for what is written at the end. */
 const END_MS = 5_000;
 

@@ -20,24 +20,57 @@ const TINY = {
   max_position_embeddings: 4096,
   rms_norm_eps: 1e-6,
 };
+interface Case {
+  readonly whole: ShapeConfig;
+  /** Layers of each kind: name, those that are there, those of the whole. */
+  readonly kinds: readonly (readonly [string, number, number])[];
+}
+
 /** A layer of each kind is there, of models that have more. */
-const CONFIGS: Record<string, ShapeConfig> = {
+const CASES: Record<string, Case> = {
   qwen35: {
-    ...TINY,
-    model_type: "qwen3_5_text",
-    num_hidden_layers: 8,
-    rope_parameters: { rope_theta: 1e7, partial_rotary_factor: 0.5 },
-    linear_conv_kernel_dim: 4,
-    linear_key_head_dim: 16,
-    linear_value_head_dim: 16,
-    linear_num_key_heads: 2,
-    linear_num_value_heads: 2,
+    whole: {
+      ...TINY,
+      model_type: "qwen3_5_text",
+      num_hidden_layers: 8,
+      rope_parameters: { rope_theta: 1e7, partial_rotary_factor: 0.5 },
+      linear_conv_kernel_dim: 4,
+      linear_key_head_dim: 16,
+      linear_value_head_dim: 16,
+      linear_num_key_heads: 2,
+      linear_num_value_heads: 2,
+    },
+    kinds: [
+      ["linear_attention", 2, 6],
+      ["full_attention", 1, 2],
+    ],
   },
   gemma3: {
-    ...TINY,
-    model_type: "gemma3_text",
-    num_hidden_layers: 12,
-    sliding_window: 32,
+    whole: { ...TINY, model_type: "gemma3_text", num_hidden_layers: 12, sliding_window: 32 },
+    kinds: [
+      ["sliding_attention", 2, 10],
+      ["full_attention", 1, 2],
+    ],
+  },
+  gemma4: {
+    whole: {
+      ...TINY,
+      model_type: "gemma4_text",
+      num_hidden_layers: 12,
+      num_kv_shared_layers: 6,
+      sliding_window: 32,
+      sliding_window_pattern: 3,
+      global_head_dim: 64,
+      use_double_wide_mlp: true,
+      hidden_size_per_layer_input: 16,
+      final_logit_softcapping: 30,
+    },
+    kinds: [
+      ["sliding_attention", 2, 4],
+      ["full_attention", 1, 2],
+      ["sliding_attention, borrowing", 1, 4],
+      ["full_attention, borrowing", 1, 2],
+    ],
   },
 };
 
@@ -48,10 +81,11 @@ const load = async (config: ShapeConfig, gpu: GPU): Promise<InferenceEngine> =>
     tuning: "off",
   });
 
-describe.each(Object.keys(CONFIGS))("a model of random weights: %s", (name) => {
+describe.each(Object.keys(CASES))("a model of random weights: %s", (name) => {
   test("is timed in parts, and what was left out is extrapolated", async () => {
-    const whole = CONFIGS[name]!;
-    const kept = withLayers(whole, 3);
+    const { whole, kinds } = CASES[name]!;
+    const layersLeft = kinds.reduce((sum, [, layers]) => sum + layers, 0);
+    const kept = withLayers(whole, layersLeft);
     const { gpu } = watchBindings();
     const engine = await load(kept, gpu);
     const logits = await freshChat(engine).logits(someTokens(40, 1, 300));
@@ -63,15 +97,12 @@ describe.each(Object.keys(CONFIGS))("a model of random weights: %s", (name) => {
       [300, 160],
       [300, "full"],
     ]);
-    const kinds = name === "gemma3" ? ["sliding_attention"] : ["linear_attention"];
     for (const { parts, ms, extrapolated, work } of [...found.decode, ...found.prompts]) {
       expect(extrapolated).toBe(true);
       const layers = parts.filter((part) => part.name !== "scoring");
-      expect(layers.map((part) => part.name)).toEqual([...kinds, "full_attention", "rest"]);
-      expect(layers.map((part) => [part.layers, part.of])).toEqual([
-        [2, name === "gemma3" ? 10 : 6],
-        [1, 2],
-        [1, 1],
+      expect(layers.map((part) => [part.name, part.layers, part.of])).toEqual([
+        ...kinds,
+        ["rest", 1, 1],
       ]);
       const sum = parts.reduce((all, part) => all + (part.ms * part.of) / part.layers, 0);
       expect(ms).toBeCloseTo(sum, 6);

@@ -11,7 +11,14 @@ import { configOf } from "../../reference/tiny-model/config-of.ts";
 const filesWith = (text: string): CommandFiles =>
   ({ readText: async () => text }) as unknown as CommandFiles;
 const named = (name: string): Promise<ShapeConfig> => readShape(name, filesWith(""));
-const NAMES = ["llama-3.2-1b", "llama-3.2-3b", "qwen3-0.6b", "qwen3.5-0.8b", "lfm2.5-1.2b"];
+const NAMES = [
+  "llama-3.2-1b",
+  "llama-3.2-3b",
+  "qwen3-0.6b",
+  "qwen3.5-0.8b",
+  "gemma-4-e2b",
+  "lfm2.5-1.2b",
+];
 
 describe("a model of random weights", () => {
   /** Bytes of files that people download, with a header of a few MB. */
@@ -30,6 +37,25 @@ describe("a model of random weights", () => {
     const model = await RandomModel.of("x", await named("qwen3.5-0.8b"));
     const { states, layers, hidden, ropeDims, headDim } = configOf(model.gguf);
     expect([states.length, layers, hidden, ropeDims, headDim]).toEqual([18, 6, 1024, 64, 256]);
+  });
+
+  test("Gemma 4 E2B has 2.3 billion weights besides its table, and borrows in 20 layers of 35", async () => {
+    const { gguf } = await RandomModel.of("x", await named("gemma-4-e2b"));
+    const weights = [...gguf.tensors].map(
+      ([tensor, { shape }]) => [tensor, shape.reduce((all, n) => all * n, 1)] as const,
+    );
+    const table = weights.find(([tensor]) => tensor === "per_layer_token_embd.weight")![1];
+    expect(table).toBe(262_144 * 35 * 256);
+    const rest = weights.reduce((sum, [, count]) => sum + count, 0) - table;
+    expect(rest / 1e9).toBeCloseTo(2.28, 2);
+    const { blocks, layers, windows, headDim, layerwise } = configOf(gguf);
+    expect([blocks.length, layers, headDim]).toEqual([35, 15, 512]);
+    expect(blocks.filter(({ borrows }) => borrows)).toHaveLength(20);
+    expect(windows.map((window) => window > 0)).toEqual(
+      Array.from({ length: 15 }, (_, layer) => layer % 5 !== 4),
+    );
+    expect(layerwise!.headSizes.slice(0, 5)).toEqual([256, 256, 256, 256, 512]);
+    expect([layerwise!.mlps[14], layerwise!.mlps[15]]).toEqual([6144, 12_288]);
   });
 
   test.each(NAMES)(
@@ -101,6 +127,12 @@ describe("the mixture Q4_K_M", () => {
       "Q4_K",
       "Q6_K",
     ]);
+    const names = ["token_embd", "per_layer_token_embd", "per_layer_model_proj"];
+    expect(mixtureOf(names.map((name) => tensor(`${name}.weight`)))).toEqual([
+      "Q6_K",
+      "Q6_K",
+      "BF16",
+    ]);
   });
 });
 
@@ -125,6 +157,42 @@ describe("winnow bench --shape", () => {
         types.map((type) => (type === "full_attention" ? "attention" : "state")),
       );
     }
+  });
+
+  test("keeps a layer of each kind of Gemma 4's: lenders, and those that borrow from them", async () => {
+    const borrowing = ["sliding_attention, borrowing", "full_attention, borrowing"];
+    for (const [layers, types] of [
+      [4, ["sliding_attention", "full_attention", ...borrowing]],
+      [5, ["sliding_attention", "sliding_attention", "full_attention", ...borrowing]],
+    ] as const) {
+      const { shape } = await read({ shape: "gemma-4-e2b", layers: String(layers) });
+      expect(layerTypes(shape!.kept)).toEqual(types);
+      const { gguf } = await RandomModel.of("x", shape!.kept);
+      const { blocks, layerwise } = configOf(gguf);
+      expect(blocks.slice(-2)).toEqual([
+        { kind: "attention", index: layers - 4, borrows: true },
+        { kind: "attention", index: layers - 3, borrows: true },
+      ]);
+      expect(layerwise!.mlps.slice(-3)).toEqual([6144, 12_288, 12_288]);
+    }
+    await expect(read({ shape: "gemma-4-e2b", layers: "3" })).rejects.toThrow(
+      /--layers: must be from 4 to 35, not 3/,
+    );
+  });
+
+  test("reads the config.json that Gemma 4's checkpoints have as its shape by name", async () => {
+    const { sliding_window_pattern: pattern, ...text } = await named("gemma-4-e2b");
+    const layerTypes = Array.from({ length: 35 }, (_, layer) =>
+      (layer + 1) % Number(pattern) === 0 ? "full_attention" : "sliding_attention",
+    );
+    const file = {
+      model_type: "gemma4",
+      text_config: { ...text, layer_types: layerTypes, hidden_activation: "gelu_pytorch_tanh" },
+    };
+    const { shape } = await read({ shape: "config.json" }, JSON.stringify(file));
+    const found = await RandomModel.of("x", shape!.kept);
+    const expected = await RandomModel.of("x", await named("gemma-4-e2b"));
+    expect(found.gguf).toEqual(expected.gguf);
   });
 
   test("takes a config.json, with the decoder one level down or not", async () => {

@@ -18,7 +18,7 @@ export function cacheWork(
   block: number,
   { rows, slots }: StepAt,
 ): Work {
-  const { kind, index } = blocks[block]!;
+  const { kind, index, borrows } = blocks[block]!;
   if (kind === "state") {
     const { words, projected, mixed } = states[index]!;
     // Each word of a state meets a row in about four multiply-adds.
@@ -28,7 +28,8 @@ export function cacheWork(
   const held = Math.min(slots, windowOf(shape, index) || slots);
   const seen = held + (rows > 1 ? (rows + 1) / 2 : 1);
   return {
-    bytes: (held + rows) * kvHeads * slotBytes(shape) + 2 * rows * heads * headDim * 4,
+    bytes:
+      (held + (borrows ? 0 : rows)) * kvHeads * slotBytes(shape) + 2 * rows * heads * headDim * 4,
     flops: 4 * rows * seen * heads * headDim,
   };
 }

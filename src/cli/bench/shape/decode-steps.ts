@@ -4,6 +4,7 @@ import type { KvSequence } from "../../../cache/sequence/kv-sequence.ts";
 import { GREEDY } from "../../../engine/chat/generate-options.ts";
 import type { DeviceState } from "../../../engine/state.ts";
 import { Sampler } from "../../../engine/steps/sampler.ts";
+import { tokenRows } from "../../../engine/steps/token-rows.ts";
 import { decodeSplits } from "../../../kernels/attention/attention-tiling.ts";
 import { BATCH, consecutiveRows, ROW } from "../../../kernels/records.ts";
 import type { GpuTimer } from "../gpu-timer.ts";
@@ -31,6 +32,7 @@ export class DecodeSteps {
     const { model, state, timer, sequence } = this;
     const { gpu, runner, sample } = state;
     const { transformer, scorer } = runner;
+    await tokenRows(runner, [0]);
     const slots = this.fill(history);
     const splits = decodeSplits(slots);
     gpu.write(transformer.buffers.batch, BATCH.pack({ rows: 1, first: 0, splits }));
@@ -68,7 +70,9 @@ export class DecodeSteps {
   /** How many layers of the whole model hold keys and values. */
   private wholeCached(): number {
     const { types, whole, config } = this.model;
-    const cached = new Set(types.filter((_, i) => config.blocks[i]!.kind === "attention"));
+    const cached = new Set(
+      types.filter((_, i) => config.blocks[i]!.kind === "attention" && !config.blocks[i]!.borrows),
+    );
     return whole.filter((type) => cached.has(type)).length;
   }
 

@@ -4,9 +4,22 @@ import { decoderConfig } from "../../../formats/checkpoint/hub-config.ts";
 import type { ShapeConfig } from "./shapes.ts";
 
 const ATTENDS = "full_attention";
+/** Behind the kind of a layer that attends to the keys and values of another one. */
+const BORROWS = ", borrowing";
+
+/** The kind of each layer, by the name that `layer_types` has for it, and whether it borrows. Throws invalid_argument. */
+export function layerTypes(config: ShapeConfig): string[] {
+  const types = namedTypes(config);
+  const own = types.length - borrowing(config);
+  return types.map((type, layer) => (layer < own ? type : type + BORROWS));
+}
+
+/** How many of the last layers have no keys and values of their own. */
+const borrowing = (config: ShapeConfig): number =>
+  Number((decoderConfig(config) as ShapeConfig).num_kv_shared_layers ?? 0);
 
 /** The kind of each layer, by the name that `layer_types` has for it. Throws invalid_argument. */
-export function layerTypes(config: ShapeConfig): string[] {
+export function namedTypes(config: ShapeConfig): string[] {
   const text = decoderConfig(config) as ShapeConfig;
   const { layer_types: given, num_hidden_layers: count } = text;
   if (!(Number.isInteger(count) && (count as number) >= 1 && (count as number) <= 1024))
@@ -23,7 +36,7 @@ export function layerTypes(config: ShapeConfig): string[] {
   if (Array.isArray(attending)) return every("conv", (layer) => attending.includes(layer));
   if (/^qwen3_5/.test(type))
     return every("linear_attention", (layer) => (layer + 1) % Number(interval) === 0);
-  if (/^gemma3/.test(type))
+  if (/^gemma[34]/.test(type))
     return every("sliding_attention", (layer) => (layer + 1) % Number(pattern) === 0);
   return every(ATTENDS, () => true);
 }
@@ -43,12 +56,14 @@ export function withLayers(config: ShapeConfig, layers: number): ShapeConfig {
     (a, b) => Number(isFirst(types, b)) - Number(isFirst(types, a)),
   );
   const kept = order.slice(0, layers).sort((a, b) => a - b);
+  const named = namedTypes(config);
   const { full_attn_idxs: _, no_rope_layers: __, ...text } = decoderConfig(config) as ShapeConfig;
   return {
     ...text,
     text_config: undefined,
     num_hidden_layers: layers,
-    layer_types: kept.map((layer) => types[layer]!),
+    layer_types: kept.map((layer) => named[layer]!),
+    num_kv_shared_layers: kept.filter((layer) => types[layer]!.endsWith(BORROWS)).length,
   };
 }
 

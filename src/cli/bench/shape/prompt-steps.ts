@@ -88,9 +88,9 @@ export class PromptSteps {
     compressor.target(sequence, rows, before + rows - 1, { firstQuery: rows });
     const over = before === 0 ? "empty" : "any";
     const how = { evicts: false, policy: sequence.settings.policy };
-    const layers = model.config.blocks.map(({ kind, index }, block): Dispatch[] => {
+    const layers = model.config.blocks.map(({ kind, index, lends }, block): Dispatch[] => {
       const { project, attend } = transformer.chunkLayer(rows, block, over);
-      const taken = kind === "attention" ? compressor.absorb(index, how) : [];
+      const taken = kind === "attention" && !lends ? compressor.absorb(index, how) : [];
       return [...project, ...attend, ...taken];
     });
     const at = { rows, slots: before };

@@ -2,7 +2,7 @@
 import { GGML_TYPES, type GgmlType } from "../../../formats/ggml/ggml-types.ts";
 
 /** What is not quantised, besides vectors. */
-const PLAIN = /_norm\.weight$|ssm_conv1d|shortconv\.conv\.weight|per_layer_model_proj/;
+const PLAIN = /_norm\.weight$|ssm_conv1d|shortconv\.conv\.weight/;
 
 /** Where a row is no whole number of blocks. */
 const INSTEAD: Partial<Record<GgmlType, GgmlType>> = { Q4_K: "Q5_0", Q6_K: "Q8_0" };
@@ -25,8 +25,12 @@ export function mixtureOf(
   const groups = SOME_LAYERS.map((part) => names.filter((name) => part.test(name)));
   return tensors.map(({ name, shape }) => {
     if (shape.length < 2 || !name.endsWith("weight") || PLAIN.test(name)) return "F32";
+    if (name === "per_layer_model_proj.weight") return "BF16";
     const group = groups.find((one) => one.includes(name));
-    const more = name === head || (group && hasMoreBits(group.indexOf(name), group.length));
+    const more =
+      name === head ||
+      name === "per_layer_token_embd.weight" ||
+      (group && hasMoreBits(group.indexOf(name), group.length));
     const type = more ? "Q6_K" : "Q4_K";
     const fits = (one: GgmlType): boolean => shape[0]! % GGML_TYPES[one].blockSize === 0;
     if (fits(type)) return type;

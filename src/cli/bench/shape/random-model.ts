@@ -156,15 +156,19 @@ function ggufOf(
   };
 }
 
+/** The upper half of an f32. */
+const bf16 = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16;
+
 function randomBlocks(type: GgmlType, sign: number): Uint8Array {
   const { blockBytes } = GGML_TYPES[type];
   const random = seededRandom(1);
   const count = Math.ceil(PATTERN_BYTES / blockBytes);
   const bytes = new Uint8Array(count * blockBytes);
   const view = new DataView(bytes.buffer);
-  if (type === "F32" || type === "F16") {
+  if (type === "F32" || type === "F16" || type === "BF16") {
     for (let at = 0; at < bytes.length; at += blockBytes)
       if (type === "F32") view.setFloat32(at, sign * (0.75 + 0.5 * random()), true);
+      else if (type === "BF16") view.setUint16(at, bf16(4 * SPREAD * (random() - 0.5)), true);
       else view.setUint16(at, f32ToF16(4 * SPREAD * (random() - 0.5)), true);
     return bytes;
   }

@@ -6,7 +6,7 @@ import {
 } from "../../../formats/checkpoint/hub-config.ts";
 import { badConfig, isObject } from "../../../formats/checkpoint/hub-errors.ts";
 import type { GgufValue } from "../../../formats/gguf/gguf-metadata.ts";
-import { layerTypes } from "./layer-types.ts";
+import { layerTypes, namedTypes } from "./layer-types.ts";
 import type { ShapeConfig } from "./shapes.ts";
 
 /** A family: its name, its own keys, and what it has in place of Qwen 3's fields. */
@@ -14,6 +14,7 @@ interface OwnKeys {
   readonly architecture: string;
   readonly keys: Readonly<Record<string, GgufValue>>;
   readonly instead?: ShapeConfig;
+  readonly ropeFactors?: HubMetadata["ropeFactors"];
 }
 
 const OWN: Readonly<Record<string, (config: ShapeConfig) => OwnKeys>> = {
@@ -27,6 +28,46 @@ const OWN: Readonly<Record<string, (config: ShapeConfig) => OwnKeys>> = {
       "shortconv.l_cache": number(config, "conv_L_cache"),
     },
   }),
+  gemma4_text: (config) => {
+    const rope = isObject(config.rope_parameters) ? config.rope_parameters : {};
+    const of = (kind: string) => (isObject(rope[kind]) ? rope[kind] : {});
+    const [local, global] = [of("sliding_attention"), of("full_attention")];
+    const perLayer = isObject(config.per_layer_config) ? config.per_layer_config : {};
+    const [other] = Object.values(perLayer).filter(isObject);
+    const size = Number(config.global_head_dim ?? other?.head_dim ?? 512);
+    const own = number(config, "num_hidden_layers") - Number(config.num_kv_shared_layers ?? 0);
+    const wide = config.use_double_wide_mlp === true ? 2 : 1;
+    // Pairs of the other dimensions are not turned.
+    const turned = (size / 2) * Number(global.partial_rotary_factor ?? 0.25);
+    const factors = Float32Array.from({ length: size / 2 }, (_, i) => (i < turned ? 1 : 1e30));
+    return {
+      architecture: "gemma4",
+      instead: {
+        head_dim: size,
+        rope_theta: global.rope_theta ?? 1_000_000,
+        rope_parameters: undefined,
+        final_logit_softcapping: undefined,
+        hidden_activation: undefined,
+      },
+      keys: {
+        feed_forward_length: Int32Array.from(
+          layerTypes(config),
+          (_, layer) => number(config, "intermediate_size") * (layer < own ? 1 : wide),
+        ),
+        "attention.sliding_window": number(config, "sliding_window"),
+        "attention.sliding_window_pattern": namedTypes(config).map(
+          (type) => type !== "full_attention",
+        ),
+        "attention.shared_kv_layers": Number(config.num_kv_shared_layers ?? 0),
+        "attention.key_length_swa": number(config, "head_dim"),
+        "rope.dimension_count_swa": number(config, "head_dim"),
+        "rope.freq_base_swa": Number(local.rope_theta ?? 10_000),
+        embedding_length_per_layer_input: number(config, "hidden_size_per_layer_input"),
+        final_logit_softcapping: Number(config.final_logit_softcapping ?? 0),
+      },
+      ropeFactors: { "rope_freqs.weight": factors },
+    };
+  },
   qwen3_5_text: (config) => {
     const rope = isObject(config.rope_parameters) ? config.rope_parameters : {};
     const dim = number(config, "linear_value_head_dim");
@@ -67,7 +108,7 @@ export function shapeMetadata(file: ShapeConfig): HubMetadata {
   return {
     architecture: own.architecture,
     metadata: new Map([...shared, ...keys]),
-    ropeFactors: {},
+    ropeFactors: own.ropeFactors ?? {},
   };
 }
 

@@ -57,7 +57,8 @@ export function stepParts(
   });
   // The head takes one row; the embedding's rows count for nothing.
   const own = gguf.tensors.has("output.weight") ? /^output/ : /^(output|token_embd)/;
-  const work = head ? weightWork(gguf, own, 1, wide) : { bytes: 0, flops: 0 };
+  const headWork = head ? weightWork(gguf, own, 1, wide) : { bytes: 0, flops: 0 };
+  const work = plus(headWork, weightWork(gguf, /^per_layer_model_proj/, at.rows, wide));
   return [...parts, { name: REST, layers: 1, of: 1, dispatches: rest, work }];
 }
 
