@@ -18,7 +18,8 @@ import tempfile
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
+from transformers import Gemma4ForCausalLM, Gemma4TextConfig, GemmaTokenizer, GraniteConfig, GraniteForCausalLM
+from transformers import Lfm2Config, Lfm2ForCausalLM
 from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast, Qwen3_5ForCausalLM, Qwen3_5TextConfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,6 +44,32 @@ def tokenizer(folder):
     )
     fast.save_pretrained(folder)
     return fast, len(tokens)
+
+
+def gemma4_tokenizer(folder):
+    """Characters, spaces as U+2581, and bytes."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    letters = ["▁", "\n"] + [chr(c) for c in range(33, 127)]
+    merges = [tuple(merge.replace("Ġ", "▁").split(" ")) for merge in MERGES]
+    tokens = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, *("".join(merge) for merge in merges)]
+    fast = GemmaTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges, mask_token="<unk>")
+    fast.save_pretrained(folder)
+    return fast, len(tokens)
+
+
+def gemma4(vocab):
+    """Two layers of each kind; the last three borrow keys and values, and have an MLP of twice the width."""
+    return Gemma4ForCausalLM._from_config(
+        Gemma4TextConfig(
+            vocab_size=vocab, vocab_size_per_layer_input=vocab, hidden_size=64, intermediate_size=64, num_hidden_layers=7,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=16, global_head_dim=32, hidden_size_per_layer_input=16,
+            num_kv_shared_layers=3, use_double_wide_mlp=True, sliding_window=24, final_logit_softcapping=30.0, max_position_embeddings=4096,
+            layer_types=["sliding_attention", "full_attention"] * 2 + ["sliding_attention"] * 2 + ["full_attention"],
+            pad_token_id=0, bos_token_id=2, eos_token_id=1,
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
 
 
 def lfm2(vocab):
@@ -108,7 +135,13 @@ def qwen35(vocab):
 #: Name of the fixture -> what makes the model, its converter's name for the vocabulary's kind.
 MODELS = {
     "lfm2": (lfm2, "lfm2"), "granite": (granite, "dbrx"), "phi3": (phi3, "gpt-4o"), "qwen35": (qwen35, "qwen35"),
+    "gemma4": (gemma4, "gemma4"),
 }
+
+
+def reserved(model):
+    """How many tokens come before those of text: control tokens, and Gemma's bytes."""
+    return len(SPECIAL) + (256 if isinstance(model, Gemma4ForCausalLM) else 0)
 
 
 def randomise(model, seed):
@@ -118,12 +151,18 @@ def randomise(model, seed):
         norm = weight.ndim == 1
         # Norms of Qwen3.5 multiply by 1 + w, but for that of what DeltaNet reads; its decays are no norms either.
         about = 0 if isinstance(model, Qwen3_5ForCausalLM) and not name.endswith("linear_attn.norm.weight") else 1
-        # A last norm that is wide sets its tokens apart: few seeds of this model have 64 clear margins otherwise.
-        about += 3 if isinstance(model, Qwen3_5ForCausalLM) and name == "model.norm.weight" else 0
+        # A last norm that is wide sets tokens apart: few seeds of these models have 64 clear margins otherwise.
+        about += 3 if isinstance(model, Qwen3_5ForCausalLM | Gemma4ForCausalLM) and name == "model.norm.weight" else 0
+        # Gemma 4's attention does not divide by the square root of D: its norms do.
+        if isinstance(model, Gemma4ForCausalLM) and name.endswith(("self_attn.q_norm.weight", "self_attn.k_norm.weight")):
+            about = 0.4
         scale = 0.2 if norm else 0.7 if "conv.conv" in name or "conv1d" in name else 1.4 / weight.shape[-1] ** 0.5
         values = torch.randn(weight.shape, generator=random) * scale + (about if norm else 0)
         weight.data = values.half().float()
-    model.get_input_embeddings().weight.data[: len(SPECIAL)] = 0
+    model.get_input_embeddings().weight.data[: reserved(model)] = 0
+    for name, factor in model.named_buffers():
+        if name.endswith("layer_scalar"):
+            factor.copy_((0.75 + 0.5 * torch.rand(1, generator=random)).half().float())
 
 
 @torch.no_grad()
@@ -160,13 +199,13 @@ def main():
     for name in args.models:
         make, pre = MODELS[name]
         with tempfile.TemporaryDirectory() as folder:
-            fast, vocab = tokenizer(folder)
+            fast, vocab = (gemma4_tokenizer if name == "gemma4" else tokenizer)(folder)
             model = make(vocab)
             ids = [fast.bos_token_id, *fast(TEXT, add_special_tokens=False)["input_ids"]]
             for seed in range(args.seed, args.seed + 1000):
                 randomise(model, seed)
                 tokens, margins = greedy(model, ids)
-                if min(margins) > CLEAR and len(set(tokens)) > 12 and min(tokens) >= len(SPECIAL):
+                if min(margins) > CLEAR and len(set(tokens)) > 12 and min(tokens) >= reserved(model):
                     break
             else:
                 raise SystemExit(f"{name}: no seed is clear")

@@ -13,4 +13,4 @@ export const FAMILIES = [
 ] as const;
 
 /** Families of which llama.cpp's converter made a file (tests/model/fixtures/converted-NAME.gguf). */
-export const CONVERTED = ["lfm2", "granite", "phi3", "qwen35"] as const;
+export const CONVERTED = ["lfm2", "granite", "phi3", "qwen35", "gemma4"] as const;
