@@ -1,9 +1,12 @@
 import type { EngineOptions } from "../../src/api/types.ts";
 import { throwIfAborted, WinnowError } from "../../src/errors.ts";
 
-/** Query parameters of loading: `load=slow`, `waits`, `fail=load`. */
+/** Query parameters of loading: `load=slow` or `load=fast`, `waits`, `fail=load`. */
 const query = new URLSearchParams(location.search);
 export const WEIGHT_BYTES = 98_362_432;
+/** Steps of the download, and milliseconds that each takes. */
+const STEPS = { slow: [400, 40], usual: [25, 40], fast: [6, 0] } as const;
+const [steps, wait] = STEPS[query.get("load") as keyof typeof STEPS] ?? STEPS.usual;
 /** Under `fail=load` the connection breaks once. */
 let breaks = query.get("fail") === "load";
 
@@ -15,9 +18,8 @@ export async function fakeLoad(
   { onProgress, signal }: EngineOptions,
   stored: boolean,
 ): Promise<void> {
-  const steps = query.get("load") === "slow" ? 400 : 25;
   onProgress?.({ stage: "resolve", loaded: 0, total: 0 });
-  await pause(150);
+  await pause(4 * wait);
   for (let i = 0; i <= steps && !stored; i++) {
     throwIfAborted(signal);
     if (query.has("waits") && i === 5) {
@@ -37,14 +39,14 @@ export async function fakeLoad(
         },
       );
     }
-    await pause(40);
+    await pause(wait);
   }
   for (const stage of ["verify", "upload", "compile"] as const)
     for (let i = 1; i <= 5; i++) {
       throwIfAborted(signal);
       const total = stage === "compile" ? 14 : WEIGHT_BYTES;
       onProgress?.({ stage, loaded: Math.round((total * i) / 5), total });
-      await pause(30);
+      await pause(wait);
     }
   onProgress?.({ stage: "ready", loaded: 1, total: 1 });
 }

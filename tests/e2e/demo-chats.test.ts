@@ -14,7 +14,7 @@ describe("chats of the page", () => {
   });
 
   const open = async (query = "rate=300"): Promise<void> => {
-    await demo.page.goto(`${url}?engine=fake&${query}`);
+    await demo.page.goto(`${url}?engine=fake&${query}&load=fast`);
   };
   const titles = async (of = demo): Promise<string[]> =>
     of.at("open-chat").locator(".title").allTextContents();
@@ -332,7 +332,7 @@ describe("chats of the page", () => {
     await demo.ask("Tell me of barley");
     await stored();
     const second = new DemoPage(await context.newPage());
-    await second.page.goto(`${url}?engine=fake&rate=1000`);
+    await second.page.goto(`${url}?engine=fake&rate=1000&load=fast`);
     await second.load();
     await second.at("open-chat").click();
     await second.at("elsewhere").waitFor();

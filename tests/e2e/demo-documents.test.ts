@@ -18,7 +18,7 @@ describe("documents of the page", () => {
     mkdirSync(OUTPUT, { recursive: true });
   });
   beforeEach(async () => {
-    await demo.page.goto(`${url}?engine=fake&rate=1000`);
+    await demo.page.goto(`${url}?engine=fake&rate=1000&load=fast`);
     await demo.load();
   });
 
@@ -27,8 +27,7 @@ describe("documents of the page", () => {
   const chips = () => demo.at("attachment");
   const chip = async (state: "ready" | "saving" | "failed"): Promise<string> => {
     const found = demo.page.locator(`[data-testid=attachment][data-state=${state}]`);
-    // Unbundled, the code for PDF files takes a while.
-    await found.first().waitFor({ timeout: 120_000 });
+    await found.first().waitFor({ timeout: 60_000 });
     return demo.text(found.first());
   };
   /** What the model has read, as the strip knows it. */
@@ -77,7 +76,7 @@ describe("documents of the page", () => {
 
   it("says how far a long paste is read, aloud too, and stops within a chunk of it", async () => {
     const text = Array.from({ length: 700 }, (_, i) => `sack ${i}`).join(", ");
-    await demo.page.goto(`${url}?engine=fake&rate=1000&read=300`);
+    await demo.page.goto(`${url}?engine=fake&rate=1000&read=300&load=fast`);
     await demo.load();
     await choose("sacks.txt", Buffer.from(text));
     await chip("ready");
@@ -152,6 +151,8 @@ describe("documents of the page", () => {
     const text = Array.from({ length: 900 }, (_, i) => `Field ${i} gave ${7 * i} sacks.`).join(
       "\n",
     );
+    await demo.page.goto(`${url}?engine=fake&rate=1000&read=1500&load=fast`);
+    await demo.load();
     await choose("harvest 2026.txt", Buffer.from(text));
     await chip("ready");
     await demo.at("save-attachment").click();

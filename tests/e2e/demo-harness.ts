@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContext, Locator, Page } from "playwright";
-import { build, createServer, type ViteDevServer } from "vite";
+import { build, type UserConfig } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { type StaticServer, serveStatic } from "../../src/node/static-server.ts";
 import { launchChromium } from "../chromium.ts";
@@ -14,13 +14,14 @@ export const defaultModel = (): string =>
   process.env.WINNOW_MODEL ?? `${root}.cache/${DEFAULT_MODEL}`;
 
 /** Builds the page into tests/output/NAME, and returns that folder. */
-export async function buildPage(name: string): Promise<string> {
+export async function buildPage(name: string, config: UserConfig = {}): Promise<string> {
   const outDir = `${root}tests/output/${name}`;
   await build({
+    ...config,
     configFile: `${root}vite.config.ts`,
     mode: "demo",
     logLevel: "error",
-    build: { outDir, emptyOutDir: true },
+    build: { outDir, emptyOutDir: true, ...config.build },
   });
   return outDir;
 }
@@ -31,23 +32,16 @@ export async function serveBuiltPage(): Promise<StaticServer> {
   return serveStatic({ "/": outDir, [`/${DEFAULT_MODEL}`]: defaultModel() }, 0);
 }
 
-/** The page from source, with the stand-in engine at `?engine=fake`. */
-export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
-  const server = await createServer({
-    configFile: `${root}vite.config.ts`,
-    mode: "development",
-    root: `${root}demo`,
-    logLevel: "error",
-    // Packages as they are: to find and bundle them on the way would reload the page in the middle of a test.
-    optimizeDeps: { noDiscovery: true },
-    // Packages as users get them: Lit's own development build says on the console that it is one.
-    resolve: { conditions: ["production", "module", "browser"] },
-    server: { port: 0, host: "127.0.0.1", hmr: false },
+/**
+ * The page with the stand-in engine at `?engine=fake`, which else only the development server has, built into
+ * tests/output/NAME: a browser that is new to the page asks that server for hundreds of modules in each test.
+ */
+export async function servePage(name = "stand-in-site"): Promise<StaticServer> {
+  const outDir = await buildPage(name, {
+    define: { "import.meta.env.DEV": "true" },
+    build: { minify: false },
   });
-  await server.listen();
-  const address = server.httpServer?.address();
-  if (address === null || typeof address !== "object") throw new Error("the page has no address");
-  return { server, url: `http://127.0.0.1:${address.port}/` };
+  return serveStatic({ "/": outDir }, 0);
 }
 
 /** What a user does on the page. `problems` collects console warnings and errors, violations of the CSP among them. */
@@ -138,28 +132,27 @@ interface OpenPage {
 }
 
 /**
- * For the suite around it: the page from source in one browser, and for each test a page of its own, which `take` is
+ * For the suite around it: the page with the stand-in engine in one browser, and for each test a page of its own, which `take` is
  * given. A test fails where its page wrote warnings or errors to the console.
  */
 export function pagePerTest(take: (page: OpenPage) => void): void {
-  let server: ViteDevServer;
-  let url: string;
+  let server: StaticServer;
   let browser: Browser;
   let context: BrowserContext;
   let demo: DemoPage;
 
   beforeAll(async () => {
-    ({ server, url } = await servePage());
+    server = await servePage();
     browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();
-    await server?.close();
+    server?.close();
   });
   beforeEach(async () => {
     context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     demo = new DemoPage(await context.newPage());
-    take({ url, context, demo });
+    take({ url: server.url, context, demo });
   });
   afterEach(async () => {
     await context.close();

@@ -15,7 +15,7 @@ describe("demo page", () => {
   });
 
   const open = async (query = "rate=150"): Promise<void> => {
-    await demo.page.goto(`${url}?engine=fake&${query}`);
+    await demo.page.goto(`${url}?engine=fake&${query}&load=fast`);
   };
 
   it("says size and WebGPU before the download, then stage, bytes and time left", async () => {

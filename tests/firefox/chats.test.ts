@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext } from "puppeteer-core";
-import type { ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { StaticServer } from "../../src/node/static-server.ts";
 import { buildPage, servePage } from "../e2e/demo-harness.ts";
 import { makePdf } from "../e2e/sample-documents.ts";
 import { tinyModel } from "../reference/tiny-model/tiny-model.ts";
@@ -10,19 +10,20 @@ import { serveFolder } from "./site.ts";
 
 /** What the page keeps, in Firefox: the stand-in engine, but for the page without a network. */
 describe("chats of the page in Firefox", () => {
-  let server: ViteDevServer;
+  let server: StaticServer;
   let url: string;
   let browser: Browser;
   let context: BrowserContext;
   let demo: PageDriver;
 
   beforeAll(async () => {
-    ({ server, url } = await servePage());
+    server = await servePage("firefox-stand-in-site");
+    url = server.url;
     browser = await launchFirefox();
   });
   afterAll(async () => {
     await browser?.close();
-    await server?.close();
+    server?.close();
   });
   beforeEach(async () => {
     context = await browser.createBrowserContext();
@@ -38,7 +39,8 @@ describe("chats of the page in Firefox", () => {
     await page.setViewport({ width: 1280, height: 800 });
     return new PageDriver(page);
   };
-  const open = (query = "rate=1000", of = demo) => of.page.goto(`${url}?engine=fake&${query}`);
+  const open = (query = "rate=1000", of = demo) =>
+    of.page.goto(`${url}?engine=fake&${query}&load=fast`);
   const questions = async (of = demo): Promise<string[]> =>
     (await of.texts("message-user")).map((text) =>
       text.replace(/^You:\s*/, "").replace(/\s*Edit$/, ""),
@@ -72,7 +74,7 @@ describe("chats of the page in Firefox", () => {
       `Page ${i + 1} of the great book (with notes).`,
       `Field ${i + 1} gave ${100 + 7 * i} sacks of wheat and ${50 + 3 * i} of rye.`,
     ]);
-    await open("rate=1000&read=200");
+    await open("rate=1000&read=400");
     await demo.load();
     await demo.choose("documents", "harvest.pdf", makePdf(pages));
     await demo.until(async () => /PDF, 30 pages/.test(await demo.text("attachment")));
