@@ -8,7 +8,7 @@ import {
   lengths,
 } from "../syntax/char-automaton.ts";
 import { type Expression, oneOf, writeExpression } from "../syntax/expression.ts";
-import { foundIn, wholeMatch } from "../syntax/regex.ts";
+import { ANY_TEXT, foundIn, wholeMatch } from "../syntax/regex.ts";
 import { FORMATS, REFUSED_FORMATS } from "./formats.ts";
 import { freeString, type JsonRules, writeInString } from "./json-text.ts";
 import type { Notation } from "./notation.ts";
@@ -43,7 +43,7 @@ export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]
     const known = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (known !== undefined) forms.push(wholeMatch(known));
   }
-  return { min, max, forms };
+  return { min, max, forms: forms.filter((form) => form !== ANY_TEXT) };
 }
 
 /** A GrammarError of `make` becomes one that names its place. */

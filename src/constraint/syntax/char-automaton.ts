@@ -16,7 +16,7 @@ interface CharEdge {
 
 const MOST_STATES = 20_000;
 /** Most edges that are looked at: parts that may all be empty have one from each to each. */
-const MOST_EDGES = 500_000;
+const MOST_EDGES = 100_000;
 
 const tooLarge = (): GrammarError =>
   new GrammarError("its pattern and bounds together are too large");

@@ -18,24 +18,34 @@ export type Expression =
   /** A rule of a grammar, by name. */
   | { readonly kind: "rule"; readonly name: string };
 
+/** Most repeats that a quantifier may ask for. */
+export const MOST_REPEATS = 100_000;
+
 export const sequence = (...parts: readonly Expression[]): Expression => ({
   kind: "sequence",
   parts,
 });
 export const choice = (...parts: readonly Expression[]): Expression => ({ kind: "choice", parts });
-export const repeat = (part: Expression, min: number, max: number): Expression => ({
-  kind: "repeat",
-  part,
-  min,
-  max,
-});
+/** Repeats of repeats become one, where they are the same texts: those of `(a?){30}` are `a{0,30}`, which has one way to read each. */
+export function repeat(part: Expression, min: number, max: number): Expression {
+  if (part.kind === "repeat" && part.loop === undefined && part.min <= 1 && part.max >= 1) {
+    const most = max === 0 ? 0 : part.max * max;
+    if (most <= MOST_REPEATS || most === Number.POSITIVE_INFINITY)
+      return { ...part, min: part.min * min, max: most };
+  }
+  return { kind: "repeat", part, min, max };
+}
 export const optional = (part: Expression): Expression => repeat(part, 0, 1);
 export const oneOf = (set: CharSet): Expression => ({ kind: "chars", set });
 export const literal = (text: string): Expression =>
   sequence(...[...text].map((char) => oneOf([[char.codePointAt(0)!, char.codePointAt(0)!]])));
 
-/** Most repeats that a quantifier may ask for. */
-export const MOST_REPEATS = 100_000;
+/** Whether the empty text is one of it; a rule is taken to have none. */
+export function mayBeEmpty(expression: Expression): boolean {
+  if (expression.kind === "sequence") return expression.parts.every(mayBeEmpty);
+  if (expression.kind === "choice") return expression.parts.some(mayBeEmpty);
+  return expression.kind === "repeat" && (expression.min === 0 || mayBeEmpty(expression.part));
+}
 
 /** Loops that run at most so often are written out; longer ones are counted. */
 const WRITTEN_OUT = 8;

@@ -7,7 +7,15 @@ import {
   LAST_CHAR,
 } from "../grammar/char-set.ts";
 import { GrammarError } from "../grammar/grammar.ts";
-import { choice, type Expression, MOST_REPEATS, oneOf, repeat, sequence } from "./expression.ts";
+import {
+  choice,
+  type Expression,
+  MOST_REPEATS,
+  mayBeEmpty,
+  oneOf,
+  repeat,
+  sequence,
+} from "./expression.ts";
 
 /** One way through a regular expression, and whether it must lie at the text's beginning and end. */
 export interface Branch {
@@ -55,15 +63,21 @@ export function parseRegex(pattern: string): Branch[] {
 export const wholeMatch = (pattern: string): Expression =>
   choice(...parseRegex(pattern).map(({ expression }) => expression));
 
+/** Every text. */
+export const ANY_TEXT = repeat(oneOf(ANY_CHAR), 0, Number.POSITIVE_INFINITY);
+
 /** Texts in which a regular expression of JavaScript finds something, behind at most so many other characters. */
 export function foundIn(pattern: string, before = Number.POSITIVE_INFINITY): Expression {
-  const any = oneOf(ANY_CHAR);
+  const branches = parseRegex(pattern);
+  // Nothing at all is found in every text.
+  if (branches.some((one) => mayBeEmpty(one.expression) && !(one.fromStart && one.toEnd)))
+    return ANY_TEXT;
   return choice(
-    ...parseRegex(pattern).map(({ expression, fromStart, toEnd }) =>
+    ...branches.map(({ expression, fromStart, toEnd }) =>
       sequence(
-        ...(fromStart ? [] : [repeat(any, 0, before)]),
+        ...(fromStart ? [] : [repeat(oneOf(ANY_CHAR), 0, before)]),
         expression,
-        ...(toEnd ? [] : [repeat(any, 0, Number.POSITIVE_INFINITY)]),
+        ...(toEnd ? [] : [ANY_TEXT]),
       ),
     ),
   );

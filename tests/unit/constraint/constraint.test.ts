@@ -322,13 +322,37 @@ describe("loops within loops", () => {
     expect(frames.length).toBeLessThan(5);
   });
 
+  test("of the same are one loop, whose counts may be bounded too", () => {
+    for (const pattern of ["^(a?){400}$", "^((a?){20}){20}$", "^((a*)*)*$"]) {
+      const string = () => schema({ type: "string", pattern, minLength: 1, maxLength: 400 });
+      const found = ["", "a", "a".repeat(400), "a".repeat(401), "b"].map((text) =>
+        takes(string(), JSON.stringify(text)),
+      );
+      expect([pattern, found]).toEqual([pattern, [false, true, true, false, false]]);
+    }
+    expect(
+      ["aa", "aaa", "a".repeat(12)].map((text) => takes(regex("(a{1,3}){3,4}"), text)),
+    ).toEqual([false, true, true]);
+    expect(takes(regex("(a{2,3}){0,2}"), "a")).toBe(false);
+    expect(takes(regex("(a{0,3}){0}b"), "ab")).toBe(false);
+  });
+
+  test("that are found in every text ask nothing of a string, however long it may be", () => {
+    for (const pattern of ["(a?){30}", "(a?b?){30}", "(a{0,50}){50}", "^(a|b?){60}", "x*$"]) {
+      const string = schema({ type: "string", pattern, maxLength: 5000 });
+      expect([pattern, takes(string, '"anything: \\u00e9"')]).toEqual([pattern, true]);
+    }
+    const all = schema({ type: "string", pattern: "^a*$", maxLength: 5000 });
+    expect(takes(all, '"anything"')).toBe(false);
+  });
+
   test("that can be read in too many ways are refused, as are repeats without end", () => {
     const rules = Array.from({ length: 30 }, (_, i) => `r${i} ::= r${i + 1} | r${i + 1} "x"`);
     const grammar = ["root ::= r0", ...rules, 'r30 ::= "a"'].join("\n");
     expect(() => held({ type: "grammar", grammar })).toThrow(/more than 20000 ways at once/);
     const many = `root ::= "a"{${"9".repeat(400)}}`;
     expect(() => held({ type: "grammar", grammar: many })).toThrow(/more than 100000 times/);
-    expect(() => schema({ type: "string", pattern: "^(a?){5000}$", minLength: 3 })).toThrow(
+    expect(() => schema({ type: "string", pattern: "^(a?b?){5000}$", minLength: 3 })).toThrow(
       /too large/,
     );
   });
