@@ -2,7 +2,7 @@ import type { ChatMessage, Engine } from "../../api/types.ts";
 import { quotaExceeded, syntaxError } from "./errors.ts";
 import { requestFields, type SessionOptions } from "./read-options.ts";
 import { lateSystemMessage, type ReadPrompt } from "./read-prompt.ts";
-import type { ReadConstraint } from "./response-constraint.ts";
+import { isWhole, type ReadConstraint } from "./response-constraint.ts";
 import { readAnswer, runTool } from "./tool-rounds.ts";
 
 /** Rounds of calls in one answer, after which the model must say something. */
@@ -184,10 +184,12 @@ export class Chat {
       );
       const { content, calls, finish } = await readAnswer(stream, onText);
       answer += content;
-      const said: ChatMessage = { role: "assistant", content: lead + content };
+      const whole = lead + content;
+      const said: ChatMessage = { role: "assistant", content: whole };
       lead = "";
       if (calls.length === 0) {
-        if (constraint && finish === "length")
+        // An answer that runs out of tokens is brought to its end in time, where that is possible.
+        if (constraint && finish === "length" && !(await isWhole(constraint, whole)))
           throw syntaxError("The answer ended before it was what responseConstraint asks for.");
         return { text: answer, turn: [...turn, said] };
       }

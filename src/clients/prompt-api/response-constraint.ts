@@ -1,4 +1,6 @@
+import { checkResponseFormat } from "../../api/checks/validate-response-format.ts";
 import type { ResponseFormat } from "../../api/types.ts";
+import { loadLater } from "../../errors.ts";
 import { notSupported } from "./errors.ts";
 import type { ReadPrompt, TextMessage } from "./read-prompt.ts";
 import type { PromptOptions } from "./types.ts";
@@ -35,6 +37,12 @@ export function readConstraint({
     format: { type: "json_schema", json_schema: { name: "response", schema } },
     note: omit ? undefined : note,
   };
+}
+
+/** Whether a text, its prefix included, is all that was asked for. */
+export async function isWhole({ format }: ReadConstraint, text: string): Promise<boolean> {
+  const { fits } = await loadLater("constraints", () => import("../../constraint/fits.ts"));
+  return fits(checkResponseFormat(format)!, text);
 }
 
 const isRegExp = (value: object): value is RegExp =>

@@ -753,6 +753,30 @@ describe("responseConstraint", () => {
     await rejects(made.measureContextUsage(ASK, options), name);
   });
 
+  it("takes an answer that was brought to its end for lack of tokens, and one that goes on from a prefix", async () => {
+    const said = ['{"Rating": 3}', "4}", "aab"];
+    const { LanguageModel } = scripted((count) => ({
+      deltas: text(said[count]!),
+      finish: "length",
+    }));
+    const made = await LanguageModel.create();
+    expect(await made.prompt("hello", { responseConstraint: schema })).toBe(said[0]);
+    const prefix = { role: "assistant" as const, content: '{ "Rating": ', prefix: true };
+    const input = [{ role: "user" as const, content: "hello" }, prefix];
+    expect(await made.prompt(input, { responseConstraint: schema })).toBe(said[1]);
+    expect(await made.prompt("hello", { responseConstraint: /^a+b$/ })).toBe(said[2]);
+  });
+
+  it.each([
+    [schema, '{"Rating": 3'],
+    [schema, ""],
+    [{ type: "integer", minimum: 10 }, "1"],
+    [/^a{3}$/, "aa"],
+  ])("rejects what %o has only the beginning of: %s", async (responseConstraint, beginning) => {
+    const made = await session({}, () => ({ deltas: text(beginning), finish: "length" }));
+    await rejects(made.prompt(ASK, { responseConstraint }), "SyntaxError");
+  });
+
   it("rejects what the engine cannot follow, and an answer that ends too early", async () => {
     const refused = new WinnowError("invalid_argument", "response_format.pattern: look-arounds");
     const made = await session({}, (count) =>
