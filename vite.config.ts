@@ -255,15 +255,29 @@ const demoSite: ViteUserConfig = {
   },
 };
 
+/** Engines that `createEngine` makes in Node share the devices of tests/shared-gpu.ts, and what is compiled on them. */
+const sharedDevices: Plugin = {
+  name: "winnow:shared-devices",
+  enforce: "pre",
+  resolveId: (id, importer) =>
+    id === "webgpu" && importer?.endsWith("/src/node/dawn.ts")
+      ? at("tests/shared-webgpu.ts")
+      : undefined,
+};
+
 /** Suites that share a GPU run one file at a time; without `isolate` in one process, which keeps what was compiled. */
 const suite = (
   name: string,
   folder: string,
   seconds: number,
   alone: boolean,
-  { isolate = true, strip = true }: { isolate?: boolean; strip?: boolean } = {},
+  {
+    isolate = true,
+    strip = true,
+    plugins = [],
+  }: { isolate?: boolean; strip?: boolean; plugins?: Plugin[] } = {},
 ): TestProjectConfiguration => ({
-  plugins: [wgslModules({ strip })],
+  plugins: [wgslModules({ strip }), ...plugins],
   test: {
     name,
     include: [`tests/${folder}/*.test.ts`],
@@ -285,7 +299,11 @@ const tests: ViteUserConfig = {
       // Every kernel as it is shipped; the suite of models runs them as they are written.
       suite("unit", "unit/**", 60, false),
       suite("kernels", "kernels/**", 120, true),
-      suite("model", "model/**", 400, true, { isolate: false, strip: false }),
+      suite("model", "model/**", 400, true, {
+        isolate: false,
+        strip: false,
+        plugins: [sharedDevices],
+      }),
       suite("e2e", "e2e", 400, true),
       suite("firefox", "firefox", 400, true),
       "tests/firefox/vitest.config.ts",

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type ChatMessage, createEngine, type Engine } from "../../../src/node.ts";
 import { TINY_MODELS, tinyGguf } from "../../reference/tiny-model/tiny-model.ts";
 import { TOOL_TEXTS } from "../../reference/tiny-model/tool-templates.ts";
@@ -56,20 +56,6 @@ const wrong = (calls: Calls): string[] =>
     VALID.get(name)?.(JSON.parse(json)) ? [] : [`${name} ${json}`],
   );
 
-const folder = mkdtempSync(join(tmpdir(), "winnow-tools-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function withEngine(name: keyof typeof TOOL_TEXTS, run: (engine: Engine) => Promise<void>) {
-  const model = join(folder, `${name}.gguf`);
-  writeFileSync(model, tinyGguf("f32", TINY_MODELS.f32, 8192, TOOL_TEXTS[name]));
-  const engine = await createEngine({ model });
-  try {
-    await run(engine);
-  } finally {
-    await engine.close();
-  }
-}
-
 /** All of a stream, as the whole answer would have it. */
 async function streamed(engine: Engine, request: object) {
   const stream = await engine.chat.completions.create({
@@ -99,85 +85,92 @@ async function streamed(engine: Engine, request: object) {
 const SEEDS = 5;
 
 describe.each(Object.keys(TOOL_TEXTS) as (keyof typeof TOOL_TEXTS)[])("%s", (name) => {
+  const folder = mkdtempSync(join(tmpdir(), "winnow-tools-"));
+  let engine: Engine;
+  beforeAll(async () => {
+    const model = join(folder, "tiny.gguf");
+    writeFileSync(model, tinyGguf("f32", TINY_MODELS.f32, 8192, TOOL_TEXTS[name]));
+    engine = await createEngine({ model });
+  });
+  beforeEach(() => engine.cache.reset());
+  afterAll(async () => {
+    await engine?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
   it("a model of random weights calls tools that are there, with arguments that fit, whole and streamed", async () => {
-    await withEngine(name, async (engine) => {
-      const called = new Set<string>();
-      for (let seed = 0; seed < SEEDS; seed += 1) {
-        const request = { tools: TOOLS, tool_choice: "required", temperature: 1, seed } as const;
-        const { content, finish, calls } = await streamed(engine, request);
-        expect([content, finish]).toEqual(["", "tool_calls"]);
-        expect(calls.length).toBeGreaterThan(0);
-        expect(wrong(calls)).toEqual([]);
-        for (const call of calls) called.add(call.function.name);
-        if (seed > 0) continue;
-        await engine.cache.reset();
-        const whole = await engine.chat.completions.create({ messages: ASKED, ...request });
-        const { message, finish_reason } = whole.choices[0];
-        expect([message.content || "", finish_reason]).toEqual(["", "tool_calls"]);
-        expect(message.tool_calls?.map((call) => call.function)).toEqual(
-          calls.map((call) => call.function),
-        );
-      }
-      expect(called.size).toBeGreaterThan(1);
-    });
+    const called = new Set<string>();
+    for (let seed = 0; seed < SEEDS; seed += 1) {
+      const request = { tools: TOOLS, tool_choice: "required", temperature: 1, seed } as const;
+      const { content, finish, calls } = await streamed(engine, request);
+      expect([content, finish]).toEqual(["", "tool_calls"]);
+      expect(calls.length).toBeGreaterThan(0);
+      expect(wrong(calls)).toEqual([]);
+      for (const call of calls) called.add(call.function.name);
+      if (seed > 0) continue;
+      await engine.cache.reset();
+      const whole = await engine.chat.completions.create({ messages: ASKED, ...request });
+      const { message, finish_reason } = whole.choices[0];
+      expect([message.content || "", finish_reason]).toEqual(["", "tool_calls"]);
+      expect(message.tool_calls?.map((call) => call.function)).toEqual(
+        calls.map((call) => call.function),
+      );
+    }
+    expect(called.size).toBeGreaterThan(1);
   });
 
   it("one tool, one call; none; and a chat that goes on with results", async () => {
-    await withEngine(name, async (engine) => {
-      const one = await streamed(engine, {
-        tools: TOOLS,
-        tool_choice: { type: "function", function: { name: "get_weather" } },
-        parallel_tool_calls: false,
-        temperature: 1,
-        seed: 5,
-      });
-      expect(one.calls.map((call) => call.function.name)).toEqual(["get_weather"]);
-      const none = await streamed(engine, {
-        tools: TOOLS,
-        tool_choice: "none",
-        temperature: 1,
-        seed: 5,
-        max_tokens: 30,
-      });
-      expect(none.calls).toEqual([]);
-      const [call] = one.calls;
-      const messages: ChatMessage[] = [
-        ...ASKED,
-        { role: "assistant", content: null, tool_calls: [call!] },
-        { role: "tool", tool_call_id: call!.id, content: '{"sky": "clear"}' },
-      ];
-      const asked = { messages, tools: TOOLS, temperature: 0, max_tokens: 8 };
-      const { usage, choices } = await engine.chat.completions.create(asked);
-      expect(["stop", "length", "tool_calls"]).toContain(choices[0].finish_reason);
-      // The tools and the question are not read again, and mostly the call is not.
-      const first = await engine.chat.completions.create(
-        { ...asked, messages: ASKED },
-        { conversation: "b" },
-      );
-      expect(usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(
-        0.9 * first.usage.prompt_tokens,
-      );
+    const one = await streamed(engine, {
+      tools: TOOLS,
+      tool_choice: { type: "function", function: { name: "get_weather" } },
+      parallel_tool_calls: false,
+      temperature: 1,
+      seed: 5,
     });
+    expect(one.calls.map((call) => call.function.name)).toEqual(["get_weather"]);
+    const none = await streamed(engine, {
+      tools: TOOLS,
+      tool_choice: "none",
+      temperature: 1,
+      seed: 5,
+      max_tokens: 30,
+    });
+    expect(none.calls).toEqual([]);
+    const [call] = one.calls;
+    const messages: ChatMessage[] = [
+      ...ASKED,
+      { role: "assistant", content: null, tool_calls: [call!] },
+      { role: "tool", tool_call_id: call!.id, content: '{"sky": "clear"}' },
+    ];
+    const asked = { messages, tools: TOOLS, temperature: 0, max_tokens: 8 };
+    const { usage, choices } = await engine.chat.completions.create(asked);
+    expect(["stop", "length", "tool_calls"]).toContain(choices[0].finish_reason);
+    // The tools and the question are not read again, and mostly the call is not.
+    const first = await engine.chat.completions.create(
+      { ...asked, messages: ASKED },
+      { conversation: "b" },
+    );
+    expect(usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(
+      0.9 * first.usage.prompt_tokens,
+    );
   });
 
   it("a call that max_tokens cuts short ends by length, and is told as far as it came", async () => {
-    await withEngine(name, async (engine) => {
-      const request = {
-        tools: TOOLS.slice(2),
-        tool_choice: "required",
-        temperature: 1,
-        seed: 1,
-      } as const;
-      const full = await streamed(engine, request);
-      for (const max_tokens of [3, 12]) {
-        await engine.cache.reset();
-        const { finish, calls, content } = await streamed(engine, { ...request, max_tokens });
-        expect([finish, content]).toEqual(["length", ""]);
-        calls.forEach(({ function: { name, arguments: json } }, i) => {
-          expect(name).toBe(full.calls[i]!.function.name);
-          expect(full.calls[i]!.function.arguments.startsWith(json)).toBe(true);
-        });
-      }
-    });
+    const request = {
+      tools: TOOLS.slice(2),
+      tool_choice: "required",
+      temperature: 1,
+      seed: 1,
+    } as const;
+    const full = await streamed(engine, request);
+    for (const max_tokens of [3, 12]) {
+      await engine.cache.reset();
+      const { finish, calls, content } = await streamed(engine, { ...request, max_tokens });
+      expect([finish, content]).toEqual(["length", ""]);
+      calls.forEach(({ function: { name, arguments: json } }, i) => {
+        expect(name).toBe(full.calls[i]!.function.name);
+        expect(full.calls[i]!.function.arguments.startsWith(json)).toBe(true);
+      });
+    }
   });
 });
