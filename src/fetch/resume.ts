@@ -3,6 +3,7 @@ import { giveUp, type HttpOptions, isWebPage, networkError, request } from "./ht
 import {
   contradiction,
   ifRangeHeader,
+  isCompressed,
   plainLength,
   rangeOf,
   sameVersion,
@@ -62,7 +63,8 @@ async function requestRest(
     if (response.status === 416 && held)
       return { body: null, start, end: start, size: start, validators };
     const range = response.status === 416 ? undefined : readRange(url, response);
-    if (range ? range.start === start : response.status === 206) {
+    const partial = response.status === 206 && !isCompressed(response);
+    if (range ? range.start === start : partial) {
       const length = plainLength(response);
       // Content-Range may be hidden from other origins; Content-Length never is.
       const end = range?.end ?? (length === undefined ? undefined : start + length);

@@ -53,22 +53,25 @@ export interface ByteRange {
   readonly total: number | undefined;
 }
 
+/** Whether an answer comes compressed: its lengths and ranges are then of what it is compressed to, and not of the file. */
+export const isCompressed = ({ headers }: Response): boolean =>
+  !/^\s*(identity)?\s*$/i.test(headers.get("content-encoding") ?? "");
+
 /** Bytes that an answer says it carries; undefined where nothing says so, or where they come compressed. */
-export function plainLength({ headers }: Response): number | undefined {
-  const length = headers.get("content-length");
-  const encoding = headers.get("content-encoding") ?? "identity";
-  return length !== null && /^\d+$/.test(length) && /^(identity)?$/i.test(encoding.trim())
+export function plainLength(response: Response): number | undefined {
+  const length = response.headers.get("content-length");
+  return length !== null && /^\d+$/.test(length) && !isCompressed(response)
     ? Number(length)
     : undefined;
 }
 
 /**
- * What Content-Range says, whatever the status; undefined where there is none (or none that this origin may read).
+ * What Content-Range says, whatever the status; undefined where there is none of the file (or none that this origin may read).
  * @throws WinnowError `network`, final, where it contradicts itself or the answer's length.
  */
 export function rangeOf(url: string, response: Response): ByteRange | undefined {
   const header = response.headers.get("content-range");
-  if (header === null) return undefined;
+  if (header === null || isCompressed(response)) return undefined;
   const match = /^\s*bytes\s+(\d+)-(\d+)\/(\d+|\*)\s*$/i.exec(header);
   if (match === null) throw contradiction(url, `Content-Range "${header}" is no range`);
   const [start, last] = [Number(match[1]), Number(match[2])];

@@ -284,43 +284,52 @@ describe.each(STORES)("into %s", (_, makeStore) => {
     expect(notices).toEqual([expect.stringContaining("a web page is there")]);
   });
 
+  /** Answers at once, or never: a machine that is slow does not count as a server that is silent. */
+  function scripted(...replies: (() => Promise<Response>)[]): typeof fetch {
+    return async (_input, init) => {
+      requests.push(new Headers(init?.headers).get("range") ?? "");
+      return replies.length > 1 ? replies.shift()!() : replies[0]!();
+    };
+  }
+  const never = () => new Promise<never>(() => {});
+  const reply = async (body: BodyInit, headers: object, status = 200) =>
+    new Response(body, { status, headers: { etag: '"v1"', ...headers } });
+
   it("silence before or within an answer is followed by a new request from the last byte, as a retry", async () => {
-    answers = [
-      () => {},
-      (_request, response) => {
-        response.writeHead(200, { etag: '"v1"', "content-length": BODY.length });
-        response.write(BODY.subarray(0, 120_000));
-      },
-    ];
+    const breaking = new ReadableStream({ start: (to) => to.enqueue(BODY.slice(0, 120_000)) });
+    const rest = BODY.slice(120_000);
+    const range = `bytes 120000-${BODY.length - 1}/${BODY.length}`;
     const pauses: Waiting[] = [];
     const { hash } = await load({
-      silenceMs: 60,
+      silenceMs: 20,
+      fetch: scripted(
+        never,
+        () => reply(breaking, { "content-length": BODY.length }),
+        () => reply(rest, { "content-range": range, "content-length": rest.length }, 206),
+      ),
       onProgress: (_s, _l, _t, waiting) => waiting && pauses.push(waiting),
     });
     expect(hash).toBe(sha256(BODY));
     expect(requests).toEqual(["", "", "bytes=120000-"]);
     expect(pauses.map((pause) => pause.for)).toEqual(["connection", "connection"]);
-    usual = () => {};
     await store.remove(await storeKey(url));
-    await expect(start({ silenceMs: 30 })).rejects.toMatchObject({
+    await expect(start({ silenceMs: 30, fetch: scripted(never) })).rejects.toMatchObject({
       code: "network",
       message: expect.stringContaining("sent nothing for 0.03 s"),
     });
   });
 
   it("a server that drips is not silent", async () => {
-    usual = (_request, response) => {
-      response.writeHead(200, { "content-length": 10 });
-      let sent = 0;
-      const timer = setInterval(() => {
-        response.write(BODY.subarray(sent, sent + 1));
-        if (++sent === 10) {
-          clearInterval(timer);
-          response.end();
-        }
-      }, 25);
-    };
-    expect((await load({ silenceMs: 200 })).hash).toBe(sha256(BODY.subarray(0, 10)));
+    let sent = 0;
+    const dripping = new ReadableStream({
+      pull: async (to) => {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        to.enqueue(BODY.slice(sent, sent + 1));
+        if (++sent === 10) to.close();
+      },
+    });
+    const send = scripted(() => reply(dripping, { "content-length": 10 }));
+    expect((await load({ silenceMs: 50, fetch: send })).hash).toBe(sha256(BODY.subarray(0, 10)));
     expect(requests).toEqual([""]);
   });
 
@@ -329,6 +338,7 @@ describe.each(STORES)("into %s", (_, makeStore) => {
     ["gzip, by range, another origin", gzipped({ honours: true }), crossOrigin, ["", "bytes=0-"]],
     ["gzip whatever is asked for", gzipped({}), fetch, ["", "bytes=0-"]],
     ["gzip whatever is asked for, another origin", gzipped({}), crossOrigin, ["", "bytes=0-"]],
+    ["gzip, and ranges of that", gzipped({ ranges: true }), fetch, ["", "bytes=0-"]],
     ["gzip without a length", gzipped({ length: false }), fetch, ["", "bytes=0-"]],
     [
       "gzip without a length, another origin",
@@ -357,9 +367,20 @@ describe.each(STORES)("into %s", (_, makeStore) => {
 
   it("a compressed file that breaks off is fetched again from its start", async () => {
     usual = gzipped({});
-    answers = [usual, gzipped({ breakAt: 20_000 })];
+    answers = [gzipped({ breakAt: 4000 }), usual];
     expect((await load()).hash).toBe(sha256(BODY));
+    expect(requests.length).toBeGreaterThan(2);
   });
+
+  it.each([400, 4000])(
+    "a file that breaks off after %i compressed bytes is not gone on with by ranges of those",
+    async (breakAt) => {
+      usual = gzipped({ ranges: true });
+      answers = [gzipped({ breakAt }), usual];
+      expect((await load()).hash).toBe(sha256(BODY));
+      expect(requests.slice(-2)).toEqual(["", "bytes=0-"]);
+    },
+  );
 
   it.each([429, 503])(
     "%i with Retry-After is waited for as told, which progress says",
@@ -593,10 +614,31 @@ describe.each(STORES)("into %s", (_, makeStore) => {
 });
 
 /** A server that compresses, unless a range is asked for and it honours that. */
-function gzipped(how: { honours?: boolean; length?: boolean; breakAt?: number }): Answer {
+function gzipped(how: {
+  honours?: boolean;
+  length?: boolean;
+  breakAt?: number;
+  /** It gives ranges of what it compressed. */
+  ranges?: boolean;
+}): Answer {
   const packed = gzipSync(BODY);
   return (request, response) => {
     if (how.honours && request.headers.range) return file(BODY)(request, response);
+    const [, from] = (how.ranges && /^bytes=(\d+)-/.exec(request.headers.range ?? "")) || [];
+    if (Number(from) >= packed.length) {
+      response.writeHead(416, { "content-range": `bytes */${packed.length}` }).end();
+      return;
+    }
+    if (from !== undefined) {
+      response.writeHead(206, {
+        etag: 'W/"v1"',
+        "content-encoding": "gzip",
+        "content-length": packed.length - Number(from),
+        "content-range": `bytes ${from}-${packed.length - 1}/${packed.length}`,
+      });
+      response.end(packed.subarray(Number(from)));
+      return;
+    }
     response.writeHead(200, {
       etag: 'W/"v1"',
       "content-encoding": "gzip",
