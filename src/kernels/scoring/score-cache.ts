@@ -49,7 +49,11 @@ export function scoreConstants(
 ): Record<string, number | boolean> & { readonly QUERIES: number } {
   const { headDim } = format;
   if (headDim % 16 !== 0)
-    throw new WinnowError("internal", `scores need heads of a multiple of 16, not ${headDim}`);
+    throw new WinnowError(
+      "unsupported_model",
+      `heads of ${headDim} dimensions cannot be scored: they must be a multiple of 16`,
+      { hint: 'Use the policy "streaming-llm", which needs no scores, or the budget "full".' },
+    );
   const data = headDataShape(format, features);
   const queries = data.queries ?? 1;
   const shared = features.moving && context + queries <= vectorsBeside(workgroup, format);
