@@ -146,15 +146,18 @@ export class EngineCore {
     const policy = request.policy ?? DEFAULTS.policy;
     if (!isPolicy(policy)) return request;
     const { caution } = this.config.architecture;
-    const evicts = policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
+    const governed = this.globalLayers.length > 0;
+    const evicts = governed && policy !== "full" && (request.budget ?? DEFAULTS.budget) !== "full";
     if (caution && evicts) this.notice(caution);
     const chosen = possiblePolicy(policy, this.model.calibration);
     const missing = this.lacks(policy, request.reread);
     if (missing.length === 0) return request;
     const other = chosen !== policy;
     const text = `${other ? `The policy ${policy}` : "cache.reread"} needs this model's calibration (missing: ${missing.join(", ")}), so ${other ? `${chosen} is used` : "long prompts are read once"}: calibrate the model to have ${other ? policy : "it"}.`;
-    this.notice(text);
-    this.lackNotices.add(text);
+    if (governed) {
+      this.notice(text);
+      this.lackNotices.add(text);
+    }
     return { ...request, policy: chosen, reread: false };
   }
 

@@ -119,7 +119,8 @@ export class Conversation {
   /** Whether the policy that was asked for would drop pairs, and lacks its calibration. */
   get wantsCalibration(): boolean {
     const { policy = DEFAULTS.policy, budget = DEFAULTS.budget, reread } = this.asked;
-    return budget !== "full" && this.core.lacks(policy, reread).length > 0;
+    const governed = budget !== "full" && this.core.globalLayers.length > 0;
+    return governed && this.core.lacks(policy, reread).length > 0;
   }
 
   /** Decides anew whether the policy that was asked for can be had: the model's calibration has changed. */
