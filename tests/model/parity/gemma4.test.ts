@@ -1,5 +1,7 @@
 /** Per-layer embeddings whose table stays in the file, and keys and values that later layers borrow. */
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { constrain } from "../../../src/constraint/constrain.ts";
 import { InferenceEngine } from "../../../src/engine/engine.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import type { ByteSource } from "../../../src/formats/byte-source.ts";
@@ -102,4 +104,31 @@ test("an answer under a budget is the same whoever else answers meanwhile", asyn
 
 test("nothing is guessed, since the host must know a token before its step", () => {
   expect(engine.internals.speculative).toBe("off");
+});
+
+test("an answer to a schema is valid, though nothing of it is run ahead", async () => {
+  const file = new URL("../fixtures/converted-gemma4.gguf", import.meta.url);
+  const own = await InferenceEngine.load(sharedGpu, {
+    source: new MemorySource(new Uint8Array(readFileSync(file)), "converted.gguf"),
+    name: "converted",
+    cache: { budget: 48, policy: "k-norm", window: 16, sinks: 4 },
+  });
+  try {
+    const { tokenizer } = own;
+    const properties = { "is it well": { type: "boolean" }, age: { type: "integer", maximum: 99 } };
+    const required = Object.keys(properties);
+    const schema = { type: "object", properties, required, additionalProperties: false };
+    const prompt = [...tokenizer.prefix, ...tokenizer.encode("the state of a layer is small. ")];
+    for (const seed of [1, 2]) {
+      const constraint = constrain(tokenizer, { type: "json_schema", schema });
+      const sampling = { temperature: 1, seed };
+      const asked = { maxTokens: 100, sampling, constraint };
+      const { answer, result } = await ask(own.conversation(`schema ${seed}`), prompt, asked);
+      expect(result?.finish).toBe("stop");
+      const found: unknown = JSON.parse(tokenizer.decode(answer));
+      expect(found).toEqual({ "is it well": expect.any(Boolean), age: expect.any(Number) });
+    }
+  } finally {
+    await own.close();
+  }
 });
