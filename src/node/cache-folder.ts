@@ -17,10 +17,15 @@ export const diskStore = (folder = modelCacheFolder()): DiskStore =>
   new DiskStore(
     folder,
     new Map(
-      MODELS.flatMap(({ name, sha256, bytes, local, url }) =>
+      MODELS.flatMap(({ name, sha256, bytes, url }) =>
         sha256 === undefined
           ? []
-          : [[`sha256-${sha256}`, { file: basename(local), url: hubUrl(url), bytes, model: name }]],
+          : [
+              [
+                `sha256-${sha256}`,
+                { file: basename(url.file), url: hubUrl(url), bytes, model: name },
+              ],
+            ],
       ),
     ),
   );

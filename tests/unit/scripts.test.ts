@@ -15,6 +15,7 @@ const WITH_HELP = [
   "tests/bench/bench.mjs",
   "tests/bench/constraint.mjs",
   "tests/bench/lanes.mjs",
+  "tests/bench/messages.mjs",
   "tests/bench/on-a-gpu.mjs",
   "tests/bench/serve-soak.mjs",
   "tests/bench/soak.mjs",

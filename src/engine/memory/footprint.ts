@@ -61,7 +61,8 @@ export function catalogueFootprint(entry: ModelEntry, kept: Kept, storage?: KvSt
   const windows = Array.from({ length: layers }, (_, layer) => (layer < windowLayers ? window : 0));
   const states = mostStateBytes({ stateWords: [stateBytes / 4] });
   const shape = { ...heads, windows, stateBytes: states, contextLength: entry.contextLength };
-  return { weights: entry.bytes, kv: cacheBytes(shape, kept, storage), activations: 0 };
+  const weights = entry.bytes - (entry.tableBytes ?? 0);
+  return { weights, kv: cacheBytes(shape, kept, storage), activations: 0 };
 }
 
 /**

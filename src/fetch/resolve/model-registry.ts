@@ -10,10 +10,10 @@ export interface ModelEntry {
   /** `general.architecture` of the file. */
   readonly architecture: string;
   readonly url: Required<HubFile>;
-  /** Where a server may offer the file next to the page, relative to it. */
-  readonly local: string;
   /** Exact where `sha256` is known, else about. */
   readonly bytes: number;
+  /** About how many of these stay in the file: per-layer embeddings, of which the GPU has none. Default 0. */
+  readonly tableBytes?: number;
   /** Lower-case hex, where it is known; a file without it is taken as the server gives it. */
   readonly sha256?: string;
   /** Calibrated filters: a path relative to public/, or the published file of the same model. */

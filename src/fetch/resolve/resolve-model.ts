@@ -60,7 +60,7 @@ export interface ResolvedModel {
 
 /**
  * Finds the model and starts to fetch it if it must be fetched. A named model comes from the store,
- * else from `entry.local` next to the page, else from the hub.
+ * else from models/ next to the page, else from the hub.
  * @throws WinnowError `invalid_argument`, `model_not_found`, `network`, `bad_model_file`, `aborted`.
  */
 export async function resolveModel(
@@ -83,7 +83,8 @@ export async function resolveModel(
     throw invalidArgument("model", "must be a name, a URL, a File or Blob, or { repo, file }");
   if (isAddress(model)) return fromUrls([absolute(model, options)], model, undefined, options);
   const entry = findModel(model, options.models);
-  const local = baseOf(options) === undefined ? [] : [absolute(entry.local, options)];
+  const near = `models/${entry.url.file}`;
+  const local = baseOf(options) === undefined ? [] : [absolute(near, options)];
   return fromUrls([...local, hubUrl(entry.url)], entry.name, entry, options);
 }
 

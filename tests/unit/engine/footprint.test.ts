@@ -101,6 +101,12 @@ describe("the footprint of a model of the catalogue", () => {
     expect(needs(name, 512) - bytes).toBe(30 * 3 * 16 * 4 * 32 * 66);
   });
 
+  it("leaves out the table that stays in the file", () => {
+    const { name, bytes, tableBytes = 0 } = findModel("gemma-4-e2b-it");
+    expect(tableBytes).toBe(262144 * ((35 * 256 * 176) / 256)); // Q5_K
+    expect(needs(name, 512)).toBe(bytes - tableBytes + 15 * 16 * 4 * 32 * 514);
+  });
+
   it("keeps a window's layers at their window, and counts few of them among whole layers", () => {
     const { name, contextLength, cache } = findModel("gemma-3-270m-it");
     const page = 4 * 32 * 258;

@@ -186,7 +186,6 @@ describe("models.json", () => {
       expect(entry.name).not.toMatch(/\.gguf$/);
       if (entry.sha256 !== undefined) expect(entry.sha256).toMatch(/^[0-9a-f]{64}$/);
       expect(entry.bytes).toBeGreaterThan(0);
-      expect(entry.local).toBe(`models/${entry.url.file}`);
       // A file whose hash is known is pinned.
       expect(entry.url.revision).toMatch(entry.sha256 ? /^[0-9a-f]{40}$/ : /^main$/);
       expect(hubUrl(entry.url)).toMatch(/^https:\/\/huggingface\.co\/[^/]+\/[^/]+\/resolve\//);
@@ -211,7 +210,7 @@ describe("resolveModel", () => {
     name: "tiny",
     bytes: BODY.length,
     sha256: HASH,
-    local: "models/test.gguf",
+    url: { repo: "some/model", file: "test.gguf", revision: "main" },
   };
   const resolve = (model: ModelSource, fetch = globalThis.fetch, store = new MemoryStore()) =>
     resolveModel(model, {

@@ -179,11 +179,13 @@ describe("a download", () => {
 
 describe("a model of the list without a hash", () => {
   const { sha256: _, ...listed } = findModel("smollm2-135m-instruct");
-  const entry: ModelEntry = { ...listed, name: "tiny", url: FILE, local: "models/test.gguf" };
+  const entry: ModelEntry = { ...listed, name: "tiny", url: FILE };
 
   it("comes checked from the hub; from elsewhere with a notice", async () => {
     const local: typeof globalThis.fetch = async (input, init) =>
-      String(input).startsWith(first.url) ? real(input, init) : hub.fetch(input, init);
+      String(input).endsWith(`/models/${FILE.file}`)
+        ? real(first.url, init)
+        : hub.fetch(input, init);
     const own = { ...QUICK, store: new MemoryStore(), fetch: local, models: [entry] };
     const beside = await resolveModel("tiny", { ...own, baseUrl: `${first.url}/../../` });
     expect(beside.notices).toEqual([expect.stringMatching(/tiny: no hash .* 127\.0\.0\.1/)]);

@@ -32,7 +32,6 @@ const entry = (changes: Partial<ModelEntry> = {}): ModelEntry => {
     name: "tiny",
     bytes: CONTENT.length,
     sha256,
-    local: "models/model.gguf",
     ...changes,
   };
 };
