@@ -91,8 +91,9 @@ export const layout = [
       width: 40px;
       padding: 0;
     }
-    nav,
-    aside {
+    /* Not as they close: a window that is made narrower would show both on their way out. */
+    nav.open,
+    aside.open {
       transition:
         transform 220ms ease-out,
         visibility 220ms;

@@ -426,6 +426,22 @@ describe("demo page", () => {
     await demo.at("notices").waitFor({ state: "detached" });
   });
 
+  it("made narrower, hides the chats and the panel at once", async () => {
+    await open();
+    await demo.load();
+    await demo.page.setViewportSize({ width: 900, height: 800 });
+    for (const name of ["chat-nav", "panel"]) {
+      const drawer = demo.at(name);
+      const moving = await drawer.evaluate((element) => {
+        const { visibility } = getComputedStyle(element);
+        return [visibility, element.getAnimations().length];
+      });
+      expect([name, ...moving]).toEqual([name, "hidden", 0]);
+    }
+    await demo.at("open-panel").click();
+    await demo.at("budget").waitFor();
+  });
+
   it("fits a phone: nothing scrolls sideways, the cache is a sheet that Escape closes", async () => {
     await demo.page.setViewportSize({ width: 360, height: 640 });
     await open("rate=400");
@@ -435,6 +451,8 @@ describe("demo page", () => {
     expect(
       await demo.page.evaluate(() => document.documentElement.scrollWidth),
     ).toBeLessThanOrEqual(360);
+    const list = demo.page.getByRole("region", { name: "Conversation" });
+    expect(await list.evaluate((element) => getComputedStyle(element).overflowX)).toBe("hidden");
     expect(await demo.at("budget").isVisible()).toBe(false);
     await demo.at("open-panel").click();
     await demo.at("budget").waitFor();

@@ -29,7 +29,7 @@ export class MessageList extends LitElement {
       }
       .scroll {
         height: 100%;
-        overflow-y: auto;
+        overflow: hidden auto;
         overscroll-behavior: contain;
         /* Anchoring would scroll by itself, and be taken for the reader scrolling up. */
         overflow-anchor: none;
