@@ -1,7 +1,8 @@
 // Shared by matvec and matmul: shapes and epilogues of y = epilogue(x W^T + bias).
 // Needs: batch, shape, y; adds(), gates() or pairs(), at most one true, and from_first(): constants, or read from the shape;
-// const GELU (else SiLU).
+// const GELU.
 //: import lib/batch
+//: import products/lib/activation
 
 struct ProductShape {
   rows: u32,       // rows of this part of W
@@ -12,13 +13,6 @@ struct ProductShape {
   cols4: u32,      // K / 4
   epilogue: u32,   // 0: store, 1: add, 2: swiglu, 3: gate
   from_first: u32, // 1: x begins at row batch.first
-}
-
-// SiLU, or GELU in its tanh form: 1 + tanh(u) = 2 / (1 + exp(-2u)), so both are v * sigmoid(something).
-fn activation(v: f32) -> f32 {
-  var u = v;
-  if (GELU) { u = 1.5957691216057308 * (v + 0.044715 * v * v * v); }
-  return v / (1.0 + exp(-max(u, -80.0)));
 }
 
 // First row of x in this batch.

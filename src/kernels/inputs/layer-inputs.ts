@@ -53,7 +53,7 @@ export async function createGateInputs(
   gpu: GpuContext,
   size: number,
 ): Promise<(buffers: GateInputsBuffers) => Rows> {
-  const code = [wgslConstants({ SIZE: size }), ...gate];
+  const code = [wgslConstants({ SIZE: size, GELU: true }), ...gate];
   const kernel = await gpu.kernel({ label: "gate_inputs", code });
   return (buffers) => {
     const one = kernel.dispatch(buffers, [1]);
