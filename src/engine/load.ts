@@ -9,6 +9,7 @@ import { beginLoading } from "../kernels/by-adapter.ts";
 import { compileSample } from "../kernels/sampling/sample.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { cacheShapeOf, readConfig } from "../model/config.ts";
+import { findTensors } from "../model/tensors.ts";
 import type { TuningMode, TuningStore } from "../model/tuning.ts";
 import { createTokenizer } from "../text/create-tokenizer.ts";
 import type { TokenizerLike } from "../text/external-tokenizer.ts";
@@ -111,9 +112,10 @@ async function loadOn(
     shape: cacheShapeOf(config, storage),
     headBudgets: calibration?.headBudgets,
   };
+  const tensors = findTensors(source, gguf, config);
   const excess = (request: CacheOptions): WinnowError | undefined => {
     const settings = decideSettings(basis, request);
-    return misfit("the model", footprint(gguf, config, settings, storage), memoryLimit);
+    return misfit("the model", footprint(tensors, config, settings, storage), memoryLimit);
   };
   const cache = withDefaultBudget(asked, budget, (request) => !excess(request));
   const refused = excess(cache);

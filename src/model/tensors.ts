@@ -143,7 +143,8 @@ class TensorReader implements TensorFinder {
   }
 }
 
-interface ModelTensors {
+/** Where the weights of a model lie: all that come to the GPU, and factors of its RoPE tables. */
+export interface ModelTensors {
   readonly embedding: TensorSource;
   readonly layers: readonly LayerTensors[];
   readonly finalNorm: Vector;

@@ -3,17 +3,19 @@ import { policyOf } from "../../cache/policies/index.ts";
 import { featureScoring } from "../../cache/policies/policy.ts";
 import { mostStateBytes } from "../../cache/state-bytes.ts";
 import type { ModelEntry } from "../../fetch/resolve/model-registry.ts";
-import type { Gguf } from "../../formats/gguf/gguf.ts";
 import type { Footprint } from "../../gpu/memory.ts";
 import { pagesFor, pageWords } from "../../kernels/pages/cache-shape.ts";
 import { movesBytes } from "../../kernels/pages/eviction.ts";
 import { type KvStorage, scratchBytes } from "../../kernels/pages/page-format.ts";
 import { layoutOfType } from "../../kernels/products/weight-layouts.ts";
+import type { TensorSource } from "../../kernels/products/weight-sections.ts";
 import { headStride } from "../../kernels/scoring/head-data.ts";
 import { headDataShape } from "../../kernels/scoring/score-features.ts";
 import { blockRows, stepBufferBytes } from "../../model/buffers.ts";
 import { cacheShapeOf, type ModelConfig } from "../../model/config.ts";
 import { ropeTables } from "../../model/rope-tables.ts";
+import type { ModelTensors } from "../../model/tensors.ts";
+import type { Vector } from "../../model/vector.ts";
 
 /** What decides how many pages a cache takes. */
 type Cached = Pick<ModelConfig, "windows" | "kvHeads" | "headDim" | "contextLength"> & {
@@ -70,7 +72,7 @@ export function catalogueFootprint(entry: ModelEntry, kept: Kept, storage?: KvSt
  * out: what is small (uniforms, page tables), and tensors of several types that share a matrix and a layout.
  */
 export function footprint(
-  gguf: Gguf,
+  { ropeFactors: _, ...tensors }: ModelTensors,
   config: ModelConfig,
   settings: CacheSettings,
   storage: KvStorage = "f16",
@@ -87,7 +89,7 @@ export function footprint(
   const block = blockBytes(config, storage);
   const scratch = config.states[0]?.scratchBytes ?? 0;
   return {
-    weights: repackedBytes(gguf, config.architecture.extension?.table) + heads + rope,
+    weights: repackedBytes(tensors) + heads + rope,
     kv: modelCacheBytes(config, settings, storage),
     activations:
       step +
@@ -99,15 +101,16 @@ export function footprint(
   };
 }
 
-/** Bytes of all tensors but `table`, which stays in the file, once repacked for the GPU: in blocks of 32 weights of a row. */
-function repackedBytes(gguf: Gguf, table: string | undefined): number {
+/** Bytes of all tensors that are loaded, once repacked for the GPU: in blocks of 32 weights of a row. */
+function repackedBytes(tensors: object): number {
   let bytes = 0;
-  for (const [name, { type, shape }] of gguf.tensors) {
-    if (name === table) continue;
-    const [columns = 1, ...rest] = shape;
-    const rows = rest.reduce((product, n) => product * n, 1);
-    const words = layoutOfType(type).streams.reduce((sum, stream) => sum + stream.words, 0);
-    bytes += shape.length === 1 ? columns * 4 : rows * Math.ceil(columns / 32) * words * 4;
+  for (const part of Object.values(tensors) as (Partial<TensorSource & Vector> | undefined)[]) {
+    if (!part) continue;
+    const { type, rows, cols, length } = part;
+    if (type) {
+      const words = layoutOfType(type).streams.reduce((sum, stream) => sum + stream.words, 0);
+      bytes += rows! * Math.ceil(cols! / 32) * words * 4;
+    } else bytes += part.read ? length! * 4 : repackedBytes(part);
   }
   return bytes;
 }

@@ -4,6 +4,7 @@ import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { footprint } from "../../../src/engine/memory/footprint.ts";
 import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { parseGguf } from "../../../src/formats/gguf/gguf.ts";
+import { findTensors } from "../../../src/model/tensors.ts";
 import { configOf } from "../../reference/tiny-model/config-of.ts";
 import { tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 import { ask, someTokens } from "../chat.ts";
@@ -46,10 +47,12 @@ test("memory() is what is alive on the device, from loading to closing", async (
   const row = 4 * engine.internals.config.hidden;
   expect(engine.memory()).toMatchObject({ activations: idle.activations + row, staging: 0 });
   expect(engine.memory().weights).toBe(idle.weights);
-  const gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
+  const source = new MemorySource(tinyModel("f32"), "tiny.gguf");
+  const gguf = await parseGguf(source);
+  const config = configOf(gguf);
   // What stands in for winnow without a fitted score, of which the plan cannot know.
   const settings = resolveCacheSettings({ budget: 100, policy: "q-filters" });
-  const plan = footprint(gguf, configOf(gguf), settings);
+  const plan = footprint(findTensors(source, gguf, config), config, settings);
   expect(plan.weights).toBe(idle.weights);
   // The plan leaves out uniforms and tables, a few kB.
   expect(Math.abs(plan.activations - inside)).toBeLessThan(16_384);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveCacheSettings } from "../../../src/cache/budget.ts";
 import { assumedGpuBytes } from "../../../src/engine/memory/assumed-bytes.ts";
@@ -7,18 +8,21 @@ import { MemorySource } from "../../../src/formats/blob-source.ts";
 import { type Gguf, parseGguf } from "../../../src/formats/gguf/gguf.ts";
 import { misfit } from "../../../src/gpu/memory.ts";
 import type { ModelConfig } from "../../../src/model/config.ts";
+import { findTensors, type ModelTensors } from "../../../src/model/tensors.ts";
 import { configOf } from "../../reference/tiny-model/config-of.ts";
 import { TINY_MODELS, TINY_VOCAB, tinyModel } from "../../reference/tiny-model/tiny-model.ts";
 
 describe("the footprint of a model, from its header", () => {
-  let gguf: Gguf;
+  let tensors: ModelTensors;
   let config: ModelConfig;
   beforeAll(async () => {
-    gguf = await parseGguf(new MemorySource(tinyModel("f32"), "tiny.gguf"));
+    const source = new MemorySource(tinyModel("f32"), "tiny.gguf");
+    const gguf = await parseGguf(source);
     config = configOf(gguf);
+    tensors = findTensors(source, gguf, config);
   });
   const plan = (budget: number | "full") =>
-    footprint(gguf, config, resolveCacheSettings({ budget }));
+    footprint(tensors, config, resolveCacheSettings({ budget }));
 
   it("equals hand arithmetic on the tiny f32 model", () => {
     const { layers: L, heads: H, kvHeads: G, headDim: D, hidden: E, mlp: F } = TINY_MODELS.f32;
@@ -50,7 +54,7 @@ describe("the footprint of a model, from its header", () => {
   it("counts layers kept whole up to the model's last position", () => {
     const head = 2 * (2 * 16 * 2 + 8); // G (2 D f16 + position and score)
     const whole = (wholeLayers: number, budget: number | "full" = 96) =>
-      footprint(gguf, config, resolveCacheSettings({ budget, wholeLayers })).kv;
+      footprint(tensors, config, resolveCacheSettings({ budget, wholeLayers })).kv;
     expect(config.contextLength % 32).toBe(0);
     expect(whole(1)).toBe((96 + config.contextLength) * head);
     expect(whole(2)).toBe(2 * config.contextLength * head);
@@ -78,6 +82,28 @@ describe("the footprint of a model, from its header", () => {
       details: { ...wanted, needed, memoryLimit },
     });
     expect(error?.message).toContain(`the limit is ${memoryLimit}`);
+  });
+});
+
+describe("what is in a file and is not loaded", () => {
+  const weightsOf = (source: MemorySource, gguf: Gguf) => {
+    const config = configOf(gguf);
+    return footprint(findTensors(source, gguf, config), config, resolveCacheSettings({})).weights;
+  };
+
+  it("counts nothing: keys and values of layers that borrow others'", async () => {
+    const file = new URL("../../model/fixtures/converted-gemma4.gguf", import.meta.url);
+    const source = new MemorySource(new Uint8Array(readFileSync(file)), "converted-gemma4.gguf");
+    const gguf = await parseGguf(source);
+    const borrowing = [...configOf(gguf).blocks.entries()].filter(([, { borrows }]) => borrows);
+    expect(borrowing.length).toBeGreaterThan(0);
+    const published = new Map(gguf.tensors);
+    for (const [block, { index }] of borrowing)
+      for (const part of ["k", "v"]) {
+        const [name, lent] = [block, index].map((layer) => `blk.${layer}.attn_${part}.weight`);
+        published.set(name!, gguf.tensors.get(lent!)!);
+      }
+    expect(weightsOf(source, { ...gguf, tensors: published })).toBe(weightsOf(source, gguf));
   });
 });
 
