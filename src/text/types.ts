@@ -33,6 +33,8 @@ export interface ChatMessage {
   name?: string;
   /** Results of the calls of this message, for templates that want them there. */
   tool_responses?: readonly { readonly name: string; readonly response: unknown }[];
+  /** JSON of the tools, for templates that want them in the system message. */
+  tools?: string;
 }
 
 /** A call of a tool, as templates take it. */

@@ -21,6 +21,7 @@ const WITH_HELP = [
   "tests/bench/soak.mjs",
   "tests/bench/tools.mjs",
   "tests/reference/measurements/prompts.mjs",
+  "tests/reference/templates/compare.mjs",
   "tests/reference/tiny-model/write-tiny.mjs",
   "tests/run.mjs",
 ];

@@ -10,6 +10,7 @@ import {
   Dict,
   Loop,
   Namespace,
+  or,
   plain,
   Range,
   Tuple,
@@ -22,15 +23,15 @@ import {
 /** `object.name`: a method, else what the object holds under that name. */
 export function attributeOf(object: Value, name: string): Value {
   if (object instanceof Undefined) object.fail();
-  return own(object, name) ?? held(object, name) ?? missing(object, name);
+  const found = or(own(object, name), () => held(object, name));
+  return or(found, () => missing(object, name));
 }
 
 /** `object[key]`: what the object holds, else the method of that name. */
 export function itemOf(object: Value, key: Value): Value {
   if (object instanceof Undefined) object.fail();
-  const found = held(object, key);
-  if (found !== undefined) return found;
-  return (typeof key === "string" ? own(object, plain(key)) : undefined) ?? missing(object, key);
+  const named = () => (typeof key === "string" ? own(object, plain(key)) : undefined);
+  return or(or(held(object, key), named), () => missing(object, key));
 }
 
 function missing(object: Value, key: Value): Undefined {
@@ -103,7 +104,7 @@ function dictMethod(dict: Dict, name: string): Callable["call"] | undefined {
     case "get":
       return (args, keywords) => {
         const given = new Given(name, "key default?", args, keywords);
-        return dict.get(given.value("key")) ?? given.value("default");
+        return or(dict.get(given.value("key")), () => given.value("default"));
       };
     case "items":
     case "keys":
@@ -150,9 +151,9 @@ function loopAttribute(loop: Loop, name: string): Value | undefined {
     case "length":
       return BigInt(items.length);
     case "previtem":
-      return items[index - 1] ?? new Undefined("there is no previous item");
+      return or(items[index - 1], () => new Undefined("there is no previous item"));
     case "nextitem":
-      return items[index + 1] ?? new Undefined("there is no next item");
+      return or(items[index + 1], () => new Undefined("there is no next item"));
     case "depth":
       return BigInt(loop.depth + 1);
     case "depth0":

@@ -33,6 +33,10 @@ export class Tuple {
   }
 }
 
+/** What is there, None too, which `??` would pass over. */
+export const or = <T>(value: Value | undefined, other: () => T): Value | T =>
+  value === undefined ? other() : value;
+
 export class Dict {
   readonly #entries = new Map<string, readonly [key: Value, value: Value]>();
 

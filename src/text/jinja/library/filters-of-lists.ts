@@ -13,6 +13,7 @@ import {
   iterable,
   type Keywords,
   listOf,
+  or,
   plain,
   Tuple,
   typeName,
@@ -176,7 +177,7 @@ function edge(value: Value, last: boolean): Value {
   if (!last) for (const item of itemsOf(value)) return item;
   if (last) {
     if (value instanceof Iter) throw new TemplateError("'generator' object is not reversible");
-    return listOf(value).at(-1) ?? none();
+    return or(listOf(value).at(-1), none);
   }
   return none();
 }

@@ -7,6 +7,7 @@ import {
   isTrue,
   itemsOf,
   lengthOf,
+  or,
   plain,
   Tuple,
   typeName,
@@ -31,7 +32,7 @@ const fallback: Filter = [
   (value, given) => {
     const replaced =
       value instanceof Undefined || (isTrue(given.value("boolean")) && !isTrue(value));
-    return replaced ? (given.get("default_value") ?? "") : value;
+    return replaced ? or(given.get("default_value"), () => "") : value;
   },
 ];
 
