@@ -28,6 +28,8 @@ export interface CallSyntax {
   readonly texts?: Notation;
   /** What templates of the family want in place of messages of the role "tool". */
   readonly results?: "tool_responses";
+  /** Templates of the family take the tools from a system message, as JSON of a list of functions. */
+  readonly told?: "system";
 }
 
 const PYTHON: Notation = { ...DUMPED, name: "python ", words: ["None", "True", "False"] };
@@ -121,6 +123,51 @@ export const LLAMA: CallSyntax = {
   values: DUMPED,
 };
 
+/** Calls as a list of JSON behind a mark. */
+const LISTED = {
+  markers: ["<|tool_call|>"],
+  trigger: "<|tool_call|>",
+  begin: "<|tool_call|>[",
+  call: [BARE_CALL, '", "arguments": ', "}"],
+  separator: ", ",
+  end: "]",
+  arguments: DUMPED,
+  values: DUMPED,
+} as const;
+
+export const GRANITE: CallSyntax = { ...LISTED, name: "granite", signs: ["<|tool_call|>"] };
+
+export const PHI: CallSyntax = {
+  ...LISTED,
+  name: "phi",
+  signs: ["<|/tool|>"],
+  markers: ["<|tool_call|>", "<|/tool_call|>"],
+  end: "]<|/tool_call|>",
+  told: "system",
+};
+
+/** Of Ministral 3 and its like; older models of the house write a list. */
+export const MISTRAL: CallSyntax = {
+  ...LISTED,
+  name: "mistral",
+  signs: ["[ARGS]"],
+  markers: ["[TOOL_CALLS]", "[ARGS]"],
+  trigger: "[TOOL_CALLS]",
+  begin: "",
+  call: ["[TOOL_CALLS]", "[ARGS]", ""],
+  separator: "",
+  end: "",
+};
+
+export const MISTRAL_LIST: CallSyntax = {
+  ...LISTED,
+  name: "mistral-list",
+  signs: ["[TOOL_CALLS]"],
+  markers: ["[TOOL_CALLS]"],
+  trigger: "[TOOL_CALLS]",
+  begin: "[TOOL_CALLS][",
+};
+
 /** For models that know of no calls: told to them by the system message. */
 export const PLAIN: CallSyntax = {
   name: "plain",
@@ -135,7 +182,17 @@ export const PLAIN: CallSyntax = {
 };
 
 /** Those whose signs may stand in others' templates too come last. */
-export const SYNTAXES: readonly CallSyntax[] = [QWEN_XML, LFM, GEMMA, HERMES, LLAMA];
+export const SYNTAXES: readonly CallSyntax[] = [
+  QWEN_XML,
+  LFM,
+  GEMMA,
+  PHI,
+  GRANITE,
+  MISTRAL,
+  MISTRAL_LIST,
+  HERMES,
+  LLAMA,
+];
 
 /** Calls as the model would have written them. */
 export function spellCalls(

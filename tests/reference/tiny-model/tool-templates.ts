@@ -66,6 +66,36 @@ const llama =
   '{{ \'Answer in the form {"name": function name, "parameters": dictionary of argument name and its value}.\\n\' }}' +
   `${JSON_LIST}{% endif %}{{ m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}${PROMPT}`;
 
+/** Tools are a turn of their own; a list of calls behind a mark, which the template does not write itself. */
+const granite =
+  "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nAnswer with <|tool_call|> and a list of calls.<|im_end|>\n' }}{% endif %}" +
+  "{% for m in messages %}{% if tools and loop.index0 == (1 if messages[0].role == 'system' else 0) %}" +
+  "{{ '<|im_start|>available_tools\n' + tools | tojson(indent=4) + '<|im_end|>\n' }}{% endif %}" +
+  `${turn("{{ m.content }}")}{% endfor %}${PROMPT}`;
+
+/** Tools are a part of the system message, given with it. */
+const phi =
+  "{% for m in messages %}{% if m.role == 'system' and 'tools' in m and m.tools is not none %}" +
+  "{{ '<|im_start|>system\n' + m.content + '<|tool|>' + m.tools + '<|/tool|><|im_end|>\n' }}" +
+  `{% else %}${turn("{{ m.content }}")}{% endif %}{% endfor %}${PROMPT}`;
+
+/** Names and arguments behind marks; the system message and the tools before all turns. */
+const mistralOf = (call: string): string =>
+  "{% if messages[0].role == 'system' %}{{ '[SYSTEM_PROMPT]' + messages[0].content + '[/SYSTEM_PROMPT]' }}{% endif %}" +
+  "{% if tools %}{{ '[AVAILABLE_TOOLS]' + tools | tojson + '[/AVAILABLE_TOOLS]' }}{% endif %}" +
+  "{% for m in messages %}{% if m.role == 'user' %}{{ '[INST]' + m.content + '[/INST]' }}" +
+  "{% elif m.role == 'tool' %}{{ '[TOOL_RESULTS]' + m.content + '[/TOOL_RESULTS]' }}" +
+  `{% elif m.role == 'assistant' %}{{ m.content }}${call}{{ '<|im_end|>' }}{% endif %}{% endfor %}`;
+
+const mistral = mistralOf(
+  "{% for c in m.tool_calls or [] %}{{ '[TOOL_CALLS]' + c.function.name + '[ARGS]' + c.function.arguments | tojson }}{% endfor %}",
+);
+
+const mistralList = mistralOf(
+  "{% if m.tool_calls %}{{ '[TOOL_CALLS][' }}{% for c in m.tool_calls %}{{ (c.function | tojson)[:-1] + ', \"id\": \"' + c.id + '\"}' }}" +
+    "{{ ', ' if not loop.last }}{% endfor %}{{ ']' }}{% endif %}",
+);
+
 /** Knows of no tools, wants turns of user and assistant alone, and puts the system message into the first. */
 const turns =
   "{% set rest = messages[1:] if messages[0].role == 'system' else messages %}" +
@@ -92,5 +122,12 @@ export const TOOL_TEXTS = {
     controls: ["<|tool_call>", "<tool_call|>", '<|"|>', "<|tool_response>"],
   },
   llama: { template: llama, controls: ["<|python_tag|>"] },
+  granite: { template: granite, controls: ["<|tool_call|>"] },
+  phi: {
+    template: phi,
+    controls: ["<|tool|>", "<|/tool|>", "<|tool_call|>", "<|/tool_call|>"],
+  },
+  mistral: { template: mistral, controls: ["[TOOL_CALLS]", "[ARGS]", "[INST]", "[/INST]"] },
+  "mistral-list": { template: mistralList, controls: ["[TOOL_CALLS]", "[INST]", "[/INST]"] },
   plain: { template: turns },
 } satisfies Record<string, TinyText>;

@@ -110,6 +110,11 @@ describe.each(NAMES)("tools for a model of the manner of %s", (name) => {
       lfm: '<|tool_call_start|>[get_weather(city="Paris")]<|tool_call_end|>',
       gemma: '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>}<tool_call|><|tool_response>',
       llama: '{"name": "get_weather", "parameters": {"city": "Paris"}}',
+      granite: '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}]<|im_end|>',
+      phi: '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}]<|/tool_call|>',
+      mistral: '[TOOL_CALLS]get_weather[ARGS]{"city": "Paris"}<|im_end|>',
+      "mistral-list":
+        '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Paris"}, "id": "abc123def"}]',
       plain: '{"name": "get_weather", "arguments": {"city": "Paris"}}',
     };
     expect(text).toContain(written[name.split(",")[0] as keyof typeof written]);

@@ -1,5 +1,7 @@
 import { type CallSyntax, PLAIN, SYNTAXES } from "../../../constraint/calls/syntaxes.ts";
+import { DUMPED, written } from "../../../constraint/json/notation.ts";
 import type { ChatMessage, ChatTemplate, MessageCall, Tokenizer } from "../../../text/types.ts";
+import type { TemplateTool } from "../../checks/validate-tools.ts";
 
 /** How a model's template deals with tools, and how the model calls them. */
 export interface CallFamily {
@@ -19,7 +21,7 @@ const [TOOL, CALLED, ARGUMENT, RESULT] = [
   "probe_value",
   "probe_result",
 ];
-const TOOLS = variablesOf([
+const TOOLS: readonly TemplateTool[] = [
   {
     type: "function",
     function: {
@@ -28,7 +30,7 @@ const TOOLS = variablesOf([
       parameters: { type: "object", properties: { [ARGUMENT]: { type: "string" } } },
     },
   },
-]);
+];
 const USER: ChatMessage = { role: "user", content: "Hello" };
 const CALL: MessageCall = {
   id: "000000000",
@@ -46,6 +48,23 @@ export function variablesOf(tools: unknown): Readonly<Record<string, unknown>> {
   return { tools, xml_tools: tools };
 }
 
+/** The first message is one of the system that has the tools. */
+export function withToolsOfSystem(
+  [first, ...rest]: readonly ChatMessage[],
+  tools: readonly TemplateTool[],
+): ChatMessage[] {
+  const list = written(
+    tools.map((tool) => tool.function),
+    DUMPED,
+  );
+  const system: ChatMessage =
+    first?.role === "system"
+      ? first
+      : { role: "system", content: "You are a helpful assistant with some tools." };
+  const others = first && first !== system ? [first, ...rest] : rest;
+  return [{ ...system, tools: list! }, ...others];
+}
+
 const families = new WeakMap<ChatTemplate, CallFamily>();
 
 /** Looks at what the template makes of a tool, a call and a result. */
@@ -58,17 +77,20 @@ export function familyOf(template: ChatTemplate, tokenizer: Tokenizer): CallFami
 function lookAt(template: ChatTemplate, tokenizer: Tokenizer): CallFamily {
   const render = (messages: readonly ChatMessage[]): string => {
     try {
-      return template.render(messages, { variables: TOOLS });
+      return template.render(messages, { variables: variablesOf(TOOLS) });
     } catch {
       return "";
     }
   };
-  const told = render([USER]);
+  const usual = render([USER]);
+  const knows = usual.includes(TOOL);
+  const told = knows ? usual : render(withToolsOfSystem([USER], TOOLS));
   if (!told.includes(TOOL)) return NOTHING;
   const history = render(HISTORY);
+  const syntaxes = SYNTAXES.filter((syntax) => (syntax.told === undefined) === knows);
   const syntax =
-    SYNTAXES.find(({ signs }) => signs.some((sign) => (told + history).includes(sign))) ??
-    SYNTAXES.find(({ trigger }) => trigger !== undefined && isToken(tokenizer, trigger));
+    syntaxes.find(({ signs }) => signs.some((sign) => (told + history).includes(sign))) ??
+    syntaxes.find(({ trigger }) => trigger !== undefined && isToken(tokenizer, trigger));
   if (!syntax) return NOTHING;
   return {
     syntax,

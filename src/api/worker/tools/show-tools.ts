@@ -1,7 +1,7 @@
 import { PLAIN, spellCalls } from "../../../constraint/calls/syntaxes.ts";
 import type { ChatMessage } from "../../../text/types.ts";
 import type { TemplateTool } from "../../checks/validate-tools.ts";
-import { type CallFamily, variablesOf } from "./call-family.ts";
+import { type CallFamily, variablesOf, withToolsOfSystem } from "./call-family.ts";
 
 /** A chat as the model's template can show it: what it has no words for stands in the messages' texts. */
 export interface ShownChat {
@@ -21,6 +21,8 @@ export function showTools(
   if (family.syntax.results) shown = withResponses(shown);
   else if (!family.results) shown = withResultsSaid(shown);
   if (tools.length === 0) return { messages: shown, variables: {} };
+  if (family.syntax.told === "system")
+    return { messages: withToolsOfSystem(shown, tools), variables: {} };
   if (family.tools) return { messages: shown, variables: variablesOf(tools) };
   return { messages: withToolsTold(shown, tools), variables: {} };
 }
