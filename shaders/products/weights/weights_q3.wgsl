@@ -1,13 +1,14 @@
-// q3 (Q3_K): the low two bits as in q2, bit 2 of weight k at bit k of high[block]; one f32 scale for each 16 weights.
-// weight = scale * (code - 4). 20 bytes per block of 32.
-// Needs: quants: array<vec2<u32>>, high: array<u32>, scales: array<vec2<f32>>.
+// q3 (Q3_K): the low two bits as in q2, bit 2 of weight k at bit k of high[block]; one scale for each 16 weights.
+// weight = scale * (code - 4). 16 bytes per block of 32.
+// Needs: quants: array<vec2<u32>>, high: array<u32>.
 //: import products/weights/weights_plain_dot
+//: import products/weights/weights_two_scales
 //: import products/weights/weights_pairs
 
 struct Block { q: vec2<u32>, h: u32, pair: vec2<f32> }
 
 fn load_block(block: u32) -> Block {
-  return Block(quants[block], high[block], scales[block]);
+  return Block(quants[block], high[block], two_scales(block));
 }
 
 // Weights 4j to 4j + 3. scale * (code - 4) is exact in f32.

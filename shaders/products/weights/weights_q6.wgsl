@@ -1,12 +1,13 @@
 // q6 (Q6_K): low four bits as in q4; bits 4 and 5 of weight k at bits 2 (k % 16) of word k / 16 of
-// high[block]; one f32 scale for each 16 weights. weight = scale * (code - 32). 32 bytes per block.
-// Needs: quants: array<vec4<u32>>, high: array<vec2<u32>>, scales: array<vec2<f32>>.
+// high[block]; one scale for each 16 weights. weight = scale * (code - 32). 28 bytes per block.
+// Needs: quants: array<vec4<u32>>, high: array<vec2<u32>>.
 //: import products/weights/weights_plain_dot
+//: import products/weights/weights_two_scales
 
 struct Block { q: vec4<u32>, h: vec2<u32>, pair: vec2<f32> }
 
 fn load_block(block: u32) -> Block {
-  return Block(quants[block] ^ vec4(0x80000000u), high[block], scales[block]);
+  return Block(quants[block] ^ vec4(0x80000000u), high[block], two_scales(block));
 }
 
 // How to take weights 4j to 4j + 3 out of any block: see weights_q4.

@@ -4,6 +4,8 @@ import type { DecodedScales } from "./plain-formats.ts";
 export interface DecodedBlocks extends DecodedScales {
   /** One byte per weight. */
   readonly codes: Uint8Array;
+  /** K types: d and dmin of each block. Its scales are whole multiples of d, its mins of -dmin (0 in symmetric types). */
+  readonly steps: Float32Array;
 }
 
 /** Decodes the block at byte `at` into weights from `w` and groups from `g`. */

@@ -35,6 +35,7 @@ export function allocateDecodedBlocks(type: QuantizedType, blockCount: number): 
     codes: new Uint8Array(weights),
     scales: new Float32Array(groups),
     mins: new Float32Array(groups),
+    steps: new Float32Array(2 * blockCount),
   };
 }
 

@@ -4,6 +4,9 @@ import { half } from "./plain-formats.ts";
 
 const int8 = (byte: number): number => (byte << 24) >> 24;
 
+/** Where the steps of the block go whose weights begin at `w`. */
+const stepsAt = (w: number): number => 2 * (w / 256);
+
 /** 6-bit scale and min of sub-block j out of the 12 packed bytes of Q4_K and Q5_K. */
 function packedScale(bytes: Uint8Array, at: number, j: number): number {
   return j < 4 ? bytes[at + j]! & 63 : (bytes[at + j + 4]! & 15) | ((bytes[at + j - 4]! >> 6) << 4);
@@ -22,9 +25,11 @@ function nibblesK(
   w: number,
   g: number,
 ): void {
-  const { codes, scales, mins } = out;
+  const { codes, scales, mins, steps } = out;
   const d = half(bytes, at);
   const dmin = half(bytes, at + 2);
+  steps[stepsAt(w)] = d;
+  steps[stepsAt(w) + 1] = dmin;
   for (let j = 0; j < 8; j++) {
     scales[g + j] = d * packedScale(bytes, at + 4, j);
     mins[g + j] = -(dmin * packedMin(bytes, at + 4, j));
@@ -60,9 +65,11 @@ function scaleQ3(bytes: Uint8Array, at: number, j: number): number {
 
 export const K_DECODERS = {
   // 16 bytes of scale and min nibbles, 64 bytes of bit pairs, d:f16, dmin:f16; weight = d s q - dmin m
-  Q2_K(bytes, at, { codes, scales, mins }, w, g) {
+  Q2_K(bytes, at, { codes, scales, mins, steps }, w, g) {
     const d = half(bytes, at + 80);
     const dmin = half(bytes, at + 82);
+    steps[stepsAt(w)] = d;
+    steps[stepsAt(w) + 1] = dmin;
     for (let j = 0; j < 16; j++) {
       scales[g + j] = d * (bytes[at + j]! & 15);
       mins[g + j] = -(dmin * (bytes[at + j]! >> 4));
@@ -70,8 +77,9 @@ export const K_DECODERS = {
     bitPairs(bytes, at + 16, codes, w);
   },
   // 32 bytes of third bits (bit j of byte i: weight 32j + i), 64 bytes of bit pairs, 12 scale bytes, d:f16; weight = d s (q - 4)
-  Q3_K(bytes, at, { codes, scales, mins }, w, g) {
+  Q3_K(bytes, at, { codes, scales, mins, steps }, w, g) {
     const d = half(bytes, at + 108);
+    steps[stepsAt(w)] = d;
     for (let j = 0; j < 16; j++) {
       const scale = d * scaleQ3(bytes, at + 96, j);
       scales[g + j] = scale;
@@ -97,8 +105,9 @@ export const K_DECODERS = {
   },
   // 128 low-nibble bytes, 64 bytes of bit pairs, 16 signed scales, d:f16; weight = d s (q - 32)
   Q6_K(bytes, at, out, w, g) {
-    const { codes, scales, mins } = out;
+    const { codes, scales, mins, steps } = out;
     const d = half(bytes, at + 208);
+    steps[stepsAt(w)] = d;
     for (let j = 0; j < 16; j++) {
       const scale = d * int8(bytes[at + 192 + j]!);
       scales[g + j] = scale;

@@ -1,9 +1,10 @@
 /** Rows of blocks whose codes must be taken apart -> words of a GPU layout. */
 import type { DecodedBlocks } from "../../formats/ggml/block-decoder.ts";
 import { allocateDecodedBlocks, decodeBlocks } from "../../formats/ggml/decode-blocks.ts";
+import { f32ToF16 } from "../../formats/ggml/float16.ts";
 import { GGML_TYPES, type QuantizedType } from "../../formats/ggml/ggml-types.ts";
 import { type Pack, packBytes, type Repack, SCALE_PACKERS } from "./packing.ts";
-import { BLOCK, type CodePart, type ScalePart, type WeightLayout } from "./weight-layouts.ts";
+import { BLOCK, type Packed, type WeightLayout } from "./weight-layouts.ts";
 
 /** A packer of rows of `cols` weights: see createRepacker. */
 export function decodedRepacker(layout: WeightLayout, type: QuantizedType, cols: number): Repack {
@@ -12,7 +13,7 @@ export function decodedRepacker(layout: WeightLayout, type: QuantizedType, cols:
   const decoded = allocateDecodedBlocks(type, fileBlocks);
   const packers = layout.streams.map(({ holds, words }) => ({
     words,
-    pack: PACKERS[holds as CodePart | ScalePart],
+    pack: PACKERS[holds as Exclude<Packed, "floats">],
   }));
   return (bytes, row, out, to) => {
     decodeBlocks(type, bytes, row * fileBlocks, fileBlocks, decoded);
@@ -43,7 +44,16 @@ const pairsFrom =
     }
   };
 
-const PACKERS: Readonly<Record<CodePart | ScalePart, Pack<DecodedBlocks>>> = {
+/** d and dmin of the eight blocks of 32 weights that a block of a K type makes. */
+const stepsOf = (steps: Float32Array, block: number): [d: number, dmin: number] => {
+  const at = 2 * (block >> 3);
+  return [steps[at]!, steps[at + 1]!];
+};
+const stepBits = (step: number): number => f32ToF16(step) << 16;
+/** The byte of a whole number that `step` was multiplied by; any does where that is 0. */
+const multiple = (product: number, step: number): number => (product / step) & 255;
+
+const PACKERS: Readonly<Record<Exclude<Packed, "floats">, Pack<DecodedBlocks>>> = {
   ...SCALE_PACKERS,
   // Nibble j of word c: low four bits of weight 4j + c.
   nibbles({ codes }, blocks, out, at) {
@@ -57,6 +67,32 @@ const PACKERS: Readonly<Record<CodePart | ScalePart, Pack<DecodedBlocks>>> = {
   // Byte j of word c of vector v: weight 16v + 4j + c.
   bytes({ codes }, blocks, out, at) {
     for (let w = 0; w < blocks * BLOCK; w += 16) at = packBytes(codes, w, out, at);
+  },
+  stepMultiples({ scales, mins, steps }, blocks, out, at) {
+    for (let block = 0; block < blocks; block++) {
+      const [d, dmin] = stepsOf(steps, block);
+      const step = stepBits(block % 2 ? dmin : d);
+      out[at++] = multiple(scales[block]!, d) | (multiple(mins[block]!, -dmin) << 8) | step;
+    }
+  },
+  twoMultiples({ scales, steps }, blocks, out, at) {
+    for (let block = 0; block < blocks; block++) {
+      const [d] = stepsOf(steps, block);
+      const [first, second] = [scales[2 * block]!, scales[2 * block + 1]!];
+      out[at++] = multiple(first, d) | (multiple(second, d) << 8) | stepBits(d);
+    }
+  },
+  fourMultiples({ scales, mins, steps }, blocks, out, at) {
+    for (let block = 0; block < blocks; block++) {
+      const [d, dmin] = stepsOf(steps, block);
+      let word = stepBits(block % 2 ? dmin : d);
+      for (let half = 0; half < 2; half++) {
+        const group = 2 * block + half;
+        word |= multiple(scales[group]!, d) << (4 * half);
+        word |= multiple(mins[group]!, -dmin) << (8 + 4 * half);
+      }
+      out[at++] = word;
+    }
   },
   thirdBits: bitsFrom(2),
   fifthBits: bitsFrom(4),

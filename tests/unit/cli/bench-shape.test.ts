@@ -6,6 +6,7 @@ import { readShape, type ShapeConfig } from "../../../src/cli/bench/shape/shapes
 import type { CommandFiles } from "../../../src/cli/command.ts";
 import { bench } from "../../../src/cli/commands/bench.ts";
 import { dequantize } from "../../../src/formats/ggml/dequantize.ts";
+import { BLOCK, layoutOfType } from "../../../src/kernels/products/weight-layouts.ts";
 import { configOf } from "../../reference/tiny-model/config-of.ts";
 
 const filesWith = (text: string): CommandFiles =>
@@ -31,6 +32,19 @@ describe("a model of random weights", () => {
     const { size } = await RandomModel.of(name, await named(name));
     expect(bytes - size).toBeGreaterThan(0);
     expect(bytes - size).toBeLessThan(9e6);
+  });
+
+  test.each(NAMES)("%s takes little more on a GPU than in its file", async (name) => {
+    const { gguf } = await RandomModel.of("x", await named(name));
+    const matrices = [...gguf.tensors.values()].filter(({ shape }) => shape.length > 1);
+    const sum = (bytes: readonly number[]) => bytes.reduce((all, one) => all + one, 0);
+    const there = matrices.map(({ type, shape: [columns = 0, ...rows] }) => {
+      const words = layoutOfType(type).streams.map((stream) => stream.words);
+      return rows.reduce((product, n) => product * n, Math.ceil(columns / BLOCK)) * sum(words) * 4;
+    });
+    const ratio = sum(there) / sum(matrices.map(({ byteLength }) => byteLength));
+    expect(ratio).toBeGreaterThan(1);
+    expect(ratio).toBeLessThan(1.115);
   });
 
   test("Qwen3.5's layers are three of gated DeltaNet to one of attention", async () => {

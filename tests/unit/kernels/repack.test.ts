@@ -74,6 +74,40 @@ describe("createRepacker", () => {
     expect(scales!.map(f32)).toEqual([0.125]);
   });
 
+  it("gives blocks of Q4_K their whole multiples, and d and dmin in turns", async () => {
+    // Multiples 0 to 3 in bytes 0 to 3, those of minima in bytes 4 to 7; blocks 4 to 7 have nibbles in the last four.
+    const packedMultiples = [63, 1, 2, 3, 9, 0, 0, 60, 0x54, 0, 0, 0xff];
+    const bytes = [...half(2 ** -20), ...half(-3), ...packedMultiples, ...Array(128).fill(0)];
+    const [, scales] = await repackOne("q4_k", "Q4_K", 256, bytes);
+    const [d, dmin] = ["0010", "c200"];
+    expect(scales).toEqual([
+      `${d}093f`,
+      `${dmin}0001`,
+      `${d}0002`,
+      `${dmin}3c03`,
+      `${d}0504`,
+      `${dmin}0000`,
+      `${d}0000`,
+      `${dmin}0f0f`,
+    ]);
+  });
+
+  it("gives Q6_K two signed multiples and d a block, whatever they are where d is 0", async () => {
+    const multiples = [-128, 127, -1, ...Array(12).fill(0), 5].map((each) => each & 255);
+    const blockOf = (d: number) => [...Array(192).fill(0), ...multiples, ...half(d)];
+    const [, , scales] = await repackOne("q6", "Q6_K", 256, blockOf(-0.5));
+    expect([scales![0], scales![1], scales![7]]).toEqual(["b8007f80", "b80000ff", "b8000500"]);
+    const [, , none] = await repackOne("q6", "Q6_K", 256, blockOf(0));
+    expect(new Set(none)).toEqual(new Set(["00000000"]));
+  });
+
+  it("gives Q2_K two multiples of d and two of dmin", async () => {
+    const multiples = [0x21, 0x43, ...Array(14).fill(0xf0)];
+    const bytes = [...multiples, ...Array(64).fill(0), ...half(1), ...half(0.5)];
+    const [, scales] = await repackOne("q2", "Q2_K", 256, bytes);
+    expect(scales!.slice(0, 3)).toEqual(["3c004231", "3800ff00", "3c00ff00"]);
+  });
+
   it("pads float rows to whole blocks with zeros", async () => {
     const bytes = [...new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)];
     const [words] = await repackOne("f32", "F32", 4, bytes);
@@ -100,6 +134,9 @@ describe("commonLayout", () => {
     ["Q5_0", "Q4_0", "q5"],
     ["Q5_0", "Q4_K", "q5_wide"],
     ["Q5_K", "Q4_0", "q5_wide"],
+    ["Q5_K", "Q4_K", "q5_k"],
+    ["Q4_K", "Q4_K", "q4_k"],
+    ["Q5_K", "Q5_1", "q5_wide"],
     ["F16", "BF16", "f32"],
     ["F16", "F16", "f16"],
     ["Q4_K", "Q6_K", undefined],
