@@ -8,6 +8,8 @@ export interface Rope {
   readonly ropeDims: number;
   /** What the frequencies of global layers are divided by (linear scaling). */
   readonly ropeDivisor: number;
+  /** [R/2]: of each of them, where they differ. */
+  readonly ropeDivisors?: Float64Array;
   /** Tensors [R/2] of what each frequency is divided by besides: the first of them that the file has is in use. */
   readonly ropeFactors: readonly string[];
   /** What the product of a turned query and a turned key is multiplied by. */

@@ -9,6 +9,7 @@ type RopeConfig = Pick<
   | "ropeBase"
   | "ropeDims"
   | "ropeDivisor"
+  | "ropeDivisors"
   | "localRopeBase"
   | "localRopeDims"
   | "windows"
@@ -29,15 +30,16 @@ function frequenciesByKind(
   config: RopeConfig,
   factors?: Float32Array,
 ): ReadonlyMap<RopeKind, Float64Array> {
-  const { headDim, ropeBase, ropeDims, ropeDivisor, localRopeBase, localRopeDims } = config;
+  const { headDim, ropeBase, ropeDims, ropeDivisor, ropeDivisors, localRopeBase, localRopeDims } =
+    config;
   // Dimensions that are not turned are the last pairs of a head.
-  const turning = (base: number, divisors?: Float32Array, dims = ropeDims): Float64Array => {
+  const turning = (base: number, divisors?: ArrayLike<number>, dims = ropeDims): Float64Array => {
     const frequencies = new Float64Array(headDim / 2);
     frequencies.set(inverseFrequencies(dims, base, divisors));
     return frequencies;
   };
   const frequencies: Record<RopeKind, () => Float64Array> = {
-    global: () => turning(ropeBase, factors).map((f) => f / ropeDivisor),
+    global: () => turning(ropeBase, ropeDivisors ?? factors).map((f) => f / ropeDivisor),
     local: () => turning(localRopeBase!, undefined, localRopeDims),
     none: () => new Float64Array(headDim / 2),
   };

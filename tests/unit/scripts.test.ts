@@ -17,6 +17,7 @@ const WITH_HELP = [
   "tests/bench/lanes.mjs",
   "tests/bench/messages.mjs",
   "tests/bench/on-a-gpu.mjs",
+  "tests/bench/rows.mjs",
   "tests/bench/serve-soak.mjs",
   "tests/bench/soak.mjs",
   "tests/bench/tools.mjs",

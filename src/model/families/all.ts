@@ -7,6 +7,7 @@ import { gemma4 } from "./gemma4.ts";
 import { granite } from "./granite.ts";
 import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
+import { mistral3 } from "./mistral3.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -15,10 +16,9 @@ import { smollm3 } from "./smollm3.ts";
 
 /** Every family by `general.architecture`: a new one is a file beside this one and a line here. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = Object.fromEntries(
-  [llama, smollm3, qwen2, qwen3, gemma3, gemma4, lfm2, granite, phi3, qwen35].map((family) => [
-    family.name,
-    family,
-  ]),
+  [llama, smollm3, qwen2, qwen3, gemma3, gemma4, lfm2, granite, phi3, mistral3, qwen35].map(
+    (family) => [family.name, family],
+  ),
 );
 
 /**

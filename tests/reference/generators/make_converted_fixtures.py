@@ -19,7 +19,7 @@ import tempfile
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import Gemma4ForCausalLM, Gemma4TextConfig, GemmaTokenizer, GraniteConfig, GraniteForCausalLM
-from transformers import Lfm2Config, Lfm2ForCausalLM
+from transformers import Lfm2Config, Lfm2ForCausalLM, Ministral3Config, Ministral3ForCausalLM
 from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast, Qwen3_5ForCausalLM, Qwen3_5TextConfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -117,6 +117,21 @@ def phi3(vocab):
     ).eval()
 
 
+def mistral3(vocab):
+    """The first context is longer than the text: beyond it a factor of the position would come in."""
+    return Ministral3ForCausalLM._from_config(
+        Ministral3Config(
+            **SMALL, vocab_size=vocab, head_dim=32, tie_word_embeddings=True,
+            rope_parameters={
+                "rope_type": "yarn", "rope_theta": 10000.0, "factor": 16.0, "original_max_position_embeddings": 256, "beta_fast": 16.0,
+                "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
+            },
+        ),
+        attn_implementation="eager",
+        dtype=torch.float32,
+    ).eval()
+
+
 def qwen35(vocab):
     """Two value heads per key head, which the converter puts in another order."""
     return Qwen3_5ForCausalLM._from_config(
@@ -135,7 +150,7 @@ def qwen35(vocab):
 #: Name of the fixture -> what makes the model, its converter's name for the vocabulary's kind.
 MODELS = {
     "lfm2": (lfm2, "lfm2"), "granite": (granite, "dbrx"), "phi3": (phi3, "gpt-4o"), "qwen35": (qwen35, "qwen35"),
-    "gemma4": (gemma4, "gemma4"),
+    "gemma4": (gemma4, "gemma4"), "mistral3": (mistral3, "tekken"),
 }
 
 

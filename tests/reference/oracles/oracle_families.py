@@ -8,7 +8,7 @@ Layers with a sliding window are left as they are.
 import torch
 from gguf import GGUFReader, dequantize
 from transformers import AttentionInterface, Gemma4ForCausalLM, Gemma4TextConfig, GraniteConfig, GraniteForCausalLM, Lfm2Config, Lfm2ForCausalLM
-from transformers import Phi3Config, Phi3ForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import Ministral3Config, Ministral3ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen3_5ForCausalLM, Qwen3_5TextConfig, SmolLM3Config, SmolLM3ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from oracle_eviction import score
@@ -197,6 +197,22 @@ def load_granite(path):
     return with_weights(model, weights, LLAMA_NAMES, half_split_rows(D))
 
 
+def load_mistral3(path):
+    key, weights, common = read_gguf(path, "mistral3")
+    D = key("attention.key_length")
+    config = Ministral3Config(
+        **common, head_dim=D, max_position_embeddings=4096,
+        rope_parameters={
+            "rope_type": "yarn", "rope_theta": key("rope.freq_base"), "factor": key("rope.scaling.factor"),
+            "original_max_position_embeddings": key("rope.scaling.original_context_length"), "beta_fast": key("rope.scaling.yarn_beta_fast"),
+            "beta_slow": key("rope.scaling.yarn_beta_slow"), "mscale": 1.0, "mscale_all_dim": key("rope.scaling.yarn_log_multiplier"),
+            "llama_4_scaling_beta": key("attention.temperature_scale"),
+        },
+    )
+    model = Ministral3ForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
+    return with_weights(model, weights, LLAMA_NAMES, half_split_rows(D))
+
+
 def load_phi3(path, always_long=False):
     """`always_long`: whatever stands first, as where one token is run at a time."""
     key, weights, common = read_gguf(path, "phi3")
@@ -317,6 +333,8 @@ def load_family(path, name, **options):
         return load_granite(path)
     if name.startswith("phi3"):
         return load_phi3(path, **options)
+    if name == "mistral3":
+        return load_mistral3(path)
     if name == "smollm3":
         return load_smollm3(path)
     if name == "lfm2":

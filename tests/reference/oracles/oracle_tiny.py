@@ -15,7 +15,7 @@ from oracle_model import check, load
 TOKENS, BUDGET, CHUNK = 50, 16, 20
 POSITIONS = (0, 24, TOKENS - 1)
 #: Models that the written-out Llama of oracle_model.py does not cover.
-FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2", "granite", "phi3", "phi3-window", "qwen35", "gemma4")
+FAMILIES = ("llama3", "smollm3", "qwen2", "qwen3", "gemma3", "lfm2", "granite", "phi3", "phi3-window", "mistral3", "qwen35", "gemma4")
 
 
 def sequence(vocab):

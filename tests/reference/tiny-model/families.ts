@@ -8,9 +8,10 @@ export const FAMILIES = [
   "lfm2",
   "granite",
   "phi3",
+  "mistral3",
   "qwen35",
   "gemma4",
 ] as const;
 
 /** Families of which llama.cpp's converter made a file (tests/model/fixtures/converted-NAME.gguf). */
-export const CONVERTED = ["lfm2", "granite", "phi3", "qwen35", "gemma4"] as const;
+export const CONVERTED = ["lfm2", "granite", "phi3", "mistral3", "qwen35", "gemma4"] as const;

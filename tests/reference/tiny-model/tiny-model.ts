@@ -19,6 +19,7 @@ export interface TinyShape {
     | "lfm2"
     | "granite"
     | "phi3"
+    | "mistral3"
     | "qwen35"
     | "gemma4";
   /** Of the layers with a sliding window. */
@@ -46,6 +47,8 @@ export interface TinyShape {
   rotated?: number;
   /** LongRoPE's: the context that the model was trained for first, and the factor of turned queries and keys. */
   longRope?: readonly [original: number, attention: number];
+  /** YaRN's: the factor, the context that the model was trained for first, and turns within it of what is kept and of what is slowed. */
+  yarn?: readonly [factor: number, original: number, fast: number, slow: number];
   /** Gated DeltaNet in all layers but every so-many-th, and the sizes of its heads; attention has gates. */
   delta?: { interval: number; keyHeads: number; valueHeads: number; dim: number };
   /** Llama 3's frequency factors: factor, low and high frequency factor, original context. */
@@ -282,6 +285,20 @@ export const TINY_MODELS = {
     longRope: [20, 1.1],
     types: { ...same("F32"), q: "F16", up: "Q8_0" },
   },
+  /** YaRN of which the pairs show all three parts, heads of another size than E / H. */
+  mistral3: {
+    family: "mistral3",
+    layers: 2,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 32,
+    hidden: 96,
+    mlp: 140,
+    tied: true,
+    ropeBase: 10000,
+    yarn: [16, 64, 4, 0.5],
+    types: { ...same("F32"), q: "F16", up: "Q8_0" },
+  },
   /** Gated DeltaNet with two value heads per key head of another size than attention's; gated attention, RoPE on a part of the head. */
   qwen35: {
     family: "qwen35",
@@ -367,6 +384,11 @@ export const TINY_MODELS = {
     fused: true,
     rotated: 48,
     longRope: [20, 1.19],
+  },
+  "types-mistral3": {
+    ...ofEveryType(6, "Q6_K"),
+    family: "mistral3",
+    yarn: [4, 64, 4, 0.5],
   },
   "types-qwen35": {
     ...ofEveryType(5, "BF16", "Q8_0"),
@@ -502,6 +524,17 @@ function shapeMetadata(
       ? {
           "rope.scaling.original_context_length": shape.longRope[0],
           "rope.scaling.attn_factor": { type: "f32", value: shape.longRope[1] } as const,
+        }
+      : {}),
+    ...(shape.yarn
+      ? {
+          "rope.scaling.type": "yarn",
+          "rope.scaling.factor": { type: "f32", value: shape.yarn[0] } as const,
+          "rope.scaling.original_context_length": shape.yarn[1],
+          "rope.scaling.yarn_beta_fast": { type: "f32", value: shape.yarn[2] } as const,
+          "rope.scaling.yarn_beta_slow": { type: "f32", value: shape.yarn[3] } as const,
+          "rope.scaling.yarn_log_multiplier": { type: "f32", value: 1 } as const,
+          "attention.temperature_scale": { type: "f32", value: 0.1 } as const,
         }
       : {}),
     ...Object.fromEntries(

@@ -42,7 +42,7 @@ describe("every tiny model", () => {
 });
 
 describe("an architecture that is not supported", () => {
-  it.each(["phi2", "mistral3", "mamba", "granitehybrid", "qwen3next", "toString", ""])(
+  it.each(["phi2", "mistral4", "mamba", "granitehybrid", "qwen3next", "toString", ""])(
     "is named with those that are: %s",
     async (name) => {
       const gguf = await changed("f32", { "general.architecture": name });

@@ -54,6 +54,40 @@ describe("granite", () => {
   });
 });
 
+describe("mistral3", () => {
+  it("keeps what turns often, slows what turns seldom, and goes over between them", async () => {
+    const { config } = await read("mistral3");
+    const [angles] = layerFrequencies(config);
+    const share = Array.from(angles!, (angle, i) => angle * 10000 ** (i / 16));
+    expect(share.slice(0, 2)).toEqual([1, 1]);
+    expect(share.at(-1)).toBeCloseTo(1 / 16, 6);
+    const between = share.filter((part) => part < 1 - 1e-9 && part > 1 / 16 + 1e-9);
+    expect(between.length).toBeGreaterThan(1);
+    expect(between).toEqual([...between].sort((a, b) => b - a));
+    expect(config.ropeGain).toBe(1);
+  });
+
+  it("ends where a factor of the position would begin, and is Llama's block without one", async () => {
+    expect((await read("mistral3")).config.contextLength).toBe(64);
+    const { config } = await read("mistral3", { "mistral3.attention.temperature_scale": 0 });
+    expect(config.contextLength).toBe(131072);
+    const plain = await read("mistral3", { "mistral3.rope.scaling.type": "none" });
+    expect(plain.config.ropeDivisors).toBeUndefined();
+  });
+
+  it.each([
+    ["rope.scaling.factor", 0],
+    ["rope.scaling.original_context_length", 0],
+    ["rope.scaling.yarn_beta_fast", -1],
+    ["rope.dimension_count", 8],
+  ])("%s of %i is a bad file", async (key, value) => {
+    await expect(read("mistral3", { [`mistral3.${key}`]: value })).rejects.toMatchObject({
+      code: "bad_model_file",
+      message: expect.stringContaining(key),
+    });
+  });
+});
+
 describe("phi3", () => {
   const DIMENSIONS = "phi3.rope.dimension_count";
   const FACTOR = "phi3.rope.scaling.attn_factor";
