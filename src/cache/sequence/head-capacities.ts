@@ -11,10 +11,14 @@ const fixedCapacity = (shape: CacheShape, layer: number, { wholeLayers }: CacheS
 export const compressedLayers = (shape: CacheShape, { wholeLayers }: CacheSettings): number[] =>
   globalLayers(shape).filter((layer) => layer >= wholeLayers);
 
-/** Whether heads have budgets of their own once `tokens` have been seen: as long as all fits, each keeps everything. */
+/**
+ * Whether heads have budgets of their own once `tokens` have been seen: as long as all fits, each keeps everything. Not
+ * beside layers with windows: the few heads that a budget governs there do better with equal shares (Gemma 3 270M, src/eval/RESULTS.md).
+ */
 export function headsDiffer(shape: CacheShape, settings: CacheSettings, tokens: number): boolean {
   if (!policyOf(settings.policy).headBudgets || tokens <= capacityOf(settings)) return false;
-  return compressedLayers(shape, settings).length > 0;
+  const windows = globalLayers(shape).length < shape.layers;
+  return !windows && compressedLayers(shape, settings).length > 0;
 }
 
 /** [L][G]: `budgets` are the heads' own, where they differ and calibration measured any; else all are alike. */

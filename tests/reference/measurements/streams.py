@@ -5,9 +5,10 @@
 Several runs go side by side over one text, POLICY:BUDGET:MAP[:FIRST] each: chapters of Moby Dick in order, from --chapter on.
 Tokens go in chunks of 16, but each row sees what a token alone would see: scores are made anew before a chunk only, and no window
 is shorter than a chunk, so the victims of a chunk are known when it begins. `winnow ppl` has the same losses but for f16
-pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, random, streaming-llm;
+pages (SmolLM2, 1,400 tokens, budget 64: means 0.0005 nats apart). Policies: winnow, q-filters, k-norm, keydiff, random, streaming-llm;
 winnow*0 has head budgets by what is lost of the next tokens alone, winnow*10 weighs second readings ten times in place of three, winnow*inf
-heeds them alone. With --uncompressed nothing is dropped, and the runs are left out. With --kl the uncompressed run goes along, and what is written holds, for
+heeds them alone; winnow without its remainder, without budgets of heads, or without one of what its fit weighs (0 to 6) is winnow/-rest,
+winnow/-heads, winnow/-2; another policy with the remainder is keydiff/+rest. Gemma 3 is known too: the budget is that of its layers without a window. With --uncompressed nothing is dropped, and the runs are left out. With --kl the uncompressed run goes along, and what is written holds, for
 each run and bin and for all positions, the mean and the 99th percentile of KL(uncompressed || run) of the next token, and the perplexity of the uncompressed run.
 
 Maps of age:
@@ -34,6 +35,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "oracles"))
+from gemma_streams import GemmaModel
 from oracle_model import load, load_tokenizer
 from oracle_policies import REMAINDER_BIAS
 
@@ -79,6 +81,17 @@ def head_budgets(losses, budgets, budget):
     return out
 
 
+def parts_of(policy):
+    """'winnow*3/-rest/-2' -> ('winnow*3', {'-rest', '-2'})"""
+    name, *marks = policy.split("/")
+    return name, set(marks)
+
+
+def remembers(policy):
+    name, marks = parts_of(policy)
+    return "+rest" in marks or name.startswith("winnow") and "-rest" not in marks
+
+
 def moduli(x):
     a, b = x.chunk(2, -1)
     return (a * a + b * b).sqrt()
@@ -90,11 +103,19 @@ class Calibration:
         for name in file.keys():
             setattr(self, name, file.get_tensor(name))
         pairs = lambda name: [int(x) for x in file.metadata()[name].split()]
-        self.budgets, self.reread_budgets = pairs("head_loss_budgets"), pairs("reread_loss_budgets")
+        self.budgets = pairs("head_loss_budgets")
+        if hasattr(self, "reread_loss"):
+            self.reread_budgets = pairs("reread_loss_budgets")
 
     def capacities(self, policy, budget):
         """Pairs of each head [L, G], as src/cache/sequence/head-budgets.ts divides them."""
-        _, _, weight = policy.partition("*")
+        name, marks = parts_of(policy)
+        L, G = self.q_filters.shape[:2]
+        if not name.startswith("winnow") or "-heads" in marks:
+            return torch.full((L, G), budget)
+        _, _, weight = name.partition("*")
+        if not hasattr(self, "reread_loss"):
+            return head_budgets(self.head_loss, self.budgets, budget)
         weight = float(weight or REREAD_WEIGHT)
         scale = 8 * budget / 32 / self.reread_budgets[-1]
         scaled = [32 * math.floor(scale * pairs + 0.5) for pairs in self.reread_budgets]
@@ -116,8 +137,7 @@ def shares(losses, budgets, pairs, mean):
 class Model:
     """Llama without positions: `attend` is given queries and keys before RoPE. Matrices in bf16, sums in f32."""
 
-    def __init__(self, path):
-        model = load(path)
+    def __init__(self, model):
         c = model.config
         self.L, self.H, self.G = c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads
         self.D = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
@@ -134,16 +154,15 @@ class Model:
         self.frequencies = 1.0 / theta ** (torch.arange(0, self.D, 2, dtype=torch.float64) / self.D)
 
     def turn(self, x, by):
-        """x [..., D] turned by `by` [...] positions"""
-        angle = by[..., None].double() * self.frequencies
-        cos, sin = angle.cos().float(), angle.sin().float()
-        a, b = x.chunk(2, -1)
-        return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+        return turn(x, by, self.frequencies)
 
-    def logits(self, ids, attend):
-        """ids [B, M] -> [B, M, V]; attend(layer, q [B,H,M,D], k [B,G,M,D], v) -> [B,H,M,D]"""
+    def reader(self):
+        return self
+
+    def hidden(self, ids, attend):
+        """ids [B, M] -> [B, M, E]; attend(layer, q [B,H,M,D], k [B,G,M,D], v) -> [B,H,M,D]"""
         B, M = ids.shape
-        linear = lambda x, w: (x.bfloat16() @ w.T).float()
+        linear = self.linear
         rms = lambda x, w: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * w
         x = self.embedding[ids]
         for i, (first, second, qkv, o, up, down) in enumerate(self.layers):
@@ -152,7 +171,26 @@ class Model:
             x = x + linear(out.transpose(1, 2).reshape(B, M, -1), o)
             gate, value = linear(rms(x, second), up).chunk(2, -1)
             x = x + linear(F.silu(gate) * value, down)
-        return linear(rms(x, self.norm), self.head)
+        return rms(x, self.norm)
+
+    def linear(self, x, w):
+        return (x.bfloat16() @ w.T).float()
+
+    def logp(self, hidden):
+        return self.linear(hidden, self.head).log_softmax(-1)
+
+
+def turn(x, by, frequencies):
+    """x [..., D] turned by `by` [...] positions"""
+    angle = by[..., None].double() * frequencies
+    cos, sin = angle.cos().float(), angle.sin().float()
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def model_of(path):
+    model = load(path)
+    return GemmaModel(model, turn) if model.config.model_type.startswith("gemma3") else Model(model)
 
 
 class Layer:
@@ -175,13 +213,13 @@ class Stream:
         B, L, G = len(runs), model.L, model.G
         capacity = torch.zeros(L, B, G, dtype=torch.long)
         for b, (policy, budget, *_) in enumerate(runs):
-            capacity[:, b] = known.capacities(policy, budget) if policy.startswith("winnow") else budget
+            capacity[:, b] = known.capacities(policy, budget)
         self.layers = [Layer(B, G, model.D, capacity[l]) for l in range(L)]
-        self.remembers = torch.tensor([policy.startswith("winnow") for policy, *_ in runs])[:, None, None]
+        self.remembers = torch.tensor([remembers(policy) for policy, *_ in runs])[:, None, None]
         first = torch.tensor([run[3] if len(run) > 3 else SINKS for run in runs])[:, None]
         # [L, B, G, 1]
         self.stays = torch.minimum(first, (capacity - WINDOW) // 4).clamp(min=SINKS)[..., None]
-        self.seen = 0
+        self.reader, self.seen = model.reader(), 0
         self.next = torch.zeros(B, dtype=torch.long)  # where the next token stands
         # The expected queries of the next tokens, to be turned to the present.
         offsets = torch.tensor(AHEAD)[:, None] * model.frequencies
@@ -190,21 +228,30 @@ class Stream:
         self.expected = torch.cat([a * re - b * im, a * im + b * re], -1).float()
         self.unexplained = known.q_abs - moduli(known.q_mean).mean(2)
 
-    def fixed(self, l, K, V):
+    def weights(self, l):
+        """What each run's fit weighs [B, G, 1, 8]."""
+        w = self.known.score_fit[l][None, :, None].repeat(len(self.runs), 1, 1, 1)
+        for b, (policy, *_) in enumerate(self.runs):
+            for mark in parts_of(policy)[1]:
+                if mark[1:].isdigit():
+                    w[b, ..., int(mark[1:])] = 0
+        return w
+
+    def fixed(self, l, K, V, w):
         """What of winnow's score does not change while a key stands still."""
-        w = self.known.score_fit[l][:, None]
         pairs = (moduli(K) * self.unexplained[l][:, None]).sum(-1) / math.sqrt(self.model.D)
         dots = (K * self.known.q_filters[l][:, None]).sum(-1)
         return w[..., 1] * pairs + w[..., 2] * V.norm(dim=-1).clamp(min=1e-9).log() + w[..., 5] * dots + w[..., 6] * K.norm(dim=-1)
 
     def score(self, l):
-        y, w, root = self.layers[l], self.known.score_fit[l][:, None], math.sqrt(self.model.D)
+        y, weights, root = self.layers[l], self.weights(l), math.sqrt(self.model.D)
         valid = y.P >= 0
         inverse = valid / y.length
         anchor = F.normalize((inverse[..., None, :] @ y.K)[..., 0, :], dim=-1)
         like = (y.K @ anchor[..., None])[..., 0] * inverse
         age = (self.seen - y.P).clamp(min=1).float().log()
         for b, (policy, _, map_, *_) in enumerate(self.runs):
+            policy, w = parts_of(policy)[0], weights[b]
             if policy.startswith("winnow"):
                 turned = lambda by: self.model.turn(self.expected[l], torch.full(self.expected[l].shape[:-1], by))
                 logits = y.K[b] @ turned(int(self.next[b]) - 1).transpose(-1, -2) / root
@@ -218,6 +265,8 @@ class Stream:
                 y.S[b] = -(y.K[b] * self.known.q_filters[l][:, None]).sum(-1)
             elif policy == "k-norm":
                 y.S[b] = -y.length[b]
+            elif policy == "keydiff":
+                y.S[b] = -like[b]
             else:
                 y.S[b] = ((y.P[b] * 2654435761) % 2**32 * 40503 % 2**16).float()
 
@@ -226,7 +275,7 @@ class Stream:
         by = torch.where(y.P[b] >= 0, to - y.E[b], 0)
         if by.any():
             y.K[b], y.E[b] = self.model.turn(y.K[b], by), y.E[b] + by
-            y.fixed[b] = self.fixed(l, y.K[b], y.V[b])
+            y.fixed[b] = self.fixed(l, y.K[b], y.V[b], self.weights(l)[b])
 
     def remap(self):
         for b, (_, _, map_, *_) in enumerate(self.runs):
@@ -272,7 +321,7 @@ class Stream:
 
     @torch.no_grad()
     def step(self, ids):
-        """ids [M] -> logits [B, M, V]"""
+        """ids [M] -> hidden [B, M, E]"""
         model, B, M = self.model, len(self.runs), len(ids)
         G, D, r, root = model.G, model.D, model.H // model.G, math.sqrt(model.D)
         self.remap()
@@ -310,13 +359,13 @@ class Stream:
             y.n, y.k, y.v = y.n + evicts.sum(-1), y.k + keys.sum(2), y.v + values.sum(2)
             y.K.scatter_(2, index, k), y.V.scatter_(2, index, v)
             y.P.scatter_(-1, slots, (self.seen + rows).expand(B, G, M)), y.E.scatter_(-1, slots, standing.expand(B, G, M))
-            y.fixed.scatter_(-1, slots, self.fixed(l, k, v)), y.length.scatter_(-1, slots, k.norm(dim=-1))
+            y.fixed.scatter_(-1, slots, self.fixed(l, k, v, self.weights(l))), y.length.scatter_(-1, slots, k.norm(dim=-1))
             y.far.scatter_(-1, slots, False)
             return out.reshape(B, model.H, M, D)
 
-        logits = model.logits(ids.expand(B, M), attend)
+        hidden = self.reader.hidden(ids.expand(B, M), attend)
         self.seen, self.next = self.seen + M, self.next + M
-        return logits
+        return hidden
 
 
 ROWS = 512
@@ -325,7 +374,7 @@ ROWS = 512
 @torch.no_grad()
 def uncompressed(model, ids):
     """Yields log-probabilities [ROWS, V] of the next tokens with every key and value."""
-    past = {}
+    past, reader = {}, model.reader()
     for start in range(0, len(ids) - 1, ROWS):
         part = ids[start : min(start + ROWS, len(ids) - 1)]
         at = torch.arange(start, start + len(part))
@@ -337,7 +386,7 @@ def uncompressed(model, ids):
             mask = torch.arange(k.shape[2]) <= at[:, None]
             return F.scaled_dot_product_attention(model.turn(q, at.expand(1, model.H, -1)), k, v, attn_mask=mask)
 
-        yield model.logits(part[None], attend)[0].log_softmax(-1)
+        yield model.logp(reader.hidden(part[None], attend)[0])
 
 
 def losses(logp, targets):
@@ -371,12 +420,13 @@ def main():
     parser.add_argument("--chapter", type=int, default=1)
     parser.add_argument("--bin", type=int, default=1024)
     parser.add_argument("--trained", type=int, default=8192)
+    parser.add_argument("--every", type=int, default=1, help="of so many chunks one is counted")
     parser.add_argument("--fade", type=int, default=512)
     args = parser.parse_intermixed_args()
     parts = (run.split(":") for run in args.runs)
     runs = [(policy, int(budget), map_, *map(int, first)) for policy, budget, map_, *first in parts]
     ids = torch.tensor(text_of(load_tokenizer(args.model), args.tokens + 1, args.chapter))
-    model = Model(args.model)
+    model = model_of(args.model)
     reference = uncompressed(model, ids)
     if args.uncompressed:
         nll = torch.cat([losses(logp, ids[1 + i * ROWS :][: len(logp)]) for i, logp in enumerate(reference)])
@@ -388,21 +438,24 @@ def main():
     nll, free, kl, started = [], [], [], time.time()
     for i in range(0, len(ids) - 1, CHUNK):
         targets = ids[i + 1 : i + 1 + CHUNK]
-        logp = stream.step(ids[i : i + CHUNK])[:, : len(targets)].log_softmax(-1)
-        nll.append(losses(logp, targets))
-        if args.kl:
-            if i % ROWS == 0:
-                block = next(reference)
+        hidden = stream.step(ids[i : i + CHUNK])[:, : len(targets)]
+        if args.kl and i % ROWS == 0:
+            block = next(reference)
+        if i // CHUNK % args.every == 0:
+            logp = model.logp(hidden)
+            nll.append(losses(logp, targets))
+        if args.kl and i // CHUNK % args.every == 0:
             full = block[i % ROWS :][: len(targets)]
             free.append(losses(full, targets))
             kl.append((full.exp() * (full - logp)).sum(-1))
         done = i + len(targets)
         if done % args.bin == 0 or done == len(ids) - 1:
-            found = {"runs": args.runs, "perplexity": by_bin(torch.cat(nll, 1), args.bin, perplexity)}
+            size = args.bin // args.every
+            found = {"runs": args.runs, "perplexity": by_bin(torch.cat(nll, 1), size, perplexity), "loss": rounded(torch.cat(nll, 1).mean(-1)[None])[0]}
             if args.kl:
                 every = torch.cat(kl, 1)
-                found["uncompressed"] = by_bin(torch.cat(free), args.bin, perplexity)
-                for size, where in ((args.bin, ""), (done, " of all")):
+                found |= {"uncompressed": by_bin(torch.cat(free), size, perplexity), "uncompressed loss": torch.cat(free).mean().item()}
+                for size, where in ((size, ""), (done, " of all")):
                     found |= {f"kl{where}": by_bin(every, size, mean), f"kl p99{where}": by_bin(every, size, p99)}
             print(done, f"{time.time() - started:.0f} s", *(f"{bins[-1]:.2f}" for bins in found["perplexity"]), flush=True)
             write(args, found)

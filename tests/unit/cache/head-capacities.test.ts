@@ -33,10 +33,15 @@ it("takes the heads' own budgets where there are any", () => {
 });
 
 it("lets heads differ once not everything fits, under policies that divide, where the budget governs a layer", () => {
-  expect(headsDiffer(shape, settings("winnow"), 64)).toBe(false);
-  expect(headsDiffer(shape, settings("winnow"), 65)).toBe(true);
-  expect(headsDiffer(shape, settings("k-norm"), 65)).toBe(false);
-  expect(headsDiffer(shape, settings("winnow", 4), 65)).toBe(false);
+  const whole = { ...shape, windows: [0, 0, 0, 0] };
+  expect(headsDiffer(whole, settings("winnow"), 64)).toBe(false);
+  expect(headsDiffer(whole, settings("winnow"), 65)).toBe(true);
+  expect(headsDiffer(whole, settings("k-norm"), 65)).toBe(false);
+  expect(headsDiffer(whole, settings("winnow", 4), 65)).toBe(false);
+});
+
+it("lets no heads differ beside layers with windows", () => {
+  expect(headsDiffer(shape, settings("winnow"), 65)).toBe(false);
 });
 
 it("divides a budget by what heads lose of the next tokens and of second readings, in shares of what all lose", () => {

@@ -148,3 +148,27 @@ it("a total is assumed where WebGPU tells none", () => {
   expect(assumedGpuBytes({ maxBufferSize: 2 ** 31 })).toBe(2 * 2 ** 30);
   expect(assumedGpuBytes({ maxBufferSize: 2 ** 26, deviceMemory: 8 })).toBe(2 ** 26);
 });
+
+/** MB in src/eval/RESULTS.md, "What a budget buys on each kind of model": every pair of 8,192 tokens, 512 pairs, these in q8. */
+it.each([
+  ["smollm2-135m-instruct", 194.6, 12.2, 6.5],
+  ["llama-3.2-1b-instruct", 276.8, 17.3, 9.2],
+  ["qwen3-0.6b", 954.2, 59.6, 30.7],
+  ["granite-4.0-350m", 242.2, 15.1, 8.0],
+  ["phi-4-mini-instruct", 1090.5, 68.2, 35.1],
+  ["gemma-3-270m-it", 33.3, 9.5, 4.8],
+  ["gemma-4-e2b-it", 63.2, 15.8, 8.0],
+  ["lfm2.5-1.2b-instruct", 105.3, 8.0, 4.9],
+  ["qwen3.5-0.8b", 162.1, 66.9, 63.8],
+])("a budget buys on %s what the results say", (name, every, few, q8) => {
+  const entry = { ...findModel(name), contextLength: 8192 };
+  const megabytes = (budget: number, storage: "f16" | "q8"): number => {
+    const settings = resolveCacheSettings({ budget, policy: "k-norm" }, entry.cache.layers);
+    return Number((catalogueFootprint(entry, settings, storage).kv / 1e6).toFixed(1));
+  };
+  expect([megabytes(8192, "f16"), megabytes(512, "f16"), megabytes(512, "q8")]).toEqual([
+    every,
+    few,
+    q8,
+  ]);
+});
