@@ -75,7 +75,7 @@ function stringFits(
   if (!within([...value].length, minLength, maxLength)) return false;
   if (typeof pattern === "string" && !finds(source, ref, "pattern", pattern, value)) return false;
   if (typeof format !== "string" || !Object.hasOwn(FORMATS, format)) return true;
-  return takes(automatonOf(wholeMatch(FORMATS[format]!)), value);
+  return takes(automatonOf(wholeMatch(FORMATS[format]![0]!)), value);
 }
 
 const searches = new WeakMap<SchemaSource, Map<string, CharAutomaton>>();

@@ -13,20 +13,31 @@ const PATH = "(?:/[A-Za-z0-9._~-]{0,40}){0,8}";
 const QUERY = "(?:\\?[A-Za-z0-9._~=&-]{0,80})?(?:#[A-Za-z0-9._~-]{0,40})?";
 const URI = `https?://${DOMAIN}(?::[1-9][0-9]{0,3})?${PATH}${QUERY}`;
 
-export const FORMATS: Readonly<Record<string, string>> = {
-  date: DATE,
-  time: TIME,
-  "date-time": `${DATE}T${TIME}`,
-  duration:
+/** Shorter ones, for short strings. */
+const SHORT_URI = "https?://[a-z0-9]{1,20}\\.[a-z]{2,6}(?:/[A-Za-z0-9._~-]{0,24})?";
+
+/** From the widest on: a string that is too short for all that one allows is held to the next. */
+export const FORMATS: Readonly<Record<string, readonly string[]>> = {
+  date: [DATE],
+  time: [TIME],
+  "date-time": [`${DATE}T${TIME}`],
+  duration: [
     "P(?:[1-9][0-9]{0,3}D(?:T[1-9][0-9]{0,3}[HMS])?|T[1-9][0-9]{0,3}[HMS]|[1-9][0-9]{0,3}[YMW])",
-  email: `[A-Za-z0-9_+-]{1,24}(?:\\.[A-Za-z0-9_+-]{1,16}){0,2}@${DOMAIN}`,
-  hostname: HOST,
-  ipv4: `${BYTE}(?:\\.${BYTE}){3}`,
-  ipv6: `(?:${GROUP}:){7}${GROUP}`,
-  uri: URI,
-  "uri-reference": `(?:${URI}|/[A-Za-z0-9._~-]{1,40}${PATH}${QUERY})`,
-  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
-  "json-pointer": "(?:/[A-Za-z0-9_-]{1,40}){0,8}",
+  ],
+  email: [
+    `[A-Za-z0-9_+-]{1,24}(?:\\.[A-Za-z0-9_+-]{1,16}){0,2}@${DOMAIN}`,
+    "[A-Za-z0-9_+-]{1,16}@[a-z0-9]{1,16}\\.[a-z]{2,6}",
+  ],
+  hostname: [HOST],
+  ipv4: [`${BYTE}(?:\\.${BYTE}){3}`],
+  ipv6: [`(?:${GROUP}:){7}${GROUP}`],
+  uri: [URI, SHORT_URI],
+  "uri-reference": [
+    `(?:${URI}|/[A-Za-z0-9._~-]{1,40}${PATH}${QUERY})`,
+    `(?:${SHORT_URI}|/[A-Za-z0-9._~-]{1,24})`,
+  ],
+  uuid: ["[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"],
+  "json-pointer": ["(?:/[A-Za-z0-9_-]{1,40}){0,8}"],
 };
 
 /** Formats of JSON Schema that are refused; names that it does not know say nothing about a value. */

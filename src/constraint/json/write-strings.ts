@@ -7,7 +7,7 @@ import {
   type CharAutomaton,
   lengths,
 } from "../syntax/char-automaton.ts";
-import { type Expression, oneOf, writeExpression } from "../syntax/expression.ts";
+import { type Expression, lengthsOf, oneOf, writeExpression } from "../syntax/expression.ts";
 import { ANY_TEXT, foundIn, wholeMatch } from "../syntax/regex.ts";
 import { FORMATS, REFUSED_FORMATS } from "./formats.ts";
 import { freeString, type JsonRules, writeInString } from "./json-text.ts";
@@ -28,6 +28,7 @@ export interface StringWishes {
 export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]): StringWishes {
   let [min, max] = [0, Number.POSITIVE_INFINITY];
   const forms: Expression[] = [];
+  const formats: Expression[][] = [];
   for (const ref of schemas) {
     const { minLength, maxLength, pattern, format } = ref.schema as SchemaObject;
     if (typeof minLength === "number") min = Math.max(min, minLength);
@@ -41,10 +42,27 @@ export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]
         `${JSON.stringify(format)} is not supported`,
       );
     const known = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
-    if (known !== undefined) forms.push(wholeMatch(known));
+    if (known !== undefined) formats.push(known.map(wholeMatch));
   }
-  return { min, max, forms: forms.filter((form) => form !== ANY_TEXT) };
+  for (const wide of formats) forms.push(wide.find(isWithin(min, max)) ?? wide[0]!);
+  const wished = forms.filter((form) => form !== ANY_TEXT);
+  if (min > max) return { min, max, forms: wished };
+  // Bounds that all texts of a form keep anyway need not be counted.
+  const held = wished.map(lengthsOf);
+  return {
+    min: held.some(({ least }) => least >= min) ? 0 : min,
+    max: held.some(({ most }) => most <= max) ? Number.POSITIVE_INFINITY : max,
+    forms: wished,
+  };
 }
+
+/** Whether a form has texts that are long enough, and none that is too long. */
+const isWithin =
+  (min: number, max: number) =>
+  (form: Expression): boolean => {
+    const { most } = lengthsOf(form);
+    return min <= most && most <= max;
+  };
 
 /** A GrammarError of `make` becomes one that names its place. */
 export function at<T>(source: SchemaSource, ref: SchemaRef, keyword: string, make: () => T): T {

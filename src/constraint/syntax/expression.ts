@@ -47,6 +47,27 @@ export function mayBeEmpty(expression: Expression): boolean {
   return expression.kind === "repeat" && (expression.min === 0 || mayBeEmpty(expression.part));
 }
 
+/** Characters of the shortest and of the longest of its texts; of a rule anything may come. */
+export function lengthsOf(expression: Expression): { least: number; most: number } {
+  if (expression.kind === "chars") return { least: 1, most: 1 };
+  if (expression.kind === "rule") return { least: 0, most: Number.POSITIVE_INFINITY };
+  if (expression.kind === "repeat") {
+    const { least, most } = lengthsOf(expression.part);
+    const times = (count: number, length: number): number => (length === 0 ? 0 : count * length);
+    return { least: times(expression.min, least), most: times(expression.max, most) };
+  }
+  const parts = expression.parts.map(lengthsOf);
+  if (expression.kind === "choice")
+    return {
+      least: Math.min(...parts.map(({ least }) => least)),
+      most: Math.max(0, ...parts.map(({ most }) => most)),
+    };
+  return {
+    least: parts.reduce((sum, { least }) => sum + least, 0),
+    most: parts.reduce((sum, { most }) => sum + most, 0),
+  };
+}
+
 /** Loops that run at most so often are written out; longer ones are counted. */
 const WRITTEN_OUT = 8;
 

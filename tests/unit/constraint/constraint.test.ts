@@ -346,6 +346,20 @@ describe("loops within loops", () => {
     expect(takes(all, '"anything"')).toBe(false);
   });
 
+  test("of formats are held to bounds without counting, where their texts keep them, or to a shorter form", () => {
+    const url = (length: number): string => `"https://a.com/${"b".repeat(length - 14)}"`;
+    for (const maxLength of [40, 100, 255, 2048]) {
+      const string = schema({ type: "string", format: "uri", minLength: 1, maxLength });
+      const found = [20, 24, maxLength + 1].map((length) => takes(string, url(length)));
+      expect([maxLength, found]).toEqual([maxLength, [true, true, false]]);
+    }
+    const mail = schema({ type: "string", format: "email", maxLength: 64 });
+    expect(["a@b.com", "ab"].map((text) => takes(mail, `"${text}"`))).toEqual([true, false]);
+    const date = { type: "string", format: "date", minLength: 11 };
+    expect(() => schema(date)).toThrow(/no text/);
+    expect(takes(schema({ ...date, minLength: 10, maxLength: 10 }), '"2026-12-01"')).toBe(true);
+  });
+
   test("that can be read in too many ways are refused, as are repeats without end", () => {
     const rules = Array.from({ length: 30 }, (_, i) => `r${i} ::= r${i + 1} | r${i + 1} "x"`);
     const grammar = ["root ::= r0", ...rules, 'r30 ::= "a"'].join("\n");
