@@ -12,7 +12,6 @@ import { NodeFileSource } from "../../src/formats/node-source.ts";
 import { easeWaits } from "../../src/node/dawn-waits.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { Tokenizer } from "../../src/text/types.ts";
-import { checkedSchemas, holdTo } from "../reference/schemas/checked-schemas.ts";
 import { SMOLLM2_SHAPE } from "../reference/tiny-model/smollm2-shape.ts";
 import {
   CHAT_TEMPLATE,
@@ -20,15 +19,17 @@ import {
   tinyGguf,
   tinyModel,
 } from "../reference/tiny-model/tiny-model.ts";
-import { Journal } from "./journal.ts";
+import { answers } from "./schema-answers.ts";
 
-const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny|random:V [SCHEMAS] [SEEDS] [TOKENS] [JOURNAL]
+const USAGE = `usage: node tests/bench/constraint.mjs masks|times|answers MODEL.gguf|tiny|random:V [SCHEMAS] [SEEDS] [TOKENS] [JOURNAL] [LANES]
            random:V: random weights in SmolLM2's shape, with a vocabulary of V
   masks    milliseconds of a mask and of compiling, at the model's vocabulary and at larger ones made of it
   times    milliseconds of a token with a schema and without, in turns: by the clock, and of the processor, whose part a
            busy machine does not change (all of it where the adapter is software)
   answers  SCHEMAS (300) random schemas with SEEDS (3) each, temperature 1, at most TOKENS (400): all valid?
-           JOURNAL: a file for results; a run that was broken off goes on from it`;
+           JOURNAL: a file for results; a run that was broken off goes on from it
+           LANES (32): so many answers step together, each with the bits that it has alone, and are drawn on the processor;
+           0: one after another, as apps have them, drawn by the sampler's kernel`;
 
 export async function main([
   what = "--help",
@@ -37,12 +38,19 @@ export async function main([
   seeds = "3",
   tokens = "400",
   journal,
+  lanes = "32",
 ]: readonly string[]): Promise<number> {
   const kinds = {
     masks,
     times,
     answers: (engine: InferenceEngine) =>
-      answers(engine, Number(schemas), Number(seeds), Number(tokens), journal),
+      answers(engine, {
+        schemas: Number(schemas),
+        seeds: Number(seeds),
+        maxTokens: Number(tokens),
+        journal: journal || undefined,
+        lanes: Number(lanes),
+      }),
   };
   if (!Object.hasOwn(kinds, what)) {
     console.log(USAGE);
@@ -241,62 +249,4 @@ async function costPerToken(
   const clock = (performance.now() - begin) / (count - 8);
   const { user, system } = process.cpuUsage(spent);
   return { clock, processor: (user + system) / 1000 / (count - 8) };
-}
-
-/** What came of a schema, or of an answer to it: valid, also where it was hurried to its end; cut where tokens were too few for any. */
-type Outcome = "refused" | "valid" | "hurried" | "cut" | "invalid";
-
-async function answers(
-  engine: InferenceEngine,
-  schemas: number,
-  seeds: number,
-  maxTokens: number,
-  path: string | undefined,
-): Promise<number> {
-  const prompt = engine.tokenizer.encode("Make up some data in JSON.\n");
-  const journal = new Journal<Outcome>(path);
-  const counts = { refused: 0, valid: 0, hurried: 0, cut: 0, invalid: 0 };
-  const compiles: number[] = [];
-  const asked = [...checkedSchemas(seededRandom(11), schemas)];
-  for (let seed = 0; seed < seeds; seed += 1) {
-    for (const [i, one] of asked.entries()) {
-      const outcome = await journal.of(`${i} ${seed}`, async () => {
-        const [constraint, ms] = timed(() => holdTo(engine.tokenizer, one));
-        if (seed === 0) compiles.push(ms);
-        if (!constraint) return "refused";
-        const { text, finish } = await answerTo(engine, prompt, constraint, seed, maxTokens);
-        const fault = one.fault(text);
-        if (!fault) return finish === "length" ? "hurried" : "valid";
-        if (finish === "length") return "cut";
-        console.log(fault);
-        return "invalid";
-      });
-      counts[outcome] += 1;
-    }
-    console.error(`seed ${seed}: ${JSON.stringify(counts)}`);
-  }
-  console.log(JSON.stringify(counts), `compile: ${told(compiles)}`);
-  return counts.invalid === 0 ? 0 : 1;
-}
-
-async function answerTo(
-  engine: InferenceEngine,
-  prompt: readonly number[],
-  constraint: Constraint,
-  seed: number,
-  maxTokens: number,
-): Promise<{ text: string; finish: string }> {
-  engine.internals.holders.clear();
-  const chat = engine.conversation("answers");
-  const sampling = { ...GREEDY, temperature: 1, seed };
-  const ids = chat.generate(prompt, { sampling, maxTokens, constraint });
-  const answer: number[] = [];
-  for (;;) {
-    const step = await ids.next();
-    if (!step.done) answer.push(step.value);
-    else {
-      await chat.reset();
-      return { text: engine.tokenizer.decode(answer), finish: step.value.finish };
-    }
-  }
 }
