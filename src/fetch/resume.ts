@@ -104,7 +104,7 @@ async function whole(url: string, options: AskOptions): Promise<Answer> {
     if (signal?.aborted) throw error;
     return undefined;
   });
-  const better = ranged && sizedAnswer(url, ranged, first);
+  const better = ranged && sizedAnswer(url, ranged, first, options.bytes);
   if (better) giveUp(first);
   else if (ranged) giveUp(ranged);
   return better ?? answer;
@@ -125,16 +125,23 @@ function wholeAnswer(url: string, response: Response, bytes: number | undefined)
 }
 
 /** The answer to a range from byte 0, where it tells the size. */
-function sizedAnswer(url: string, response: Response, first: Response): Answer | undefined {
+function sizedAnswer(
+  url: string,
+  response: Response,
+  first: Response,
+  bytes: number | undefined,
+): Answer | undefined {
   if (!response.ok) return undefined;
   const validators = validatorsOf(response);
   const range = readRange(url, response);
   const length = plainLength(response);
   if (range?.start === 0 && range.total !== undefined)
     return { body: response.body, start: 0, end: range.end, size: range.total, validators };
-  // A whole file as long as the compressed one before it may be that again.
+  // A whole file as long as the compressed one before it may be that again, and a range of another length than the file's.
   const plain =
-    response.status === 206 || response.type !== "cors" || length !== plainLength(first);
+    response.type !== "cors" ||
+    length === bytes ||
+    (response.status === 206 ? bytes === undefined : length !== plainLength(first));
   if (range !== undefined || length === undefined || !plain) return undefined;
   return { body: response.body, start: 0, end: length, size: length, validators };
 }

@@ -16,6 +16,10 @@ const SAVE_EVERY = 8 * 1024 * 1024;
 const SAVE_EVERY_MS = 5_000;
 const HASH_CHUNK = 4 * 1024 * 1024;
 
+/** What more bytes than announced mean most often: browsers unpack them, and hide from other origins that they did. */
+const COMPRESSED =
+  "The server seems to compress the file: turn that off for it, or let other origins read Content-Encoding (Access-Control-Expose-Headers).";
+
 /** Where a transfer's bytes go. */
 export interface Place {
   readonly key: string;
@@ -204,6 +208,7 @@ export class Transfer {
         throw contradiction(
           this.#url,
           `more than the ${end! - start} bytes that it announced came`,
+          COMPRESSED,
         );
       if (at > (this.#size ?? Number.POSITIVE_INFINITY))
         throw this.#bad("size", `the server sent more than ${this.#size} bytes`);

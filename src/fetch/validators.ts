@@ -83,8 +83,12 @@ export function rangeOf(url: string, response: Response): ByteRange | undefined 
 }
 
 /** A `network` error that another request would not cure. */
-export const contradiction = (url: string, problem: string) =>
+export const contradiction = (
+  url: string,
+  problem: string,
+  hint = "The server, or something before it, answers ranges wrongly: get the file from elsewhere.",
+) =>
   networkError(url, `the server contradicts itself: ${problem}`, {
-    hint: "The server, or something before it, answers ranges wrongly: get the file from elsewhere.",
+    hint,
     details: { field: "content-range", final: true },
   });

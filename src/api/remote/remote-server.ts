@@ -12,6 +12,9 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   422: "invalid_argument",
 };
 
+/** What servers say of a chat that is too long for the model: OpenAI and `winnow serve`, llama.cpp, vLLM. */
+const TOO_LONG = /context_length_exceeded|exceed_context_size_error|maximum context length/;
+
 const UNREACHABLE =
   "Check the address and that the server runs. It must allow this page's origin by CORS (winnow serve --cors ORIGIN), and a page on https reaches http on this machine alone.";
 
@@ -74,8 +77,10 @@ function brokenOff(address: string, cause: unknown, signal?: AbortSignal): Winno
 
 /** An error that a server told: with a status, or in the middle of a stream. */
 export function refusal(text: string, status?: number): WinnowError {
-  const { message, param, code } = errorIn(text);
-  const known = code === "context_length_exceeded" ? "context_overflow" : CODES[status ?? 0];
+  const { message, param, code, type } = errorIn(text);
+  const known = TOO_LONG.test(`${code} ${type} ${message}`)
+    ? "context_overflow"
+    : CODES[status ?? 0];
   const told = message ?? (text.trim().slice(0, 200) || "no reason was given");
   const field = status === 401 || status === 403 ? "remote.apiKey" : param;
   return new WinnowError(
@@ -90,7 +95,12 @@ export function refusal(text: string, status?: number): WinnowError {
 }
 
 /** OpenAI's shape of an error, or those of servers that say `message` or `detail`. */
-function errorIn(text: string): { message?: string; param?: string; code?: string } {
+function errorIn(text: string): {
+  message?: string;
+  param?: string;
+  code?: string;
+  type?: string;
+} {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -106,6 +116,7 @@ function errorIn(text: string): { message?: string; param?: string; code?: strin
     message: inner.message ?? inner.detail ?? outer.error,
     param: inner.param,
     code: inner.code,
+    type: inner.type,
   };
   return Object.fromEntries(Object.entries(texts).filter(([, one]) => typeof one === "string"));
 }

@@ -393,6 +393,31 @@ describe("what is sent", () => {
   });
 
   it.each([
+    {
+      code: 400,
+      message: "request (6031 tokens) exceeds the available context size (2048 tokens)",
+      type: "exceed_context_size_error",
+    },
+    {
+      code: 400,
+      message: "This model's maximum context length is 2048 tokens.",
+      type: "BadRequestError",
+    },
+    { code: "context_length_exceeded", message: "too long", type: "invalid_request_error" },
+  ])("a chat that is too long for the server's model is told as one: %j", async (error) => {
+    const { baseURL } = await scripted((_request, response) => {
+      response
+        .writeHead(400, { "content-type": "application/json" })
+        .end(JSON.stringify({ error }));
+    });
+    const { engine } = await open("only-in-cloud", { baseURL, model: "m" });
+    await expect(engine.chat.completions.create(HELLO)).rejects.toMatchObject({
+      code: "context_overflow",
+      message: expect.stringContaining(error.message),
+    });
+  });
+
+  it.each([
     { type: "regex", pattern: "a+" },
     { type: "grammar", grammar: "root ::= [a]" },
   ] as const)("a format that no server knows is refused: %j", async (response_format) => {

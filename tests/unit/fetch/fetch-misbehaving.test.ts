@@ -365,6 +365,20 @@ describe.each(STORES)("into %s", (_, makeStore) => {
     expect((await load({ fetch: send, ...known })).hash).toBe(known.sha256);
   });
 
+  it("ranges of a compressed file, where another origin is not told of that: loads if its size is known, else says what to do", async () => {
+    usual = gzipped({ ranges: true });
+    const known = { sha256: sha256(BODY), bytes: BODY.length };
+    expect((await load({ fetch: crossOrigin, ...known })).hash).toBe(known.sha256);
+    await store.remove(await storeKey(url, known.sha256));
+    const failing = await start({ fetch: crossOrigin });
+    await expect(failing.done).rejects.toMatchObject({
+      code: "network",
+      hint: expect.stringContaining("Access-Control-Expose-Headers"),
+    });
+    usual = file(BODY, { etag: '"v1"' });
+    expect((await load({ fetch: crossOrigin })).hash).toBe(sha256(BODY));
+  });
+
   it("a compressed file that breaks off is fetched again from its start", async () => {
     usual = gzipped({});
     answers = [gzipped({ breakAt: 4000 }), usual];
