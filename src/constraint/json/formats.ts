@@ -16,7 +16,7 @@ const URI = `https?://${DOMAIN}(?::[1-9][0-9]{0,3})?${PATH}${QUERY}`;
 /** Shorter ones, for short strings. */
 const SHORT_URI = "https?://[a-z0-9]{1,20}\\.[a-z]{2,6}(?:/[A-Za-z0-9._~-]{0,24})?";
 
-/** From the widest on: a string that is too short for all that one allows is held to the next. */
+/** From the widest on: where the lengths of one cannot be counted up to a string's bound, a string is held to the next. */
 export const FORMATS: Readonly<Record<string, readonly string[]>> = {
   date: [DATE],
   time: [TIME],

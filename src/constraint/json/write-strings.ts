@@ -5,6 +5,7 @@ import {
   automatonOf,
   both,
   type CharAutomaton,
+  isEmpty,
   lengths,
 } from "../syntax/char-automaton.ts";
 import { type Expression, lengthsOf, oneOf, writeExpression } from "../syntax/expression.ts";
@@ -44,25 +45,35 @@ export function stringWishes(source: SchemaSource, schemas: readonly SchemaRef[]
     const known = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     if (known !== undefined) formats.push(known.map(wholeMatch));
   }
-  for (const wide of formats) forms.push(wide.find(isWithin(min, max)) ?? wide[0]!);
-  const wished = forms.filter((form) => form !== ANY_TEXT);
-  if (min > max) return { min, max, forms: wished };
-  // Bounds that all texts of a form keep anyway need not be counted.
-  const held = wished.map(lengthsOf);
+  // Beside a pattern the widest form alone is asked for: a shorter one may have nothing that the pattern finds.
+  const alone = forms.length === 0 && formats.length === 1;
+  for (const all of formats)
+    forms.push((alone && all.find((form) => isCountable(form, min, max))) || all[0]!);
+  return counted({ min, max, forms: forms.filter((form) => form !== ANY_TEXT) });
+}
+
+/** Without the bounds that all texts of a form keep anyway: these need not be counted. */
+function counted({ min, max, forms }: StringWishes): StringWishes {
+  if (min > max) return { min, max, forms };
+  const held = forms.map(lengthsOf);
   return {
     min: held.some(({ least }) => least >= min) ? 0 : min,
     max: held.some(({ most }) => most <= max) ? Number.POSITIVE_INFINITY : max,
-    forms: wished,
+    forms,
   };
 }
 
-/** Whether a form has texts that are long enough, and none that is too long. */
-const isWithin =
-  (min: number, max: number) =>
-  (form: Expression): boolean => {
-    const { most } = lengthsOf(form);
-    return min <= most && most <= max;
-  };
+/** Whether the form has texts within the bounds, and an automaton of them is not too large. */
+function isCountable(form: Expression, min: number, max: number): boolean {
+  const wishes = counted({ min, max, forms: [form] });
+  if (wishes.min === 0 && wishes.max === Number.POSITIVE_INFINITY) return true;
+  try {
+    return !isEmpty(wishedText(wishes)!);
+  } catch (error) {
+    if (error instanceof GrammarError) return false;
+    throw error;
+  }
+}
 
 /** A GrammarError of `make` becomes one that names its place. */
 export function at<T>(source: SchemaSource, ref: SchemaRef, keyword: string, make: () => T): T {

@@ -4,8 +4,12 @@ import { half } from "./plain-formats.ts";
 
 const int8 = (byte: number): number => (byte << 24) >> 24;
 
-/** Where the steps of the block go whose weights begin at `w`. */
-const stepsAt = (w: number): number => 2 * (w / 256);
+/** Keeps d and dmin of the block whose weights begin at `w`. */
+function keepSteps(steps: Float32Array, w: number, d: number, dmin = 0): void {
+  const at = 2 * (w / 256);
+  steps[at] = d;
+  steps[at + 1] = dmin;
+}
 
 /** 6-bit scale and min of sub-block j out of the 12 packed bytes of Q4_K and Q5_K. */
 function packedScale(bytes: Uint8Array, at: number, j: number): number {
@@ -28,8 +32,7 @@ function nibblesK(
   const { codes, scales, mins, steps } = out;
   const d = half(bytes, at);
   const dmin = half(bytes, at + 2);
-  steps[stepsAt(w)] = d;
-  steps[stepsAt(w) + 1] = dmin;
+  keepSteps(steps, w, d, dmin);
   for (let j = 0; j < 8; j++) {
     scales[g + j] = d * packedScale(bytes, at + 4, j);
     mins[g + j] = -(dmin * packedMin(bytes, at + 4, j));
@@ -68,8 +71,7 @@ export const K_DECODERS = {
   Q2_K(bytes, at, { codes, scales, mins, steps }, w, g) {
     const d = half(bytes, at + 80);
     const dmin = half(bytes, at + 82);
-    steps[stepsAt(w)] = d;
-    steps[stepsAt(w) + 1] = dmin;
+    keepSteps(steps, w, d, dmin);
     for (let j = 0; j < 16; j++) {
       scales[g + j] = d * (bytes[at + j]! & 15);
       mins[g + j] = -(dmin * (bytes[at + j]! >> 4));
@@ -79,7 +81,7 @@ export const K_DECODERS = {
   // 32 bytes of third bits (bit j of byte i: weight 32j + i), 64 bytes of bit pairs, 12 scale bytes, d:f16; weight = d s (q - 4)
   Q3_K(bytes, at, { codes, scales, mins, steps }, w, g) {
     const d = half(bytes, at + 108);
-    steps[stepsAt(w)] = d;
+    keepSteps(steps, w, d);
     for (let j = 0; j < 16; j++) {
       const scale = d * scaleQ3(bytes, at + 96, j);
       scales[g + j] = scale;
@@ -107,7 +109,7 @@ export const K_DECODERS = {
   Q6_K(bytes, at, out, w, g) {
     const { codes, scales, mins, steps } = out;
     const d = half(bytes, at + 208);
-    steps[stepsAt(w)] = d;
+    keepSteps(steps, w, d);
     for (let j = 0; j < 16; j++) {
       const scale = d * int8(bytes[at + 192 + j]!);
       scales[g + j] = scale;

@@ -355,6 +355,11 @@ describe("loops within loops", () => {
     }
     const mail = schema({ type: "string", format: "email", maxLength: 64 });
     expect(["a@b.com", "ab"].map((text) => takes(mail, `"${text}"`))).toEqual([true, false]);
+    // A shorter form where the wide one cannot be counted, and nowhere else.
+    const wide = "anna.lee@mail.example.com";
+    const emails = [{ maxLength: 64 }, { maxLength: 64, pattern: "@mail\\.example\\.com$" }];
+    for (const more of emails)
+      expect(takes(schema({ type: "string", format: "email", ...more }), `"${wide}"`)).toBe(true);
     const date = { type: "string", format: "date", minLength: 11 };
     expect(() => schema(date)).toThrow(/no text/);
     expect(takes(schema({ ...date, minLength: 10, maxLength: 10 }), '"2026-12-01"')).toBe(true);
