@@ -10,9 +10,9 @@ struct Block { q: vec2<u32>, scales: vec2<f32>, mins: vec2<f32> }
 
 fn load_block(block: u32) -> Block {
   let words = scales[block >> 1u];
-  let own = vec4(select(words.x, words.y, (block & 1u) == 1u)) >> vec4(0u, 4u, 8u, 12u);
-  let multiples = vec4<f32>(own & vec4(15u));
-  return Block(quants[block], half_value(words.x >> 16u) * multiples.xy, -half_value(words.y >> 16u) * multiples.zw);
+  let multiples = vec4<f32>((vec4(own_word(words, block)) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
+  let steps = steps_of(words);
+  return Block(quants[block], steps.x * multiples.xy, steps.y * multiples.zw);
 }
 
 // Weights 4j to 4j + 3. scale * code is exact in f32 (at most 17 bits), so the sum rounds once.

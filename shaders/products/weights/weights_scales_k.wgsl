@@ -4,6 +4,6 @@
 
 fn scale_pair(block: u32) -> vec2<f32> {
   let words = scales[block >> 1u];
-  let own = select(words.x, words.y, (block & 1u) == 1u);
-  return vec2(half_value(words.x >> 16u), -half_value(words.y >> 16u)) * vec2(f32(own & 255u), f32((own >> 8u) & 255u));
+  let own = own_word(words, block);
+  return steps_of(words) * vec2(f32(own & 255u), f32((own >> 8u) & 255u));
 }

@@ -5,3 +5,12 @@ fn half_value(h: u32) -> f32 {
   // mantissa * 2^(exponent - 25), with the sign.
   return f32(mantissa) * bitcast<f32>(((max(exponent, 1u) + 102u) << 23u) | ((h & 0x8000u) << 16u));
 }
+
+// Types with minima: d and -dmin out of the upper halves of a pair of words, and the word of a block's own multiples.
+fn steps_of(words: vec2<u32>) -> vec2<f32> {
+  return vec2(half_value(words.x >> 16u), -half_value(words.y >> 16u));
+}
+
+fn own_word(words: vec2<u32>, block: u32) -> u32 {
+  return select(words.x, words.y, (block & 1u) == 1u);
+}
